@@ -1,0 +1,89 @@
+package engine
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Network is one way of doing network I/O on this machine: it opens engines
+// and listening sockets and knows the addresses of its descriptors. A
+// descriptor that one engine of a Network accepted may be used with another
+// engine of the same Network. All methods may be called from any goroutine.
+type Network interface {
+	// Name is "io_uring", "epoll" or "portable".
+	Name() string
+
+	// Features says in a few words what of its own it can use here, such as
+	// "all features" or "without multishot receive".
+	Features() string
+
+	// Open opens an engine. The goroutine that calls it is its owner: a
+	// single-issuer ring must be created on the thread that submits. With
+	// WaitLocked the caller has locked itself to its thread.
+	Open(w Wait) (Engine, error)
+
+	// Listen opens a listening socket; port 0 picks a free one.
+	Listen(c ListenConfig) (Listener, error)
+
+	// Addrs are the two ends of a connected descriptor.
+	Addrs(fd FD) (local, remote netip.AddrPort, err error)
+
+	// Configure applies the options to a connected descriptor.
+	Configure(fd FD, o SocketOptions) error
+
+	// Discard closes a descriptor that has nothing outstanding on any engine:
+	// a listener, a refused connection, what a dead engine left behind.
+	Discard(fd FD)
+}
+
+// Wait is how an engine's owner sleeps in Poll.
+type Wait uint8
+
+const (
+	// WaitParked: the owner is an ordinary goroutine that parks on Go's own
+	// poller. Best beside a pool of handlers: both hand-overs stay inside the
+	// Go scheduler.
+	WaitParked Wait = iota
+	// WaitLocked: the owner holds an operating-system thread and sleeps in the
+	// kernel. Best when handlers run on the processor itself.
+	WaitLocked
+)
+
+func (w Wait) String() string {
+	if w == WaitLocked {
+		return "locked"
+	}
+	return "parked"
+}
+
+// ListenConfig describes a listening socket.
+type ListenConfig struct {
+	// Address is host:port; an empty host means every address of this machine.
+	Address string
+	// Backlog is the length of the kernel's queue of connections that wait to
+	// be accepted (listen(2)); 0 means 1024. The kernel caps it at
+	// net.core.somaxconn.
+	Backlog int
+	// Socket options are set on the listening socket where accepted sockets
+	// inherit them.
+	Socket SocketOptions
+}
+
+// Listener is an open listening socket.
+type Listener struct {
+	FD   FD
+	Addr netip.AddrPort
+}
+
+// SocketOptions of a connection. The zero value leaves the system's defaults,
+// but for TCP_NODELAY, which is always set.
+type SocketOptions struct {
+	// SendBufferBytes and ReceiveBufferBytes are SO_SNDBUF and SO_RCVBUF; 0
+	// leaves the kernel's own sizing.
+	SendBufferBytes    int
+	ReceiveBufferBytes int
+	// KeepAlive is the idle time before the first probe; 0 means 2 minutes (the
+	// kernel's 2 hours outlive every load balancer), negative switches probing
+	// off. Probes follow every half of it, at most one a minute, three in all.
+	KeepAlive time.Duration
+}

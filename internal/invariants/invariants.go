@@ -1,0 +1,25 @@
+// Package invariants holds the assertions that cost too much for a release.
+//
+// Job: check what programmers promise each other. Flow: call sites guard with
+// Enabled, a constant, so that a release build contains nothing of it.
+// Ownership: none. Never: report an operating error; those are returned.
+// Kernel: none. On with the build tag invariants, and under -race.
+package invariants
+
+import "fmt"
+
+// Assert panics when ok is false and assertions are on.
+func Assert(ok bool, format string, args ...any) {
+	if Enabled && !ok {
+		panic("kring: broken invariant: " + fmt.Sprintf(format, args...))
+	}
+}
+
+// Poison scribbles over memory that its borrower must not read any more.
+func Poison(b []byte) {
+	if Enabled {
+		for i := range b {
+			b[i] = 0xdb
+		}
+	}
+}

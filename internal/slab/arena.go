@@ -1,0 +1,90 @@
+package slab
+
+import "kring/internal/invariants"
+
+// ArenaChunkBytes is the size of the chunks that an Arena packs.
+const ArenaChunkBytes = 32 << 10
+
+// Arena packs small pieces into chunks of a Pool. A chunk returns to the pool
+// when every piece in it was released. It belongs to one goroutine.
+type Arena struct {
+	pool    *Pool
+	current *Chunk
+	spare   []*Chunk // descriptors without memory, for reuse
+}
+
+// Chunk is the memory behind pieces of an Arena.
+type Chunk struct {
+	memory []byte
+	used   int
+	refs   int
+}
+
+// NewArena packs into chunks of p.
+func NewArena(p *Pool) *Arena { return &Arena{pool: p} }
+
+// Take returns n bytes, 1 to ArenaChunkBytes, and the chunk to release them
+// with. Pieces taken one after the other from the same chunk are adjacent.
+func (a *Arena) Take(n int) ([]byte, *Chunk) {
+	c := a.current
+	if c == nil || len(c.memory)-c.used < n {
+		c = a.renew(n)
+	}
+	b := c.memory[c.used : c.used+n : c.used+n]
+	c.used += n
+	c.refs++
+	return b, c
+}
+
+// Room is how many bytes can be taken adjacent to the last piece.
+func (a *Arena) Room() int {
+	if a.current == nil {
+		return 0
+	}
+	return len(a.current.memory) - a.current.used
+}
+
+// Release gives one piece of c back.
+func (a *Arena) Release(c *Chunk) {
+	c.refs--
+	invariants.Assert(c.refs >= 0, "slab: chunk released %d times too often", -c.refs)
+	if c.refs > 0 {
+		return
+	}
+	if c == a.current {
+		c.used = 0 // nobody reads it any more: start over, while it is warm
+		return
+	}
+	a.drop(c)
+}
+
+// Close gives the current chunk back; every piece must have been released.
+func (a *Arena) Close() {
+	if c := a.current; c != nil && c.refs == 0 {
+		a.current = nil
+		a.drop(c)
+	}
+}
+
+func (a *Arena) renew(n int) *Chunk {
+	invariants.Assert(n > 0 && n <= ArenaChunkBytes, "slab: piece of %d bytes", n)
+	if old := a.current; old != nil && old.refs == 0 {
+		a.current = nil
+		a.drop(old)
+	}
+	var c *Chunk
+	if k := len(a.spare); k > 0 {
+		c, a.spare = a.spare[k-1], a.spare[:k-1]
+	} else {
+		c = &Chunk{}
+	}
+	c.memory, c.used, c.refs = a.pool.Get(ArenaChunkBytes), 0, 0
+	a.current = c
+	return c
+}
+
+func (a *Arena) drop(c *Chunk) {
+	a.pool.Put(c.memory)
+	c.memory = nil
+	a.spare = append(a.spare, c)
+}

@@ -1,0 +1,9 @@
+//go:build !unix
+
+package slab
+
+// Map returns n bytes of fresh zeroed memory.
+func Map(n int) ([]byte, error) { return make([]byte, n), nil }
+
+// Unmap gives back what Map returned, whole.
+func Unmap([]byte) error { return nil }

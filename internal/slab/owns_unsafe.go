@@ -1,0 +1,59 @@
+package slab
+
+import (
+	"sync"
+	"unsafe"
+
+	"kring/internal/invariants"
+)
+
+// regions knows every mapped region while assertions are on.
+var regions struct {
+	mu   sync.RWMutex
+	size map[uintptr]int // start to length, guarded by mu
+}
+
+// Owns says whether b lies in memory that a Pool mapped (or that Register
+// named). Without assertions it says true.
+func Owns(b []byte) bool {
+	if !invariants.Enabled || cap(b) == 0 {
+		return true
+	}
+	// Sound: the address is compared, never turned back into a pointer.
+	at := uintptr(unsafe.Pointer(unsafe.SliceData(b)))
+	regions.mu.RLock()
+	defer regions.mu.RUnlock()
+	for start, size := range regions.size {
+		if at >= start && at+uintptr(len(b)) <= start+uintptr(size) {
+			return true
+		}
+	}
+	return false
+}
+
+// Register names memory mapped elsewhere as fit for the kernel.
+func Register(b []byte) { register(b) }
+
+// Unregister takes Register back, before the memory is unmapped.
+func Unregister(b []byte) { unregister(b) }
+
+func register(b []byte) {
+	if !invariants.Enabled {
+		return
+	}
+	regions.mu.Lock()
+	defer regions.mu.Unlock()
+	if regions.size == nil {
+		regions.size = map[uintptr]int{}
+	}
+	regions.size[uintptr(unsafe.Pointer(unsafe.SliceData(b)))] = len(b)
+}
+
+func unregister(b []byte) {
+	if !invariants.Enabled {
+		return
+	}
+	regions.mu.Lock()
+	defer regions.mu.Unlock()
+	delete(regions.size, uintptr(unsafe.Pointer(unsafe.SliceData(b))))
+}

@@ -1,0 +1,129 @@
+package slab
+
+import (
+	"fmt"
+	"math/bits"
+	"sync"
+	"sync/atomic"
+
+	"kring/internal/invariants"
+)
+
+const (
+	classMin = 12 // 4 KiB: a page
+	// classCarved is the largest class that is carved from regions; larger
+	// pieces are mapped one by one, so that they can be given back.
+	classCarved = 16
+	classMax    = 40
+	regionBytes = 1 << 20
+	// cachedBytesMax bounds what a class of large pieces keeps for reuse: fresh
+	// pages cost a fault each, so a few are kept warm.
+	cachedBytesMax = 32 << 20
+)
+
+// Pool hands out off-heap memory in size classes. The zero value works. Any
+// goroutine may use it.
+type Pool struct {
+	classes [classMax + 1]class
+	mapped  atomic.Int64
+	lent    atomic.Int64
+}
+
+type class struct {
+	mu   sync.Mutex
+	free [][]byte // guarded by mu
+}
+
+// Get returns memory of length n whose content is undefined and whose capacity
+// is the size class. It panics when the system refuses memory, as the Go heap does.
+func (p *Pool) Get(n int) []byte {
+	k := classOf(n)
+	c := &p.classes[k]
+	c.mu.Lock()
+	if len(c.free) == 0 {
+		p.refill(c, k)
+	}
+	b := c.free[len(c.free)-1]
+	c.free[len(c.free)-1] = nil
+	c.free = c.free[:len(c.free)-1]
+	c.mu.Unlock()
+	p.lent.Add(1)
+	return b[:n]
+}
+
+// Put gives back a slice that Get returned; only its start and capacity matter.
+func (p *Pool) Put(b []byte) {
+	b = b[:cap(b)]
+	k := classOf(len(b))
+	invariants.Assert(len(b) == 1<<k, "slab: Put of %d bytes, not a size class", len(b))
+	invariants.Assert(Owns(b), "slab: Put of memory that is not slab memory")
+	invariants.Poison(b)
+	p.lent.Add(-1)
+	c := &p.classes[k]
+	c.mu.Lock()
+	keep := k <= classCarved || (len(c.free)+1)<<k <= cachedBytesMax
+	if keep {
+		c.free = append(c.free, b)
+	}
+	c.mu.Unlock()
+	if !keep {
+		p.unmap(b)
+	}
+}
+
+// Lent counts the slices that are out: 0 when everything came home.
+func (p *Pool) Lent() int64 { return p.lent.Load() }
+
+// Mapped is the memory taken from the system, in bytes.
+func (p *Pool) Mapped() int64 { return p.mapped.Load() }
+
+// Close unmaps what is free. Nothing may be lent.
+func (p *Pool) Close() {
+	for k := classCarved + 1; k <= classMax; k++ {
+		c := &p.classes[k]
+		c.mu.Lock()
+		free := c.free
+		c.free = nil
+		c.mu.Unlock()
+		for _, b := range free {
+			p.unmap(b)
+		}
+	}
+}
+
+// refill adds at least one free piece of class k; c.mu is held.
+func (p *Pool) refill(c *class, k int) {
+	size := 1 << k
+	n := size
+	if k <= classCarved {
+		n = regionBytes
+	}
+	region, err := Map(n)
+	if err != nil {
+		panic(fmt.Sprintf("kring: mmap of %d bytes: %v (address-space limit or vm.max_map_count)", n, err))
+	}
+	register(region)
+	p.mapped.Add(int64(n))
+	for at := n - size; at >= 0; at -= size {
+		c.free = append(c.free, region[at:at+size:at+size])
+	}
+}
+
+func (p *Pool) unmap(b []byte) {
+	unregister(b)
+	p.mapped.Add(-int64(len(b)))
+	if err := Unmap(b); err != nil {
+		panic(fmt.Sprintf("kring: munmap of %d bytes: %v", len(b), err))
+	}
+}
+
+func classOf(n int) int {
+	if n <= 1<<classMin {
+		return classMin
+	}
+	k := bits.Len(uint(n - 1))
+	if k > classMax {
+		panic(fmt.Sprintf("kring: slab of %d bytes asked for", n))
+	}
+	return k
+}

@@ -1,0 +1,41 @@
+package reqchan
+
+import (
+	"fmt"
+	"net/netip"
+	"sync/atomic"
+)
+
+// ConnID names a connection for the life of the server: the processor that
+// owns it and a number that is never used again.
+type ConnID struct {
+	Processor uint32
+	Index     uint64
+}
+
+func (id ConnID) String() string { return fmt.Sprintf("%d-%d", id.Processor, id.Index) }
+
+// Conn is what a handler may know of the connection a request came from. It
+// stays valid after the connection ended. Any goroutine may read it.
+type Conn struct {
+	ID       ConnID
+	Listener string
+	Local    netip.AddrPort
+	Remote   netip.AddrPort
+
+	ended      atomic.Bool
+	attachment atomic.Value
+}
+
+// Ended says that the connection is gone or going: an answer would be dropped.
+func (c *Conn) Ended() bool { return c.ended.Load() }
+
+// SetEnded is the processor's.
+func (c *Conn) SetEnded() { c.ended.Store(true) }
+
+// Attach keeps one value of the handler's with the connection. Every value
+// attached to one connection must be of the same type.
+func (c *Conn) Attach(v any) { c.attachment.Store(v) }
+
+// Attachment is what Attach kept, nil before.
+func (c *Conn) Attachment() any { return c.attachment.Load() }

@@ -1,0 +1,58 @@
+package reqchan
+
+// CloseReason says why a connection ended. It is a closed set, counted per
+// reason.
+type CloseReason uint8
+
+// The reasons, most ordinary first.
+const (
+	ReasonNone CloseReason = iota
+	PeerFinished
+	PeerReset
+	ServerDraining
+	IdleExpired
+	WriteTimeout
+	FrameTooBig
+	FrameSizeNegative
+	HeaderMalformed
+	UnknownAPI
+	UnsupportedVersion
+	BodyMalformed
+	AdmissionRefused
+	ResponseTooBig
+	HandlerClosed
+	HandlerPanicked
+	BackendFailed
+	EngineFailed
+	// ReasonCount is how many there are.
+	ReasonCount
+)
+
+var reasonNames = [ReasonCount]string{
+	ReasonNone:         "none",
+	PeerFinished:       "peer_finished",
+	PeerReset:          "peer_reset",
+	ServerDraining:     "server_draining",
+	IdleExpired:        "idle_expired",
+	WriteTimeout:       "write_timeout",
+	FrameTooBig:        "frame_too_big",
+	FrameSizeNegative:  "frame_size_negative",
+	HeaderMalformed:    "header_malformed",
+	UnknownAPI:         "unknown_api",
+	UnsupportedVersion: "unsupported_version",
+	BodyMalformed:      "body_malformed",
+	AdmissionRefused:   "admission_refused",
+	ResponseTooBig:     "response_too_big",
+	HandlerClosed:      "handler_closed",
+	HandlerPanicked:    "handler_panicked",
+	BackendFailed:      "backend_failed",
+	EngineFailed:       "engine_failed",
+}
+
+// String is the reason's stable name in logs and metrics.
+func (r CloseReason) String() string {
+	if r < ReasonCount {
+		return reasonNames[r]
+	}
+	return "unknown"
+}

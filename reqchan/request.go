@@ -1,0 +1,174 @@
+package reqchan
+
+import (
+	"encoding/binary"
+	"sync/atomic"
+
+	"kring/internal/slab"
+)
+
+// SizeBytes is the length of the size in front of every frame.
+const SizeBytes = 4
+
+// Request is one frame on its way to a handler and back.
+//
+// Owner: the processor until TrySend, then the handler until it answers
+// (Respond, NoResponse or CloseConnection, exactly one, exactly once, from any
+// goroutine), then the processor again. After the answer the handler must not
+// touch the Request, its Payload or its Buffer.
+type Request struct {
+	// Payload is the frame without its size. Its memory stays valid until the
+	// answer. Invariant: the SizeBytes before it are the request's too.
+	Payload []byte
+	// Conn is the connection that it came from.
+	Conn *Conn
+
+	// What the processor keeps with it; nobody else looks at it.
+	Frame []byte      // the memory of size and payload together
+	Chunk *slab.Chunk // behind Frame, if it came from an arena
+	Lent  bool        // Frame is a piece of the pool of its own
+	Token uint64      // the connection's engine token
+	Seq   uint64      // its place among the connection's requests
+	Bytes int64       // what it holds of the channel's byte capacity
+
+	home *ResponseQueue
+	pool *slab.Pool
+	next *Request // intrusive link of ResponseQueue
+
+	// state: Order: the answer (and all the handler wrote) is published by the
+	// Swap in answer(), read by whoever finds stateAnswered.
+	state  atomic.Uint32
+	kind   AnswerKind
+	reason CloseReason
+	// scratch is memory of pool for the response, SizeBytes of it in front; it
+	// stays with the Request while it is small, so that the next response costs
+	// no allocation. response is the answer with its size in front: a part of
+	// scratch or of Frame.
+	scratch  []byte
+	response []byte
+}
+
+// AnswerKind is how a request was answered.
+type AnswerKind uint8
+
+// The kinds of answer (Kafka: SendResponse, NoOpResponse, CloseConnectionResponse).
+const (
+	AnswerNone AnswerKind = iota
+	AnswerSend
+	AnswerNoResponse
+	AnswerClose
+)
+
+// States of a Request while it is away from its processor.
+const (
+	stateRunning  uint32 = iota // in Handle; whoever called Handle brings it home
+	stateAway                   // Handle returned without an answer; the answer brings it home
+	stateAnswered               // answered
+)
+
+// scratchKeptBytes is the largest response memory that stays with a Request.
+const scratchKeptBytes = 16 << 10
+
+// Buffer lends n bytes for the response. Respond with it, or with a part that
+// starts where it starts, and nothing is copied. A later call for more keeps
+// nothing of the content. The content is undefined.
+func (r *Request) Buffer(n int) []byte {
+	if cap(r.scratch) < SizeBytes+n {
+		r.dropScratch()
+		r.scratch = r.pool.Get(SizeBytes + n)
+	}
+	return r.scratch[SizeBytes : SizeBytes+n : cap(r.scratch)]
+}
+
+// Respond answers with payload (the response frame without its size).
+// Memory of Buffer, or Payload itself, is sent from where it is; any other is
+// copied first, so the caller may use it again at once.
+func (r *Request) Respond(payload []byte) {
+	switch {
+	case sameStart(payload, r.scratch, SizeBytes):
+		r.response = r.scratch[: SizeBytes+len(payload) : cap(r.scratch)]
+	case len(payload) > 0 && sameStart(payload, r.Frame, SizeBytes):
+		r.response = r.Frame[:SizeBytes+len(payload)]
+	default:
+		copy(r.Buffer(len(payload)), payload)
+		r.response = r.scratch[:SizeBytes+len(payload)]
+	}
+	binary.BigEndian.PutUint32(r.response, uint32(len(payload)))
+	r.answer(AnswerSend, ReasonNone)
+}
+
+// NoResponse answers with nothing (Produce with acks=0): the next request of
+// the connection may go on.
+func (r *Request) NoResponse() { r.answer(AnswerNoResponse, ReasonNone) }
+
+// CloseConnection answers by closing the connection, for a reason that is
+// counted. Responses queued before it are still sent.
+func (r *Request) CloseConnection(why CloseReason) { r.answer(AnswerClose, why) }
+
+func (r *Request) answer(k AnswerKind, why CloseReason) {
+	r.kind, r.reason = k, why
+	switch r.state.Swap(stateAnswered) {
+	case stateAway:
+		r.home.Push(r, r)
+		r.home.Announce()
+	case stateAnswered:
+		panic("kring: a request was answered twice")
+	}
+}
+
+// Begin readies r for a Handle call; the processor calls it before the request
+// leaves its hands, so that an answer finds its way.
+func (r *Request) Begin(home *ResponseQueue, pool *slab.Pool) {
+	r.home, r.pool = home, pool
+	r.kind, r.reason, r.response = AnswerNone, ReasonNone, nil
+	r.state.Store(stateRunning)
+}
+
+// HandleReturned is called by whoever called Handle, right after it returned:
+// true means that the answer is there and the caller brings r home; false, that
+// the answer will come later and bring r home by itself (then r is not the
+// caller's any more).
+func (r *Request) HandleReturned() bool {
+	return !r.state.CompareAndSwap(stateRunning, stateAway)
+}
+
+// Answer is what the handler decided; for the processor, once r is home.
+// response has its size in front and is nil unless kind is AnswerSend.
+func (r *Request) Answer() (kind AnswerKind, response []byte, why CloseReason) {
+	return r.kind, r.response, r.reason
+}
+
+// ResponseIsFrame says that the response lies in the request's own frame.
+func (r *Request) ResponseIsFrame() bool {
+	return len(r.response) > 0 && len(r.Frame) > 0 && &r.response[0] == &r.Frame[0]
+}
+
+// Reset forgets the request but keeps a small response memory; for the
+// processor, when neither frame nor response is needed any more.
+func (r *Request) Reset() {
+	if cap(r.scratch) > scratchKeptBytes {
+		r.dropScratch()
+	}
+	r.Payload, r.Conn, r.Frame, r.Chunk, r.Lent = nil, nil, nil, nil, false
+	r.response, r.next = nil, nil
+}
+
+// Free gives the response memory back; r is not used any more.
+func (r *Request) Free() {
+	r.Reset()
+	r.dropScratch()
+}
+
+func (r *Request) dropScratch() {
+	if r.scratch != nil {
+		r.pool.Put(r.scratch)
+		r.scratch = nil
+	}
+}
+
+// sameStart says whether part begins at whole[at].
+func sameStart(part, whole []byte, at int) bool {
+	part = part[:cap(part)]
+	return len(part) > 0 && cap(whole) > at && &part[0] == &whole[:cap(whole)][at] &&
+		cap(part) <= cap(whole)-at
+}
