@@ -36,12 +36,15 @@ func (a *Arena) Take(n int) ([]byte, *Chunk) {
 	return b, c
 }
 
-// Room is how many bytes can be taken adjacent to the last piece.
-func (a *Arena) Room() int {
-	if a.current == nil {
-		return 0
+// Extend grows the piece last of chunk c by n bytes in place, when it is the
+// one taken last and there is room.
+func (a *Arena) Extend(last []byte, c *Chunk, n int) ([]byte, bool) {
+	if c != a.current || len(c.memory)-c.used < n || &c.memory[c.used-1] != &last[len(last)-1] {
+		return nil, false
 	}
-	return len(a.current.memory) - a.current.used
+	c.used += n
+	start := c.used - n - len(last)
+	return c.memory[start:c.used:c.used], true
 }
 
 // Release gives one piece of c back.

@@ -25,6 +25,10 @@ const (
 // goroutine may use it.
 type Pool struct {
 	classes [classMax + 1]class
+	regions struct {
+		mu   sync.Mutex
+		list [][]byte // what carved pieces lie in, guarded by mu
+	}
 	mapped  atomic.Int64
 	lent    atomic.Int64
 }
@@ -77,17 +81,32 @@ func (p *Pool) Lent() int64 { return p.lent.Load() }
 // Mapped is the memory taken from the system, in bytes.
 func (p *Pool) Mapped() int64 { return p.mapped.Load() }
 
-// Close unmaps what is free. Nothing may be lent.
+// Close unmaps everything, or, while something is still lent, what is mapped
+// on its own and free. The Pool may be used again.
 func (p *Pool) Close() {
-	for k := classCarved + 1; k <= classMax; k++ {
+	p.regions.mu.Lock()
+	defer p.regions.mu.Unlock()
+	all := p.Lent() == 0
+	for k := classMin; k <= classMax; k++ {
+		if k <= classCarved && !all {
+			continue
+		}
 		c := &p.classes[k]
 		c.mu.Lock()
 		free := c.free
 		c.free = nil
 		c.mu.Unlock()
-		for _, b := range free {
-			p.unmap(b)
+		if k > classCarved {
+			for _, b := range free {
+				p.unmap(b)
+			}
 		}
+	}
+	if all {
+		for _, region := range p.regions.list {
+			p.unmap(region)
+		}
+		p.regions.list = nil
 	}
 }
 
@@ -104,6 +123,11 @@ func (p *Pool) refill(c *class, k int) {
 	}
 	register(region)
 	p.mapped.Add(int64(n))
+	if k <= classCarved {
+		p.regions.mu.Lock()
+		p.regions.list = append(p.regions.list, region)
+		p.regions.mu.Unlock()
+	}
 	for at := n - size; at >= 0; at -= size {
 		c.free = append(c.free, region[at:at+size:at+size])
 	}

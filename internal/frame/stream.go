@@ -1,0 +1,204 @@
+package frame
+
+import (
+	"encoding/binary"
+
+	"kring/internal/invariants"
+	"kring/internal/slab"
+)
+
+// SizeBytes is the length of the size in front of every frame.
+const SizeBytes = 4
+
+// Status is what Next found.
+type Status uint8
+
+const (
+	// Whole: a frame.
+	Whole Status = iota
+	// NeedBytes: nothing to cut before more bytes arrive.
+	NeedBytes
+	// NeedMemory: the size of the next frame is known (Size), but not all of
+	// it is here: give memory for it with Begin, then call Next again.
+	NeedMemory
+	// TooBig: the size is over the limit; Negative: it is below zero. The
+	// stream can't go on after either.
+	TooBig
+	Negative
+)
+
+// Place says whose memory a frame lies in.
+type Place uint8
+
+const (
+	// InLent: in what Feed lent.
+	InLent Place = iota
+	// InHeld: in what Settle had copied.
+	InHeld
+	// InOwn: in the memory of Begin, which leaves with the frame.
+	InOwn
+)
+
+// Stream is the receiving side of one connection. The zero value works.
+//
+// Invariant: the stream's bytes in order are own[:filled], then held, then
+// lent; held is not empty together with lent, unless own is whole.
+type Stream struct {
+	own    []byte // the frame being filled, at its full length; nil if none
+	filled int
+	held   []byte // slab memory; the bytes from heldAt on are still to be cut
+	heldAt int
+	lent   []byte // the bytes from lentAt on are still to be cut
+	lentAt int
+}
+
+// Feed lends b until the next Feed or Settle. Settle must have been called
+// since the last Feed.
+func (s *Stream) Feed(b []byte, memory *slab.Pool) {
+	invariants.Assert(s.lent == nil, "frame: Feed before Settle")
+	if s.own != nil && s.filled < len(s.own) {
+		n := copy(s.own[s.filled:], b)
+		s.filled += n
+		b = b[n:]
+	}
+	if len(b) > 0 && s.Held() > 0 {
+		s.hold(b, memory)
+		return
+	}
+	s.lent, s.lentAt = b, 0
+}
+
+// Next cuts the next frame: its bytes, size included, and where they lie.
+// max is the largest payload.
+func (s *Stream) Next(max int) ([]byte, Place, Status) {
+	if s.own != nil {
+		if s.filled < len(s.own) {
+			return nil, InOwn, NeedBytes
+		}
+		f := s.own
+		s.own, s.filled = nil, 0
+		return f, InOwn, Whole
+	}
+	if s.Held() > 0 {
+		f, st := cut(s.held[s.heldAt:], max)
+		s.heldAt += len(f)
+		return f, InHeld, st
+	}
+	f, st := cut(s.lent[s.lentAt:], max)
+	s.lentAt += len(f)
+	return f, InLent, st
+}
+
+// Unread takes back the last Next, which gave f.
+func (s *Stream) Unread(f []byte, place Place) {
+	switch place {
+	case InOwn:
+		s.own, s.filled = f, len(f)
+	case InHeld:
+		s.heldAt -= len(f)
+	case InLent:
+		s.lentAt -= len(f)
+	}
+}
+
+// Size is the payload size that the next frame claims; after NeedMemory,
+// TooBig or Negative.
+func (s *Stream) Size() int { return int(int32(binary.BigEndian.Uint32(s.ahead()))) }
+
+// Begin gives the memory of the frame that Next found incomplete: exactly
+// SizeBytes + Size() long. What is here of it moves there.
+func (s *Stream) Begin(memory []byte) {
+	invariants.Assert(s.own == nil && len(memory) == SizeBytes+s.Size(), "frame: Begin with %d bytes for a frame of %d", len(memory), s.Size())
+	s.own = memory
+	s.filled = copy(memory, s.ahead())
+	s.lentAt, s.heldAt = len(s.lent), len(s.held)
+}
+
+// Rest is the part of the frame begun that is still to be filled, nil if there
+// is none; Filled says that n bytes more of it are there.
+func (s *Stream) Rest() []byte {
+	if s.own == nil || s.filled == len(s.own) {
+		return nil
+	}
+	return s.own[s.filled:]
+}
+
+// Filled says that n bytes of Rest were received in place.
+func (s *Stream) Filled(n int) { s.filled += n }
+
+// Settle copies what is left of the lent bytes, so that they can go back, and
+// gives memory back that is not needed any more.
+func (s *Stream) Settle(memory *slab.Pool) {
+	rest := s.lent[s.lentAt:]
+	s.lent, s.lentAt = nil, 0
+	if len(rest) > 0 {
+		s.hold(rest, memory)
+		return
+	}
+	if s.held != nil && s.Held() == 0 {
+		memory.Put(s.held)
+		s.held, s.heldAt = nil, 0
+	}
+}
+
+// Held is how many bytes wait to be cut, outside lent memory.
+func (s *Stream) Held() int { return len(s.held) - s.heldAt }
+
+// Empty says that the stream stands between two frames.
+func (s *Stream) Empty() bool { return s.own == nil && s.Held() == 0 && len(s.lent) == s.lentAt }
+
+// Abandon ends the stream and returns the memory of Begin if a frame was being
+// filled in it.
+func (s *Stream) Abandon(memory *slab.Pool) (own []byte) {
+	own = s.own
+	if s.held != nil {
+		memory.Put(s.held)
+	}
+	*s = Stream{}
+	return own
+}
+
+func (s *Stream) ahead() []byte {
+	if s.Held() > 0 {
+		return s.held[s.heldAt:]
+	}
+	return s.lent[s.lentAt:]
+}
+
+// hold appends b to what is held, moving it to larger memory when it must.
+func (s *Stream) hold(b []byte, memory *slab.Pool) {
+	kept := s.held[s.heldAt:]
+	if cap(s.held)-len(s.held) >= len(b) {
+		s.held = append(s.held, b...)
+		return
+	}
+	if s.held != nil && cap(s.held)-len(kept) >= len(b) && s.heldAt >= len(kept) {
+		n := copy(s.held, kept) // half of it was cut: moving is cheaper than growing
+		s.held, s.heldAt = append(s.held[:n], b...), 0
+		return
+	}
+	larger := memory.Get(2 * (len(kept) + len(b)))
+	n := copy(larger, kept)
+	n += copy(larger[n:], b)
+	if s.held != nil {
+		memory.Put(s.held)
+	}
+	s.held, s.heldAt = larger[:n], 0
+}
+
+func cut(b []byte, max int) ([]byte, Status) {
+	if len(b) < SizeBytes {
+		return nil, NeedBytes
+	}
+	size := int(int32(binary.BigEndian.Uint32(b)))
+	switch {
+	case size < 0:
+		return nil, Negative
+	case size > max:
+		return nil, TooBig
+	case len(b)-SizeBytes < size:
+		return nil, NeedMemory
+	}
+	n := SizeBytes + size
+	return b[:n:n], Whole
+}

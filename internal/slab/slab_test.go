@@ -1,0 +1,130 @@
+package slab_test
+
+import (
+	"sync"
+	"testing"
+
+	"kring/internal/invariants"
+	"kring/internal/slab"
+)
+
+func TestPiecesAreLongEnoughAndDoNotOverlap(t *testing.T) {
+	var p slab.Pool
+	var all [][]byte
+	for _, n := range []int{0, 1, 4096, 4097, 65536, 65537, 1 << 20, 5 << 20} {
+		for range 3 {
+			b := p.Get(n)
+			if len(b) != n {
+				t.Fatalf("length %d of %d", len(b), n)
+			}
+			b = b[:cap(b)]
+			b[0], b[len(b)/2], b[len(b)-1] = byte(len(all)), byte(len(all)), byte(len(all))
+			all = append(all, b)
+		}
+	}
+	for i, b := range all {
+		if b[0] != byte(i) || b[len(b)/2] != byte(i) || b[len(b)-1] != byte(i) {
+			t.Fatalf("piece %d was written by another", i)
+		}
+		p.Put(b)
+	}
+	if p.Lent() != 0 {
+		t.Fatalf("%d lent", p.Lent())
+	}
+}
+
+func TestLargePiecesGoBackToTheSystem(t *testing.T) {
+	var p slab.Pool
+	p.Put(p.Get(4096))
+	for range 4 {
+		p.Put(p.Get(40 << 20))
+	}
+	if p.Mapped() > 64<<20 {
+		t.Fatalf("%d bytes stay mapped", p.Mapped())
+	}
+	p.Close()
+	if p.Mapped() != 0 {
+		t.Fatalf("%d bytes mapped after Close", p.Mapped())
+	}
+}
+
+func TestAnyGoroutineMayGetAndPut(t *testing.T) {
+	var p slab.Pool
+	var all sync.WaitGroup
+	for g := range 8 {
+		all.Go(func() {
+			for i := range 2000 {
+				b := p.Get(1 + (i*977+g)%100000)
+				b[0] = byte(g)
+				p.Put(b)
+			}
+		})
+	}
+	all.Wait()
+	if p.Lent() != 0 {
+		t.Fatalf("%d lent", p.Lent())
+	}
+}
+
+func TestArenaPacksNeighboursAndReturnsChunks(t *testing.T) {
+	var p slab.Pool
+	a := slab.NewArena(&p)
+	type taken struct {
+		b []byte
+		c *slab.Chunk
+	}
+	var out []taken
+	for i := range 1000 {
+		b, c := a.Take(100)
+		for k := range b {
+			b[k] = byte(i)
+		}
+		out = append(out, taken{b, c})
+	}
+	if got, want := p.Lent(), int64(1000*100/slab.ArenaChunkBytes+1); got != want {
+		t.Fatalf("%d chunks for 1000 pieces of 100 bytes, want %d", got, want)
+	}
+	for i, o := range out {
+		if o.b[0] != byte(i) || o.b[99] != byte(i) {
+			t.Fatalf("piece %d was overwritten", i)
+		}
+		a.Release(o.c)
+	}
+	a.Close()
+	if p.Lent() != 0 {
+		t.Fatalf("%d chunks did not come back", p.Lent())
+	}
+}
+
+func TestExtendGrowsOnlyTheLastPiece(t *testing.T) {
+	var p slab.Pool
+	a := slab.NewArena(&p)
+	first, c := a.Take(10)
+	copy(first, "0123456789")
+	grown, ok := a.Extend(first, c, 5)
+	if !ok || string(grown[:10]) != "0123456789" || len(grown) != 15 {
+		t.Fatalf("grown to %q (%v)", grown, ok)
+	}
+	second, c2 := a.Take(1)
+	if _, ok := a.Extend(grown, c, 1); ok {
+		t.Fatal("a piece with a neighbour behind it was extended")
+	}
+	if _, ok := a.Extend(second, c2, slab.ArenaChunkBytes); ok {
+		t.Fatal("extended past the end of the chunk")
+	}
+	a.Release(c)
+	a.Release(c2)
+	a.Close()
+}
+
+func TestOwnsTellsSlabMemoryFromTheHeap(t *testing.T) {
+	var p slab.Pool
+	b := p.Get(100)
+	defer p.Put(b)
+	if !slab.Owns(b[10:20]) {
+		t.Fatal("slab memory is not recognised")
+	}
+	if invariants.Enabled && slab.Owns(make([]byte, 10)) {
+		t.Fatal("heap memory passes for slab memory")
+	}
+}
