@@ -84,8 +84,6 @@ func (p *Pool) Mapped() int64 { return p.mapped.Load() }
 // Close unmaps everything, or, while something is still lent, what is mapped
 // on its own and free. The Pool may be used again.
 func (p *Pool) Close() {
-	p.regions.mu.Lock()
-	defer p.regions.mu.Unlock()
 	all := p.Lent() == 0
 	for k := classMin; k <= classMax; k++ {
 		if k <= classCarved && !all {
@@ -102,12 +100,15 @@ func (p *Pool) Close() {
 			}
 		}
 	}
-	if all {
-		for _, region := range p.regions.list {
-			p.unmap(region)
-		}
-		p.regions.list = nil
+	if !all {
+		return
 	}
+	p.regions.mu.Lock() // Order: after every class, as in refill
+	defer p.regions.mu.Unlock()
+	for _, region := range p.regions.list {
+		p.unmap(region)
+	}
+	p.regions.list = nil
 }
 
 // refill adds at least one free piece of class k; c.mu is held.
