@@ -1,0 +1,190 @@
+package load
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Kind is what a request is.
+type Kind string
+
+// The kinds of request.
+const (
+	Frames       Kind = "frames"         // any bytes behind a size; the server answers with the same
+	ApiVersions0 Kind = "apiversions-v0" // Kafka ApiVersions v0
+	ApiVersions3 Kind = "apiversions-v3" // Kafka ApiVersions v3
+	Metadata     Kind = "metadata"       // Kafka Metadata of one topic
+	ProduceNone  Kind = "produce-acks0"  // Kafka Produce without an answer, fenced (see FenceRequests)
+	ProduceOne   Kind = "produce-acks1"  // Kafka Produce, acks=1
+	ProduceAll   Kind = "produce-all"    // Kafka Produce, acks=-1
+	Fetch        Kind = "fetch"          // Kafka Fetch of the topic's first batch
+)
+
+// Kinds lists every kind.
+func Kinds() []Kind {
+	return []Kind{Frames, ApiVersions0, ApiVersions3, Metadata, ProduceNone, ProduceOne, ProduceAll, Fetch}
+}
+
+// FenceRequests is how many unanswered Produce requests share one ApiVersions
+// request behind them. Its answer proves that they were taken, because a broker
+// works on the requests of a connection in their order.
+const FenceRequests = 16
+
+// Config says what to send and how. The zero value of each field but Address
+// has a meaning.
+type Config struct {
+	// Address is the server's host and port.
+	Address string `json:"address"`
+	// Kind is what to send; default Frames.
+	Kind Kind `json:"kind"`
+	// PayloadBytes is the size of a frame without its size (Frames), or of a
+	// record's value (Produce, Fetch); default 128. -1 means empty.
+	PayloadBytes int `json:"payload_bytes"`
+	// Topic is the Kafka topic to use; it is created on demand. Default
+	// "kring-bench".
+	Topic string `json:"topic,omitempty"`
+
+	// Conns is the number of busy connections; default 1.
+	Conns int `json:"conns"`
+	// IdleConns are opened beside them and never used.
+	IdleConns int `json:"idle_conns"`
+	// Depth is the number of requests in flight per connection in the closed
+	// loop; default 1.
+	Depth int `json:"depth"`
+	// Rate makes the loop an open one: requests per second over all
+	// connections, evenly spaced.
+	Rate float64 `json:"rate,omitempty"`
+	// InFlightMax bounds, per connection, what the open loop has outstanding;
+	// requests beyond wait in the generator, and their latency goes on
+	// counting. Default: 262,144 over all connections, 16 to 4,096 each.
+	InFlightMax int `json:"in_flight_max,omitempty"`
+
+	// WarmUp is served and checked, byte by byte, but not recorded; default
+	// 300 ms.
+	WarmUp time.Duration `json:"warm_up"`
+	// Duration is the measured window; default 2 s.
+	Duration time.Duration `json:"duration"`
+	// DrainTimeout is how long answers may come after the window before they
+	// count as missing; default 2 s.
+	DrainTimeout time.Duration `json:"drain_timeout"`
+
+	// Threads is the number of generator threads, and so of cores that it was
+	// given; default 1.
+	Threads int `json:"threads"`
+	// Spin makes the threads poll without sleeping: sharper send times, for a
+	// core each. The share of time without work is then not counted as busy.
+	Spin bool `json:"spin,omitempty"`
+	// Portable uses Go's net where epoll would be.
+	Portable bool `json:"portable,omitempty"`
+
+	// Boundary, when set, is called right before the window begins and right
+	// after it ended, while nothing is sent; thread 0 waits for it. It is where
+	// a caller reads the server's counters.
+	Boundary func(begin bool) `json:"-"`
+}
+
+// connsMax bounds both kinds of connections together: 20 loopback addresses of
+// the generator's own, 16,384 connections each, is beyond any limit on open
+// files that is usual.
+const connsMax = 20 * connsPerSource
+
+// connsPerSource is how many connections share one source address; Linux hands
+// out 28,232 ports for an address by default.
+const connsPerSource = 16384
+
+func (c Config) withDefaults() Config {
+	c.Kind = def(c.Kind, Frames)
+	c.PayloadBytes = def(c.PayloadBytes, 128)
+	c.Topic = def(c.Topic, "kring-bench")
+	c.Conns = def(c.Conns, 1)
+	c.Depth = def(c.Depth, 1)
+	c.WarmUp = def(c.WarmUp, 300*time.Millisecond)
+	c.Duration = def(c.Duration, 2*time.Second)
+	c.DrainTimeout = def(c.DrainTimeout, 2*time.Second)
+	c.Threads = min(def(c.Threads, 1), c.Conns)
+	c.InFlightMax = def(c.InFlightMax, min(max(1<<18/max(c.Conns, 1), 16), 4096))
+	return c
+}
+
+func def[T comparable](v, otherwise T) T {
+	var zero T
+	if v == zero {
+		return otherwise
+	}
+	return v
+}
+
+// payload is PayloadBytes with its -1 resolved.
+func (c *Config) payload() int { return max(c.PayloadBytes, 0) }
+
+// open says whether the loop is an open one.
+func (c *Config) open() bool { return c.Rate > 0 }
+
+// Validate reports every fault of c at once.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	var faults []error
+	fault := func(field, format string, args ...any) {
+		faults = append(faults, fmt.Errorf("load: "+field+": "+format, args...))
+	}
+	if c.Address == "" {
+		fault("Address", "is missing: give the server's host:port")
+	} else if !strings.Contains(c.Address, ":") {
+		fault("Address", "%q has no port: give host:port", c.Address)
+	}
+	if !c.Kind.known() {
+		fault("Kind", "%q is not one of %v", c.Kind, Kinds())
+	}
+	if c.PayloadBytes < -1 || c.PayloadBytes > payloadBytesMax {
+		fault("PayloadBytes", "%d is outside -1 to %d", c.PayloadBytes, payloadBytesMax)
+	}
+	if c.Conns < 1 || c.IdleConns < 0 || c.Conns+c.IdleConns > connsMax {
+		fault("Conns", "%d busy and %d idle: at least 1 busy, at most %d together", c.Conns, c.IdleConns, connsMax)
+	}
+	if c.Depth < 1 || c.Depth > depthMax || c.InFlightMax < 1 || c.InFlightMax > depthMax {
+		fault("Depth", "%d in flight (open loop: %d) is outside 1 to %d", c.Depth, c.InFlightMax, depthMax)
+	}
+	if c.Rate < 0 {
+		fault("Rate", "%v is negative: 0 means the closed loop", c.Rate)
+	}
+	if c.WarmUp < 0 || c.Duration < time.Millisecond || c.DrainTimeout < 0 {
+		fault("Duration", "%v (warm-up %v, drain %v): at least 1ms, nothing negative", c.Duration, c.WarmUp, c.DrainTimeout)
+	}
+	if c.Threads < 1 {
+		fault("Threads", "%d: at least 1", c.Threads)
+	}
+	return errors.Join(faults...)
+}
+
+const (
+	// payloadBytesMax is Kafka's default socket.request.max.bytes, less room
+	// for the headers.
+	payloadBytesMax = 100<<20 - 4096
+	depthMax        = 1 << 16
+)
+
+func (k Kind) known() bool {
+	for _, known := range Kinds() {
+		if k == known {
+			return true
+		}
+	}
+	return false
+}
+
+// isProduce says whether a request of the kind carries records.
+func (k Kind) isProduce() bool {
+	return k == ProduceNone || k == ProduceOne || k == ProduceAll
+}
+
+// sourceFor is the local address of connection i: the system's choice until
+// one loopback address would run out of ports.
+func sourceFor(server netip.Addr, i, conns int) netip.Addr {
+	if conns <= connsPerSource || !server.Is4() || !server.IsLoopback() {
+		return netip.Addr{}
+	}
+	return netip.AddrFrom4([4]byte{127, 0, 1, byte(1 + i/connsPerSource)})
+}

@@ -1,0 +1,216 @@
+package load
+
+// conn is one busy connection. Requests have numbers in the order they are
+// sent, and responses come in that order, so four counters are all it takes:
+// done <= sent <= granted <= due.
+type conn struct {
+	id    uint32
+	index int // among its thread's connections
+	alive bool
+
+	due     uint64 // requests that should have left by now
+	granted uint64 // requests that may leave: there is room in flight
+	sent    uint64 // requests that left whole
+	done    uint64 // responses that came whole
+	sentOff int    // bytes of request number sent that left already
+	gotOff  int    // bytes of response number done that came already
+	// at holds when each request in flight was granted, by its number.
+	at []int64
+
+	link // what the thread's kind of connection needs beside
+}
+
+// core is what every kind of thread does with its connections; it makes no
+// system calls.
+//
+// Owner: one thread, or whoever holds the lock of the portable thread.
+type core struct {
+	cfg      *Config
+	t        *template
+	rec      *record
+	conns    []*conn
+	plan     plan
+	inFlight int  // due and not done, over all connections
+	mask     int  // of conn.at
+	depth    int  // the most in flight per connection
+	all      bool // check every byte: the warm-up
+	stopped  bool // grant nothing new: the window is over
+}
+
+// plan is the open loop's timetable: request k of the thread is due at
+// first + k*step, on connection k mod n.
+type plan struct {
+	first, step float64
+	next        uint64
+}
+
+func (p *plan) due(k uint64) int64 { return int64(p.first + float64(k)*p.step) }
+
+// scratchBytes bounds what is sent at once, beyond one request.
+const scratchBytes = 256 << 10
+
+func newCore(c *Config, t *template) *core {
+	depth := c.Depth
+	if c.open() {
+		depth = c.InFlightMax
+	}
+	ring := 1
+	for ring < depth {
+		ring *= 2
+	}
+	return &core{cfg: c, t: t, rec: newRecord(c.open()), depth: depth, mask: ring - 1, all: true}
+}
+
+func (x *core) newConn(id int) *conn {
+	c := &conn{id: uint32(id), index: len(x.conns), alive: true, at: make([]int64, x.mask+1)}
+	x.conns = append(x.conns, c)
+	return c
+}
+
+// scratch is memory to send from: the request again and again, so that a run
+// of requests needs nothing but its tags.
+func (x *core) scratch() []byte {
+	n := max(1, min(scratchBytes/len(x.t.frame), x.depth))
+	out := make([]byte, 0, n*len(x.t.frame))
+	for range n {
+		out = append(out, x.t.frame...)
+	}
+	return out
+}
+
+// begin starts the loop at now: the closed one with all it may have in flight,
+// the open one with its timetable.
+func (x *core) begin(now int64, thread int) {
+	if x.cfg.open() {
+		step := 1e9 / x.cfg.Rate
+		x.plan.step = step * float64(x.cfg.Threads)
+		x.plan.first = float64(now) + step*float64(thread)
+		return
+	}
+	for _, c := range x.conns {
+		for range x.depth {
+			x.demand(c, now)
+		}
+	}
+}
+
+// demand makes the connection's next request due, and grants it if there is
+// room in flight.
+func (x *core) demand(c *conn, now int64) {
+	c.due++
+	x.inFlight++
+	if !x.grant(c, now) {
+		x.rec.late++
+	}
+}
+
+func (x *core) grant(c *conn, now int64) bool {
+	if c.granted == c.due || c.granted-c.done >= uint64(x.depth) {
+		return false
+	}
+	c.at[int(c.granted)&x.mask] = now
+	c.granted++
+	return true
+}
+
+// demandDue makes due whatever the timetable says, and calls touched for each
+// connection that has something to send.
+func (x *core) demandDue(now int64, touched func(*conn)) {
+	for !x.stopped {
+		due := x.plan.due(x.plan.next)
+		if due > now || x.rec.end != 0 && due >= x.rec.end {
+			return
+		}
+		c := x.conns[x.plan.next%uint64(len(x.conns))]
+		x.plan.next++
+		if c.alive {
+			x.demand(c, now)
+			touched(c)
+		}
+	}
+}
+
+// dueOf is when request seq of c was meant to leave.
+func (x *core) dueOf(c *conn, seq uint64) int64 {
+	if x.cfg.open() {
+		return x.plan.due(seq*uint64(len(x.conns)) + uint64(c.index))
+	}
+	return c.at[int(seq)&x.mask]
+}
+
+// toSend is the next bytes to give to the kernel for c, in scratch; none when
+// it has nothing to say.
+func (x *core) toSend(c *conn, scratch []byte) []byte {
+	frame := len(x.t.frame)
+	n := min(int(c.granted-c.sent), len(scratch)/frame)
+	for i := range n {
+		x.t.stamp(scratch[i*frame:], x.t.tag(c.id, c.sent+uint64(i)))
+	}
+	return scratch[min(c.sentOff, n*frame) : n*frame]
+}
+
+// took notes that the kernel took n bytes of toSend.
+func (x *core) took(c *conn, n int) {
+	n += c.sentOff
+	c.sent += uint64(n / len(x.t.frame))
+	c.sentOff = n % len(x.t.frame)
+}
+
+// got works off received bytes; false means that they are not what must come,
+// and that the connection is of no further use.
+func (x *core) got(c *conn, b []byte, now int64) bool {
+	size := x.t.replyBytes
+	for len(b) > 0 {
+		if c.done == c.sent {
+			return false // nothing was asked
+		}
+		n := min(len(b), size-c.gotOff)
+		tag := x.t.tag(c.id, c.done)
+		right := n == size && x.t.whole(b, tag) || n < size && x.t.piece(b[:n], c.gotOff, tag)
+		if !right || x.all && !x.t.content(b[:n], c.gotOff) {
+			return false
+		}
+		b = b[n:]
+		if c.gotOff += n; c.gotOff == size {
+			c.gotOff = 0
+			x.complete(c, now)
+		}
+	}
+	return true
+}
+
+func (x *core) complete(c *conn, now int64) {
+	seq := c.done
+	due, sent := x.dueOf(c, seq), c.at[int(seq)&x.mask]
+	c.done++
+	x.inFlight--
+	x.rec.answer(due, sent, now)
+	switch {
+	case x.cfg.open():
+		x.grant(c, now)
+	case !x.stopped:
+		x.demand(c, now)
+	}
+}
+
+// lose takes c out of the run; what it had in flight stays unanswered.
+func (x *core) lose(c *conn) {
+	if !c.alive {
+		return
+	}
+	c.alive = false
+	missing := c.due - c.done
+	x.inFlight -= int(missing)
+	x.rec.errors.Unanswered += missing
+}
+
+// finish counts what never came.
+func (x *core) finish() {
+	for _, c := range x.conns {
+		if c.alive && c.due > c.done {
+			x.rec.fail(&x.rec.errors.Unanswered, func() string { return "no answer within the drain timeout" })
+			x.rec.errors.Unanswered += c.due - c.done - 1
+		}
+	}
+	x.rec.flush()
+}

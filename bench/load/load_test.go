@@ -1,0 +1,364 @@
+package load
+
+import (
+	"encoding/binary"
+	"io"
+	"net"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// echo serves frames until the test ends; answer may change a frame before it
+// goes back, or refuse it.
+func echo(t testing.TB, answer func(frame []byte) bool) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	conns := map[net.Conn]bool{}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			mu.Lock()
+			conns[c] = true
+			mu.Unlock()
+			wg.Go(func() { defer c.Close(); serveFrames(c, answer) })
+		}
+	})
+	t.Cleanup(func() {
+		ln.Close()
+		mu.Lock()
+		for c := range conns {
+			c.Close()
+		}
+		mu.Unlock()
+		wg.Wait()
+	})
+	return ln.Addr().String()
+}
+
+func serveFrames(c net.Conn, answer func([]byte) bool) {
+	frame := make([]byte, 4)
+	for {
+		if _, err := io.ReadFull(c, frame[:4]); err != nil {
+			return
+		}
+		n := 4 + int(binary.BigEndian.Uint32(frame))
+		if n > cap(frame) {
+			frame = append(make([]byte, 0, n), frame[:4]...)
+		}
+		frame = frame[:n]
+		if _, err := io.ReadFull(c, frame[4:]); err != nil {
+			return
+		}
+		if answer != nil && !answer(frame) {
+			return
+		}
+		if _, err := c.Write(frame); err != nil {
+			return
+		}
+	}
+}
+
+func quick(addr string) Config {
+	return Config{Address: addr, WarmUp: 20 * time.Millisecond, Duration: 100 * time.Millisecond, DrainTimeout: 5 * time.Second}
+}
+
+// drivers runs a test on the native threads and on Go's net.
+func drivers(t *testing.T, test func(t *testing.T, portable bool)) {
+	t.Run("native", func(t *testing.T) { test(t, false) })
+	t.Run("portable", func(t *testing.T) { test(t, true) })
+}
+
+func mustRun(t *testing.T, c Config) *Result {
+	t.Helper()
+	r, err := Run(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestEveryRequestIsAnsweredAndCounted(t *testing.T) {
+	drivers(t, func(t *testing.T, portable bool) {
+		for _, shape := range []struct{ payload, conns, depth, threads, idle int }{
+			{-1, 1, 1, 1, 0}, {3, 2, 3, 1, 0}, {4, 1, 1, 1, 0}, {8, 3, 2, 2, 5}, {15, 1, 16, 1, 0},
+			{16, 7, 5, 3, 0}, {128, 20, 16, 2, 0}, {70_000, 2, 3, 1, 0}, {3 << 20, 1, 2, 1, 0},
+		} {
+			var served atomic.Uint64
+			c := quick(echo(t, func([]byte) bool { served.Add(1); return true }))
+			c.Portable, c.PayloadBytes, c.Conns, c.Depth = portable, shape.payload, shape.conns, shape.depth
+			c.Threads, c.IdleConns = shape.threads, shape.idle
+			r := mustRun(t, c)
+			if r.Errors.Count() != 0 || r.Total != served.Load() {
+				t.Errorf("%+v: %d answers to %d served requests, errors %+v", shape, r.Total, served.Load(), r.Errors)
+			}
+			if r.Completed == 0 || r.Completed > r.Total || r.Latency.Count < int64(r.Completed) {
+				t.Errorf("%+v: %d completed of %d, %d latencies", shape, r.Completed, r.Total, r.Latency.Count)
+			}
+			if most := int64(r.Completed) + int64(shape.conns*shape.depth); r.Latency.Count > most {
+				t.Errorf("%+v: %d latencies for %d answers", shape, r.Latency.Count, r.Completed)
+			}
+		}
+	})
+}
+
+func TestOpenLoopKeepsItsRate(t *testing.T) {
+	drivers(t, func(t *testing.T, portable bool) {
+		var served atomic.Uint64
+		c := quick(echo(t, func([]byte) bool { served.Add(1); return true }))
+		c.Portable, c.Conns, c.Rate, c.Threads = portable, 10, 2000, 2
+		c.Duration = 500 * time.Millisecond
+		r := mustRun(t, c)
+		if r.Errors.Count() != 0 || r.Total != served.Load() {
+			t.Errorf("%d answers to %d served, errors %+v", r.Total, served.Load(), r.Errors)
+		}
+		// The window holds 1,000 intended instants, whatever the machine does.
+		if n := r.Latency.Count; n < 998 || n > 1002 {
+			t.Errorf("%d latencies in a window of 1000 requests", n)
+		}
+		if r.Service.Count != r.Latency.Count || r.SendDelay.Count != r.Latency.Count {
+			t.Errorf("service %d, send delay %d, latency %d", r.Service.Count, r.SendDelay.Count, r.Latency.Count)
+		}
+	})
+}
+
+// A server that stops for 20 ms once hurts every request that was due in that
+// time. The closed loop sends one request into the stall, and sees one.
+func TestOpenLoopSeesTheStallThatTheClosedLoopOmits(t *testing.T) {
+	const stall = 20 * time.Millisecond
+	drivers(t, func(t *testing.T, portable bool) {
+		slow := func(rate float64) (hurt float64, r *Result) {
+			var served atomic.Uint64
+			c := quick(echo(t, func([]byte) bool {
+				if served.Add(1)%400 == 0 {
+					<-time.After(stall)
+				}
+				return true
+			}))
+			c.Portable, c.Rate, c.Duration = portable, rate, 800*time.Millisecond
+			r = mustRun(t, c)
+			return shareAbove(t, r, stall/4), r
+		}
+		open, r := slow(2000)
+		// Each 400 requests, 200 ms, have one stall, in which 40 become due and
+		// of which 30 wait for more than a quarter of it, and the backlog after it.
+		if open < 0.05 {
+			t.Errorf("open loop: %.2f %% of the requests were hurt, at least 5 %% were due: %+v", open*100, r.Latency)
+		}
+		if closed, r := slow(0); closed > 0.02 {
+			t.Errorf("closed loop: %.2f %% of the requests were hurt, one in 400 can be: %+v", closed*100, r.Latency)
+		}
+	})
+}
+
+// shareAbove is the share of latencies above d, read back from the encoded
+// histogram.
+func shareAbove(t *testing.T, r *Result, d time.Duration) float64 {
+	t.Helper()
+	h, err := Histogram(r.HDR)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var above int64
+	for _, bar := range h.Distribution() {
+		if bar.From > int64(d) {
+			above += bar.Count
+		}
+	}
+	return float64(above) / float64(h.TotalCount())
+}
+
+func TestWrongResponsesAreFound(t *testing.T) {
+	wrong := map[string]func(frame []byte) bool{
+		"size":       func(f []byte) bool { f[3]--; return true },
+		"head tag":   func(f []byte) bool { f[11]++; return true },
+		"tail tag":   func(f []byte) bool { f[len(f)-1]++; return true },
+		"connection": func(f []byte) bool { f[7]++; return true },
+		"content":    func(f []byte) bool { f[50] ^= 1; return true }, // seen in the warm-up
+	}
+	drivers(t, func(t *testing.T, portable bool) {
+		for name, change := range wrong {
+			var served atomic.Uint64
+			c := quick(echo(t, func(f []byte) bool {
+				if served.Add(1) == 10 {
+					return change(f)
+				}
+				return true
+			}))
+			c.Portable, c.Conns = portable, 2
+			// Long enough that the tenth request falls into it on any machine.
+			c.WarmUp = 200 * time.Millisecond
+			r := mustRun(t, c)
+			if r.Errors.Mismatch != 1 || r.Valid() {
+				t.Errorf("%s: errors %+v, valid %v", name, r.Errors, r.Valid())
+			}
+		}
+	})
+}
+
+func TestLostConnectionsAreCounted(t *testing.T) {
+	drivers(t, func(t *testing.T, portable bool) {
+		var served atomic.Uint64
+		c := quick(echo(t, func([]byte) bool { return served.Add(1) != 20 }))
+		c.Portable, c.Conns, c.Depth = portable, 3, 4
+		r := mustRun(t, c)
+		if r.Errors.Closed != 1 || r.Errors.Unanswered == 0 || r.Valid() {
+			t.Errorf("errors %+v, invalid %q", r.Errors, r.Invalid)
+		}
+	})
+}
+
+func TestMissingAnswersAreCounted(t *testing.T) {
+	drivers(t, func(t *testing.T, portable bool) {
+		var served atomic.Uint64
+		release := make(chan struct{})
+		var once sync.Once
+		open := func() { once.Do(func() { close(release) }) }
+		t.Cleanup(open)
+		c := quick(echo(t, func([]byte) bool {
+			if served.Add(1) == 20 {
+				<-release
+			}
+			return true
+		}))
+		c.Portable, c.DrainTimeout = portable, 50*time.Millisecond
+		r := mustRun(t, c)
+		open()
+		if r.Errors.Unanswered != 1 || r.Valid() {
+			t.Errorf("errors %+v", r.Errors)
+		}
+	})
+}
+
+func TestGeneratorBoundRunsAreInvalid(t *testing.T) {
+	busy := newRecord(false)
+	busy.wallEnd, busy.cpuEnd, busy.completed = 1000, 950, 1
+	cfg := Config{Address: "127.0.0.1:1"}.withDefaults()
+	r := result(&cfg, time.Now(), []*core{{t: frameTemplate(8), rec: busy, cfg: &cfg}})
+	if r.Valid() || !r.Bound || !strings.Contains(r.Invalid[0], "generator was busy 95 %") {
+		t.Errorf("busy generator: %q, bound %v", r.Invalid, r.Bound)
+	}
+	busy.cpuEnd = 800
+	if r = result(&cfg, time.Now(), []*core{{t: frameTemplate(8), rec: busy, cfg: &cfg}}); !r.Valid() || r.Bound {
+		t.Errorf("a generator that is busy 80 %%: %q", r.Invalid)
+	}
+}
+
+func TestARateThatIsNotReachedIsInvalid(t *testing.T) {
+	drivers(t, func(t *testing.T, portable bool) {
+		c := quick(echo(t, nil))
+		c.Portable, c.Rate, c.DrainTimeout = portable, 50e6, time.Millisecond
+		if r := mustRun(t, c); r.Valid() || r.Achieved >= AchievedMin {
+			t.Errorf("50 M/s achieved %.3f, invalid %q", r.Achieved, r.Invalid)
+		}
+	})
+}
+
+func TestNothingIsAllocatedWhileMeasuring(t *testing.T) {
+	drivers(t, func(t *testing.T, portable bool) {
+		for _, rate := range []float64{0, 20_000} {
+			var before, after runtime.MemStats
+			c := quick(echo(t, nil))
+			c.Portable, c.Rate, c.Conns, c.Depth = portable, rate, 8, 4
+			c.WarmUp, c.Duration = 100*time.Millisecond, 300*time.Millisecond
+			c.Boundary = func(begin bool) {
+				if begin {
+					runtime.ReadMemStats(&before)
+				} else {
+					runtime.ReadMemStats(&after)
+				}
+			}
+			r := mustRun(t, c)
+			if n := after.Mallocs - before.Mallocs; n > 50 || r.Completed < 1000 {
+				t.Errorf("rate %v: %d allocations for %d requests", rate, n, r.Completed)
+			}
+		}
+	})
+}
+
+func TestBoundariesSurroundTheWindow(t *testing.T) {
+	drivers(t, func(t *testing.T, portable bool) {
+		var calls []bool
+		c := quick(echo(t, nil))
+		c.Portable, c.Threads, c.Conns = portable, 2, 4
+		c.Boundary = func(begin bool) { calls = append(calls, begin) }
+		mustRun(t, c)
+		if len(calls) != 2 || !calls[0] || calls[1] {
+			t.Errorf("boundaries: %v", calls)
+		}
+	})
+}
+
+func TestAnySplitOfARightResponseIsAccepted(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		cfg := Config{PayloadBytes: rapid.IntRange(1, 64).Draw(t, "payload"), Depth: 8}.withDefaults()
+		tm := frameTemplate(cfg.payload())
+		x := newCore(&cfg, tm)
+		c := x.newConn(rapid.IntRange(0, 1<<20).Draw(t, "id"))
+		x.begin(1, 0)
+		b := append([]byte(nil), x.toSend(c, x.scratch())...)
+		x.took(c, len(b))
+		x.stopped = true
+		flip := rapid.IntRange(-1, len(b)-1).Draw(t, "flip")
+		if flip >= 0 {
+			b[flip] ^= 0x10
+		}
+		right := true
+		for at := 0; at < len(b) && right; {
+			n := rapid.IntRange(1, len(b)-at).Draw(t, "piece")
+			right = x.got(c, b[at:at+n], 2)
+			at += n
+		}
+		if right != (flip < 0) {
+			t.Fatalf("flipped byte %d: accepted %v", flip, right)
+		}
+		if right && (c.done != 8 || x.inFlight != 0 || x.got(c, []byte{0}, 3)) {
+			t.Fatalf("done %d, in flight %d, or a byte too many was accepted", c.done, x.inFlight)
+		}
+	})
+}
+
+func TestAnySplitOfTheSendingGivesTheSameBytes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		cfg := Config{PayloadBytes: rapid.IntRange(4, 40).Draw(t, "payload"), Depth: 20}.withDefaults()
+		tm := frameTemplate(cfg.payload())
+		x := newCore(&cfg, tm)
+		c := x.newConn(3)
+		x.begin(1, 0)
+		scratch := x.scratch()[:rapid.IntRange(1, 20).Draw(t, "scratch")*len(tm.frame)]
+		var sent []byte
+		for b := x.toSend(c, scratch); len(b) > 0; b = x.toSend(c, scratch) {
+			n := rapid.IntRange(1, len(b)).Draw(t, "n")
+			sent = append(sent, b[:n]...)
+			x.took(c, n)
+		}
+		if len(sent) != 20*len(tm.frame) || !x.got(c, sent[:19*len(tm.frame)], 2) {
+			t.Fatalf("%d bytes of 20 requests, or they are not as they must be", len(sent))
+		}
+	})
+}
+
+func TestEveryFaultOfAConfigIsReported(t *testing.T) {
+	err := Config{Kind: "x", PayloadBytes: -5, Conns: -1, Depth: -1, Rate: -1, WarmUp: -1, Threads: -1}.Validate()
+	for _, field := range []string{"Address", "Kind", "PayloadBytes", "Conns", "Depth", "Rate", "Duration"} {
+		if err == nil || !strings.Contains(err.Error(), field) {
+			t.Errorf("no word about %s in: %v", field, err)
+		}
+	}
+	if err := (Config{Address: "h:1"}).Validate(); err != nil {
+		t.Errorf("the zero value does not work: %v", err)
+	}
+}

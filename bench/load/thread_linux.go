@@ -1,0 +1,262 @@
+package load
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// link is the Linux part of a connection.
+const nativeThreads = true
+
+type link struct {
+	net.Conn      // Config.Portable only
+	fd       int  // otherwise
+	wantsOut bool // registered for writability too
+	touched  bool // on the thread's list of connections to send on
+	kick     chan struct{}
+}
+
+// idleConn stands for every idle connection in what epoll returns.
+const idleConn = -1
+
+// recvBytes is what one receive takes at most.
+const recvBytes = 256 << 10
+
+// epollThread serves its connections from one operating-system thread, which
+// sleeps in epoll and nowhere else.
+type epollThread struct {
+	*core
+	tm      *timing
+	number  int
+	epoll   int
+	idle    []int
+	in, out []byte
+	ready   []unix.EpollEvent
+	pending []*conn
+}
+
+func newNativeThread(tm *timing, x *core, number int) (thread, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("load: epoll_create1: %w", err)
+	}
+	return &epollThread{core: x, tm: tm, number: number, epoll: fd,
+		in: make([]byte, recvBytes), out: x.scratch(), ready: make([]unix.EpollEvent, 512)}, nil
+}
+
+func (th *epollThread) dial(server, source netip.AddrPort, id int, busy bool) error {
+	fd, err := connect(server, source)
+	if err != nil {
+		return err
+	}
+	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP}
+	if busy {
+		c := th.newConn(id)
+		c.fd, ev.Fd = fd, int32(c.index)
+	} else {
+		th.idle = append(th.idle, fd)
+		ev.Events, ev.Fd = unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLONESHOT, idleConn
+	}
+	if err := unix.EpollCtl(th.epoll, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
+		return fmt.Errorf("load: epoll_ctl: %w", err)
+	}
+	return nil
+}
+
+// connectTimeout bounds one connection's handshake.
+const connectTimeout = 10 * time.Second
+
+func connect(server, source netip.AddrPort) (int, error) {
+	family := unix.AF_INET
+	if server.Addr().Is6() {
+		family = unix.AF_INET6
+	}
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("load: socket: %w (raise the limit on open files: ulimit -n)", err)
+	}
+	// On Linux the send timeout bounds connect too.
+	limit := unix.NsecToTimeval(int64(connectTimeout))
+	err = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit)
+	if err == nil {
+		err = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	}
+	if err == nil && source.Addr().IsValid() {
+		// The port is chosen at connect, when both ends are known: many more fit.
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
+		err = unix.Bind(fd, sockaddr(source))
+	}
+	if err == nil {
+		err = unix.Connect(fd, sockaddr(server))
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, fmt.Errorf("load: connecting to %v: %w: is the server running there?", server, err)
+	}
+	return fd, nil
+}
+
+func sockaddr(a netip.AddrPort) unix.Sockaddr {
+	if a.Addr().Is6() {
+		return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}
+	}
+	return &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}
+}
+
+func (th *epollThread) run() {
+	// The thread is left locked, so that it ends with its timer slack.
+	runtime.LockOSThread()
+	// The default slack of 50 µs would be a delay of every send of the open loop.
+	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
+	defer th.finish()
+	th.pending = make([]*conn, 0, len(th.conns))
+	th.begin(th.tm.now(), th.number)
+	for _, c := range th.conns {
+		th.send(c)
+	}
+	for {
+		now, over := th.tm.phase(th.core, th.number, th.tm.now(), threadCPU)
+		if over {
+			return
+		}
+		if th.cfg.open() {
+			th.sendDue(now)
+		}
+		n := th.wait(th.tm.pause(th.core, th.number, th.tm.now()))
+		after := th.tm.now()
+		if n == 0 && th.cfg.Spin && th.rec.start != 0 && !th.stopped {
+			th.rec.idle += after - now
+		}
+		for i := range n {
+			th.serve(&th.ready[i], after)
+			if i%8 == 7 {
+				after = th.tm.now()
+			}
+		}
+	}
+}
+
+// sendDue sends what the timetable demands; a connection whose turn came more
+// than once sends it together.
+func (th *epollThread) sendDue(now int64) {
+	th.pending = th.pending[:0]
+	th.demandDue(now, th.touch)
+	for _, c := range th.pending {
+		c.touched = false
+		th.send(c)
+	}
+}
+
+func (th *epollThread) touch(c *conn) {
+	if !c.touched {
+		c.touched = true
+		th.pending = append(th.pending, c)
+	}
+}
+
+// wait looks first without sleeping: under load something is always there, and
+// the look costs no word with the Go scheduler.
+func (th *epollThread) wait(d time.Duration) int {
+	if n := epollPeek(th.epoll, th.ready); n > 0 || d == 0 || th.cfg.Spin {
+		return n
+	}
+	return epollSleep(th.epoll, th.ready, d)
+}
+
+func (th *epollThread) serve(ev *unix.EpollEvent, now int64) {
+	if ev.Fd == idleConn {
+		th.rec.fail(&th.rec.errors.Closed, func() string { return "the server ended an idle connection" })
+		return
+	}
+	c := th.conns[ev.Fd]
+	if ev.Events&^unix.EPOLLOUT != 0 && c.alive {
+		th.receive(c, now)
+	}
+	if c.alive {
+		th.send(c)
+	}
+}
+
+// receive takes one receive's worth; what is left makes the connection ready
+// again, after the others.
+func (th *epollThread) receive(c *conn, now int64) {
+	n, errno := recvNow(c.fd, th.in)
+	switch {
+	case errno == unix.EAGAIN || errno == unix.EINTR:
+	case errno != 0:
+		th.drop(c, &th.rec.errors.Closed, func() string { return "receiving: " + errno.Error() })
+	case n == 0:
+		th.drop(c, &th.rec.errors.Closed, func() string { return "the server closed a connection" })
+	case !th.got(c, th.in[:n], now):
+		th.drop(c, &th.rec.errors.Mismatch, func() string {
+			return fmt.Sprintf("connection %d: response %d is not the request's", c.id, c.done)
+		})
+	}
+}
+
+func (th *epollThread) send(c *conn) {
+	for {
+		b := th.toSend(c, th.out)
+		if len(b) == 0 {
+			th.want(c, false)
+			return
+		}
+		n, errno := sendNow(c.fd, b)
+		switch {
+		case errno == unix.EAGAIN:
+			th.want(c, true)
+			return
+		case errno == unix.EINTR:
+		case errno != 0:
+			th.drop(c, &th.rec.errors.Closed, func() string { return "sending: " + errno.Error() })
+			return
+		default:
+			th.took(c, n)
+		}
+	}
+}
+
+// want asks epoll for writability, or no longer.
+func (th *epollThread) want(c *conn, out bool) {
+	if c.wantsOut == out {
+		return
+	}
+	c.wantsOut = out
+	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP, Fd: int32(c.index)}
+	if out {
+		ev.Events |= unix.EPOLLOUT
+	}
+	_ = unix.EpollCtl(th.epoll, unix.EPOLL_CTL_MOD, c.fd, &ev)
+}
+
+func (th *epollThread) drop(c *conn, counter *uint64, why func() string) {
+	th.rec.fail(counter, why)
+	th.lose(c)
+	unix.Close(c.fd)
+}
+
+func (th *epollThread) close() {
+	for _, c := range th.conns {
+		if c.alive {
+			unix.Close(c.fd)
+		}
+	}
+	for _, fd := range th.idle {
+		unix.Close(fd)
+	}
+	unix.Close(th.epoll)
+}
+
+// threadCPU is the calling thread's processor time in nanoseconds.
+func threadCPU() int64 {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts); err != nil {
+		return 0
+	}
+	return ts.Nano()
+}
