@@ -1,0 +1,121 @@
+package corpus
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// errorsKept bounds how many faults a Ledger remembers word for word.
+const errorsKept = 10
+
+// Ledger keeps account of the records that came back.
+type Ledger struct {
+	corpus Corpus
+	// stream says which producer wrote a record: order is promised within
+	// one producer's records of one partition, nowhere else.
+	stream func(i int) int
+
+	mu       sync.Mutex
+	seen     map[int]int
+	last     map[[2]int]int
+	repeated int
+	faults   []error
+	faultsN  int
+}
+
+// NewLedger opens an account. stream may be nil: one producer wrote them all.
+func NewLedger(c Corpus, stream func(i int) int) *Ledger {
+	if stream == nil {
+		stream = func(int) int { return 0 }
+	}
+	return &Ledger{corpus: c, stream: stream, seen: map[int]int{}, last: map[[2]int]int{}}
+}
+
+// Deliver enters one record and says how many different ones there are now.
+func (l *Ledger) Deliver(partition int, key, value []byte) int {
+	i, err := l.corpus.Check(key, value)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err != nil {
+		l.fault(err)
+		return len(l.seen)
+	}
+	l.seen[i]++
+	if l.seen[i] > 1 {
+		l.repeated++
+		return len(l.seen)
+	}
+	at := [2]int{partition, l.stream(i)}
+	if last, ok := l.last[at]; ok && i < last {
+		l.fault(fmt.Errorf("partition %d: record %d came after record %d of the same producer", partition, i, last))
+	}
+	l.last[at] = i
+	return len(l.seen)
+}
+
+func (l *Ledger) fault(err error) {
+	l.faultsN++
+	if len(l.faults) < errorsKept {
+		l.faults = append(l.faults, err)
+	}
+}
+
+// Count is how many different records came back.
+func (l *Ledger) Count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.seen)
+}
+
+// Has says whether record i came back.
+func (l *Ledger) Has(i int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.seen[i] > 0
+}
+
+// Repeated is how many deliveries were of records that had come before.
+func (l *Ledger) Repeated() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.repeated
+}
+
+// Verify says everything that is wrong with what came back, where exactly the
+// records for which want holds, of the first n, should have. Repetition is
+// not a fault here: whether it may be depends on the promise that is tested.
+func (l *Ledger) Verify(n int, want func(i int) bool) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	faults := append([]error(nil), l.faults...)
+	if l.faultsN > len(faults) {
+		faults = append(faults, fmt.Errorf("and %d faults more", l.faultsN-len(faults)))
+	}
+	missing, first := 0, 0
+	for i := range n {
+		if want(i) && l.seen[i] == 0 {
+			if missing == 0 {
+				first = i
+			}
+			missing++
+		}
+	}
+	if missing > 0 {
+		faults = append(faults, fmt.Errorf("%d of %d records never came back, the first is record %d", missing, n, first))
+	}
+	stray := 0
+	for i := range l.seen {
+		if i >= n || i < 0 || !want(i) {
+			first = i
+			stray++
+		}
+	}
+	if stray > 0 {
+		faults = append(faults, fmt.Errorf("%d records came back that should be invisible, one is record %d", stray, first))
+	}
+	return errors.Join(faults...)
+}
+
+// Every is the condition that holds for every record.
+func Every(int) bool { return true }
