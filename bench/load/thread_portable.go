@@ -58,9 +58,8 @@ func (th *portableThread) run() {
 	}
 	th.pace()
 	close(th.over)
-	th.mu.Lock()
+	th.close()
 	th.finish()
-	th.mu.Unlock()
 }
 
 const recvBytesPortable = 256 << 10
@@ -173,6 +172,7 @@ func (th *portableThread) drop(c *conn, counter *uint64, why func() string) {
 	c.poke()
 }
 
+// close ends the connections and waits for their goroutines.
 func (th *portableThread) close() {
 	for _, c := range th.conns {
 		c.Close()
