@@ -1,0 +1,69 @@
+package epoll
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Config is what an engine may use. The zero value works.
+type Config struct {
+	// Buffers is how many receive buffers an engine may lend at once; 0 means
+	// 256. The last one returned is the first one used, so the memory in use
+	// stays in the cache and the rest is never touched. When all are lent,
+	// receives end with ENOBUFS and the peers feel it in their windows.
+	Buffers int
+	// BufferBytes is the size of each, and the most that one completion of Recv
+	// carries; 0 means 16 KiB: several small produce requests at once.
+	BufferBytes int
+	// ReceivesMax is how many times one descriptor may receive in one Poll; 0
+	// means 32, as io_uring's multishot does it. It is the bound on what a
+	// flooding peer takes from its neighbours.
+	ReceivesMax int
+}
+
+const (
+	buffersDefault     = 256
+	bufferBytesDefault = 16 << 10
+	receivesMaxDefault = 32
+
+	bufferBytesMin   = 512
+	bufferBytesMax   = 1 << 20
+	memoryBytesLimit = 1 << 30
+)
+
+func (c Config) withDefaults() Config {
+	if c.Buffers == 0 {
+		c.Buffers = buffersDefault
+	}
+	if c.BufferBytes == 0 {
+		c.BufferBytes = bufferBytesDefault
+	}
+	if c.ReceivesMax == 0 {
+		c.ReceivesMax = receivesMaxDefault
+	}
+	return c
+}
+
+// Validate reports every fault at once.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	var faults []error
+	if c.Buffers < 1 {
+		faults = append(faults, fmt.Errorf("Buffers is %d: use at least 1, or 0 for %d", c.Buffers, buffersDefault))
+	}
+	if c.BufferBytes < bufferBytesMin || c.BufferBytes > bufferBytesMax {
+		faults = append(faults, fmt.Errorf("BufferBytes is %d: use %d to %d, or 0 for %d",
+			c.BufferBytes, bufferBytesMin, bufferBytesMax, bufferBytesDefault))
+	}
+	if c.Buffers > memoryBytesLimit/max(c.BufferBytes, 1) {
+		faults = append(faults, fmt.Errorf("Buffers of %d times BufferBytes of %d is more than %d MiB an engine: lower one of them",
+			c.Buffers, c.BufferBytes, memoryBytesLimit>>20))
+	}
+	if c.ReceivesMax < 1 {
+		faults = append(faults, fmt.Errorf("ReceivesMax is %d: use at least 1, or 0 for %d", c.ReceivesMax, receivesMaxDefault))
+	}
+	if len(faults) == 0 {
+		return nil
+	}
+	return fmt.Errorf("epoll: %w", errors.Join(faults...))
+}

@@ -1,0 +1,97 @@
+package epoll
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"kring/engine"
+	"kring/internal/sock"
+)
+
+// Network opens epoll engines; it implements engine.Network.
+type Network struct {
+	config  Config
+	precise bool // epoll_pwait2 is there
+	uses    uses
+}
+
+// New tries what the engines need, and says what is in the way.
+func New(c Config) (*Network, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	n := &Network{config: c.withDefaults()}
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, explain("epoll_create1", err)
+	}
+	defer func() { _ = unix.Close(fd) }()
+	var events [1]unix.EpollEvent
+	_, errno := epollSleep(fd, events[:], 0, true)
+	n.precise = errno == 0
+	return n, nil
+}
+
+// Name is "epoll".
+func (n *Network) Name() string { return "epoll" }
+
+// Features says whether waits are exact.
+func (n *Network) Features() string {
+	if n.precise {
+		return "all features"
+	}
+	return "without epoll_pwait2 (Linux 5.11), so waits are rounded up to milliseconds"
+}
+
+// Open opens an engine for the calling goroutine.
+func (n *Network) Open(w engine.Wait) (engine.Engine, error) { return open(n, w) }
+
+// Listen opens a listening socket; only that is in non-blocking mode, because
+// accept4(2) has no flag for one call.
+func (n *Network) Listen(c engine.ListenConfig) (engine.Listener, error) {
+	l, err := sock.Listen(c)
+	if err != nil {
+		return engine.Listener{}, err
+	}
+	if err := unix.SetNonblock(int(l.FD), true); err != nil {
+		n.Discard(l.FD)
+		return engine.Listener{}, fmt.Errorf("listen on %q: set non-blocking: %w", c.Address, err)
+	}
+	return l, nil
+}
+
+// Addrs are the two ends of a connection.
+func (n *Network) Addrs(fd engine.FD) (local, remote netip.AddrPort, err error) {
+	return sock.Addrs(fd)
+}
+
+// Configure applies options to a connection.
+func (n *Network) Configure(fd engine.FD, o engine.SocketOptions) error {
+	return sock.Configure(fd, o)
+}
+
+// Discard closes a descriptor that has nothing outstanding.
+func (n *Network) Discard(fd engine.FD) {
+	n.uses.end(fd) // Order: before the number is free for somebody else
+	sock.Close(fd)
+}
+
+// explain adds the likely cause and the remedy.
+func explain(call string, err error) error {
+	remedy := "see the system call's manual page"
+	switch err {
+	case unix.EMFILE, unix.ENFILE:
+		remedy = "no file descriptor is left: raise the limit (ulimit -n, LimitNOFILE= or fs.file-max)"
+	case unix.ENOMEM:
+		remedy = "the kernel has no memory for it: raise the memory limit of this process or its group"
+	case unix.EPERM, unix.ENOSYS:
+		remedy = "a sandbox (seccomp) refuses it: use the portable engine"
+	}
+	return fmt.Errorf("epoll: %s: %w: %s", call, err, remedy)
+}
+
+// timespec of a wait; only for wait >= 0.
+func timespec(wait time.Duration) unix.Timespec { return unix.NsecToTimespec(int64(wait)) }
