@@ -1,0 +1,90 @@
+//go:build linux
+
+package uring
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"kring/engine"
+)
+
+// drainLimit bounds how long Close waits for the kernel to let go.
+const drainLimit = 5 * time.Second
+
+// Close releases the engine. Data that its completions lent is gone after it.
+func (e *ringEngine) Close() error {
+	if e.dead == errClosed {
+		return nil
+	}
+	e.dead = errClosed
+	stuck := e.drain()
+	errs := []error{e.sleeper.close()}
+	if stuck != nil {
+		// Better to leak than to let the kernel write into somebody's memory.
+		errs = append(errs, fmt.Errorf("uring: Close: %d operations did not end, so their memory stays mapped: %w", e.inflight, stuck))
+	}
+	e.counters.LentBytes.Store(0)
+	return errors.Join(append(errs, e.free(stuck == nil))...)
+}
+
+// free gives back what the engine holds; the buffers only if nothing is
+// outstanding on them.
+func (e *ringEngine) free(drained bool) error {
+	var errs []error
+	if e.ring != nil {
+		errs = append(errs, e.ring.Close())
+	}
+	if e.window != nil && drained {
+		errs = append(errs, e.window.close())
+	}
+	if e.scratch != nil && drained {
+		errs = append(errs, e.scratch.close())
+	}
+	return errors.Join(errs...)
+}
+
+// drain cancels everything and waits until the last operation has ended: only
+// then does the kernel know none of our addresses any more. Closing the ring
+// alone would end them some time later.
+func (e *ringEngine) drain() error {
+	deadline := time.Now().Add(drainLimit)
+	for e.inflight > 0 {
+		if q := e.ring.GetSQE(); q != nil {
+			q.PrepCancel(0, CancelAny|CancelAll)
+			q.Flags, q.UserData = SQECQESkipSuccess, userData(opCancel, 0, 0)
+		}
+		err := e.ring.SubmitAndWait(10 * time.Millisecond)
+		switch err {
+		case nil, unix.EINTR, unix.ETIME, unix.EAGAIN, unix.EBUSY:
+		default:
+			return enterError(err)
+		}
+		for n := e.next(e.batch[:]); n > 0; n = e.next(e.batch[:]) {
+			for i := range e.batch[:n] {
+				e.forget(&e.batch[i])
+			}
+		}
+		if e.inflight > 0 && time.Now().After(deadline) {
+			return fmt.Errorf("the kernel did not cancel them within %v", drainLimit)
+		}
+	}
+	return nil
+}
+
+// forget takes a CQE that nobody will hear of.
+func (e *ringEngine) forget(q *CQE) {
+	op := engine.Op(q.UserData >> opShift)
+	if op == opCancel {
+		return
+	}
+	if op == engine.OpAccept && q.Res >= 0 {
+		_ = unix.Close(int(q.Res)) // nobody knows it
+	}
+	if q.Flags&CQEMore == 0 {
+		e.inflight--
+	}
+}

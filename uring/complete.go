@@ -1,0 +1,183 @@
+//go:build linux
+
+package uring
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"kring/engine"
+	"kring/internal/invariants"
+)
+
+// complete turns a CQE into a completion, and says whether it is one for the
+// owner.
+func (e *ringEngine) complete(q *CQE, c *engine.Completion) bool {
+	op := engine.Op(q.UserData >> opShift)
+	fd := engine.FD(uint32(q.UserData))
+	switch op {
+	case opWake:
+		e.wakeDone(q)
+		return false
+	case opCancel:
+		e.cancelDone(q, fd)
+		return false
+	}
+	s := &e.sockets[fd]
+	o := &s.in
+	if op == engine.OpSend || op == engine.OpClose {
+		o = &s.out
+	}
+	if invariants.Enabled {
+		sequence := uint32(q.UserData>>32) & (1<<sequenceBits - 1)
+		invariants.Assert(o.op == op && o.sequence == sequence,
+			"uring: completion of %v %d on descriptor %d, where %v %d is outstanding", op, sequence, fd, o.op, o.sequence)
+	}
+	*c = engine.Completion{Token: s.token, Op: op, Res: q.Res, More: q.Flags&CQEMore != 0}
+	if !c.More {
+		e.inflight--
+	}
+	if e.again(fd, s, o, q, c) {
+		return false
+	}
+	if !c.More {
+		e.end(o)
+	}
+	return true
+}
+
+// again completes what c is for each operation. It says that the operation
+// stands again, or goes on, with nothing to tell the owner.
+func (e *ringEngine) again(fd engine.FD, s *socket, o *operation, q *CQE, c *engine.Completion) bool {
+	switch c.Op {
+	case engine.OpAccept:
+		return e.acceptDone(fd, s, c)
+	case engine.OpRecv:
+		return e.recvDone(fd, s, q, c)
+	case engine.OpRecvInto:
+		if c.Res < 0 && transient(o, c.Errno()) {
+			e.armRecvInto(fd, s)
+			return true
+		}
+	case engine.OpSend:
+		// Nobody cancels a send: it lost the thread it was submitted on, with
+		// nothing sent yet. The owner sends what is left.
+		if c.Res < 0 && transient(o, c.Errno()) {
+			c.Res = 0
+		}
+	}
+	return false
+}
+
+func (e *ringEngine) end(o *operation) {
+	if o.bulk {
+		e.bulk--
+	}
+	*o = operation{}
+}
+
+// transient errors end an operation for reasons that are not its socket's. In
+// particular the kernel cancels everything that a thread submitted when the
+// thread exits, and a parked engine's goroutine has been on many threads.
+func transient(o *operation, errno unix.Errno) bool {
+	if o.cancelled {
+		return false
+	}
+	return errno == unix.ECANCELED || errno == unix.EINTR || errno == unix.EAGAIN
+}
+
+func (e *ringEngine) acceptDone(fd engine.FD, s *socket, c *engine.Completion) bool {
+	if c.More {
+		return false
+	}
+	if c.Res >= 0 {
+		// A multishot that ended without an error stands again, unseen.
+		if !s.in.cancelled {
+			e.armAccept(fd, s)
+			c.More = true
+		}
+		return false
+	}
+	errno := c.Errno()
+	if transient(&s.in, errno) || !s.in.cancelled && errno == unix.ECONNABORTED {
+		e.armAccept(fd, s)
+		return true
+	}
+	return false
+}
+
+// recvDone. Order: first the buffer, which is ours whatever the result says;
+// then whether the operation still stands.
+func (e *ringEngine) recvDone(fd engine.FD, s *socket, q *CQE, c *engine.Completion) bool {
+	if q.Flags&CQEBuffer != 0 {
+		bid := q.BufferID()
+		data := e.window.lend(bid, int(max(c.Res, 0)))
+		if c.Res > 0 {
+			c.Data, c.Lease = data, uint32(bid)+1
+		} else {
+			e.window.giveBack(bid)
+		}
+	}
+	if c.More {
+		return false
+	}
+	if c.Res > 0 {
+		if !e.multishotRecv && !s.in.cancelled {
+			e.armRecv(fd, s, q.Flags&CQESockNonempty == 0)
+			c.More = true
+		}
+		return false
+	}
+	if c.Res == 0 {
+		return false
+	}
+	errno := c.Errno()
+	if errno == unix.ENOBUFS {
+		return e.starved(fd, s, c)
+	}
+	if transient(&s.in, errno) {
+		e.armRecv(fd, s, true)
+		return true
+	}
+	return false
+}
+
+// starved handles a receive that found no buffer with the kernel. That is the
+// owner's business only if every buffer is lent: then a Recycle will come.
+func (e *ringEngine) starved(fd engine.FD, s *socket, c *engine.Completion) bool {
+	lent := e.window.exhausted()
+	if s.in.cancelled {
+		c.Res = engine.Failed(unix.ECANCELED)
+		return false
+	}
+	if lent {
+		e.total.exhausted++
+		return false
+	}
+	e.armRecv(fd, s, true)
+	return true
+}
+
+// cancelDone sees only cancels that failed. When the operation still stands
+// the cancel came while the kernel was busy with it, and is tried again.
+func (e *ringEngine) cancelDone(q *CQE, fd engine.FD) {
+	errno := unix.Errno(-q.Res)
+	if invariants.Enabled {
+		invariants.Assert(errno == unix.ENOENT || errno == unix.EALREADY, "uring: cancel on descriptor %d: %v", fd, errno)
+	}
+	sequence := uint32(q.UserData>>32) & (1<<sequenceBits - 1)
+	if s := &e.sockets[fd]; s.in.op != 0 && s.in.sequence == sequence && s.in.cancelled {
+		e.cancel(fd, s)
+	}
+}
+
+// wakeDone arms the wake word's read again.
+func (e *ringEngine) wakeDone(q *CQE) {
+	e.inflight--
+	if q.Res < 0 && !transient(&operation{}, unix.Errno(-q.Res)) {
+		_ = e.die(fmt.Errorf("uring: read of the wake descriptor: %w", unix.Errno(-q.Res)))
+		return
+	}
+	e.sleeper.woken(e)
+}

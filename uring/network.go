@@ -1,0 +1,123 @@
+//go:build linux
+
+package uring
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"kring/engine"
+	"kring/internal/sock"
+)
+
+// Network is io_uring on this machine. Any goroutine may use it.
+type Network struct {
+	config Config
+	can    abilities
+}
+
+// abilities are what New found by trying.
+type abilities struct {
+	flags         [2]uint32 // for setup, by engine.Wait
+	multishotRecv bool
+	missing       []string // in words, for Features
+}
+
+// New tries io_uring out: the setup, every operation that an engine needs, and
+// a connection from accept to cancel. Its error names what is missing and the
+// remedy.
+func New(c Config) (*Network, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	n := &Network{config: c.withDefaults()}
+	if err := n.probe(); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// Name is "io_uring".
+func (n *Network) Name() string { return "io_uring" }
+
+// Features says what is missing here.
+func (n *Network) Features() string {
+	says := "all features"
+	if len(n.can.missing) > 0 {
+		says = "without " + strings.Join(n.can.missing, ", ")
+	}
+	if ringFlavour != "" {
+		says += ", on " + ringFlavour
+	}
+	return says
+}
+
+// Open opens an engine for the calling goroutine.
+func (n *Network) Open(w engine.Wait) (engine.Engine, error) {
+	if w != engine.WaitLocked && w != engine.WaitParked {
+		return nil, fmt.Errorf("uring: Open with wait %d: give engine.WaitParked or engine.WaitLocked", w)
+	}
+	return n.open(w)
+}
+
+// Listen opens a listening socket.
+func (n *Network) Listen(c engine.ListenConfig) (engine.Listener, error) { return sock.Listen(c) }
+
+// Addrs are the two ends of a connection.
+func (n *Network) Addrs(fd engine.FD) (local, remote netip.AddrPort, err error) {
+	return sock.Addrs(fd)
+}
+
+// Configure applies options to a connection.
+func (n *Network) Configure(fd engine.FD, o engine.SocketOptions) error { return sock.Configure(fd, o) }
+
+// Discard closes a descriptor with nothing outstanding.
+func (n *Network) Discard(fd engine.FD) { sock.Close(fd) }
+
+func (n *Network) open(w engine.Wait) (*ringEngine, error) {
+	c := &n.config
+	p := Params{Flags: n.can.flags[w], CQEntries: uint32(c.CQEntries)}
+	r, err := openRing(uint32(c.Entries), &p)
+	if err != nil {
+		return nil, setupError(err)
+	}
+	e := &ringEngine{ring: r, entries: int(p.SQEntries), config: *c, multishotRecv: n.can.multishotRecv}
+	if err := e.furnish(w); err != nil {
+		_ = e.free(true) // nothing was submitted
+		return nil, err
+	}
+	return e, nil
+}
+
+// furnish gives the ring its buffers and a way to sleep.
+func (e *ringEngine) furnish(w engine.Wait) (err error) {
+	if e.window, err = openWindow(&e.config); err != nil {
+		return err
+	}
+	if err := e.ring.RegisterBufRing(e.window.ring, recvGroup); err != nil {
+		return registerError("PBUF_RING", err)
+	}
+	// Sockets wait by poll; should an operation ever go to a thread after all,
+	// one of each kind is enough. Kernel: 5.15, and no matter before.
+	_, _ = e.ring.RegisterIOWQMaxWorkers(1, 1)
+	vectors := max(4096, e.config.SendBuffersMax)
+	if e.scratch, err = mapScratch(e.entries, vectors); err != nil {
+		return err
+	}
+	if w == engine.WaitLocked {
+		e.sleeper, err = openInKernel(e)
+	} else {
+		e.sleeper, err = openOnPoller(e)
+	}
+	return err
+}
+
+func registerError(what string, err error) error {
+	if err == unix.ENOMEM {
+		return fmt.Errorf("io_uring_register %s: %w", what, setupError(err))
+	}
+	return fmt.Errorf("io_uring_register %s: %w: the kernel is older than 5.19", what, err)
+}

@@ -1,0 +1,173 @@
+//go:build linux
+
+package uring
+
+import (
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"kring/engine"
+)
+
+// totals are the counters as the owner keeps them; Poll publishes what changed.
+type totals struct {
+	enters, submitted, completed, exhausted, overflows uint64
+}
+
+func (e *ringEngine) Poll(done []engine.Completion, wait time.Duration) (int, error) {
+	if e.dead != nil {
+		return 0, e.dead
+	}
+	e.window.publish() // before the SQEs that may want the buffers
+	if len(e.shut) > 0 {
+		if err := e.shutDown(); err != nil {
+			return 0, e.die(err)
+		}
+	}
+	if len(e.spill) > 0 || e.ring.CQReady() > 0 {
+		wait = 0
+	}
+	if err := e.sleeper.pass(e, wait); err != nil {
+		return 0, e.die(err)
+	}
+	n := e.reap(done)
+	e.total.completed += uint64(n)
+	e.publishCounters()
+	return n, e.dead
+}
+
+// reap turns CQEs into completions until done is full or none is left.
+func (e *ringEngine) reap(done []engine.Completion) int {
+	n := 0
+	for n < len(done) {
+		batch := e.batch[:min(len(done)-n, len(e.batch))]
+		got := e.next(batch)
+		if got == 0 {
+			break
+		}
+		for i := range batch[:got] {
+			if e.complete(&batch[i], &done[n]) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// next takes CQEs in the kernel's order: those spilled came first.
+func (e *ringEngine) next(batch []CQE) int {
+	if len(e.spill) == 0 {
+		return e.ring.Reap(batch)
+	}
+	n := copy(batch, e.spill)
+	e.spill = e.spill[:copy(e.spill, e.spill[n:])]
+	return n
+}
+
+// spillReady empties the CQ, for a kernel that refuses SQEs until it has room.
+func (e *ringEngine) spillReady() {
+	for {
+		n := e.ring.Reap(e.batch[:])
+		if n == 0 {
+			return
+		}
+		e.spill = append(e.spill, e.batch[:n]...)
+	}
+}
+
+// submitPending enters the kernel if there is anything to bring or to fetch.
+func (e *ringEngine) submitPending() error {
+	if e.ring.SQPending() == 0 && !e.ring.NeedsEnter() {
+		return nil
+	}
+	return e.submit()
+}
+
+// submit hands over the SQEs and fetches what the kernel has, without waiting.
+func (e *ringEngine) submit() error {
+	before := e.beforeEnter()
+	err := e.ring.SubmitAndGetEvents(e.quick())
+	return e.afterEnter(before, err)
+}
+
+// submitAndWait is submit that waits for a CQE, at most for limit.
+func (e *ringEngine) submitAndWait(limit time.Duration) error {
+	before := e.beforeEnter()
+	err := e.ring.SubmitAndWait(limit)
+	return e.afterEnter(before, err)
+}
+
+func (e *ringEngine) beforeEnter() (pending uint32) {
+	if e.ring.Overflowed() {
+		e.total.overflows++
+	}
+	return e.ring.SQPending()
+}
+
+func (e *ringEngine) afterEnter(before uint32, err error) error {
+	left := e.ring.SQPending()
+	e.total.enters++
+	e.total.submitted += uint64(before - left)
+	if left == 0 {
+		e.scratch.reset()
+		e.sendBytes = 0
+	}
+	switch err {
+	case nil, unix.EINTR, unix.ETIME:
+		return nil
+	case unix.EAGAIN, unix.EBUSY:
+		return nil // no memory for requests, or no room in the CQ: reap, and try again
+	}
+	return enterError(err)
+}
+
+// quick says that the next enter has little to copy: for so short a time the
+// Go scheduler need not be told. What receives may copy is bounded by the
+// window.
+func (e *ringEngine) quick() bool {
+	return e.bulk == 0 && e.sendBytes <= quickBytesMax && e.window.target*e.window.size <= 2<<20
+}
+
+// shutDown makes the system calls that Shutdown asked for; the ring's own
+// operation would start a kernel thread for each. Order: SQEs first, because
+// what was submitted before a Shutdown happens before it.
+func (e *ringEngine) shutDown() error {
+	if err := e.submitPending(); err != nil {
+		return err
+	}
+	for _, fd := range e.shut {
+		s := &e.sockets[fd]
+		if !s.shut {
+			continue // closed in the meantime
+		}
+		s.shut = false
+		_ = unix.Shutdown(int(fd), unix.SHUT_RDWR) // ENOTCONN: the peer was faster
+		e.total.enters++
+	}
+	e.shut = e.shut[:0]
+	return nil
+}
+
+func (e *ringEngine) publishCounters() {
+	e.counters.Enters.Store(e.total.enters)
+	e.counters.Submitted.Store(e.total.submitted)
+	e.counters.Completed.Store(e.total.completed)
+	e.counters.Exhausted.Store(e.total.exhausted)
+	e.counters.Overflows.Store(e.total.overflows)
+	e.counters.LentBytes.Store(int64(e.window.lent) * int64(e.window.size))
+}
+
+func enterError(err error) error {
+	switch err {
+	case unix.EEXIST:
+		return fmt.Errorf("uring: io_uring_enter: %w: a locked engine was used from another thread: "+
+			"its goroutine must call runtime.LockOSThread before Open and stay locked", err)
+	case unix.EBADF, unix.EOPNOTSUPP:
+		return fmt.Errorf("uring: io_uring_enter: %w: the ring's descriptor was closed by somebody else", err)
+	case unix.EBADR:
+		return fmt.Errorf("uring: io_uring_enter: %w: the kernel ran out of memory and dropped completions", err)
+	}
+	return fmt.Errorf("uring: io_uring_enter: %w", err)
+}

@@ -1,0 +1,119 @@
+//go:build linux
+
+package uring
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Ring is one io_uring instance: SQEs go in, CQEs come out.
+//
+// Owner: one goroutine; with SetupSingleIssuer, one thread (that of NewRing,
+// or of EnableRings after SetupRDisabled).
+type Ring struct {
+	registrar
+	params Params
+
+	sqes []SQE
+	// sqTail: Order: stored after the SQEs were filled; the kernel loads it in
+	// io_uring_enter. sqHead: the kernel stores it when it has copied them.
+	sqHead, sqTail, sqFlags *atomic.Uint32
+	sqMask                  uint32
+	tail                    uint32 // SQEs given out, published or not
+	seenHead                uint32 // what sqHead was when last looked at
+
+	cqes []CQE
+	// cqTail: Order: the kernel stores it after the CQEs; we load it before
+	// reading them. cqHead: we store it after copying them out.
+	cqHead, cqTail *atomic.Uint32
+	cqMask         uint32
+	head           uint32
+
+	enterFlags uint32
+	arg        *waitArg // mapped: the kernel reads it while we wait
+	mapped     [3][]byte
+}
+
+// waitArg is what a wait with a time limit passes to the kernel.
+type waitArg struct {
+	events getEventsArg
+	limit  timespec
+}
+
+// Params are the kernel's answer to the setup.
+func (r *Ring) Params() Params { return r.params }
+
+// FD is the ring's descriptor.
+func (r *Ring) FD() int { return r.fd }
+
+// GetSQE returns the next submission entry with all 64 bytes zero, or nil when
+// the queue is full: submit, and ask again.
+func (r *Ring) GetSQE() *SQE {
+	if r.tail-r.seenHead > r.sqMask {
+		r.seenHead = r.sqHead.Load()
+		if r.tail-r.seenHead > r.sqMask {
+			return nil
+		}
+	}
+	s := &r.sqes[r.tail&r.sqMask]
+	*s = SQE{}
+	r.tail++
+	return s
+}
+
+// SQPending counts the SQEs given out that the kernel has not taken yet.
+func (r *Ring) SQPending() uint32 { return r.tail - r.sqHead.Load() }
+
+// SubmitAndGetEvents hands over what is pending and runs the kernel's deferred
+// work, without waiting. quick: there is little to copy, so the Go scheduler is
+// not told about the call (it would hold up a stop of the world). After an
+// error SQPending says what is left.
+func (r *Ring) SubmitAndGetEvents(quick bool) error {
+	n := r.publish()
+	return r.enter(n, 0, r.enterFlags|enterGetEvents, nil, 0, quick)
+}
+
+// SubmitAndWait hands over what is pending and waits for at least one CQE, at
+// most for limit (< 0: without limit). EINTR and ETIME are answers, not
+// failures. When not everything could be handed over it returns at once.
+func (r *Ring) SubmitAndWait(limit time.Duration) error {
+	n := r.publish()
+	flags := r.enterFlags | enterGetEvents
+	if limit < 0 {
+		return r.enter(n, 1, flags, nil, 0, false)
+	}
+	r.arg.limit = timespec{Sec: int64(limit / time.Second), Nsec: int64(limit % time.Second)}
+	return r.enterTimed(n, 1, flags|enterExtArg)
+}
+
+// publish makes every SQE given out visible to the kernel and says how many it
+// has not taken.
+func (r *Ring) publish() uint32 {
+	r.sqTail.Store(r.tail)
+	return r.tail - r.sqHead.Load()
+}
+
+// CQReady counts the CQEs that wait to be reaped.
+func (r *Ring) CQReady() uint32 { return r.cqTail.Load() - r.head }
+
+// NeedsEnter says that the kernel has CQEs for us that only an enter brings:
+// deferred work, or an overflowing CQ.
+func (r *Ring) NeedsEnter() bool { return r.sqFlags.Load()&(sqTaskrun|sqCQOverflow) != 0 }
+
+// Overflowed says that the CQ was full and the kernel keeps CQEs on a list.
+func (r *Ring) Overflowed() bool { return r.sqFlags.Load()&sqCQOverflow != 0 }
+
+// Reap copies out up to len(batch) CQEs and frees their places with one store.
+func (r *Ring) Reap(batch []CQE) int {
+	n := min(r.CQReady(), uint32(len(batch)))
+	if n == 0 {
+		return 0
+	}
+	for i := range n {
+		batch[i] = r.cqes[(r.head+i)&r.cqMask]
+	}
+	r.head += n
+	r.cqHead.Store(r.head)
+	return int(n)
+}

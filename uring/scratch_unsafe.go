@@ -1,0 +1,92 @@
+//go:build linux
+
+package uring
+
+import (
+	"structs"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// iovec and msghdr are the C structs with addresses as numbers: they lie in
+// mapped memory, where the garbage collector must find no pointers.
+type iovec struct {
+	_    structs.HostLayout
+	Base uintptr
+	Len  uintptr
+}
+
+type msghdr struct {
+	_          structs.HostLayout
+	Name       uintptr
+	NameLen    uint32
+	Iov        uintptr
+	IovLen     uintptr
+	Control    uintptr
+	ControlLen uintptr
+	Flags      int32
+}
+
+// scratch is what the kernel reads and writes of the engine itself: the msghdr
+// and iovecs of vectored sends, and the word that the wake's eventfd is read
+// into. The kernel copies a msghdr and its iovecs while it takes the SQE
+// (FeatureSubmitStable), so all of them are free again whenever the SQ is
+// empty.
+type scratch struct {
+	memory              []byte
+	headers             []msghdr
+	vectors             []iovec
+	headerNext, vecNext int
+	word                []byte
+}
+
+// mapScratch has room for a header per SQE, and for vectors iovecs in all.
+func mapScratch(headers, vectors int) (*scratch, error) {
+	const wordBytes = 64 // a cache line of its own
+	headersEnd := wordBytes + headers*int(unsafe.Sizeof(msghdr{}))
+	n := headersEnd + vectors*int(unsafe.Sizeof(iovec{}))
+	memory, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		return nil, mapError("send vectors", n, err)
+	}
+	// Sound: page-aligned memory; msghdr's size is a multiple of iovec's
+	// alignment; it stays until close.
+	return &scratch{memory: memory, word: memory[:8],
+		headers: unsafe.Slice((*msghdr)(unsafe.Pointer(&memory[wordBytes])), headers),
+		vectors: unsafe.Slice((*iovec)(unsafe.Pointer(&memory[headersEnd])), vectors)}, nil
+}
+
+// fits says whether n more vectors and a header have room.
+func (g *scratch) fits(n int) bool {
+	return g.headerNext < len(g.headers) && len(g.vectors)-g.vecNext >= n
+}
+
+// gather describes bufs up to bytesMax, cutting the last, and returns the
+// msghdr's address and the bytes it covers. The caller asked fits.
+func (g *scratch) gather(bufs [][]byte, bytesMax int) (header uintptr, total int) {
+	h := &g.headers[g.headerNext]
+	g.headerNext++
+	first := g.vecNext
+	for _, b := range bufs {
+		n := min(len(b), bytesMax-total)
+		// Sound: the owner keeps the memory until the send completed.
+		g.vectors[g.vecNext] = iovec{Base: uintptr(unsafe.Pointer(unsafe.SliceData(b))), Len: uintptr(n)}
+		g.vecNext++
+		if total += n; total == bytesMax {
+			break
+		}
+	}
+	// Sound: both addresses are of this mapping, for the kernel only.
+	*h = msghdr{Iov: uintptr(unsafe.Pointer(&g.vectors[first])), IovLen: uintptr(g.vecNext - first)}
+	return uintptr(unsafe.Pointer(h)), total
+}
+
+// reset frees all; the kernel has taken every SQE.
+func (g *scratch) reset() { g.headerNext, g.vecNext = 0, 0 }
+
+func (g *scratch) close() error { return unix.Munmap(g.memory) }
+
+// address is what an SQE says of b. Sound: only the kernel uses it, and the
+// owner of the operation keeps the memory, which is mapped and never moves.
+func address(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(b))) }

@@ -1,0 +1,141 @@
+//go:build linux
+
+package uring
+
+import (
+	"kring/internal/invariants"
+	"kring/internal/slab"
+)
+
+// recvGroup is the buffer group of an engine; it has only this one.
+const recvGroup = 0
+
+// restEvery is how many Polls the window looks at before it shrinks.
+const restEvery = 1024
+
+// window is an engine's receive buffers. Only a few are with the kernel at a
+// time, because it takes them in turn and would otherwise walk all of their
+// memory; the others are spare, the last used first.
+//
+// Invariant: every buffer is in exactly one place: given (with the kernel, or
+// in a CQE not reaped), lent (with the owner) or spare.
+type window struct {
+	ring   *BufRing
+	memory []byte
+	size   int // of a buffer, in bytes
+
+	spare  []uint16
+	given  int
+	lent   int
+	hot    int // the least target
+	target int // how many to give the kernel
+	least  int // least given seen since the last rest
+	polls  int
+	added  bool   // not published yet
+	isLent []bool // by buffer id; only with assertions
+}
+
+func openWindow(c *Config) (*window, error) {
+	ring, err := MapBufRing(c.Buffers)
+	if err != nil {
+		return nil, err
+	}
+	memory, err := slab.Map(c.Buffers * c.BufferBytes)
+	if err != nil {
+		_ = ring.Unmap()
+		return nil, mapError("receive buffers", c.Buffers*c.BufferBytes, err)
+	}
+	slab.Register(memory) // so that received data may be sent from where it is
+	w := &window{ring: ring, memory: memory, size: c.BufferBytes, hot: c.BuffersHot, target: c.BuffersHot}
+	w.spare = make([]uint16, c.Buffers)
+	for i := range w.spare {
+		w.spare[i] = uint16(c.Buffers - 1 - i)
+	}
+	if invariants.Enabled {
+		w.isLent = make([]bool, c.Buffers)
+	}
+	w.publish()
+	return w, nil
+}
+
+// lend takes buffer bid from the kernel and returns its first n bytes.
+func (w *window) lend(bid uint16, n int) []byte {
+	if invariants.Enabled {
+		invariants.Assert(!w.isLent[bid], "uring: the kernel filled buffer %d, which is lent", bid)
+		w.isLent[bid] = true
+	}
+	w.given--
+	w.lent++
+	return w.buffer(bid)[:n:n]
+}
+
+// giveBack ends a loan.
+func (w *window) giveBack(bid uint16) {
+	if invariants.Enabled {
+		invariants.Assert(int(bid) < len(w.isLent) && w.isLent[bid], "uring: lease %d recycled twice or never lent", bid+1)
+		w.isLent[bid] = false
+		invariants.Poison(w.buffer(bid)) // the kernel does not see it before publish
+	}
+	w.lent--
+	if w.given < w.target {
+		w.give(bid)
+		return
+	}
+	w.spare = append(w.spare, bid)
+}
+
+// publish fills the window from the spare buffers and shows the kernel what
+// was added: once per Poll, before the SQEs that may need it.
+func (w *window) publish() {
+	w.least = min(w.least, w.given)
+	if w.polls++; w.polls >= restEvery {
+		w.rest()
+	}
+	for w.given < w.target && len(w.spare) > 0 {
+		last := len(w.spare) - 1
+		bid := w.spare[last]
+		w.spare = w.spare[:last]
+		w.give(bid)
+	}
+	if w.added {
+		w.added = false
+		w.ring.Publish()
+	}
+}
+
+// exhausted is told that the kernel found no buffer. It widens the window, and
+// says whether that was in vain: every buffer is lent.
+func (w *window) exhausted() bool {
+	w.target = min(2*w.target, len(w.ring.entries))
+	return w.lent == len(w.ring.entries)
+}
+
+// rest narrows a window of which most was never used lately. The buffers leave
+// it one by one, as they come back.
+func (w *window) rest() {
+	if w.least > w.target/2 {
+		w.target = max(w.hot, w.target/2)
+	}
+	w.polls, w.least = 0, w.given
+}
+
+func (w *window) give(bid uint16) {
+	w.ring.Add(w.buffer(bid), bid)
+	w.given++
+	w.added = true
+}
+
+func (w *window) buffer(bid uint16) []byte {
+	at := int(bid) * w.size
+	return w.memory[at : at+w.size : at+w.size]
+}
+
+// close frees the memory; no operation may be outstanding.
+func (w *window) close() error {
+	slab.Unregister(w.memory)
+	err := w.ring.Unmap()
+	if e := slab.Unmap(w.memory); err == nil {
+		err = e
+	}
+	return err
+}
