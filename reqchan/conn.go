@@ -25,7 +25,11 @@ type Conn struct {
 
 	ended      atomic.Bool
 	attachment atomic.Value
+	software   atomic.Pointer[Software]
 }
+
+// Software is what a client says that it is (KIP-511).
+type Software struct{ Name, Version string }
 
 // Ended says that the connection is gone or going: an answer would be dropped.
 func (c *Conn) Ended() bool { return c.ended.Load() }
@@ -39,3 +43,14 @@ func (c *Conn) Attach(v any) { c.attachment.Store(v) }
 
 // Attachment is what Attach kept, nil before.
 func (c *Conn) Attachment() any { return c.attachment.Load() }
+
+// SetSoftware keeps what the client says that it is, once it was checked.
+func (c *Conn) SetSoftware(s Software) { c.software.Store(&s) }
+
+// Software is what the client said that it is; empty while it has not.
+func (c *Conn) Software() Software {
+	if s := c.software.Load(); s != nil {
+		return *s
+	}
+	return Software{}
+}
