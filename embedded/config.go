@@ -1,0 +1,121 @@
+package embedded
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+)
+
+// Config of a Cluster. The zero value works: one partition per topic, nothing
+// on disk.
+type Config struct {
+	// DataDir is where records, topics, groups and offsets are kept, so that
+	// they are there again after a restart; it is created if needed. Empty:
+	// memory only. One process at a time may use a directory.
+	DataDir string
+	// SyncWrites fsyncs every batch and every commit before it is acknowledged,
+	// so that they survive a machine that dies. Without it they are in the page
+	// cache when they are acknowledged: a killed process loses nothing, a power
+	// cut may.
+	SyncWrites bool
+	// Partitions of a topic that is created on demand; 0 means 1, which is
+	// Kafka's default and keeps the order of everything in a topic.
+	Partitions int
+	// Seed topics are created at the start unless they exist; an existing topic
+	// is left as it is.
+	Seed []Topic
+	// BatchBytesMax is the largest batch of records accepted
+	// (message.max.bytes); 0 means 16 MiB: a Kafka broker's own 1 MiB refuses a
+	// record of 1 MiB, which is a surprise in development.
+	BatchBytesMax int
+	// ClusterID is what clients are told; empty means "kring-embedded". A data
+	// directory keeps the one it was made with.
+	ClusterID string
+	// PipelineMax is the server's Config.PipelineMax. Above 1, requests of one
+	// connection may come in on several goroutines and are put in order again.
+	PipelineMax int
+	// Logger receives kfake's own log: errors and warnings as such, everything
+	// else at debug level. nil: nothing is logged.
+	Logger *slog.Logger
+}
+
+// Topic names a topic and how many partitions it has.
+type Topic struct {
+	Name       string
+	Partitions int
+}
+
+const (
+	partitionsDefault    = 1
+	partitionsMax        = 10_000 // kfake allocates for each at once
+	batchBytesMaxDefault = 16 << 20
+	topicNameBytesMax    = 249
+)
+
+func (c Config) withDefaults() Config {
+	if c.Partitions == 0 {
+		c.Partitions = partitionsDefault
+	}
+	if c.BatchBytesMax == 0 {
+		c.BatchBytesMax = batchBytesMaxDefault
+	}
+	if c.ClusterID == "" {
+		c.ClusterID = "kring-embedded"
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Validate reports every fault at once.
+func (c Config) Validate() error {
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf("embedded: "+format, args...)) }
+	if c.SyncWrites && c.DataDir == "" {
+		fault("SyncWrites without DataDir: there is nothing to sync; name a data directory")
+	}
+	if c.DataDir != "" {
+		if info, err := os.Stat(c.DataDir); err == nil && !info.IsDir() {
+			fault("DataDir %q is not a directory; name one, or a path that does not exist yet", c.DataDir)
+		}
+	}
+	if c.Partitions < 0 || c.Partitions > partitionsMax {
+		fault("Partitions is %d; use 1 to %d", c.Partitions, partitionsMax)
+	}
+	if c.BatchBytesMax < 0 {
+		fault("BatchBytesMax is %d; use a positive number of bytes", c.BatchBytesMax)
+	}
+	seen := make(map[string]bool)
+	for _, t := range c.Seed {
+		if err := t.Validate(); err != nil {
+			fault("Seed: %w", err)
+		}
+		if seen[t.Name] {
+			fault("Seed names topic %q twice; name it once", t.Name)
+		}
+		seen[t.Name] = true
+	}
+	return errors.Join(faults...)
+}
+
+// Validate says what is wrong with a topic.
+func (t Topic) Validate() error {
+	if !validTopicName(t.Name) {
+		return fmt.Errorf("topic name %q; use 1 to %d of the characters a-z A-Z 0-9 . _ -, and not . or .. alone",
+			t.Name, topicNameBytesMax)
+	}
+	if t.Partitions < 1 || t.Partitions > partitionsMax {
+		return fmt.Errorf("topic %q with %d partitions; use 1 to %d", t.Name, t.Partitions, partitionsMax)
+	}
+	return nil
+}
+
+// validTopicName is Kafka's rule (org.apache.kafka.common.internals.Topic).
+func validTopicName(name string) bool {
+	const legal = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+	return name != "" && len(name) <= topicNameBytesMax && name != "." && name != ".." &&
+		strings.Trim(name, legal) == ""
+}

@@ -1,0 +1,140 @@
+package embedded
+
+import (
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kring/internal/queue"
+	"kring/internal/slab"
+	"kring/reqchan"
+)
+
+// request is a Request whose processor is the test.
+type request struct {
+	*reqchan.Request
+	t    *testing.T
+	home *reqchan.ResponseQueue
+	came chan struct{}
+}
+
+func newRequest(t *testing.T, conn *reqchan.Conn, seq uint64, req kmsg.Request) *request {
+	frame := kmsg.NewRequestFormatter().AppendRequest(nil, req, int32(seq))
+	r := &request{t: t, came: make(chan struct{}, 1)}
+	bell := queue.NewDoorbell(func() { r.came <- struct{}{} })
+	bell.Arm()
+	r.home = reqchan.NewResponseQueue(bell)
+	r.Request = &reqchan.Request{Conn: conn, Seq: seq, Frame: frame, Payload: frame[reqchan.SizeBytes:]}
+	r.Begin(r.home, new(slab.Pool))
+	return r
+}
+
+// await waits for the answer of a request whose HandleReturned was false.
+func (r *request) await() (reqchan.AnswerKind, []byte) {
+	r.t.Helper()
+	select {
+	case <-r.came:
+	case <-time.After(deadline):
+		r.t.Fatal("no answer")
+	}
+	if got := r.home.Take(); got != r.Request {
+		r.t.Fatalf("request %p came home, want %p", got, r.Request)
+	}
+	kind, response, _ := r.Answer()
+	return kind, response
+}
+
+// Several handlers bring the requests of a pipelined connection in any order,
+// at the same time; the cluster sees them in the order of the connection.
+func TestPipelinedRequestsAreHandledInTheirOrder(t *testing.T) {
+	const n = 2000
+	var o order
+	var next uint64
+	handle := func(r *reqchan.Request) {
+		if r.Seq != next {
+			t.Errorf("request %d, want %d", r.Seq, next)
+		}
+		next++
+	}
+	seqs := make(chan uint64, n)
+	const window = 16 // the processor's PipelineMax
+	for at := 0; at < n; at += window {
+		for _, i := range rand.Perm(window) {
+			seqs <- uint64(at + i)
+		}
+	}
+	close(seqs)
+	var handlers sync.WaitGroup
+	for range 4 {
+		handlers.Go(func() {
+			for seq := range seqs {
+				o.take(&reqchan.Request{Seq: seq}, handle)
+			}
+		})
+	}
+	handlers.Wait()
+	if next != n || len(o.early) != 0 {
+		t.Errorf("%d of %d handled, %d still wait", next, n, len(o.early))
+	}
+}
+
+func TestRequestThatWaitsForItsTurnIsAnsweredAtTheEnd(t *testing.T) {
+	var o order
+	conn := &reqchan.Conn{}
+	r := newRequest(t, conn, 5, metadata(8))
+	o.take(r.Request, func(*reqchan.Request) { t.Error("handled before its turn") })
+	if r.HandleReturned() {
+		t.Fatal("answered before its turn")
+	}
+	o.end()
+	if kind, _ := r.await(); kind != reqchan.AnswerClose {
+		t.Errorf("answer %v, want the connection closed", kind)
+	}
+	late := newRequest(t, conn, 0, metadata(8))
+	o.take(late.Request, func(*reqchan.Request) { t.Error("handled after the end") })
+	if !late.HandleReturned() {
+		t.Error("a request after the end was not answered")
+	}
+}
+
+// A session that ends at any moment answers every request exactly once
+// (Respond and CloseConnection panic at a second answer).
+func TestEveryRequestIsAnsweredOnceWhenItsConnectionEnds(t *testing.T) {
+	c, err := Open(Config{Seed: []Topic{{"quiet", 1}}, PipelineMax: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Advertise("localhost", 9092)
+	for round := range 200 {
+		conn := &reqchan.Conn{ID: reqchan.ConnID{Index: uint64(round)}}
+		c.ConnOpened(conn)
+		var requests []*request
+		for seq := range uint64(8) {
+			requests = append(requests, newRequest(t, conn, seq, metadata(8, "quiet")))
+		}
+		var both sync.WaitGroup
+		both.Go(func() {
+			for _, r := range requests {
+				c.Handle(r.Request)
+			}
+		})
+		both.Go(func() {
+			if round%2 == 0 {
+				c.ConnClosed(conn, reqchan.PeerReset)
+			}
+		})
+		both.Wait()
+		for _, r := range requests {
+			if !r.HandleReturned() {
+				r.await()
+			}
+		}
+		c.ConnClosed(conn, reqchan.PeerFinished)
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+}

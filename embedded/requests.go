@@ -1,0 +1,79 @@
+package embedded
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net/netip"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kring/kafka"
+	"kring/reqchan"
+)
+
+// HandleKafka takes a request that the door let through.
+func (c *Cluster) HandleKafka(q kafka.Request) {
+	j := job{request: q.Request, version: q.Header.Version}
+	switch kmsg.Key(q.Header.Key) {
+	case kmsg.Produce:
+		acks, ok := kafka.ProduceAcks(q.Header.Version, q.Body)
+		j.silent = ok && acks == 0
+	case kmsg.Metadata:
+		j.metadata = q.Body
+	}
+	sessionOf(q.Request.Conn).add(j)
+}
+
+// metadataChoosesCreation is the first version of Metadata that says whether
+// missing topics are to be created; before it, they always are.
+const metadataChoosesCreation = 4
+
+// createTopics creates the topics that a Metadata request names and that are
+// missing, if it asks for that. kfake could do it itself, but then does not
+// write down that the topic exists before it stops (a killed process would
+// lose the topic with all that was acknowledged), and creates nothing for the
+// versions below 4.
+func (c *Cluster) createTopics(version int16, body []byte) {
+	req := kmsg.NewPtrMetadataRequest()
+	req.SetVersion(version)
+	if err := req.ReadFrom(body); err != nil {
+		return // kfake will see the same and close the connection
+	}
+	if version >= metadataChoosesCreation && !req.AllowAutoTopicCreation {
+		return
+	}
+	for _, t := range req.Topics {
+		if t.TopicID == [16]byte{} && t.Topic != nil && validTopicName(*t.Topic) {
+			// Where it fails (it exists, mostly) the response says what the
+			// client has to know.
+			_ = c.kfake.CreateTopic(*t.Topic, 0, nil)
+		}
+	}
+}
+
+// askVersions asks kfake what it serves, as a client would.
+func (c *Cluster) askVersions() (kafka.Versions, error) {
+	pipe, err := c.listener.dial(netip.AddrPort{})
+	if err != nil {
+		return kafka.Versions{}, err
+	}
+	defer pipe.Close()
+	req := kmsg.NewPtrApiVersionsRequest()
+	if _, err := pipe.Write(kmsg.NewRequestFormatter().AppendRequest(nil, req, 0)); err != nil {
+		return kafka.Versions{}, err
+	}
+	var size [reqchan.SizeBytes]byte
+	if _, err := io.ReadFull(pipe, size[:]); err != nil {
+		return kafka.Versions{}, err
+	}
+	frame := make([]byte, binary.BigEndian.Uint32(size[:]))
+	if _, err := io.ReadFull(pipe, frame); err != nil {
+		return kafka.Versions{}, err
+	}
+	resp := req.ResponseKind().(*kmsg.ApiVersionsResponse)
+	if err := resp.ReadFrom(frame[correlationBytes:]); err != nil {
+		return kafka.Versions{}, fmt.Errorf("ApiVersions response: %w", err)
+	}
+	return kafka.VersionsOf(resp)
+}
