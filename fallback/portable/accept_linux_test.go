@@ -1,0 +1,42 @@
+package portable
+
+import (
+	"net"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"kring/engine"
+)
+
+func TestAcceptEndsWithEMFILEAndGoesOnWhenArmedAgain(t *testing.T) {
+	r := newRig(t, Config{})
+	r.connect()
+	var old unix.Rlimit
+	if err := unix.Prlimit(0, unix.RLIMIT_NOFILE, nil, &old); err != nil {
+		t.Fatal(err)
+	}
+	// Nobody accepts while the next peer connects, so its connection needs its
+	// descriptor when there is none.
+	r.e.Cancel(r.l.FD, listenerToken)
+	r.await(listenerToken, engine.OpAccept)
+	late, err := net.Dial("tcp", r.l.Addr.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = late.Close() }()
+	none := unix.Rlimit{Cur: 3, Max: old.Max}
+	if err := unix.Prlimit(0, unix.RLIMIT_NOFILE, &none, nil); err != nil {
+		t.Fatal(err)
+	}
+	r.e.Accept(r.l.FD, listenerToken)
+	c := r.await(listenerToken, engine.OpAccept)
+	if err := unix.Prlimit(0, unix.RLIMIT_NOFILE, &old, nil); err != nil {
+		t.Fatal(err)
+	}
+	r.want(c, engine.Failed(unix.EMFILE), false)
+	r.e.Accept(r.l.FD, listenerToken)
+	if c := r.await(listenerToken, engine.OpAccept); c.Res < 0 || !c.More {
+		t.Fatalf("%+v", c)
+	}
+}

@@ -1,0 +1,152 @@
+package portable
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"syscall"
+
+	"kring/engine"
+	"kring/internal/slab"
+)
+
+// Network opens portable engines; it implements engine.Network.
+type Network struct {
+	config Config
+	pool   slab.Pool
+
+	mu    sync.RWMutex
+	slots []*socket   // guarded by mu; index is the descriptor, 0 stays empty
+	free  []engine.FD // guarded by mu; the one free for longest comes first
+}
+
+// New makes the network. It fails for a wrong Config only.
+func New(c Config) (*Network, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	return &Network{config: c.withDefaults(), slots: make([]*socket, 1)}, nil
+}
+
+// Name is "portable".
+func (n *Network) Name() string { return "portable" }
+
+// Features says how it works.
+func (n *Network) Features() string { return "a goroutine per operation, on Go's net" }
+
+// Open opens an engine for the calling goroutine. Both waits are the same here.
+func (n *Network) Open(engine.Wait) (engine.Engine, error) { return newEngine(n), nil }
+
+// Listen opens a listening socket. Backlog is the system's own: Go's net takes
+// the largest that it allows.
+func (n *Network) Listen(c engine.ListenConfig) (engine.Listener, error) {
+	if err := validate(c.Socket); err != nil {
+		return engine.Listener{}, fmt.Errorf("listen on %q: %w", c.Address, err)
+	}
+	if c.Backlog < 0 {
+		return engine.Listener{}, fmt.Errorf("listen on %q: backlog of %d: use 0 or a positive length", c.Address, c.Backlog)
+	}
+	config := net.ListenConfig{KeepAlive: -1} // each connection is configured when it is accepted
+	config.SetMultipathTCP(false)             // the same protocol as the other engines
+	l, err := config.Listen(context.Background(), "tcp", c.Address)
+	if err != nil {
+		return engine.Listener{}, explain(c.Address, err)
+	}
+	listener, ok := l.(*net.TCPListener)
+	if !ok {
+		_ = l.Close()
+		return engine.Listener{}, fmt.Errorf("listen on %q: Go's net gave a %T: use a TCP address", c.Address, l)
+	}
+	fd := n.add(&socket{listener: listener, options: c.Socket})
+	return engine.Listener{FD: fd, Addr: addrPort(l.Addr())}, nil
+}
+
+// Addrs are the two ends of a connection.
+func (n *Network) Addrs(fd engine.FD) (local, remote netip.AddrPort, err error) {
+	s := n.socket(fd)
+	if s == nil || s.conn == nil {
+		return local, remote, fmt.Errorf("portable: addresses of descriptor %d: %w", fd, syscall.EBADF)
+	}
+	return addrPort(s.conn.LocalAddr()), addrPort(s.conn.RemoteAddr()), nil
+}
+
+// Configure applies options to a connection.
+func (n *Network) Configure(fd engine.FD, o engine.SocketOptions) error {
+	s := n.socket(fd)
+	if s == nil || s.conn == nil {
+		return fmt.Errorf("portable: options of descriptor %d: %w", fd, syscall.EBADF)
+	}
+	if err := validate(o); err != nil {
+		return err
+	}
+	return configure(s.conn, o)
+}
+
+// Discard closes a descriptor that has nothing outstanding.
+func (n *Network) Discard(fd engine.FD) { _ = n.close(fd) }
+
+// add gives s a descriptor.
+func (n *Network) add(s *socket) engine.FD {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.free) == 0 {
+		n.slots = append(n.slots, s)
+		return engine.FD(len(n.slots) - 1)
+	}
+	fd := n.free[0]
+	n.free = n.free[1:]
+	n.slots[fd] = s
+	return fd
+}
+
+// socket is what fd names, nil for nothing.
+func (n *Network) socket(fd engine.FD) *socket {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	if fd <= 0 || int(fd) >= len(n.slots) {
+		return nil
+	}
+	return n.slots[fd]
+}
+
+// close closes what fd names, and frees fd. Nothing is outstanding on it.
+func (n *Network) close(fd engine.FD) syscall.Errno {
+	s := n.socket(fd)
+	if s == nil {
+		return syscall.EBADF
+	}
+	errno := errnoOf(s.close())
+	if s.buffer != nil {
+		n.pool.Put(s.buffer)
+		s.buffer, s.held = nil, nil
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.slots[fd] = nil
+	n.free = append(n.free, fd)
+	return errno
+}
+
+// explain adds the likely cause and the remedy.
+func explain(address string, err error) error {
+	remedy := "write the address as host:port, such as 127.0.0.1:9092, [::1]:9092 or :9092"
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		switch canonical(errno) {
+		case syscall.EADDRINUSE:
+			remedy = "the address is in use: choose another --listen address or port 0"
+		case syscall.EACCES:
+			remedy = "not permitted: ports below 1024 need privileges: choose a higher port"
+		case syscall.EADDRNOTAVAIL:
+			remedy = "the address is not one of this machine: choose one of its own, or an empty host for all of them"
+		case syscall.EMFILE, syscall.ENFILE:
+			remedy = "no file descriptor is left: raise the limit (ulimit -n)"
+		default:
+			return fmt.Errorf("listen on %q: %w", address, err)
+		}
+	}
+	return fmt.Errorf("listen on %q: %s (%w)", address, remedy, err)
+}

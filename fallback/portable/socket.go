@@ -1,0 +1,118 @@
+package portable
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"syscall"
+	"time"
+
+	"kring/engine"
+)
+
+// past is a deadline that has always passed; never takes it back.
+var (
+	past  = time.Unix(1, 0)
+	never time.Time
+)
+
+// socket is what a descriptor names: a listener or a connection.
+type socket struct {
+	listener *net.TCPListener
+	conn     *net.TCPConn
+	options  engine.SocketOptions // for what a listener accepts
+
+	mu   sync.Mutex
+	in   *operation // guarded by mu: Accept, Recv or RecvInto whose goroutine runs
+	out  *operation // guarded by mu: Send whose goroutine runs
+	shut bool       // guarded by mu
+
+	// Owner: the goroutine of in, or whoever closes the socket when none runs.
+	buffer []byte        // of the pool, nil when none is there
+	held   []byte        // the part of buffer that was read and not delivered
+	broken syscall.Errno // ended a RecvInto that had bytes; the next receive says it
+
+	// Owner: the goroutine of out. The list that a gathered write uses up.
+	parts [][]byte
+}
+
+func (s *socket) close() error {
+	if s.listener != nil {
+		return s.listener.Close()
+	}
+	return s.conn.Close()
+}
+
+// shutdown ends both directions: the deadline what runs and what will be asked
+// for, the half-close tells the peer, after what was sent before.
+func (s *socket) shutdown() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.shut || s.conn == nil {
+		return
+	}
+	s.shut = true
+	if s.in != nil {
+		s.in.halt()
+	}
+	if s.out != nil {
+		s.out.halt()
+	}
+	_ = s.conn.SetDeadline(past)
+	_ = s.conn.CloseWrite() // fails when the connection is gone already
+}
+
+const (
+	keepAliveDefault     = 2 * time.Minute
+	keepAliveIntervalMax = time.Minute
+	keepAliveProbes      = 3
+)
+
+// configure applies o to c.
+func configure(c *net.TCPConn, o engine.SocketOptions) error {
+	if err := c.SetNoDelay(true); err != nil {
+		return fmt.Errorf("set TCP_NODELAY: %w", err)
+	}
+	if o.SendBufferBytes > 0 {
+		if err := c.SetWriteBuffer(o.SendBufferBytes); err != nil {
+			return fmt.Errorf("set SO_SNDBUF to %d: %w", o.SendBufferBytes, err)
+		}
+	}
+	if o.ReceiveBufferBytes > 0 {
+		if err := c.SetReadBuffer(o.ReceiveBufferBytes); err != nil {
+			return fmt.Errorf("set SO_RCVBUF to %d: %w", o.ReceiveBufferBytes, err)
+		}
+	}
+	idle := o.KeepAlive
+	if idle == 0 {
+		idle = keepAliveDefault
+	}
+	err := c.SetKeepAliveConfig(net.KeepAliveConfig{
+		Enable:   idle > 0,
+		Idle:     max(idle, time.Second),
+		Interval: max(min(idle/2, keepAliveIntervalMax), time.Second),
+		Count:    keepAliveProbes,
+	})
+	if err != nil {
+		return fmt.Errorf("set keepalive of %v: %w", idle, err)
+	}
+	return nil
+}
+
+func validate(o engine.SocketOptions) error {
+	if o.SendBufferBytes < 0 || o.ReceiveBufferBytes < 0 {
+		return fmt.Errorf("socket buffers of %d and %d bytes: use 0 for the system's sizing, or a positive size",
+			o.SendBufferBytes, o.ReceiveBufferBytes)
+	}
+	return nil
+}
+
+func addrPort(a net.Addr) netip.AddrPort {
+	tcp, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	at := tcp.AddrPort()
+	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+}
