@@ -1,0 +1,103 @@
+package kafka
+
+import "kring/reqchan"
+
+// Door is the handler of frames that lets only well-formed requests of served
+// versions through to a Handler. What the protocol wants answered, it answers;
+// everything else closes the connection for a counted reason.
+type Door struct {
+	// ElementsMax is how many array elements and tags one request may have; 0
+	// means ElementsMaxDefault. Set it before the first request.
+	ElementsMax int
+	// Rejected, if set, learns of every request that closes its connection. It
+	// is called before the close, on the goroutine that runs the handler, and
+	// must not block. h is valid as far as it could be parsed. Set it before
+	// the first request.
+	Rejected func(c *reqchan.Conn, h Header, why *Fault)
+
+	versions Versions
+	answers  *apiVersionsBodies
+	next     Handler
+	watcher  connWatcher
+}
+
+// connWatcher is what the root package's ConnWatcher is; a Handler behind the
+// door may be one.
+type connWatcher interface {
+	ConnOpened(*reqchan.Conn)
+	ConnClosed(*reqchan.Conn, reqchan.CloseReason)
+}
+
+// NewDoor makes the door to next, which serves v.
+func NewDoor(v Versions, next Handler) *Door {
+	schemas() // not on the first client's time
+	d := &Door{versions: v, answers: newApiVersionsBodies(v), next: next}
+	d.watcher, _ = next.(connWatcher)
+	return d
+}
+
+// Handle takes a frame.
+func (d *Door) Handle(r *reqchan.Request) {
+	h, f := parseHeader(r.Payload)
+	if f == nil && !d.versions.Supported(h.Key, h.Version) {
+		if h.Key == keyApiVersions {
+			d.answerUnsupported(r, h)
+			return
+		}
+		f = faultVersion
+		if _, served := d.versions.Range(h.Key); !served {
+			f = faultUnknownAPI
+		}
+	}
+	if f != nil {
+		d.reject(r, h, f)
+		return
+	}
+	d.admit(Request{Header: h, Body: r.Payload[h.Size:], Request: r})
+}
+
+// admit checks the body and hands the request on.
+func (d *Door) admit(r Request) {
+	limit := d.ElementsMax
+	if limit == 0 {
+		limit = ElementsMaxDefault
+	}
+	if f := validate(r.Header.Key, r.Header.Version, r.Body, limit); f != nil {
+		d.reject(r.Request, r.Header, f)
+		return
+	}
+	if r.Header.Key == keyApiVersions && r.Header.Version >= softwareVersionFrom &&
+		!captureSoftware(r.Request.Conn, r.Body) {
+		r.RespondBody(d.answers.invalid[r.Header.Version])
+		return
+	}
+	d.next.HandleKafka(r)
+}
+
+// answerUnsupported answers an ApiVersions request of a version that is not
+// served: in version 0, with what is served, its body unread (KIP-511).
+func (d *Door) answerUnsupported(r *reqchan.Request, h Header) {
+	h.Version = apiVersionsUnsupportedVersion
+	Request{Header: h, Request: r}.RespondBody(d.answers.unsupported)
+}
+
+func (d *Door) reject(r *reqchan.Request, h Header, f *Fault) {
+	if d.Rejected != nil {
+		d.Rejected(r.Conn, h, f)
+	}
+	r.CloseConnection(f.Reason)
+}
+
+// ConnOpened passes on to the Handler that a connection began.
+func (d *Door) ConnOpened(c *reqchan.Conn) {
+	if d.watcher != nil {
+		d.watcher.ConnOpened(c)
+	}
+}
+
+// ConnClosed passes on to the Handler that a connection ended.
+func (d *Door) ConnClosed(c *reqchan.Conn, why reqchan.CloseReason) {
+	if d.watcher != nil {
+		d.watcher.ConnClosed(c, why)
+	}
+}

@@ -1,0 +1,211 @@
+package kafka
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/netip"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"kring/reqchan"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// NullConfig configures a Null. The zero value works.
+type NullConfig struct {
+	// Advertise is the host:port that clients are told to connect to. Empty
+	// means the address that the asking connection reached us by, which is
+	// right unless something translates addresses on the way.
+	Advertise string
+	// PartitionsDefault is how many partitions a topic gets that nobody gave a
+	// number; 0 means 4.
+	PartitionsDefault int
+	// PartitionsMax is how many a topic may have; 0 means 1024. Together with
+	// TopicsMax it bounds the memory kept: 8 bytes a partition.
+	PartitionsMax int
+	// TopicsMax is how many topics may exist; 0 means 4096.
+	TopicsMax int
+	// FetchWaitMax bounds how long a Fetch waits for what will never come; 0
+	// means 30 seconds.
+	FetchWaitMax time.Duration
+}
+
+func (c NullConfig) withDefaults() NullConfig {
+	orDefault := func(n *int, v int) {
+		if *n == 0 {
+			*n = v
+		}
+	}
+	orDefault(&c.PartitionsMax, 1024)
+	orDefault(&c.PartitionsDefault, min(4, c.PartitionsMax))
+	orDefault(&c.TopicsMax, 4096)
+	if c.FetchWaitMax == 0 {
+		c.FetchWaitMax = 30 * time.Second
+	}
+	return c
+}
+
+// Validate reports every fault at once.
+func (c NullConfig) Validate() error {
+	c = c.withDefaults()
+	var faults []error
+	fault := func(ok bool, format string, args ...any) {
+		if !ok {
+			faults = append(faults, fmt.Errorf(format, args...))
+		}
+	}
+	if c.Advertise != "" {
+		_, _, err := hostPort(c.Advertise)
+		fault(err == nil, "Advertise %q: %v; give host:port", c.Advertise, err)
+	}
+	fault(c.PartitionsMax > 0, "PartitionsMax %d: give at least 1", c.PartitionsMax)
+	fault(c.PartitionsDefault > 0 && c.PartitionsDefault <= c.PartitionsMax,
+		"PartitionsDefault %d: give 1 to PartitionsMax (%d)", c.PartitionsDefault, c.PartitionsMax)
+	fault(c.TopicsMax > 0, "TopicsMax %d: give at least 1", c.TopicsMax)
+	fault(c.FetchWaitMax > 0, "FetchWaitMax %v: give a positive duration", c.FetchWaitMax)
+	if len(faults) > 0 {
+		return fmt.Errorf("kafka: null handler: %w", errors.Join(faults...))
+	}
+	return nil
+}
+
+// Null is a Handler that speaks Kafka and throws data away: it measures the
+// network layer. Every topic that anybody asks for exists from then on. Produce
+// is acknowledged with offsets that grow, idempotent or not; whatever was
+// produced is gone at once, so that the log always starts where it ends and
+// Fetch waits in vain. There are no groups and no transactions.
+//
+// Put it behind a Door: NewDoor(n.Versions(), n).
+type Null struct {
+	config   NullConfig
+	host     string // of Advertise
+	port     int32
+	versions Versions
+	answers  *apiVersionsBodies
+	topics   nullTopics
+	waits    fetchWaits
+	// lastProducer: the producer id given last; a counter of its own.
+	lastProducer atomic.Int64
+}
+
+// nullVersions is what Null serves: all versions, but for those of ListOffsets
+// and ApiVersions that ask for more than one offset or check who we are.
+var nullVersions = []VersionRange{
+	{keyProduce, 0, 13}, {1, 0, 18}, {2, 1, 11}, {3, 0, 13}, {10, 0, 6}, {keyApiVersions, 0, 4}, {19, 0, 7}, {22, 0, 5},
+}
+
+// NewNull makes a Null.
+func NewNull(c NullConfig) (*Null, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	n := &Null{config: c.withDefaults()}
+	if c.Advertise != "" {
+		n.host, n.port, _ = hostPort(c.Advertise)
+	}
+	var err error
+	if n.versions, err = NewVersions(nullVersions...); err != nil {
+		return nil, err
+	}
+	n.answers = newApiVersionsBodies(n.versions)
+	n.topics.init(n.config)
+	return n, nil
+}
+
+// Versions is what n serves.
+func (n *Null) Versions() Versions { return n.versions }
+
+// HandleKafka serves one request.
+func (n *Null) HandleKafka(r Request) {
+	switch r.Header.Key {
+	case keyProduce:
+		n.produce(r)
+		return
+	case keyApiVersions:
+		r.RespondBody(n.answers.served[r.Header.Version])
+		return
+	}
+	req, err := r.Decode()
+	if err != nil {
+		r.CloseConnection(reqchan.BodyMalformed)
+		return
+	}
+	switch req := req.(type) {
+	case *kmsg.MetadataRequest:
+		r.Respond(n.metadata(req, r.Request.Conn))
+	case *kmsg.FetchRequest:
+		n.fetch(r, req)
+	case *kmsg.ListOffsetsRequest:
+		r.Respond(n.listOffsets(req))
+	case *kmsg.CreateTopicsRequest:
+		r.Respond(n.createTopics(req))
+	case *kmsg.InitProducerIDRequest:
+		r.Respond(n.initProducerID(req))
+	case *kmsg.FindCoordinatorRequest:
+		r.Respond(findCoordinator(req))
+	default:
+		r.CloseConnection(reqchan.UnknownAPI)
+	}
+}
+
+// ConnOpened is nothing to n.
+func (n *Null) ConnOpened(*reqchan.Conn) {}
+
+// ConnClosed ends what waits on behalf of c.
+func (n *Null) ConnClosed(c *reqchan.Conn, _ reqchan.CloseReason) { n.waits.connClosed(c) }
+
+// Close answers every waiting Fetch at once, and later ones without waiting, so
+// that a server can drain.
+func (n *Null) Close() { n.waits.close() }
+
+// initProducerID gives out producer ids; a known one gets its next epoch.
+func (n *Null) initProducerID(req *kmsg.InitProducerIDRequest) kmsg.Response {
+	resp := req.ResponseKind().(*kmsg.InitProducerIDResponse)
+	if req.ProducerID >= 0 && req.ProducerEpoch >= 0 && req.ProducerEpoch < math.MaxInt16 {
+		resp.ProducerID, resp.ProducerEpoch = req.ProducerID, req.ProducerEpoch+1
+		return resp
+	}
+	resp.ProducerID, resp.ProducerEpoch = n.lastProducer.Add(1), 0
+	return resp
+}
+
+// findCoordinator tells group members and transactions to come back later: a
+// consumer starts and keeps asking, rather than failing.
+func findCoordinator(req *kmsg.FindCoordinatorRequest) kmsg.Response {
+	resp := req.ResponseKind().(*kmsg.FindCoordinatorResponse)
+	why := kmsg.StringPtr("the null handler keeps no groups and no transactions")
+	resp.ErrorCode, resp.ErrorMessage, resp.NodeID, resp.Port = codeCoordinatorNotAvailable, why, -1, -1
+	for _, key := range req.CoordinatorKeys {
+		c := kmsg.NewFindCoordinatorResponseCoordinator()
+		c.Key, c.ErrorCode, c.ErrorMessage, c.NodeID, c.Port = key, codeCoordinatorNotAvailable, why, -1, -1
+		resp.Coordinators = append(resp.Coordinators, c)
+	}
+	return resp
+}
+
+// advertised is where the client of c is to connect to.
+func (n *Null) advertised(c *reqchan.Conn) (string, int32) {
+	if n.host != "" || c == nil {
+		return n.host, n.port
+	}
+	return c.Local.Addr().Unmap().WithZone("").String(), int32(c.Local.Port())
+}
+
+func hostPort(s string) (string, int32, error) {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return "", 0, err
+	}
+	p, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || p == 0 {
+		return "", 0, fmt.Errorf("port %q is not 1 to 65535", port)
+	}
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		return "", 0, errors.New("clients can't connect to that host")
+	}
+	return host, int32(p), nil
+}

@@ -1,0 +1,164 @@
+package kafka
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"kring/reqchan"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// fetch answers that nothing is there, after the time that the client wants to
+// wait for something.
+func (n *Null) fetch(r Request, req *kmsg.FetchRequest) {
+	resp := req.ResponseKind().(*kmsg.FetchResponse)
+	wait := min(time.Duration(req.MaxWaitMillis)*time.Millisecond, n.config.FetchWaitMax)
+	if req.SessionID != 0 {
+		resp.ErrorCode = codeFetchSessionIDNotFound // there are no sessions: ask for everything again
+		wait = 0
+	}
+	table, partitions := n.topics.table.Load(), 0
+	for i := range req.Topics {
+		asked := &req.Topics[i]
+		topic, unknown := table.byName[asked.Topic], int16(codeUnknownTopicOrPartition)
+		if req.Version >= 13 {
+			topic, unknown = table.byID[asked.TopicID], codeUnknownTopicID
+		}
+		answer := kmsg.NewFetchResponseTopic()
+		answer.Topic, answer.TopicID = asked.Topic, asked.TopicID
+		for j := range asked.Partitions {
+			p := fetchPartition(topic, &asked.Partitions[j], unknown)
+			if p.ErrorCode != 0 {
+				wait = 0
+			}
+			answer.Partitions = append(answer.Partitions, p)
+			partitions++
+		}
+		resp.Topics = append(resp.Topics, answer)
+	}
+	if partitions == 0 || req.MinBytes <= 0 || wait <= 0 || !n.waits.add(r, resp, wait) {
+		r.Respond(resp)
+	}
+}
+
+// fetchPartition is a partition without records: its log starts where it ends.
+func fetchPartition(t *nullTopic, asked *kmsg.FetchRequestTopicPartition, unknown int16) kmsg.FetchResponseTopicPartition {
+	p := kmsg.NewFetchResponseTopicPartition()
+	p.Partition, p.RecordBatches = asked.Partition, []byte{}
+	end, ok := t.end(asked.Partition)
+	switch {
+	case t == nil:
+		p.ErrorCode = unknown
+	case !ok:
+		p.ErrorCode = codeUnknownTopicOrPartition
+	case asked.FetchOffset != end:
+		p.ErrorCode = codeOffsetOutOfRange
+	}
+	p.HighWatermark, p.LastStableOffset, p.LogStartOffset = end, end, end
+	return p
+}
+
+// listOffsets answers every question about time with the end of the log.
+func (n *Null) listOffsets(req *kmsg.ListOffsetsRequest) kmsg.Response {
+	resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
+	table := n.topics.table.Load()
+	for i := range req.Topics {
+		asked := &req.Topics[i]
+		answer := kmsg.NewListOffsetsResponseTopic()
+		answer.Topic = asked.Topic
+		for j := range asked.Partitions {
+			p := kmsg.NewListOffsetsResponseTopicPartition()
+			p.Partition, p.LeaderEpoch = asked.Partitions[j].Partition, 0
+			end, ok := table.byName[asked.Topic].end(p.Partition)
+			if !ok {
+				p.ErrorCode = codeUnknownTopicOrPartition
+			} else if asked.Partitions[j].Timestamp < 0 {
+				p.Offset = end
+			} // a time of day: no record is that new, so offset and timestamp stay -1
+			answer.Partitions = append(answer.Partitions, p)
+		}
+		resp.Topics = append(resp.Topics, answer)
+	}
+	return resp
+}
+
+// fetchWaits holds the Fetches that wait. No goroutine waits with them: each has
+// a timer, which ends with its connection.
+type fetchWaits struct {
+	mu     sync.Mutex
+	byConn map[*reqchan.Conn][]*fetchWait // guarded by mu
+	closed bool                           // guarded by mu
+}
+
+// fetchWait is one Fetch that waits.
+//
+// Invariant: whoever takes it out of byConn answers it, nobody else.
+type fetchWait struct {
+	request Request
+	resp    kmsg.Response
+	timer   *time.Timer
+}
+
+// add makes r wait; false when nobody may wait any more, or for nothing.
+func (s *fetchWaits) add(r Request, resp kmsg.Response, wait time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	conn := r.Request.Conn
+	if s.closed || conn.Ended() {
+		return false
+	}
+	if s.byConn == nil {
+		s.byConn = map[*reqchan.Conn][]*fetchWait{}
+	}
+	w := &fetchWait{request: r, resp: resp}
+	s.byConn[conn] = append(s.byConn[conn], w)
+	w.timer = time.AfterFunc(wait, func() {
+		if s.take(conn, w) {
+			w.request.Respond(w.resp)
+		}
+	})
+	return true
+}
+
+// take takes w out; false when somebody else did.
+func (s *fetchWaits) take(conn *reqchan.Conn, w *fetchWait) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := s.byConn[conn]
+	i := slices.Index(all, w)
+	if i < 0 {
+		return false
+	}
+	if len(all) == 1 {
+		delete(s.byConn, conn)
+	} else {
+		s.byConn[conn] = slices.Delete(all, i, i+1)
+	}
+	return true
+}
+
+func (s *fetchWaits) connClosed(conn *reqchan.Conn) {
+	s.mu.Lock()
+	all := s.byConn[conn]
+	delete(s.byConn, conn)
+	s.mu.Unlock()
+	for _, w := range all {
+		w.timer.Stop()
+		w.request.NoResponse()
+	}
+}
+
+func (s *fetchWaits) close() {
+	s.mu.Lock()
+	all := s.byConn
+	s.byConn, s.closed = nil, true
+	s.mu.Unlock()
+	for _, waits := range all {
+		for _, w := range waits {
+			w.timer.Stop()
+			w.request.Respond(w.resp)
+		}
+	}
+}

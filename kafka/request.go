@@ -1,0 +1,84 @@
+package kafka
+
+import (
+	"encoding/binary"
+
+	"kring/reqchan"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Handler serves requests that passed the door. It may answer at once or
+// later, from any goroutine, exactly once.
+type Handler interface {
+	HandleKafka(Request)
+}
+
+// Request is a screened request: its API is known, its version served, its
+// body well-formed. It is a value: a handler that answers later keeps a copy.
+//
+// Owner: the Handler until it answers, by one of the methods here or of
+// Request. After that Header.ClientID, Body and Request must not be touched.
+type Request struct {
+	Header Header
+	// Body is the payload behind the header.
+	Body []byte
+	// Request is the frame that it came in.
+	Request *reqchan.Request
+}
+
+// Decode decodes the body with kmsg. Byte slices in the result lie in Body;
+// strings are copies.
+func (r Request) Decode() (kmsg.Request, error) {
+	req := kmsg.RequestForKey(r.Header.Key)
+	req.SetVersion(r.Header.Version)
+	return req, req.ReadFrom(r.Body)
+}
+
+// Respond answers with resp, encoded into the memory it is sent from when it
+// fits there, else with one copy.
+func (r Request) Respond(resp kmsg.Response) { r.Finish(resp.AppendTo(r.Start())) }
+
+// RespondBody answers with a body that is encoded already.
+func (r Request) RespondBody(body []byte) { r.Finish(append(r.Start(), body...)) }
+
+// Start returns the response header in the memory that Finish sends; append the
+// response body to it.
+func (r Request) Start() []byte {
+	b := r.Request.Buffer(responseHeaderBytesMax)[:0]
+	return AppendResponseHeader(b, r.Header.Key, r.Header.Version, r.Header.CorrelationID)
+}
+
+// Finish answers with what Start returned and the body appended to it.
+func (r Request) Finish(payload []byte) { r.Request.Respond(payload) }
+
+// NoResponse answers with nothing (Produce with acks 0).
+func (r Request) NoResponse() { r.Request.NoResponse() }
+
+// CloseConnection answers by closing the connection.
+func (r Request) CloseConnection(why reqchan.CloseReason) { r.Request.CloseConnection(why) }
+
+const responseHeaderBytesMax = 5
+
+// AppendResponseHeader appends the header of the response to a request: the
+// correlation id and, in flexible versions, an empty tag section. ApiVersions
+// never has the latter: a client reads its answer before it knows the versions.
+func AppendResponseHeader(b []byte, key, version int16, correlationID int32) []byte {
+	b = binary.BigEndian.AppendUint32(b, uint32(correlationID))
+	if d := describe(key); d != nil && version >= d.flexible && key != keyApiVersions {
+		b = append(b, 0)
+	}
+	return b
+}
+
+// ProduceAcks reads the acks of a Produce body, without looking at the rest of
+// it: 0 means that the client expects no response. ok is false when the body
+// ends before it.
+func ProduceAcks(version int16, body []byte) (acks int16, ok bool) {
+	r := reader{left: body}
+	if version >= 3 { // the transactional id
+		r.span(r.stringLen(version >= describe(keyProduce).flexible), true)
+	}
+	acks = r.int16()
+	return acks, r.fault == nil
+}

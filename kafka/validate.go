@@ -1,0 +1,128 @@
+package kafka
+
+// ElementsMaxDefault is how many array elements and unknown tags one request
+// may have. It bounds what a decoder allocates, some tens of bytes for each,
+// whatever the frame's size; a request for every partition of a big cluster
+// stays far below.
+const ElementsMaxDefault = 1 << 18
+
+// Validate checks the structure of a request's body: every length and count
+// within the bytes there are, null only where it may be, nothing left over. It
+// takes time in proportion to the body at most and does not allocate. What it
+// accepts, kmsg decodes without error. elementsMax 0 means ElementsMaxDefault.
+func Validate(key, version int16, body []byte, elementsMax int) error {
+	if elementsMax == 0 {
+		elementsMax = ElementsMaxDefault
+	}
+	if f := validate(key, version, body, elementsMax); f != nil {
+		return f
+	}
+	return nil
+}
+
+func validate(key, version int16, body []byte, elementsMax int) *Fault {
+	d := describe(key)
+	switch {
+	case d == nil:
+		return faultUnknownAPI
+	case version < 0 || version > d.max:
+		return faultVersion
+	}
+	s := &schemas()[key][version]
+	w := walker{reader: reader{left: body}, flexible: s.flexible, elements: elementsMax}
+	w.walk(s.nodes)
+	if w.fault == nil && len(w.left) > 0 {
+		return faultTrailing
+	}
+	return w.fault
+}
+
+// walker takes a body apart along a schema.
+type walker struct {
+	reader
+	flexible bool
+	elements int // how many more there may be
+}
+
+// walk ends at the first fault. Its depth is the schema's, not the body's.
+func (w *walker) walk(nodes []node) {
+	for i := range nodes {
+		n := &nodes[i]
+		switch n.op {
+		case opFixed:
+			w.take(n.size)
+		case opString:
+			w.span(w.stringLen(w.flexible), n.null)
+		case opBytes:
+			w.span(w.wideLen(w.flexible), n.null)
+		case opArray:
+			w.array(n)
+		case opStruct:
+			if b := w.take(1); b != nil && int8(b[0]) != -1 {
+				w.walk(n.fields)
+			}
+		case opTags:
+			w.tags(n.tags)
+		}
+		if w.fault != nil {
+			return
+		}
+	}
+}
+
+func (w *walker) array(n *node) {
+	count := w.count(w.flexible, n.null, n.size)
+	if !w.spend(count) {
+		return
+	}
+	if len(n.fields) == 1 && n.fields[0].op == opFixed {
+		w.take(count * n.size)
+		return
+	}
+	for range count {
+		w.walk(n.fields)
+		if w.fault != nil {
+			return
+		}
+	}
+}
+
+func (w *walker) tags(known []knownTag) {
+	count := w.tagCount()
+	if !w.spend(count) {
+		return
+	}
+	for range count {
+		key, value := w.tag()
+		if w.fault != nil {
+			return
+		}
+		for i := range known {
+			if known[i].key == key {
+				w.inside(value, known[i].fields)
+			}
+		}
+	}
+}
+
+// inside walks the value of a known tag, which must be used up.
+func (w *walker) inside(value []byte, fields []node) {
+	after := w.left
+	w.left = value
+	w.walk(fields)
+	if w.fault == nil && len(w.left) > 0 {
+		w.fail(faultTagSize)
+	}
+	if w.fault == nil {
+		w.left = after
+	}
+}
+
+func (w *walker) spend(n int) bool {
+	if n > w.elements {
+		w.fail(faultElements)
+		return false
+	}
+	w.elements -= n
+	return w.fault == nil
+}

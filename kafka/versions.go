@@ -1,0 +1,82 @@
+package kafka
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// VersionRange is one API and the versions of it that are served.
+type VersionRange struct {
+	Key, Min, Max int16
+}
+
+// Versions is what is served. The zero value serves nothing. It never changes.
+type Versions struct {
+	sorted []VersionRange
+	byKey  []VersionRange // index: key; Max < Min where the key is not served
+}
+
+// NewVersions makes the table; the error names every fault in ranges.
+func NewVersions(ranges ...VersionRange) (Versions, error) {
+	v := Versions{byKey: make([]VersionRange, len(descriptions))}
+	for key := range v.byKey {
+		v.byKey[key] = VersionRange{int16(key), 0, -1}
+	}
+	var faults []error
+	for _, r := range ranges {
+		d := describe(r.Key)
+		switch {
+		case d == nil:
+			faults = append(faults, fmt.Errorf("API key %d is unknown; leave it out", r.Key))
+		case r.Min < 0 || r.Min > r.Max:
+			faults = append(faults, fmt.Errorf("%s: versions %d to %d are no range", d.name, r.Min, r.Max))
+		case r.Max > d.max:
+			faults = append(faults, fmt.Errorf("%s: version %d is unknown; serve up to %d", d.name, r.Max, d.max))
+		case v.byKey[r.Key].Max >= 0:
+			faults = append(faults, fmt.Errorf("%s: given twice", d.name))
+		default:
+			v.byKey[r.Key] = r
+			v.sorted = append(v.sorted, r)
+		}
+	}
+	slices.SortFunc(v.sorted, func(a, b VersionRange) int { return cmp.Compare(a.Key, b.Key) })
+	if len(faults) > 0 {
+		return Versions{}, fmt.Errorf("kafka: versions: %w", errors.Join(faults...))
+	}
+	return v, nil
+}
+
+// VersionsOf takes what another broker serves from its ApiVersions response,
+// as far as requests can be screened here: APIs and versions that this build
+// does not know are left out.
+func VersionsOf(resp *kmsg.ApiVersionsResponse) (Versions, error) {
+	var ranges []VersionRange
+	for _, k := range resp.ApiKeys {
+		if d := describe(k.ApiKey); d != nil && k.MinVersion <= d.max {
+			ranges = append(ranges, VersionRange{k.ApiKey, k.MinVersion, min(k.MaxVersion, d.max)})
+		}
+	}
+	return NewVersions(ranges...)
+}
+
+// Supported says whether requests of key in version are served.
+func (v Versions) Supported(key, version int16) bool {
+	r, ok := v.Range(key)
+	return ok && version >= r.Min && version <= r.Max
+}
+
+// Range is what is served of key.
+func (v Versions) Range(key int16) (VersionRange, bool) {
+	if key < 0 || int(key) >= len(v.byKey) {
+		return VersionRange{}, false
+	}
+	r := v.byKey[key]
+	return r, r.Min <= r.Max
+}
+
+// All is every API served, in the order of the keys.
+func (v Versions) All() []VersionRange { return slices.Clone(v.sorted) }
