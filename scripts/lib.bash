@@ -1,0 +1,116 @@
+# What the scripts here share. Source it; it does nothing by itself.
+#
+#   KRING_BIN      a built kring to test; without it one is built
+#   KRING_ENGINES  the engines to test when a script is given none
+#
+# Everything a script starts it ends by its process id, and everything it
+# writes lies in $scratch, which goes when the script does (KEEP=1 keeps it).
+
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+name=$(basename "$0" .sh)
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/kring-$name.XXXXXX")
+kring_pid=
+kring_addr=
+
+say() { printf '%s: %s\n' "$name" "$*"; }
+
+die() {
+	printf '%s: %s\n' "$name" "$*" >&2
+	exit 1
+}
+
+# on_exit ends the server if it still runs, and says where to look after a
+# failure.
+on_exit() {
+	local status=$?
+	trap - EXIT
+	if [[ -n $kring_pid ]]; then
+		kill -KILL "$kring_pid" 2>/dev/null || true
+		wait "$kring_pid" 2>/dev/null || true
+	fi
+	if ((status != 0)) && [[ -s $scratch/kring.log ]]; then
+		printf '%s: the server said last:\n' "$name" >&2
+		tail -n 30 "$scratch/kring.log" >&2
+	fi
+	if [[ ${KEEP:-} == 1 ]]; then
+		say "kept $scratch"
+	else
+		rm -rf "$scratch"
+	fi
+	exit "$status"
+}
+trap on_exit EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# need COMMAND PACKAGE installs a Debian package whose command is missing.
+need() {
+	command -v "$1" >/dev/null && return
+	say "$1 is missing: installing $2"
+	local apt=(apt-get -qq -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300) try
+	((EUID == 0)) || apt=(sudo "${apt[@]}")
+	for try in 1 2 3; do
+		if "${apt[@]}" update >"$scratch/apt.log" 2>&1 &&
+			DEBIAN_FRONTEND=noninteractive "${apt[@]}" install -y --no-install-recommends "$2" >>"$scratch/apt.log" 2>&1; then
+			command -v "$1" >/dev/null && return
+		fi
+		say "try $try of 3 failed"
+		sleep 5
+	done
+	tail -n 20 "$scratch/apt.log" >&2
+	die "could not install $2; install it by hand and run this again"
+}
+
+# engines fills the list $engines from a script's arguments.
+engines() {
+	if (($# > 0)); then
+		engines=("$@")
+	else
+		read -ra engines <<<"${KRING_ENGINES:-io_uring epoll portable}"
+	fi
+}
+
+# build_kring [FLAGS...] makes $kring, the program under test.
+build_kring() {
+	if [[ -n ${KRING_BIN:-} && $# -eq 0 ]]; then
+		kring=$KRING_BIN
+		return
+	fi
+	kring=$scratch/kring
+	(cd "$root" && go build "$@" -o "$kring" ./cmd/kring)
+}
+
+# start_kring ENGINE [FLAGS...] starts a server on a free port and waits for
+# its ready line. $wrap, an array, may hold a command to run it under.
+wrap=()
+start_kring() {
+	local engine=$1 tries
+	shift
+	: >"$scratch/kring.out"
+	: >"$scratch/kring.log"
+	"${wrap[@]}" "$kring" serve --engine "$engine" --listen 127.0.0.1:0 "$@" \
+		>"$scratch/kring.out" 2>"$scratch/kring.log" </dev/null &
+	kring_pid=$!
+	for ((tries = 0; tries < 600; tries++)); do
+		kring_addr=$(sed -n 's/.*ready on \([^ ,]*:[0-9]*\).*/\1/p' "$scratch/kring.out" | head -n 1)
+		[[ -n $kring_addr ]] && return
+		if ! kill -0 "$kring_pid" 2>/dev/null; then
+			wait "$kring_pid" || true
+			kring_pid=
+			die "kring ended before it was ready on $engine"
+		fi
+		sleep 0.1
+	done
+	die "kring was not ready on $engine within a minute"
+}
+
+# stop_kring ends the server and demands that it exits with 0.
+stop_kring() {
+	local pid=$kring_pid status=0
+	kring_pid=
+	kill -TERM "$pid" 2>/dev/null || true
+	wait "$pid" || status=$?
+	((status == 0)) || die "kring ended with status $status after SIGTERM: $(tail -n 5 "$scratch/kring.log")"
+}
