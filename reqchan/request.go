@@ -24,19 +24,23 @@ type Request struct {
 	Conn *Conn
 
 	// What the processor keeps with it; nobody else looks at it.
-	Frame []byte      // the memory of size and payload together
-	Chunk *slab.Chunk // behind Frame, if it came from an arena
-	Lent  bool        // Frame is a piece of the pool of its own
-	Token uint64      // the connection's engine token
-	Seq   uint64      // its place among the connection's requests
-	Bytes int64       // what it holds of the channel's byte capacity
+	Frame  []byte // size and payload together
+	Memory any    // what Frame lies in, to be released after the answer
+	Token  uint64 // the connection's engine token
+	Seq    uint64 // its place among the connection's requests
+	Bytes  int64  // what it holds of the channel's byte capacity
 
 	home *ResponseQueue
 	pool *slab.Pool
 	next *Request // intrusive link of ResponseQueue
 
-	// state: Order: the answer (and all the handler wrote) is published by the
-	// Swap in answer(), read by whoever finds stateAnswered.
+	// life counts how often the request was used; Begin changes it, before the
+	// request leaves the processor. state is away() or answered() of this life;
+	// anything else, left over from the life before, means that the request is
+	// in Handle. So Begin costs no locked instruction. Order: the answer (and all
+	// the handler wrote) is published by the Swap in answer, read by whoever
+	// finds answered().
+	life   uint32
 	state  atomic.Uint32
 	kind   AnswerKind
 	reason CloseReason
@@ -59,12 +63,13 @@ const (
 	AnswerClose
 )
 
-// States of a Request while it is away from its processor.
-const (
-	stateRunning  uint32 = iota // in Handle; whoever called Handle brings it home
-	stateAway                   // Handle returned without an answer; the answer brings it home
-	stateAnswered               // answered
-)
+// away is the state of a request whose Handle returned without an answer: the
+// answer brings it home.
+func (r *Request) away() uint32 { return 2 * r.life }
+
+// answered is the state of a request that has its answer; if Handle has not
+// returned, whoever called it brings the request home.
+func (r *Request) answered() uint32 { return 2*r.life + 1 }
 
 // scratchKeptBytes is the largest response memory that stays with a Request.
 const scratchKeptBytes = 16 << 10
@@ -107,11 +112,11 @@ func (r *Request) CloseConnection(why CloseReason) { r.answer(AnswerClose, why) 
 
 func (r *Request) answer(k AnswerKind, why CloseReason) {
 	r.kind, r.reason = k, why
-	switch r.state.Swap(stateAnswered) {
-	case stateAway:
-		r.home.Push(r, r)
-		r.home.Announce()
-	case stateAnswered:
+	away, answered := r.away(), r.answered() // afterwards r may be in use again
+	switch r.state.Swap(answered) {
+	case away:
+		homecoming(r, r)
+	case answered:
 		panic("kring: a request was answered twice")
 	}
 }
@@ -121,7 +126,7 @@ func (r *Request) answer(k AnswerKind, why CloseReason) {
 func (r *Request) Begin(home *ResponseQueue, pool *slab.Pool) {
 	r.home, r.pool = home, pool
 	r.kind, r.reason, r.response = AnswerNone, ReasonNone, nil
-	r.state.Store(stateRunning)
+	r.life++
 }
 
 // HandleReturned is called by whoever called Handle, right after it returned:
@@ -129,8 +134,13 @@ func (r *Request) Begin(home *ResponseQueue, pool *slab.Pool) {
 // the answer will come later and bring r home by itself (then r is not the
 // caller's any more).
 func (r *Request) HandleReturned() bool {
-	return !r.state.CompareAndSwap(stateRunning, stateAway)
+	now := r.state.Load()
+	return now == r.answered() || !r.state.CompareAndSwap(now, r.away())
 }
+
+// Answered says that the answer was given; for whoever called Handle, when it
+// panicked.
+func (r *Request) Answered() bool { return r.state.Load() == r.answered() }
 
 // Answer is what the handler decided; for the processor, once r is home.
 // response has its size in front and is nil unless kind is AnswerSend.
@@ -149,7 +159,7 @@ func (r *Request) Reset() {
 	if cap(r.scratch) > scratchKeptBytes {
 		r.dropScratch()
 	}
-	r.Payload, r.Conn, r.Frame, r.Chunk, r.Lent = nil, nil, nil, nil, false
+	r.Payload, r.Conn, r.Frame, r.Memory = nil, nil, nil, nil
 	r.response, r.next = nil, nil
 }
 

@@ -1,0 +1,123 @@
+package reqchan
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"kring/internal/invariants"
+	"kring/internal/queue"
+)
+
+// Config bounds a Channel.
+type Config struct {
+	// RequestsMax is how many requests may wait for a handler; 0 means 500, as
+	// in Kafka (queued.max.requests). At most 2^30.
+	RequestsMax int
+	// BytesMax is how many bytes the frames of requests may hold, from the
+	// moment their memory is taken until they came home; 0 means 256 MiB. Kafka
+	// has no such bound by default, and 500 requests of its 100 MiB are 50 GB.
+	// 256 MiB hold two of the largest frames and some, or 64 Ki of 4 KiB.
+	BytesMax int64
+}
+
+const (
+	requestsMaxDefault = 500
+	requestsMaxLargest = 1 << 30
+	bytesMaxDefault    = 256 << 20
+)
+
+func (cfg Config) withDefaults() Config {
+	if cfg.RequestsMax == 0 {
+		cfg.RequestsMax = requestsMaxDefault
+	}
+	if cfg.BytesMax == 0 {
+		cfg.BytesMax = bytesMaxDefault
+	}
+	return cfg
+}
+
+// Validate reports every fault at once.
+func (cfg Config) Validate() error {
+	var faults []error
+	if cfg.RequestsMax < 0 || cfg.RequestsMax > requestsMaxLargest {
+		faults = append(faults, fmt.Errorf("RequestsMax is %d: use 1 to %d, or 0 for %d",
+			cfg.RequestsMax, requestsMaxLargest, requestsMaxDefault))
+	}
+	if cfg.BytesMax < 0 {
+		faults = append(faults, fmt.Errorf("BytesMax is %d: use a positive number of bytes, or 0 for %d",
+			cfg.BytesMax, bytesMaxDefault))
+	}
+	return errors.Join(faults...)
+}
+
+// Channel carries requests from many processors to many handlers. Its methods
+// may be called by any goroutine.
+type Channel struct {
+	ring     *queue.ManyToMany[*Request]
+	turns    turns // Senders that found no room
+	bytesMax int64
+	_        [128]byte
+	bytes    atomic.Int64
+	_        [128]byte
+	hungry   hungry // Senders that found no bytes
+	idle     idle   // Receivers that sleep
+}
+
+// New makes a Channel. cfg must be valid.
+func New(cfg Config) *Channel {
+	cfg = cfg.withDefaults()
+	if err := cfg.Validate(); err != nil {
+		panic("kring: request channel: " + err.Error())
+	}
+	return &Channel{ring: queue.NewManyToMany[*Request](cfg.RequestsMax), bytesMax: cfg.BytesMax}
+}
+
+// Len is how many requests wait for a handler.
+func (c *Channel) Len() int { return c.ring.Len() }
+
+// Bytes is how many bytes are reserved.
+func (c *Channel) Bytes() int64 { return c.bytes.Load() }
+
+// BytesMax is how many bytes can be reserved.
+func (c *Channel) BytesMax() int64 { return c.bytesMax }
+
+// Sleeping is how many Receivers sleep.
+func (c *Channel) Sleeping() int { return int(c.idle.count.Load()) }
+
+// Close ends the channel: Senders' requests are not accepted any more, and
+// Receivers return false once they took what had been accepted. Senders that
+// wait are called a last time.
+func (c *Channel) Close() {
+	c.ring.Close()
+	c.turns.dissolve()
+	c.idle.wakeAll()
+}
+
+// Release gives back n reserved bytes.
+func (c *Channel) Release(n int64) {
+	left := c.bytes.Add(-n)
+	invariants.Assert(left >= 0, "reqchan: %d bytes released that were not reserved", -left)
+	// Order: the bytes are there before it is looked who waits for them; a
+	// Sender says that it waits before it looks for bytes a last time.
+	if c.hungry.count.Load() > 0 {
+		c.hungry.call(c)
+	}
+}
+
+// take is what Receivers do when they are awake.
+func (c *Channel) take(into []*Request) int {
+	n := c.ring.TryPop(into)
+	if n == 0 {
+		return 0
+	}
+	// Order: the room is there before it is looked who waits for it; a Sender
+	// says that it waits before it looks for room a last time.
+	if c.turns.count.Load() > 0 {
+		c.turns.roomWasMade(c.ring)
+	}
+	if c.idle.count.Load() > 0 && c.ring.Ready() {
+		c.idle.wakeOne()
+	}
+	return n
+}

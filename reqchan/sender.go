@@ -1,0 +1,267 @@
+package reqchan
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"kring/internal/invariants"
+	"kring/internal/queue"
+)
+
+// Sender is one processor's way into the Channel. It belongs to one goroutine.
+//
+// What TrySend or Reserve refuses stays with the owner, and the channel then
+// promises to Call the owner's bell when it is worth another try. So an owner
+// that tries again whenever its bell woke it never strands anything.
+type Sender struct {
+	channel *Channel
+	bell    *queue.Doorbell
+
+	// Guarded by turns.mu.
+	inLine bool
+	called bool // it is its turn, and it has not come yet
+	wants  int  // requests that it was refused room for, as far as one turn goes
+
+	// Guarded by hungry.mu.
+	isHungry   bool
+	wantsBytes int64 // the least that it was refused
+}
+
+// NewSender makes a Sender whose owner sleeps at bell.
+func (c *Channel) NewSender(bell *queue.Doorbell) *Sender {
+	return &Sender{channel: c, bell: bell}
+}
+
+// TrySend hands on the first n of reqs, as many as there is room for, in one
+// piece, and returns n. They are not the sender's any more. If n < len(reqs)
+// the owner will be called when there is room for more, unless the channel is
+// closed: then nothing is accepted and nothing promised.
+func (s *Sender) TrySend(reqs []*Request) int {
+	c := s.channel
+	n := 0
+	if c.turns.count.Load() == 0 { // nobody waits who would be overtaken
+		n = c.ring.TryPush(reqs)
+	}
+	if n < len(reqs) {
+		n += c.turns.send(s, reqs[n:], c.ring)
+	}
+	if n > 0 && c.idle.count.Load() > 0 {
+		c.idle.wakeOne()
+	}
+	return n
+}
+
+// Reserve takes n bytes of the channel's byte capacity, to be given back by
+// Channel.Release. If it returns false the owner will be called when n bytes
+// are free. Invariant: n is at most BytesMax, or it would wait for ever.
+//
+// Whoever comes while the bytes are there gets them, so under pressure a large
+// reservation may have to wait long. The other way round, two peers that
+// announce large frames and then send nothing would keep everybody waiting.
+func (s *Sender) Reserve(n int64) bool {
+	invariants.Assert(n >= 0 && n <= s.channel.bytesMax,
+		"reqchan: reservation of %d bytes, the channel has %d", n, s.channel.bytesMax)
+	return s.channel.reserve(n) || s.channel.hungry.reserve(s, n)
+}
+
+// Leave gives up what was promised; for an owner that ends.
+func (s *Sender) Leave() {
+	s.channel.turns.leave(s, s.channel.ring)
+	s.channel.hungry.leave(s)
+}
+
+func (c *Channel) reserve(n int64) bool {
+	for {
+		used := c.bytes.Load()
+		if used+n > c.bytesMax {
+			return false
+		}
+		if c.bytes.CompareAndSwap(used, used+n) {
+			return true
+		}
+	}
+}
+
+// turns is the line of Senders that found no room.
+//
+// Who is in line has its turn when it is called, and those before it too: the
+// first as soon as there is room for what it wants, the next as soon as there
+// is room for both, and so on. Whoever is not called, or not in line, has to
+// queue up, so nobody overtakes; and a turn ends when something was accepted, so
+// nobody stays in front. A Sender that doesn't come when it is called has no
+// more use for its turn, as when the connection ended: it can't hold up the
+// others for longer than it takes the Receivers to empty the channel, because
+// then the line is dissolved and everybody in it called. Only there is it first
+// come, first served.
+type turns struct {
+	count atomic.Int32 // in line; stored under mu, read without
+	mu    sync.Mutex
+	line  []*Sender // guarded by mu
+}
+
+// send is TrySend for a Sender that has to wait, or finds others waiting.
+func (t *turns) send(s *Sender, reqs []*Request, ring *queue.ManyToMany[*Request]) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if ring.Closed() {
+		return 0
+	}
+	if !s.inLine {
+		s.inLine, s.called, s.wants = true, false, wanted(len(reqs), ring)
+		t.line = append(t.line, s)
+		t.count.Store(int32(len(t.line)))
+	}
+	// Order: that s waits is visible before it looks for room once more.
+	n := 0
+	if first := t.line[0] == s; first || s.called {
+		if !first { // the room was counted for those before it as well
+			n = ring.TryPush(reqs[:min(len(reqs), s.wants)])
+		} else {
+			n = ring.TryPush(reqs)
+		}
+		t.came(s, n, len(reqs)-n, ring)
+	}
+	t.callThoseWhoFit(ring)
+	return n
+}
+
+// came ends a turn of s in which n requests were accepted and left were not.
+func (t *turns) came(s *Sender, n, left int, ring *queue.ManyToMany[*Request]) {
+	s.called, s.wants = false, wanted(left, ring)
+	if n == 0 {
+		return // it keeps its place
+	}
+	t.remove(s)
+	if left > 0 {
+		s.inLine = true
+		t.line = append(t.line, s)
+		t.count.Store(int32(len(t.line)))
+	}
+}
+
+// wanted is how much room is worth a call: a quarter of the channel, or the
+// owner would be called for every request that a slow handler takes.
+func wanted(left int, ring *queue.ManyToMany[*Request]) int {
+	return min(left, (ring.Cap()+3)/4)
+}
+
+// roomWasMade calls whose turn it is.
+func (t *turns) roomWasMade(ring *queue.ManyToMany[*Request]) {
+	t.mu.Lock()
+	t.callThoseWhoFit(ring)
+	t.mu.Unlock()
+}
+
+// callThoseWhoFit needs t.mu.
+func (t *turns) callThoseWhoFit(ring *queue.ManyToMany[*Request]) {
+	taken := ring.Len()
+	if taken == 0 {
+		t.callAll()
+		return
+	}
+	room := ring.Cap() - taken
+	for _, s := range t.line {
+		if room -= s.wants; room < 0 {
+			return
+		}
+		if !s.called {
+			s.called = true
+			s.bell.Call()
+		}
+	}
+}
+
+// callAll dissolves the line; it needs t.mu.
+func (t *turns) callAll() {
+	t.count.Store(0)
+	for i, s := range t.line {
+		s.inLine = false
+		s.bell.Call() // again, if it was called: that call may have been for less
+		t.line[i] = nil
+	}
+	t.line = t.line[:0]
+}
+
+func (t *turns) dissolve() {
+	t.mu.Lock()
+	t.callAll()
+	t.mu.Unlock()
+}
+
+func (t *turns) leave(s *Sender, ring *queue.ManyToMany[*Request]) {
+	t.mu.Lock()
+	if s.inLine {
+		t.remove(s)
+		t.callThoseWhoFit(ring)
+	}
+	t.mu.Unlock()
+}
+
+// remove needs t.mu.
+func (t *turns) remove(s *Sender) {
+	s.inLine = false
+	t.line = slices.DeleteFunc(t.line, func(other *Sender) bool { return other == s })
+	t.count.Store(int32(len(t.line)))
+}
+
+// hungry are the Senders that found no bytes. Each of them is called as soon as
+// there are enough for the least it was refused, whoever else is called too:
+// one that doesn't need them any more then holds up nobody.
+type hungry struct {
+	count   atomic.Int32 // waiting; stored under mu, read without
+	mu      sync.Mutex
+	senders []*Sender // guarded by mu
+}
+
+// reserve is Reserve for a Sender that has to wait.
+func (h *hungry) reserve(s *Sender, n int64) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	before := s.isHungry
+	if !before {
+		s.isHungry, s.wantsBytes = true, n
+		h.senders = append(h.senders, s)
+		h.count.Store(int32(len(h.senders)))
+	}
+	// Order: that s waits is visible before it looks for bytes once more.
+	if s.channel.reserve(n) {
+		if !before {
+			h.remove(s)
+		}
+		return true
+	}
+	s.wantsBytes = min(s.wantsBytes, n)
+	return false
+}
+
+// call calls everybody for whom there is enough.
+func (h *hungry) call(c *Channel) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	free := c.bytesMax - c.bytes.Load()
+	h.senders = slices.DeleteFunc(h.senders, func(s *Sender) bool {
+		if s.wantsBytes > free {
+			return false
+		}
+		s.isHungry = false
+		s.bell.Call()
+		return true
+	})
+	h.count.Store(int32(len(h.senders)))
+}
+
+func (h *hungry) leave(s *Sender) {
+	h.mu.Lock()
+	if s.isHungry {
+		h.remove(s)
+	}
+	h.mu.Unlock()
+}
+
+// remove needs h.mu.
+func (h *hungry) remove(s *Sender) {
+	s.isHungry = false
+	h.senders = slices.DeleteFunc(h.senders, func(other *Sender) bool { return other == s })
+	h.count.Store(int32(len(h.senders)))
+}
