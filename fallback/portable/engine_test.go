@@ -59,13 +59,13 @@ func TestReceivingAheadIsBounded(t *testing.T) {
 	sent := fill(make([]byte, 20*512), 1)
 	r.write(peer, sent)
 	r.e.Recv(fd, tok)
-	r.poll(0)
+	r.start()
 	for deadline := time.Now().Add(patience); r.e.Counters().LentBytes.Load() == 0; <-time.After(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("nothing was received")
 		}
 	}
-	<-time.After(10 * time.Millisecond) // time to go too far
+	r.start() // time to go too far
 	if n := r.e.Counters().LentBytes.Load(); n != 512 {
 		t.Errorf("%d bytes lent ahead of Poll, want 512", n)
 	}
@@ -446,7 +446,7 @@ func TestCloseEndsEveryGoroutineAndLeavesTheConnectionsWell(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = unknown.Close() }()
-	r.silent0()
+	r.start()
 	if err := r.e.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -481,9 +481,9 @@ func TestCloseEndsEveryGoroutineAndLeavesTheConnectionsWell(t *testing.T) {
 	}
 }
 
-// silent0 polls without taking anything, so that goroutines start and fill the
-// queue.
-func (r *rig) silent0() {
+// start starts what was asked for without taking a completion, and gives the
+// goroutines time to fill the queue.
+func (r *rig) start() {
 	for range 5 {
 		if _, err := r.e.Poll(nil, 0); err != nil {
 			r.Fatal(err)
