@@ -116,8 +116,11 @@ func (e *ringEngine) furnish(w engine.Wait) (err error) {
 }
 
 func registerError(what string, err error) error {
-	if err == unix.ENOMEM {
-		return fmt.Errorf("io_uring_register %s: %w", what, setupError(err))
+	switch err {
+	case unix.EINVAL:
+		return fmt.Errorf("io_uring_register %s: %w: the kernel is older than 5.19", what, err)
+	case unix.ENOMEM:
+		return fmt.Errorf("io_uring_register %s: %w: raise the memlock limit (ulimit -l, LimitMEMLOCK; it is %s)", what, err, memlockLimit())
 	}
-	return fmt.Errorf("io_uring_register %s: %w: the kernel is older than 5.19", what, err)
+	return fmt.Errorf("io_uring_register %s: %w", what, err)
 }

@@ -38,6 +38,8 @@ func (n *Network) probe() error {
 }
 
 func (n *Network) probeSetup(w engine.Wait) error {
+	runtime.LockOSThread() // a single-issuer ring is asked by the thread that made it
+	defer runtime.UnlockOSThread()
 	r, rung, err := trySetup(w)
 	if err != nil {
 		return err

@@ -1,0 +1,123 @@
+//go:build linux
+
+package uring
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"kring/engine"
+)
+
+func TestThisKernelServesEverythingThatIsWanted(t *testing.T) {
+	n, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n.Name() != "io_uring" {
+		t.Errorf("Name() = %q", n.Name())
+	}
+	if ringFlavour == "" && n.Features() != "all features" {
+		t.Skipf("this kernel is too old to have it all: %s", n.Features())
+	}
+}
+
+func TestConfigReportsEveryFaultAtOnce(t *testing.T) {
+	if err := (Config{}).Validate(); err != nil {
+		t.Errorf("the zero Config: %v", err)
+	}
+	_, err := New(Config{Entries: -1, CQEntries: 1 << 30, Buffers: 100, BuffersHot: 101, BufferBytes: 1,
+		SendBytesMax: -1, SendBuffersMax: 5000})
+	if err == nil {
+		t.Fatal("a Config full of faults was accepted")
+	}
+	for _, field := range []string{"Entries", "CQEntries", "Buffers is 100: give a power of two", "BuffersHot", "BufferBytes",
+		"SendBytesMax", "SendBuffersMax"} {
+		if !strings.Contains(err.Error(), field) {
+			t.Errorf("the error does not name %s:\n%v", field, err)
+		}
+	}
+}
+
+func TestSetupErrorsNameCauseAndRemedy(t *testing.T) {
+	proc := func(disabled, status string) func(string) string {
+		return func(path string) string {
+			if strings.HasSuffix(path, "io_uring_disabled") {
+				return disabled
+			}
+			return status
+		}
+	}
+	for _, c := range []struct {
+		errno unix.Errno
+		proc  func(string) string
+		says  string
+	}{
+		{unix.EPERM, proc("2\n", ""), "kernel.io_uring_disabled=2: forbidden for everybody; allow it with sysctl"},
+		{unix.EPERM, proc("1\n", ""), "kernel.io_uring_group"},
+		{unix.EPERM, proc("0\n", "Seccomp:\t2\n"), "a seccomp filter forbids it (the default of container runtimes)"},
+		{unix.EPERM, proc("", "Seccomp:\t0\n"), "or a security module"},
+		{unix.ENOSYS, readProc, "gVisor"},
+		{unix.ENOMEM, readProc, "ulimit -l"},
+		{unix.EMFILE, readProc, "ulimit -n"},
+		{unix.ENFILE, readProc, "fs.file-max"},
+		{unix.EINVAL, readProc, "older than 5.19"},
+		{unix.EACCES, readProc, "security module"},
+	} {
+		if says := setupCause(c.errno, c.proc); !strings.Contains(says, c.says) {
+			t.Errorf("%v: %q, wanted it to contain %q", c.errno, says, c.says)
+		}
+	}
+	if err := setupError(unix.EPERM); !errors.Is(err, unix.EPERM) || !strings.HasPrefix(err.Error(), "io_uring_setup: EPERM, ") {
+		t.Errorf("setupError: %v", err)
+	}
+}
+
+func TestWhatIsMissingIsNamed(t *testing.T) {
+	if err := requireFeatures(^uint32(0) &^ FeatureExtArg); err == nil || !strings.Contains(err.Error(), "EXT_ARG") {
+		t.Errorf("without EXT_ARG: %v", err)
+	}
+	all := Opcodes{^uint64(0)}
+	if err := requireOpcodes(&all); err != nil {
+		t.Error(err)
+	}
+	all[0] &^= 1 << OpcodeSocket
+	if err := requireOpcodes(&all); err == nil || !strings.Contains(err.Error(), "5.19") {
+		t.Errorf("without SOCKET: %v", err)
+	}
+}
+
+// TestASeccompFilterIsNamed runs New in a child that may not set up rings, as
+// in a container.
+func TestASeccompFilterIsNamed(t *testing.T) {
+	const child = "KRING_TEST_SECCOMP_CHILD"
+	if os.Getenv(child) != "" {
+		forbidSetup(t)
+		_, err := New(Config{})
+		if err == nil || !strings.Contains(err.Error(), "EPERM, a seccomp filter forbids it") {
+			t.Fatalf("New under a seccomp filter: %v", err)
+		}
+		return
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command(self, "-test.run=^TestASeccompFilterIsNamed$", "-test.count=1")
+	c.Env = append(os.Environ(), child+"=1")
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+func TestEnginesNeedAKnownWait(t *testing.T) {
+	n := newTestNetwork(t, Config{})
+	if _, err := n.Open(engine.Wait(9)); err == nil {
+		t.Error("Open(9) worked")
+	}
+}
