@@ -45,7 +45,8 @@ type Engine interface {
 
 	// Send sends bufs in order, as one gathered operation, and completes
 	// once: Res bytes were taken, perhaps not all of them; the owner sends the
-	// rest with another Send. The engine keeps bufs and the memory behind it
+	// rest with another Send. There is at least one buffer, and none is empty.
+	// The engine keeps bufs and the memory behind it
 	// until then; the memory is internal/slab's, never the Go heap's. An
 	// engine may send fewer buffers than given (its own iovec limit): that is
 	// a short completion.

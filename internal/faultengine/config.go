@@ -41,8 +41,9 @@ type Config struct {
 	// EndEarly is the chance that a standing operation ends (More == false) with
 	// a completion that is otherwise good.
 	EndEarly float64
-	// Exhaust is the chance that a receive ends with -ENOBUFS although buffers
-	// are free by now: it lost the race against the last Recycle.
+	// Exhaust is the chance that a receive during which something was recycled
+	// ends with -ENOBUFS although buffers are free by now: it lost the race
+	// against that Recycle, and no other need follow.
 	Exhaust float64
 	// SpuriousPoll is the chance that Poll returns without a reason; ShortPoll
 	// that it returns fewer completions than are ready and fit.

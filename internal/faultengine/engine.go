@@ -29,6 +29,7 @@ type Engine struct {
 	bound     map[engine.Token]*desc
 	gone      map[engine.Token]struct{} // tokens whose OpClose was delivered
 	lender    lender
+	recycled  uint64 // Recycles so far
 }
 
 // operation is one Accept, Recv, RecvInto, Send or CloseFD, from the call to the
@@ -39,6 +40,7 @@ type operation struct {
 	ended   bool   // the last completion was produced
 	due     uint64 // when the latest completion is due: none overtakes it
 
+	recycled  uint64 // Engine.recycled at the call
 	cancelled bool   // Cancel was asked for
 	cancelAt  uint64 // the step from which it takes effect, once Poll took it
 
@@ -164,6 +166,7 @@ func (e *Engine) start(verb string, fd engine.FD, t engine.Token, op *operation)
 		return
 	}
 	*place = op
+	op.recycled = e.recycled
 	op.seal()
 	e.submit(actStart, d, op)
 }

@@ -82,5 +82,6 @@ func (e *Engine) Recycle(c *engine.Completion) {
 	}
 	e.counters.LentBytes.Add(-int64(e.lender.size))
 	e.lender.giveBack(c.Lease)
+	e.recycled++
 	c.Data, c.Lease = nil, 0
 }

@@ -116,7 +116,9 @@ func (e *Engine) recvSome(d *desc, op *operation) (goesOn bool) {
 	if e.breaks(d, op, e.n.cfg.FailRecv, recvErrors[:]) {
 		return false
 	}
-	if e.chance(e.n.cfg.Exhaust) || len(e.lender.free) == 0 {
+	// Nothing was left, or nothing was left before the latest Recycle.
+	lostRace := e.recycled > op.recycled && e.chance(e.n.cfg.Exhaust)
+	if lostRace || len(e.lender.free) == 0 {
 		e.counters.Exhausted.Add(1)
 		e.finish(d, op, engine.Failed(syscall.ENOBUFS))
 		return false

@@ -1,0 +1,178 @@
+package enginetest
+
+import (
+	"errors"
+	"io"
+	"os"
+	"testing"
+)
+
+var closeProperties = []property{
+	{name: "ShutdownEndsEverythingOnce", run: shutdownEndsEverythingOnce},
+	{name: "ShutdownKeepsWhatWasTaken", run: shutdownKeepsWhatWasTaken},
+	{name: "CloseFDIsTheLastWord", run: closeFDIsTheLastWord},
+	{name: "ReusedNumbersNeverCrossTokens", run: reusedNumbersNeverCrossTokens},
+	{name: "EngineCloseWithOperationsOutstandingFreesEverything", run: engineCloseFreesEverything},
+	{name: "EngineCloseWithoutAnyOperation", run: func(*owner) {}},
+}
+
+func shutdownEndsEverythingOnce(o *owner) {
+	for _, into := range []bool{false, true} {
+		c := o.pair()
+		o.choke(c)
+		if into {
+			c.recvInto(1000)
+		} else {
+			c.recv()
+		}
+		o.poll(0)
+		o.e.Shutdown(c.fd, c.token)
+		o.e.Shutdown(c.fd, c.token)
+		o.until("both ended", c.idle)
+		o.e.Shutdown(c.fd, c.token)
+		o.quiet("everything ended")
+		if c.last() > 0 {
+			o.Fatalf("a receive without data ended with %d", c.last())
+		}
+		// What is submitted now ends as well.
+		c.recv()
+		o.until("a receive after Shutdown ended", c.idle)
+		c.drop()
+		c.say(10)
+		o.until("a send after Shutdown ended", c.idle)
+		if last := c.sends[len(c.sends)-1]; last >= 0 {
+			o.Fatalf("a send after Shutdown took %d bytes", last)
+		}
+	}
+}
+
+func shutdownKeepsWhatWasTaken(o *owner) {
+	c := o.pair()
+	c.say(30_000)
+	o.until("sent", func() bool { return c.sent == 30_000 })
+	c.end()
+	o.await(o.peer("reading to the end", func() error {
+		if err := c.out.readFrom(c.peer, 0, 30_000); err != nil {
+			return err
+		}
+		return wantEnd(c.peer)
+	}))
+}
+
+func wantEnd(p Peer) error {
+	if n, err := p.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+		return errors.Join(errors.New("no end of the stream"), err)
+	}
+	return nil
+}
+
+func closeFDIsTheLastWord(o *owner) {
+	c := o.pair()
+	c.stream()
+	o.poll(0)
+	c.end()
+	o.await(o.peer("reading the end", func() error { return wantEnd(c.peer) }))
+	o.until("closed", func() bool { return len(o.conns()) == 0 })
+	o.quiet("the connection is closed")
+
+	bare := o.pair() // never used
+	bare.close()
+	o.until("closed", func() bool { return len(o.conns()) == 0 })
+	o.await(o.peer("reading the end", func() error { return wantEnd(bare.peer) }))
+}
+
+// reusedNumbersNeverCrossTokens opens and closes 2,000 connections, eight at a
+// time, with data on its way when they end: route fails the case when anything
+// arrives for a slot's earlier use.
+func reusedNumbersNeverCrossTokens(o *owner) {
+	rounds := 250
+	if testing.Short() {
+		rounds = 25
+	}
+	o.done = o.done[:3]
+	d := o.listen()
+	for round := range rounds {
+		var now []*conn
+		for range 8 {
+			c := o.connect(d)
+			now = append(now, c)
+			c.stream()
+			_ = c.in.writeTo(c.peer, 0, 100, always(100)) // fits any window
+		}
+		for i, c := range now {
+			if (i+round)%3 == 0 {
+				o.until("data", func() bool { return c.received > 0 })
+			}
+			c.keep = false
+			o.e.Shutdown(c.fd, c.token)
+		}
+		for _, c := range now {
+			o.until("ended", c.idle)
+			c.close()
+			_ = c.peer.Reset()
+		}
+		if round%2 == 0 { // else their last words come among the next connections'
+			o.until("closed", func() bool { return len(o.conns()) == 0 })
+		}
+		o.peers = o.peers[:0]
+	}
+}
+
+// engineCloseFreesEverything closes an engine in the middle of everything. The
+// checks after the case look for descriptors, goroutines and memory.
+func engineCloseFreesEverything(o *owner) {
+	d := o.listen()
+	var all []*conn
+	for range 6 {
+		all = append(all, o.connect(d))
+	}
+	for _, c := range all[:3] {
+		c.hold = true
+		c.recv()
+		_ = c.in.writeTo(c.peer, 0, 1000, always(1000))
+	}
+	o.until("leases are out", func() bool { return o.leases >= 3 })
+	into, bare := all[3], all[5]
+	into.recvInto(100_000)
+	o.choke(all[4])
+	bare.recv() // submitted, never polled
+	for range 10 {
+		_ = o.dial(d.listener.Addr) // accepted perhaps, never delivered
+	}
+	o.done = o.done[:1]
+	o.poll(0)
+	o.closeEngine()
+	o.closeEngine()
+
+	// The engine must not write to memory any more, nor read from descriptors.
+	mark := pattern(999)
+	mark.fill(into.into, 0)
+	_ = into.in.writeTo(into.peer, 0, 4000, always(4000))
+	for _, c := range all {
+		o.net.Discard(c.fd)
+	}
+	d.discard()
+	o.endPeersOfAClosedEngine()
+	if err := mark.check(into.into, 0); err != nil {
+		o.Fatalf("memory was written to after Close: %v", err)
+	}
+	o.pool.Put(into.into)
+	for _, c := range all {
+		c.drop()
+	}
+	o.ended = true
+	if lent := o.pool.Lent(); lent != 0 {
+		o.Errorf("%d pieces of memory did not come home", lent)
+	}
+}
+
+// endPeersOfAClosedEngine wants every peer to hear that its connection is gone.
+func (o *owner) endPeersOfAClosedEngine() {
+	o.Helper()
+	for _, p := range o.peers {
+		if _, err := io.Copy(io.Discard, p); errors.Is(err, os.ErrDeadlineExceeded) {
+			o.Error("a connection of a closed engine was discarded and is still open")
+		}
+	}
+	o.endPeers()
+}

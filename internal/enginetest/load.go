@@ -1,0 +1,147 @@
+package enginetest
+
+import (
+	"math/rand/v2"
+	"runtime"
+	"runtime/debug"
+	"testing"
+)
+
+var loadProperties = []property{
+	{name: "FloodingPeerDoesNotStarveOthers", run: floodingPeerDoesNotStarveOthers},
+	{name: "ManyConnectionsEcho", run: manyConnectionsEcho},
+	{name: "StackGrowthAndGCStress", run: stackGrowthAndGCStress},
+}
+
+// floodBound is how many completions of a flooding connection may come before
+// one of a quiet connection whose data is already there: what an engine may take
+// of one descriptor in one go (32 on io_uring), times the buffers it may have
+// filled before, with room.
+const floodBound = 2048
+
+func floodingPeerDoesNotStarveOthers(o *owner) {
+	d := o.listen()
+	flood, quiet := o.connect(d), o.connect(d)
+	floods := 0
+	flood.onData = func([]byte) { floods++ }
+	flood.stream()
+	quiet.stream()
+	stop := make(chan struct{})
+	w := o.peer("flooding", func() error {
+		return flood.in.writeTo(flood.peer, 0, 1<<50, func() int {
+			select {
+			case <-stop:
+				_ = flood.peer.CloseWrite() // ends writeTo with an error
+			default:
+			}
+			return 64 << 10
+		})
+	})
+	o.until("the flood", func() bool { return floods > 100 })
+	for i := range int64(50) {
+		if err := quiet.in.writeTo(quiet.peer, i, 1, always(1)); err != nil {
+			o.Fatal(err)
+		}
+		before := floods
+		o.until("the quiet one's byte", func() bool { return quiet.received == i+1 })
+		if floods-before > floodBound {
+			o.Fatalf("%d completions of the flood came before one byte of another connection", floods-before)
+		}
+	}
+	close(stop)
+	o.until("the flood ends", w.over)
+}
+
+// manyConnectionsEcho answers each of 256 connections with what it sent.
+func manyConnectionsEcho(o *owner) {
+	n, rounds := 256, 20
+	if testing.Short() {
+		n, rounds = 64, 10
+	}
+	d := o.listen()
+	for i := range n {
+		c := o.connect(d)
+		c.out = c.in
+		c.onData = func(data []byte) {
+			b := o.pool.Get(len(data))
+			copy(b, data)
+			c.add(b)
+			c.flush()
+		}
+		c.stream()
+		o.peer("echoing", func() error {
+			r := rand.New(rand.NewPCG(uint64(i), 1))
+			for at, k := int64(0), 0; k < rounds; k++ {
+				size := int64(1 + r.IntN([...]int{10, 1000, 30_000}[r.IntN(3)]))
+				if err := c.in.writeTo(c.peer, at, size, always(int(size))); err != nil {
+					return err
+				}
+				if err := c.in.readFrom(c.peer, at, size); err != nil {
+					return err
+				}
+				at += size
+			}
+			return nil
+		})
+	}
+	o.await(o.tasks...)
+	for _, c := range o.conns() {
+		o.until("everything sent", func() bool { return c.sent == c.received })
+	}
+}
+
+// stackGrowthAndGCStress moves the owner's stack and collects all the time while
+// receives and sends are outstanding: memory that an engine told the kernel of
+// must not depend on either.
+func stackGrowthAndGCStress(o *owner) {
+	defer debug.SetGCPercent(debug.SetGCPercent(1))
+	d := o.listen()
+	const n, total = 4, 300_000
+	for range n {
+		c := o.connect(d)
+		for c.queued < total { // gathered, with one iovec for each piece
+			b := o.pool.Get(3000)
+			c.out.fill(b, c.queued)
+			c.add(b)
+		}
+		c.flush()
+		c.recvInto(total / 2)
+	}
+	o.poll(0)
+	garbage := 0
+	churn := func() {
+		if garbage++; garbage%16 == 1 {
+			runtime.GC()
+		}
+		garbage += 16 * (grow(200, [64]byte{}) + len(make([]byte, 100_000)))
+	}
+	churn()
+	for _, c := range o.conns() {
+		o.peer("writing", func() error { return c.in.writeTo(c.peer, 0, total, mixed(uint64(c.in))) })
+		o.peer("reading", func() error { return c.out.readFrom(c.peer, 0, total) })
+	}
+	o.until("all exchanged under stress", func() bool {
+		churn()
+		done := true
+		for _, c := range o.conns() {
+			if c.receiving == 0 && c.received >= total/2 && c.received < total {
+				c.stream()
+			}
+			done = done && c.received == total && c.sent == c.queued
+		}
+		return done
+	})
+	o.await(o.tasks...)
+	if garbage == 0 {
+		o.Fatal("no stress")
+	}
+}
+
+//go:noinline
+func grow(depth int, frame [64]byte) int {
+	if depth == 0 {
+		return int(frame[0]) + 1
+	}
+	frame[depth%64]++
+	return grow(depth-1, frame)
+}

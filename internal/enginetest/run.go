@@ -1,0 +1,133 @@
+package enginetest
+
+import (
+	"net"
+	"net/netip"
+	"runtime"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"kring/engine"
+)
+
+const (
+	// patience is how long anything may take. It only bounds failures.
+	patience = 30 * time.Second
+	// grace is what a case gets beyond its waits before it counts as hanging
+	// inside the engine.
+	grace = 60 * time.Second
+)
+
+// Peer is the other end of a connection.
+type Peer interface {
+	net.Conn
+	// CloseWrite finishes sending; reading goes on.
+	CloseWrite() error
+	// Reset ends the connection with an RST.
+	Reset() error
+}
+
+// Option changes what Run assumes of the engines.
+type Option func(*suite)
+
+// DialWith gives the suite peers for a Network whose listeners are not on TCP.
+func DialWith(dial func(n engine.Network, addr netip.AddrPort) (Peer, error)) Option {
+	return func(s *suite) { s.dial = dial }
+}
+
+// Allocates says that the engine allocates in Poll, and leaves out the case that
+// forbids it.
+func Allocates() Option { return func(s *suite) { s.allocates = true } }
+
+// AtEnd runs after each case of a Network, when everything was closed.
+func AtEnd(check func(t testing.TB, n engine.Network)) Option {
+	return func(s *suite) { s.atEnd = check }
+}
+
+type suite struct {
+	open      func(t testing.TB) engine.Network
+	dial      func(n engine.Network, addr netip.AddrPort) (Peer, error)
+	atEnd     func(t testing.TB, n engine.Network)
+	allocates bool
+}
+
+// property is one case of the suite.
+type property struct {
+	name   string
+	run    func(o *owner)
+	unless func(s *suite) bool // it does not apply
+}
+
+// properties are all cases, in the order of the contract's methods.
+var properties = [][]property{
+	acceptProperties, receiveProperties, cancelProperties, sendProperties,
+	closeProperties, pollProperties, wakeProperties, loadProperties, memoryProperties,
+}
+
+// Run checks that the engines of a Network keep the contract, for both waits.
+// open is called once for each case.
+func Run(t *testing.T, open func(t testing.TB) engine.Network, options ...Option) {
+	s := &suite{open: open, dial: dialTCP, atEnd: func(testing.TB, engine.Network) {}}
+	for _, o := range options {
+		o(s)
+	}
+	for _, w := range []engine.Wait{engine.WaitParked, engine.WaitLocked} {
+		t.Run(w.String(), func(t *testing.T) {
+			for _, group := range properties {
+				for _, p := range group {
+					if p.unless != nil && p.unless(s) {
+						continue
+					}
+					t.Run(p.name, func(t *testing.T) { s.check(t, w, p) })
+				}
+			}
+		})
+	}
+}
+
+// check runs one case and then everything that must hold after any case.
+func (s *suite) check(t *testing.T, w engine.Wait, p property) {
+	if w == engine.WaitLocked {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+	}
+	warmUp()
+	descriptors := openDescriptors()
+	goroutines := goleak.IgnoreCurrent()
+
+	n := s.open(t)
+	o := newOwner(t, s, n, w)
+	watchdog := time.AfterFunc(patience+grace, func() {
+		// The owner is stuck inside the engine, so nobody changes what is read here.
+		panic("enginetest: " + t.Name() + " hangs inside the engine\n" + o.outstanding())
+	})
+	defer watchdog.Stop()
+	defer o.abandon()
+
+	p.run(o)
+	o.finish()
+
+	s.atEnd(t, n)
+	if err := goleak.Find(goroutines); err != nil {
+		t.Errorf("goroutines left behind: %v", err)
+	}
+	awaitDescriptors(t, descriptors)
+}
+
+// tcpPeer is a Peer on the system's own TCP.
+type tcpPeer struct{ *net.TCPConn }
+
+func (p tcpPeer) Reset() error {
+	_ = p.SetLinger(0)
+	return p.Close()
+}
+
+func dialTCP(_ engine.Network, addr netip.AddrPort) (Peer, error) {
+	c, err := net.DialTimeout("tcp", addr.String(), patience)
+	if err != nil {
+		return nil, err
+	}
+	return tcpPeer{c.(*net.TCPConn)}, nil
+}

@@ -1,0 +1,34 @@
+package faultengine_test
+
+import (
+	"net/netip"
+	"testing"
+
+	"kring/engine"
+	"kring/internal/enginetest"
+	"kring/internal/faultengine"
+)
+
+// runSuite runs the engines' own suite, whose owner must break no rule either.
+func runSuite(t *testing.T, c faultengine.Config) {
+	enginetest.Run(t,
+		func(testing.TB) engine.Network { return faultengine.New(c) },
+		enginetest.DialWith(func(n engine.Network, addr netip.AddrPort) (enginetest.Peer, error) {
+			return n.(*faultengine.Network).Dial(addr)
+		}),
+		enginetest.AtEnd(func(t testing.TB, n engine.Network) {
+			if err := n.(*faultengine.Network).Check(); err != nil {
+				t.Error(err)
+			}
+		}),
+		enginetest.Allocates())
+}
+
+func TestConformanceWithoutFaults(t *testing.T) { runSuite(t, faultengine.Config{}) }
+
+func TestConformanceWithFaultsThatBreakNothing(t *testing.T) {
+	for _, seed := range []uint64{1, 2, 3} {
+		c := faultengine.Gentle(seed)
+		t.Run(faultengine.New(c).Features(), func(t *testing.T) { runSuite(t, c) })
+	}
+}
