@@ -82,15 +82,20 @@ build_kring() {
 	(cd "$root" && go build "$@" -o "$kring" ./cmd/kring)
 }
 
+# build_load makes $load, the program that keeps a server busy.
+build_load() {
+	load=$scratch/load
+	(cd "$root/internal/clients" && go build -o "$load" ./load)
+}
+
 # start_kring ENGINE [FLAGS...] starts a server on a free port and waits for
-# its ready line. $wrap, an array, may hold a command to run it under.
-wrap=()
+# its ready line.
 start_kring() {
 	local engine=$1 tries
 	shift
 	: >"$scratch/kring.out"
 	: >"$scratch/kring.log"
-	"${wrap[@]}" "$kring" serve --engine "$engine" --listen 127.0.0.1:0 "$@" \
+	"$kring" serve --engine "$engine" --listen 127.0.0.1:0 "$@" \
 		>"$scratch/kring.out" 2>"$scratch/kring.log" </dev/null &
 	kring_pid=$!
 	for ((tries = 0; tries < 600; tries++)); do

@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# Many clients for a while against a server under the race detector: no report,
+# no wrong byte, and nothing left behind when the clients have gone.
+#
+# usage: scripts/soak.sh [-s SECONDS] [-b BUSY] [-i IDLE] [ENGINE...]
+#        (60 s, 64 busy and 256 idle clients)
+
+source "$(dirname "$0")/lib.bash"
+seconds=60 busy=64 idle=256
+while getopts s:b:i: option; do
+	case $option in
+	s) seconds=$OPTARG ;;
+	b) busy=$OPTARG ;;
+	i) idle=$OPTARG ;;
+	*) die "usage: scripts/soak.sh [-s SECONDS] [-b BUSY] [-i IDLE] [ENGINE...]" ;;
+	esac
+done
+shift $((OPTIND - 1))
+engines "$@"
+build_kring -race
+build_load
+export GORACE="halt_on_error=1"
+
+# The most that resident memory may have grown by between two equal loads: the
+# first has filled every pool and cache, the second should find them filled.
+growth_max_kib=$((96 * 1024))
+
+fds() { find "/proc/$kring_pid/fd" -mindepth 1 | wc -l; }
+rss_kib() { sed -n 's/^VmRSS:[[:space:]]*\([0-9]*\) kB$/\1/p' "/proc/$kring_pid/status"; }
+
+# settled DESCRIPTORS waits until no more than so many are open.
+settled() {
+	local tries
+	for ((tries = 0; tries < 150; tries++)); do
+		(($(fds) <= $1)) && return
+		sleep 0.1
+	done
+	die "$engine: $(fds) descriptors are open 15 s after the clients have left, $1 were before they came"
+}
+
+# goroutines ends the server with SIGQUIT, which makes Go's runtime write down
+# every goroutine, and counts them.
+goroutines() {
+	local pid=$kring_pid
+	kring_pid=
+	kill -QUIT "$pid"
+	wait "$pid" || true
+	cp "$scratch/kring.log" "$scratch/dump"
+	count=$(grep -c '^goroutine [0-9]' "$scratch/dump" || true)
+	((count > 0)) || die "$engine: SIGQUIT wrote no goroutines"
+}
+
+# run SECONDS TOPICS
+run() {
+	"$load" -bootstrap "$kring_addr" -busy "$busy" -idle "$idle" -seconds "$1" -topics "$2" >"$scratch/load.out" 2>&1 || {
+		grep -q 'DATA RACE' "$scratch/kring.log" && die "$engine: the race detector reports: $(grep -A 60 'DATA RACE' "$scratch/kring.log")"
+		die "$engine: $(head -n 20 "$scratch/load.out")"
+	}
+}
+
+for engine in "${engines[@]}"; do
+	# What an idle server has, before any client.
+	start_kring "$engine" --log-level warn
+	before=$(fds)
+	goroutines
+	idle_goroutines=$count
+
+	start_kring "$engine" --log-level warn
+	run $((seconds / 4 + 1)) warm
+	settled $((before + 4)) # Go's poller and the kernel keep a few of their own
+	rss=$(rss_kib)
+	run "$seconds" soak
+	settled $((before + 4))
+	grown=$(($(rss_kib) - rss))
+	((grown <= growth_max_kib)) || die "$engine: resident memory grew from $rss KiB by $grown KiB between two equal loads"
+	goroutines
+	((count <= idle_goroutines + 8)) ||
+		die "$engine: $count goroutines are left, an idle server has $idle_goroutines: $(sed -n 's/^created by //p' "$scratch/dump" | sort | uniq -c | sort -rn | head -n 10)"
+	! grep -q 'DATA RACE' "$scratch/dump" || die "$engine: the race detector reports: $(grep -A 60 'DATA RACE' "$scratch/dump")"
+	say "$engine: $(cat "$scratch/load.out"); $count goroutines (idle: $idle_goroutines), $before descriptors, memory $grown KiB more than after the first load"
+done

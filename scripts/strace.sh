@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# What a loaded io_uring server asks of the kernel: its clients' sockets are
+# served by io_uring_enter alone.
+#
+# usage: scripts/strace.sh [SECONDS]
+#
+# Two passes over the same load. The first counts every system call, as
+# `strace -f -c` prints them: none of those that move bytes or change an epoll
+# set may come near one per request. The second looks at which descriptors such
+# calls named: not one may have been a TCP connection.
+
+source "$(dirname "$0")/lib.bash"
+seconds=${1:-8}
+need strace strace
+build_kring
+build_load
+
+moving=read,write,readv,writev,pread64,pwrite64,recvfrom,recvmsg,recvmmsg,sendto,sendmsg,sendmmsg,sendfile,splice
+per_request=$moving,epoll_ctl,accept,accept4
+
+# traced OUTPUT FLAGS... loads the server while strace watches all its threads.
+tracer=
+traced() {
+	local output=$1 pass=$2 tries
+	shift 2
+	strace -f -qq -o "$output" -p "$kring_pid" "$@" 2>"$scratch/strace.log" &
+	tracer=$!
+	# Attached is when every thread has a tracer.
+	for ((tries = 0; tries < 100; tries++)); do
+		grep -q '^TracerPid:[[:space:]]*0$' "/proc/$kring_pid"/task/*/status 2>/dev/null || break
+		kill -0 "$tracer" 2>/dev/null || die "strace ended: $(cat "$scratch/strace.log")"
+		sleep 0.1
+	done
+	"$load" -bootstrap "$kring_addr" -busy 16 -idle 16 -seconds "$seconds" -topics "strace-$pass" >"$scratch/load.out"
+	kill -INT "$tracer"
+	wait "$tracer" || true
+	requests=$(sed -n 's/.* requests=\([0-9]*\).*/\1/p' "$scratch/load.out")
+	((requests > 500)) || die "only $requests requests in $seconds s: too little load to tell"
+}
+
+start_kring io_uring --log-level warn
+traced "$scratch/counts" counts -c
+traced "$scratch/calls" calls -yy -e "trace=$per_request"
+stop_kring
+
+# The table's columns: % time, seconds, usecs/call, calls, [errors,] syscall.
+traced_requests=$requests
+awk -v limit=$((requests / 10)) -v watched="$per_request" '
+	BEGIN { n = split(watched, names, ","); for (i = 1; i <= n; i++) watch[names[i]] = 1 }
+	$NF in watch && $4 > limit { printf "%s %s times\n", $NF, $4; bad = 1 }
+	END { exit bad }' "$scratch/counts" >"$scratch/bad" ||
+	die "more than one call in ten requests ($requests): $(cat "$scratch/bad"); of $(cat "$scratch/counts")"
+grep -q ' io_uring_enter$' "$scratch/counts" || die "no io_uring_enter at all: $(cat "$scratch/counts")"
+
+if grep -E '\((TCP|[0-9]+<TCP)' "$scratch/calls" >"$scratch/bad"; then
+	die "$(wc -l <"$scratch/bad") calls on clients' sockets beside the ring, the first: $(head -n 3 "$scratch/bad")"
+fi
+head -n 12 "$scratch/counts"
+say "$traced_requests requests: no read, write, recv, send or epoll_ctl on any client's socket"
