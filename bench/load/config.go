@@ -120,8 +120,8 @@ func def[T comparable](v, otherwise T) T {
 // payload is PayloadBytes with its -1 resolved.
 func (c *Config) payload() int { return max(c.PayloadBytes, 0) }
 
-// open says whether the loop is an open one.
-func (c *Config) open() bool { return c.Rate > 0 }
+// IsOpen says whether the loop is an open one.
+func (c *Config) IsOpen() bool { return c.Rate > 0 }
 
 // Validate reports every fault of c at once.
 func (c Config) Validate() error {

@@ -51,14 +51,14 @@ const scratchBytes = 256 << 10
 
 func newCore(c *Config, t *template) *core {
 	depth := c.Depth
-	if c.open() {
+	if c.IsOpen() {
 		depth = c.InFlightMax
 	}
 	ring := 1
 	for ring < depth {
 		ring *= 2
 	}
-	return &core{cfg: c, t: t, rec: newRecord(c.open()), depth: depth, mask: ring - 1, all: true}
+	return &core{cfg: c, t: t, rec: newRecord(c.IsOpen()), depth: depth, mask: ring - 1, all: true}
 }
 
 func (x *core) newConn(id int) *conn {
@@ -81,7 +81,7 @@ func (x *core) scratch() []byte {
 // begin starts the loop at now: the closed one with all it may have in flight,
 // the open one with its timetable.
 func (x *core) begin(now int64, thread int) {
-	if x.cfg.open() {
+	if x.cfg.IsOpen() {
 		step := 1e9 / x.cfg.Rate
 		x.plan.step = step * float64(x.cfg.Threads)
 		x.plan.first = float64(now) + step*float64(thread)
@@ -132,7 +132,7 @@ func (x *core) demandDue(now int64, touched func(*conn)) {
 
 // dueOf is when request seq of c was meant to leave.
 func (x *core) dueOf(c *conn, seq uint64) int64 {
-	if x.cfg.open() {
+	if x.cfg.IsOpen() {
 		return x.plan.due(seq*uint64(len(x.conns)) + uint64(c.index))
 	}
 	return c.at[int(seq)&x.mask]
@@ -186,7 +186,7 @@ func (x *core) complete(c *conn, now int64) {
 	x.inFlight--
 	x.rec.answer(due, sent, now)
 	switch {
-	case x.cfg.open():
+	case x.cfg.IsOpen():
 		x.grant(c, now)
 	case !x.stopped:
 		x.demand(c, now)

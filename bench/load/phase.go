@@ -69,7 +69,7 @@ func (tm *timing) pause(x *core, thread int, now int64) time.Duration {
 	default:
 		until = min(until, now+int64(time.Millisecond))
 	}
-	if tm.cfg.open() && !x.stopped {
+	if tm.cfg.IsOpen() && !x.stopped {
 		if due := x.plan.due(x.plan.next); x.rec.end == 0 || due < x.rec.end {
 			until = min(until, due)
 		}

@@ -137,13 +137,13 @@ func openThreads(tm *timing, t *template, server netip.AddrPort) ([]thread, []*c
 
 // result merges the threads' records.
 func result(c *Config, started time.Time, cores []*core) *Result {
-	sum := newRecord(c.open())
+	sum := newRecord(c.IsOpen())
 	res := &Result{Config: *c, Started: started, Window: c.Duration}
 	requests := uint64(cores[0].t.requests)
 	for _, x := range cores {
 		r := x.rec
 		sum.latency.Merge(r.latency)
-		if c.open() {
+		if c.IsOpen() {
 			sum.service.Merge(r.service)
 			sum.sendDelay.Merge(r.sendDelay)
 			res.Late += r.late
@@ -160,7 +160,7 @@ func result(c *Config, started time.Time, cores []*core) *Result {
 	res.Rate = float64(res.Completed) / c.Duration.Seconds()
 	res.Latency = summarize(sum.latency)
 	res.HDR = encode(sum.latency)
-	if c.open() {
+	if c.IsOpen() {
 		service, delay := summarize(sum.service), summarize(sum.sendDelay)
 		res.Service, res.SendDelay = &service, &delay
 		res.Achieved = res.Rate / c.Rate
@@ -176,7 +176,7 @@ func (r *Result) judge() {
 		r.Bound = true
 		bad("the generator was busy %.0f %% of a core: give it more threads and cores", r.GeneratorCPU*100)
 	}
-	if r.Config.open() && r.Achieved < AchievedMin {
+	if r.Config.IsOpen() && r.Achieved < AchievedMin {
 		who := "the server did not carry the rate"
 		if r.Late == 0 && r.SendDelay.P99 > int64(r.Window)/100 {
 			r.Bound = true

@@ -124,7 +124,7 @@ func (th *epollThread) run() {
 		if over {
 			return
 		}
-		if th.cfg.open() {
+		if th.cfg.IsOpen() {
 			th.sendDue(now)
 		}
 		n := th.wait(th.tm.pause(th.core, th.number, th.tm.now()))

@@ -77,7 +77,7 @@ func (th *portableThread) pace() {
 			th.mu.Unlock()
 			return
 		}
-		if th.cfg.open() {
+		if th.cfg.IsOpen() {
 			th.demandDue(now, (*conn).poke)
 		}
 		d := th.tm.pause(th.core, th.number, th.tm.now())

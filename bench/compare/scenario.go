@@ -1,0 +1,109 @@
+package compare
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"kring/bench/contestant"
+	"kring/bench/load"
+)
+
+// Scenario is one shape of load.
+type Scenario struct {
+	Name    string    `json:"name"`
+	About   string    `json:"about"`
+	Kind    load.Kind `json:"kind"`
+	Conns   int       `json:"conns"`
+	Depth   int       `json:"depth"`
+	Payload int       `json:"payload"`
+	Idle    int       `json:"idle,omitempty"`
+	// Open makes the loop an open one.
+	Open OpenRate `json:"open,omitempty"`
+	// Usual ones run unless others are named; Quick ones in the short
+	// comparison as well.
+	Usual bool `json:"-"`
+	Quick bool `json:"-"`
+}
+
+// OpenRate is where an open loop's rate comes from: half of a capacity that a
+// closed loop found first.
+type OpenRate string
+
+// The sources of a rate.
+const (
+	OfOwn     OpenRate = "own"     // each contestant's own capacity
+	OfSlowest OpenRate = "slowest" // the smallest of all
+)
+
+// openShare is how much of the capacity an open loop asks for.
+const openShare = 0.5
+
+// Scenarios lists all.
+func Scenarios() []Scenario {
+	frames := func(name string, conns, depth, payload int, usual, quick bool) Scenario {
+		return Scenario{Name: name, Kind: load.Frames, Conns: conns, Depth: depth, Payload: payload, Usual: usual, Quick: quick,
+			About: fmt.Sprintf("%d connections × %d in flight, %d B", conns, depth, payload)}
+	}
+	open := func(name string, of OpenRate, about string, usual bool) Scenario {
+		s := frames(name, 256, 1, 128, usual, false)
+		s.Open, s.About = of, "256 connections, 128 B, open loop at half of "+about
+		return s
+	}
+	kafka := func(name string, kind load.Kind, conns, depth, payload int, usual bool) Scenario {
+		s := frames(name, conns, depth, payload, usual, false)
+		s.Kind, s.About = kind, fmt.Sprintf("%d connections × %d in flight, Kafka %s", conns, depth, kind)
+		return s
+	}
+	idle := frames("64x1-idle", 64, 1, 128, false, false)
+	idle.Idle, idle.About = 10_000, "64 connections × 1 in flight, 128 B, beside 10,000 idle ones"
+	return []Scenario{
+		frames("1x1", 1, 1, 128, true, false),
+		frames("64x1", 64, 1, 128, true, true),
+		frames("1000x1", 1000, 1, 128, true, true),
+		frames("64x16", 64, 16, 128, true, true),
+		frames("16x1-64k", 16, 1, 64<<10, true, false),
+		frames("4x1-1m", 4, 1, 1<<20, true, false),
+		open("open-slowest", OfSlowest, "the slowest contestant's capacity", true),
+		open("open-own", OfOwn, "each contestant's own capacity", false),
+		frames("16x1-16k", 16, 1, 16<<10, false, false),
+		frames("5000x1", 5000, 1, 128, false, false),
+		frames("10000x1", 10_000, 1, 128, false, false),
+		idle,
+		kafka("api-64x1", load.ApiVersions0, 64, 1, 0, false),
+		kafka("api-64x16", load.ApiVersions0, 64, 16, 0, false),
+		kafka("produce-64x1", load.ProduceOne, 64, 1, 1024, false),
+	}
+}
+
+// isKafka says whether the server must speak Kafka.
+func (s *Scenario) isKafka() bool { return s.Kind != load.Frames }
+
+func (s *Scenario) shape() contestant.Shape {
+	return contestant.Shape{FrameBytes: s.Payload, Depth: s.Depth, Kafka: s.isKafka()}
+}
+
+// SelectScenarios gives those that match one of the patterns.
+func SelectScenarios(all []Scenario, patterns []string) ([]Scenario, error) {
+	var chosen []Scenario
+	for _, s := range all {
+		for _, p := range patterns {
+			ok, err := path.Match(p, s.Name)
+			if err != nil {
+				return nil, fmt.Errorf("scenario %q: %w", p, err)
+			}
+			if ok {
+				chosen = append(chosen, s)
+				break
+			}
+		}
+	}
+	if len(chosen) == 0 {
+		var names []string
+		for _, s := range all {
+			names = append(names, s.Name)
+		}
+		return nil, fmt.Errorf("scenario: nothing is called %q: choose of %s", patterns, strings.Join(names, ", "))
+	}
+	return chosen, nil
+}

@@ -1,0 +1,152 @@
+package compare
+
+import (
+	"math"
+
+	"kring/bench/stats"
+)
+
+// metric is one figure of a run.
+type metric struct {
+	name        string
+	lowerBetter bool
+	of          func(*Record) float64
+}
+
+var (
+	rate    = metric{"requests/s", false, func(r *Record) float64 { return r.Load.Rate }}
+	p50     = metric{"p50", true, func(r *Record) float64 { return float64(r.Load.Latency.P50) / 1e3 }}
+	p90     = metric{"p90", true, func(r *Record) float64 { return float64(r.Load.Latency.P90) / 1e3 }}
+	p99     = metric{"p99", true, func(r *Record) float64 { return float64(r.Load.Latency.P99) / 1e3 }}
+	p999    = metric{"p99.9", true, func(r *Record) float64 { return float64(r.Load.Latency.P999) / 1e3 }}
+	worst   = metric{"max", true, func(r *Record) float64 { return float64(r.Load.Latency.Max) / 1e3 }}
+	cpu     = metric{"CPU per request", true, (*Record).CPUMicros}
+	cpuUser = metric{"user CPU per request", true, func(r *Record) float64 { return r.perRequest(r.Server.UserSeconds * 1e6) }}
+	rss     = metric{"RSS", true, func(r *Record) float64 { return float64(r.Server.RSSBytes) / (1 << 20) }}
+	swaps   = metric{"context switches per request", true, func(r *Record) float64 {
+		return r.perRequest(float64(r.Server.Voluntary + r.Server.Involuntary))
+	}}
+	allocs = metric{"allocations per request", true, func(r *Record) float64 {
+		n, ok := r.Own["allocs"]
+		if !ok {
+			return math.NaN()
+		}
+		return r.perRequest(n)
+	}}
+	busy = metric{"server busy", false, func(r *Record) float64 { return r.ServerBusy }}
+)
+
+// primary is the figure that a scenario is decided by.
+func primary(s *Scenario) metric {
+	if s.Open != "" {
+		return p999
+	}
+	return rate
+}
+
+// series are a contestant's valid values, by round; NaN where a round has none.
+func (res *Results) series(scenario, contestant string, m metric) []float64 {
+	values := make([]float64, res.Env.Rounds)
+	for i := range values {
+		values[i] = math.NaN()
+	}
+	for _, r := range res.Records {
+		if r.Scenario == scenario && r.Contestant == contestant && r.Pass == Measure && r.Valid() && r.Round < len(values) {
+			values[r.Round] = m.of(r)
+		}
+	}
+	return values
+}
+
+func numbers(values []float64) []float64 {
+	var n []float64
+	for _, v := range values {
+		if !math.IsNaN(v) {
+			n = append(n, v)
+		}
+	}
+	return n
+}
+
+// spread is a contestant's figure over the rounds.
+func (res *Results) spread(scenario, contestant string, m metric) stats.Spread {
+	return stats.Of(numbers(res.series(scenario, contestant, m)))
+}
+
+// ratio is how a compares with b, round by round.
+func (res *Results) ratio(scenario, a, b string, m metric) stats.Ratio {
+	return stats.Compare(res.series(scenario, a, m), res.series(scenario, b, m))
+}
+
+// verdict is what a ratio means for a: better, worse, or nothing.
+func verdict(r stats.Ratio, m metric) string {
+	switch v := r.Verdict(); {
+	case v == stats.Higher && !m.lowerBetter, v == stats.Lower && m.lowerBetter:
+		return "better"
+	case v == stats.Higher, v == stats.Lower:
+		return "worse"
+	default:
+		return v.String()
+	}
+}
+
+// syscalls per request, NaN when they were not counted.
+func (res *Results) syscalls(scenario, contestant string) float64 {
+	for _, r := range res.Records {
+		if r.Scenario == scenario && r.Contestant == contestant && r.Pass == Syscalls && r.Load != nil && r.Load.Completed > 0 {
+			return r.perRequest(float64(r.Syscalls))
+		}
+	}
+	return math.NaN()
+}
+
+// Loss is a scenario in which io_uring did worse than something else.
+type Loss struct {
+	Scenario, Ours, Against, Figure string
+	Ratio                           stats.Ratio
+}
+
+// Losses finds where kring on io_uring did worse than whatever is not, as far
+// as the rounds support it.
+func (res *Results) Losses() []Loss {
+	var losses []Loss
+	for i := range res.Env.Scenarios {
+		s := &res.Env.Scenarios[i]
+		for _, ours := range res.Env.Order {
+			if !res.Env.Ours[ours] || !res.Env.URing[ours] {
+				continue
+			}
+			for _, other := range res.Env.Order {
+				if other == ours || res.Env.Ours[other] && res.Env.URing[other] {
+					continue
+				}
+				for _, m := range []metric{primary(s), p99, cpu} {
+					if r := res.ratio(s.Name, ours, other, m); verdict(r, m) == "worse" {
+						losses = append(losses, Loss{s.Name, ours, other, m.name, r})
+					}
+				}
+			}
+		}
+	}
+	return losses
+}
+
+// Disturbance is the median of what other work took of the processors while
+// runs were measured.
+func (res *Results) Disturbance() float64 {
+	var other []float64
+	for _, r := range res.Records {
+		if r.Pass == Measure && r.Load != nil {
+			other = append(other, r.OtherCPU)
+		}
+	}
+	if len(other) == 0 {
+		return 0
+	}
+	return stats.Median(other)
+}
+
+// known is a figure's median, NaN when no run has it.
+func (res *Results) known(scenario, contestant string, m metric) float64 {
+	return stats.Median(numbers(res.series(scenario, contestant, m)))
+}

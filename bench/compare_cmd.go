@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"kring/bench/compare"
+	"kring/bench/contestant"
+	"kring/bench/stats"
+)
+
+// compareCmd is the comparison. With no flags it is the canonical one.
+type compareCmd struct {
+	Quick       bool          `help:"The short comparison, under a minute: fewer scenarios and contestants, shorter runs."`
+	Scenario    []string      `help:"Scenarios to run; patterns (see list). Default: the usual ones."`
+	Contestants []string      `help:"Contestants that take part; patterns (see list). Default: the usual ones."`
+	Base        string        `default:"go-net" help:"The contestant that ratios are against."`
+	Rounds      int           `help:"Rounds; fewer than ${conclusion} support no conclusion. Default 7, quick 5."`
+	WarmUp      time.Duration `help:"Warm-up of each run. Default 200ms, quick 100ms."`
+	Duration    time.Duration `help:"Measured time of each run. Default 800ms, quick 300ms."`
+	Syscalls    *bool         `negatable:"" help:"Count system calls in a pass of their own. Default yes, quick no."`
+	Pin         bool          `default:"true" negatable:"" help:"Pin server and generator to processors of their own."`
+	Out         string        `help:"Folder for the raw results and the report. Default bench/results."`
+}
+
+func (c *compareCmd) Run() error {
+	o, err := c.options()
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	begun := time.Now()
+	res, base, err := compare.Run(ctx, o)
+	if err != nil {
+		return err
+	}
+	report := compare.Markdown(res, base)
+	if err := os.WriteFile(base+".md", []byte(report), 0o644); err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	fmt.Print(report)
+	fmt.Fprintf(os.Stderr, "\n%v; report and raw results: %s.{md,jsonl,hlog}\n", time.Since(begun).Round(time.Second), base)
+	return nil
+}
+
+func (c *compareCmd) options() (compare.Options, error) {
+	root := contestant.FindRoot()
+	o := compare.Options{
+		Root: root, Base: c.Base, Rounds: c.Rounds, WarmUp: c.WarmUp, Duration: c.Duration,
+		Syscalls: !c.Quick, Pin: c.Pin, Out: c.Out, Progress: os.Stderr,
+	}
+	if o.Out == "" {
+		o.Out = filepath.Join(root, "bench", "results")
+	}
+	if c.Syscalls != nil {
+		o.Syscalls = *c.Syscalls
+	}
+	usual := [3]time.Duration{7, 200 * time.Millisecond, 800 * time.Millisecond}
+	if c.Quick {
+		usual = [3]time.Duration{5, 100 * time.Millisecond, 300 * time.Millisecond}
+	}
+	if o.Rounds == 0 {
+		o.Rounds = int(usual[0])
+	}
+	if o.WarmUp == 0 {
+		o.WarmUp = usual[1]
+	}
+	if o.Duration == 0 {
+		o.Duration = usual[2]
+	}
+	return o, c.choose(&o)
+}
+
+// choose picks scenarios and contestants.
+func (c *compareCmd) choose(o *compare.Options) (err error) {
+	for _, s := range compare.Scenarios() {
+		if s.Usual && (!c.Quick || s.Quick) {
+			o.Scenarios = append(o.Scenarios, s)
+		}
+	}
+	if len(c.Scenario) > 0 {
+		if o.Scenarios, err = compare.SelectScenarios(compare.Scenarios(), c.Scenario); err != nil {
+			return err
+		}
+	}
+	all := contestant.All()
+	for _, x := range all {
+		if x.Usual && (!c.Quick || x.Quick) {
+			o.Contestants = append(o.Contestants, x)
+		}
+	}
+	if len(c.Contestants) > 0 {
+		if o.Contestants, err = contestant.Select(all, c.Contestants); err != nil {
+			return err
+		}
+	}
+	for _, x := range o.Contestants {
+		if x.Name == c.Base {
+			return nil
+		}
+	}
+	return fmt.Errorf("--base %s does not take part: name it in --contestants too, or choose another base", c.Base)
+}
+
+// listCmd says what there is.
+type listCmd struct{}
+
+func (listCmd) Run() error {
+	mark := func(usual, quick bool) string {
+		return strings.TrimSuffix(map[bool]string{true: "usual, "}[usual]+map[bool]string{true: "quick, "}[usual && quick], ", ")
+	}
+	fmt.Println("Scenarios:")
+	for _, s := range compare.Scenarios() {
+		fmt.Printf("  %-14s %-13s %s\n", s.Name, mark(s.Usual, s.Quick), s.About)
+	}
+	site, err := contestant.NewSite(contestant.FindRoot(), nil)
+	if err != nil {
+		return err
+	}
+	defer site.Close()
+	fmt.Println("Contestants:")
+	for _, c := range contestant.All() {
+		about := c.About
+		if err := c.Prepare(site); err != nil {
+			about = "ABSENT: " + err.Error()
+		}
+		fmt.Printf("  %-26s %-13s %s\n", c.Name, mark(c.Usual, c.Quick), about)
+	}
+	return nil
+}
+
+// conclusionRounds is for the help text.
+var conclusionRounds = fmt.Sprint(stats.ConclusionRounds)

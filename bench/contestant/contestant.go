@@ -1,0 +1,161 @@
+package contestant
+
+import (
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+)
+
+// Shape is what a server may know of the load before it comes. All are told the
+// same; only the C floors adapt to the size, as floors may.
+type Shape struct {
+	FrameBytes int  // payload of the frames
+	Depth      int  // requests in flight per connection
+	Kafka      bool // Kafka requests, not frames to be echoed
+}
+
+// Contestant is one way to serve frames.
+type Contestant struct {
+	// Name is what tables and flags call it; About says in a line what it is.
+	Name, About string
+	// URing says that io_uring serves its sockets.
+	URing bool
+	// Ours says that it is kring.
+	Ours bool
+	// Kafka says that it can serve Kafka requests too.
+	Kafka bool
+	// Usual ones take part unless others are named; Quick ones in the short
+	// comparison as well.
+	Usual, Quick bool
+
+	prepare func(*Site) (binary string, err error)
+	args    func(binary string, s Shape) []string
+}
+
+// Prepare builds the contestant, or says in the error what it lacks and how to
+// get it.
+func (c *Contestant) Prepare(s *Site) error {
+	binary, err := c.prepare(s)
+	if err != nil {
+		return err
+	}
+	s.binaries[c.Name] = binary
+	return nil
+}
+
+// All lists every contestant in the order of tables.
+func All() []*Contestant {
+	list := ours()
+	list = append(list, goNet(), floor("c-uring", "uring.c", "C on io_uring: multishot accept and receive, buffer ring", true),
+		floor("c-epoll", "epoll.c", "C on epoll", false))
+	return append(list,
+		peer("gnet", "gnet v2.10.0, one event loop per CPU, one write per batch"),
+		peer("netpoll", "netpoll v0.7.3, its zero-copy reader and writer, one flush per batch"),
+		peer("nbio", "nbio v1.6.12, handled on its poller, one write per batch"))
+}
+
+// Select gives those of all that match one of the patterns (path.Match), in
+// the order of all.
+func Select(all []*Contestant, patterns []string) ([]*Contestant, error) {
+	var chosen []*Contestant
+	used := make([]bool, len(patterns))
+	for _, c := range all {
+		hit := false
+		for i, p := range patterns {
+			ok, err := path.Match(p, c.Name)
+			if err != nil {
+				return nil, fmt.Errorf("contestants: %q: %w", p, err)
+			}
+			if ok {
+				hit, used[i] = true, true
+			}
+		}
+		if hit {
+			chosen = append(chosen, c)
+		}
+	}
+	for i, p := range patterns {
+		if !used[i] {
+			return nil, fmt.Errorf("contestants: nothing is called %q: choose of %s", p, strings.Join(names(all), ", "))
+		}
+	}
+	return chosen, nil
+}
+
+func names(cs []*Contestant) []string {
+	var n []string
+	for _, c := range cs {
+		n = append(n, c.Name)
+	}
+	return n
+}
+
+// ours are kring's engines, each with both ways to run a handler and to wait.
+func ours() []*Contestant {
+	var list []*Contestant
+	for _, e := range []struct{ short, engine string }{{"uring", "io_uring"}, {"epoll", "epoll"}, {"portable", "portable"}} {
+		for _, d := range []string{"inline", "pool"} {
+			for _, w := range []string{"locked", "parked"} {
+				// kring's own choice of wait for the dispatch has the short name.
+				usual := (d == "inline") == (w == "locked")
+				name := "kring-" + e.short + "-" + d
+				if !usual {
+					name += "-" + w
+				}
+				if e.short == "portable" && !usual {
+					continue // on Go's net both waits are the same
+				}
+				list = append(list, self(name, fmt.Sprintf("kring on %s, handler %s, processors %s", e.engine, d, w),
+					[]string{"--server", "kring", "--engine", e.engine, "--dispatch", d, "--wait", w}))
+				c := list[len(list)-1]
+				c.Ours, c.URing, c.Kafka = true, e.short == "uring", true
+				c.Usual = usual && !(e.short == "portable" && d == "pool")
+				c.Quick = usual && (e.short == "uring" || e.short == "epoll" && d == "inline")
+			}
+		}
+	}
+	return list
+}
+
+func goNet() *Contestant {
+	c := self("go-net", "Go's net, a goroutine per connection, one write per batch", []string{"--server", "go-net"})
+	c.Usual, c.Quick, c.Kafka = true, true, true
+	return c
+}
+
+// self is a contestant of this module: the bench's own program, started again.
+func self(name, about string, flags []string) *Contestant {
+	return &Contestant{
+		Name: name, About: about,
+		prepare: func(s *Site) (string, error) { return s.Self, nil },
+		args: func(binary string, s Shape) []string {
+			a := append([]string{binary, "serve"}, flags...)
+			if s.Kafka {
+				a = append(a, "--kafka")
+			}
+			return append(a, "--pipeline", strconv.Itoa(s.Depth))
+		},
+	}
+}
+
+// floor is a minimal server in C: what the kernel's interface allows, with no
+// runtime and no generality in the way.
+func floor(name, source, about string, uring bool) *Contestant {
+	return &Contestant{
+		Name: name, About: about, URing: uring, Usual: true, Quick: true,
+		prepare: func(s *Site) (string, error) { return s.compile(name, source) },
+		args: func(binary string, s Shape) []string {
+			return []string{binary, strconv.Itoa(s.FrameBytes)}
+		},
+	}
+}
+
+// peer is another project's framework, in the module bench/peers.
+func peer(name, about string) *Contestant {
+	return &Contestant{
+		Name: name, About: about, Usual: true,
+		prepare: func(s *Site) (string, error) { return s.buildPeers() },
+		args:    func(binary string, s Shape) []string { return []string{binary, name} },
+	}
+}

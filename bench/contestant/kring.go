@@ -1,0 +1,71 @@
+package contestant
+
+import (
+	"context"
+	"time"
+
+	"kring"
+	"kring/kafka"
+	"kring/reqchan"
+)
+
+const answerClose = reqchan.AnswerClose
+
+// kringServer is kring as a program would use it.
+type kringServer struct{ s *kring.Server }
+
+func openKring(c ServeConfig) (server, error) {
+	var h kring.Handler = kring.HandlerFunc(func(r *kring.Request) { r.Respond(r.Payload) })
+	if c.Kafka {
+		var err error
+		if h, err = nullHandler(); err != nil {
+			return nil, err
+		}
+	}
+	s, err := kring.New(kring.Config{
+		Listeners: []kring.ListenerConfig{{Address: "127.0.0.1:0"}},
+		Engine:    c.Engine, Dispatch: c.Dispatch, Wait: c.Wait, PipelineMax: max(c.Pipeline, 1),
+	}, h)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Start(); err != nil {
+		return nil, err
+	}
+	return &kringServer{s}, nil
+}
+
+func (k *kringServer) addr() string { return k.s.Addrs()[0].String() }
+
+func (k *kringServer) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = k.s.Shutdown(ctx) // the process ends either way
+}
+
+// own adds what the engines and the processors count.
+func (k *kringServer) own(o Own) {
+	st := k.s.Stats()
+	o["now_memory_mapped"] = float64(st.MemoryMapped)
+	o["requests"], o["responses"] = float64(st.Total.Requests), float64(st.Total.Responses)
+	o["sends"], o["held"] = float64(st.Total.Sends), float64(st.Total.Held)
+	for _, p := range st.Processors {
+		if e := p.Engine; e != nil {
+			o["enters"] += float64(e.Enters.Load())
+			o["submitted"] += float64(e.Submitted.Load())
+			o["completed"] += float64(e.Completed.Load())
+			o["wakes"] += float64(e.Wakes.Load())
+			o["exhausted"] += float64(e.Exhausted.Load())
+			o["overflows"] += float64(e.Overflows.Load())
+		}
+	}
+}
+
+// nullHandler speaks Kafka and throws data away.
+func nullHandler() (kring.Handler, error) {
+	n, err := kafka.NewNull(kafka.NullConfig{})
+	if err != nil {
+		return nil, err
+	}
+	return kafka.NewDoor(n.Versions(), n), nil
+}

@@ -1,0 +1,143 @@
+package contestant
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+// startTimeout bounds how long a server may take until it listens.
+const startTimeout = 20 * time.Second
+
+// Process is a running server.
+type Process struct {
+	Addr string
+
+	cmd    *exec.Cmd
+	stdin  io.WriteCloser
+	lines  chan string
+	stderr *tail
+}
+
+// Start starts the contestant for a shape of load and waits until it listens.
+//
+// The agreement with a server: its first line of output ends in the address;
+// to the line "stats" it may answer with one line of JSON; it ends when its
+// standard input does.
+func (c *Contestant) Start(site *Site, shape Shape) (*Process, error) {
+	argv := c.args(site.binaries[c.Name], shape)
+	p := &Process{cmd: exec.Command(argv[0], argv[1:]...), lines: make(chan string, 16), stderr: &tail{}}
+	p.cmd.Stderr = p.stderr
+	stdin, err := p.cmd.StdinPipe()
+	if err != nil {
+		return nil, fmt.Errorf("contestant: %s: %w", c.Name, err)
+	}
+	stdout, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, fmt.Errorf("contestant: %s: %w", c.Name, err)
+	}
+	p.stdin = stdin
+	if err := StartPinned(p.cmd, site.ServerCPUs); err != nil {
+		return nil, fmt.Errorf("contestant: %s: starting: %w", c.Name, err)
+	}
+	go p.readLines(stdout)
+	line, err := p.line(startTimeout)
+	if err != nil {
+		p.Stop()
+		return nil, fmt.Errorf("contestant: %s did not start: %w%s", c.Name, err, p.stderr.said())
+	}
+	p.Addr = line[strings.LastIndexByte(line, ' ')+1:]
+	return p, nil
+}
+
+func (p *Process) readLines(r io.Reader) {
+	defer close(p.lines)
+	for s := bufio.NewScanner(r); s.Scan(); {
+		p.lines <- s.Text()
+	}
+}
+
+func (p *Process) line(limit time.Duration) (string, error) {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case line, ok := <-p.lines:
+		if !ok {
+			return "", io.ErrUnexpectedEOF
+		}
+		return line, nil
+	case <-timer.C:
+		return "", fmt.Errorf("no line of output within %v", limit)
+	}
+}
+
+// PID is the server's process.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Own is what a server says of itself: totals since its start, but for names
+// that begin with "now_".
+type Own map[string]float64
+
+// Since is what happened between two answers.
+func (o Own) Since(earlier Own) Own {
+	d := Own{}
+	for name, v := range o {
+		if !strings.HasPrefix(name, "now_") {
+			v -= earlier[name]
+		}
+		d[name] = v
+	}
+	return d
+}
+
+// Own asks the server; nil when it has nothing to say.
+func (p *Process) Own() Own {
+	if _, err := io.WriteString(p.stdin, "stats\n"); err != nil {
+		return nil
+	}
+	line, err := p.line(2 * time.Second)
+	if err != nil {
+		return nil
+	}
+	var own Own
+	if err := json.Unmarshal([]byte(line), &own); err != nil {
+		return nil
+	}
+	return own
+}
+
+// Stop ends the server; one that does not end by itself is killed.
+func (p *Process) Stop() {
+	_ = p.stdin.Close()
+	timer := time.AfterFunc(3*time.Second, func() { _ = p.cmd.Process.Kill() })
+	defer timer.Stop()
+	for range p.lines {
+	}
+	_ = p.cmd.Wait() // how it ended is no matter
+}
+
+// tail keeps the end of what a server wrote to its standard error.
+//
+// Owner: the goroutine of exec that copies, until Wait; said is called after
+// Stop only.
+type tail struct{ text []byte }
+
+func (t *tail) Write(b []byte) (int, error) {
+	const kept = 2000
+	t.text = append(t.text, b...)
+	if len(t.text) > kept {
+		t.text = t.text[len(t.text)-kept:]
+	}
+	return len(b), nil
+}
+
+func (t *tail) said() string {
+	if len(t.text) == 0 {
+		return ""
+	}
+	return "; it said: " + strings.TrimSpace(string(t.text))
+}

@@ -1,0 +1,32 @@
+package contestant
+
+// Sample is what the system knows of a process, as totals since its start.
+type Sample struct {
+	UserSeconds   float64 `json:"user_seconds"`
+	SystemSeconds float64 `json:"system_seconds"`
+	Voluntary     uint64  `json:"voluntary_switches"`
+	Involuntary   uint64  `json:"involuntary_switches"`
+	RSSBytes      int64   `json:"rss_bytes"`
+	Threads       int     `json:"threads"`
+	// BusySeconds and StolenSeconds are the whole machine's.
+	BusySeconds   float64 `json:"machine_busy_seconds"`
+	StolenSeconds float64 `json:"machine_stolen_seconds"`
+}
+
+// Since is what happened between two samples; RSSBytes and Threads are the
+// later one's.
+func (s Sample) Since(earlier Sample) Sample {
+	return Sample{
+		UserSeconds:   s.UserSeconds - earlier.UserSeconds,
+		SystemSeconds: s.SystemSeconds - earlier.SystemSeconds,
+		Voluntary:     s.Voluntary - min(s.Voluntary, earlier.Voluntary),
+		Involuntary:   s.Involuntary - min(s.Involuntary, earlier.Involuntary),
+		RSSBytes:      s.RSSBytes,
+		Threads:       s.Threads,
+		BusySeconds:   s.BusySeconds - earlier.BusySeconds,
+		StolenSeconds: s.StolenSeconds - earlier.StolenSeconds,
+	}
+}
+
+// CPUSeconds is user and system together.
+func (s Sample) CPUSeconds() float64 { return s.UserSeconds + s.SystemSeconds }

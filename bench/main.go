@@ -1,0 +1,38 @@
+// Command bench compares kring with other ways to serve the same frames, and
+// generates load for any server of that kind. METHOD.md says what it measures,
+// and what not.
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"kring/bench/load"
+)
+
+// cli is the command line. Each command is in a file of its own.
+type cli struct {
+	Compare  compareCmd  `cmd:"" default:"withargs" help:"Compare the contestants, interleaved, and write a report (the default)."`
+	List     listCmd     `cmd:"" help:"List scenarios and contestants, and what those that are absent lack."`
+	Load     loadCmd     `cmd:"" help:"Generate load for one server and print what came back."`
+	Generate generateCmd `cmd:"" hidden:"" help:"Generate load as a comparison's own process."`
+	Serve    serveCmd    `cmd:"" hidden:"" help:"Be one of the contestants."`
+}
+
+func main() {
+	var c cli
+	var kinds []string
+	for _, k := range load.Kinds() {
+		kinds = append(kinds, string(k))
+	}
+	k := kong.Parse(&c, kong.Name("bench"), kong.UsageOnError(),
+		kong.Vars{"kinds": strings.Join(kinds, ","), "conclusion": conclusionRounds},
+		kong.Description("Compares kring with other ways to serve the same frames. METHOD.md says what is measured, and what not."))
+	if err := k.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,23 @@
+package main
+
+import (
+	"os"
+
+	"kring/bench/contestant"
+)
+
+// serveCmd is a contestant's process.
+type serveCmd struct {
+	Server   string `default:"kring"`
+	Engine   string
+	Dispatch string
+	Wait     string
+	Pipeline int `default:"1"`
+	Kafka    bool
+}
+
+func (c *serveCmd) Run() error {
+	return contestant.Serve(contestant.ServeConfig{
+		Server: c.Server, Engine: c.Engine, Dispatch: c.Dispatch, Wait: c.Wait, Pipeline: c.Pipeline, Kafka: c.Kafka,
+	}, os.Stdin, os.Stdout)
+}
