@@ -1,0 +1,171 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"kring"
+	"kring/embedded"
+)
+
+var groups = []kong.Group{
+	{Key: "network", Title: "Where clients connect:"},
+	{Key: "engine", Title: "How the network is served:"},
+	{Key: "handler", Title: "Who answers, and where it runs:"},
+	{Key: "cluster", Title: "The embedded cluster (--handler embedded):"},
+	{Key: "process", Title: "The process:"},
+}
+
+// serveCmd is `kring serve`; its fields are the flags.
+type serveCmd struct {
+	Listen    []string `group:"network" placeholder:"HOST:PORT" default:"127.0.0.1:9092" help:"Address to listen on; repeat for more. Port 0 picks a free one, no host means every address of this machine. Default: ${default}."`
+	Advertise string   `group:"network" placeholder:"HOST:PORT" help:"Address that clients are told to connect to. Needed when they reach this machine under another name or port. Default: the first --listen address."`
+
+	Engine     string `group:"engine" enum:"auto, io_uring, epoll, portable" default:"auto" help:"Engine: ${enum}. auto takes io_uring if this system lets us, else epoll, else portable, and says why; one that is named must work or the program fails. Default: ${default}."`
+	Wait       string `group:"engine" enum:"auto, locked, parked" default:"auto" help:"How processors sleep: ${enum}. locked holds an OS thread each (best with --dispatch inline), parked uses Go's poller (best with pool). Default: ${default}, the best for --dispatch."`
+	Processors int    `group:"engine" placeholder:"N" help:"Event loops, each with a share of the connections. Default: one per CPU inline, one per two CPUs with a pool."`
+	Pipeline   int    `group:"engine" placeholder:"K" default:"1" help:"Requests of one connection that may be unanswered at once; answers keep their order. Default: ${default}, as Kafka does."`
+
+	Handler  string `group:"handler" enum:"embedded, null, echo" default:"embedded" help:"Who answers: ${enum}. embedded is a one-node Kafka cluster in this process; null speaks Kafka and throws data away; echo answers every size-delimited frame with itself. Default: ${default}."`
+	Dispatch string `group:"handler" enum:"pool, inline" default:"pool" help:"Where it runs: ${enum}. pool is goroutines behind the request channel; inline is the processor itself, with the lowest latency. Default: ${default}."`
+	Handlers int    `group:"handler" placeholder:"N" help:"Goroutines of the pool. Default: 8."`
+
+	DataDir    string  `group:"cluster" placeholder:"DIR" help:"Keep records, topics, groups and offsets here, across restarts. Default: memory only."`
+	SyncWrites bool    `group:"cluster" help:"fsync before every acknowledgement, so that what was acknowledged survives the machine and not just the process. Needs --data-dir."`
+	Partitions int     `group:"cluster" placeholder:"N" default:"1" help:"Partitions of a topic that is created on demand. Default: ${default}."`
+	SeedTopic  []topic `group:"cluster" placeholder:"NAME:PARTITIONS" help:"Topic to create at the start unless it exists; repeat for more."`
+
+	DrainTimeout time.Duration `group:"process" placeholder:"DURATION" default:"10s" help:"How long what is in flight may take to finish after SIGINT or SIGTERM; a second signal exits at once. Default: ${default}."`
+	LogLevel     string        `group:"process" enum:"debug, info, warn, error" default:"info" help:"Least severe log line on standard error: ${enum}. debug has one for each closed connection. Default: ${default}."`
+	LogFormat    string        `group:"process" enum:"text, json" default:"text" help:"Form of log lines: ${enum}. Default: ${default}."`
+}
+
+// Help is the text above the flags.
+func (serveCmd) Help() string {
+	return `Every flag can also be set in the environment, as named with it; a flag on the command line wins. Repeatable ones take a comma-separated list there.
+
+Examples:
+
+    kring serve
+    kring serve --data-dir ./data --sync-writes --seed-topic orders:6
+    kring serve --listen 0.0.0.0:9092 --advertise broker.example.org:9092
+    kring serve --engine epoll --dispatch inline --handler null
+    KRING_LOG_LEVEL=debug kring serve --listen 127.0.0.1:0
+
+One line on standard output says when it serves, where, on which engine and why on that one. Exit status: 0 after a signal, 1 for a failure or a second signal, 2 for a wrong setting.`
+}
+
+// topic is a --seed-topic.
+type topic embedded.Topic
+
+// UnmarshalText reads NAME:PARTITIONS.
+func (t *topic) UnmarshalText(text []byte) error {
+	name, count, ok := strings.Cut(string(text), ":")
+	partitions, err := strconv.Atoi(count)
+	if !ok || err != nil {
+		return fmt.Errorf("%q is not NAME:PARTITIONS, such as orders:6", text)
+	}
+	*t = topic{Name: name, Partitions: partitions}
+	return embedded.Topic(*t).Validate()
+}
+
+// Validate checks what the flags cannot say one by one; kong calls it.
+func (c *serveCmd) Validate() error {
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	for _, l := range c.Listen {
+		if _, _, err := splitAddress(l); err != nil {
+			fault("--listen %q: %w; give HOST:PORT, such as 127.0.0.1:9092", l, err)
+		}
+	}
+	if c.Advertise != "" {
+		if host, port, err := splitAddress(c.Advertise); err != nil {
+			fault("--advertise %q: %w; give HOST:PORT, such as broker.example.org:9092", c.Advertise, err)
+		} else if host == "" || port == 0 {
+			fault("--advertise %q: clients need a host and a port other than 0", c.Advertise)
+		}
+	}
+	for _, n := range []struct {
+		flag       string
+		value, min int
+	}{{"processors", c.Processors, 0}, {"handlers", c.Handlers, 0}, {"pipeline", c.Pipeline, 1}} {
+		if n.value < n.min {
+			fault("--%s %d: give %d or more", n.flag, n.value, n.min)
+		}
+	}
+	if c.DrainTimeout < 0 {
+		fault("--drain-timeout %v: give 0s (cut at once) or more", c.DrainTimeout)
+	}
+	return errors.Join(append(faults, c.validateCluster()...)...)
+}
+
+func (c *serveCmd) validateCluster() []error {
+	var faults []error
+	only := func(flag string, set bool) {
+		if set && c.Handler != handlerEmbedded {
+			faults = append(faults, fmt.Errorf("--%s: only --handler embedded keeps data, not %s; leave one of the two out", flag, c.Handler))
+		}
+	}
+	only("data-dir", c.DataDir != "")
+	only("seed-topic", len(c.SeedTopic) > 0)
+	if c.SyncWrites && c.DataDir == "" {
+		faults = append(faults, errors.New("--sync-writes: nothing is written without --data-dir; name a directory"))
+	}
+	if c.Partitions < 1 {
+		faults = append(faults, fmt.Errorf("--partitions %d: give 1 or more", c.Partitions))
+	}
+	return faults
+}
+
+// Names of handlers for --handler.
+const (
+	handlerEmbedded = "embedded"
+	handlerNull     = "null"
+	handlerEcho     = "echo"
+)
+
+// splitAddress takes HOST:PORT apart.
+func splitAddress(s string) (host string, port uint16, err error) {
+	host, service, err := net.SplitHostPort(s)
+	if err != nil {
+		var a *net.AddrError
+		if errors.As(err, &a) {
+			err = errors.New(a.Err)
+		}
+		return "", 0, err
+	}
+	n, err := strconv.ParseUint(service, 10, 16)
+	if err != nil {
+		return "", 0, fmt.Errorf("port %q is not a number from 0 to 65535", service)
+	}
+	return host, uint16(n), nil
+}
+
+// serverConfig is what the flags say about the network layer.
+func (c *serveCmd) serverConfig() kring.Config {
+	cfg := kring.Config{
+		Engine: c.Engine, Wait: c.Wait, Dispatch: c.Dispatch,
+		Processors: c.Processors, Handlers: c.Handlers, PipelineMax: c.Pipeline,
+	}
+	for _, l := range c.Listen {
+		cfg.Listeners = append(cfg.Listeners, kring.ListenerConfig{Address: l})
+	}
+	return cfg
+}
+
+// clusterConfig is what the flags say about the embedded cluster.
+func (c *serveCmd) clusterConfig() embedded.Config {
+	cfg := embedded.Config{
+		DataDir: c.DataDir, SyncWrites: c.SyncWrites, Partitions: c.Partitions, PipelineMax: c.Pipeline,
+	}
+	for _, t := range c.SeedTopic {
+		cfg.Seed = append(cfg.Seed, embedded.Topic(t))
+	}
+	return cfg
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"kring"
+)
+
+// logger writes to standard error what --log-level and --log-format ask for.
+func (c *serveCmd) logger(stderr io.Writer) *slog.Logger {
+	opts := &slog.HandlerOptions{}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err == nil { // the flag allows nothing else
+		opts.Level = level
+	}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(stderr, opts))
+	}
+	return slog.New(slog.NewTextHandler(stderr, opts))
+}
+
+// events logs what the server tells.
+func events(log *slog.Logger, closed *closeLog) kring.Events {
+	e := kring.Events{
+		AcceptFailed: func(listener string, err error, pause time.Duration) {
+			log.Warn("accepting failed and pauses", "listener", listener, "error", err, "pause", pause)
+		},
+		HandlerPanicked: func(r *kring.Request, v any, stack []byte) {
+			log.Error("the handler panicked; its connection is closed",
+				"conn", r.Conn.ID.String(), "remote", r.Conn.Remote.String(), "panic", fmt.Sprint(v), "stack", string(stack))
+		},
+	}
+	if log.Enabled(context.Background(), slog.LevelDebug) {
+		e.ConnClosed = closed.add
+	}
+	return e
+}
+
+// closeLog logs closed connections. A processor must not wait for standard
+// error, so it leaves the line in a queue; what a full queue does not take is
+// counted.
+type closeLog struct {
+	log     *slog.Logger
+	queue   chan closing
+	skipped atomic.Uint64
+	done    chan struct{}
+}
+
+type closing struct {
+	conn *kring.Conn
+	why  kring.CloseReason
+}
+
+const closingsQueuedMax = 4096
+
+func newCloseLog(log *slog.Logger) *closeLog {
+	l := &closeLog{log: log, queue: make(chan closing, closingsQueuedMax), done: make(chan struct{})}
+	go l.write()
+	return l
+}
+
+func (l *closeLog) add(c *kring.Conn, why kring.CloseReason) {
+	select {
+	case l.queue <- closing{c, why}:
+	default:
+		l.skipped.Add(1)
+	}
+}
+
+func (l *closeLog) write() {
+	defer close(l.done)
+	for c := range l.queue {
+		l.log.Debug("connection closed", "conn", c.conn.ID.String(), "listener", c.conn.Listener,
+			"remote", c.conn.Remote.String(), "reason", c.why.String())
+	}
+}
+
+// end writes what is queued. The server must be down.
+func (l *closeLog) end() {
+	close(l.queue)
+	<-l.done
+	if n := l.skipped.Load(); n > 0 {
+		l.log.Warn("standard error was too slow for the log of closed connections", "not_logged", n)
+	}
+}
+
+// counts logs as a group of its own, in a stable order.
+type counts map[string]uint64
+
+// LogValue is slog's.
+func (c counts) LogValue() slog.Value {
+	attrs := make([]slog.Attr, 0, len(c))
+	for _, name := range slices.Sorted(maps.Keys(c)) {
+		attrs = append(attrs, slog.Uint64(name, c[name]))
+	}
+	return slog.GroupValue(attrs...)
+}

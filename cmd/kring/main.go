@@ -1,0 +1,30 @@
+// Command kring serves Kafka clients over io_uring.
+//
+//	kring serve            a one-node Kafka cluster on 127.0.0.1:9092
+//	kring serve --help     every setting, its default and what it is for
+//	kring version
+//
+// Standard output carries exactly one line, when the server really serves:
+//
+//	kring: ready on 127.0.0.1:9092 · io_uring (all features), 1 processors parked, pool of 8 · handler embedded
+//
+// that is the bound addresses (several are joined by ", "), the engine and why
+// it is this one, how many processors there are and how they wait, where the
+// handler runs, and which handler it is. Everything else goes to standard error.
+//
+// Exit status: 0 after SIGINT or SIGTERM, when what was in flight is finished
+// or --drain-timeout has passed; 1 when something failed at run time, or a
+// second signal asked to exit at once; 2 for a wrong flag, value or setting.
+package main
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr, signals))
+}

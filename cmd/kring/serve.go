@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"kring"
+	"kring/echo"
+	"kring/embedded"
+	"kring/kafka"
+)
+
+// service is what stands behind the network layer.
+type service struct {
+	handler   kring.Handler
+	advertise func(host string, port uint16) // nil: nobody asks for our address
+	close     func() error                   // nil: nothing to close
+}
+
+// Run serves until a signal or a failure.
+func (c *serveCmd) Run(p process) error {
+	log := c.logger(p.stderr)
+	cfg := c.serverConfig()
+	if err := cfg.Validate(); err != nil {
+		return usageError{err}
+	}
+	served, err := c.open(log)
+	if err != nil {
+		return err
+	}
+	closed := newCloseLog(log)
+	cfg.Events = events(log, closed)
+	err = c.serve(p, log, cfg, served)
+	if errors.Is(err, errSecondSignal) {
+		return err // at once: what the cluster acknowledged is written already
+	}
+	closed.end()
+	if served.close != nil {
+		err = errors.Join(err, served.close())
+	}
+	return err
+}
+
+// open makes the handler that the flags name.
+func (c *serveCmd) open(log *slog.Logger) (service, error) {
+	switch c.Handler {
+	case handlerNull:
+		n, err := kafka.NewNull(kafka.NullConfig{Advertise: c.Advertise, PartitionsDefault: c.Partitions})
+		if err != nil {
+			return service{}, usageError{err}
+		}
+		return service{handler: kafka.NewDoor(n.Versions(), n), close: func() error { n.Close(); return nil }}, nil
+	case handlerEcho:
+		return service{handler: echo.Handler{}}, nil
+	}
+	cfg := c.clusterConfig()
+	cfg.Logger = log
+	if err := cfg.Validate(); err != nil {
+		return service{}, usageError{err}
+	}
+	cluster, err := embedded.Open(cfg)
+	if err != nil {
+		return service{}, err
+	}
+	return service{handler: cluster, advertise: cluster.Advertise, close: cluster.Close}, nil
+}
+
+func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served service) error {
+	server, err := kring.New(cfg, served.handler)
+	if err != nil {
+		return err
+	}
+	if err := server.Start(); err != nil {
+		return err
+	}
+	addrs := server.Addrs()
+	if served.advertise != nil {
+		host, port := c.advertised(log, addrs[0])
+		served.advertise(host, port)
+	}
+	if _, err := fmt.Fprintln(p.stdout, c.readyLine(server.Describe(), addrs)); err != nil {
+		log.Warn("the ready line could not be written", "error", err)
+	}
+	select {
+	case s := <-p.signals:
+		log.Info("stopping: no new connections, finishing what is in flight", "signal", s.String(), "drain_timeout", c.DrainTimeout)
+	case err = <-server.Failed():
+		log.Error("stopping: a part of the server failed", "error", err)
+	}
+	return errors.Join(err, c.shutDown(p, log, server))
+}
+
+// readyLine is the one line on standard output; its form is documented with
+// the program.
+func (c *serveCmd) readyLine(engine string, addrs []netip.AddrPort) string {
+	on := make([]string, len(addrs))
+	for i, a := range addrs {
+		on[i] = a.String()
+	}
+	return fmt.Sprintf("kring: ready on %s · %s · handler %s", strings.Join(on, ", "), engine, c.Handler)
+}
+
+// advertised is where clients are told to connect to: what the operator said,
+// or where we listen.
+func (c *serveCmd) advertised(log *slog.Logger, bound netip.AddrPort) (host string, port uint16) {
+	if c.Advertise != "" {
+		host, port, _ = splitAddress(c.Advertise) // Validate has seen it
+		return host, port
+	}
+	if !bound.Addr().IsUnspecified() {
+		return bound.Addr().String(), bound.Port()
+	}
+	local := net.JoinHostPort("localhost", strconv.Itoa(int(bound.Port())))
+	log.Warn("clients on other machines will not find this server: it listens on every address and is told none; name one with --advertise",
+		"listen", bound.String(), "advertised", local)
+	return "localhost", bound.Port()
+}
+
+var errSecondSignal = errors.New("a second signal came: exited without finishing what was in flight")
+
+// shutDown drains the server; a second signal does not wait for it.
+func (c *serveCmd) shutDown(p process, log *slog.Logger, server *kring.Server) error {
+	ctx, cancel := context.WithTimeout(context.Background(), c.DrainTimeout)
+	defer cancel()
+	drained := make(chan error, 1)
+	go func() { drained <- server.Shutdown(ctx) }()
+	select {
+	case err := <-drained:
+		if err != nil {
+			log.Warn("--drain-timeout passed: the connections that were left are cut off", "error", err)
+		}
+		summarize(log, server.Stats())
+		return nil
+	case s := <-p.signals:
+		log.Warn("exiting at once", "signal", s.String())
+		return errSecondSignal
+	}
+}
+
+// summarize says at the end what there was.
+func summarize(log *slog.Logger, st kring.Stats) {
+	log.Info("stopped",
+		"connections", st.Accepted, "refused", st.Refused+st.Unassigned,
+		"requests", st.Total.Requests, "responses", st.Total.Responses,
+		slog.Any("closed", counts(st.ClosedBy())))
+}

@@ -1,0 +1,217 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"io"
+	"net"
+	"os"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"go.uber.org/goleak"
+)
+
+func TestReadyLineSaysWhereHowAndWhy(t *testing.T) {
+	for _, engine := range enginesHere() {
+		for _, args := range [][]string{
+			{"--handler", "embedded", "--dispatch", "pool", "--handlers", "3"},
+			{"--handler", "null", "--dispatch", "inline"},
+			{"--handler", "echo", "--wait", "parked", "--listen", "127.0.0.1:0"},
+		} {
+			t.Run(engine+" "+strings.Join(args, " "), func(t *testing.T) {
+				t.Parallel()
+				c := serve(t, append([]string{"--engine", engine}, args...)...)
+				if !strings.Contains(c.ready, " · "+engine+" (") || !strings.HasSuffix(c.ready, "handler "+args[1]) {
+					t.Errorf("ready line %q", c.ready)
+				}
+				c.signal(syscall.SIGTERM)
+				if status := c.exit(); status != exitOK {
+					t.Errorf("exit status %d after SIGTERM, want 0; standard error:\n%s", status, c.stderr.String())
+				}
+				c.logged(`level=INFO msg=stopped connections=0`)
+			})
+		}
+	}
+}
+
+func TestEachListenAddressIsServed(t *testing.T) {
+	c := serve(t, "--handler", "echo", "--listen", "127.0.0.1:0")
+	addrs := regexp.MustCompile(`127\.0\.0\.1:[0-9]+`).FindAllString(c.ready, -1)
+	if len(addrs) != 2 || addrs[0] == addrs[1] {
+		t.Fatalf("addresses %q in %q, want two", addrs, c.ready)
+	}
+	for _, addr := range addrs {
+		conn := dial(t, addr)
+		frame := append([]byte{0, 0, 0, 5}, "hello"...)
+		if _, err := conn.Write(frame); err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, len(frame))
+		if _, err := io.ReadFull(conn, got); err != nil || !bytes.Equal(got, frame) {
+			t.Fatalf("%s: echo %q, %v", addr, got, err)
+		}
+	}
+	c.signal(os.Interrupt)
+	if status := c.exit(); status != exitOK {
+		t.Errorf("exit status %d after SIGINT, want 0", status)
+	}
+	c.logged(`msg=stopped connections=2 .*requests=2 responses=2`)
+}
+
+func TestClosedConnectionsAreLoggedWithTheirReason(t *testing.T) {
+	c := serve(t, "--handler", "null", "--log-level", "debug", "--log-format", "json")
+	conn := dial(t, c.addr)
+	if _, err := conn.Write([]byte{0xff, 0xff, 0xff, 0xff}); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := conn.Read(make([]byte, 1)); err != io.EOF && !isReset(err) {
+		t.Fatalf("read %d, %v; want the connection closed", n, err)
+	}
+	c.logged(`"msg":"connection closed".*"remote":"` + conn.LocalAddr().String() + `","reason":"frame_size_negative"`)
+	c.signal(syscall.SIGTERM)
+	if status := c.exit(); status != exitOK {
+		t.Errorf("exit status %d, want 0", status)
+	}
+	c.logged(`"msg":"stopped".*"closed":\{"frame_size_negative":1\}`)
+}
+
+func TestSecondSignalExitsAtOnce(t *testing.T) {
+	c := serve(t)
+	longPoll(t, c.addr)
+	c.signal(syscall.SIGTERM)
+	c.logged(`msg="stopping: no new connections`)
+	c.signal(syscall.SIGTERM)
+	if status := c.exit(); status != exitFailure {
+		t.Errorf("exit status %d after a second signal, want 1", status)
+	}
+	c.logged(`a second signal came`)
+}
+
+func TestDrainTimeoutCutsOffWhatIsLeft(t *testing.T) {
+	c := serve(t, "--drain-timeout", "100ms")
+	conn := longPoll(t, c.addr)
+	c.signal(syscall.SIGTERM)
+	if status := c.exit(); status != exitOK {
+		t.Errorf("exit status %d, want 0", status)
+	}
+	c.logged(`--drain-timeout passed`)
+	if _, err := conn.Read(make([]byte, 1)); err == nil {
+		t.Error("the connection was not cut off")
+	}
+}
+
+func TestTakenAddressIsAFailureWithARemedy(t *testing.T) {
+	first := serve(t)
+	second := start(t, "serve", "--listen", first.addr)
+	if line := <-second.lines(); line != "" {
+		t.Errorf("ready line %q on a taken address", line)
+	}
+	if status := second.exit(); status != exitFailure {
+		t.Errorf("exit status %d, want 1", status)
+	}
+	second.logged(`kring: error: .*in use: choose another --listen address`)
+}
+
+func TestUsedDataDirIsAFailureWithARemedy(t *testing.T) {
+	dir := t.TempDir()
+	serve(t, "--data-dir", dir)
+	second := start(t, "serve", "--listen", "127.0.0.1:0", "--data-dir", dir)
+	if line := <-second.lines(); line != "" {
+		t.Errorf("ready line %q on a used directory", line)
+	}
+	if status := second.exit(); status != exitFailure {
+		t.Errorf("exit status %d, want 1", status)
+	}
+	second.logged(`kring: error: .*another process uses this directory`)
+}
+
+func TestProgramLeavesNoGoroutine(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	signals := make(chan os.Signal, 2)
+	stdout, ready := io.Pipe()
+	var stderr safeBuffer
+	status := make(chan int, 1)
+	env := []string{"KRING_LISTEN=127.0.0.1:0", "KRING_SEED_TOPIC=a:1,b:2", "KRING_DATA_DIR=" + t.TempDir()}
+	go func() { status <- run([]string{"serve"}, env, ready, &stderr, signals) }()
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := readyForm.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
+	if m == nil {
+		t.Fatalf("ready line %q", line)
+	}
+	conn := longPoll(t, m[1]).(*net.TCPConn)
+	if err := conn.SetLinger(0); err != nil { // Close resets: the fetch does not hold up the end
+		t.Fatal(err)
+	}
+	_ = conn.Close()
+	signals <- syscall.SIGTERM
+	if s := <-status; s != exitOK {
+		t.Errorf("exit status %d, want 0; standard error:\n%s", s, stderr.String())
+	}
+}
+
+// dial opens a connection on which nothing waits for ever.
+func dial(t *testing.T, addr string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(deadline)); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// longPoll leaves a fetch waiting in the server for longer than any test.
+func longPoll(t *testing.T, addr string) net.Conn {
+	t.Helper()
+	conn := dial(t, addr)
+	m := kmsg.NewPtrMetadataRequest()
+	m.Version, m.AllowAutoTopicCreation = 8, true
+	topic := kmsg.NewMetadataRequestTopic()
+	topic.Topic = kmsg.StringPtr("quiet")
+	m.Topics = append(m.Topics, topic)
+	ask(t, conn, m)
+
+	f := kmsg.NewPtrFetchRequest()
+	f.Version, f.MaxWaitMillis, f.MinBytes = 4, 600_000, 1
+	ft := kmsg.NewFetchRequestTopic()
+	ft.Topic = "quiet"
+	p := kmsg.NewFetchRequestTopicPartition()
+	p.PartitionMaxBytes = 1 << 20
+	ft.Partitions = append(ft.Partitions, p)
+	f.Topics = append(f.Topics, ft)
+	if _, err := conn.Write(kmsg.NewRequestFormatter().AppendRequest(nil, f, 2)); err != nil {
+		t.Fatal(err)
+	}
+	// The next answer on a second connection comes after the fetch reached the
+	// cluster, as far as anybody outside can tell.
+	ask(t, dial(t, addr), m)
+	return conn
+}
+
+func ask(t *testing.T, conn net.Conn, req kmsg.Request) {
+	t.Helper()
+	if _, err := conn.Write(kmsg.NewRequestFormatter().AppendRequest(nil, req, 1)); err != nil {
+		t.Fatal(err)
+	}
+	var size [4]byte
+	if _, err := io.ReadFull(conn, size[:]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.CopyN(io.Discard, conn, int64(binary.BigEndian.Uint32(size[:]))); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func isReset(err error) bool { return err != nil && strings.Contains(err.Error(), "reset") }
