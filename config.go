@@ -1,0 +1,226 @@
+package kring
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"kring/engine"
+	"kring/fallback/epoll"
+	"kring/fallback/portable"
+	"kring/uring"
+)
+
+// Names of engines for Config.Engine.
+const (
+	EngineAuto     = "auto"
+	EngineURing    = "io_uring"
+	EngineEpoll    = "epoll"
+	EnginePortable = "portable"
+)
+
+// Names for Config.Dispatch.
+const (
+	// DispatchPool runs the Handler on a pool of goroutines behind the request
+	// channel, as Kafka does. The Handler may block.
+	DispatchPool = "pool"
+	// DispatchInline runs the Handler on the processor: the lowest latency, for
+	// a Handler that never blocks.
+	DispatchInline = "inline"
+)
+
+// Names for Config.Wait.
+const (
+	WaitAuto   = "auto"
+	WaitLocked = "locked"
+	WaitParked = "parked"
+)
+
+// Config of a Server. The zero value serves on 127.0.0.1:9092 with defaults
+// that suit a small broker; each field says its default. Where Kafka has a
+// setting of the same meaning, its name is in brackets.
+type Config struct {
+	// Listeners to bind; default one, PLAINTEXT on 127.0.0.1:9092 [listeners].
+	Listeners []ListenerConfig
+
+	// Engine is EngineAuto (default: io_uring if this system lets us, else
+	// epoll, else portable) or the name of one, which then must work.
+	Engine string
+	// Dispatch is DispatchPool (default) or DispatchInline.
+	Dispatch string
+	// Wait is how processors sleep: WaitAuto (default: locked when inline,
+	// parked beside a pool), WaitLocked or WaitParked.
+	Wait string
+
+	// Processors is the number of event loops [num.network.threads]; default
+	// one per CPU when inline, one per two CPUs beside a pool.
+	Processors int
+	// Handlers is the number of handler goroutines of the pool
+	// [num.io.threads]; default 8, Kafka's.
+	Handlers int
+
+	// QueuedRequestsMax bounds the request channel [queued.max.requests];
+	// default 500.
+	QueuedRequestsMax int
+	// QueuedRequestBytesMax bounds the bytes of all requests received and not
+	// answered [queued.max.request.bytes]; default 256 MiB (Kafka's is no
+	// bound). At least FrameBytesMax plus 1 MiB.
+	QueuedRequestBytesMax int64
+	// PipelineMax is how many requests of one connection may be unanswered at
+	// once; default 1, Kafka's order. With more, requests of one connection may
+	// be handled at the same time; responses leave in the order of requests.
+	PipelineMax int
+
+	// FrameBytesMax is the largest frame [socket.request.max.bytes]; default
+	// 100 MiB. A larger one closes its connection.
+	FrameBytesMax int
+	// BigFrameBytes: frames from this size on are received straight into their
+	// own memory; default 64 KiB.
+	BigFrameBytes int
+	// HeldBytesMax is how many bytes may be read ahead of a connection's
+	// requests before it is muted; default 256 KiB.
+	HeldBytesMax int
+	// QueuedResponseBytesMax is how many response bytes may wait on a
+	// connection before its next request is started; default 1 MiB.
+	QueuedResponseBytesMax int
+
+	// ConnsMax is how many connections may be open at once [max.connections];
+	// default 0: no bound but the descriptors. One more is closed at once.
+	ConnsMax int
+	// Backlog is the kernel's queue of connections to be accepted
+	// [socket.listen.backlog.size]; default 1024 (Kafka's 50 drops connections
+	// in a burst).
+	Backlog int
+	// IdleTimeout closes a connection without traffic and without a request in
+	// flight [connections.max.idle.ms]; default 10 minutes, negative: never.
+	IdleTimeout time.Duration
+	// WriteTimeout closes a connection whose peer takes nothing of a response
+	// for so long (Kafka has none); default 30 seconds, negative: never.
+	WriteTimeout time.Duration
+	// Socket options of accepted connections.
+	Socket engine.SocketOptions
+
+	// Settings of the engines.
+	URing    uring.Config
+	Epoll    epoll.Config
+	Portable portable.Config
+
+	Events Events
+}
+
+// ListenerConfig is one listening socket.
+type ListenerConfig struct {
+	// Name of the listener, which its connections carry; default PLAINTEXT.
+	// Names must differ.
+	Name string
+	// Address is host:port; port 0 picks a free one.
+	Address string
+}
+
+// Events are told what a program may want to log. Any may be nil. They must
+// not block: all but HandlerPanicked in a pool run on the goroutine of an
+// acceptor or a processor.
+type Events struct {
+	ConnOpened func(c *Conn)
+	ConnClosed func(c *Conn, why CloseReason)
+	// AcceptFailed: accepting on a listener failed and starts again after pause.
+	AcceptFailed func(listener string, err error, pause time.Duration)
+	// HandlerPanicked: Handle panicked; the connection of r is closed.
+	HandlerPanicked func(r *Request, v any, stack []byte)
+}
+
+const bytesSlack = 1 << 20
+
+// withDefaults fills what is zero, in one place.
+func (c Config) withDefaults() Config {
+	if len(c.Listeners) == 0 {
+		c.Listeners = []ListenerConfig{{Address: "127.0.0.1:9092"}}
+	}
+	c.Listeners = append([]ListenerConfig(nil), c.Listeners...)
+	for i := range c.Listeners {
+		orElse(&c.Listeners[i].Name, listenerName(i))
+	}
+	orElse(&c.Engine, EngineAuto)
+	orElse(&c.Dispatch, DispatchPool)
+	orElse(&c.Wait, WaitAuto)
+	if c.Wait == WaitAuto {
+		c.Wait = WaitParked
+		if c.Dispatch == DispatchInline {
+			c.Wait = WaitLocked
+		}
+	}
+	perCPU := runtime.GOMAXPROCS(0)
+	if c.Dispatch != DispatchInline {
+		perCPU = max(1, perCPU/2)
+	}
+	orElse(&c.Processors, perCPU)
+	orElse(&c.Handlers, 8)
+	orElse(&c.QueuedRequestsMax, 500)
+	orElse(&c.PipelineMax, 1)
+	orElse(&c.FrameBytesMax, 100<<20)
+	orElse(&c.QueuedRequestBytesMax, max(256<<20, int64(c.FrameBytesMax)+bytesSlack))
+	orElse(&c.BigFrameBytes, 64<<10)
+	orElse(&c.HeldBytesMax, 256<<10)
+	orElse(&c.QueuedResponseBytesMax, 1<<20)
+	orElse(&c.Backlog, 1024)
+	orElse(&c.IdleTimeout, 10*time.Minute)
+	orElse(&c.WriteTimeout, 30*time.Second)
+	return c
+}
+
+func listenerName(i int) string {
+	if i == 0 {
+		return "PLAINTEXT"
+	}
+	return fmt.Sprintf("PLAINTEXT_%d", i+1)
+}
+
+func orElse[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Validate reports every fault at once; nil when there is none. Zero values
+// are the defaults and always right.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	var faults []error
+	fault := func(bad bool, field string, value any, remedy string) {
+		if bad {
+			faults = append(faults, fmt.Errorf("%s is %v: %s", field, value, remedy))
+		}
+	}
+	oneOf := func(field, value string, of ...string) {
+		for _, v := range of {
+			if v == value {
+				return
+			}
+		}
+		fault(true, field, fmt.Sprintf("%q", value), fmt.Sprintf("choose one of %q", of))
+	}
+	oneOf("Engine", c.Engine, EngineAuto, EngineURing, EngineEpoll, EnginePortable)
+	oneOf("Dispatch", c.Dispatch, DispatchPool, DispatchInline)
+	oneOf("Wait", c.Wait, WaitAuto, WaitLocked, WaitParked)
+	names := map[string]bool{}
+	for _, l := range c.Listeners {
+		fault(l.Address == "", "Listeners["+l.Name+"].Address", `""`, "give host:port; port 0 picks a free one")
+		fault(names[l.Name], "Listeners.Name", l.Name, "give each listener a name of its own")
+		names[l.Name] = true
+	}
+	fault(c.Processors < 1 || c.Processors > 1024, "Processors", c.Processors, "choose 1 to 1024")
+	fault(c.Handlers < 1 || c.Handlers > 1<<16, "Handlers", c.Handlers, "choose 1 to 65536")
+	fault(c.QueuedRequestsMax < 1 || c.QueuedRequestsMax > 1<<20, "QueuedRequestsMax", c.QueuedRequestsMax, "choose 1 to 1048576")
+	fault(c.PipelineMax < 1 || c.PipelineMax > 1<<12, "PipelineMax", c.PipelineMax, "choose 1 to 4096")
+	fault(c.FrameBytesMax < 1 || c.FrameBytesMax > 1<<30, "FrameBytesMax", c.FrameBytesMax, "choose 1 byte to 1 GiB")
+	fault(c.QueuedRequestBytesMax < int64(c.FrameBytesMax)+bytesSlack, "QueuedRequestBytesMax", c.QueuedRequestBytesMax,
+		"choose at least FrameBytesMax plus 1 MiB, or no frame of that size could ever be received")
+	fault(c.BigFrameBytes < 4<<10, "BigFrameBytes", c.BigFrameBytes, "choose at least 4 KiB")
+	fault(c.HeldBytesMax < 4<<10, "HeldBytesMax", c.HeldBytesMax, "choose at least 4 KiB")
+	fault(c.QueuedResponseBytesMax < 1, "QueuedResponseBytesMax", c.QueuedResponseBytesMax, "choose at least 1 byte")
+	fault(c.ConnsMax < 0, "ConnsMax", c.ConnsMax, "choose 0 (no bound) or more")
+	fault(c.Backlog < 1, "Backlog", c.Backlog, "choose at least 1")
+	return errors.Join(faults...)
+}

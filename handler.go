@@ -1,0 +1,38 @@
+package kring
+
+import "kring/reqchan"
+
+// Request is one frame on its way to a Handler and back; see its methods for
+// the ways to answer.
+type Request = reqchan.Request
+
+// Conn is what a Handler may know of the connection of a Request.
+type Conn = reqchan.Conn
+
+// CloseReason says why a connection ended.
+type CloseReason = reqchan.CloseReason
+
+// Handler answers requests. Handle is called from many goroutines at once, but
+// (while PipelineMax is 1) for one request of a connection at a time, in the
+// order they arrived. It must answer every request exactly once (Respond,
+// NoResponse or CloseConnection), before it returns or later and from any
+// goroutine. With inline dispatch it must not block.
+type Handler interface {
+	Handle(r *Request)
+}
+
+// HandlerFunc makes a Handler of a function.
+type HandlerFunc func(r *Request)
+
+// Handle calls f.
+func (f HandlerFunc) Handle(r *Request) { f(r) }
+
+// ConnWatcher is a Handler that wants to know of connections. Both methods run
+// on a processor's goroutine and must not block. ConnOpened comes before the
+// first request of the connection, ConnClosed after its descriptor is closed;
+// requests of it may still be with the handler then, and their answers are
+// dropped.
+type ConnWatcher interface {
+	ConnOpened(c *Conn)
+	ConnClosed(c *Conn, why CloseReason)
+}

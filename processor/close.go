@@ -1,0 +1,78 @@
+package processor
+
+import "kring/reqchan"
+
+// A connection ends in three steps: finish (nothing more is cut, what is
+// queued still leaves), terminate (whatever is outstanding is made to end) and
+// join (the last completion came: the descriptor is closed). The first two may
+// be skipped over, the join never.
+
+// finish closes the connection once its output is out.
+func (p *Processor) finish(c *conn, why reqchan.CloseReason) {
+	if c.ending || c.finishing {
+		return
+	}
+	c.finishing, c.reason = true, why
+	p.finishIfIdle(c)
+}
+
+// finishIfIdle terminates a connection that has nothing left to do and will
+// get nothing more to do.
+func (p *Processor) finishIfIdle(c *conn) {
+	switch {
+	case c.ending || c.out != nil || c.sending:
+	case c.finishing:
+		p.terminate(c, c.reason)
+	case c.inFlight > 0 || c.waiting && c.receive == receiveNone && p.phase == serving:
+	case c.eof:
+		p.terminate(c, reqchan.PeerFinished)
+	case p.phase != serving:
+		p.terminate(c, reqchan.ServerDraining)
+	}
+}
+
+// terminate ends whatever is outstanding on the connection.
+func (p *Processor) terminate(c *conn, why reqchan.CloseReason) {
+	if c.ending {
+		return
+	}
+	c.ending, c.reason = true, why
+	c.info.SetEnded()
+	if c.receive != receiveNone || c.sending {
+		p.engine.Shutdown(c.fd, c.token)
+	}
+	p.join(c)
+}
+
+// join closes the descriptor once nothing is outstanding on it.
+func (p *Processor) join(c *conn) {
+	if c.receive != receiveNone || c.sending || c.closing {
+		return
+	}
+	c.closing = true
+	p.dropOutput(c)
+	p.abandonInput(c)
+	p.engine.CloseFD(c.fd, c.token)
+}
+
+// closed takes the last completion of a connection.
+func (p *Processor) closed(c *conn) {
+	if c.order != nil {
+		for i, r := range c.order.slots {
+			if r != nil {
+				c.order.slots[i] = nil
+				p.recycle(r)
+			}
+		}
+	}
+	p.wheel.remove(c)
+	p.openConns--
+	p.count.closed[c.reason]++
+	if p.cfg.Hooks.Closed != nil {
+		p.cfg.Hooks.Closed(c.info, c.reason)
+	}
+	if p.cfg.Hooks.Left != nil {
+		p.cfg.Hooks.Left()
+	}
+	p.releaseSlot(c)
+}

@@ -1,0 +1,134 @@
+package processor
+
+import (
+	"kring/engine"
+	"kring/internal/frame"
+	"kring/reqchan"
+)
+
+// conn is a connection of one processor.
+type conn struct {
+	token engine.Token
+	fd    engine.FD
+	info  *reqchan.Conn
+	in    frame.Stream
+	out   *outbound // nil while nothing is to be sent
+	order *order    // nil while PipelineMax is 1
+	head  []byte    // slab memory for the size of a big frame; nil until the first
+
+	receive   receiveState
+	cancelled bool // the receive that is armed was told to end
+	big       bool // the last frame was big: sizes are received on their own
+	eof       bool // the peer finished sending
+	finishing bool // nothing more is cut; closes once its output is out
+	ending    bool // on its way to CloseFD
+	closing   bool // CloseFD was called
+	dirty     bool // in Processor.dirty
+	waiting   bool // in Processor.waiting, for memory or a receive buffer
+	sending   bool // a Send is outstanding
+
+	reason   reqchan.CloseReason
+	inFlight int // requests cut and not answered yet
+
+	active int64 // when it last received or sent, in Processor.now
+	wheel  wheelEntry
+}
+
+// socket is an accepted connection that waits to be adopted.
+type socket struct {
+	fd       engine.FD
+	listener string
+}
+
+// receiveState is what stands on the receiving side of a connection.
+type receiveState uint8
+
+const (
+	receiveNone   receiveState = iota
+	receiveStream              // Recv
+	receiveSize                // RecvInto the size of the next frame
+	receiveFrame               // RecvInto the rest of a big frame
+)
+
+// adopt gives every assigned socket a slot, a bounded number per pass so that
+// a burst of connects does not starve who is here already (KIP-402).
+func (p *Processor) adopt() {
+	p.assigned.Drain(func(s socket) {
+		p.assignedLen.Add(-1)
+		if p.phase != serving {
+			p.discard(s)
+			return
+		}
+		p.open(s)
+	}, adoptedPerPassMax)
+}
+
+func (p *Processor) open(s socket) {
+	local, remote, err := p.cfg.Network.Addrs(s.fd)
+	if err != nil { // gone already
+		p.discard(s)
+		p.count.closed[reqchan.PeerReset]++
+		return
+	}
+	c := p.takeSlot()
+	p.connIndex++
+	c.fd = s.fd
+	c.info = &reqchan.Conn{
+		ID:       reqchan.ConnID{Processor: p.cfg.ID, Index: p.connIndex},
+		Listener: s.listener, Local: local, Remote: remote,
+	}
+	c.active = p.now
+	if p.cfg.PipelineMax > 1 {
+		c.order = newOrder(p.cfg.PipelineMax)
+	}
+	p.count.opened++
+	p.openConns++
+	p.wheel.add(c, p.now)
+	if p.cfg.Hooks.Opened != nil {
+		p.cfg.Hooks.Opened(c.info)
+	}
+	p.arm(c)
+}
+
+// discard closes a socket that was assigned and not adopted.
+func (p *Processor) discard(s socket) {
+	p.cfg.Network.Discard(s.fd)
+	if p.cfg.Hooks.Left != nil {
+		p.cfg.Hooks.Left()
+	}
+}
+
+// takeSlot finds a free slot, and gives it a generation that it never had.
+func (p *Processor) takeSlot() *conn {
+	if n := len(p.free); n > 0 {
+		slot := p.free[n-1]
+		p.free = p.free[:n-1]
+		c := p.conns[slot]
+		c.token = engine.MakeToken(slot, c.token.Generation()+1)
+		return c
+	}
+	slot := uint32(len(p.conns))
+	c := &conn{token: engine.MakeToken(slot, 0)}
+	p.conns = append(p.conns, c)
+	return c
+}
+
+// connOf finds the connection that a token names; nil when it is gone.
+func (p *Processor) connOf(t engine.Token) *conn {
+	if slot := t.Slot(); int(slot) < len(p.conns) {
+		if c := p.conns[slot]; c.token == t && c.info != nil {
+			return c
+		}
+	}
+	return nil
+}
+
+// releaseSlot forgets the connection; its token will never be seen again.
+func (p *Processor) releaseSlot(c *conn) {
+	token := c.token
+	if c.head != nil {
+		p.heads = append(p.heads, c.head)
+	}
+	*c = conn{token: token}
+	p.free = append(p.free, token.Slot())
+}

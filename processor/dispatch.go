@@ -1,0 +1,231 @@
+package processor
+
+import (
+	"runtime/debug"
+
+	"kring/engine"
+	"kring/internal/frame"
+	"kring/internal/slab"
+	"kring/reqchan"
+)
+
+const (
+	// pinnedMax bounds the receive buffers that requests may lie in while their
+	// handler has not answered; past it their frames are copied instead.
+	pinnedMax = 16
+	// creditBytes is what is reserved of the channel's byte capacity at once,
+	// so that small requests don't all go to the shared counter.
+	creditBytes = 64 << 10
+)
+
+// lease is a receive buffer that requests lie in; it goes back with the last.
+type lease struct {
+	done engine.Completion
+	refs int
+}
+
+// piece is memory of the pool that one frame has to itself. It is the Memory
+// of a Request.
+type piece struct{}
+
+// dispatch makes a request of a frame and hands it on; false when the byte
+// capacity is used up (then nothing happened).
+func (p *Processor) dispatch(c *conn, b []byte, place frame.Place, lent *engine.Completion) bool {
+	if p.cfg.Handle != nil {
+		return p.handleHere(c, b, place, lent)
+	}
+	r := p.takeRequest(c)
+	if !p.house(r, b, place) {
+		p.giveRequest(r)
+		return false
+	}
+	p.launch(c, r)
+	p.pending = append(p.pending, r)
+	return true
+}
+
+// handleHere runs the handler on the frame where it lies. Only a request that
+// is not answered at once needs memory of its own.
+func (p *Processor) handleHere(c *conn, b []byte, place frame.Place, lent *engine.Completion) bool {
+	r := p.direct
+	if r == nil {
+		r = p.takeRequest(c)
+		p.direct = r
+	}
+	r.Conn, r.Token = c.info, uint64(c.token)
+	if place == frame.InLent && lent != nil && p.pinned < pinnedMax {
+		r.Frame, r.Payload = b, b[frame.SizeBytes:]
+	} else if !p.house(r, b, place) {
+		return false
+	}
+	p.launch(c, r)
+	p.call(r)
+	if !r.HandleReturned() {
+		// The answer comes home through the response queue, which only this
+		// goroutine empties: Memory may still be written here.
+		p.keep(r, place, lent)
+		p.direct = nil
+		p.away++
+		return true
+	}
+	if p.outlives(c, r) {
+		p.keep(r, place, lent)
+		p.direct = nil
+	}
+	p.answered(c, r)
+	return true
+}
+
+// call runs the handler and survives its panic.
+func (p *Processor) call(r *reqchan.Request) {
+	defer func() {
+		if v := recover(); v != nil {
+			if p.cfg.Hooks.Panicked != nil {
+				p.cfg.Hooks.Panicked(r, v, debug.Stack())
+			}
+			p.count.panics++
+			if !r.Answered() {
+				r.CloseConnection(reqchan.HandlerPanicked)
+			}
+		}
+	}()
+	p.cfg.Handle(r)
+}
+
+// launch counts r in on its connection and readies it for its handler.
+func (p *Processor) launch(c *conn, r *reqchan.Request) {
+	p.count.requests++
+	c.inFlight++
+	if c.order != nil {
+		r.Seq = c.order.next()
+	}
+	r.Begin(p.responses, p.cfg.Memory)
+}
+
+// house gives the frame memory that lasts until the answer; false when the
+// byte capacity is used up.
+func (p *Processor) house(r *reqchan.Request, b []byte, place frame.Place) bool {
+	n := len(b)
+	switch {
+	case place == frame.InOwn: // reserved when it was begun
+		r.Frame, r.Memory = b, piece{}
+	case !p.reserve(int64(n)):
+		return false
+	case n > slab.ArenaChunkBytes:
+		r.Frame, r.Memory = p.cfg.Memory.Get(n), piece{}
+		copy(r.Frame, b)
+	default:
+		m, chunk := p.arena.Take(n)
+		r.Frame, r.Memory = m, chunk
+		copy(m, b)
+	}
+	r.Bytes = int64(n)
+	r.Payload = r.Frame[frame.SizeBytes:n:n]
+	return true
+}
+
+// keep makes the memory of a request last whose handler ran on lent memory.
+func (p *Processor) keep(r *reqchan.Request, place frame.Place, lent *engine.Completion) {
+	if r.Memory != nil || place != frame.InLent {
+		return
+	}
+	l := p.current(lent)
+	l.refs++
+	r.Memory = l
+}
+
+// current is the lease of the completion that is being cut; its buffer is not
+// recycled with the completion any more.
+func (p *Processor) current(lent *engine.Completion) *lease {
+	if lent.Data == nil {
+		return p.leaseNow
+	}
+	l := &lease{done: *lent}
+	lent.Data, lent.Lease = nil, 0
+	p.pinned++
+	p.leaseNow = l
+	return l
+}
+
+// publish hands what was cut to the handlers, as one batch. What the request
+// channel has no room for stays here, in order, and the channel has promised
+// to ring.
+func (p *Processor) publish() {
+	if len(p.pending) == 0 {
+		return
+	}
+	n := p.sender.TrySend(p.pending)
+	p.away += n
+	left := copy(p.pending, p.pending[n:])
+	p.count.held += uint64(max(left-p.held, 0))
+	p.held, p.handedOver = left, p.handedOver || n > 0
+	clear(p.pending[left:])
+	p.pending = p.pending[:left]
+}
+
+// takeRequest finds a Request to reuse.
+func (p *Processor) takeRequest(c *conn) *reqchan.Request {
+	var r *reqchan.Request
+	if n := len(p.requests); n > 0 {
+		r = p.requests[n-1]
+		p.requests = p.requests[:n-1]
+	} else {
+		r = new(reqchan.Request)
+	}
+	r.Conn, r.Token = c.info, uint64(c.token)
+	return r
+}
+
+// recycle ends a request: its memory and its share of the byte capacity go
+// back. The direct request stays what it is.
+func (p *Processor) recycle(r *reqchan.Request) {
+	switch m := r.Memory.(type) {
+	case *slab.Chunk:
+		p.arena.Release(m)
+	case piece:
+		p.cfg.Memory.Put(r.Frame)
+	case *lease:
+		if m.refs--; m.refs == 0 {
+			p.pinned--
+			p.engine.Recycle(&m.done)
+		}
+	}
+	p.unreserve(r.Bytes)
+	r.Bytes = 0
+	r.Reset()
+	if r != p.direct {
+		p.giveRequest(r)
+	}
+}
+
+func (p *Processor) giveRequest(r *reqchan.Request) {
+	if len(p.requests) < requestsKeptMax {
+		p.requests = append(p.requests, r)
+		return
+	}
+	r.Free()
+}
+
+// reserve takes n bytes of the channel's capacity, in larger steps than n.
+func (p *Processor) reserve(n int64) bool {
+	if p.credit < n {
+		if p.sender.Reserve(n + creditBytes) {
+			p.credit += n + creditBytes
+		} else if p.sender.Reserve(n) {
+			p.credit += n
+		} else {
+			return false
+		}
+	}
+	p.credit -= n
+	return true
+}
+
+// unreserve gives n bytes back, and what is hoarded beyond need.
+func (p *Processor) unreserve(n int64) {
+	p.credit += n
+	if p.credit > 2*creditBytes {
+		p.cfg.Channel.Release(p.credit - creditBytes)
+		p.credit = creditBytes
+	}
+}

@@ -1,0 +1,134 @@
+package processor
+
+import (
+	"time"
+
+	"kring/reqchan"
+)
+
+// wheel is a timer wheel of connections. A connection stands in it once, at
+// the earliest time when one of its deadlines could have passed; activity does
+// not move it, it is looked at again when its time comes.
+type wheel struct {
+	tick    int64 // nanoseconds a bucket spans; 0: no deadlines at all
+	idle    int64
+	write   int64
+	at      int64 // the bucket that was looked at last, counted from the epoch
+	count   int
+	buckets [wheelBuckets]*conn
+}
+
+const wheelBuckets = 64
+
+type wheelEntry struct {
+	next, prev *conn
+	bucket     int // 1 + index, 0 when in none
+}
+
+func (w *wheel) start(now int64, idle, write time.Duration) {
+	w.idle, w.write = int64(idle), int64(write)
+	shortest := w.idle
+	if shortest == 0 || w.write > 0 && w.write < shortest {
+		shortest = w.write
+	}
+	if shortest == 0 {
+		return
+	}
+	w.tick = min(max(shortest/16, int64(time.Millisecond)), int64(time.Second))
+	w.at = now / w.tick
+}
+
+// wait is how long until the next bucket is due; negative: nothing is.
+func (w *wheel) wait(now int64) time.Duration {
+	if w.count == 0 {
+		return -1
+	}
+	return time.Duration(max((w.at+1)*w.tick-now, 0))
+}
+
+// add puts c where its earliest deadline could be.
+func (w *wheel) add(c *conn, now int64) {
+	if w.tick == 0 {
+		return
+	}
+	due := now/w.tick + 1 + (w.earliest(c, now)-now)/w.tick
+	due = min(max(due, w.at+1), w.at+wheelBuckets-1)
+	i := int(due % wheelBuckets)
+	c.wheel = wheelEntry{next: w.buckets[i], bucket: i + 1}
+	if c.wheel.next != nil {
+		c.wheel.next.wheel.prev = c
+	}
+	w.buckets[i] = c
+	w.count++
+}
+
+func (w *wheel) remove(c *conn) {
+	e := c.wheel
+	if e.bucket == 0 {
+		return
+	}
+	if e.prev != nil {
+		e.prev.wheel.next = e.next
+	} else {
+		w.buckets[e.bucket-1] = e.next
+	}
+	if e.next != nil {
+		e.next.wheel.prev = e.prev
+	}
+	c.wheel = wheelEntry{}
+	w.count--
+}
+
+// earliest is when a deadline of c could pass at the soonest, whatever it does.
+func (w *wheel) earliest(c *conn, now int64) int64 {
+	due := now + w.idle
+	if w.idle == 0 {
+		due = now + w.write
+	} else if c.inFlight == 0 && !c.sending {
+		due = c.active + w.idle
+	}
+	if w.write > 0 {
+		since := now
+		if c.sending {
+			since = c.out.since
+		}
+		due = min(due, since+w.write)
+	}
+	return max(due, now)
+}
+
+// expire looks at the connections whose time has come.
+func (p *Processor) expire() {
+	w := &p.wheel
+	if w.tick == 0 {
+		return
+	}
+	for last := p.now / w.tick; w.at < last; {
+		w.at++
+		if w.count == 0 {
+			w.at = last
+			return
+		}
+		i := int(w.at % wheelBuckets)
+		for c := w.buckets[i]; c != nil; {
+			next := c.wheel.next
+			w.remove(c)
+			p.expireOne(c)
+			c = next
+		}
+	}
+}
+
+func (p *Processor) expireOne(c *conn) {
+	w := &p.wheel
+	switch {
+	case c.ending: // its join needs no clock
+		return
+	case w.write > 0 && c.sending && p.now-c.out.since >= w.write:
+		p.terminate(c, reqchan.WriteTimeout)
+	case w.idle > 0 && !c.sending && c.inFlight == 0 && p.now-c.active >= w.idle:
+		p.terminate(c, reqchan.IdleExpired)
+	default:
+		w.add(c, p.now)
+	}
+}

@@ -1,0 +1,121 @@
+package processor
+
+import (
+	"kring/reqchan"
+)
+
+// phase is how far a processor's life has come; it only grows.
+type phase uint32
+
+const (
+	serving   phase = iota
+	draining        // nothing new is cut; connections close when they have nothing in flight
+	cutting         // connections are terminated whatever they have in flight
+	stopped         // the loop ends once every request is home
+	abandoned       // the loop ends
+)
+
+// Drain asks the processor to finish what is in flight and close its
+// connections; Drained tells when none is left. Any goroutine.
+func (p *Processor) Drain() { p.ask(draining) }
+
+// Cut asks the processor to terminate the connections that are left. Any
+// goroutine.
+func (p *Processor) Cut() { p.ask(cutting) }
+
+// Stop asks Run to return, once every connection is closed and every request
+// is answered. Any goroutine.
+func (p *Processor) Stop() { p.ask(stopped) }
+
+// Abandon asks Run to return without the requests that are not answered; their
+// memory stays with whoever holds them. Any goroutine.
+func (p *Processor) Abandon() { p.ask(abandoned) }
+
+// Drained is closed when the processor was asked to drain (or more) and has no
+// connection left.
+func (p *Processor) Drained() <-chan struct{} { return p.drained }
+
+func (p *Processor) ask(ph phase) {
+	for {
+		old := p.asked.Load()
+		if old >= uint32(ph) {
+			return
+		}
+		if p.asked.CompareAndSwap(old, uint32(ph)) {
+			p.bell.Ring()
+			return
+		}
+	}
+}
+
+// enter goes on to phase ph.
+func (p *Processor) enter(ph phase) {
+	if ph == p.phase {
+		return
+	}
+	p.phase = ph
+	for _, c := range p.conns {
+		if c.info == nil || c.ending {
+			continue
+		}
+		if ph >= cutting {
+			p.count.dropped += uint64(c.inFlight)
+			p.terminate(c, reqchan.ServerDraining)
+		} else {
+			p.finishIfIdle(c)
+		}
+	}
+}
+
+// over says that the loop has nothing more to do; on the way there it tells
+// when the last connection is gone.
+func (p *Processor) over() bool {
+	if p.phase == serving || p.openConns > 0 || p.assignedLen.Load() > 0 {
+		return false
+	}
+	p.sayDrained()
+	return p.phase == stopped && p.away == 0 || p.phase == abandoned
+}
+
+// release ends Run: whatever is left gives its memory and descriptors back.
+func (p *Processor) release() {
+	p.assigned.Drain(p.discard, -1)
+	for _, c := range p.conns {
+		if c.info != nil { // the engine died under it
+			c.ending, c.reason = true, reqchan.EngineFailed
+			c.info.SetEnded()
+		}
+	}
+	p.takeResponses()
+	for _, r := range p.pending {
+		p.recycle(r)
+	}
+	_ = p.engine.Close() // nothing can be done about a failure any more
+	for _, c := range p.conns {
+		if c.info != nil { // only now does the kernel leave its memory alone
+			p.dropOutput(c)
+			p.abandonInput(c)
+			p.cfg.Network.Discard(c.fd)
+			p.closed(c)
+		}
+	}
+	for _, r := range append(p.requests, p.direct) {
+		if r != nil {
+			r.Free()
+		}
+	}
+	for _, page := range p.headPages {
+		p.cfg.Memory.Put(page)
+	}
+	p.arena.Close()
+	p.cfg.Channel.Release(p.credit)
+	p.stats.publish(&p.count)
+	p.sayDrained()
+}
+
+func (p *Processor) sayDrained() {
+	if !p.drainedSaid {
+		p.drainedSaid = true
+		close(p.drained)
+	}
+}

@@ -1,0 +1,178 @@
+package processor
+
+import (
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"kring/engine"
+	"kring/internal/queue"
+	"kring/internal/slab"
+	"kring/reqchan"
+)
+
+const (
+	completionsPerPoll = 256
+	adoptedPerPassMax  = 20 // Kafka's ConnectionQueueSize
+	headsPageBytes     = 4 << 10
+)
+
+// Processor is one event loop; see the package comment for who owns what.
+type Processor struct {
+	cfg    Config
+	bell   *queue.Doorbell
+	engine engine.Engine
+	ready  atomic.Pointer[engine.Engine] // what the bell wakes
+
+	// From other goroutines.
+	assigned    *queue.ManyToOne[socket]
+	assignedLen atomic.Int64
+	responses   *reqchan.ResponseQueue
+	asked       atomic.Uint32 // the phase that others want
+	drained     chan struct{} // closed when no connection is left to drain
+
+	// Owner: the goroutine in Run, all that follows.
+	arena      *slab.Arena
+	sender     *reqchan.Sender
+	conns      []*conn
+	free       []uint32
+	heads      [][]byte           // memory for sizes of big frames, to be reused
+	headPages  [][]byte           // what heads lie in
+	requests   []*reqchan.Request // free ones, to be reused
+	outs       []*outbound        // free ones, to be reused
+	pending    []*reqchan.Request // cut, not taken by the request channel yet
+	dirty      []*conn            // have output that no Send covers
+	waiting    []*conn            // could not go on for want of memory or a buffer
+	held       int                // requests of pending that found the channel full
+	handedOver bool               // requests were published in this pass
+	credit     int64              // of the channel's bytes, reserved and unused
+	away       int                // requests outside this goroutine's hands
+	phase      phase
+	openConns  int   // adopted and not closed
+	now        int64 // monotonic nanoseconds at the start of the pass
+	wheel      wheel
+	count      counts
+	done       [completionsPerPoll]engine.Completion
+	direct     *reqchan.Request // the request object of handlers that run here
+	leaseNow   *lease           // of the completion that is being cut
+	pinned     int              // receive buffers that unanswered requests lie in
+
+	connIndex   uint64
+	drainedSaid bool
+	stats       published
+}
+
+// New makes a Processor; Run starts it.
+func New(cfg Config) *Processor {
+	p := &Processor{cfg: cfg, assigned: queue.NewManyToOne[socket](), drained: make(chan struct{})}
+	p.bell = queue.NewDoorbell(p.wake)
+	p.responses = reqchan.NewResponseQueue(p.bell)
+	p.arena = slab.NewArena(cfg.Memory)
+	p.sender = cfg.Channel.NewSender(p.bell)
+	return p
+}
+
+// Run is the processor's life; it returns when it was stopped, or with the
+// error that its engine died of. opened is called once, with nil when the
+// engine stands.
+func (p *Processor) Run(opened func(error)) error {
+	if p.cfg.Wait == engine.WaitLocked {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+	}
+	e, err := p.cfg.Network.Open(p.cfg.Wait)
+	if err != nil {
+		opened(err)
+		return err
+	}
+	p.engine = e
+	p.ready.Store(&e)
+	p.tick()
+	p.wheel.start(p.now, p.cfg.IdleTimeout, p.cfg.WriteTimeout)
+	opened(nil)
+	err = p.loop()
+	p.release()
+	return err
+}
+
+func (p *Processor) loop() error {
+	for {
+		p.enter(phase(p.asked.Load()))
+		p.adopt()
+		p.takeResponses()
+		p.retryWaiting()
+		if p.over() {
+			return nil
+		}
+		p.publish()
+		p.flush()
+		p.stats.publish(&p.count) // before sleeping: what others read is never old
+		n, err := p.engine.Poll(p.done[:], p.parkFor())
+		p.bell.Disarm()
+		if err != nil {
+			return fmt.Errorf("processor %d: %w", p.cfg.ID, err)
+		}
+		p.tick()
+		for i := range p.done[:n] {
+			p.complete(&p.done[i])
+		}
+		p.expire()
+	}
+}
+
+// parkFor says how long Poll may sleep. Order: the bell is armed before the
+// queues are looked at for the last time; whoever pushes after that rings it.
+func (p *Processor) parkFor() time.Duration {
+	if p.handedOver && p.cfg.Wait == engine.WaitLocked {
+		runtime.Gosched() // the handlers wait for the P that this thread holds
+	}
+	p.handedOver = false
+	p.bell.Arm()
+	if p.assignedLen.Load() > 0 || p.responses.Waiting() || phase(p.asked.Load()) != p.phase {
+		p.bell.Disarm()
+		return 0
+	}
+	return p.wheel.wait(p.now)
+}
+
+func (p *Processor) complete(done *engine.Completion) {
+	c := p.connOf(done.Token)
+	if c == nil {
+		p.engine.Recycle(done) // its connection died of something else
+		return
+	}
+	switch done.Op {
+	case engine.OpRecv:
+		p.received(c, done)
+	case engine.OpRecvInto:
+		p.filled(c, done)
+	case engine.OpSend:
+		p.sent(c, done)
+	case engine.OpClose:
+		p.closed(c)
+	}
+}
+
+// Assign hands an accepted socket over; false when too many wait already, or the
+// processor is stopping. Any goroutine, but none after Stop.
+func (p *Processor) Assign(fd engine.FD, listener string) bool {
+	if p.assignedLen.Add(1) > int64(p.cfg.AssignedMax) || phase(p.asked.Load()) != serving {
+		p.assignedLen.Add(-1)
+		return false
+	}
+	p.assigned.Push(socket{fd, listener})
+	p.bell.Ring()
+	return true
+}
+
+func (p *Processor) wake() {
+	if e := p.ready.Load(); e != nil {
+		(*e).Wake()
+	}
+}
+
+func (p *Processor) tick() { p.now = int64(time.Since(epoch)) }
+
+// epoch makes monotonic nanoseconds out of the clock.
+var epoch = time.Now()

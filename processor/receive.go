@@ -1,0 +1,211 @@
+package processor
+
+import (
+	"syscall"
+
+	"kring/engine"
+	"kring/internal/frame"
+	"kring/reqchan"
+)
+
+// received takes a completion of Recv: data is lent until it is recycled.
+func (p *Processor) received(c *conn, done *engine.Completion) {
+	if !done.More {
+		c.receive, c.cancelled = receiveNone, false
+	}
+	if done.Res > 0 {
+		p.feed(c, done.Data, done)
+	}
+	p.engine.Recycle(done) // lends nothing any more if a request kept it
+	if !done.More {
+		p.receiveEnded(c, done)
+	}
+}
+
+// filled takes the completion of RecvInto: the size of a frame, or the rest of
+// a big one, is where it belongs.
+func (p *Processor) filled(c *conn, done *engine.Completion) {
+	was := c.receive
+	c.receive, c.cancelled = receiveNone, false
+	if n := int(done.Res); n > 0 {
+		if was == receiveSize {
+			p.feed(c, c.head[:n], nil)
+		} else {
+			p.count.bytesIn += uint64(n)
+			c.active = p.now
+			c.in.Filled(n)
+			p.cut(c, nil)
+		}
+	}
+	p.receiveEnded(c, done)
+}
+
+// feed cuts the frames out of data and keeps what is left. lent is the
+// completion that lent data, nil if it is this package's own memory.
+func (p *Processor) feed(c *conn, data []byte, lent *engine.Completion) {
+	p.count.bytesIn += uint64(len(data))
+	c.active = p.now
+	if c.ending || c.finishing {
+		return
+	}
+	c.in.Feed(data, p.cfg.Memory)
+	p.cut(c, lent)
+	if c.ending {
+		return
+	}
+	c.in.Settle(p.cfg.Memory)
+	if c.in.Held() > p.cfg.HeldBytesMax && c.receive == receiveStream && !c.cancelled {
+		c.cancelled = true // mute: TCP pushes back from here
+		p.count.mutes++
+		p.engine.Cancel(c.fd, c.token)
+	}
+}
+
+// receiveEnded decides what follows the last completion of a receive.
+func (p *Processor) receiveEnded(c *conn, done *engine.Completion) {
+	switch errno := done.Errno(); {
+	case c.ending:
+		p.join(c)
+	case errno == syscall.ENOBUFS:
+		p.wait(c)
+	case done.Res > 0 || errno == syscall.ECANCELED:
+		p.arm(c)
+	case done.Res == 0:
+		c.eof = true
+		p.finishIfIdle(c)
+	default:
+		p.terminate(c, reqchan.PeerReset)
+	}
+}
+
+// arm puts a receive up, of the kind that what comes next asks for, unless the
+// connection is muted.
+func (p *Processor) arm(c *conn) {
+	if c.receive != receiveNone || c.ending || c.finishing || c.eof {
+		return
+	}
+	rest := c.in.Rest()
+	switch {
+	case c.big && rest != nil:
+		c.receive = receiveFrame
+		p.engine.RecvInto(c.fd, c.token, rest)
+	case c.big && c.in.Empty():
+		if c.head == nil {
+			c.head = p.takeHead()
+		}
+		c.receive = receiveSize
+		p.engine.RecvInto(c.fd, c.token, c.head)
+	case c.in.Held() > p.cfg.HeldBytesMax, c.big && !p.mayCut(c):
+		// Muted; progress arms again.
+	default:
+		c.receive = receiveStream
+		p.engine.Recv(c.fd, c.token)
+	}
+}
+
+// mayCut says whether the connection may have one more request in flight.
+func (p *Processor) mayCut(c *conn) bool {
+	return c.inFlight < p.cfg.PipelineMax && !c.ending && !c.finishing && p.phase == serving &&
+		(c.out == nil || c.out.queued < p.cfg.QueuedBytesMax)
+}
+
+// cut turns bytes into requests while the connection may have more in flight.
+// lent is the completion whose data is being cut, nil if there is none.
+func (p *Processor) cut(c *conn, lent *engine.Completion) {
+	for p.mayCut(c) {
+		b, place, status := c.in.Next(p.cfg.FrameBytesMax)
+		switch status {
+		case frame.Whole:
+			if !p.dispatch(c, b, place, lent) {
+				c.in.Unread(b, place)
+				p.wait(c)
+				return
+			}
+		case frame.NeedBytes:
+			return
+		case frame.NeedMemory:
+			if !p.begin(c) {
+				p.wait(c)
+				return
+			}
+		case frame.TooBig:
+			p.terminate(c, reqchan.FrameTooBig)
+		case frame.Negative:
+			p.terminate(c, reqchan.FrameSizeNegative)
+		}
+	}
+}
+
+// begin takes memory for a frame that is not whole yet; false when the byte
+// capacity is used up. A big frame gets the socket for itself.
+func (p *Processor) begin(c *conn) bool {
+	n := frame.SizeBytes + c.in.Size()
+	if !p.reserve(int64(n)) {
+		return false
+	}
+	c.in.Begin(p.cfg.Memory.Get(n))
+	c.big = n-frame.SizeBytes >= p.cfg.BigFrameBytes
+	if c.big && c.receive == receiveStream && !c.cancelled && len(c.in.Rest()) >= p.cfg.BigFrameBytes/4 {
+		c.cancelled = true
+		p.engine.Cancel(c.fd, c.token)
+	}
+	return true
+}
+
+// progress goes on with a connection that could not, once something changed.
+func (p *Processor) progress(c *conn) {
+	if c.ending {
+		return
+	}
+	p.cut(c, nil)
+	if c.ending {
+		return
+	}
+	c.in.Settle(p.cfg.Memory)
+	p.arm(c)
+	p.finishIfIdle(c)
+}
+
+// wait puts the connection on the list that every pass tries again. Whatever
+// it waits for rings the bell: the channel promised it, or a buffer of this
+// pass is recycled before the next.
+func (p *Processor) wait(c *conn) {
+	if !c.waiting {
+		c.waiting = true
+		p.count.waits++
+		p.waiting = append(p.waiting, c)
+	}
+}
+
+func (p *Processor) retryWaiting() {
+	n := len(p.waiting)
+	for _, c := range p.waiting[:n] {
+		if c.waiting {
+			c.waiting = false
+			p.progress(c)
+		}
+	}
+	p.waiting = p.waiting[:copy(p.waiting, p.waiting[n:])]
+}
+
+// abandonInput ends the receiving side.
+func (p *Processor) abandonInput(c *conn) {
+	if own := c.in.Abandon(p.cfg.Memory); own != nil {
+		p.unreserve(int64(len(own)))
+		p.cfg.Memory.Put(own)
+	}
+}
+
+// takeHead finds memory for the size of a big frame.
+func (p *Processor) takeHead() []byte {
+	if len(p.heads) == 0 {
+		page := p.cfg.Memory.Get(headsPageBytes)
+		p.headPages = append(p.headPages, page)
+		for ; len(page) >= frame.SizeBytes; page = page[frame.SizeBytes:] {
+			p.heads = append(p.heads, page[:frame.SizeBytes:frame.SizeBytes])
+		}
+	}
+	h := p.heads[len(p.heads)-1]
+	p.heads = p.heads[:len(p.heads)-1]
+	return h
+}

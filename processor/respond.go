@@ -1,0 +1,127 @@
+package processor
+
+import (
+	"kring/engine"
+	"kring/internal/slab"
+	"kring/reqchan"
+)
+
+const (
+	// copiedBytesMax: a response up to this size is packed beside its
+	// neighbours, so that many leave in one piece; a larger one is sent from
+	// where it lies.
+	copiedBytesMax = 4 << 10
+	// requestsKeptMax bounds how many Requests wait for reuse.
+	requestsKeptMax = 1024
+)
+
+// takeResponses brings the answers of other goroutines home.
+func (p *Processor) takeResponses() {
+	for r := p.responses.Take(); r != nil; {
+		next := r.Next()
+		p.away--
+		if c := p.connOf(engine.Token(r.Token)); c != nil {
+			p.answered(c, r)
+			p.progress(c)
+		} else {
+			p.count.late++
+			p.recycle(r) // its connection is gone
+		}
+		r = next
+	}
+}
+
+// answered lets the answers of a connection leave that may leave now.
+func (p *Processor) answered(c *conn, r *reqchan.Request) {
+	if c.order == nil {
+		p.emit(c, r)
+		return
+	}
+	c.order.put(r)
+	for r := c.order.take(); r != nil; r = c.order.take() {
+		p.emit(c, r)
+	}
+}
+
+// emit carries one answer out.
+func (p *Processor) emit(c *conn, r *reqchan.Request) {
+	c.inFlight--
+	kind, response, why := r.Answer()
+	switch {
+	case c.ending || c.finishing:
+		p.recycle(r)
+	case kind == reqchan.AnswerSend:
+		p.count.responses++
+		p.queue(c, r, response)
+	case kind == reqchan.AnswerClose:
+		p.recycle(r)
+		p.finish(c, why)
+	default:
+		p.recycle(r)
+	}
+}
+
+// outlives says whether an answered request is needed after this moment:
+// because it waits for its turn, or because its response is sent from where it
+// lies.
+func (p *Processor) outlives(c *conn, r *reqchan.Request) bool {
+	if c.order != nil && !c.order.isNext(r.Seq) {
+		return true
+	}
+	_, response, _ := r.Answer()
+	return len(response) > copiedBytesMax
+}
+
+// outbound is what a connection has to send.
+type outbound struct {
+	segments []segment
+	at       int      // the first segment that is not sent yet
+	covered  int      // segments from at on that the outstanding Send covers
+	queued   int      // bytes from at on
+	buffers  [][]byte // what the outstanding Send was given
+	since    int64    // when the outstanding Send was given, or last took something
+}
+
+// segment is memory to be sent: a piece of an arena chunk that responses are
+// packed in, or one large response, which lies in its request.
+type segment struct {
+	bytes   []byte
+	chunk   *slab.Chunk
+	request *reqchan.Request
+}
+
+// queue appends a response to the connection's output.
+func (p *Processor) queue(c *conn, r *reqchan.Request, response []byte) {
+	if c.out == nil {
+		c.out = p.takeOutbound()
+	}
+	c.out.queued += len(response)
+	if len(response) <= copiedBytesMax {
+		p.pack(c.out, response)
+		p.recycle(r)
+	} else {
+		c.out.segments = append(c.out.segments, segment{bytes: response, request: r})
+	}
+	if !c.dirty {
+		c.dirty = true
+		p.dirty = append(p.dirty, c)
+	}
+}
+
+// pack copies a small response behind the one before it, if that lies at the
+// arena's end and no Send covers it.
+func (p *Processor) pack(o *outbound, response []byte) {
+	if n := len(o.segments); n > o.at+o.covered {
+		last := &o.segments[n-1]
+		if last.chunk != nil {
+			if grown, ok := p.arena.Extend(last.bytes, last.chunk, len(response)); ok {
+				copy(grown[len(last.bytes):], response)
+				last.bytes = grown
+				return
+			}
+		}
+	}
+	b, chunk := p.arena.Take(len(response))
+	copy(b, response)
+	o.segments = append(o.segments, segment{bytes: b, chunk: chunk})
+}

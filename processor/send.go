@@ -1,0 +1,126 @@
+package processor
+
+import (
+	"kring/engine"
+	"kring/reqchan"
+)
+
+const (
+	// sendBuffersMax bounds what one Send gathers.
+	sendBuffersMax = 64
+	// outboundsKeptMax bounds how many outbounds wait for reuse.
+	outboundsKeptMax = 256
+)
+
+// flush gives every connection that has something to say one gathered Send.
+func (p *Processor) flush() {
+	for i, c := range p.dirty {
+		p.dirty[i] = nil
+		if c.dirty {
+			c.dirty = false
+			p.send(c)
+		}
+	}
+	p.dirty = p.dirty[:0]
+}
+
+func (p *Processor) send(c *conn) {
+	if c.sending || c.out == nil || c.ending {
+		return
+	}
+	o := c.out
+	o.buffers = o.buffers[:0]
+	for i := o.at; i < len(o.segments) && len(o.buffers) < sendBuffersMax; i++ {
+		o.buffers = append(o.buffers, o.segments[i].bytes)
+	}
+	o.covered, o.since = len(o.buffers), p.now
+	c.sending = true
+	p.count.sends++
+	p.engine.Send(c.fd, c.token, o.buffers)
+}
+
+// sent takes the completion of Send: it may have taken less than it was given.
+func (p *Processor) sent(c *conn, done *engine.Completion) {
+	c.sending = false
+	c.out.covered = 0
+	if done.Res < 0 {
+		p.dropOutput(c)
+		if c.ending {
+			p.join(c)
+		} else {
+			p.terminate(c, reqchan.PeerReset)
+		}
+		return
+	}
+	c.active = p.now
+	p.count.bytesOut += uint64(done.Res)
+	p.advance(c, int(done.Res))
+	if c.ending {
+		p.join(c)
+		return
+	}
+	if c.out != nil {
+		p.send(c)
+	}
+	p.progress(c)
+}
+
+// advance takes n sent bytes off the connection's output.
+func (p *Processor) advance(c *conn, n int) {
+	o := c.out
+	o.queued -= n
+	for n > 0 {
+		s := &o.segments[o.at]
+		if n < len(s.bytes) {
+			s.bytes = s.bytes[n:]
+			return
+		}
+		n -= len(s.bytes)
+		p.release1(s)
+		o.at++
+	}
+	if o.at == len(o.segments) {
+		p.dropOutput(c)
+	} else if o.at >= sendBuffersMax {
+		left := copy(o.segments, o.segments[o.at:])
+		clear(o.segments[left:])
+		o.segments, o.at = o.segments[:left], 0
+	}
+}
+
+// dropOutput forgets what is queued on a connection; no Send is outstanding.
+func (p *Processor) dropOutput(c *conn) {
+	o := c.out
+	if o == nil {
+		return
+	}
+	for i := o.at; i < len(o.segments); i++ {
+		p.release1(&o.segments[i])
+	}
+	clear(o.segments)
+	clear(o.buffers)
+	*o = outbound{segments: o.segments[:0], buffers: o.buffers[:0]}
+	c.out = nil
+	if len(p.outs) < outboundsKeptMax && cap(o.segments) <= 4*sendBuffersMax {
+		p.outs = append(p.outs, o)
+	}
+}
+
+// release1 gives the memory of one segment back.
+func (p *Processor) release1(s *segment) {
+	if s.request != nil {
+		p.recycle(s.request)
+	} else {
+		p.arena.Release(s.chunk)
+	}
+	*s = segment{}
+}
+
+func (p *Processor) takeOutbound() *outbound {
+	if n := len(p.outs); n > 0 {
+		o := p.outs[n-1]
+		p.outs = p.outs[:n-1]
+		return o
+	}
+	return &outbound{}
+}

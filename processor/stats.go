@@ -1,0 +1,101 @@
+package processor
+
+import (
+	"sync/atomic"
+
+	"kring/engine"
+	"kring/reqchan"
+)
+
+// counts are the owner's own; publish copies them where others may look.
+type counts struct {
+	opened    uint64
+	closed    [reqchan.ReasonCount]uint64
+	requests  uint64
+	responses uint64
+	late      uint64
+	dropped   uint64
+	panics    uint64
+	sends     uint64
+	held      uint64
+	mutes     uint64
+	waits     uint64
+	bytesIn   uint64
+	bytesOut  uint64
+}
+
+// Stats of a Processor, totals since its start, as of its last pass.
+type Stats struct {
+	// Opened and Closed count connections; Closed is by reason.
+	Opened uint64
+	Closed [reqchan.ReasonCount]uint64
+	// Requests were cut; Responses were queued on their connection; Late ones
+	// found it gone; Dropped were in flight when the server cut it.
+	Requests, Responses, Late, Dropped uint64
+	// Panics of handlers on the processor.
+	Panics uint64
+	// Sends counts gathered sends; Responses / Sends is the batching.
+	Sends uint64
+	// Held counts requests that found the request channel full, Mutes receives
+	// cancelled for too many uncut bytes, Waits connections that waited for
+	// memory or for a receive buffer.
+	Held, Mutes, Waits uint64
+	// BytesIn and BytesOut count what was received and sent, sizes included.
+	BytesIn, BytesOut uint64
+	// Engine is what the engine counts itself; nil before it stands.
+	Engine *engine.Counters
+}
+
+// published is a copy of counts for other goroutines, written once a pass.
+type published struct {
+	values [13 + reqchan.ReasonCount]atomic.Uint64
+}
+
+func (s *published) publish(c *counts) {
+	for i, v := range [...]uint64{c.opened, c.requests, c.responses, c.late, c.dropped, c.panics,
+		c.sends, c.held, c.mutes, c.waits, c.bytesIn, c.bytesOut} {
+		if s.values[i].Load() != v {
+			s.values[i].Store(v)
+		}
+	}
+	for i, v := range c.closed {
+		if at := 12 + i; s.values[at].Load() != v {
+			s.values[at].Store(v)
+		}
+	}
+}
+
+// Stats reads the counts; any goroutine.
+func (p *Processor) Stats() Stats {
+	at := func(i int) uint64 { return p.stats.values[i].Load() }
+	s := Stats{
+		Opened: at(0), Requests: at(1), Responses: at(2), Late: at(3), Dropped: at(4), Panics: at(5),
+		Sends: at(6), Held: at(7), Mutes: at(8), Waits: at(9), BytesIn: at(10), BytesOut: at(11),
+	}
+	for i := range s.Closed {
+		s.Closed[i] = at(12 + i)
+	}
+	if e := p.ready.Load(); e != nil {
+		s.Engine = (*e).Counters()
+	}
+	return s
+}
+
+// Add adds another's counts to s; the engines' stay with their owners.
+func (s *Stats) Add(o *Stats) {
+	s.Opened += o.Opened
+	s.Requests += o.Requests
+	s.Responses += o.Responses
+	s.Late += o.Late
+	s.Dropped += o.Dropped
+	s.Panics += o.Panics
+	s.Sends += o.Sends
+	s.Held += o.Held
+	s.Mutes += o.Mutes
+	s.Waits += o.Waits
+	s.BytesIn += o.BytesIn
+	s.BytesOut += o.BytesOut
+	for i := range o.Closed {
+		s.Closed[i] += o.Closed[i]
+	}
+}

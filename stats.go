@@ -1,0 +1,60 @@
+package kring
+
+import (
+	"kring/processor"
+	"kring/reqchan"
+)
+
+// Stats is a snapshot of what a Server has counted since its start.
+type Stats struct {
+	// Accepted connections, and those turned away: Refused found ConnsMax open,
+	// Unassigned found every processor's intake full. AcceptFailures ended
+	// accepting for a pause.
+	Accepted, Refused, Unassigned, AcceptFailures uint64
+	// Open connections now.
+	Open int64
+	// QueuedRequests and RequestBytes are in the request channel, and received
+	// and not answered, now.
+	QueuedRequests int
+	RequestBytes   int64
+	// MemoryMapped is the off-heap memory taken from the system, in bytes.
+	MemoryMapped int64
+	// Total is the sum over Processors.
+	Total      processor.Stats
+	Processors []processor.Stats
+}
+
+// Stats reads the counts; any goroutine, at any time.
+func (s *Server) Stats() Stats {
+	st := Stats{
+		Open:           s.admission.Open(),
+		QueuedRequests: s.channel.Len(),
+		RequestBytes:   s.channel.Bytes(),
+		MemoryMapped:   s.memory.Mapped(),
+	}
+	for _, a := range s.acceptors {
+		c := a.Counters()
+		st.Accepted += c.Accepted.Load()
+		st.Refused += c.Refused.Load()
+		st.Unassigned += c.Unassigned.Load()
+		st.AcceptFailures += c.Failures.Load()
+	}
+	for _, p := range s.processors {
+		ps := p.Stats()
+		st.Processors = append(st.Processors, ps)
+		st.Total.Add(&ps)
+	}
+	return st
+}
+
+// ClosedBy gives the connections closed per reason, by the reason's name, those
+// that happened only.
+func (st *Stats) ClosedBy() map[string]uint64 {
+	by := map[string]uint64{}
+	for r, n := range st.Total.Closed {
+		if n > 0 {
+			by[reqchan.CloseReason(r).String()] = n
+		}
+	}
+	return by
+}
