@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -61,19 +62,11 @@ func (c *compareCmd) options() (compare.Options, error) {
 	if c.Syscalls != nil {
 		o.Syscalls = *c.Syscalls
 	}
-	usual := [3]time.Duration{7, 200 * time.Millisecond, 800 * time.Millisecond}
+	rounds, warmUp, duration := 7, 200*time.Millisecond, 800*time.Millisecond
 	if c.Quick {
-		usual = [3]time.Duration{5, 100 * time.Millisecond, 300 * time.Millisecond}
+		rounds, warmUp, duration = 5, 100*time.Millisecond, 300*time.Millisecond
 	}
-	if o.Rounds == 0 {
-		o.Rounds = int(usual[0])
-	}
-	if o.WarmUp == 0 {
-		o.WarmUp = usual[1]
-	}
-	if o.Duration == 0 {
-		o.Duration = usual[2]
-	}
+	o.Rounds, o.WarmUp, o.Duration = cmp.Or(o.Rounds, rounds), cmp.Or(o.WarmUp, warmUp), cmp.Or(o.Duration, duration)
 	return o, c.choose(&o)
 }
 

@@ -25,8 +25,8 @@ type Process struct {
 
 // Start starts the contestant for a shape of load and waits until it listens.
 //
-// The agreement with a server: its first line of output ends in the address;
-// to the line "stats" it may answer with one line of JSON; it ends when its
+// The agreement with a server: its first line of output is "ready" and the
+// address; to the line "stats" it may answer with one line of JSON; it ends when its
 // standard input does.
 func (c *Contestant) Start(site *Site, shape Shape) (*Process, error) {
 	argv := c.args(site.binaries[c.Name], shape)
@@ -46,11 +46,15 @@ func (c *Contestant) Start(site *Site, shape Shape) (*Process, error) {
 	}
 	go p.readLines(stdout)
 	line, err := p.line(startTimeout)
+	addr, ready := strings.CutPrefix(line, "ready ")
+	if err == nil && !ready {
+		err = fmt.Errorf("its first line is %q", line)
+	}
 	if err != nil {
 		p.Stop()
 		return nil, fmt.Errorf("contestant: %s did not start: %w%s", c.Name, err, p.stderr.said())
 	}
-	p.Addr = line[strings.LastIndexByte(line, ' ')+1:]
+	p.Addr = addr
 	return p, nil
 }
 

@@ -15,9 +15,10 @@ import (
 // The versions that are sent: the newest that name topics by name, which every
 // broker since Apache Kafka 2.7 serves.
 const (
-	metadataVersion = 9
-	produceVersion  = 9
-	fetchVersion    = 12
+	metadataVersion    = 9
+	produceVersion     = 9
+	fetchVersion       = 12
+	listOffsetsVersion = 2
 )
 
 // correlationAt is where a correlation id lies in a request and in a response,
@@ -52,15 +53,34 @@ func kafkaTemplate(c *Config) (*template, error) {
 			return nil, err
 		}
 	}
-	if c.Kind == Fetch {
-		if _, _, err := p.ask(produceRequest(c, 1)); err != nil {
-			return nil, fmt.Errorf("load: filling the topic to fetch from: %w", err)
+	switch c.Kind {
+	case Fetch:
+		first, err := p.fill(c)
+		if err != nil {
+			return nil, err
 		}
-	}
-	if c.Kind == ProduceNone {
+		return p.learn(fetchRequest(c.Topic, first))
+	case ProduceNone:
 		return p.fenced(c)
+	default:
+		return p.learn(requestOf(c))
 	}
-	return p.learn(requestOf(c))
+}
+
+// fill puts a batch into the topic and finds the first offset that is kept. A
+// broker that throws data away keeps none, and answers from there with nothing.
+func (p *probe) fill(c *Config) (int64, error) {
+	if _, _, err := p.ask(produceRequest(c, 1)); err != nil {
+		return 0, fmt.Errorf("load: filling the topic to fetch from: %w", err)
+	}
+	resp, _, err := p.ask(firstOffsetRequest(c.Topic))
+	if err != nil {
+		return 0, err
+	}
+	if r := resp.(*kmsg.ListOffsetsResponse); len(r.Topics) == 1 && len(r.Topics[0].Partitions) == 1 {
+		return r.Topics[0].Partitions[0].Offset, nil
+	}
+	return 0, errors.New("load: ListOffsets: the answer names no partition")
 }
 
 // requestOf makes the request that a kind stands for.
@@ -75,8 +95,6 @@ func requestOf(c *Config) kmsg.Request {
 		return r
 	case Metadata:
 		return metadataRequest(c.Topic)
-	case Fetch:
-		return fetchRequest(c.Topic)
 	case ProduceAll:
 		return produceRequest(c, -1)
 	default:
@@ -214,6 +232,10 @@ func firstError(r kmsg.Response) *int16 {
 		if len(r.Topics) > 0 && len(r.Topics[0].Partitions) > 0 {
 			return &r.Topics[0].Partitions[0].ErrorCode
 		}
+	case *kmsg.ListOffsetsResponse:
+		if len(r.Topics) > 0 && len(r.Topics[0].Partitions) > 0 {
+			return &r.Topics[0].Partitions[0].ErrorCode
+		}
 	case *kmsg.FetchResponse:
 		if len(r.Topics) > 0 && len(r.Topics[0].Partitions) > 0 {
 			return &r.Topics[0].Partitions[0].ErrorCode
@@ -253,15 +275,28 @@ func metadataRequest(topic string) kmsg.Request {
 	return r
 }
 
-// fetchRequest asks for one byte from offset 0: a broker then returns the
-// first batch whole, always the same one.
-func fetchRequest(topic string) kmsg.Request {
+// firstOffsetRequest asks for the first offset that is kept.
+func firstOffsetRequest(topic string) kmsg.Request {
+	r := kmsg.NewPtrListOffsetsRequest()
+	r.Version, r.ReplicaID = listOffsetsVersion, -1
+	t := kmsg.NewListOffsetsRequestTopic()
+	t.Topic = topic
+	part := kmsg.NewListOffsetsRequestTopicPartition()
+	part.Timestamp = -2 // the earliest
+	t.Partitions = append(t.Partitions, part)
+	r.Topics = append(r.Topics, t)
+	return r
+}
+
+// fetchRequest asks for one byte from the first offset: a broker then returns
+// the first batch whole, always the same one.
+func fetchRequest(topic string, first int64) kmsg.Request {
 	r := kmsg.NewPtrFetchRequest()
 	r.Version, r.MaxWaitMillis, r.MinBytes, r.MaxBytes = fetchVersion, 0, 0, 1
 	t := kmsg.NewFetchRequestTopic()
 	t.Topic = topic
 	part := kmsg.NewFetchRequestTopicPartition()
-	part.PartitionMaxBytes = 1
+	part.FetchOffset, part.PartitionMaxBytes = first, 1
 	t.Partitions = append(t.Partitions, part)
 	r.Topics = append(r.Topics, t)
 	return r

@@ -92,13 +92,38 @@ func connect(server, source netip.AddrPort) (int, error) {
 		err = unix.Bind(fd, sockaddr(source))
 	}
 	if err == nil {
-		err = unix.Connect(fd, sockaddr(server))
+		if err = unix.Connect(fd, sockaddr(server)); err == unix.EINTR {
+			err = connected(fd)
+		}
 	}
 	if err != nil {
 		unix.Close(fd)
 		return -1, fmt.Errorf("load: connecting to %v: %w: is the server running there?", server, err)
 	}
 	return fd, nil
+}
+
+// connected waits for the end of a handshake that goes on by itself.
+//
+// Kernel: a connect with a time limit is not restarted after an interruption,
+// and any task work of an io_uring that this thread has submitted to is one.
+func connected(fd int) error {
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, int(connectTimeout.Milliseconds()))
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return err
+		case n == 0:
+			return unix.ETIMEDOUT
+		}
+		code, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+		if err == nil && code != 0 {
+			err = unix.Errno(code)
+		}
+		return err
+	}
 }
 
 func sockaddr(a netip.AddrPort) unix.Sockaddr {

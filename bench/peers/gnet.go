@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"os"
 	"runtime"
 
 	"github.com/panjf2000/gnet/v2"
@@ -16,7 +18,23 @@ type gnetServer struct {
 func serveGnet(addr string) error {
 	// Multicore makes one event loop per CPU it may use.
 	return gnet.Run(&gnetServer{addr: addr}, "tcp://"+addr,
-		gnet.WithMulticore(runtime.GOMAXPROCS(0) > 1), gnet.WithTCPNoDelay(gnet.TCPNoDelay))
+		gnet.WithMulticore(runtime.GOMAXPROCS(0) > 1), gnet.WithTCPNoDelay(gnet.TCPNoDelay),
+		gnet.WithLogger(quiet{}))
+}
+
+// quiet logs errors only, and to standard error: standard output is the
+// comparison's.
+type quiet struct{}
+
+func (quiet) Debugf(string, ...any) {}
+func (quiet) Infof(string, ...any)  {}
+func (quiet) Warnf(string, ...any)  {}
+func (quiet) Errorf(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "gnet: "+format+"\n", args...)
+}
+func (quiet) Fatalf(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "gnet: "+format+"\n", args...)
+	os.Exit(1)
 }
 
 func (s *gnetServer) OnBoot(gnet.Engine) gnet.Action {
