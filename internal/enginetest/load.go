@@ -4,7 +4,6 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"runtime/debug"
-	"testing"
 )
 
 var loadProperties = []property{
@@ -55,7 +54,7 @@ func floodingPeerDoesNotStarveOthers(o *owner) {
 // manyConnectionsEcho answers each of 256 connections with what it sent.
 func manyConnectionsEcho(o *owner) {
 	n, rounds := 256, 20
-	if testing.Short() {
+	if o.suite.light {
 		n, rounds = 64, 10
 	}
 	d := o.listen()

@@ -41,6 +41,10 @@ func DialWith(dial func(n engine.Network, addr netip.AddrPort) (Peer, error)) Op
 // forbids it.
 func Allocates() Option { return func(s *suite) { s.allocates = true } }
 
+// Light makes the long cases shorter, as -short does: for engines that are slow
+// on purpose.
+func Light() Option { return func(s *suite) { s.light = true } }
+
 // AtEnd runs after each case of a Network, when everything was closed.
 func AtEnd(check func(t testing.TB, n engine.Network)) Option {
 	return func(s *suite) { s.atEnd = check }
@@ -51,6 +55,7 @@ type suite struct {
 	dial      func(n engine.Network, addr netip.AddrPort) (Peer, error)
 	atEnd     func(t testing.TB, n engine.Network)
 	allocates bool
+	light     bool
 }
 
 // property is one case of the suite.
@@ -69,7 +74,7 @@ var properties = [][]property{
 // Run checks that the engines of a Network keep the contract, for both waits.
 // open is called once for each case.
 func Run(t *testing.T, open func(t testing.TB) engine.Network, options ...Option) {
-	s := &suite{open: open, dial: dialTCP, atEnd: func(testing.TB, engine.Network) {}}
+	s := &suite{open: open, dial: dialTCP, atEnd: func(testing.TB, engine.Network) {}, light: testing.Short()}
 	for _, o := range options {
 		o(s)
 	}

@@ -4,7 +4,6 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"testing"
 	"time"
 )
 
@@ -93,7 +92,7 @@ func handOversAreNeverLost(o *owner) {
 	c := o.pair()
 	c.recv()
 	rounds := 20_000
-	if testing.Short() {
+	if o.suite.light {
 		rounds = 5_000
 	}
 	var parked atomic.Bool

@@ -10,9 +10,8 @@ import (
 )
 
 // runSuite runs the engines' own suite, whose owner must break no rule either.
-func runSuite(t *testing.T, c faultengine.Config) {
-	enginetest.Run(t,
-		func(testing.TB) engine.Network { return faultengine.New(c) },
+func runSuite(t *testing.T, c faultengine.Config, more ...enginetest.Option) {
+	options := append(more,
 		enginetest.DialWith(func(n engine.Network, addr netip.AddrPort) (enginetest.Peer, error) {
 			return n.(*faultengine.Network).Dial(addr)
 		}),
@@ -22,6 +21,7 @@ func runSuite(t *testing.T, c faultengine.Config) {
 			}
 		}),
 		enginetest.Allocates())
+	enginetest.Run(t, func(testing.TB) engine.Network { return faultengine.New(c) }, options...)
 }
 
 func TestConformanceWithoutFaults(t *testing.T) { runSuite(t, faultengine.Config{}) }
@@ -29,6 +29,6 @@ func TestConformanceWithoutFaults(t *testing.T) { runSuite(t, faultengine.Config
 func TestConformanceWithFaultsThatBreakNothing(t *testing.T) {
 	for _, seed := range []uint64{1, 2, 3} {
 		c := faultengine.Gentle(seed)
-		t.Run(faultengine.New(c).Features(), func(t *testing.T) { runSuite(t, c) })
+		t.Run(faultengine.New(c).Features(), func(t *testing.T) { runSuite(t, c, enginetest.Light()) })
 	}
 }

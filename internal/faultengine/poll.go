@@ -65,7 +65,9 @@ func (e *Engine) deliver(done []engine.Completion) (n int) {
 			break
 		}
 		q := e.queue[i]
-		e.queue = append(e.queue[:i], e.queue[i+1:]...)
+		copy(e.queue[1:i+1], e.queue[:i]) // close the gap from the front: i is small
+		e.queue[0] = entry{}
+		e.queue = e.queue[1:]
 		e.settleOne(&q)
 		done[n] = q.c
 		n++
@@ -74,30 +76,18 @@ func (e *Engine) deliver(done []engine.Completion) (n int) {
 	return n
 }
 
+// reorderSpan is how far a completion can overtake others.
+const reorderSpan = 32
+
 // pick is the index of the next completion to deliver, or -1.
 func (e *Engine) pick(shuffle bool) int {
-	due := 0
-	for i := range e.queue {
-		if e.queue[i].due <= e.tick {
-			if !shuffle {
-				return i
-			}
-			due++
-		}
+	from := 0
+	if shuffle && len(e.queue) > 1 {
+		from = e.rng.IntN(min(len(e.queue), reorderSpan))
 	}
-	if due == 0 {
-		return -1
-	}
-	k := e.rng.IntN(due)
-	chosen := -1
-	for i := range e.queue {
-		if e.queue[i].due <= e.tick {
-			if k == 0 {
-				chosen = i
-				break
-			}
-			k--
-		}
+	chosen := e.dueFrom(from)
+	if chosen < 0 {
+		return e.dueFrom(0)
 	}
 	for i := range chosen { // an earlier one of the same operation goes first
 		if e.queue[i].op == e.queue[chosen].op {
@@ -105,6 +95,18 @@ func (e *Engine) pick(shuffle bool) int {
 		}
 	}
 	return chosen
+}
+
+// dueFrom is the index of the first completion from i on that is due, or -1.
+// Those of one operation are due in their order, so in the queue's order the
+// first is always the operation's own first.
+func (e *Engine) dueFrom(i int) int {
+	for ; i < len(e.queue); i++ {
+		if e.queue[i].due <= e.tick {
+			return i
+		}
+	}
+	return -1
 }
 
 // settleOne does what the delivery of a completion means for the books.

@@ -169,9 +169,10 @@ func (e *Engine) send(d *desc, op *operation) {
 		e.finish(d, op, res)
 		return
 	}
-	if e.tick < op.rest {
+	if e.tick < op.rest || w.toPeer.room() == 0 && !w.peerClosed {
 		return
 	}
+	// Only a send that could go on rests: else the clock would run for nothing.
 	if op.rest = e.tick + e.delay(e.n.cfg.StallSend); op.rest > e.tick {
 		return
 	}
@@ -183,10 +184,9 @@ func (e *Engine) send(d *desc, op *operation) {
 		e.finish(d, op, int32(op.goal))
 		return
 	}
-	if k := min(w.toPeer.room(), op.goal-op.taken); k > 0 {
-		w.toPeer.data = op.appendTo(w.toPeer.data, k)
-		w.tellPeer()
-	}
+	k := min(w.toPeer.room(), op.goal-op.taken)
+	w.toPeer.data = op.appendTo(w.toPeer.data, k)
+	w.tellPeer()
 	if op.taken == op.goal {
 		e.finish(d, op, int32(op.goal))
 	}
