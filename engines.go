@@ -60,5 +60,9 @@ func (s *Server) Describe() string {
 	if dispatch == DispatchPool {
 		dispatch = fmt.Sprintf("pool of %d", s.cfg.Handlers)
 	}
-	return fmt.Sprintf("%s (%s), %d processors %s, %s", s.Engine(), s.why, s.cfg.Processors, s.cfg.Wait, dispatch)
+	processors := "1 processor"
+	if n := s.cfg.Processors; n > 1 {
+		processors = fmt.Sprintf("%d processors", n)
+	}
+	return fmt.Sprintf("%s (%s), %s %s, %s", s.Engine(), s.why, processors, s.cfg.Wait, dispatch)
 }
