@@ -1,0 +1,194 @@
+package compare
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"kring/bench/contestant"
+	"kring/bench/load"
+	"kring/bench/stats"
+)
+
+// results makes a comparison of one scenario from each contestant's rates.
+func results(rounds int, rates map[string][]float64) *Results {
+	res := &Results{Env: Environment{
+		Rounds: rounds, Base: "go-net", Order: []string{"ring", "poll", "go-net"}, ServerCPUs: []int{0},
+		Scenarios: []Scenario{{Name: "s", About: "a scenario"}},
+		About:     map[string]string{"ring": "r", "poll": "p", "go-net": "g"},
+		URing:     map[string]bool{"ring": true}, Ours: map[string]bool{"ring": true, "poll": true},
+		Absent: map[string]string{"c-epoll": "needs a C compiler: install one"},
+	}}
+	for name, list := range rates {
+		for round, v := range list {
+			res.Records = append(res.Records, record(name, round, v))
+		}
+	}
+	return res
+}
+
+func record(name string, round int, rate float64) *Record {
+	return &Record{Type: "run", Scenario: "s", Contestant: name, Round: round, Pass: Measure,
+		Load:   &load.Result{Rate: rate, Completed: uint64(rate), Window: time.Second},
+		Server: contestant.Sample{UserSeconds: 0.25, SystemSeconds: 0.75}}
+}
+
+func TestRatiosPairTheRunsOfARound(t *testing.T) {
+	res := results(5, map[string][]float64{
+		"ring":   {200, 20, 2000, 40, 80},
+		"go-net": {100, 10, 1000, 20, 40},
+	})
+	if r := res.ratio("s", "ring", "go-net", rate); r.Low != 2 || r.High != 2 || verdict(r, rate) != "better" {
+		t.Errorf("%v, %s", r, verdict(r, rate))
+	}
+	// A run that does not count takes its round's partner with it.
+	for _, r := range res.Records {
+		if r.Contestant == "ring" && r.Round == 1 {
+			r.Invalid = []string{"spoiled"}
+		}
+	}
+	if r := res.ratio("s", "ring", "go-net", rate); r.Rounds != 4 || verdict(r, rate) != stats.TooFewRounds.String() {
+		t.Errorf("%v, %s", r, verdict(r, rate))
+	}
+}
+
+func TestLowerIsBetterForCostsAndLatencies(t *testing.T) {
+	a, b := []float64{1, 1, 1, 1, 1}, []float64{2, 2, 2, 2, 2}
+	if v := verdict(stats.Compare(a, b), cpu); v != "better" {
+		t.Errorf("half the CPU is %s", v)
+	}
+	if v := verdict(stats.Compare(a, b), rate); v != "worse" {
+		t.Errorf("half the rate is %s", v)
+	}
+	if v := verdict(stats.Compare([]float64{0.9, 1.1, 1, 1.2, 0.8}, a), rate); v != "within noise" {
+		t.Errorf("noise is %s", v)
+	}
+}
+
+func TestWhereIOUringLosesIsFoundInTheData(t *testing.T) {
+	slow, fast := []float64{90, 91, 92, 90, 91}, []float64{100, 100, 100, 100, 100}
+	losses := results(5, map[string][]float64{"ring": slow, "poll": fast, "go-net": fast}).Losses()
+	seen := map[string]bool{}
+	for _, l := range losses {
+		seen[l.Against+" "+l.Figure] = true
+		if l.Ours != "ring" {
+			t.Errorf("%+v: only io_uring can lose here", l)
+		}
+	}
+	// A lower rate at the same processor time costs more of it per request too.
+	for _, want := range []string{"poll requests/s", "go-net requests/s", "go-net CPU per request"} {
+		if !seen[want] {
+			t.Errorf("%q is missing in %+v", want, losses)
+		}
+	}
+	if l := results(5, map[string][]float64{"ring": fast, "poll": slow, "go-net": slow}).Losses(); len(l) != 0 {
+		t.Errorf("the winner loses: %+v", l)
+	}
+	if l := results(3, map[string][]float64{"ring": slow[:3], "go-net": fast[:3]}).Losses(); len(l) != 0 {
+		t.Errorf("three rounds support a conclusion: %+v", l)
+	}
+}
+
+func TestTheReportSaysWhatItMay(t *testing.T) {
+	rates := []float64{1000, 1100, 900, 1050, 950}
+	res := results(5, map[string][]float64{"ring": rates, "poll": {950, 1050, 1000, 900, 1100}, "go-net": {1000, 1000, 1000, 1000, 1000}})
+	res.Records = append(res.Records, &Record{Scenario: "s", Contestant: "ring", Pass: Syscalls, Syscalls: 500,
+		Load: &load.Result{Completed: 1000}})
+	report := Markdown(res, "dir/base")
+	for _, want := range []string{"within noise", "`base.jsonl`", "| 0.5 |", "## Where io_uring loses", "Nowhere", "c-epoll is absent. It needs a C compiler: install one", "**1000** (900..1100)"} {
+		if !strings.Contains(report, want) {
+			t.Errorf("no %q in the report:\n%s", want, report)
+		}
+	}
+	for _, r := range res.Records {
+		r.OtherCPU = 0.5
+		r.Invalid = []string{"spoiled"}
+	}
+	res.Env.Rounds = 3
+	report = Markdown(res, "base")
+	for _, want := range []string{"Disturbed", "Too few rounds", "no valid run", "5 × ring (measure): spoiled"} {
+		if !strings.Contains(report, want) {
+			t.Errorf("no %q in the report:\n%s", want, report)
+		}
+	}
+}
+
+func TestASaturatedServerWasNotHeldBackByItsGenerator(t *testing.T) {
+	bound := &load.Result{Invalid: []string{"the generator was busy"}, Bound: true}
+	r := &Record{Load: bound, ServerBusy: 0.97}
+	if r.judge(); !r.Valid() || r.Note == "" {
+		t.Errorf("both saturated: %q, %q", r.Invalid, r.Note)
+	}
+	r = &Record{Load: bound, ServerBusy: 0.80}
+	if r.judge(); r.Valid() {
+		t.Error("a server with time to spare was held back, and the run counts")
+	}
+	r = &Record{Load: &load.Result{Invalid: []string{"busy", "errors"}, Bound: true}, ServerBusy: 1}
+	if r.judge(); r.Valid() {
+		t.Error("errors were forgiven")
+	}
+}
+
+func TestServerAndGeneratorShareNoProcessor(t *testing.T) {
+	for _, cpus := range [][]int{nil, {3}} {
+		if s, g := placement(cpus); s != nil || g != nil {
+			t.Errorf("%v: pinned to %v and %v", cpus, s, g)
+		}
+	}
+	s, g := placement([]int{0, 1, 2, 3, 4, 5, 6, 7})
+	if len(s) != 1 || len(g) < 1 || len(g) > 3 {
+		t.Errorf("server %v, generator %v", s, g)
+	}
+	for _, c := range g {
+		if c == s[0] {
+			t.Errorf("server %v, generator %v", s, g)
+		}
+	}
+}
+
+func TestRawResultsReadBackAsWritten(t *testing.T) {
+	want := results(2, map[string][]float64{"ring": {5, 6}})
+	want.Env.Type = "environment"
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	if err := enc.Encode(want.Env); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range want.Records {
+		if err := enc.Encode(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := Read(&b)
+	if err != nil || len(got.Records) != 2 || got.Env.Base != "go-net" {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if v := got.series("s", "ring", rate); v[0] != 5 || v[1] != 6 {
+		t.Errorf("%v", v)
+	}
+	if v := got.series("s", "nobody", rate); !math.IsNaN(v[0]) {
+		t.Errorf("%v", v)
+	}
+	if _, err := Read(strings.NewReader("{")); err == nil {
+		t.Error("half a line is read without complaint")
+	}
+}
+
+func TestScenariosAreNamedApartAndFoundByPattern(t *testing.T) {
+	seen := map[string]bool{}
+	for _, s := range Scenarios() {
+		if seen[s.Name] || s.About == "" || !s.isKafka() && s.Kind != load.Frames {
+			t.Errorf("%+v", s)
+		}
+		seen[s.Name] = true
+	}
+	if some, err := SelectScenarios(Scenarios(), []string{"open-*"}); err != nil || len(some) != 2 {
+		t.Errorf("%v, %v", some, err)
+	}
+	if _, err := SelectScenarios(Scenarios(), []string{"nothing"}); err == nil {
+		t.Error("an unknown scenario is no error")
+	}
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"kring/bench/compare"
+	"kring/bench/contestant"
+)
+
+// childOf makes the test's own program the bench, for the processes that a
+// comparison starts.
+const childOf = "KRING_BENCH_TEST_CHILD"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(childOf) != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func TestAWholeComparisonKeepsEveryRun(t *testing.T) {
+	t.Setenv(childOf, "1")
+	out := t.TempDir()
+	scenarios, err := compare.SelectScenarios(compare.Scenarios(), []string{"64x1", "open-slowest", "api-64x1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	contestants, err := contestant.Select(contestant.All(), []string{"kring-portable-inline", "kring-epoll-pool", "go-net"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, base, err := compare.Run(t.Context(), compare.Options{
+		Scenarios: scenarios, Contestants: contestants, Base: "go-net", Rounds: 2,
+		WarmUp: 20 * time.Millisecond, Duration: 60 * time.Millisecond, Pin: true, Out: out,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	passes := map[compare.Pass]int{}
+	for _, r := range res.Records {
+		passes[r.Pass]++
+		if r.Load == nil || r.Load.Completed == 0 || r.Load.Errors.Count() > 0 {
+			t.Errorf("%s %s: no answers or errors: %q", r.Scenario, r.Contestant, r.Invalid)
+		}
+	}
+	if passes[compare.Measure] != 3*3*2 || passes[compare.Capacity] != 3 {
+		t.Errorf("passes: %v", passes)
+	}
+	raw, err := os.Open(base + ".jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	again, err := compare.Read(raw)
+	if err != nil || len(again.Records) != len(res.Records) {
+		t.Fatalf("read back %d of %d runs: %v", len(again.Records), len(res.Records), err)
+	}
+	if a, b := compare.Markdown(res, base), compare.Markdown(again, base); a != b {
+		t.Error("the report of the kept results is another one")
+	}
+	hlog, err := os.ReadFile(base + ".hlog")
+	if n := strings.Count(string(hlog), "Tag="); err != nil || n != 3*3*2 {
+		t.Errorf("%d histograms are kept: %v", n, err)
+	}
+}
+
+func TestFlagsThatCannotWorkAreNamed(t *testing.T) {
+	for flag, c := range map[string]compareCmd{
+		"--base":      {Base: "nobody"},
+		"scenario":    {Base: "go-net", Scenario: []string{"x"}},
+		"contestants": {Base: "go-net", Contestants: []string{"x"}},
+	} {
+		if _, err := c.options(); err == nil || !strings.Contains(err.Error(), flag) {
+			t.Errorf("%s: %v", flag, err)
+		}
+	}
+	c := compareCmd{Base: "go-net", Quick: true}
+	o, err := c.options()
+	if err != nil || o.Syscalls || len(o.Scenarios) != 3 || filepath.Base(o.Out) != "results" {
+		t.Errorf("quick: %+v, %v", o, err)
+	}
+}
