@@ -1,0 +1,135 @@
+package lint
+
+import (
+	"go/build/constraint"
+	"slices"
+	"strings"
+)
+
+// Think hard about the layering before changing this table: it is what keeps
+// the parts understandable one at a time, and each of them replaceable. uring
+// and fallback do not know each other; acceptor and processor do not either;
+// reqchan knows none of them; only the root chooses.
+//
+// A row allows a package (or, with /... at its end, all below it) to import
+// packages of this module, written without "kring/", and modules of others,
+// written with their host. Tests may import more; see layering.
+var layers = []layer{
+	{"engine", nil},
+	{"uring", words("engine internal/slab internal/invariants internal/park internal/sock " + sys + " " + giouring)},
+	{"fallback", nil},
+	{"fallback/epoll", words("engine internal/slab internal/invariants internal/park internal/sock " + sys)},
+	{"fallback/portable", words("engine internal/slab internal/invariants " + sys)},
+	{"acceptor", words("engine " + sys)},
+	{"processor", words("engine reqchan internal/frame internal/queue internal/slab internal/invariants")},
+	{"reqchan", words("internal/queue internal/slab internal/invariants")},
+	{"handler", words("reqchan internal/queue internal/slab internal/invariants")},
+	{"echo", words("reqchan")},
+	{".", words("engine uring fallback/epoll fallback/portable acceptor processor reqchan handler " +
+		"internal/queue internal/slab internal/invariants")},
+	{"kafka", words(". reqchan internal/invariants " + kmsg)},
+	{"kafka/internal/schemagen", nil},
+	{"embedded", words(". reqchan kafka internal/queue internal/slab internal/invariants " + kfake + " " + kmsg + " " + kerr)},
+	{"gateway", words(". reqchan kafka internal/queue internal/slab internal/invariants " + kmsg)},
+	{"cmd/kring", anything},
+	{"examples/...", anything},
+	{"bench/...", anything},
+
+	{"internal/invariants", nil},
+	{"internal/slab", words("internal/invariants " + sys)},
+	{"internal/queue", words("internal/invariants")},
+	{"internal/park", words("internal/invariants " + sys)},
+	{"internal/sock", words("engine internal/invariants " + sys)},
+	{"internal/frame", words("internal/slab internal/invariants")},
+	{"internal/enginetest", words("engine internal/slab internal/invariants " + goleak)},
+	{"internal/faultengine", words("engine internal/slab internal/invariants")},
+	{"internal/lint", nil},
+	{"internal/e2e", anything},
+}
+
+const (
+	sys      = "golang.org/x/sys/unix"
+	goleak   = "go.uber.org/goleak"
+	kmsg     = "github.com/twmb/franz-go/pkg/kmsg"
+	kerr     = "github.com/twmb/franz-go/pkg/kerr"
+	kfake    = "github.com/twmb/franz-go/pkg/kfake"
+	giouring = "github.com/pawelgaczynski/giouring"
+)
+
+type layer struct {
+	dir  string
+	mays []string
+}
+
+var anything = []string{"*"}
+
+func words(s string) []string { return strings.Fields(s) }
+
+// layering holds every import against the table.
+func layering(t *Tree) (found []Finding) {
+	t.Go(func(f *File) {
+		if t.foreign(f.Path) {
+			return
+		}
+		mays, known := allowed(f.Dir())
+		if !known {
+			found = append(found, f.At(f.AST.Package, "package without a row in the layering table: think, then add one in internal/lint/layering.go"))
+			return
+		}
+		for _, i := range f.AST.Imports {
+			if text := importFault(f, strings.Trim(i.Path.Value, `"`), mays); text != "" {
+				found = append(found, f.At(i.Pos(), text))
+			}
+		}
+	})
+	return found
+}
+
+func allowed(dir string) ([]string, bool) {
+	for _, l := range layers {
+		tree, below := strings.CutSuffix(l.dir, "/...")
+		if l.dir == dir || below && (dir == tree || strings.HasPrefix(dir, tree+"/")) {
+			return l.mays, true
+		}
+	}
+	return nil, false
+}
+
+// importFault says what is wrong with an import, "" if nothing is.
+func importFault(f *File, imported string, mays []string) string {
+	dir, ours := strings.CutPrefix(imported, "kring/")
+	if imported == "kring" {
+		dir, ours = ".", true
+	}
+	host, _, _ := strings.Cut(imported, "/")
+	switch {
+	case !ours && !strings.Contains(host, "."):
+		return "" // the standard library
+	case imported == giouring && !(f.Dir() == "uring" || strings.HasPrefix(f.Path, "bench/")):
+		return "giouring belongs to uring alone: use the Ring of uring"
+	case imported == giouring && !underTag(f, "giouring"):
+		return "giouring does not link with stock flags: begin the file with //go:build giouring"
+	case imported == kfake && f.Dir() != "embedded" && !f.Test():
+		return "kfake is known to embedded alone: use embedded's Cluster"
+	case ours && (dir == "bench" || strings.HasPrefix(dir, "bench/")) && !strings.HasPrefix(f.Path, "bench/"):
+		return "nobody imports bench: move what is shared to a package of its own"
+	case f.Test() || slices.Contains(mays, "*"):
+		return ""
+	case ours && slices.Contains(mays, dir), !ours && slices.Contains(mays, imported):
+		return ""
+	}
+	return f.Dir() + " may not import " + imported + ": pass what it needs in through its Config or an interface of its own, " +
+		"or think hard and change the table in internal/lint/layering.go"
+}
+
+// underTag says that the file is only built with tag.
+func underTag(f *File, tag string) bool {
+	for _, group := range f.AST.Comments {
+		for _, c := range group.List {
+			if x, err := constraint.Parse(c.Text); err == nil && c.Pos() < f.AST.Package {
+				return !x.Eval(func(t string) bool { return t != tag })
+			}
+		}
+	}
+	return false
+}

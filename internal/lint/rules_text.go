@@ -1,0 +1,136 @@
+package lint
+
+import (
+	"bytes"
+	"go/ast"
+	"go/format"
+	"regexp"
+	"strings"
+	"unicode"
+)
+
+// otherNames are words that our names do not contain, and what to say instead.
+var otherNames = map[string]string{
+	"Manager":    "say what it does, as a verb made noun (Acceptor)",
+	"Helper":     "say what it does",
+	"Util":       "move it where it is used",
+	"Utils":      "move it where it is used",
+	"Impl":       "name it after what is special about it",
+	"Base":       "embed nothing to inherit; name the part",
+	"Common":     "move it where it is used",
+	"Worker":     "Processor or Handler",
+	"Dispatcher": "Processor or Acceptor",
+	"Driver":     "Engine",
+	"Packet":     "frame (with its size) or payload (without)",
+}
+
+// kafkaWords are Kafka's own names, which keep their form.
+var kafkaWords = []string{"BaseOffset", "BaseSequence", "BaseTimestamp"}
+
+func names(t *Tree) (found []Finding) {
+	check := func(f *File, id *ast.Ident) {
+		name := id.Name
+		for _, w := range kafkaWords {
+			name = strings.ReplaceAll(name, w, "")
+		}
+		for _, w := range camelWords(name) {
+			if say, bad := otherNames[w]; bad {
+				found = append(found, f.At(id.Pos(), id.Name+": not "+w+"; "+say))
+			}
+		}
+	}
+	t.Go(func(f *File) {
+		if f.Test() {
+			return
+		}
+		check(f, f.AST.Name)
+		for _, d := range f.AST.Decls {
+			switch d := d.(type) {
+			case *ast.FuncDecl:
+				check(f, d.Name)
+			case *ast.GenDecl:
+				for _, s := range d.Specs {
+					if ts, ok := s.(*ast.TypeSpec); ok {
+						check(f, ts.Name)
+					}
+				}
+			}
+		}
+	})
+	return found
+}
+
+// camelWords splits a name at its capitals; every word begins with one.
+func camelWords(name string) (out []string) {
+	start := 0
+	runes := []rune(name)
+	for i := 1; i <= len(runes); i++ {
+		if i == len(runes) || runes[i] == '_' || unicode.IsUpper(runes[i]) && !unicode.IsUpper(runes[i-1]) {
+			w := []rune(strings.Trim(string(runes[start:i]), "_"))
+			if len(w) > 0 {
+				w[0] = unicode.ToUpper(w[0])
+				out = append(out, string(w))
+			}
+			start = i
+		}
+	}
+	return out
+}
+
+// leftover is spelled so that this line is none.
+var leftover = regexp.MustCompile(`\b(TO` + `DO|FIX` + `ME|XX` + `X|HA` + `CK)\b`)
+
+func leftovers(t *Tree) (found []Finding) {
+	t.Go(func(f *File) {
+		for _, group := range f.AST.Comments {
+			for _, c := range group.List {
+				if leftover.MatchString(c.Text) {
+					found = append(found, f.At(c.Pos(), "work left in a comment: do it, or open an issue and say nothing here"))
+				}
+			}
+		}
+	})
+	return found
+}
+
+// place finds what means something on one machine only: absolute paths of a
+// checkout or a home, and hosts that packages come from. It is spelled so that
+// this file has none.
+var place = regexp.MustCompile(strings.Join([]string{
+	`(^|[\s"'=(:,` + "`" + `])/(work|root|home)/[\w.]`,
+	`/tmp/` + `kring/`,
+	`(proxy|sum)\.golang` + `\.org`,
+	`registry\.npm` + `js\.org`,
+	`registry\.yarn` + `pkg\.com`,
+	`repo1?\.maven` + `\.(apache\.)?org`,
+	`(deb|security)\.deb` + `ian\.org`,
+	`py` + `pi\.org`,
+	`pythonhos` + `ted\.org`,
+}, "|"))
+
+func places(t *Tree) (found []Finding) {
+	for _, f := range t.Files {
+		if bytes.IndexByte(f.Source, 0) >= 0 {
+			continue // data
+		}
+		for i, line := range bytes.Split(f.Source, []byte("\n")) {
+			if m := place.Find(line); m != nil {
+				found = append(found, Finding{f.Path, i + 1, string(bytes.TrimSpace(m)) +
+					" exists on one machine: use a path in the tree, a temporary folder, or the tool's own configuration"})
+			}
+		}
+	}
+	return found
+}
+
+func formatted(t *Tree) (found []Finding) {
+	for _, f := range t.Files {
+		if f.AST == nil {
+			continue
+		}
+		if good, err := format.Source(f.Source); err != nil || !bytes.Equal(good, f.Source) {
+			found = append(found, f.At(f.AST.Package, "not formatted: run gofmt -w "+f.Path))
+		}
+	}
+	return found
+}
