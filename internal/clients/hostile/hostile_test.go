@@ -197,7 +197,7 @@ func TestVersionsCanBeAskedForInAVersionNobodyHas(t *testing.T) {
 		if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := conn.Write(raw.Frame(raw.Header(raw.KeyApiVersions, 99, 7))); err != nil {
+		if _, err := conn.Write(raw.Frame(join(raw.Header(raw.KeyApiVersions, 99, 7), []byte{0}))); err != nil {
 			t.Fatal(err)
 		}
 		// size, correlation id, error code, count of ranges, first range

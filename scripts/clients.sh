@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# The clients that are Go modules (librdkafka, sarama, kafka-go) against every
+# engine: the tests of internal/clients.
+#
+# usage: scripts/clients.sh [ENGINE...]
+
+source "$(dirname "$0")/lib.bash"
+source "$(dirname "$0")/skips.bash"
+engines "$@"
+need gcc gcc
+build_kring
+cd "$root/internal/clients"
+
+KRING_BIN=$kring KRING_ENGINES="${engines[*]}" go test -v -count=1 -parallel 4 -timeout 10m . ./corpus >"$scratch/log" 2>&1 || {
+	grep -E -A 30 '^ *--- FAIL|^FAIL|^panic:' "$scratch/log" | head -n 200
+	die "the clients' tests failed"
+}
+grep -E '^ok ' "$scratch/log"
+check_skips "$scratch/log"

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# The same engine on giouring's ring: the whole io_uring suite, then real
+# clients against a server built that way. Stock flags can't link giouring
+# (Go 1.23 and later), hence -checklinkname=0.
+#
+# usage: scripts/giouring.sh
+
+source "$(dirname "$0")/lib.bash"
+source "$(dirname "$0")/skips.bash"
+cd "$root"
+flags=(-tags giouring -ldflags=-checklinkname=0)
+
+go build "${flags[@]}" ./...
+go test -v "${flags[@]}" ./uring/... >"$scratch/log" 2>&1 || {
+	grep -E -B 40 '^ *--- FAIL|^FAIL|^panic:' "$scratch/log" | tail -n 200
+	die "the suite failed on giouring's ring"
+}
+check_skips "$scratch/log"
+
+build_kring "${flags[@]}"
+go version -m "$kring" | grep -q giouring || die "the server was built without giouring"
+(cd internal/clients && KRING_BIN=$kring KRING_ENGINES=io_uring go test -count=1 -run 'TestEveryRecordComesBackByteForByte' .)

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Frames that lie about their size, their API, their version or their counts,
+# against every engine: each costs its own connection, within a tenth of a
+# second and under a counted reason, and nothing else.
+#
+# usage: scripts/hostile.sh [ENGINE...]
+
+source "$(dirname "$0")/lib.bash"
+source "$(dirname "$0")/skips.bash"
+engines "$@"
+build_kring
+cd "$root/internal/clients"
+
+KRING_BIN=$kring KRING_ENGINES="${engines[*]}" go test -v -count=1 ./hostile >"$scratch/log" 2>&1 || {
+	grep -E -A 30 '^ *--- FAIL|^FAIL|^panic:' "$scratch/log" | head -n 200
+	die "a hostile frame did more than cost its connection"
+}
+grep -o 'the honest connection asked.*' "$scratch/log"
+check_skips "$scratch/log"

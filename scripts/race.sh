@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# All tests under the race detector, with the invariants checked.
+#
+# usage: scripts/race.sh [PACKAGE...]
+
+source "$(dirname "$0")/lib.bash"
+source "$(dirname "$0")/skips.bash"
+cd "$root"
+(($# > 0)) || set -- ./...
+
+go test -v -race -tags invariants -timeout 15m "$@" >"$scratch/log" 2>&1 || {
+	grep -E -B 60 'DATA RACE|^ *--- FAIL|^FAIL|^panic:' "$scratch/log" | tail -n 300
+	die "go test -race failed"
+}
+grep -E '^ok .*kring' "$scratch/log" || true
+check_skips "$scratch/log"

@@ -1,0 +1,13 @@
+# Source it after lib.bash: a skipped test must have proven that it cannot run.
+
+# check_skips LOG fails if a test in the output of `go test -v` skipped that
+# scripts/skips.allow does not name, and if none ran at all.
+check_skips() {
+	local log=$1 skipped
+	grep -q '^ *--- PASS' "$log" || die "no test ran"
+	sed 's/#.*//; s/[[:space:]]*$//; /^$/d' "$root/scripts/skips.allow" | sort -u >"$scratch/skips.allowed"
+	sed -nE 's/^ *--- SKIP: ([^ ]+) .*/\1/p' "$log" | sort -u >"$scratch/skips"
+	skipped=$(grep -vxFf "$scratch/skips.allowed" "$scratch/skips" || true)
+	[[ -z $skipped ]] || die "skipped, and scripts/skips.allow does not say why they may: $skipped"
+	say "$(grep -c '^ *--- PASS' "$log") passed, $(wc -l <"$scratch/skips") skipped as allowed"
+}

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# The README's test command, exactly as it stands there, with one addition:
+# nothing may skip without a reason.
+#
+# usage: scripts/test.sh
+
+source "$(dirname "$0")/lib.bash"
+source "$(dirname "$0")/skips.bash"
+cd "$root"
+
+grep -qE '^go test \./\.\.\.( |$)' README.md || die "README.md no longer names 'go test ./...' as the test command: mend one of the two"
+
+# -v by the environment, so that the command itself stays the README's.
+GOFLAGS="${GOFLAGS:-} -v" go test ./... >"$scratch/log" 2>&1 || {
+	grep -E -B 40 '^ *--- FAIL|^FAIL|^panic:' "$scratch/log" | tail -n 200
+	die "go test ./... failed"
+}
+grep -E '^(ok|---) .*kring' "$scratch/log" || true
+check_skips "$scratch/log"

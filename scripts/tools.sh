@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Installs what the other scripts need and this machine lacks. Go, of the
+# version that go.mod asks for, is the only thing it expects to find.
+#
+# usage: scripts/tools.sh
+
+source "$(dirname "$0")/lib.bash"
+
+command -v go >/dev/null || die "go is missing: install the version that go.mod names"
+need gcc gcc # the race detector and librdkafka's binding are linked with it
+need git git
+need strace strace
+need kcat kcat
+need java default-jre-headless
+need mvn maven
+need node nodejs
+need npm npm
+
+# All modules at once, so that no later step waits for the network.
+for module in . internal/clients; do
+	for try in 1 2 3; do
+		(cd "$root/$module" && go mod download) && break
+		((try < 3)) || die "go mod download failed in $module"
+		sleep 5
+	done
+done
+say "everything is here"
