@@ -136,6 +136,7 @@ func (e *Engine) recvInto(d *desc, op *operation) (goesOn bool) {
 	if len(in.data) == 0 {
 		if len(op.got) > 0 {
 			if d.wire.broken != 0 || d.wire.shut || in.finished {
+				d.wire.told = d.wire.told || d.wire.broken != 0 // swallowed: the next receive ends with 0, as after MSG_WAITALL
 				e.finish(d, op, int32(len(op.got)))
 			}
 		} else if res, ends := d.wire.receiveEnd(); ends {
