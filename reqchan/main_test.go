@@ -1,0 +1,74 @@
+package reqchan
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"kring/internal/queue"
+	"kring/internal/slab"
+)
+
+const deadline = 10 * time.Second
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// owner is a processor reduced to its bell: asleep, only the bell wakes it.
+type owner struct {
+	bell  *queue.Doorbell
+	woken chan struct{}
+	calls atomic.Int64
+	home  *ResponseQueue
+	pool  slab.Pool
+}
+
+func newOwner() *owner {
+	o := &owner{woken: make(chan struct{}, 1)}
+	o.bell = queue.NewDoorbell(func() {
+		o.calls.Add(1)
+		select {
+		case o.woken <- struct{}{}:
+		default:
+		}
+	})
+	o.home = NewResponseQueue(o.bell)
+	return o
+}
+
+// sleep is where a lost call would show.
+func (o *owner) sleep(t *testing.T, what string) bool {
+	o.bell.Arm()
+	defer o.bell.Disarm()
+	if o.home.Waiting() {
+		return true
+	}
+	select {
+	case <-o.woken:
+		return true
+	case <-time.After(deadline):
+		t.Errorf("%s was never called", what)
+		return false
+	}
+}
+
+// called says whether the owner was called since it was asked last.
+func (o *owner) called() bool {
+	select {
+	case <-o.woken:
+		return true
+	default:
+		return false
+	}
+}
+
+// begun returns n requests of o that are ready to be sent.
+func (o *owner) begun(n int) []*Request {
+	reqs := make([]*Request, n)
+	for i := range reqs {
+		reqs[i] = &Request{Seq: uint64(i)}
+		reqs[i].Begin(o.home, &o.pool)
+	}
+	return reqs
+}

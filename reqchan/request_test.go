@@ -1,0 +1,185 @@
+package reqchan
+
+import (
+	"bytes"
+	"runtime"
+	"sync"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func TestAnAnswerBringsItsRequestHomeExactlyOnce(t *testing.T) {
+	o := newOwner()
+	r := new(Request)
+	answer := make(chan func(), 1)
+	go func() {
+		for f := range answer {
+			f()
+		}
+	}()
+	defer close(answer)
+	for life := range 20_000 {
+		r.Begin(o.home, &o.pool)
+		done := make(chan struct{})
+		answer <- func() { r.NoResponse(); close(done) } // races with HandleReturned
+		if life%3 == 0 {
+			<-done
+		}
+		if life%5 == 0 {
+			runtime.Gosched()
+		}
+		if r.HandleReturned() {
+			Return([]*Request{r})
+		}
+		for !o.home.Waiting() {
+			if !o.sleep(t, "the owner of a request") {
+				return
+			}
+		}
+		if got := o.home.Take(); got != r || got.Next() != nil || !r.Answered() {
+			t.Fatalf("life %d: not home, or not answered", life)
+		}
+		<-done
+		if o.home.Waiting() {
+			t.Fatalf("life %d: home twice", life)
+		}
+	}
+}
+
+func TestAnsweringTwicePanicsInEveryLife(t *testing.T) {
+	o := newOwner()
+	twice := func(r *Request) (panicked bool) {
+		defer func() { panicked = recover() != nil }()
+		r.NoResponse()
+		return
+	}
+	r := &Request{life: 1<<31 - 2} // the state's numbers come around here
+	r.state.Store(r.answered())
+	for range 5 {
+		r.Begin(o.home, &o.pool)
+		if r.Answered() {
+			t.Fatal("answered by the life before")
+		}
+		r.CloseConnection(HandlerClosed)
+		if !twice(r) {
+			t.Error("in Handle: no panic")
+		}
+		if !r.HandleReturned() || o.home.Waiting() {
+			t.Error("who called Handle has to bring it home")
+		}
+		r.Begin(o.home, &o.pool)
+		if r.HandleReturned() {
+			t.Error("not answered yet")
+		}
+		r.NoResponse()
+		if !twice(r) {
+			t.Error("after Handle: no panic")
+		}
+		if o.home.Take() != r {
+			t.Error("the answer has to bring it home")
+		}
+	}
+}
+
+func TestReturnKeepsTheOrderOfEachHome(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		owners := []*owner{newOwner(), newOwner(), newOwner()}
+		want := make([][]*Request, len(owners))
+		for range rapid.IntRange(1, 4).Draw(t, "batches") {
+			var batch []*Request
+			for _, at := range rapid.SliceOfN(rapid.IntRange(-1, len(owners)-1), 0, 12).Draw(t, "homes") {
+				if at < 0 {
+					batch = append(batch, nil)
+					continue
+				}
+				r := owners[at].begun(1)[0]
+				batch = append(batch, r)
+				want[at] = append(want[at], r)
+			}
+			Return(batch)
+		}
+		for i, o := range owners {
+			r := o.home.Take()
+			for _, w := range want[i] {
+				if r != w {
+					t.Fatalf("home %d: out of order", i)
+				}
+				r = r.Next()
+			}
+			if r != nil || o.home.Waiting() || o.home.Take() != nil {
+				t.Fatalf("home %d: too many", i)
+			}
+		}
+	})
+}
+
+func TestManyBringTheirBatchesHomeAtOnce(t *testing.T) {
+	const many, batches = 8, 500
+	o := newOwner()
+	var wg sync.WaitGroup
+	for i := range many {
+		wg.Go(func() {
+			for k := range batches {
+				batch := o.begun(1 + k%7)
+				for j, r := range batch {
+					r.Token, r.Seq = uint64(i), uint64(k*10+j)
+				}
+				Return(batch)
+			}
+		})
+	}
+	want := 0
+	for k := range batches {
+		want += many * (1 + k%7)
+	}
+	var last [many]uint64
+	for got := 0; got < want; {
+		r := o.home.Take()
+		if r == nil && !o.sleep(t, "the owner") {
+			return
+		}
+		for ; r != nil; r = r.Next() {
+			if r.Seq < last[r.Token] {
+				t.Errorf("%d after %d", r.Seq, last[r.Token])
+			}
+			last[r.Token] = r.Seq
+			got++
+		}
+	}
+	wg.Wait()
+}
+
+func TestAResponseIsSentFromWhereItLies(t *testing.T) {
+	o := newOwner()
+	r := o.begun(1)[0]
+	r.Frame = []byte{0, 0, 0, 3, 'a', 'b', 'c'}
+	r.Payload = r.Frame[SizeBytes:]
+	r.Respond(r.Payload)
+	if _, got, _ := r.Answer(); !r.ResponseIsFrame() || !bytes.Equal(got, r.Frame) {
+		t.Errorf("payload: % x", got)
+	}
+	r.Begin(o.home, &o.pool)
+	b := r.Buffer(10)
+	copy(b, "xy")
+	r.Respond(b[:2])
+	if _, got, _ := r.Answer(); r.ResponseIsFrame() || &got[SizeBytes] != &b[0] || string(got) != "\x00\x00\x00\x02xy" {
+		t.Errorf("buffer: % x", got)
+	}
+	r.Begin(o.home, &o.pool)
+	mine := []byte("mine")
+	r.Respond(mine)
+	mine[0] = 'X'
+	if _, got, _ := r.Answer(); string(got) != "\x00\x00\x00\x04mine" {
+		t.Errorf("other memory: % x", got)
+	}
+	r.Begin(o.home, &o.pool)
+	r.Respond(nil)
+	if kind, got, _ := r.Answer(); kind != AnswerSend || !bytes.Equal(got, []byte{0, 0, 0, 0}) {
+		t.Errorf("empty: % x", got)
+	}
+	r.Free()
+	if n := o.pool.Lent(); n != 0 {
+		t.Errorf("%d pieces of memory lost", n)
+	}
+}
