@@ -33,6 +33,7 @@ type node struct {
 	cluster *Cluster
 	server  *kring.Server
 	addr    string
+	clients []*kgo.Client
 	down    bool
 }
 
@@ -67,6 +68,9 @@ func (n *node) close() {
 		return
 	}
 	n.down = true
+	for _, c := range n.clients {
+		c.Close() // while they can still take leave
+	}
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
 	_ = n.server.Shutdown(ended) // cuts at once: that it says so is no news
@@ -81,7 +85,7 @@ func (n *node) client(opts ...kgo.Opt) *kgo.Client {
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	n.t.Cleanup(c.Close)
+	n.clients = append(n.clients, c)
 	return c
 }
 
