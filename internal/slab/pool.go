@@ -29,8 +29,8 @@ type Pool struct {
 		mu   sync.Mutex
 		list [][]byte // what carved pieces lie in, guarded by mu
 	}
-	mapped  atomic.Int64
-	lent    atomic.Int64
+	mapped atomic.Int64
+	lent   atomic.Int64
 }
 
 type class struct {
