@@ -83,6 +83,8 @@ type Engine interface {
 
 	// Close releases the engine. Outstanding operations end without a
 	// completion; their descriptors stay open and are the owner's to Discard.
+	// Memory handed to them is the owner's again. Data that is still lent stays
+	// readable until its Recycle, which the owner may still call.
 	Close() error
 }
 
