@@ -23,7 +23,7 @@ type compareCmd struct {
 	Base        string        `default:"go-net" help:"The contestant that ratios are against."`
 	Rounds      int           `help:"Rounds; fewer than ${conclusion} support no conclusion. Default 7, quick 5."`
 	WarmUp      time.Duration `help:"Warm-up of each run. Default 200ms, quick 100ms."`
-	Duration    time.Duration `help:"Measured time of each run. Default 800ms, quick 300ms."`
+	Duration    time.Duration `help:"Measured time of each run. Default 800ms, quick 250ms."`
 	Syscalls    *bool         `negatable:"" help:"Count system calls in a pass of their own. Default yes, quick no."`
 	Pin         bool          `default:"true" negatable:"" help:"Pin server and generator to processors of their own."`
 	Out         string        `help:"Folder for the raw results and the report. Default bench/results."`
@@ -64,7 +64,7 @@ func (c *compareCmd) options() (compare.Options, error) {
 	}
 	rounds, warmUp, duration := 7, 200*time.Millisecond, 800*time.Millisecond
 	if c.Quick {
-		rounds, warmUp, duration = 5, 100*time.Millisecond, 300*time.Millisecond
+		rounds, warmUp, duration = 5, 100*time.Millisecond, 250*time.Millisecond
 	}
 	o.Rounds, o.WarmUp, o.Duration = cmp.Or(o.Rounds, rounds), cmp.Or(o.WarmUp, warmUp), cmp.Or(o.Duration, duration)
 	return o, c.choose(&o)
