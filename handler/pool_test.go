@@ -1,0 +1,428 @@
+package handler
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"pgregory.net/rapid"
+
+	"kring/internal/queue"
+	"kring/internal/slab"
+	"kring/reqchan"
+)
+
+const deadline = 10 * time.Second
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// failer is what testing.T and rapid.T have in common here.
+type failer interface {
+	Helper()
+	Errorf(string, ...any)
+}
+
+// owner is a processor reduced to its bell and its response queue.
+type owner struct {
+	bell   *queue.Doorbell
+	woken  chan struct{}
+	home   *reqchan.ResponseQueue
+	sender *reqchan.Sender
+	pool   slab.Pool
+}
+
+func newOwner(ch *reqchan.Channel) *owner {
+	o := &owner{woken: make(chan struct{}, 1)}
+	o.bell = queue.NewDoorbell(func() {
+		select {
+		case o.woken <- struct{}{}:
+		default:
+		}
+	})
+	o.home = reqchan.NewResponseQueue(o.bell)
+	o.sender = ch.NewSender(o.bell)
+	return o
+}
+
+// begun returns n requests of o that are ready to be sent.
+func (o *owner) begun(n int) []*reqchan.Request {
+	reqs := make([]*reqchan.Request, n)
+	for i := range reqs {
+		reqs[i] = &reqchan.Request{Seq: uint64(i)}
+		reqs[i].Begin(o.home, &o.pool)
+	}
+	return reqs
+}
+
+// exchange sends all reqs and gives f every answer; it returns when all are home.
+func (o *owner) exchange(t failer, reqs []*reqchan.Request, f func(*reqchan.Request)) {
+	t.Helper()
+	late := time.NewTimer(deadline)
+	defer late.Stop()
+	for home, all := 0, len(reqs); home < all; {
+		sent := o.sender.TrySend(reqs)
+		reqs = reqs[sent:]
+		o.bell.Arm()
+		if !o.home.Waiting() {
+			select {
+			case <-o.woken:
+			case <-late.C:
+				t.Errorf("%d of %d answers came home", home, all)
+				return
+			}
+		}
+		o.bell.Disarm()
+		for r := o.home.Take(); r != nil; home++ {
+			next := r.Next()
+			f(r)
+			r = next
+		}
+	}
+}
+
+// start runs a pool that takes large batches from the first request on.
+func start(cfg Config, chCfg reqchan.Config) (*reqchan.Channel, *Pool) {
+	ch := reqchan.New(chCfg)
+	p := NewPool(cfg, ch)
+	p.pace.Store(1)
+	p.Start()
+	return ch, p
+}
+
+func stop(ch *reqchan.Channel, p *Pool) {
+	ch.Close()
+	p.Close()
+}
+
+func noResponse(r *reqchan.Request) { r.NoResponse() }
+
+func TestEveryRequestComesHomeOnce(t *testing.T) {
+	for _, places := range []int{1, 10, 1000} {
+		ch, p := start(Config{Handlers: 4, Handle: noResponse}, reqchan.Config{RequestsMax: places})
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				o := newOwner(ch)
+				seen := make([]bool, 5_000)
+				o.exchange(t, o.begun(len(seen)), func(r *reqchan.Request) {
+					if seen[r.Seq] {
+						t.Errorf("%d came home twice", r.Seq)
+					}
+					seen[r.Seq] = true
+				})
+			})
+		}
+		wg.Wait()
+		stop(ch, p)
+	}
+}
+
+func TestASlowRequestHoldsNoNeighbour(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(4, 64).Draw(t, "batch") // more than there are handlers that block
+		handlers := rapid.IntRange(2, 4).Draw(t, "handlers")
+		slow := map[uint64]bool{}
+		for range handlers - 1 { // one handler is left for the others
+			slow[uint64(rapid.IntRange(0, n-1).Draw(t, "slow"))] = true
+		}
+		release := make(chan struct{})
+		ch, p := start(Config{Handlers: handlers, Handle: func(r *reqchan.Request) {
+			if slow[r.Seq] {
+				<-release
+			}
+			r.NoResponse()
+		}}, reqchan.Config{})
+		defer stop(ch, p)
+		o := newOwner(ch)
+		home := 0
+		open := sync.OnceFunc(func() { close(release) })
+		defer open()
+		o.exchange(t, o.begun(n), func(r *reqchan.Request) {
+			if home++; home <= n-len(slow) && slow[r.Seq] {
+				t.Errorf("slow request %d came home before its neighbours", r.Seq)
+			}
+			if home == n-len(slow) {
+				open()
+			}
+		})
+	})
+}
+
+func TestAnswersBeforeASlowRequestComeHomeThoughNobodyIsIdle(t *testing.T) {
+	release := make(chan struct{})
+	ch, p := start(Config{Handlers: 1, Handle: func(r *reqchan.Request) {
+		if r.Seq == 20 {
+			<-release
+		}
+		r.NoResponse()
+	}}, reqchan.Config{})
+	o := newOwner(ch)
+	home := 0
+	o.exchange(t, o.begun(40), func(r *reqchan.Request) {
+		if home++; home == 20 {
+			close(release)
+		}
+	})
+	stop(ch, p)
+	if freed := p.Stats().Freed; freed != 19 {
+		t.Errorf("%d requests freed, want 19", freed)
+	}
+}
+
+func TestRequestsThatTakeLongAreTakenOneByOne(t *testing.T) {
+	ch := reqchan.New(reqchan.Config{})
+	p := NewPool(Config{Handle: noResponse}, ch)
+	if n := p.batch(); n != 1 {
+		t.Errorf("batch of %d while nothing is known", n)
+	}
+	for range 100 {
+		p.took(p.batch(), time.Duration(p.batch())*100*time.Nanosecond)
+	}
+	if n := p.batch(); n != batchMaxDefault {
+		t.Errorf("batch of %d of requests that take 100 ns", n)
+	}
+	for range 100 {
+		p.took(p.batch(), time.Duration(p.batch())*10*time.Microsecond)
+	}
+	if n := p.batch(); n < 4 || n > 6 {
+		t.Errorf("batch of %d of requests that take 10 µs", n)
+	}
+	for range 100 {
+		p.took(p.batch(), time.Second)
+	}
+	if n := p.batch(); n != 1 {
+		t.Errorf("batch of %d of requests that take a second", n)
+	}
+}
+
+// TestAHandlerThatDoesNotReturnLosesNothing lets handlers answer at once, later,
+// not at all but panic, panic after the answer, or leave their goroutine.
+func TestAHandlerThatDoesNotReturnLosesNothing(t *testing.T) {
+	const n = 3_000
+	var told atomic.Int64
+	ch, p := start(Config{Handlers: 3, Handle: misbehave, Panicked: func(r *reqchan.Request, v any, stack []byte) {
+		told.Add(1)
+		if (r.Seq%7 == 3) != (v == ErrGoexit) || len(stack) == 0 {
+			t.Errorf("request %d: told %v", r.Seq, v)
+		}
+	}}, reqchan.Config{})
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			o := newOwner(ch)
+			o.exchange(t, o.begun(n), func(r *reqchan.Request) { checkMisbehaved(t, r) })
+		})
+	}
+	wg.Wait()
+	if s := p.Stats(); s.Handlers != 3 {
+		t.Errorf("%d places left of 3", s.Handlers)
+	}
+	stop(ch, p)
+	want := int64(0)
+	for i := range n {
+		if k := i % 7; k == 1 || k == 2 || k == 3 {
+			want += 2
+		}
+	}
+	if told.Load() != want || p.Stats().Panics != uint64(want) {
+		t.Errorf("told of %d panics, counted %d, want %d", told.Load(), p.Stats().Panics, want)
+	}
+}
+
+func misbehave(r *reqchan.Request) {
+	switch r.Seq % 7 {
+	case 1:
+		panic("before the answer")
+	case 2:
+		r.NoResponse()
+		panic("after the answer")
+	case 3:
+		runtime.Goexit()
+	case 4:
+		go r.NoResponse()
+	default:
+		r.NoResponse()
+	}
+}
+
+func checkMisbehaved(t *testing.T, r *reqchan.Request) {
+	kind, _, why := r.Answer()
+	wantKind, wantWhy := reqchan.AnswerNoResponse, reqchan.ReasonNone
+	if k := r.Seq % 7; k == 1 || k == 3 {
+		wantKind, wantWhy = reqchan.AnswerClose, reqchan.HandlerPanicked
+	}
+	if kind != wantKind || why != wantWhy {
+		t.Errorf("request %d: answered %d (%s)", r.Seq, kind, why)
+	}
+}
+
+func TestAnsweringTwiceIsCaughtAndTheFirstAnswerStays(t *testing.T) {
+	var told atomic.Int64
+	ch, p := start(Config{Handlers: 1, Handle: func(r *reqchan.Request) {
+		r.NoResponse()
+		r.NoResponse()
+	}, Panicked: func(*reqchan.Request, any, []byte) { told.Add(1) }}, reqchan.Config{})
+	o := newOwner(ch)
+	o.exchange(t, o.begun(10), func(r *reqchan.Request) {
+		if kind, _, _ := r.Answer(); kind != reqchan.AnswerNoResponse {
+			t.Errorf("answered %d", kind)
+		}
+	})
+	stop(ch, p)
+	if told.Load() != 10 {
+		t.Errorf("told of %d panics, want 10", told.Load())
+	}
+}
+
+func TestResizingUnderLoadLosesNothing(t *testing.T) {
+	ch, p := start(Config{Handlers: 2, Handle: misbehave}, reqchan.Config{RequestsMax: 50})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range 300 {
+			p.Resize(1 + i*i%7)
+			runtime.Gosched()
+		}
+		p.Resize(3)
+	}()
+	o := newOwner(ch)
+	o.exchange(t, o.begun(20_000), func(r *reqchan.Request) {})
+	<-done
+	await(t, "3 handlers, all idle", func() bool {
+		s := p.Stats()
+		return s.Handlers == 3 && s.Idle == 3 && s.Busy == 0
+	})
+	o.exchange(t, o.begun(100), func(r *reqchan.Request) {})
+	stop(ch, p)
+	if n := p.Stats().Handlers; n != 0 {
+		t.Errorf("%d handlers after Close", n)
+	}
+}
+
+func TestCloseWaitsForWhatWasAccepted(t *testing.T) {
+	for _, cfg := range []Config{{Handlers: 1}, {Handlers: 4}} {
+		var handled atomic.Int64
+		release := make(chan struct{})
+		cfg.Handle = func(r *reqchan.Request) {
+			<-release
+			handled.Add(1)
+			r.NoResponse()
+		}
+		ch, p := start(cfg, reqchan.Config{RequestsMax: 30})
+		o := newOwner(ch)
+		accepted := o.sender.TrySend(o.begun(50))
+		ch.Close()
+		closed := make(chan struct{})
+		go func() { p.Close(); close(closed) }()
+		select {
+		case <-closed:
+			t.Error("Close returned while requests were in Handle")
+		case <-time.After(5 * time.Millisecond):
+		}
+		close(release)
+		<-closed
+		if got := handled.Load(); got != int64(accepted) || accepted < 30 {
+			t.Errorf("handled %d of %d", got, accepted)
+		}
+		if o.sender.TrySend(o.begun(1)) != 0 {
+			t.Error("accepted after Close")
+		}
+	}
+	ch := reqchan.New(reqchan.Config{})
+	p := NewPool(Config{Handle: noResponse}, ch)
+	p.Close() // never started
+	p.Start()
+	if n := p.Stats().Handlers; n != 0 {
+		t.Errorf("%d handlers started after Close", n)
+	}
+	ch, p = start(Config{Handle: noResponse}, reqchan.Config{})
+	stop(ch, p) // empty
+}
+
+func TestARequestAllocatesNothing(t *testing.T) {
+	ch, p := start(Config{Handlers: 2, Handle: noResponse}, reqchan.Config{})
+	o := newOwner(ch)
+	reqs := o.begun(64)
+	o.exchange(t, reqs, func(*reqchan.Request) {})
+	allocs := testing.AllocsPerRun(200, func() {
+		for _, r := range reqs {
+			r.Begin(o.home, &o.pool)
+		}
+		o.sender.TrySend(reqs)
+		for home := 0; home < len(reqs); {
+			o.bell.Arm()
+			if !o.home.Waiting() {
+				<-o.woken
+			}
+			o.bell.Disarm()
+			for r := o.home.Take(); r != nil; r = r.Next() {
+				home++
+			}
+		}
+	})
+	stop(ch, p)
+	if allocs > 1 { // of 64 requests; the runtime's own timers may need one
+		t.Errorf("%v allocations in 64 requests", allocs)
+	}
+}
+
+func TestTheGuardSleepsWhenThereIsNothingToGuard(t *testing.T) {
+	ch, p := start(Config{Handlers: 1, Handle: noResponse}, reqchan.Config{})
+	o := newOwner(ch)
+	o.exchange(t, o.begun(64), func(*reqchan.Request) {})
+	await(t, "the guard to sleep", func() bool { return !p.guard.awake.Load() })
+	stop(ch, p)
+}
+
+func await(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for start := time.Now(); !ok(); runtime.Gosched() {
+		if time.Since(start) > deadline {
+			t.Fatalf("waited %v for %s", deadline, what)
+		}
+	}
+}
+
+// TestAClaimGivesEveryRequestToOneOwner lets a goroutine and a guard take turns
+// in any way and looks who brings what home.
+func TestAClaimGivesEveryRequestToOneOwner(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(2, 40).Draw(t, "n")
+		c := newClaim(rapid.IntRange(0, 1<<20).Draw(t, "round"), n)
+		handled, home := make([]int, n), make([]int, n)
+		var strays []int
+		for {
+			if !c.lent() && c.holds() && rapid.Bool().Draw(t, "guard") {
+				for i := c.homed(); i < c.finished(); i++ {
+					home[i]++
+				}
+				for i := c.begun(); i < c.end(); i++ {
+					strays = append(strays, i)
+				}
+				c = c.freed()
+				if c.holds() {
+					t.Fatalf("still holds hostages: %x", c)
+				}
+			}
+			if c += begunOne; !c.open() {
+				break
+			}
+			handled[c.finished()]++
+		}
+		for i := c.homed(); i < c.end(); i++ {
+			home[i]++
+		}
+		for _, i := range strays {
+			handled[i]++
+			home[i]++
+		}
+		for i := range n {
+			if handled[i] != 1 || home[i] != 1 {
+				t.Fatalf("request %d: handled %d times, home %d times", i, handled[i], home[i])
+			}
+		}
+	})
+}
