@@ -23,7 +23,7 @@ export GORACE="halt_on_error=1"
 
 # The most that resident memory may have grown by between two equal loads: the
 # first has filled every pool and cache, the second should find them filled.
-growth_max_kib=$((96 * 1024))
+growth_max_kib=$((128 * 1024))
 
 fds() { find "/proc/$kring_pid/fd" -mindepth 1 | wc -l; }
 rss_kib() { sed -n 's/^VmRSS:[[:space:]]*\([0-9]*\) kB$/\1/p' "/proc/$kring_pid/status"; }
@@ -66,7 +66,7 @@ for engine in "${engines[@]}"; do
 	idle_goroutines=$count
 
 	start_kring "$engine" --log-level warn
-	run $((seconds / 4 + 1)) warm
+	run $((seconds / 2 + 1)) warm
 	settled $((before + 4)) # Go's poller and the kernel keep a few of their own
 	rss=$(rss_kib)
 	run "$seconds" soak

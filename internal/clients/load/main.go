@@ -6,8 +6,8 @@
 //
 // Flow. Each busy client has a topic of its own, to which it appends a few
 // records, reads them back, checks them, and now and then deletes what it has
-// read, so that the server's memory stays flat. Each idle client asks one
-// question at the start and one at the end.
+// read, and at the end the topic, so that the server's memory stays flat. Each
+// idle client asks one question at the start and one at the end.
 //
 // Ownership. A client belongs to its goroutine; the counts are atomic.
 //
@@ -142,6 +142,20 @@ func (l *load) work(i int) error {
 		if err := c.round(round%roundsPerTrim == 0); err != nil {
 			return fmt.Errorf("%s, round %d: %w", c.topic, round, err)
 		}
+	}
+	return c.clear()
+}
+
+// clear deletes the topic: the server keeps nothing of this client.
+func (c *client) clear() error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	answer, err := kadm.NewClient(c.kgo).DeleteTopic(ctx, c.topic)
+	if err == nil {
+		err = answer.Err
+	}
+	if err != nil {
+		return fmt.Errorf("deleting %s: %w", c.topic, err)
 	}
 	return nil
 }
