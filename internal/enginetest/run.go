@@ -12,13 +12,13 @@ import (
 	"kring/engine"
 )
 
-const (
-	// patience is how long anything may take. It only bounds failures.
-	patience = 30 * time.Second
-	// grace is what a case gets beyond its waits before it counts as hanging
-	// inside the engine.
-	grace = 60 * time.Second
-)
+// patience is how long anything may take. It only bounds failures; this package's
+// own tests, whose engines fail on purpose, have less of it.
+var patience = 30 * time.Second
+
+// grace is what a case gets beyond its waits before it counts as hanging inside
+// the engine.
+const grace = 60 * time.Second
 
 // Peer is the other end of a connection.
 type Peer interface {
@@ -74,10 +74,7 @@ var properties = [][]property{
 // Run checks that the engines of a Network keep the contract, for both waits.
 // open is called once for each case.
 func Run(t *testing.T, open func(t testing.TB) engine.Network, options ...Option) {
-	s := &suite{open: open, dial: dialTCP, atEnd: func(testing.TB, engine.Network) {}, light: testing.Short()}
-	for _, o := range options {
-		o(s)
-	}
+	s := newSuite(open, options)
 	for _, w := range []engine.Wait{engine.WaitParked, engine.WaitLocked} {
 		t.Run(w.String(), func(t *testing.T) {
 			for _, group := range properties {
@@ -92,8 +89,19 @@ func Run(t *testing.T, open func(t testing.TB) engine.Network, options ...Option
 	}
 }
 
+func newSuite(open func(t testing.TB) engine.Network, options []Option) *suite {
+	s := &suite{
+		open: open, dial: dialTCP, light: testing.Short(),
+		atEnd: func(testing.TB, engine.Network) {},
+	}
+	for _, o := range options {
+		o(s)
+	}
+	return s
+}
+
 // check runs one case and then everything that must hold after any case.
-func (s *suite) check(t *testing.T, w engine.Wait, p property) {
+func (s *suite) check(t testing.TB, w engine.Wait, p property) {
 	if w == engine.WaitLocked {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
