@@ -23,6 +23,9 @@ func (e *ringEngine) complete(q *CQE, c *engine.Completion) bool {
 	case opCancel:
 		e.cancelDone(q, fd)
 		return false
+	case opWatch:
+		e.watchDone(q, fd)
+		return false
 	}
 	s := &e.sockets[fd]
 	o := &s.in
@@ -30,9 +33,8 @@ func (e *ringEngine) complete(q *CQE, c *engine.Completion) bool {
 		o = &s.out
 	}
 	if invariants.Enabled {
-		sequence := uint32(q.UserData>>32) & (1<<sequenceBits - 1)
-		invariants.Assert(o.op == op && o.sequence == sequence,
-			"uring: completion of %v %d on descriptor %d, where %v %d is outstanding", op, sequence, fd, o.op, o.sequence)
+		invariants.Assert(o.op == op && o.sequence == sequenceOf(q),
+			"uring: completion of %v %d on descriptor %d, where %v %d is outstanding", op, sequenceOf(q), fd, o.op, o.sequence)
 	}
 	*c = engine.Completion{Token: s.token, Op: op, Res: q.Res, More: q.Flags&CQEMore != 0}
 	if !c.More {
@@ -43,6 +45,9 @@ func (e *ringEngine) complete(q *CQE, c *engine.Completion) bool {
 	}
 	if !c.More {
 		e.end(o)
+		if op == engine.OpRecv {
+			e.endWatch(fd, s)
+		}
 	}
 	return true
 }
@@ -123,7 +128,7 @@ func (e *ringEngine) recvDone(fd engine.FD, s *socket, q *CQE, c *engine.Complet
 		return false
 	}
 	if c.Res > 0 {
-		if !e.multishotRecv && !s.in.cancelled {
+		if s.in.single && !s.in.cancelled {
 			e.armRecv(fd, s, q.Flags&CQESockNonempty == 0)
 			c.More = true
 		}
@@ -166,9 +171,8 @@ func (e *ringEngine) cancelDone(q *CQE, fd engine.FD) {
 	if invariants.Enabled {
 		invariants.Assert(errno == unix.ENOENT || errno == unix.EALREADY, "uring: cancel on descriptor %d: %v", fd, errno)
 	}
-	sequence := uint32(q.UserData>>32) & (1<<sequenceBits - 1)
-	if s := &e.sockets[fd]; s.in.op != 0 && s.in.sequence == sequence && s.in.cancelled {
-		e.cancel(fd, s)
+	if s := &e.sockets[fd]; s.in.op != 0 && s.in.sequence == sequenceOf(q) {
+		e.cancel(s.in.op, s.in.sequence, fd)
 	}
 }
 

@@ -4,8 +4,6 @@ package uring
 
 import (
 	"errors"
-	"fmt"
-	"runtime"
 
 	"golang.org/x/sys/unix"
 
@@ -52,6 +50,10 @@ type socket struct {
 	into    uintptr   // RecvInto's memory
 	intoLen uint32
 	shut    bool // waits in ringEngine.shut
+
+	watch   uint32 // sequence of the watch beside a multishot receive; 0: none
+	watches uint16 // polls for it not ended yet
+	hungUp  bool   // the watch fired
 }
 
 type operation struct {
@@ -59,6 +61,7 @@ type operation struct {
 	op        engine.Op // 0: none outstanding
 	cancelled bool      // the owner asked for its end
 	bulk      bool
+	single    bool // a receive that the engine arms again after each completion
 }
 
 // user_data is op:8 | sequence:24 | descriptor:32. The sequence makes it name
@@ -69,11 +72,14 @@ const (
 
 	opWake   = 0x10 // the wake word's read
 	opCancel = 0x11 // a cancel; only its failure completes
+	opWatch  = 0x12 // a watch, see watch.go
 )
 
 // quickBytesMax is how much the kernel may have to copy in a call that the Go
 // scheduler is not told about.
 const quickBytesMax = 64 << 10
+
+func sequenceOf(q *CQE) uint32 { return uint32(q.UserData>>32) & (1<<sequenceBits - 1) }
 
 func userData(op engine.Op, sequence uint32, fd engine.FD) uint64 {
 	return uint64(op)<<opShift | uint64(sequence)<<32 | uint64(uint32(fd))
@@ -91,6 +97,9 @@ func (e *ringEngine) Recv(fd engine.FD, t engine.Token) {
 	s := e.begin(fd, t)
 	e.beginIn(s, fd, engine.OpRecv)
 	e.armRecv(fd, s, true)
+	if !s.in.single {
+		e.armWatch(fd, s)
+	}
 }
 
 func (e *ringEngine) RecvInto(fd engine.FD, t engine.Token, buf []byte) {
@@ -145,7 +154,7 @@ func (e *ringEngine) Cancel(fd engine.FD, t engine.Token) {
 		invariants.Assert(s.token == t, "uring: Cancel of descriptor %d with token %v, which is %v's", fd, t, s.token)
 	}
 	s.in.cancelled = true
-	e.cancel(fd, s)
+	e.cancel(s.in.op, s.in.sequence, fd)
 }
 
 func (e *ringEngine) Shutdown(fd engine.FD, t engine.Token) {
@@ -164,14 +173,15 @@ func (e *ringEngine) CloseFD(fd engine.FD, t engine.Token) {
 	}
 	s.shut = false // the close says it all, and the number may be another's afterwards
 	e.beginOut(s, engine.OpClose)
-	q := e.sqe()
-	q.PrepClose(int32(fd))
-	e.enqueue(q, &s.out, fd)
+	if s.watches == 0 { // else when the last has ended
+		e.armClose(fd, s)
+	}
 }
 
 func (e *ringEngine) Recycle(c *engine.Completion) {
 	if c.Lease != 0 {
 		e.window.giveBack(uint16(c.Lease - 1))
+		e.counters.LentBytes.Store(e.window.lentBytes())
 		c.Lease = 0
 	}
 	c.Data = nil
@@ -191,129 +201,8 @@ func (e *ringEngine) begin(fd engine.FD, t engine.Token) *socket {
 		invariants.Assert(s.token == t || s.in.op == 0 && s.out.op == 0,
 			"uring: descriptor %d used with token %v while operations of %v are outstanding", fd, t, s.token)
 	}
-	s.token = t
+	if s.token != t {
+		s.token, s.hungUp = t, false
+	}
 	return s
-}
-
-func (e *ringEngine) beginIn(s *socket, fd engine.FD, op engine.Op) {
-	if invariants.Enabled {
-		invariants.Assert(s.in.op == 0, "uring: %v on descriptor %d while its %v is outstanding", op, fd, s.in.op)
-	}
-	s.in = operation{op: op}
-}
-
-func (e *ringEngine) beginOut(s *socket, op engine.Op) {
-	s.out = operation{op: op}
-}
-
-// enqueue makes q an arming of o. Every arming has a sequence of its own, also
-// when the engine itself arms an operation again.
-func (e *ringEngine) enqueue(q *SQE, o *operation, fd engine.FD) {
-	e.sequence = (e.sequence + 1) & (1<<sequenceBits - 1)
-	o.sequence = e.sequence
-	q.UserData = userData(o.op, o.sequence, fd)
-	e.inflight++
-}
-
-func (e *ringEngine) armAccept(fd engine.FD, s *socket) {
-	q := e.sqe()
-	// Never SOCK_NONBLOCK: before 6.x, operations on such a socket fail with
-	// EAGAIN where they should wait.
-	q.PrepAcceptMultishot(int32(fd), unix.SOCK_CLOEXEC)
-	e.enqueue(q, &s.in, fd)
-}
-
-// armRecv selects from the window. pollFirst: there may be nothing to receive
-// yet, so wait for data before taking a buffer; without it a receive that finds
-// every buffer lent would end at once, data or not.
-func (e *ringEngine) armRecv(fd engine.FD, s *socket, pollFirst bool) {
-	q := e.sqe()
-	if e.multishotRecv {
-		q.PrepRecvMultishot(int32(fd), 0, 0, 0)
-	} else {
-		q.PrepRecv(int32(fd), 0, uint32(e.config.BufferBytes), 0)
-	}
-	if pollFirst {
-		q.IOPrio |= RecvSendPollFirst
-	}
-	q.Flags, q.BufGroup = SQEBufferSelect, recvGroup
-	e.enqueue(q, &s.in, fd)
-}
-
-func (e *ringEngine) armRecvInto(fd engine.FD, s *socket) {
-	q := e.sqe()
-	q.PrepRecv(int32(fd), s.into, s.intoLen, unix.MSG_WAITALL)
-	e.enqueue(q, &s.in, fd)
-}
-
-// cancel asks for the end of what is outstanding in. Order: the SQ is first in
-// first out, so the cancel finds its target submitted.
-func (e *ringEngine) cancel(fd engine.FD, s *socket) {
-	q := e.sqe()
-	q.PrepCancel(userData(s.in.op, s.in.sequence, fd), 0)
-	q.Flags = SQECQESkipSuccess
-	q.UserData = userData(opCancel, s.in.sequence, fd)
-}
-
-func (e *ringEngine) countSend(o *operation, n int) {
-	e.sendBytes += n
-	e.setBulk(o, n)
-}
-
-func (e *ringEngine) setBulk(o *operation, n int) {
-	if n > quickBytesMax {
-		o.bulk = true
-		e.bulk++
-	}
-}
-
-// sqe returns a zeroed SQE. A full queue is submitted first.
-func (e *ringEngine) sqe() *SQE {
-	if q := e.ring.GetSQE(); q != nil {
-		return q
-	}
-	e.makeRoom(0)
-	if q := e.ring.GetSQE(); q != nil {
-		return q
-	}
-	return &SQE{} // the engine is dead: the next Poll says so
-}
-
-// sqeGathering is sqe with room in the scratch memory for n vectors. Order: both at
-// once, because making room empties it.
-func (e *ringEngine) sqeGathering(n int) *SQE {
-	if !e.scratch.fits(n) {
-		e.makeRoom(n)
-	}
-	return e.sqe()
-}
-
-// makeRoomTriesMax bounds the tries against a kernel without memory.
-const makeRoomTriesMax = 10_000
-
-// makeRoom submits until there is room for an SQE and vectors. It fails only
-// when the kernel takes nothing for a long time; then the engine is dead.
-func (e *ringEngine) makeRoom(vectors int) {
-	for range makeRoomTriesMax {
-		if e.dead != nil {
-			return
-		}
-		if err := e.submit(); err != nil {
-			_ = e.die(err)
-			return
-		}
-		if int(e.ring.SQPending()) < e.entries && e.scratch.fits(vectors) {
-			return
-		}
-		e.spillReady() // the kernel may be waiting for room in the CQ
-		runtime.Gosched()
-	}
-	_ = e.die(fmt.Errorf("uring: the kernel took no operation in %d tries: it is out of memory for requests", makeRoomTriesMax))
-}
-
-func (e *ringEngine) die(err error) error {
-	if e.dead == nil {
-		e.dead = err
-	}
-	return e.dead
 }

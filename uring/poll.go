@@ -156,7 +156,7 @@ func (e *ringEngine) publishCounters() {
 	e.counters.Completed.Store(e.total.completed)
 	e.counters.Exhausted.Store(e.total.exhausted)
 	e.counters.Overflows.Store(e.total.overflows)
-	e.counters.LentBytes.Store(int64(e.window.lent) * int64(e.window.size))
+	e.counters.LentBytes.Store(e.window.lentBytes())
 }
 
 func enterError(err error) error {

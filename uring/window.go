@@ -119,6 +119,9 @@ func (w *window) rest() {
 	w.polls, w.least = 0, w.given
 }
 
+// lentBytes is the memory that the owner keeps from the kernel.
+func (w *window) lentBytes() int64 { return int64(w.lent) * int64(w.size) }
+
 func (w *window) give(bid uint16) {
 	w.ring.Add(w.buffer(bid), bid)
 	w.given++

@@ -1,0 +1,90 @@
+//go:build linux
+
+package uring
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func TestWakesAreNeverLostAndCostNothingTwice(t *testing.T) {
+	onBothWaits(t, Config{}, func(r *rig) {
+		t := r.t
+		e := r.engine
+		e.Wake()
+		if _, err := e.Poll(r.done, -1); err != nil { // sticky
+			t.Fatal(err)
+		}
+		if n := e.counters.Wakes.Load(); n != 0 {
+			t.Errorf("a Wake of an awake owner made %d system calls", n)
+		}
+		const rounds = 20_000
+		var asked, parked atomic.Int64
+		over := make(chan struct{})
+		go func() {
+			defer close(over)
+			for i := range int64(rounds) {
+				asked.Store(i + 1)
+				if parked.Swap(0) == 1 {
+					e.Wake()
+				}
+				for asked.Load() != 0 {
+					runtime.Gosched()
+				}
+			}
+		}()
+		for answered := 0; answered < rounds; {
+			parked.Store(1)
+			if asked.Load() == 0 {
+				if _, err := e.Poll(r.done, patience); err != nil {
+					t.Fatal(err)
+				}
+			}
+			parked.Store(0)
+			if asked.Swap(0) != 0 {
+				answered++
+			}
+		}
+		<-over
+	})
+}
+
+func TestAWakeStormReturnsOnePoll(t *testing.T) {
+	onBothWaits(t, Config{}, func(r *rig) {
+		t := r.t
+		e := r.engine
+		var group sync.WaitGroup
+		var stop atomic.Bool
+		for range 8 {
+			group.Go(func() {
+				for !stop.Load() {
+					e.Wake()
+				}
+			})
+		}
+		for range 2000 {
+			if _, err := e.Poll(r.done, patience); err != nil {
+				t.Fatal(err)
+			}
+		}
+		stop.Store(true)
+		group.Wait()
+		for range 4 { // what the storm left
+			_, _ = e.Poll(r.done, 0)
+		}
+		start := time.Now()
+		for time.Since(start) < 20*time.Millisecond {
+			if n, err := e.Poll(r.done, 20*time.Millisecond); n != 0 || err != nil {
+				t.Fatal(n, err)
+			}
+		}
+		r.close()
+		e.Wake() // harmless after Close
+		if _, err := e.Poll(r.done, 0); err == nil {
+			t.Error("Poll of a closed engine worked")
+		}
+	})
+}
