@@ -20,6 +20,7 @@ import (
 type service struct {
 	handler   kring.Handler
 	advertise func(host string, port uint16) // nil: nobody asks for our address
+	release   func()                         // before draining: answers what waits; nil: nothing does
 	close     func() error                   // nil: nothing to close
 }
 
@@ -55,7 +56,7 @@ func (c *serveCmd) open(log *slog.Logger) (service, error) {
 		if err != nil {
 			return service{}, usageError{err}
 		}
-		return service{handler: kafka.NewDoor(n.Versions(), n), close: func() error { n.Close(); return nil }}, nil
+		return service{handler: kafka.NewDoor(n.Versions(), n), release: n.Close}, nil
 	case handlerEcho:
 		return service{handler: echo.Handler{}}, nil
 	}
@@ -92,6 +93,9 @@ func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served s
 		log.Info("stopping: no new connections, finishing what is in flight", "signal", s.String(), "drain_timeout", c.DrainTimeout)
 	case err = <-server.Failed():
 		log.Error("stopping: a part of the server failed", "error", err)
+	}
+	if served.release != nil {
+		served.release()
 	}
 	return errors.Join(err, c.shutDown(p, log, server))
 }
