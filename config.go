@@ -9,6 +9,7 @@ import (
 	"kring/engine"
 	"kring/fallback/epoll"
 	"kring/fallback/portable"
+	"kring/processor"
 	"kring/uring"
 )
 
@@ -26,7 +27,7 @@ const (
 	// channel, as Kafka does. The Handler may block.
 	DispatchPool = "pool"
 	// DispatchInline runs the Handler on the processor: the lowest latency, for
-	// a Handler that never blocks.
+	// a Handler that never blocks, and never calls runtime.Goexit.
 	DispatchInline = "inline"
 )
 
@@ -65,7 +66,7 @@ type Config struct {
 	QueuedRequestsMax int
 	// QueuedRequestBytesMax bounds the bytes of all requests received and not
 	// answered [queued.max.request.bytes]; default 256 MiB (Kafka's is no
-	// bound). At least FrameBytesMax plus 1 MiB.
+	// bound). At least FrameBytesMax plus 192 KiB for each processor.
 	QueuedRequestBytesMax int64
 	// PipelineMax is how many requests of one connection may be unanswered at
 	// once; default 1, Kafka's order. With more, requests of one connection may
@@ -130,8 +131,6 @@ type Events struct {
 	HandlerPanicked func(r *Request, v any, stack []byte)
 }
 
-const bytesSlack = 1 << 20
-
 // withDefaults fills what is zero, in one place.
 func (c Config) withDefaults() Config {
 	if len(c.Listeners) == 0 {
@@ -159,7 +158,7 @@ func (c Config) withDefaults() Config {
 	orElse(&c.QueuedRequestsMax, 500)
 	orElse(&c.PipelineMax, 1)
 	orElse(&c.FrameBytesMax, 100<<20)
-	orElse(&c.QueuedRequestBytesMax, max(256<<20, int64(c.FrameBytesMax)+bytesSlack))
+	orElse(&c.QueuedRequestBytesMax, max(256<<20, c.requestBytesLeast()))
 	orElse(&c.BigFrameBytes, 64<<10)
 	orElse(&c.HeldBytesMax, 256<<10)
 	orElse(&c.QueuedResponseBytesMax, 1<<20)
@@ -167,6 +166,12 @@ func (c Config) withDefaults() Config {
 	orElse(&c.IdleTimeout, 10*time.Minute)
 	orElse(&c.WriteTimeout, 30*time.Second)
 	return c
+}
+
+// requestBytesLeast is the byte capacity below which a frame of FrameBytesMax
+// might wait for ever.
+func (c Config) requestBytesLeast() int64 {
+	return int64(c.FrameBytesMax) + int64(c.Processors)*processor.HoardedBytesMax + 4096
 }
 
 func listenerName(i int) string {
@@ -215,8 +220,8 @@ func (c Config) Validate() error {
 	fault(c.QueuedRequestsMax < 1 || c.QueuedRequestsMax > 1<<20, "QueuedRequestsMax", c.QueuedRequestsMax, "choose 1 to 1048576")
 	fault(c.PipelineMax < 1 || c.PipelineMax > 1<<12, "PipelineMax", c.PipelineMax, "choose 1 to 4096")
 	fault(c.FrameBytesMax < 1 || c.FrameBytesMax > 1<<30, "FrameBytesMax", c.FrameBytesMax, "choose 1 byte to 1 GiB")
-	fault(c.QueuedRequestBytesMax < int64(c.FrameBytesMax)+bytesSlack, "QueuedRequestBytesMax", c.QueuedRequestBytesMax,
-		"choose at least FrameBytesMax plus 1 MiB, or no frame of that size could ever be received")
+	fault(c.QueuedRequestBytesMax < c.requestBytesLeast(), "QueuedRequestBytesMax", c.QueuedRequestBytesMax,
+		fmt.Sprintf("choose at least %d, for the largest frame beside what processors hoard", c.requestBytesLeast()))
 	fault(c.BigFrameBytes < 4<<10, "BigFrameBytes", c.BigFrameBytes, "choose at least 4 KiB")
 	fault(c.HeldBytesMax < 4<<10, "HeldBytesMax", c.HeldBytesMax, "choose at least 4 KiB")
 	fault(c.QueuedResponseBytesMax < 1, "QueuedResponseBytesMax", c.QueuedResponseBytesMax, "choose at least 1 byte")

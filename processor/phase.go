@@ -109,6 +109,7 @@ func (p *Processor) release() {
 	}
 	p.arena.Close()
 	p.cfg.Channel.Release(p.credit)
+	p.sender.Leave()
 	p.stats.publish(&p.count)
 	p.sayDrained()
 }
