@@ -114,111 +114,113 @@ func (s *stage) wantBreach(text string) {
 	s.t.Fatalf("no breach says %q; there are %q", text, s.reported())
 }
 
+// breaches are what an owner may do wrong, and what is said of it.
+var breaches = []struct {
+	name string
+	want string
+	do   func(s *stage)
+}{
+	{"two receives", "while recv is outstanding", func(s *stage) {
+		s.e.Recv(s.fd, s.token)
+		s.e.RecvInto(s.fd, s.token, s.memory("room"))
+	}},
+	{"two sends", "while send is outstanding", func(s *stage) {
+		s.e.Send(s.fd, s.token, [][]byte{s.memory("one")})
+		s.e.Send(s.fd, s.token, [][]byte{s.memory("two")})
+	}},
+	{"close with a receive outstanding", "with recv outstanding", func(s *stage) {
+		s.e.Recv(s.fd, s.token)
+		s.e.CloseFD(s.fd, s.token)
+	}},
+	{"close before the last completion was delivered", "with send outstanding", func(s *stage) {
+		s.e.Send(s.fd, s.token, [][]byte{s.memory("one")})
+		s.e.CloseFD(s.fd, s.token)
+	}},
+	{"close twice", "after CloseFD", func(s *stage) {
+		s.e.CloseFD(s.fd, s.token)
+		s.e.CloseFD(s.fd, s.token)
+	}},
+	{"recycle twice", "recycled twice", func(s *stage) {
+		_, _ = s.peer.Write([]byte("data"))
+		s.e.Recv(s.fd, s.token)
+		c := s.next()
+		twin := c
+		s.e.Recycle(&c)
+		s.e.Recycle(&c) // harmless: the completion knows
+		s.e.Recycle(&twin)
+	}},
+	{"write after recycle", "written to after Recycle", func(s *stage) {
+		_, _ = s.peer.Write([]byte("data"))
+		s.e.Recv(s.fd, s.token)
+		c := s.next()
+		data := c.Data
+		s.e.Recycle(&c)
+		data[0] = 'x'
+		_, _ = s.peer.Write([]byte("more"))
+		s.next()
+	}},
+	{"send memory changed", "changed before its completion", func(s *stage) {
+		b := s.memory("data")
+		s.e.Send(s.fd, s.token, [][]byte{b})
+		b[0] = 'x'
+		s.next()
+	}},
+	{"receive memory changed", "changed before its completion", func(s *stage) {
+		b := s.memory("room")
+		s.e.RecvInto(s.fd, s.token, b)
+		b[1] = 'x'
+		_, _ = s.peer.Write([]byte("data"))
+		s.next()
+	}},
+	{"token after its last word", "after its OpClose", func(s *stage) {
+		s.e.CloseFD(s.fd, s.token)
+		s.next()
+		_, _ = s.n.Dial(s.listener.Addr)
+		c := s.next()
+		s.e.Recv(engine.FD(c.Res), s.token)
+	}},
+	{"token of another descriptor", "which is still that of", func(s *stage) {
+		s.e.Recv(s.fd, s.token)
+		_, _ = s.n.Dial(s.listener.Addr)
+		c := s.next()
+		s.e.Recv(engine.FD(c.Res), s.token)
+	}},
+	{"two tokens", "with token 2.1", func(s *stage) {
+		s.e.Recv(s.fd, s.token)
+		s.e.Send(s.fd, engine.MakeToken(2, 1), [][]byte{s.memory("x")})
+	}},
+	{"token too wide", "more than 56 bits", func(s *stage) { s.e.Recv(s.fd, 1<<60) }},
+	{"descriptor of another engine", "another engine", func(s *stage) {
+		s.e.Recv(s.fd, s.token)
+		other, _ := s.n.Open(engine.WaitParked)
+		other.Recv(s.fd, s.token)
+	}},
+	{"closed descriptor", "not open", func(s *stage) { s.e.Recv(99, s.token) }},
+	{"accept on a connection", "Accept on connection", func(s *stage) { s.e.Accept(s.fd, s.token) }},
+	{"receive on a listener", "Recv on listener", func(s *stage) {
+		l, _ := s.n.Listen(engine.ListenConfig{Address: "127.0.0.1:0"})
+		s.e.Recv(l.FD, s.token)
+	}},
+	{"shutdown of a listener", "two directions", func(s *stage) { s.e.Shutdown(s.listener.FD, s.door) }},
+	{"no buffers", "no buffers", func(s *stage) { s.e.Send(s.fd, s.token, nil) }},
+	{"empty buffer", "empty buffer", func(s *stage) { s.e.Send(s.fd, s.token, [][]byte{s.memory("x"), {}}) }},
+	{"discard with a receive outstanding", "with recv outstanding", func(s *stage) {
+		s.e.Recv(s.fd, s.token)
+		s.n.Discard(s.fd)
+	}},
+	{"discard twice", "not open", func(s *stage) {
+		s.n.Discard(s.fd)
+		s.n.Discard(s.fd)
+	}},
+	{"no room", "room for no completion", func(s *stage) { _, _ = s.e.Poll(nil, 0) }},
+	{"use after close", "after Close", func(s *stage) {
+		_ = s.e.Close()
+		s.e.Recv(s.fd, s.token)
+	}},
+}
+
 func TestBreachesAreReported(t *testing.T) {
-	cases := []struct {
-		name string
-		want string
-		do   func(s *stage)
-	}{
-		{"two receives", "while recv is outstanding", func(s *stage) {
-			s.e.Recv(s.fd, s.token)
-			s.e.RecvInto(s.fd, s.token, s.memory("room"))
-		}},
-		{"two sends", "while send is outstanding", func(s *stage) {
-			s.e.Send(s.fd, s.token, [][]byte{s.memory("one")})
-			s.e.Send(s.fd, s.token, [][]byte{s.memory("two")})
-		}},
-		{"close with a receive outstanding", "with recv outstanding", func(s *stage) {
-			s.e.Recv(s.fd, s.token)
-			s.e.CloseFD(s.fd, s.token)
-		}},
-		{"close before the last completion was delivered", "with send outstanding", func(s *stage) {
-			s.e.Send(s.fd, s.token, [][]byte{s.memory("one")})
-			s.e.CloseFD(s.fd, s.token)
-		}},
-		{"close twice", "after CloseFD", func(s *stage) {
-			s.e.CloseFD(s.fd, s.token)
-			s.e.CloseFD(s.fd, s.token)
-		}},
-		{"recycle twice", "recycled twice", func(s *stage) {
-			_, _ = s.peer.Write([]byte("data"))
-			s.e.Recv(s.fd, s.token)
-			c := s.next()
-			twin := c
-			s.e.Recycle(&c)
-			s.e.Recycle(&c) // harmless: the completion knows
-			s.e.Recycle(&twin)
-		}},
-		{"write after recycle", "written to after Recycle", func(s *stage) {
-			_, _ = s.peer.Write([]byte("data"))
-			s.e.Recv(s.fd, s.token)
-			c := s.next()
-			data := c.Data
-			s.e.Recycle(&c)
-			data[0] = 'x'
-			_, _ = s.peer.Write([]byte("more"))
-			s.next()
-		}},
-		{"send memory changed", "changed before its completion", func(s *stage) {
-			b := s.memory("data")
-			s.e.Send(s.fd, s.token, [][]byte{b})
-			b[0] = 'x'
-			s.next()
-		}},
-		{"receive memory changed", "changed before its completion", func(s *stage) {
-			b := s.memory("room")
-			s.e.RecvInto(s.fd, s.token, b)
-			b[1] = 'x'
-			_, _ = s.peer.Write([]byte("data"))
-			s.next()
-		}},
-		{"token after its last word", "after its OpClose", func(s *stage) {
-			s.e.CloseFD(s.fd, s.token)
-			s.next()
-			_, _ = s.n.Dial(s.listener.Addr)
-			c := s.next()
-			s.e.Recv(engine.FD(c.Res), s.token)
-		}},
-		{"token of another descriptor", "which is still that of", func(s *stage) {
-			s.e.Recv(s.fd, s.token)
-			_, _ = s.n.Dial(s.listener.Addr)
-			c := s.next()
-			s.e.Recv(engine.FD(c.Res), s.token)
-		}},
-		{"two tokens", "with token 2.1", func(s *stage) {
-			s.e.Recv(s.fd, s.token)
-			s.e.Send(s.fd, engine.MakeToken(2, 1), [][]byte{s.memory("x")})
-		}},
-		{"token too wide", "more than 56 bits", func(s *stage) { s.e.Recv(s.fd, 1<<60) }},
-		{"descriptor of another engine", "another engine", func(s *stage) {
-			s.e.Recv(s.fd, s.token)
-			other, _ := s.n.Open(engine.WaitParked)
-			other.Recv(s.fd, s.token)
-		}},
-		{"closed descriptor", "not open", func(s *stage) { s.e.Recv(99, s.token) }},
-		{"accept on a connection", "Accept on connection", func(s *stage) { s.e.Accept(s.fd, s.token) }},
-		{"receive on a listener", "Recv on listener", func(s *stage) {
-			l, _ := s.n.Listen(engine.ListenConfig{Address: "127.0.0.1:0"})
-			s.e.Recv(l.FD, s.token)
-		}},
-		{"shutdown of a listener", "two directions", func(s *stage) { s.e.Shutdown(s.listener.FD, s.door) }},
-		{"no buffers", "no buffers", func(s *stage) { s.e.Send(s.fd, s.token, nil) }},
-		{"empty buffer", "empty buffer", func(s *stage) { s.e.Send(s.fd, s.token, [][]byte{s.memory("x"), {}}) }},
-		{"discard with a receive outstanding", "with recv outstanding", func(s *stage) {
-			s.e.Recv(s.fd, s.token)
-			s.n.Discard(s.fd)
-		}},
-		{"discard twice", "not open", func(s *stage) {
-			s.n.Discard(s.fd)
-			s.n.Discard(s.fd)
-		}},
-		{"no room", "room for no completion", func(s *stage) { _, _ = s.e.Poll(nil, 0) }},
-		{"use after close", "after Close", func(s *stage) {
-			_ = s.e.Close()
-			s.e.Recv(s.fd, s.token)
-		}},
-	}
-	for _, c := range cases {
+	for _, c := range breaches {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStage(t, faultengine.Config{Seed: 1})
 			c.do(s)
