@@ -5,14 +5,14 @@
 # usage: scripts/clients.sh [ENGINE...]
 
 source "$(dirname "$0")/lib.bash"
-source "$(dirname "$0")/skips.bash"
+source "$(dirname "$0")/results.bash"
 engines "$@"
 need gcc gcc
 build_kring
 cd "$root/internal/clients"
 
 KRING_BIN=$kring KRING_ENGINES="${engines[*]}" go test -v -count=1 -parallel 4 -timeout 10m . ./corpus >"$scratch/log" 2>&1 || {
-	grep -E -A 30 '^ *--- FAIL|^FAIL|^panic:' "$scratch/log" | head -n 200
+	explain "$scratch/log"
 	die "the clients' tests failed"
 }
 grep -E '^ok ' "$scratch/log"

@@ -6,13 +6,13 @@
 # usage: scripts/giouring.sh
 
 source "$(dirname "$0")/lib.bash"
-source "$(dirname "$0")/skips.bash"
+source "$(dirname "$0")/results.bash"
 cd "$root"
 flags=(-tags giouring -ldflags=-checklinkname=0)
 
 go build "${flags[@]}" ./...
 go test -v "${flags[@]}" ./uring/... >"$scratch/log" 2>&1 || {
-	grep -E -B 40 '^ *--- FAIL|^FAIL|^panic:' "$scratch/log" | tail -n 200
+	explain "$scratch/log"
 	die "the suite failed on giouring's ring"
 }
 check_skips "$scratch/log"

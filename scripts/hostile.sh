@@ -6,13 +6,13 @@
 # usage: scripts/hostile.sh [ENGINE...]
 
 source "$(dirname "$0")/lib.bash"
-source "$(dirname "$0")/skips.bash"
+source "$(dirname "$0")/results.bash"
 engines "$@"
 build_kring
 cd "$root/internal/clients"
 
 KRING_BIN=$kring KRING_ENGINES="${engines[*]}" go test -v -count=1 ./hostile >"$scratch/log" 2>&1 || {
-	grep -E -A 30 '^ *--- FAIL|^FAIL|^panic:' "$scratch/log" | head -n 200
+	explain "$scratch/log"
 	die "a hostile frame did more than cost its connection"
 }
 grep -o 'the honest connection asked.*' "$scratch/log"

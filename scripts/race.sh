@@ -4,12 +4,12 @@
 # usage: scripts/race.sh [PACKAGE...]
 
 source "$(dirname "$0")/lib.bash"
-source "$(dirname "$0")/skips.bash"
+source "$(dirname "$0")/results.bash"
 cd "$root"
 (($# > 0)) || set -- ./...
 
 go test -v -race -tags invariants -timeout 15m "$@" >"$scratch/log" 2>&1 || {
-	grep -E -B 60 'DATA RACE|^ *--- FAIL|^FAIL|^panic:' "$scratch/log" | tail -n 300
+	explain "$scratch/log"
 	die "go test -race failed"
 }
 grep -E '^ok .*kring' "$scratch/log" || true

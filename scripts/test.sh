@@ -5,14 +5,14 @@
 # usage: scripts/test.sh
 
 source "$(dirname "$0")/lib.bash"
-source "$(dirname "$0")/skips.bash"
+source "$(dirname "$0")/results.bash"
 cd "$root"
 
 grep -qE '^go test \./\.\.\.( |$)' README.md || die "README.md no longer names 'go test ./...' as the test command: mend one of the two"
 
 # -v by the environment, so that the command itself stays the README's.
 GOFLAGS="${GOFLAGS:-} -v" go test ./... >"$scratch/log" 2>&1 || {
-	grep -E -B 40 '^ *--- FAIL|^FAIL|^panic:' "$scratch/log" | tail -n 200
+	explain "$scratch/log"
 	die "go test ./... failed"
 }
 grep -E '^(ok|---) .*kring' "$scratch/log" || true

@@ -17,7 +17,8 @@ need node nodejs
 need npm npm
 
 # All modules at once, so that no later step waits for the network.
-for module in . internal/clients; do
+git -C "$root" ls-files -co --exclude-standard 'go.mod' '*/go.mod' | while read -r mod; do
+	module=$(dirname "$mod")
 	for try in 1 2 3; do
 		(cd "$root/$module" && go mod download) && break
 		((try < 3)) || die "go mod download failed in $module"

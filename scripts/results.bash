@@ -1,5 +1,15 @@
-# Source it after lib.bash: a skipped test must have proven that it cannot run.
+# What is read out of the output of `go test -v`. Source it after lib.bash.
 
+# explain LOG prints what failed: first with what came before it, then by name
+# alone, so that the last lines say the most.
+explain() {
+	grep -E -B 30 'DATA RACE|^ *--- FAIL|^panic:' "$1" | tail -n 120
+	echo
+	grep -E '^ *--- FAIL|^FAIL|^panic:' "$1" | head -n 60
+}
+
+# A skipped test must have proven that it can't run.
+#
 # check_skips LOG fails if a test in the output of `go test -v` skipped that
 # scripts/skips.allow does not name, and if none ran at all.
 check_skips() {
