@@ -14,7 +14,7 @@ import (
 	"kring/engine"
 )
 
-func TestThisKernelServesEverythingThatIsWanted(t *testing.T) {
+func TestThisKernelServes(t *testing.T) {
 	n, err := New(Config{})
 	if err != nil {
 		t.Fatal(err)
@@ -22,8 +22,8 @@ func TestThisKernelServesEverythingThatIsWanted(t *testing.T) {
 	if n.Name() != "io_uring" {
 		t.Errorf("Name() = %q", n.Name())
 	}
-	if ringFlavour == "" && n.Features() != "all features" {
-		t.Skipf("this kernel is too old to have it all: %s", n.Features())
+	if f := n.Features(); !strings.HasPrefix(f, "all features") && !strings.HasPrefix(f, "without ") {
+		t.Errorf("Features() = %q", f)
 	}
 }
 

@@ -62,6 +62,7 @@ func TestAWakeStormReturnsOnePoll(t *testing.T) {
 			group.Go(func() {
 				for !stop.Load() {
 					e.Wake()
+					runtime.Gosched()
 				}
 			})
 		}

@@ -154,6 +154,7 @@ func TestUnparkStormsAndCloseAreHarmless(t *testing.T) {
 		group.Go(func() {
 			for !stop.Load() {
 				p.Unpark()
+				runtime.Gosched()
 			}
 		})
 	}
