@@ -82,7 +82,8 @@ type Engine interface {
 	Counters() *Counters
 
 	// Close releases the engine. Outstanding operations end without a
-	// completion; their descriptors stay open and are the owner's to Discard.
+	// completion; their descriptors stay open and are the owner's to Discard,
+	// but for those that CloseFD was called for: they are closed.
 	// Memory handed to them is the owner's again. Data that is still lent stays
 	// readable until its Recycle, which the owner may still call.
 	Close() error

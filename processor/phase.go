@@ -95,7 +95,9 @@ func (p *Processor) release() {
 		if c.info != nil { // only now does the kernel leave its memory alone
 			p.dropOutput(c)
 			p.abandonInput(c)
-			p.cfg.Network.Discard(c.fd)
+			if !c.closing {
+				p.cfg.Network.Discard(c.fd)
+			}
 			p.closed(c)
 		}
 	}
