@@ -10,8 +10,6 @@ import (
 	"runtime/debug"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"kring/engine"
 )
 
