@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -14,6 +15,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 
 	"kring/kafka"
 	"kring/reqchan"
@@ -112,6 +115,7 @@ func (c *Cluster) options() []kfake.Opt {
 		kfake.DefaultNumPartitions(c.cfg.Partitions),
 		kfake.BrokerConfigs(map[string]string{"message.max.bytes": strconv.Itoa(c.cfg.BatchBytesMax)}),
 		kfake.WithLogger(c.kfakeLog),
+		kfake.MaxVersions(readable()),
 	}
 	if c.cfg.DataDir != "" {
 		opts = append(opts, kfake.DataDir(c.cfg.DataDir))
@@ -120,6 +124,22 @@ func (c *Cluster) options() []kfake.Opt {
 		opts = append(opts, kfake.SyncWrites())
 	}
 	return opts
+}
+
+// readable caps what kfake advertises to what every client can read. It leaves
+// out nullable fields that Apache Kafka always fills, and Java's admin client
+// fails on their absence (NullPointerException): the configurations that a
+// CreateTopics response has from version 5 on, and the eligible leader replicas
+// of DescribeTopicPartitions, for which clients fall back to Metadata.
+func readable() *kversion.Versions {
+	const createTopics, describeTopicPartitions = 19, 75
+	v := kversion.Tip()
+	for key := int16(0); key <= kmsg.MaxKey; key++ {
+		v.SetMaxKeyVersion(key, math.MaxInt16)
+	}
+	v.SetMaxKeyVersion(createTopics, 4)
+	v.SetMaxKeyVersion(describeTopicPartitions, -1)
+	return v
 }
 
 // prepare does what is to be done between kfake's start and the first client.
