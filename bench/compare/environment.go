@@ -77,7 +77,7 @@ func readEnvironment(root string) Environment {
 		}
 	}
 	for _, name := range []string{"net/core/somaxconn", "net/ipv4/ip_local_port_range", "net/ipv4/tcp_rmem",
-		"net/ipv4/tcp_wmem", "net/core/busy_poll", "kernel/io_uring_disabled"} {
+		"net/ipv4/tcp_wmem", "net/ipv4/tcp_congestion_control", "net/core/busy_poll", "kernel/io_uring_disabled"} {
 		if text := firstLine("/proc/sys/" + name); text != "" {
 			e.Settings[strings.ReplaceAll(name, "/", ".")] = strings.Join(strings.Fields(text), " ")
 		}

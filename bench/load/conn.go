@@ -1,5 +1,7 @@
 package load
 
+import "runtime"
+
 // conn is one busy connection. Requests have numbers in the order they are
 // sent, and responses come in that order, so four counters are all it takes:
 // done <= sent <= granted <= due.
@@ -28,6 +30,7 @@ type core struct {
 	cfg      *Config
 	t        *template
 	rec      *record
+	win      *window
 	conns    []*conn
 	plan     plan
 	inFlight int  // due and not done, over all connections
@@ -49,7 +52,7 @@ func (p *plan) due(k uint64) int64 { return int64(p.first + float64(k)*p.step) }
 // scratchBytes bounds what is sent at once, beyond one request.
 const scratchBytes = 256 << 10
 
-func newCore(c *Config, t *template) *core {
+func newCore(c *Config, t *template, w *window) *core {
 	depth := c.Depth
 	if c.IsOpen() {
 		depth = c.InFlightMax
@@ -58,7 +61,7 @@ func newCore(c *Config, t *template) *core {
 	for ring < depth {
 		ring *= 2
 	}
-	return &core{cfg: c, t: t, rec: newRecord(c.IsOpen()), depth: depth, mask: ring - 1, all: true}
+	return &core{cfg: c, t: t, rec: newRecord(c.IsOpen()), win: w, depth: depth, mask: ring - 1, all: true}
 }
 
 func (x *core) newConn(id int) *conn {
@@ -114,9 +117,10 @@ func (x *core) grant(c *conn, now int64) bool {
 }
 
 // demandDue makes due whatever the timetable says, and calls touched for each
-// connection that has something to send.
+// connection that has something to send. What was due inside the window stays
+// due after it: a generator that was late must not forgive the server for it.
 func (x *core) demandDue(now int64, touched func(*conn)) {
-	for !x.stopped {
+	for {
 		due := x.plan.due(x.plan.next)
 		if due > now || x.rec.end != 0 && due >= x.rec.end {
 			return
@@ -179,7 +183,22 @@ func (x *core) got(c *conn, b []byte, now int64) bool {
 	return true
 }
 
+// adopt takes the window over once it is open. Every answer looks until then:
+// one that comes between two looks of the thread belongs to the window too.
+func (x *core) adopt() {
+	start := x.win.start.Load()
+	for ; start == opening; start = x.win.start.Load() {
+		runtime.Gosched()
+	}
+	if start != 0 {
+		x.rec.span = span{start, x.win.end.Load()}
+	}
+}
+
 func (x *core) complete(c *conn, now int64) {
+	if x.rec.start == 0 {
+		x.adopt()
+	}
 	seq := c.done
 	due, sent := x.dueOf(c, seq), c.at[int(seq)&x.mask]
 	c.done++

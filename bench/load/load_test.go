@@ -312,7 +312,7 @@ func TestAnySplitOfARightResponseIsAccepted(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		cfg := Config{PayloadBytes: rapid.IntRange(1, 64).Draw(t, "payload"), Depth: 8}.withDefaults()
 		tm := frameTemplate(cfg.payload())
-		x := newCore(&cfg, tm)
+		x := newCore(&cfg, tm, new(window))
 		c := x.newConn(rapid.IntRange(0, 1<<20).Draw(t, "id"))
 		x.begin(1, 0)
 		b := append([]byte(nil), x.toSend(c, x.scratch())...)
@@ -341,7 +341,7 @@ func TestAnySplitOfTheSendingGivesTheSameBytes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		cfg := Config{PayloadBytes: rapid.IntRange(4, 40).Draw(t, "payload"), Depth: 20}.withDefaults()
 		tm := frameTemplate(cfg.payload())
-		x := newCore(&cfg, tm)
+		x := newCore(&cfg, tm, new(window))
 		c := x.newConn(3)
 		x.begin(1, 0)
 		scratch := x.scratch()[:rapid.IntRange(1, 20).Draw(t, "scratch")*len(tm.frame)]

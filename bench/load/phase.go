@@ -21,15 +21,12 @@ type timing struct {
 func (tm *timing) phase(x *core, thread int, now int64, cpu func() int64) (int64, bool) {
 	r := x.rec
 	switch {
-	case r.start == 0:
-		if thread == 0 && now >= tm.warmEnd {
+	case x.all:
+		if thread == 0 && now >= tm.warmEnd && tm.start.Load() == 0 {
 			tm.boundary(true)
-			now = tm.now()
-			tm.end.Store(now + int64(tm.cfg.Duration))
-			tm.start.Store(now)
+			now = tm.open()
 		}
-		if start := tm.start.Load(); start != 0 {
-			r.span = span{start, tm.end.Load()}
+		if x.adopt(); r.start != 0 {
 			r.cpuBegin, r.wallBegin = cpu(), now
 			x.all = false
 		}
@@ -46,6 +43,16 @@ func (tm *timing) phase(x *core, thread int, now int64, cpu func() int64) (int64
 		return now, x.inFlight == 0 || now >= r.end+int64(tm.cfg.DrainTimeout)
 	}
 	return now, false
+}
+
+// open opens the window, and gives the instant. Order: whoever finds itself
+// past that instant finds at least opening, and waits for the rest.
+func (tm *timing) open() int64 {
+	tm.start.Store(opening)
+	now := tm.now()
+	tm.end.Store(now + int64(tm.cfg.Duration))
+	tm.start.Store(now)
+	return now
 }
 
 func (tm *timing) boundary(begin bool) {

@@ -21,6 +21,9 @@ type window struct {
 	start, end atomic.Int64
 }
 
+// opening stands for a start that is just being decided.
+const opening = -1
+
 // span is a thread's own copy of the window, so that the record of a response
 // costs no atomic.
 type span struct{ start, end int64 }

@@ -116,7 +116,7 @@ func openThreads(tm *timing, t *template, server netip.AddrPort) ([]thread, []*c
 	var threads []thread
 	var cores []*core
 	for i := range c.Threads {
-		x := newCore(c, t)
+		x := newCore(c, t, &tm.window)
 		th, err := thread(nil), error(nil)
 		if c.Portable {
 			th = newPortableThread(tm, x, i)
