@@ -29,7 +29,7 @@ var layers = []layer{
 		"internal/queue internal/slab internal/invariants")},
 	{"kafka", words(". reqchan internal/invariants " + kmsg)},
 	{"kafka/internal/schemagen", nil},
-	{"embedded", words(". reqchan kafka internal/queue internal/slab internal/invariants " + kfake + " " + kmsg + " " + kerr)},
+	{"embedded", words(". reqchan kafka internal/queue internal/slab internal/invariants " + kfake + " " + kmsg + " " + kerr + " " + kversion)},
 	{"gateway", words(". reqchan kafka internal/queue internal/slab internal/invariants " + kmsg)},
 	{"cmd/kring", anything},
 	{"examples/...", anything},
@@ -53,6 +53,7 @@ const (
 	kmsg     = "github.com/twmb/franz-go/pkg/kmsg"
 	kerr     = "github.com/twmb/franz-go/pkg/kerr"
 	kfake    = "github.com/twmb/franz-go/pkg/kfake"
+	kversion = "github.com/twmb/franz-go/pkg/kversion"
 	giouring = "github.com/pawelgaczynski/giouring"
 )
 
