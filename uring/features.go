@@ -1,0 +1,49 @@
+package uring
+
+// Feature is one thing that some kernels' io_uring can do and others can't,
+// and what asking for it here brought.
+type Feature struct {
+	// Name is the kernel's own where it has one, such as DEFER_TASKRUN. It
+	// does not change from one version of kring to the next.
+	Name string `json:"name"`
+	// Since is the kernel that brought it, for the reader: nothing is decided
+	// by versions, because distributions move features to older kernels and
+	// switch them off in newer ones.
+	Since string `json:"since"`
+	// Probed says how it was asked for.
+	Probed string `json:"probed"`
+	Answer Answer `json:"answer"`
+	// Detail is why the answer is not yes, with the errno in words.
+	Detail string `json:"detail,omitempty"`
+	// Without is what kring does without it.
+	Without string `json:"without"`
+	// Used: kring's engines use it where it is there.
+	Used bool `json:"used"`
+	// Required: without it another engine serves.
+	Required bool `json:"required"`
+}
+
+// Answer is what a kernel said.
+type Answer uint8
+
+// Answers.
+const (
+	// Inconclusive: asking failed for a reason of its own (no memory, no
+	// descriptors, forbidden), so nothing is known.
+	Inconclusive Answer = iota
+	Yes
+	No
+)
+
+func (a Answer) String() string {
+	switch a {
+	case Yes:
+		return "yes"
+	case No:
+		return "no"
+	}
+	return "inconclusive"
+}
+
+// MarshalText is String.
+func (a Answer) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
