@@ -7,8 +7,8 @@ const (
 	served  = "epoll serves instead"
 	unused  = "nothing changes: kring does not use it"
 	bySetUp = "a ring with it"
-	byRep   = "reported by a ring"
-	byList  = "list of operations"
+	byRep   = "ring's features"
+	byList  = "opcode list"
 	byReg   = "registration"
 	byRun   = "an operation"
 )
@@ -55,15 +55,15 @@ func usedFeatures() []row {
 	}
 	return []row{
 		uses("NATIVE_WORKERS", "5.12", byRep, "rings count against memlock", byBit(featureNativeWorkers)),
-		uses("IOWQ_MAX_WORKERS", "5.15", byReg, "kernel threads have no bound of ours", byRegister("IOWQ_MAX_WORKERS", 0,
+		uses("IOWQ_MAX_WORKERS", "5.15", byReg, "kernel threads are not bounded", byRegister("IOWQ_MAX_WORKERS", 0,
 			func(_ *prober, r *Ring) error { _, err := r.RegisterIOWQMaxWorkers(1, 1); return err })),
-		uses("SUBMIT_ALL", "5.18", bySetUp, "a refused operation ends its batch early", bySetup(SetupSubmitAll)),
+		uses("SUBMIT_ALL", "5.18", bySetUp, "a refused operation ends its batch", bySetup(SetupSubmitAll)),
 		uses("COOP_TASKRUN", "5.19", bySetUp, "the kernel interrupts to complete", bySetup(SetupCoopTaskrun)),
 		uses("TASKRUN_FLAG", "5.19", bySetUp, "the kernel interrupts to complete", bySetup(SetupCoopTaskrun|SetupTaskrunFlag)),
 		uses("SOCK_NONEMPTY", "5.19", byRun, "single receives look once more", byRing(0, tryReceive(0, CQESockNonempty))),
 		uses("multishot receive", "6.0", byRun, "one submission for each receive", byRing(0, tryMultishotRecv(0))),
-		uses("SINGLE_ISSUER", "6.0", bySetUp, "rings are shared, with locks", bySetup(SetupSingleIssuer)),
-		uses("DEFER_TASKRUN", "6.1", bySetUp, "completions come at any time, unbatched", bySetup(deferring)),
+		uses("SINGLE_ISSUER", "6.0", bySetUp, "the kernel expects many submitters", bySetup(SetupSingleIssuer)),
+		uses("DEFER_TASKRUN", "6.1", bySetUp, "completions come unbatched", bySetup(deferring)),
 		uses("NO_SQARRAY", "6.6", bySetUp, "one more memory access a submission", bySetup(SetupNoSQArray)),
 		uses("io_uring_disabled", "6.6", "the sysctl", "only seccomp or an LSM can forbid it", trySysctl),
 		uses("NO_IOWAIT", "6.15", byRep, "idle processors count as I/O wait", byBit(FeatureNoIOWait)),

@@ -117,10 +117,20 @@ func (n *Network) selfTest() error {
 			result <- n.selfTestOn(w)
 		}()
 		if err := <-result; err != nil {
-			return fmt.Errorf("io_uring self-test, %v engine: %w", w, err)
+			return fmt.Errorf("io_uring self-test, %v engine: %w", w, remedied(err))
 		}
 	}
 	return nil
+}
+
+// remedied adds what helps to an error that is the fault of a limit, and not of
+// the kernel.
+func remedied(err error) error {
+	var errno unix.Errno
+	if errors.As(err, &errno) && (errno == unix.EMFILE || errno == unix.ENFILE) {
+		return fmt.Errorf("%w: %s", err, setupCause(errno, readProc))
+	}
+	return err
 }
 
 func (n *Network) selfTestOn(w engine.Wait) error {
@@ -128,8 +138,12 @@ func (n *Network) selfTestOn(w engine.Wait) error {
 	if err != nil {
 		return err
 	}
-	t := &selfTest{engine: e}
-	return errors.Join(t.run(), e.Close())
+	t := &selfTest{engine: e, left: -1}
+	err = errors.Join(t.run(), e.Close())
+	if t.left >= 0 {
+		_ = unix.Close(int(t.left))
+	}
+	return err
 }
 
 // selfTest is one run of it. The sockets are of the Unix kind: io_uring serves
@@ -138,6 +152,9 @@ type selfTest struct {
 	engine *ringEngine
 	done   [8]engine.Completion
 	ready  []engine.Completion
+	// left is a connection on which something is outstanding after a failure:
+	// it is closed when the engine has let go of it. -1: none.
+	left engine.FD
 }
 
 func (t *selfTest) run() error {
@@ -154,15 +171,23 @@ func (t *selfTest) run() error {
 	if err != nil {
 		return err
 	}
+	if c.Res < 0 && c.Errno() != unix.EINVAL {
+		return fmt.Errorf("accept: %w", c.Errno())
+	}
 	if c.Res < 0 || !c.More {
 		return lacks("multishot accept (" + describe(c) + ")")
 	}
 	fd := engine.FD(c.Res)
-	err = t.talk(fd, ct, client)
+	if err := t.talk(fd, ct, client); err != nil {
+		t.left = fd
+		return err
+	}
 	e.CloseFD(fd, ct)
-	_, closeErr := t.next(engine.OpClose)
+	if _, err := t.next(engine.OpClose); err != nil {
+		return err
+	}
 	e.Cancel(listener, lt)
-	return errors.Join(err, closeErr, t.expectCancelled(engine.OpAccept))
+	return t.expectCancelled(engine.OpAccept)
 }
 
 // talk receives, sends, and cancels a receive on fd, whose peer is client.
@@ -234,6 +259,9 @@ func (t *selfTest) next(op engine.Op) (*engine.Completion, error) {
 	c := &t.ready[0]
 	t.ready = t.ready[1:]
 	if c.Op != op {
+		if c.Res < 0 {
+			return c, fmt.Errorf("a completion of %v where %v was due: %w", c.Op, op, c.Errno())
+		}
 		return c, fmt.Errorf("a completion of %v where %v was due", c.Op, op)
 	}
 	return c, nil

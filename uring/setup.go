@@ -85,6 +85,9 @@ func setupCause(errno unix.Errno, proc func(string) string) string {
 	case unix.EPERM:
 		return refusedCause(proc)
 	case unix.ENOSYS:
+		if proc(disabledSysctl) != "" {
+			return "a seccomp filter hides it (this kernel has io_uring): " + allowInProfile
+		}
 		return "this kernel has no io_uring (older than 5.1, built without CONFIG_IO_URING, or gVisor): kring needs 5.19"
 	case unix.ENOMEM:
 		return "no memory: raise the memlock limit (ulimit -l, LimitMEMLOCK=infinity; it is " + memlockLimit() +
@@ -101,10 +104,16 @@ func setupCause(errno unix.Errno, proc func(string) string) string {
 	return errno.Error()
 }
 
+const (
+	// disabledSysctl is there since Linux 6.6, and only with io_uring.
+	disabledSysctl = "/proc/sys/kernel/io_uring_disabled"
+	allowInProfile = "allow io_uring_setup, io_uring_enter and io_uring_register in the profile"
+)
+
 // refusedCause tells the three ways apart in which io_uring is forbidden.
 // Kernel: the sysctl exists since 6.6.
 func refusedCause(proc func(string) string) string {
-	switch v := strings.TrimSpace(proc("/proc/sys/kernel/io_uring_disabled")); v {
+	switch v := strings.TrimSpace(proc(disabledSysctl)); v {
 	case "2":
 		return "kernel.io_uring_disabled=2: forbidden for everybody; allow it with sysctl kernel.io_uring_disabled=0"
 	case "1":
@@ -112,8 +121,7 @@ func refusedCause(proc func(string) string) string {
 			"join that group, or allow it with sysctl kernel.io_uring_disabled=0"
 	}
 	if strings.Contains(proc("/proc/self/status"), "Seccomp:\t2") {
-		return "a seccomp filter forbids it (the default of container runtimes): " +
-			"allow io_uring_setup, io_uring_enter and io_uring_register in the profile"
+		return "a seccomp filter forbids it (the default of container runtimes): " + allowInProfile
 	}
 	return "a seccomp filter or a security module forbids it: " +
 		"allow io_uring_setup, io_uring_enter and io_uring_register"
