@@ -2,6 +2,7 @@
 //
 //	kring serve            a one-node Kafka cluster on 127.0.0.1:9092
 //	kring serve --help     every setting, its default and what it is for
+//	kring doctor           what this machine can do, and what stands in the way
 //	kring version
 //
 // Standard output carries exactly one line, when the server really serves:
@@ -14,7 +15,8 @@
 //
 // Exit status: 0 after SIGINT or SIGTERM, when what was in flight is finished
 // or --drain-timeout has passed; 1 when something failed at run time, or a
-// second signal asked to exit at once; 2 for a wrong flag, value or setting.
+// second signal asked to exit at once; 2 for a wrong flag, value or setting. The
+// doctor exits with 3 where io_uring can't serve and another engine does.
 package main
 
 import (

@@ -20,6 +20,7 @@ const (
 // grammar is the command line.
 type grammar struct {
 	Serve   serveCmd   `cmd:"" help:"Serve Kafka clients until SIGINT or SIGTERM."`
+	Doctor  doctorCmd  `cmd:"" help:"Say what this machine can do for kring, and what stands in the way."`
 	Version versionCmd `cmd:"" help:"Say which build this is."`
 }
 
@@ -43,9 +44,12 @@ func run(args, environ []string, stdout, stderr io.Writer, signals <-chan os.Sig
 	}
 	err := command.Run(process{stdout: stdout, stderr: stderr, signals: signals})
 	var usage usageError
+	var verdict statusError
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.As(err, &verdict):
+		return int(verdict)
 	case errors.As(err, &usage):
 		return complain(stderr, env, err)
 	default:

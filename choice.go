@@ -1,0 +1,16 @@
+package kring
+
+import "fmt"
+
+// ChooseEngine says which engine a Server of cfg would serve with here, and
+// why, and fails as New would. It opens nothing that lasts.
+func ChooseEngine(cfg Config) (name, why string, err error) {
+	if err := cfg.Validate(); err != nil {
+		return "", "", fmt.Errorf("kring: configuration: %w", err)
+	}
+	network, why, err := chooseNetwork(cfg.withDefaults())
+	if err != nil {
+		return "", "", fmt.Errorf("kring: %w", err)
+	}
+	return network.Name(), why, nil
+}
