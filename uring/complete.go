@@ -160,8 +160,26 @@ func (e *ringEngine) starved(fd engine.FD, s *socket, c *engine.Completion) bool
 		e.total.exhausted++
 		return false
 	}
-	e.armRecv(fd, s, true)
+	s.in.starved = true
+	e.starving = append(e.starving, fd)
 	return true
+}
+
+// feedStarved arms receives again that found no buffer, as many as there are
+// buffers now. Order: after the window was published, and never while CQEs are
+// reaped: sockets with data would meet the same empty window, again and again,
+// before the owner could recycle anything.
+func (e *ringEngine) feedStarved() {
+	n := min(len(e.starving), max(e.window.given, 1))
+	for _, fd := range e.starving[:n] {
+		s := &e.sockets[fd]
+		s.in.starved = false
+		e.armRecv(fd, s, true)
+		if s.in.cancelled {
+			e.cancel(s.in.op, s.in.sequence, fd)
+		}
+	}
+	e.starving = e.starving[:copy(e.starving, e.starving[n:])]
 }
 
 // cancelDone sees only cancels that failed. When the operation still stands

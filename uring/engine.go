@@ -29,6 +29,7 @@ type ringEngine struct {
 	sequence uint32 // of operations; tells apart those of one descriptor
 	inflight int    // operations whose last CQE is still to come
 	shut     []engine.FD
+	starving []engine.FD // receives to be armed when the window has buffers
 	spill    []CQE // reaped to make room in the CQ; only when the kernel insisted
 	batch    [128]CQE
 
@@ -60,6 +61,7 @@ type operation struct {
 	sequence  uint32
 	op        engine.Op // 0: none outstanding
 	cancelled bool      // the owner asked for its end
+	starved   bool      // found no buffer, waits in ringEngine.starving
 	bulk      bool
 	single    bool // a receive that the engine arms again after each completion
 }
@@ -154,7 +156,9 @@ func (e *ringEngine) Cancel(fd engine.FD, t engine.Token) {
 		invariants.Assert(s.token == t, "uring: Cancel of descriptor %d with token %v, which is %v's", fd, t, s.token)
 	}
 	s.in.cancelled = true
-	e.cancel(s.in.op, s.in.sequence, fd)
+	if !s.in.starved { // else when it is armed again
+		e.cancel(s.in.op, s.in.sequence, fd)
+	}
 }
 
 func (e *ringEngine) Shutdown(fd engine.FD, t engine.Token) {
