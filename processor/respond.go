@@ -12,7 +12,7 @@ const (
 	// where it lies.
 	copiedBytesMax = 4 << 10
 	// requestsKeptMax bounds how many Requests wait for reuse.
-	requestsKeptMax = 1024
+	requestsKeptMax = 4096
 )
 
 // takeResponses brings the answers of other goroutines home.

@@ -9,7 +9,7 @@ const (
 	// sendBuffersMax bounds what one Send gathers.
 	sendBuffersMax = 64
 	// outboundsKeptMax bounds how many outbounds wait for reuse.
-	outboundsKeptMax = 256
+	outboundsKeptMax = 4096
 )
 
 // flush gives every connection that has something to say one gathered Send.
