@@ -36,9 +36,10 @@ type Config struct {
 	// 64 bytes to 1 MiB.
 	BufferBytes int
 
-	// SendBytesMax limits what one Send hands to the kernel, 1 MiB by default:
-	// the copy happens inside the submitting call and holds up everybody else.
-	// The rest of a larger Send is the owner's next one.
+	// SendBytesMax limits what one Send hands to the kernel, by default 1 MiB and
+	// 64 KiB: a mebibyte of records with what frames it in one piece. The copy
+	// happens inside the submitting call and holds up everybody else. The rest
+	// of a larger Send is the owner's next one.
 	SendBytesMax int
 
 	// SendBuffersMax limits the buffers that one Send gathers, 128 by default
@@ -63,7 +64,7 @@ func (c Config) withDefaults() Config {
 	def(&c.Buffers, 1024)
 	def(&c.BuffersHot, min(128, c.Buffers))
 	def(&c.BufferBytes, 16<<10)
-	def(&c.SendBytesMax, 1<<20)
+	def(&c.SendBytesMax, 1<<20+64<<10)
 	def(&c.SendBuffersMax, 128)
 	return c
 }

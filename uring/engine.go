@@ -30,7 +30,7 @@ type ringEngine struct {
 	inflight int    // operations whose last CQE is still to come
 	shut     []engine.FD
 	starving []engine.FD // receives to be armed when the window has buffers
-	spill    []CQE // reaped to make room in the CQ; only when the kernel insisted
+	spill    []CQE       // reaped to make room in the CQ; only when the kernel insisted
 	batch    [128]CQE
 
 	multishotRecv bool
