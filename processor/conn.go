@@ -25,6 +25,7 @@ type conn struct {
 	closing   bool // CloseFD was called
 	dirty     bool // in Processor.dirty
 	waiting   bool // in Processor.waiting, for memory or a receive buffer
+	starved   bool // waits for a receive buffer
 	sending   bool // a Send is outstanding
 
 	reason   reqchan.CloseReason

@@ -192,6 +192,7 @@ func (p *Processor) recycle(r *reqchan.Request) {
 	case *lease:
 		if m.refs--; m.refs == 0 {
 			p.pinned--
+			p.unpinned = true
 			p.engine.Recycle(&m.done)
 		}
 	}

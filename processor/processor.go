@@ -57,6 +57,7 @@ type Processor struct {
 	direct     *reqchan.Request // the request object of handlers that run here
 	leaseNow   *lease           // of the completion that is being cut
 	pinned     int              // receive buffers that unanswered requests lie in
+	unpinned   bool             // one came back since starved connections were tried
 
 	connIndex   uint64
 	drainedSaid bool

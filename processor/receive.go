@@ -67,6 +67,7 @@ func (p *Processor) receiveEnded(c *conn, done *engine.Completion) {
 	case c.ending:
 		p.join(c)
 	case errno == syscall.ENOBUFS:
+		c.starved = true
 		p.wait(c)
 	case done.Res > 0 || errno == syscall.ECANCELED:
 		p.arm(c)
@@ -179,13 +180,21 @@ func (p *Processor) wait(c *conn) {
 
 func (p *Processor) retryWaiting() {
 	n := len(p.waiting)
+	fed := p.pinned == 0 || p.unpinned // else a receive would only starve again
+	p.unpinned = false
 	for _, c := range p.waiting[:n] {
-		if c.waiting {
-			c.waiting = false
+		switch {
+		case !c.waiting: // gone, and its place is another's
+		case c.starved && !fed && !c.ending:
+			p.waiting = append(p.waiting, c)
+		default:
+			c.waiting, c.starved = false, false
 			p.progress(c)
 		}
 	}
-	p.waiting = p.waiting[:copy(p.waiting, p.waiting[n:])]
+	left := copy(p.waiting, p.waiting[n:])
+	clear(p.waiting[left:])
+	p.waiting = p.waiting[:left]
 }
 
 // abandonInput ends the receiving side.
