@@ -1,5 +1,7 @@
 package uring
 
+import "fmt"
+
 // Feature is one thing that some kernels' io_uring can do and others can't,
 // and what asking for it here brought.
 type Feature struct {
@@ -47,3 +49,14 @@ func (a Answer) String() string {
 
 // MarshalText is String.
 func (a Answer) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (a *Answer) UnmarshalText(text []byte) error {
+	for _, known := range []Answer{Inconclusive, Yes, No} {
+		if string(text) == known.String() {
+			*a = known
+			return nil
+		}
+	}
+	return fmt.Errorf("uring: answer %q: not yes, no or inconclusive", text)
+}

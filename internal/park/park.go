@@ -53,7 +53,7 @@ var past = time.Unix(1, 0)
 func New(fd int) (*Parker, error) {
 	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("park: duplicate descriptor: %w", err)
+		return nil, fmt.Errorf("park: duplicate descriptor: %w (EMFILE: raise the limit of open files, ulimit -n, LimitNOFILE)", err)
 	}
 	if err := unix.SetNonblock(dup, true); err != nil {
 		_ = unix.Close(dup)
