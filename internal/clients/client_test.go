@@ -69,6 +69,12 @@ type client interface {
 	// consume reads every partition of a topic from its start until f says
 	// stop. With committed it does not see what was aborted.
 	consume(ctx context.Context, addr, topic string, partitions int, committed bool, f deliver) error
+	// reordersUnacknowledged says that the library may send what needs no
+	// acknowledgement over several connections, so in any order.
+	reordersUnacknowledged() bool
+	// losesCommits says that a commit of the library's may be lost to a
+	// rebalance, so that a group may be given again what it had before.
+	losesCommits() bool
 	// join adds a member to a group that reads topic.
 	join(addr, group, topic string, f deliver) (member, error)
 }

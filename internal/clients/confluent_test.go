@@ -160,6 +160,10 @@ func confluentPoll(ctx context.Context, c *kafka.Consumer, f deliver) error {
 	return ctx.Err()
 }
 
+func (confluentClient) reordersUnacknowledged() bool { return false }
+
+func (confluentClient) losesCommits() bool { return false }
+
 func (confluentClient) join(addr, group, topic string, f deliver) (member, error) {
 	c, err := kafka.NewConsumer(confluentConfig(addr, kafka.ConfigMap{
 		"group.id":                      group,

@@ -197,6 +197,10 @@ func (m saramaMember) ConsumeClaim(s sarama.ConsumerGroupSession, claim sarama.C
 	}
 }
 
+func (saramaClient) reordersUnacknowledged() bool { return false }
+
+func (saramaClient) losesCommits() bool { return false }
+
 func (saramaClient) join(addr, group, topic string, f deliver) (member, error) {
 	g, err := sarama.NewConsumerGroup([]string{addr}, group, saramaConfig())
 	if err != nil {

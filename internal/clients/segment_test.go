@@ -114,6 +114,14 @@ func (segmentClient) consume(ctx context.Context, addr, topic string, partitions
 	return nil
 }
 
+// reordersUnacknowledged: kafka-go takes any free connection of its pool, and
+// waits for nothing before it sends the next batch.
+func (segmentClient) reordersUnacknowledged() bool { return true }
+
+// losesCommits: kafka-go gathers commits for a while, and those gathered when
+// the group rebalances go with the generation they were for.
+func (segmentClient) losesCommits() bool { return true }
+
 func (segmentClient) join(addr, group, topic string, f deliver) (member, error) {
 	cfg := segmentReader(addr, topic, false)
 	cfg.GroupID = group
