@@ -84,6 +84,9 @@ func (p *Processor) Run(opened func(error)) error {
 	}
 	e, err := p.cfg.Network.Open(p.cfg.Wait)
 	if err != nil {
+		p.arena.Close()
+		p.sender.Leave()
+		p.sayDrained() // it will never have a connection: nobody waits for it
 		opened(err)
 		return err
 	}
