@@ -17,6 +17,7 @@ const (
 	nofileLittle    = 4096
 	memoryLittle    = 512 << 20 // twice what unanswered requests may take
 	ringBytesLocked = 256 << 10 // of a ring and its buffer ring, rounded up
+	trialsLocked    = 1 << 20   // of rings tried out before, which the kernel frees a little later
 )
 
 // diagnose turns what was found into what is wrong.
@@ -179,7 +180,7 @@ func fewDescriptors(r *Report) []Finding {
 // some kernels since 6.14, so it is a warning only where there is no room.
 func littleLockable(r *Report) []Finding {
 	n := r.Limits.MemlockSoftBytes
-	needed := int64(r.CPU.GOMAXPROCS+1) * ringBytesLocked
+	needed := trialsLocked + int64(r.CPU.GOMAXPROCS+1)*ringBytesLocked
 	e := r.engine(kring.EngineURing)
 	if e == nil || !e.Usable || r.Process.CapIPCLock || n == nil || *n == Unlimited || *n >= needed {
 		return nil

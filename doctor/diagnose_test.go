@@ -82,7 +82,7 @@ func TestEveryCauseHasItsRemedy(t *testing.T) {
 		{with(refused(errors.New("x")), func(r *Report) { r.System.OS = "darwin" }), Note, "needs Linux", "serves here"},
 
 		{with(sound(), func(r *Report) { r.Limits.NofileSoft = of(1024) }), Warning, "1024 open descriptors", "ulimit -n"},
-		{with(sound(), func(r *Report) { r.Limits.MemlockSoftBytes = of(64 << 10) }), Warning, "64 KiB, and a ring for each CPU may need 1.3 MiB", "ulimit -l"},
+		{with(sound(), func(r *Report) { r.Limits.MemlockSoftBytes = of(64 << 10) }), Warning, "64 KiB, and a ring for each CPU may need 2.3 MiB", "ulimit -l"},
 		{with(sound(), func(r *Report) { r.Limits.Somaxconn = of(128) }), Warning, "somaxconn=128", "somaxconn=4096"},
 		{with(sound(), func(r *Report) { r.Limits.TCPMaxSynBacklog = of(128) }), Note, "SYN cookies", "tcp_max_syn_backlog=4096"},
 		{with(sound(), func(r *Report) { r.CPU.CgroupCPUs = 0.5 }), Warning, "0.5 CPUs", "at least one CPU"},
