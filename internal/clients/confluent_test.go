@@ -137,18 +137,22 @@ func (confluentClient) consume(ctx context.Context, addr, topic string, partitio
 	if err := c.Assign(from); err != nil {
 		return err
 	}
-	return confluentPoll(ctx, c, f)
+	return confluentPoll(ctx, c, f, func(*kafka.Message) error { return nil })
 }
 
 // confluentPoll delivers until f or the context says stop.
-func confluentPoll(ctx context.Context, c *kafka.Consumer, f deliver) error {
+func confluentPoll(ctx context.Context, c *kafka.Consumer, f deliver, delivered func(*kafka.Message) error) error {
 	for ctx.Err() == nil {
 		switch e := c.Poll(100).(type) {
 		case *kafka.Message:
 			if e.TopicPartition.Error != nil {
 				return e.TopicPartition.Error
 			}
-			if !f(int(e.TopicPartition.Partition), e.Key, e.Value) {
+			more := f(int(e.TopicPartition.Partition), e.Key, e.Value)
+			if err := delivered(e); err != nil {
+				return err
+			}
+			if !more {
 				return nil
 			}
 		case kafka.Error:
@@ -172,6 +176,9 @@ func (confluentClient) join(addr, group, topic string, f deliver) (member, error
 		"session.timeout.ms":            10_000,
 		"heartbeat.interval.ms":         500,
 		"auto.commit.interval.ms":       200,
+		// Close polls until the group let it go, and drops the records that it
+		// polls: only what was delivered may be committed.
+		"enable.auto.offset.store": false,
 	}))
 	if err != nil {
 		return member{}, err
@@ -182,8 +189,16 @@ func (confluentClient) join(addr, group, topic string, f deliver) (member, error
 	ctx, cancel := context.WithCancel(context.Background())
 	var polling sync.WaitGroup
 	var failed error
+	store := func(m *kafka.Message) error {
+		_, err := c.StoreMessage(m)
+		var code kafka.Error
+		if errors.As(err, &code) && code.Code() == kafka.ErrState {
+			return nil // the partition was taken away meanwhile: it comes again elsewhere
+		}
+		return err
+	}
 	polling.Go(func() {
-		if err := confluentPoll(ctx, c, f); !errors.Is(err, context.Canceled) {
+		if err := confluentPoll(ctx, c, f, store); !errors.Is(err, context.Canceled) {
 			failed = err
 		}
 	})
