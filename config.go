@@ -227,5 +227,10 @@ func (c Config) Validate() error {
 	fault(c.QueuedResponseBytesMax < 1, "QueuedResponseBytesMax", c.QueuedResponseBytesMax, "choose at least 1 byte")
 	fault(c.ConnsMax < 0, "ConnsMax", c.ConnsMax, "choose 0 (no bound) or more")
 	fault(c.Backlog < 1, "Backlog", c.Backlog, "choose at least 1")
+	if c.Engine == EngineAuto || c.Engine == EngineURing {
+		if err := c.URing.Validate(); err != nil {
+			faults = append(faults, err)
+		}
+	}
 	return errors.Join(faults...)
 }

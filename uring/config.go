@@ -45,6 +45,13 @@ type Config struct {
 	// SendBuffersMax limits the buffers that one Send gathers, 128 by default
 	// and at most 1024 (the kernel's UIO_MAXIOV).
 	SendBuffersMax int
+
+	// KernelProfile is the kernel to serve as: what came after it is left
+	// unused, so that the ways for older kernels can be run and measured on
+	// this one. One of KernelProfiles; default "max", everything there is. It
+	// takes away only: a kernel older than the profile stays what it is. Below
+	// 5.19 New fails, as it does there.
+	KernelProfile string
 }
 
 const (
@@ -66,6 +73,9 @@ func (c Config) withDefaults() Config {
 	def(&c.BufferBytes, 16<<10)
 	def(&c.SendBytesMax, 1<<20+64<<10)
 	def(&c.SendBuffersMax, 128)
+	if c.KernelProfile == "" {
+		c.KernelProfile = profileMax
+	}
 	return c
 }
 
@@ -85,6 +95,9 @@ func (c Config) Validate() error {
 	in("BufferBytes", c.BufferBytes, 64, 1<<20)
 	in("SendBytesMax", c.SendBytesMax, 1, 1<<30)
 	in("SendBuffersMax", c.SendBuffersMax, 1, sendBuffersMax)
+	if err := validateProfile(c.KernelProfile); err != nil {
+		faults = append(faults, err)
+	}
 	if c.Buffers > 0 && c.Buffers&(c.Buffers-1) != 0 {
 		faults = append(faults, fmt.Errorf("uring: Config.Buffers is %d: give a power of two", c.Buffers))
 	}

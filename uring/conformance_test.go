@@ -23,13 +23,17 @@ func TestEveryRingKeepsTheEngineContract(t *testing.T) {
 	}
 }
 
-// TestOlderKernelsKeepTheEngineContract takes away what newer kernels brought:
-// multishot receive (6.0) and the setup flags that came after 5.18.
-func TestOlderKernelsKeepTheEngineContract(t *testing.T) {
-	enginetest.Run(t, func(t testing.TB) engine.Network {
-		n := newTestNetwork(t, Config{})
-		n.can.multishotRecv = false
-		n.can.flags = [2]uint32{setupBase, setupBase}
-		return n
-	})
+// TestEveryKernelProfileKeepsTheEngineContract runs the ways that older kernels
+// take.
+func TestEveryKernelProfileKeepsTheEngineContract(t *testing.T) {
+	for _, profile := range KernelProfiles() {
+		if profile == profileMax {
+			continue // the default, above
+		}
+		t.Run(profile, func(t *testing.T) {
+			enginetest.Run(t, func(t testing.TB) engine.Network {
+				return newTestNetwork(t, Config{KernelProfile: profile})
+			}, enginetest.Light())
+		})
+	}
 }

@@ -16,6 +16,7 @@ import (
 // Network is io_uring on this machine. Any goroutine may use it.
 type Network struct {
 	config Config
+	kernel kernel
 	can    abilities
 }
 
@@ -34,6 +35,10 @@ func New(c Config) (*Network, error) {
 		return nil, err
 	}
 	n := &Network{config: c.withDefaults()}
+	var err error
+	if n.kernel, err = kernelOf(n.config.KernelProfile); err != nil {
+		return nil, err
+	}
 	if err := n.probe(); err != nil {
 		return nil, err
 	}
@@ -48,6 +53,9 @@ func (n *Network) Features() string {
 	says := "all features"
 	if len(n.can.missing) > 0 {
 		says = "without " + strings.Join(n.can.missing, ", ")
+	}
+	if n.kernel.name != profileMax {
+		says += ", as on Linux " + n.kernel.name
 	}
 	if ringFlavour != "" {
 		says += ", on " + ringFlavour
@@ -80,7 +88,7 @@ func (n *Network) Discard(fd engine.FD) { sock.Close(fd) }
 func (n *Network) open(w engine.Wait) (*ringEngine, error) {
 	c := &n.config
 	p := Params{Flags: n.can.flags[w], CQEntries: uint32(c.CQEntries)}
-	r, err := openRing(uint32(c.Entries), &p)
+	r, err := n.kernel.open(uint32(c.Entries), &p)
 	if err != nil {
 		return nil, setupError(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -28,7 +29,10 @@ func (n *Network) probe() error {
 		}
 	}
 	n.can.multishotRecv = true
-	err := n.selfTest()
+	err := errNoMultishotRecv
+	if n.kernel.multishotRecv {
+		err = n.selfTest()
+	}
 	if errors.Is(err, errNoMultishotRecv) {
 		n.can.multishotRecv = false
 		n.can.missing = append(n.can.missing, "multishot receive (6.0)")
@@ -40,14 +44,14 @@ func (n *Network) probe() error {
 func (n *Network) probeSetup(w engine.Wait) error {
 	runtime.LockOSThread() // a single-issuer ring is asked by the thread that made it
 	defer runtime.UnlockOSThread()
-	r, rung, err := trySetup(w)
+	r, flags, missing, err := n.trySetup(w)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	n.can.flags[w] = rung.flags
-	for _, m := range rung.missing {
-		if len(n.can.missing) == 0 || n.can.missing[len(n.can.missing)-1] != m {
+	n.can.flags[w] = flags
+	for _, m := range missing {
+		if !slices.Contains(n.can.missing, m) {
 			n.can.missing = append(n.can.missing, m)
 		}
 	}
@@ -58,6 +62,7 @@ func (n *Network) probeSetup(w engine.Wait) error {
 	if err != nil {
 		return registerError("PROBE", err)
 	}
+	n.kernel.limit(&known)
 	return requireOpcodes(&known)
 }
 

@@ -12,9 +12,15 @@ import (
 
 // registrar is io_uring_register(2) on a ring's descriptor. Every argument is
 // read during the call only, so it may be Go memory.
-type registrar struct{ fd int }
+type registrar struct {
+	fd   int
+	last uint32 // the newest registration that may be used; 0: no limit
+}
 
 func (r registrar) register(opcode uint32, arg unsafe.Pointer, n uint32) (int, error) {
+	if r.last != 0 && opcode > r.last {
+		return 0, unix.EINVAL // of a kernel that does not know it
+	}
 	v, _, errno := unix.Syscall6(unix.SYS_IO_URING_REGISTER, uintptr(r.fd), uintptr(opcode), uintptr(arg), uintptr(n), 0, 0)
 	if errno != 0 {
 		return 0, errno

@@ -47,6 +47,14 @@ func (r *Ring) Params() Params { return r.params }
 // FD is the ring's descriptor.
 func (r *Ring) FD() int { return r.fd }
 
+// restrain leaves of the ring what k has.
+func (r *Ring) restrain(k *kernel) {
+	r.last = k.register
+	if r.params.Features &= k.features; r.params.Features&FeatureNoIOWait == 0 {
+		r.enterFlags &^= enterNoIOWait
+	}
+}
+
 // GetSQE returns the next submission entry with all 64 bytes zero, or nil when
 // the queue is full: submit, and ask again.
 func (r *Ring) GetSQE() *SQE {

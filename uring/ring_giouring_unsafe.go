@@ -65,6 +65,11 @@ func (r *ring) Params() Params { return r.params }
 
 func (r *ring) FD() int { return r.fd }
 
+func (r *ring) restrain(k *kernel) {
+	r.last = k.register
+	r.params.Features &= k.features
+}
+
 func (r *ring) GetSQE() *SQE {
 	// Sound: both are the kernel's io_uring_sqe; a test compares the sizes.
 	s := (*SQE)(unsafe.Pointer(r.inner.GetSQE()))

@@ -13,50 +13,77 @@ import (
 	"kring/engine"
 )
 
-// rung of a setup ladder: flags, and what an engine on them lacks.
-type setupRung struct {
-	flags   uint32
-	missing []string
-}
-
 const setupBase = SetupCQSize | SetupClamp
 
-// setupLadders are tried from the top: the kernel does not say which flag it
-// does not know. A locked engine's thread never changes, so it takes deferred
-// task work; a parked engine's goroutine changes threads, so it must not.
-var setupLadders = [2][]setupRung{
-	engine.WaitLocked: {
-		{setupBase | SetupSubmitAll | SetupTaskrunFlag | SetupSingleIssuer | SetupDeferTaskrun | SetupNoSQArray, nil},
-		{setupBase | SetupSubmitAll | SetupTaskrunFlag | SetupSingleIssuer | SetupDeferTaskrun, []string{"NO_SQARRAY (6.6)"}},
-		{setupBase | SetupSubmitAll | SetupTaskrunFlag | SetupSingleIssuer | SetupCoopTaskrun, []string{"DEFER_TASKRUN (6.1)"}},
-		{setupBase | SetupSubmitAll | SetupTaskrunFlag | SetupCoopTaskrun, []string{"SINGLE_ISSUER (6.0)"}},
-		{setupBase, []string{"COOP_TASKRUN (5.19)"}},
-	},
-	engine.WaitParked: {
-		{setupBase | SetupSubmitAll | SetupTaskrunFlag | SetupCoopTaskrun | SetupNoSQArray, nil},
-		{setupBase | SetupSubmitAll | SetupTaskrunFlag | SetupCoopTaskrun, []string{"NO_SQARRAY (6.6)"}},
-		{setupBase, []string{"COOP_TASKRUN (5.19)"}},
-	},
+// setupStep is a flag of the setup ladder.
+type setupStep struct {
+	flag uint32
+	name string
 }
 
-// trySetup finds the first rung that the kernel accepts, and the ring it made,
-// which the caller closes.
-func trySetup(w engine.Wait) (*ring, setupRung, error) {
-	var err error
-	for _, rung := range setupLadders[w] {
-		if rung.flags&ringFlagsRefused != 0 {
-			continue
+// setupSteps are the flags that an engine can do without, the newest first:
+// the kernel does not say which flag it does not know, and a kernel that knows
+// one knows those below it.
+var setupSteps = [...]setupStep{
+	{SetupNoSQArray, "NO_SQARRAY (6.6)"},
+	{SetupDeferTaskrun, "DEFER_TASKRUN (6.1)"},
+	{SetupSingleIssuer, "SINGLE_ISSUER (6.0)"},
+	{SetupTaskrunFlag, "TASKRUN_FLAG (5.19)"},
+	{SetupCoopTaskrun, "COOP_TASKRUN (5.19)"},
+	{SetupSubmitAll, "SUBMIT_ALL (5.18)"},
+}
+
+// setupFlags are the best flags for w without those dropped. A locked engine's
+// thread never changes, so it takes deferred task work; a parked engine's
+// goroutine changes threads, so it must not.
+func setupFlags(w engine.Wait, dropped uint32) uint32 {
+	flags := uint32(setupBase | SetupSubmitAll | SetupCoopTaskrun | SetupTaskrunFlag | SetupNoSQArray)
+	if w == engine.WaitLocked {
+		flags |= SetupSingleIssuer | SetupDeferTaskrun
+	}
+	flags &^= dropped
+	if flags&SetupSingleIssuer == 0 {
+		flags &^= SetupDeferTaskrun // needs it
+	}
+	if flags&SetupDeferTaskrun != 0 {
+		flags &^= SetupCoopTaskrun // says less
+	}
+	if flags&(SetupDeferTaskrun|SetupCoopTaskrun) == 0 {
+		flags &^= SetupTaskrunFlag // needs one of them
+	}
+	return flags
+}
+
+// trySetup finds the best flags that the kernel accepts, what it lacks, and the
+// ring they made, which the caller closes.
+func (n *Network) trySetup(w engine.Wait) (r *ring, flags uint32, missing []string, err error) {
+	var dropped uint32
+	for {
+		flags = setupFlags(w, dropped)
+		err = unix.EINVAL
+		if flags&ringFlagsRefused == 0 {
+			r, err = n.kernel.open(8, &Params{Flags: flags, CQEntries: 16})
 		}
-		p := Params{Flags: rung.flags, CQEntries: 16}
-		var r *ring
-		if r, err = openRing(8, &p); err == nil {
-			return r, rung, nil
+		if err == nil {
+			return r, flags, missing, nil
 		}
-		if !errors.Is(err, unix.EINVAL) {
-			break
+		step, ok := newestOf(flags)
+		if !errors.Is(err, unix.EINVAL) || !ok {
+			return nil, 0, nil, setupError(err)
+		}
+		dropped |= step.flag
+		missing = append(missing, step.name)
+	}
+}
+
+// newestOf is the first step to try without.
+func newestOf(flags uint32) (setupStep, bool) {
+	for _, s := range setupSteps {
+		if flags&s.flag != 0 {
+			return s, true
 		}
 	}
-	return nil, setupRung{}, setupError(err)
+	return setupStep{}, false
 }
 
 // setupError says what a failed io_uring_setup means and what helps.

@@ -27,10 +27,11 @@ type serveCmd struct {
 	Listen    []string `group:"network" placeholder:"HOST:PORT" default:"127.0.0.1:9092" help:"Address to listen on; repeat for more. Port 0 picks a free one, no host means every address of this machine. Default: ${default}."`
 	Advertise string   `group:"network" placeholder:"HOST:PORT" help:"Address that clients are told to connect to. Needed when they reach this machine under another name or port. Default: the first --listen address."`
 
-	Engine     string `group:"engine" enum:"auto, io_uring, epoll, portable" default:"auto" help:"Engine: ${enum}. auto takes io_uring if this system lets us, else epoll, else portable, and says why; one that is named must work or the program fails. Default: ${default}."`
-	Wait       string `group:"engine" enum:"auto, locked, parked" default:"auto" help:"How processors sleep: ${enum}. locked holds an OS thread each (best with --dispatch inline), parked uses Go's poller (best with pool). Default: ${default}, the best for --dispatch."`
-	Processors int    `group:"engine" placeholder:"N" help:"Event loops, each with a share of the connections. Default: one per CPU inline, one per two CPUs with a pool."`
-	Pipeline   int    `group:"engine" placeholder:"K" default:"1" help:"Requests of one connection that may be unanswered at once; answers keep their order. Default: ${default}, as Kafka does."`
+	Engine        string `group:"engine" enum:"auto, io_uring, epoll, portable" default:"auto" help:"Engine: ${enum}. auto takes io_uring if this system lets us, else epoll, else portable, and says why; one that is named must work or the program fails. Default: ${default}."`
+	Wait          string `group:"engine" enum:"auto, locked, parked" default:"auto" help:"How processors sleep: ${enum}. locked holds an OS thread each (best with --dispatch inline), parked uses Go's poller (best with pool). Default: ${default}, the best for --dispatch."`
+	Processors    int    `group:"engine" placeholder:"N" help:"Event loops, each with a share of the connections. Default: one per CPU inline, one per two CPUs with a pool."`
+	KernelProfile string `group:"engine" placeholder:"VERSION" default:"max" help:"Serve as on this kernel: what io_uring learned later is left unused, to try the ways that older kernels take. 5.19, 6.0, 6.1, 6.6, 6.10, 6.12, 6.15 or max. Default: ${default}, everything there is."`
+	Pipeline      int    `group:"engine" placeholder:"K" default:"1" help:"Requests of one connection that may be unanswered at once; answers keep their order. Default: ${default}, as Kafka does."`
 
 	Handler  string `group:"handler" enum:"embedded, null, echo" default:"embedded" help:"Who answers: ${enum}. embedded is a one-node Kafka cluster in this process; null speaks Kafka and throws data away; echo answers every size-delimited frame with itself. Default: ${default}."`
 	Dispatch string `group:"handler" enum:"pool, inline" default:"pool" help:"Where it runs: ${enum}. pool is goroutines behind the request channel; inline is the processor itself, with the lowest latency. Default: ${default}."`
@@ -102,7 +103,19 @@ func (c *serveCmd) Validate() error {
 	if c.DrainTimeout < 0 {
 		fault("--drain-timeout %v: give 0s (cut at once) or more", c.DrainTimeout)
 	}
+	faults = append(faults, c.validateURing()...)
 	return errors.Join(append(faults, c.validateCluster()...)...)
+}
+
+func (c *serveCmd) validateURing() []error {
+	if c.KernelProfile != "max" && !c.mayUseURing() {
+		return []error{fmt.Errorf("--kernel-profile: only io_uring has profiles, not --engine %s; leave one of the two out", c.Engine)}
+	}
+	return nil
+}
+
+func (c *serveCmd) mayUseURing() bool {
+	return c.Engine == kring.EngineAuto || c.Engine == kring.EngineURing
 }
 
 func (c *serveCmd) validateCluster() []error {
@@ -153,6 +166,7 @@ func (c *serveCmd) serverConfig() kring.Config {
 		Engine: c.Engine, Wait: c.Wait, Dispatch: c.Dispatch,
 		Processors: c.Processors, Handlers: c.Handlers, PipelineMax: c.Pipeline,
 	}
+	cfg.URing.KernelProfile = c.KernelProfile
 	for _, l := range c.Listen {
 		cfg.Listeners = append(cfg.Listeners, kring.ListenerConfig{Address: l})
 	}

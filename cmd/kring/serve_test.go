@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,6 +16,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/goleak"
+
+	"kring/uring"
 )
 
 func TestReadyLineSaysWhereHowAndWhy(t *testing.T) {
@@ -215,3 +218,37 @@ func ask(t *testing.T, conn net.Conn, req kmsg.Request) {
 }
 
 func isReset(err error) bool { return err != nil && strings.Contains(err.Error(), "reset") }
+
+func TestEveryKernelProfileServesFromTheCommandLine(t *testing.T) {
+	if !slices.Contains(enginesHere(), "io_uring") {
+		return // another system
+	}
+	for _, profile := range uring.KernelProfiles() {
+		t.Run(profile, func(t *testing.T) {
+			t.Parallel()
+			c := serve(t, "--engine", "io_uring", "--kernel-profile", profile, "--handler", "echo")
+			if profile != "max" && !strings.Contains(c.ready, "as on Linux "+profile) {
+				t.Errorf("ready line %q does not name the profile", c.ready)
+			}
+			echoes(t, c.addr)
+			c.signal(syscall.SIGTERM)
+			if status := c.exit(); status != exitOK {
+				t.Errorf("exit status %d, want 0", status)
+			}
+		})
+	}
+}
+
+// echoes wants a frame back.
+func echoes(t *testing.T, addr string) {
+	t.Helper()
+	conn := dial(t, addr)
+	frame := append([]byte{0, 0, 0, 5}, "hello"...)
+	if _, err := conn.Write(frame); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, len(frame))
+	if _, err := io.ReadFull(conn, got); err != nil || !bytes.Equal(got, frame) {
+		t.Fatalf("%s: echo %q, %v", addr, got, err)
+	}
+}

@@ -1,0 +1,56 @@
+package kring_test
+
+import (
+	"strings"
+	"sync"
+	"testing"
+
+	"kring"
+	"kring/uring"
+)
+
+// TestEveryKernelProfileServes: clients of a whole server, on the ways that
+// each kernel takes.
+func TestEveryKernelProfileServes(t *testing.T) {
+	for _, profile := range uring.KernelProfiles() {
+		for _, dispatch := range []string{kring.DispatchPool, kring.DispatchInline} {
+			t.Run(profile+"/"+dispatch, func(t *testing.T) {
+				cfg := local(kring.EngineURing, dispatch)
+				cfg.URing.KernelProfile = profile
+				serveConversations(t, cfg)
+			})
+		}
+	}
+}
+
+// serveConversations serves clients that pipeline small frames and big ones.
+func serveConversations(t *testing.T, cfg kring.Config) {
+	t.Helper()
+	s := start(t, cfg, echo)
+	var clients sync.WaitGroup
+	for k := range 6 {
+		c := dial(t, s)
+		clients.Go(func() {
+			defer c.Close()
+			if err := converse(c, uint64(k)); err != nil {
+				t.Errorf("client %d: %v", k, err)
+			}
+		})
+	}
+	clients.Wait()
+	shutdown(t, s)
+}
+
+func TestAKernelBelowTheBaselineIsServedByTheFallback(t *testing.T) {
+	cfg := local(kring.EngineAuto, kring.DispatchPool)
+	cfg.URing.KernelProfile = "5.15"
+	s := start(t, cfg, echo)
+	if s.Engine() != kring.EngineEpoll || !strings.Contains(s.Why(), "5.19") {
+		t.Errorf("%s serves because of %q", s.Engine(), s.Why())
+	}
+	shutdown(t, s)
+	cfg.Engine = kring.EngineURing
+	if _, err := kring.New(cfg, echo); err == nil || !strings.Contains(err.Error(), "5.19") {
+		t.Errorf("the engine by its name: %v", err)
+	}
+}

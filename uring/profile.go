@@ -1,0 +1,33 @@
+package uring
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// KernelProfiles are the values of Config.KernelProfile, oldest first.
+func KernelProfiles() []string {
+	return []string{"5.19", "6.0", "6.1", "6.6", "6.10", "6.12", "6.15", profileMax}
+}
+
+// profileMax is this machine's kernel as it is.
+const profileMax = "max"
+
+// validateProfile knows the profiles, and the kernels too old to have one: New
+// refuses those as it refuses such a kernel.
+func validateProfile(name string) error {
+	if slices.Contains(KernelProfiles(), name) || profileTooOld(name) {
+		return nil
+	}
+	return fmt.Errorf("uring: Config.KernelProfile is %q: give one of %s", name, strings.Join(KernelProfiles(), ", "))
+}
+
+// profileTooOld says that name is a kernel before 5.19.
+func profileTooOld(name string) bool {
+	major, minor, ok := strings.Cut(name, ".")
+	x, err := strconv.ParseUint(major, 10, 8)
+	y, err2 := strconv.ParseUint(minor, 10, 8)
+	return ok && err == nil && err2 == nil && (x < 5 || x == 5 && y < 19)
+}
