@@ -228,7 +228,11 @@ func (c Config) Validate() error {
 	fault(c.ConnsMax < 0, "ConnsMax", c.ConnsMax, "choose 0 (no bound) or more")
 	fault(c.Backlog < 1, "Backlog", c.Backlog, "choose at least 1")
 	if c.Engine == EngineAuto || c.Engine == EngineURing {
-		if err := c.URing.Validate(); err != nil {
+		wait := engine.WaitParked
+		if c.Wait == WaitLocked {
+			wait = engine.WaitLocked
+		}
+		if err := errors.Join(c.URing.Validate(), c.URing.ValidateFor(wait)); err != nil {
 			faults = append(faults, err)
 		}
 	}

@@ -23,6 +23,28 @@ func TestEveryKernelProfileServes(t *testing.T) {
 	}
 }
 
+// TestSettingsServe: a whole server on what changes the ways of its engines.
+func TestSettingsServe(t *testing.T) {
+	for _, settings := range []string{
+		"recv=single poll-first=off", "taskrun-flag=off no-sqarray=off", "restrict=on", "entries=8 cq-entries=16 buffers=32 buffers-hot=2",
+		"wake=msg-ring", "min-wait=20us", "busy-poll=20us busy-poll-forced=on", "registered-ring=on cpus=0", "single-issuer=off",
+	} {
+		t.Run(settings, func(t *testing.T) {
+			cfg := local(kring.EngineURing, kring.DispatchInline)
+			for s := range strings.FieldsSeq(settings) {
+				key, value, _ := strings.Cut(s, "=")
+				if err := cfg.URing.Set(key, value); err != nil {
+					t.Fatal(err)
+				}
+			}
+			serveConversations(t, cfg)
+			if cfg.Dispatch = kring.DispatchPool; cfg.Validate() == nil {
+				serveConversations(t, cfg)
+			}
+		})
+	}
+}
+
 // serveConversations serves clients that pipeline small frames and big ones.
 func serveConversations(t *testing.T, cfg kring.Config) {
 	t.Helper()

@@ -50,13 +50,13 @@ func (e *ringEngine) armAccept(fd engine.FD, s *socket) {
 // every buffer lent would end at once, data or not.
 func (e *ringEngine) armRecv(fd engine.FD, s *socket, pollFirst bool) {
 	q := e.sqe()
-	s.in.single = !e.multishotRecv || s.hungUp
+	s.in.single = !e.multishotRecv || s.hungUp // with Recv "single", probe said so
 	if !s.in.single {
 		q.PrepRecvMultishot(int32(fd), 0, 0, 0)
 	} else {
 		q.PrepRecv(int32(fd), 0, uint32(e.config.BufferBytes), 0)
 	}
-	if pollFirst {
+	if pollFirst && e.config.PollFirst != Off || e.config.PollFirst == On {
 		q.IOPrio |= RecvSendPollFirst
 	}
 	q.Flags, q.BufGroup = SQEBufferSelect, recvGroup

@@ -22,7 +22,7 @@ func (e *ringEngine) Close() error {
 	}
 	e.dead = errClosed
 	stuck := e.drain()
-	errs := []error{e.sleeper.close()}
+	errs := []error{e.sleeper.close(), e.unbind()}
 	if stuck != nil {
 		// Better to leak than to let the kernel write into somebody's memory.
 		errs = append(errs, fmt.Errorf("uring: Close: %d operations did not end, so their memory stays mapped: %w", e.inflight, stuck))
@@ -36,7 +36,7 @@ func (e *ringEngine) Close() error {
 func (e *ringEngine) free(drained bool) error {
 	var errs []error
 	if e.ring != nil {
-		errs = append(errs, e.ring.Close())
+		errs = append(errs, e.ring.UnregisterRingFD(), e.ring.Close())
 	}
 	if e.window != nil && drained {
 		errs = append(errs, e.window.close())
@@ -78,7 +78,7 @@ func (e *ringEngine) drain() error {
 // forget takes a CQE that nobody will hear of.
 func (e *ringEngine) forget(q *CQE) {
 	op := engine.Op(q.UserData >> opShift)
-	if op == opCancel {
+	if op == opCancel || op == opMessage {
 		return
 	}
 	if op == engine.OpAccept && q.Res >= 0 {

@@ -3,6 +3,7 @@ package uring
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Config of a Network. The zero value works.
@@ -46,6 +47,109 @@ type Config struct {
 	// and at most 1024 (the kernel's UIO_MAXIOV).
 	SendBuffersMax int
 
+	// SubmitAll goes on after an operation that was refused, where the kernel
+	// would otherwise leave the rest of the batch for the next call. Helps
+	// always; Off shows what it is worth. Kernel: 5.18.
+	SubmitAll Switch
+
+	// CoopTaskrun lets the kernel finish work when its thread next enters it,
+	// instead of interrupting that thread. Helps busy engines; hurts a thread
+	// that computes for long without a call. Auto: unless DeferTaskrun does
+	// more. Kernel: 5.19.
+	CoopTaskrun Switch
+
+	// TaskrunFlag shows in mapped memory when there is work to finish. Off
+	// costs a call of the kernel for every look. Needs CoopTaskrun or
+	// DeferTaskrun. Kernel: 5.19.
+	TaskrunFlag Switch
+
+	// SingleIssuer promises that one thread submits, which saves the kernel a
+	// lock. Locked engines only: a parked engine changes threads. Kernel: 6.0.
+	SingleIssuer Switch
+
+	// DeferTaskrun finishes work only when the engine asks for completions, so
+	// that they come in batches, on a cache that is warm. Helps most of all
+	// flags; hurts nothing measured. Locked engines only, and with
+	// SingleIssuer. Kernel: 6.1.
+	DeferTaskrun Switch
+
+	// NoSQArray takes submissions in the order of the queue, without a second
+	// array of indices. Saves a memory access for each. Kernel: 6.6.
+	NoSQArray Switch
+
+	// NoIOWait keeps a sleeping engine from being counted as waiting for I/O,
+	// which makes an idle machine look busy and holds up frequency governors.
+	// Off: some governors raise the clock for it. Kernel: 6.15.
+	NoIOWait Switch
+
+	// Clamp makes the kernel cut Entries and CQEntries to its own limits; Off
+	// makes New fail instead. Kernel: 5.6.
+	Clamp Switch
+
+	// RegisteredRing calls the kernel with an index of the ring's descriptor
+	// that is the thread's own. Saves the look-up and its reference count,
+	// which shows in processes of many threads. Locked engines only. Off by
+	// default: no gain measured with few threads. Kernel: 5.18.
+	RegisteredRing bool
+
+	// Restrict lets the ring run only the operations that the engine uses, for
+	// good: whoever takes over the process can't use it for more. Costs the
+	// look at a bitmap for each operation. Off by default. Kernel: 5.10.
+	Restrict bool
+
+	// IOWQWorkersMax bounds the kernel's threads of each ring, for files and
+	// for the rest. Sockets wait by poll and need none, so more helps nothing
+	// today; 1 by default. 1 to 1024. Kernel: 5.15.
+	IOWQWorkersMax int
+
+	// Recv is RecvMultishotMode (default: one submission for the life of a
+	// connection) or RecvSingleMode (one for each completion, with the kernel's
+	// hint whether more is there). Single helps connections that rarely
+	// receive and are often muted. Kernel: 6.0 for multishot; single is used
+	// before.
+	Recv string
+
+	// PollFirst makes a receive wait for data before it looks. Auto: unless
+	// the kernel said that there is more. On: also then. Off: never; that
+	// takes a buffer for each look that finds nothing, and helps where data is
+	// always there. Kernel: 5.19.
+	PollFirst Switch
+
+	// Wake is how another goroutine wakes a locked engine: WakeEventfd
+	// (default: a write, read by the ring) or WakeMsgRing (a completion posted
+	// on the ring by a registration, which needs no read to be armed again).
+	// They cost the same where measured. Locked engines only. Kernel: 6.13 for
+	// msg-ring.
+	Wake string
+
+	// BusyPoll is how long an engine looks for completions before it sleeps.
+	// Saves the price of sleeping and waking where answers come back within
+	// that time; burns a CPU, and hurts whenever somebody else needs it, so it
+	// is refused on machines of one or two CPUs. 0 (default) to 1 ms.
+	BusyPoll time.Duration
+	// BusyPollForced allows BusyPoll on one or two CPUs.
+	BusyPollForced bool
+
+	// MinWait makes a sleeping engine gather: it wakes for
+	// MinWaitCompletions, or for fewer after MinWait. Raises throughput under
+	// load, by fewer calls; adds up to MinWait to the latency of a quiet
+	// connection. Locked engines only. 0 (default, off) to 10 ms. Kernel: 6.12.
+	MinWait time.Duration
+	// MinWaitCompletions is how many end the gathering; 8 by default, 2 to 4096.
+	MinWaitCompletions int
+
+	// NAPIBusyPoll is how long the kernel polls the network card's queue itself
+	// while a locked engine waits. Lower latency on real cards that support
+	// it, for a CPU of load; loopback has no queue to poll. 0 (default, off) to
+	// 1 ms. Kernel: 6.9.
+	NAPIBusyPoll time.Duration
+
+	// CPUs binds the threads of locked engines, one CPU each in turn. Helps
+	// where the card's interrupts are bound as well; hurts where other
+	// processes need those CPUs, because the scheduler can't move the engine.
+	// Default: none.
+	CPUs []int
+
 	// KernelProfile is the kernel to serve as: what came after it is left
 	// unused, so that the ways for older kernels can be run and measured on
 	// this one. One of KernelProfiles; default "max", everything there is. It
@@ -73,9 +177,18 @@ func (c Config) withDefaults() Config {
 	def(&c.BufferBytes, 16<<10)
 	def(&c.SendBytesMax, 1<<20+64<<10)
 	def(&c.SendBuffersMax, 128)
-	if c.KernelProfile == "" {
-		c.KernelProfile = profileMax
+	def(&c.IOWQWorkersMax, 1)
+	if c.MinWait > 0 {
+		def(&c.MinWaitCompletions, 8)
 	}
+	name := func(v *string, d string) {
+		if *v == "" {
+			*v = d
+		}
+	}
+	name(&c.Recv, RecvMultishotMode)
+	name(&c.Wake, WakeEventfd)
+	name(&c.KernelProfile, profileMax)
 	return c
 }
 
@@ -95,11 +208,8 @@ func (c Config) Validate() error {
 	in("BufferBytes", c.BufferBytes, 64, 1<<20)
 	in("SendBytesMax", c.SendBytesMax, 1, 1<<30)
 	in("SendBuffersMax", c.SendBuffersMax, 1, sendBuffersMax)
-	if err := validateProfile(c.KernelProfile); err != nil {
-		faults = append(faults, err)
-	}
 	if c.Buffers > 0 && c.Buffers&(c.Buffers-1) != 0 {
 		faults = append(faults, fmt.Errorf("uring: Config.Buffers is %d: give a power of two", c.Buffers))
 	}
-	return errors.Join(faults...)
+	return errors.Join(append(faults, c.validateTechniques()...)...)
 }

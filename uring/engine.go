@@ -33,6 +33,8 @@ type ringEngine struct {
 	spill    []CQE       // reaped to make room in the CQ; only when the kernel insisted
 	batch    [128]CQE
 
+	unbound *unix.CPUSet // of the owner's thread before it was bound to a CPU
+
 	multishotRecv bool
 	bulk          int // outstanding operations of more than quickBytesMax
 	sendBytes     int // in sends not submitted yet
@@ -75,6 +77,8 @@ const (
 	opWake   = 0x10 // the wake word's read
 	opCancel = 0x11 // a cancel; only its failure completes
 	opWatch  = 0x12 // a watch, see watch.go
+
+	opMessage = 0x13 // a wake, see messenger
 )
 
 // quickBytesMax is how much the kernel may have to copy in a call that the Go

@@ -34,6 +34,7 @@ const (
 	registerRestrictions = 11
 	registerFiles2       = 13
 	registerRingFDs      = 20
+	unregisterRingFDs    = 21
 	registerPbufStatus   = 26
 	registerNAPI         = 27
 	registerClock        = 29
@@ -41,6 +42,11 @@ const (
 	registerResizeRings  = 33
 	registerMemRegion    = 34
 	registerBPFFilter    = 37
+
+	enterRegisteredRing = 1 << 4 // Kernel: 5.18
+
+	restrictionRegisterOp      = 0
+	restrictionSQEFlagsAllowed = 2
 
 	filesSparse         = 1 << 0
 	bufRingIncremental  = 1 << 1

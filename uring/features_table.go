@@ -92,7 +92,7 @@ func otherFeatures() []row {
 		knows("WAITID", "6.7", byList, byOpcode(opcodeWaitID)),
 		knows("PBUF_STATUS", "6.8", byReg, byRing(0, tryBufRingStatus)),
 		knows("FIXED_FD_INSTALL", "6.8", byList, byOpcode(opcodeFixedFDInstall)),
-		knows("NAPI", "6.9", byReg, byRegister("NAPI", 0, func(_ *prober, r *Ring) error { return r.tryNAPI() })),
+		knows("NAPI", "6.9", byReg, byRegister("NAPI", 0, func(_ *prober, r *Ring) error { return r.RegisterNAPI(0) })),
 		knows("RECVSEND_BUNDLE", "6.10", byRep, byBit(featureBundle)),
 		knows("ACCEPT_DONTWAIT", "6.10", byRun, byRing(0, tryAcceptDontWait)),
 		knows("BIND, LISTEN", "6.11", byList, byOpcode(opcodeBind, opcodeListen)),

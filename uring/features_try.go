@@ -281,7 +281,7 @@ func tryMultishotTimeout(p *prober, r *Ring) error {
 
 // tryRestrict allows a ring only what an engine needs, and starts it.
 func tryRestrict(_ *prober, r *Ring) error {
-	if err := r.tryRestrict(OpcodeAccept, OpcodeRecv, OpcodeSend); err != nil {
+	if err := r.registerRestrictions(allowances()); err != nil {
 		return err
 	}
 	return r.EnableRings()
@@ -319,6 +319,6 @@ func tryBPF(p *prober) error {
 }
 
 func trySendMsgRing(_ *prober, r *Ring) error {
-	err := r.trySendMsgRing(1)
+	err := r.message(1)
 	return refusal("io_uring_register SEND_MSG_RING", err, unix.EBADF)
 }

@@ -12,15 +12,6 @@ import (
 // or read and written, during the call only, so it may be Go memory; addresses
 // inside an argument are of the prober's mapped page.
 
-func (r registrar) tryRestrict(opcodes ...uint8) error {
-	allowed := make([]restriction, len(opcodes))
-	for i, o := range opcodes {
-		allowed[i] = restriction{Opcode: restrictionSQEOp, SQEOp: o}
-	}
-	_, err := r.register(registerRestrictions, unsafe.Pointer(&allowed[0]), uint32(len(allowed)))
-	return err
-}
-
 // trySparseFiles makes a table of n direct descriptors, all free. The length
 // of the argument takes the place of a count.
 func (r registrar) trySparseFiles(n uint32) error {
@@ -32,13 +23,11 @@ func (r registrar) trySparseFiles(n uint32) error {
 // tryRingFD registers the ring's descriptor for the calling thread, and takes
 // it back.
 func (r registrar) tryRingFD() error {
-	slot := slotUpdate{Offset: ^uint32(0), Data: uint64(r.fd)}
-	if _, err := r.register(registerRingFDs, unsafe.Pointer(&slot), 1); err != nil {
+	index, err := r.registerRingFD()
+	if err != nil {
 		return err
 	}
-	slot.Data = 0
-	_, err := r.register(registerRingFDs+1, unsafe.Pointer(&slot), 1)
-	return err
+	return r.unregisterRingFD(index)
 }
 
 // tryBufRing registers b with flags, which RegisterBufRing has none of.
@@ -56,24 +45,10 @@ func (r registrar) tryBufRingStatus(group uint16) error {
 	return err
 }
 
-func (r registrar) tryNAPI() error {
-	var n napi
-	_, err := r.register(registerNAPI, unsafe.Pointer(&n), 1)
-	return err
-}
-
 // tryClock: this registration counts no arguments.
 func (r registrar) tryClock() error {
 	c := clockChoice{Clock: clockMonotonic}
 	_, err := r.register(registerClock, unsafe.Pointer(&c), 0)
-	return err
-}
-
-// trySendMsgRing posts a CQE on the ring without a ring to send it from.
-func (r registrar) trySendMsgRing(userData uint64) error {
-	var s SQE
-	s.PrepMsgRing(int32(r.fd), 0, userData, 0)
-	_, err := registrar{fd: -1}.register(registerSendMsgRing, unsafe.Pointer(&s), 1)
 	return err
 }
 

@@ -3,9 +3,11 @@
 package uring
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -17,6 +19,7 @@ import (
 type Network struct {
 	config Config
 	kernel kernel
+	opened atomic.Uint32 // engines bound to a CPU so far
 	can    abilities
 }
 
@@ -39,9 +42,13 @@ func New(c Config) (*Network, error) {
 	if n.kernel, err = kernelOf(n.config.KernelProfile); err != nil {
 		return nil, err
 	}
+	if err := n.config.checkCPUs(); err != nil {
+		return nil, err
+	}
 	if err := n.probe(); err != nil {
 		return nil, err
 	}
+	n.opened.Store(0) // the first CPU is for the first engine that serves
 	return n, nil
 }
 
@@ -53,6 +60,9 @@ func (n *Network) Features() string {
 	says := "all features"
 	if len(n.can.missing) > 0 {
 		says = "without " + strings.Join(n.can.missing, ", ")
+	}
+	if changed := n.config.Changed(); len(changed) > 0 {
+		says += ", set " + strings.Join(changed, " ")
 	}
 	if n.kernel.name != profileMax {
 		says += ", as on Linux " + n.kernel.name
@@ -88,6 +98,9 @@ func (n *Network) Discard(fd engine.FD) { sock.Close(fd) }
 func (n *Network) open(w engine.Wait) (*ringEngine, error) {
 	c := &n.config
 	p := Params{Flags: n.can.flags[w], CQEntries: uint32(c.CQEntries)}
+	if c.Restrict {
+		p.Flags |= SetupRDisabled
+	}
 	r, err := n.kernel.open(uint32(c.Entries), &p)
 	if err != nil {
 		return nil, setupError(err)
@@ -96,6 +109,11 @@ func (n *Network) open(w engine.Wait) (*ringEngine, error) {
 	if err := e.furnish(w); err != nil {
 		_ = e.free(true) // nothing was submitted
 		return nil, err
+	}
+	if w == engine.WaitLocked && len(c.CPUs) > 0 {
+		if err := e.bind(c.CPUs[int(n.opened.Add(1)-1)%len(c.CPUs)]); err != nil {
+			return nil, errors.Join(err, e.Close())
+		}
 	}
 	return e, nil
 }
@@ -110,7 +128,11 @@ func (e *ringEngine) furnish(w engine.Wait) (err error) {
 	}
 	// Sockets wait by poll; should an operation ever go to a thread after all,
 	// one of each kind is enough. Kernel: 5.15, and no matter before.
-	_, _ = e.ring.RegisterIOWQMaxWorkers(1, 1)
+	workers := uint32(e.config.IOWQWorkersMax)
+	_, _ = e.ring.RegisterIOWQMaxWorkers(workers, workers)
+	if err := e.tune(w); err != nil {
+		return err
+	}
 	vectors := max(4096, e.config.SendBuffersMax)
 	if e.scratch, err = mapScratch(e.entries, vectors); err != nil {
 		return err

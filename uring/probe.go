@@ -28,6 +28,9 @@ func (n *Network) probe() error {
 			return err
 		}
 	}
+	if n.config.Recv == RecvSingleMode {
+		return n.selfTest()
+	}
 	n.can.multishotRecv = true
 	err := errNoMultishotRecv
 	if n.kernel.multishotRecv {

@@ -91,3 +91,38 @@ func (r registrar) RegisterSyncCancel(userData uint64, fd int32, flags uint32, l
 	runtime.KeepAlive(&reg)
 	return err
 }
+
+// registerRingFD gives the ring an index among the calling thread's 16.
+func (r registrar) registerRingFD() (index uint32, err error) {
+	slot := slotUpdate{Offset: ^uint32(0), Data: uint64(r.fd)}
+	_, err = r.register(registerRingFDs, unsafe.Pointer(&slot), 1)
+	return slot.Offset, err
+}
+
+func (r registrar) unregisterRingFD(index uint32) error {
+	slot := slotUpdate{Offset: index}
+	_, err := r.register(unregisterRingFDs, unsafe.Pointer(&slot), 1)
+	return err
+}
+
+// registerRestrictions lets the ring, which is not enabled yet, do only what
+// is allowed. Kernel: 5.10.
+func (r registrar) registerRestrictions(allowed []restriction) error {
+	_, err := r.register(registerRestrictions, unsafe.Pointer(&allowed[0]), uint32(len(allowed)))
+	return err
+}
+
+// RegisterNAPI makes waits poll the network card for so long. Kernel: 6.9.
+func (r registrar) RegisterNAPI(busy time.Duration) error {
+	n := napi{BusyPoll: uint32(busy / time.Microsecond), Prefer: 1}
+	_, err := r.register(registerNAPI, unsafe.Pointer(&n), 1)
+	return err
+}
+
+// message posts a CQE with userData on the ring; any thread may. Kernel: 6.13.
+func (r registrar) message(userData uint64) error {
+	var s SQE
+	s.PrepMsgRing(int32(r.fd), 0, userData, 0)
+	_, err := registrar{fd: -1, last: r.last}.register(registerSendMsgRing, unsafe.Pointer(&s), 1)
+	return err
+}

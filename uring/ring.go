@@ -29,8 +29,11 @@ type Ring struct {
 	cqHead, cqTail *atomic.Uint32
 	cqMask         uint32
 	head           uint32
+	unflagged      bool // the kernel does not say when it has work to finish
 
 	enterFlags uint32
+	enterFD    int      // of enter: the descriptor, or its index with RegisterRingFD
+	waitFor    uint32   // CQEs that end a wait
 	arg        *waitArg // mapped: the kernel reads it while we wait
 	mapped     [3][]byte
 }
@@ -50,9 +53,8 @@ func (r *Ring) FD() int { return r.fd }
 // restrain leaves of the ring what k has.
 func (r *Ring) restrain(k *kernel) {
 	r.last = k.register
-	if r.params.Features &= k.features; r.params.Features&FeatureNoIOWait == 0 {
-		r.enterFlags &^= enterNoIOWait
-	}
+	r.params.Features &= k.features
+	r.SetNoIOWait(true)
 }
 
 // GetSQE returns the next submission entry with all 64 bytes zero, or nil when
@@ -88,11 +90,50 @@ func (r *Ring) SubmitAndGetEvents(quick bool) error {
 func (r *Ring) SubmitAndWait(limit time.Duration) error {
 	n := r.publish()
 	flags := r.enterFlags | enterGetEvents
-	if limit < 0 {
-		return r.enter(n, 1, flags, nil, 0, false)
+	if limit < 0 && r.arg.events.MinWaitUsec == 0 {
+		return r.enter(n, r.waitFor, flags, nil, 0, false)
 	}
 	r.arg.limit = timespec{Sec: int64(limit / time.Second), Nsec: int64(limit % time.Second)}
-	return r.enterTimed(n, 1, flags|enterExtArg)
+	return r.enterTimed(n, r.waitFor, flags|enterExtArg, limit >= 0)
+}
+
+// SetMinWait makes SubmitAndWait wait for n CQEs, or for d and then one; d is
+// at least a microsecond. 1 and 0 take it back. Kernel: 6.12.
+func (r *Ring) SetMinWait(n uint32, d time.Duration) {
+	r.waitFor, r.arg.events.MinWaitUsec = n, uint32(d/time.Microsecond)
+}
+
+// SetNoIOWait says whether a wait counts as one for I/O. Kernel: 6.15 can
+// choose; older ones always count it.
+func (r *Ring) SetNoIOWait(on bool) {
+	r.enterFlags &^= enterNoIOWait
+	if on && r.params.Features&FeatureNoIOWait != 0 {
+		r.enterFlags |= enterNoIOWait
+	}
+}
+
+// RegisterRingFD calls the kernel with an index of the calling thread's from
+// now on; only that thread may use the ring until UnregisterRingFD.
+// Kernel: 5.18.
+func (r *Ring) RegisterRingFD() error {
+	index, err := r.registerRingFD()
+	if err == nil {
+		r.enterFD = int(index)
+		r.enterFlags |= enterRegisteredRing
+	}
+	return err
+}
+
+// UnregisterRingFD takes RegisterRingFD back, if it was called: the thread
+// would hold the ring open over its Close.
+func (r *Ring) UnregisterRingFD() error {
+	if r.enterFlags&enterRegisteredRing == 0 {
+		return nil
+	}
+	index := uint32(r.enterFD)
+	r.enterFD = r.fd
+	r.enterFlags &^= enterRegisteredRing
+	return r.unregisterRingFD(index)
 }
 
 // publish makes every SQE given out visible to the kernel and says how many it
@@ -107,7 +148,9 @@ func (r *Ring) CQReady() uint32 { return r.cqTail.Load() - r.head }
 
 // NeedsEnter says that the kernel has CQEs for us that only an enter brings:
 // deferred work, or an overflowing CQ.
-func (r *Ring) NeedsEnter() bool { return r.sqFlags.Load()&(sqTaskrun|sqCQOverflow) != 0 }
+func (r *Ring) NeedsEnter() bool {
+	return r.unflagged || r.sqFlags.Load()&(sqTaskrun|sqCQOverflow) != 0
+}
 
 // Overflowed says that the CQ was full and the kernel keeps CQEs on a list.
 func (r *Ring) Overflowed() bool { return r.sqFlags.Load()&sqCQOverflow != 0 }

@@ -70,6 +70,16 @@ func (r *ring) restrain(k *kernel) {
 	r.params.Features &= k.features
 }
 
+// What only our own ring can do.
+
+func (r *ring) SetNoIOWait(bool) {}
+
+func (r *ring) SetMinWait(uint32, time.Duration) {}
+
+func (r *ring) RegisterRingFD() error { return unix.EOPNOTSUPP }
+
+func (r *ring) UnregisterRingFD() error { return nil }
+
 func (r *ring) GetSQE() *SQE {
 	// Sound: both are the kernel's io_uring_sqe; a test compares the sizes.
 	s := (*SQE)(unsafe.Pointer(r.inner.GetSQE()))

@@ -18,7 +18,7 @@ func NewRing(entries uint32, p *Params) (*Ring, error) {
 	if errno != 0 {
 		return nil, errno
 	}
-	r := &Ring{registrar: registrar{fd: int(fd)}, params: *p}
+	r := &Ring{registrar: registrar{fd: int(fd)}, params: *p, enterFD: int(fd), waitFor: 1}
 	if p.Features&FeatureSingleMmap == 0 {
 		_ = r.Close()
 		return nil, fmt.Errorf("uring: the kernel maps SQ and CQ apart: it is older than 5.4, and kring needs 5.19")
@@ -27,9 +27,8 @@ func NewRing(entries uint32, p *Params) (*Ring, error) {
 		_ = r.Close()
 		return nil, err
 	}
-	if p.Features&FeatureNoIOWait != 0 {
-		r.enterFlags = enterNoIOWait
-	}
+	r.SetNoIOWait(true)
+	r.unflagged = p.Flags&(SetupCoopTaskrun|SetupDeferTaskrun) != 0 && p.Flags&SetupTaskrunFlag == 0
 	return r, nil
 }
 
@@ -74,7 +73,6 @@ func (r *Ring) mapQueues() error {
 		}
 	}
 	r.arg = (*waitArg)(unsafe.Pointer(&page[0]))
-	r.arg.events.Timespec = uint64(uintptr(unsafe.Pointer(&r.arg.limit)))
 	return nil
 }
 
@@ -94,10 +92,10 @@ func mapError(what string, n int, err error) error {
 func (r *Ring) enter(submit, wait, flags uint32, arg unsafe.Pointer, size uintptr, quick bool) error {
 	var errno unix.Errno
 	if quick && wait == 0 {
-		_, _, errno = unix.RawSyscall6(unix.SYS_IO_URING_ENTER, uintptr(r.fd), uintptr(submit), uintptr(wait),
+		_, _, errno = unix.RawSyscall6(unix.SYS_IO_URING_ENTER, uintptr(r.enterFD), uintptr(submit), uintptr(wait),
 			uintptr(flags), uintptr(arg), size)
 	} else {
-		_, _, errno = unix.Syscall6(unix.SYS_IO_URING_ENTER, uintptr(r.fd), uintptr(submit), uintptr(wait),
+		_, _, errno = unix.Syscall6(unix.SYS_IO_URING_ENTER, uintptr(r.enterFD), uintptr(submit), uintptr(wait),
 			uintptr(flags), uintptr(arg), size)
 	}
 	if errno != 0 {
@@ -106,8 +104,13 @@ func (r *Ring) enter(submit, wait, flags uint32, arg unsafe.Pointer, size uintpt
 	return nil
 }
 
-// enterTimed waits with the limit in r.arg.
-func (r *Ring) enterTimed(submit, wait, flags uint32) error {
+// enterTimed waits as r.arg says, with the limit in it or without.
+func (r *Ring) enterTimed(submit, wait, flags uint32, limited bool) error {
+	r.arg.events.Timespec = 0
+	if limited {
+		// Sound: both are in the mapped page, for the kernel only.
+		r.arg.events.Timespec = uint64(uintptr(unsafe.Pointer(&r.arg.limit)))
+	}
 	return r.enter(submit, wait, flags, unsafe.Pointer(&r.arg.events), unsafe.Sizeof(getEventsArg{}), false)
 }
 

@@ -15,37 +15,45 @@ import (
 
 const setupBase = SetupCQSize | SetupClamp
 
-// setupStep is a flag of the setup ladder.
+// setupStep is a flag of the setup ladder, and the switch that says whether an
+// engine may do without it.
 type setupStep struct {
-	flag uint32
-	name string
+	flag  uint32
+	name  string
+	field func(*Config) (string, Switch)
 }
 
-// setupSteps are the flags that an engine can do without, the newest first:
-// the kernel does not say which flag it does not know, and a kernel that knows
-// one knows those below it.
+// setupSteps are in the order of trying without: the newest first, since the
+// kernel does not say which flag it does not know, and a kernel that knows one
+// knows those below it.
 var setupSteps = [...]setupStep{
-	{SetupNoSQArray, "NO_SQARRAY (6.6)"},
-	{SetupDeferTaskrun, "DEFER_TASKRUN (6.1)"},
-	{SetupSingleIssuer, "SINGLE_ISSUER (6.0)"},
-	{SetupTaskrunFlag, "TASKRUN_FLAG (5.19)"},
-	{SetupCoopTaskrun, "COOP_TASKRUN (5.19)"},
-	{SetupSubmitAll, "SUBMIT_ALL (5.18)"},
+	{SetupNoSQArray, "NO_SQARRAY (6.6)", func(c *Config) (string, Switch) { return "NoSQArray", c.NoSQArray }},
+	{SetupDeferTaskrun, "DEFER_TASKRUN (6.1)", func(c *Config) (string, Switch) { return "DeferTaskrun", c.DeferTaskrun }},
+	{SetupSingleIssuer, "SINGLE_ISSUER (6.0)", func(c *Config) (string, Switch) { return "SingleIssuer", c.SingleIssuer }},
+	{SetupTaskrunFlag, "TASKRUN_FLAG (5.19)", func(c *Config) (string, Switch) { return "TaskrunFlag", c.TaskrunFlag }},
+	{SetupCoopTaskrun, "COOP_TASKRUN (5.19)", func(c *Config) (string, Switch) { return "CoopTaskrun", c.CoopTaskrun }},
+	{SetupSubmitAll, "SUBMIT_ALL (5.18)", func(c *Config) (string, Switch) { return "SubmitAll", c.SubmitAll }},
+	{SetupClamp, "CLAMP (5.6)", func(c *Config) (string, Switch) { return "Clamp", c.Clamp }},
 }
 
-// setupFlags are the best flags for w without those dropped. A locked engine's
-// thread never changes, so it takes deferred task work; a parked engine's
-// goroutine changes threads, so it must not.
-func setupFlags(w engine.Wait, dropped uint32) uint32 {
-	flags := uint32(setupBase | SetupSubmitAll | SetupCoopTaskrun | SetupTaskrunFlag | SetupNoSQArray)
-	if w == engine.WaitLocked {
-		flags |= SetupSingleIssuer | SetupDeferTaskrun
+// setupFlags are the best flags for w without those dropped or switched off. A
+// locked engine's thread never changes, so it takes deferred task work; a
+// parked engine's goroutine changes threads, so it must not.
+func setupFlags(c *Config, w engine.Wait, dropped uint32) uint32 {
+	flags := uint32(SetupCQSize)
+	for _, s := range setupSteps {
+		if _, v := s.field(c); v != Off {
+			flags |= s.flag
+		}
+	}
+	if w == engine.WaitParked {
+		flags &^= SetupSingleIssuer | SetupDeferTaskrun
 	}
 	flags &^= dropped
 	if flags&SetupSingleIssuer == 0 {
 		flags &^= SetupDeferTaskrun // needs it
 	}
-	if flags&SetupDeferTaskrun != 0 {
+	if flags&SetupDeferTaskrun != 0 && c.CoopTaskrun != On {
 		flags &^= SetupCoopTaskrun // says less
 	}
 	if flags&(SetupDeferTaskrun|SetupCoopTaskrun) == 0 {
@@ -59,17 +67,29 @@ func setupFlags(w engine.Wait, dropped uint32) uint32 {
 func (n *Network) trySetup(w engine.Wait) (r *ring, flags uint32, missing []string, err error) {
 	var dropped uint32
 	for {
-		flags = setupFlags(w, dropped)
+		flags = setupFlags(&n.config, w, dropped)
 		err = unix.EINVAL
 		if flags&ringFlagsRefused == 0 {
 			r, err = n.kernel.open(8, &Params{Flags: flags, CQEntries: 16})
 		}
 		if err == nil {
+			if err = n.config.unmet(w, flags); err != nil {
+				_ = r.Close()
+				return nil, 0, nil, err
+			}
 			return r, flags, missing, nil
 		}
-		step, ok := newestOf(flags)
-		if !errors.Is(err, unix.EINVAL) || !ok {
+		if !errors.Is(err, unix.EINVAL) {
 			return nil, 0, nil, setupError(err)
+		}
+		step, ok := n.config.newestOf(flags)
+		if !ok {
+			if unmet := n.config.unmet(w, setupBase&^SetupClamp); unmet != nil {
+				err = unmet
+			} else {
+				err = setupError(err)
+			}
+			return nil, 0, nil, err
 		}
 		dropped |= step.flag
 		missing = append(missing, step.name)
@@ -77,13 +97,31 @@ func (n *Network) trySetup(w engine.Wait) (r *ring, flags uint32, missing []stri
 }
 
 // newestOf is the first step to try without.
-func newestOf(flags uint32) (setupStep, bool) {
+func (c *Config) newestOf(flags uint32) (setupStep, bool) {
 	for _, s := range setupSteps {
-		if flags&s.flag != 0 {
+		if _, v := s.field(c); v != On && flags&s.flag != 0 {
 			return s, true
 		}
 	}
 	return setupStep{}, false
+}
+
+// unmet says what of a Config's demands is not among the flags: it fell with
+// one that the kernel lacks.
+func (c *Config) unmet(w engine.Wait, flags uint32) error {
+	if w == engine.WaitParked {
+		flags |= SetupSingleIssuer | SetupDeferTaskrun // not for it
+	}
+	for _, s := range setupSteps {
+		if field, v := s.field(c); v == On && flags&s.flag == 0 {
+			return demand(field, v, s.name)
+		}
+	}
+	return nil
+}
+
+func demand(field string, value any, lacks string) error {
+	return fmt.Errorf("io_uring: Config.%s is %v, and this kernel lacks %s: leave it at its default", field, value, lacks)
 }
 
 // setupError says what a failed io_uring_setup means and what helps.

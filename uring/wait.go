@@ -5,6 +5,7 @@ package uring
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -70,6 +71,9 @@ type inKernel struct {
 var one = []byte{1, 0, 0, 0, 0, 0, 0, 0}
 
 func openInKernel(e *ringEngine) (sleeper, error) {
+	if e.config.Wake == WakeMsgRing {
+		return openMessenger(e)
+	}
 	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("uring: eventfd: %w (EMFILE, ENFILE: raise the limit of open files)", err)
@@ -80,6 +84,13 @@ func openInKernel(e *ringEngine) (sleeper, error) {
 }
 
 func (k *inKernel) pass(e *ringEngine, wait time.Duration) error {
+	if wait != 0 && e.config.BusyPoll > 0 {
+		found, err := e.look(&k.alarm, wait, nil)
+		if err != nil || found {
+			k.rise()
+			return err
+		}
+	}
 	if wait == 0 || !k.fallAsleep() {
 		k.rise()
 		return e.submitPending()
@@ -128,6 +139,13 @@ func openOnPoller(e *ringEngine) (sleeper, error) {
 func (p *onPoller) pass(e *ringEngine, wait time.Duration) error {
 	if err := e.submitPending(); err != nil {
 		return err
+	}
+	if wait != 0 && e.config.BusyPoll > 0 {
+		found, err := e.look(&p.alarm, wait, runtime.Gosched)
+		if err != nil || found {
+			p.rise()
+			return err
+		}
 	}
 	if wait == 0 || e.ring.CQReady() > 0 || !p.fallAsleep() {
 		p.rise()

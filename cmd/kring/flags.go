@@ -12,6 +12,7 @@ import (
 
 	"kring"
 	"kring/embedded"
+	"kring/uring"
 )
 
 var groups = []kong.Group{
@@ -27,11 +28,12 @@ type serveCmd struct {
 	Listen    []string `group:"network" placeholder:"HOST:PORT" default:"127.0.0.1:9092" help:"Address to listen on; repeat for more. Port 0 picks a free one, no host means every address of this machine. Default: ${default}."`
 	Advertise string   `group:"network" placeholder:"HOST:PORT" help:"Address that clients are told to connect to. Needed when they reach this machine under another name or port. Default: the first --listen address."`
 
-	Engine        string `group:"engine" enum:"auto, io_uring, epoll, portable" default:"auto" help:"Engine: ${enum}. auto takes io_uring if this system lets us, else epoll, else portable, and says why; one that is named must work or the program fails. Default: ${default}."`
-	Wait          string `group:"engine" enum:"auto, locked, parked" default:"auto" help:"How processors sleep: ${enum}. locked holds an OS thread each (best with --dispatch inline), parked uses Go's poller (best with pool). Default: ${default}, the best for --dispatch."`
-	Processors    int    `group:"engine" placeholder:"N" help:"Event loops, each with a share of the connections. Default: one per CPU inline, one per two CPUs with a pool."`
-	KernelProfile string `group:"engine" placeholder:"VERSION" default:"max" help:"Serve as on this kernel: what io_uring learned later is left unused, to try the ways that older kernels take. 5.19, 6.0, 6.1, 6.6, 6.10, 6.12, 6.15 or max. Default: ${default}, everything there is."`
-	Pipeline      int    `group:"engine" placeholder:"K" default:"1" help:"Requests of one connection that may be unanswered at once; answers keep their order. Default: ${default}, as Kafka does."`
+	Engine        string   `group:"engine" enum:"auto, io_uring, epoll, portable" default:"auto" help:"Engine: ${enum}. auto takes io_uring if this system lets us, else epoll, else portable, and says why; one that is named must work or the program fails. Default: ${default}."`
+	Wait          string   `group:"engine" enum:"auto, locked, parked" default:"auto" help:"How processors sleep: ${enum}. locked holds an OS thread each (best with --dispatch inline), parked uses Go's poller (best with pool). Default: ${default}, the best for --dispatch."`
+	Processors    int      `group:"engine" placeholder:"N" help:"Event loops, each with a share of the connections. Default: one per CPU inline, one per two CPUs with a pool."`
+	KernelProfile string   `group:"engine" placeholder:"VERSION" default:"max" help:"Serve as on this kernel: what io_uring learned later is left unused, to try the ways that older kernels take. 5.19, 6.0, 6.1, 6.6, 6.10, 6.12, 6.15 or max. Default: ${default}, everything there is."`
+	URing         []string `group:"engine" name:"uring" placeholder:"KEY=VALUE" help:"A setting of io_uring; repeat for more. docs/experiments.md says what each does, since when and what for. Keys: ${uring_keys}."`
+	Pipeline      int      `group:"engine" placeholder:"K" default:"1" help:"Requests of one connection that may be unanswered at once; answers keep their order. Default: ${default}, as Kafka does."`
 
 	Handler  string `group:"handler" enum:"embedded, null, echo" default:"embedded" help:"Who answers: ${enum}. embedded is a one-node Kafka cluster in this process; null speaks Kafka and throws data away; echo answers every size-delimited frame with itself. Default: ${default}."`
 	Dispatch string `group:"handler" enum:"pool, inline" default:"pool" help:"Where it runs: ${enum}. pool is goroutines behind the request channel; inline is the processor itself, with the lowest latency. Default: ${default}."`
@@ -108,6 +110,12 @@ func (c *serveCmd) Validate() error {
 }
 
 func (c *serveCmd) validateURing() []error {
+	if len(c.URing) > 0 && !c.mayUseURing() {
+		return []error{fmt.Errorf("--uring: these are io_uring's settings, and --engine %s has none of them; leave one of the two out", c.Engine)}
+	}
+	if _, err := c.uringConfig(); err != nil {
+		return []error{err}
+	}
 	if c.KernelProfile != "max" && !c.mayUseURing() {
 		return []error{fmt.Errorf("--kernel-profile: only io_uring has profiles, not --engine %s; leave one of the two out", c.Engine)}
 	}
@@ -166,11 +174,26 @@ func (c *serveCmd) serverConfig() kring.Config {
 		Engine: c.Engine, Wait: c.Wait, Dispatch: c.Dispatch,
 		Processors: c.Processors, Handlers: c.Handlers, PipelineMax: c.Pipeline,
 	}
-	cfg.URing.KernelProfile = c.KernelProfile
+	cfg.URing, _ = c.uringConfig() // Validate has seen it
 	for _, l := range c.Listen {
 		cfg.Listeners = append(cfg.Listeners, kring.ListenerConfig{Address: l})
 	}
 	return cfg
+}
+
+// uringConfig is what --uring and --kernel-profile say.
+func (c *serveCmd) uringConfig() (uring.Config, error) {
+	cfg := uring.Config{KernelProfile: c.KernelProfile}
+	var faults []error
+	for _, s := range c.URing {
+		key, value, ok := strings.Cut(s, "=")
+		if !ok {
+			faults = append(faults, fmt.Errorf("--uring %q: give KEY=VALUE, such as recv=single", s))
+		} else if err := cfg.Set(key, value); err != nil {
+			faults = append(faults, fmt.Errorf("--uring %s: %w", s, err))
+		}
+	}
+	return cfg, errors.Join(faults...)
 }
 
 // clusterConfig is what the flags say about the embedded cluster.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -236,6 +237,55 @@ func TestEveryKernelProfileServesFromTheCommandLine(t *testing.T) {
 				t.Errorf("exit status %d, want 0", status)
 			}
 		})
+	}
+}
+
+func TestIOURingSettingsServeFromTheCommandLine(t *testing.T) {
+	if !slices.Contains(enginesHere(), "io_uring") {
+		return // another system
+	}
+	c := serve(t, "--engine", "io_uring", "--wait", "locked", "--handler", "echo", "--uring", "recv=single", "--uring", "min-wait=20us,restrict=on")
+	for _, says := range []string{"recv=single", "min-wait=20µs", "restrict=on"} {
+		if !strings.Contains(c.ready, says) {
+			t.Errorf("ready line %q does not say %s", c.ready, says)
+		}
+	}
+	echoes(t, c.addr)
+	c.signal(syscall.SIGTERM)
+	if status := c.exit(); status != exitOK {
+		t.Errorf("exit status %d, want 0", status)
+	}
+}
+
+// TestWrongIOURingSettingsAreRefusedBeforeTheListenerOpens, with their reasons.
+func TestWrongIOURingSettingsAreRefusedBeforeTheListenerOpens(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"--uring", "entries=0x"}, "whole number"},
+		{[]string{"--uring", "entries"}, "KEY=VALUE"},
+		{[]string{"--uring", "turbo=on"}, "there is no setting"},
+		{[]string{"--uring", "recv=single", "--engine", "epoll"}, "leave one of the two out"},
+		{[]string{"--kernel-profile", "6.1", "--engine", "portable"}, "leave one of the two out"},
+		{[]string{"--kernel-profile", "6.2"}, "5.19, 6.0, 6.1"},
+		{[]string{"--uring", "min-wait=20us", "--wait", "parked"}, "wait locked"},
+		{[]string{"--uring", "defer-taskrun=on", "--uring", "single-issuer=off", "--wait", "locked"}, "single issuer"},
+	} {
+		var stdout, stderr bytes.Buffer
+		status := run(append([]string{"serve", "--listen", "127.0.0.1:0"}, c.args...), nil, &stdout, &stderr, nil)
+		if status != exitUsage || !strings.Contains(stderr.String(), c.says) {
+			t.Errorf("%q: exit status %d, want 2, saying %q:\n%s", c.args, status, c.says, stderr.String())
+		}
+	}
+	if runtime.GOOS != "linux" {
+		return
+	}
+	var stdout, stderr bytes.Buffer
+	status := run([]string{"serve", "--engine", "io_uring", "--listen", "127.0.0.1:0", "--handler", "echo"},
+		[]string{"KRING_KERNEL_PROFILE=5.15"}, &stdout, &stderr, nil)
+	if status != exitFailure || !strings.Contains(stderr.String(), "5.19") {
+		t.Errorf("a kernel below the baseline: exit status %d, %s", status, stderr.String())
 	}
 }
 

@@ -1,0 +1,99 @@
+package uring
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"kring/engine"
+)
+
+// faults collects what is wrong with a Config.
+type faults []error
+
+func (f *faults) add(bad bool, format string, args ...any) {
+	if bad {
+		*f = append(*f, fmt.Errorf("uring: Config."+format, args...))
+	}
+}
+
+func (c *Config) validateTechniques() []error {
+	var f faults
+	for _, s := range c.switches() {
+		f.add(*s.value > Off, "%s is %d: give Auto, On or Off", s.name, uint8(*s.value))
+	}
+	f.add(c.IOWQWorkersMax < 1 || c.IOWQWorkersMax > 1024, "IOWQWorkersMax is %d: give 1 to 1024, or 0 for the default", c.IOWQWorkersMax)
+	f.add(c.Recv != RecvMultishotMode && c.Recv != RecvSingleMode, "Recv is %q: give %q or %q", c.Recv, RecvMultishotMode, RecvSingleMode)
+	f.add(c.Wake != WakeEventfd && c.Wake != WakeMsgRing, "Wake is %q: give %q or %q", c.Wake, WakeEventfd, WakeMsgRing)
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+		most  time.Duration
+	}{{"BusyPoll", c.BusyPoll, time.Millisecond}, {"MinWait", c.MinWait, 10 * time.Millisecond}, {"NAPIBusyPoll", c.NAPIBusyPoll, time.Millisecond}} {
+		f.add(d.value < 0 || d.value > d.most, "%s is %v: give 0 (off) to %v", d.name, d.value, d.most)
+	}
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+	}{{"MinWait", c.MinWait}, {"NAPIBusyPoll", c.NAPIBusyPoll}} {
+		f.add(d.value > 0 && d.value < time.Microsecond, "%s is %v: the kernel counts in microseconds, give 1µs or more", d.name, d.value)
+	}
+	f.add(c.MinWait > 0 && (c.MinWaitCompletions < 2 || c.MinWaitCompletions > 4096),
+		"MinWaitCompletions is %d: give 2 to 4096, or 0 for the default", c.MinWaitCompletions)
+	for _, cpu := range c.CPUs {
+		f.add(cpu < 0 || cpu > 1023, "CPUs has %d: give numbers from 0 to 1023", cpu)
+	}
+	if err := validateProfile(c.KernelProfile); err != nil {
+		f = append(f, err)
+	}
+	return append(f, c.excluded()...)
+}
+
+// excluded are the combinations that the kernel refuses, or that do nothing.
+func (c *Config) excluded() []error {
+	var f faults
+	f.add(c.DeferTaskrun == On && c.SingleIssuer == Off,
+		"DeferTaskrun is On and SingleIssuer Off: the kernel defers work only for a single issuer; change one of them")
+	f.add(c.TaskrunFlag == On && c.CoopTaskrun == Off && (c.DeferTaskrun == Off || c.SingleIssuer == Off),
+		"TaskrunFlag is On without CoopTaskrun and DeferTaskrun: the kernel has nothing to flag; allow one of them")
+	f.add(c.BusyPoll > 0 && !c.BusyPollForced && runtime.NumCPU() <= 2,
+		"BusyPoll is %v on %d CPUs: it would take the CPU that the answer needs; set BusyPollForced to try nevertheless", c.BusyPoll, runtime.NumCPU())
+	f.add(c.BusyPollForced && c.BusyPoll == 0, "BusyPollForced without BusyPoll does nothing: set BusyPoll, or leave both")
+	f.add(c.MinWaitCompletions != 0 && c.MinWait == 0, "MinWaitCompletions without MinWait does nothing: set MinWait, or leave both")
+	return f
+}
+
+// ValidateFor reports what an engine that waits like this can't use. Such an
+// engine does without; a program should refuse.
+func (c Config) ValidateFor(w engine.Wait) error {
+	if w == engine.WaitLocked {
+		return nil
+	}
+	c = c.withDefaults()
+	var f faults
+	const threads = " for engines that wait parked: they change threads; wait locked, or leave it out"
+	const asleep = " for engines that wait parked: they sleep on Go's poller; wait locked, or leave it out"
+	f.add(c.SingleIssuer == On, "SingleIssuer is On"+threads)
+	f.add(c.DeferTaskrun == On, "DeferTaskrun is On"+threads)
+	f.add(c.RegisteredRing, "RegisteredRing is set"+threads)
+	f.add(len(c.CPUs) > 0, "CPUs are set"+threads)
+	f.add(c.Wake == WakeMsgRing, "Wake is %q"+asleep, c.Wake)
+	f.add(c.MinWait > 0, "MinWait is set"+asleep)
+	f.add(c.NAPIBusyPoll > 0, "NAPIBusyPoll is set"+asleep)
+	return errors.Join(f...)
+}
+
+// named is a switch with the name of its field.
+type named struct {
+	name  string
+	value *Switch
+}
+
+func (c *Config) switches() []named {
+	return []named{
+		{"SubmitAll", &c.SubmitAll}, {"CoopTaskrun", &c.CoopTaskrun}, {"TaskrunFlag", &c.TaskrunFlag},
+		{"SingleIssuer", &c.SingleIssuer}, {"DeferTaskrun", &c.DeferTaskrun}, {"NoSQArray", &c.NoSQArray},
+		{"NoIOWait", &c.NoIOWait}, {"Clamp", &c.Clamp}, {"PollFirst", &c.PollFirst},
+	}
+}

@@ -1,0 +1,193 @@
+//go:build linux
+
+package uring
+
+import (
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"kring/engine"
+)
+
+// configOf reads settings as a command line has them.
+func configOf(t testing.TB, settings string) Config {
+	t.Helper()
+	var c Config
+	for s := range strings.FieldsSeq(settings) {
+		key, value, _ := strings.Cut(s, "=")
+		if err := c.Set(key, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return c
+}
+
+// settingsCases cover every value of every setting that changes what the engine
+// does; those of one case don't meet in the code.
+var settingsCases = []string{
+	"entries=8 cq-entries=64 buffers=64 buffers-hot=4 buffer-bytes=4096 send-bytes=65536 send-buffers=16 recv=single",
+	"submit-all=off coop-taskrun=off taskrun-flag=off single-issuer=off defer-taskrun=off no-sqarray=off no-iowait=off clamp=off poll-first=off",
+	"taskrun-flag=off min-wait=20us min-wait-completions=4 iowq-workers=2 poll-first=on",
+	"coop-taskrun=on defer-taskrun=on single-issuer=on taskrun-flag=on submit-all=on no-sqarray=on no-iowait=on registered-ring=on restrict=on",
+	"wake=msg-ring busy-poll=20us busy-poll-forced=on napi-busy-poll=5us recv=single poll-first=off cpus=0",
+	"wake=msg-ring single-issuer=off restrict=on no-iowait=off",
+}
+
+func TestEverySettingKeepsTheEngineContract(t *testing.T) {
+	inChildren(t, settingsCases, func(settings string) Config { return configOf(t, settings) })
+}
+
+func TestEverySettingIsInACase(t *testing.T) {
+	all := strings.Join(settingsCases, " ")
+	for _, key := range SettingKeys() {
+		if !strings.Contains(" "+all, " "+key+"=") {
+			t.Errorf("no case runs the engine suite with %s", key)
+		}
+	}
+}
+
+func TestSettingsSayWhatTheySet(t *testing.T) {
+	for _, settings := range settingsCases {
+		c := configOf(t, settings)
+		changed := c.Changed()
+		for s := range strings.FieldsSeq(settings) {
+			s = strings.NewReplacer("0us", "0µs", "5us", "5µs").Replace(s)
+			if !slices.Contains(changed, s) && !strings.HasPrefix(s, "min-wait-completions=8") {
+				t.Errorf("%q: Changed() = %q", s, changed)
+			}
+		}
+		again := Config{}
+		for _, s := range changed {
+			key, value, _ := strings.Cut(s, "=")
+			if err := again.Set(key, value); err != nil {
+				t.Error(err)
+			}
+		}
+		if !slices.Equal(again.Changed(), changed) {
+			t.Errorf("%q read again is %q", changed, again.Changed())
+		}
+	}
+	if changed := (Config{}).Changed(); len(changed) != 0 {
+		t.Errorf("nothing was changed, and Changed() = %q", changed)
+	}
+}
+
+func TestASettingThatCannotBeReadSaysWhatToGive(t *testing.T) {
+	for _, c := range []struct{ key, value, says string }{
+		{"entries", "many", "whole number"}, {"recv-mode", "single", "choose one of entries, "},
+		{"submit-all", "yes", "auto, on or off"}, {"restrict", "auto", "on or off"},
+		{"min-wait", "20", "such as 20us"}, {"cpus", "0,2", "0-2+5"}, {"cpus", "3-1", "0-2+5"},
+	} {
+		var config Config
+		if err := config.Set(c.key, c.value); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s=%s: %v, want %q", c.key, c.value, err, c.says)
+		}
+	}
+}
+
+func TestWhatTheKernelExcludesIsRefusedAllAtOnce(t *testing.T) {
+	c := Config{
+		DeferTaskrun: On, SingleIssuer: Off, MinWaitCompletions: 4, BusyPollForced: true, Recv: "twice", Wake: "bell",
+		NAPIBusyPoll: time.Second, IOWQWorkersMax: -1, CPUs: []int{-1}, KernelProfile: "next", Clamp: 9,
+	}
+	err := c.Validate()
+	if err == nil {
+		t.Fatal("a Config full of faults was accepted")
+	}
+	for _, says := range []string{"single issuer", "MinWaitCompletions without", "BusyPollForced without", `Recv is "twice"`,
+		`Wake is "bell"`, "NAPIBusyPoll", "IOWQWorkersMax", "CPUs has -1", "KernelProfile", "Clamp is 9"} {
+		if !strings.Contains(err.Error(), says) {
+			t.Errorf("the error does not say %q:\n%v", says, err)
+		}
+	}
+	err = (Config{TaskrunFlag: On, CoopTaskrun: Off, DeferTaskrun: Off}).Validate()
+	if err == nil || !strings.Contains(err.Error(), "nothing to flag") {
+		t.Errorf("TASKRUN_FLAG alone: %v", err)
+	}
+	if err := (Config{BusyPoll: time.Microsecond}).Validate(); (err == nil) != (runtime.NumCPU() > 2) {
+		t.Errorf("BusyPoll on %d CPUs: %v", runtime.NumCPU(), err)
+	}
+}
+
+func TestWhatNeedsItsOwnThreadIsRefusedParked(t *testing.T) {
+	for _, settings := range []string{"single-issuer=on", "defer-taskrun=on", "registered-ring=on", "cpus=0", "wake=msg-ring",
+		"min-wait=20us", "napi-busy-poll=5us"} {
+		c := configOf(t, settings)
+		if err := c.ValidateFor(engine.WaitLocked); err != nil {
+			t.Errorf("%s, locked: %v", settings, err)
+		}
+		if err := c.ValidateFor(engine.WaitParked); err == nil || !strings.Contains(err.Error(), "wait locked") {
+			t.Errorf("%s, parked: %v", settings, err)
+		}
+	}
+	if err := (Config{}).ValidateFor(engine.WaitParked); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestASettingThatTheKernelLacksFailsNew: what was demanded is never left out
+// in silence.
+func TestASettingThatTheKernelLacksFailsNew(t *testing.T) {
+	for _, c := range []struct{ profile, settings, says string }{
+		{"6.1", "no-sqarray=on", "NO_SQARRAY (6.6)"}, {"6.0", "defer-taskrun=on", "DEFER_TASKRUN (6.1)"},
+		{"5.19", "single-issuer=on", "SINGLE_ISSUER (6.0)"}, {"6.12", "no-iowait=on", "NO_IOWAIT (6.15)"},
+		{"6.10", "min-wait=20us", "MIN_TIMEOUT (6.12)"}, {"6.6", "napi-busy-poll=5us", "NAPI (6.9"},
+		{"6.12", "wake=msg-ring", "SEND_MSG_RING (6.13)"}, {"max", "cpus=1023", "CPU 1023"},
+	} {
+		config := configOf(t, c.settings)
+		config.KernelProfile = c.profile
+		if _, err := New(config); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s on %s: %v, want %q", c.settings, c.profile, err, c.says)
+		}
+	}
+}
+
+// TestARestrictedRingRunsNothingElse and still serves, as the suite shows.
+func TestARestrictedRingRunsNothingElse(t *testing.T) {
+	onBothWaits(t, Config{Restrict: true}, func(r *rig) {
+		q := r.engine.sqe()
+		q.PrepNop()
+		q.UserData = userData(opMessage, 0, 0)
+		if err := r.engine.submit(); err != nil {
+			r.t.Fatal(err)
+		}
+		if n := r.engine.ring.Reap(r.engine.batch[:]); n != 1 || r.engine.batch[0].Res != -int32(unix.EACCES) {
+			r.t.Errorf("%d completions, a NOP gave %d, want -EACCES", n, r.engine.batch[0].Res)
+		}
+	})
+}
+
+// TestABoundThreadIsFreeAgainAfterClose.
+func TestABoundThreadIsFreeAgainAfterClose(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var before, bound, after unix.CPUSet
+	_ = unix.SchedGetaffinity(0, &before)
+	r := openRig(t, newTestNetwork(t, Config{CPUs: []int{0}}), engine.WaitLocked)
+	_ = unix.SchedGetaffinity(0, &bound)
+	r.close()
+	_ = unix.SchedGetaffinity(0, &after)
+	if bound.Count() != 1 || !bound.IsSet(0) || after != before {
+		t.Errorf("CPUs %d before, %d bound, %d after", before.Count(), bound.Count(), after.Count())
+	}
+}
+
+// TestARegisteredRingLeavesItsIndexFree: a thread has 16, so the 17th engine
+// would show a leak.
+func TestARegisteredRingLeavesItsIndexFree(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	n := newTestNetwork(t, Config{RegisteredRing: true})
+	for range 20 {
+		r := openRig(t, n, engine.WaitLocked)
+		if _, err := r.engine.Poll(r.done, 0); err != nil {
+			t.Fatal(err)
+		}
+		r.close()
+	}
+}
