@@ -1,8 +1,10 @@
 package kring
 
 import (
+	"kring/engine"
 	"kring/processor"
 	"kring/reqchan"
+	"kring/uring"
 )
 
 // Stats is a snapshot of what a Server has counted since its start.
@@ -22,6 +24,8 @@ type Stats struct {
 	// Total is the sum over Processors.
 	Total      processor.Stats
 	Processors []processor.Stats
+	// Engines is the sum of what the processors' engines count.
+	Engines engine.Counts
 }
 
 // Stats reads the counts; any goroutine, at any time.
@@ -43,9 +47,16 @@ func (s *Server) Stats() Stats {
 		ps := p.Stats()
 		st.Processors = append(st.Processors, ps)
 		st.Total.Add(&ps)
+		if ps.Engine != nil {
+			st.Engines.Add(ps.Engine.Snapshot())
+		}
 	}
 	return st
 }
+
+// KernelThreads counts the threads that the kernel has started for io_uring in
+// this process; serving sockets needs none. It reads /proc, so ask rarely.
+func KernelThreads() int { return uring.KernelThreads() }
 
 // ClosedBy gives the connections closed per reason, by the reason's name, those
 // that happened only.

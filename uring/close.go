@@ -28,6 +28,8 @@ func (e *ringEngine) Close() error {
 		errs = append(errs, fmt.Errorf("uring: Close: %d operations did not end, so their memory stays mapped: %w", e.inflight, stuck))
 	}
 	e.counters.LentBytes.Store(0)
+	e.counters.BuffersLent.Store(0)
+	e.counters.BuffersReady.Store(0)
 	return errors.Join(append(errs, e.free(stuck == nil))...)
 }
 

@@ -64,6 +64,7 @@ func (e *ringEngine) again(fd engine.FD, s *socket, o *operation, q *CQE, c *eng
 		return e.recvDone(fd, s, q, c)
 	case engine.OpRecvInto:
 		if c.Res < 0 && transient(o, c.Errno()) {
+			e.total.rearmed++
 			e.armRecvInto(fd, s)
 			return true
 		}
@@ -72,6 +73,9 @@ func (e *ringEngine) again(fd engine.FD, s *socket, o *operation, q *CQE, c *eng
 		// nothing sent yet. The owner sends what is left.
 		if c.Res < 0 && transient(o, c.Errno()) {
 			c.Res = 0
+		}
+		if c.Res >= 0 && uint32(c.Res) < o.asked {
+			e.total.shortSends++
 		}
 	}
 	return false
@@ -101,6 +105,7 @@ func (e *ringEngine) acceptDone(fd engine.FD, s *socket, c *engine.Completion) b
 	if c.Res >= 0 {
 		// A multishot that ended without an error stands again, unseen.
 		if !s.in.cancelled {
+			e.total.rearmed++
 			e.armAccept(fd, s)
 			c.More = true
 		}
@@ -108,6 +113,7 @@ func (e *ringEngine) acceptDone(fd engine.FD, s *socket, c *engine.Completion) b
 	}
 	errno := c.Errno()
 	if transient(&s.in, errno) || !s.in.cancelled && errno == unix.ECONNABORTED {
+		e.total.rearmed++
 		e.armAccept(fd, s)
 		return true
 	}
@@ -131,6 +137,7 @@ func (e *ringEngine) recvDone(fd engine.FD, s *socket, q *CQE, c *engine.Complet
 	}
 	if c.Res > 0 {
 		if s.in.single && !s.in.cancelled {
+			e.total.rearmed++
 			e.armRecv(fd, s, q.Flags&CQESockNonempty == 0)
 			c.More = true
 		}
@@ -144,6 +151,7 @@ func (e *ringEngine) recvDone(fd engine.FD, s *socket, q *CQE, c *engine.Complet
 		return e.starved(fd, s, c)
 	}
 	if transient(&s.in, errno) {
+		e.total.rearmed++
 		e.armRecv(fd, s, true)
 		return true
 	}
@@ -163,6 +171,7 @@ func (e *ringEngine) starved(fd engine.FD, s *socket, c *engine.Completion) bool
 		return false
 	}
 	s.in.starved = true
+	e.total.starved++
 	e.starving = append(e.starving, fd)
 	return true
 }
@@ -176,6 +185,7 @@ func (e *ringEngine) feedStarved() {
 	for _, fd := range e.starving[:n] {
 		s := &e.sockets[fd]
 		s.in.starved = false
+		e.total.rearmed++
 		e.armRecv(fd, s, true)
 		if s.in.cancelled {
 			e.cancel(s.in.op, s.in.sequence, fd)

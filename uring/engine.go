@@ -65,7 +65,8 @@ type operation struct {
 	cancelled bool      // the owner asked for its end
 	starved   bool      // found no buffer, waits in ringEngine.starving
 	bulk      bool
-	single    bool // a receive that the engine arms again after each completion
+	asked     uint32 // bytes of a Send
+	single    bool   // a receive that the engine arms again after each completion
 }
 
 // user_data is op:8 | sequence:24 | descriptor:32. The sequence makes it name
@@ -189,7 +190,7 @@ func (e *ringEngine) CloseFD(fd engine.FD, t engine.Token) {
 func (e *ringEngine) Recycle(c *engine.Completion) {
 	if c.Lease != 0 {
 		e.window.giveBack(uint16(c.Lease - 1))
-		e.counters.LentBytes.Store(e.window.lentBytes())
+		e.publishBuffers()
 		c.Lease = 0
 	}
 	c.Data = nil

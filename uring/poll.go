@@ -4,6 +4,7 @@ package uring
 
 import (
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -13,7 +14,9 @@ import (
 
 // totals are the counters as the owner keeps them; Poll publishes what changed.
 type totals struct {
-	enters, submitted, completed, exhausted, overflows uint64
+	enters, submitted, completed              uint64
+	exhausted, starved, rearmed, overflows    uint64
+	shortSends, zeroCopySends, zeroCopyCopied uint64
 }
 
 func (e *ringEngine) Poll(done []engine.Completion, wait time.Duration) (int, error) {
@@ -154,12 +157,31 @@ func (e *ringEngine) shutDown() error {
 }
 
 func (e *ringEngine) publishCounters() {
-	e.counters.Enters.Store(e.total.enters)
-	e.counters.Submitted.Store(e.total.submitted)
-	e.counters.Completed.Store(e.total.completed)
-	e.counters.Exhausted.Store(e.total.exhausted)
-	e.counters.Overflows.Store(e.total.overflows)
+	c, t := &e.counters, &e.total
+	show(&c.Enters, t.enters)
+	show(&c.Submitted, t.submitted)
+	show(&c.Completed, t.completed)
+	show(&c.Exhausted, t.exhausted)
+	show(&c.Starved, t.starved)
+	show(&c.Rearmed, t.rearmed)
+	show(&c.Overflows, t.overflows)
+	show(&c.ShortSends, t.shortSends)
+	show(&c.ZeroCopySends, t.zeroCopySends)
+	show(&c.ZeroCopyCopied, t.zeroCopyCopied)
+	e.publishBuffers()
+}
+
+func (e *ringEngine) publishBuffers() {
 	e.counters.LentBytes.Store(e.window.lentBytes())
+	e.counters.BuffersLent.Store(int64(e.window.lent))
+	e.counters.BuffersReady.Store(int64(e.window.given))
+}
+
+// show stores what changed: a load costs nothing, where a store locks the line.
+func show(shown *atomic.Uint64, v uint64) {
+	if shown.Load() != v {
+		shown.Store(v)
+	}
 }
 
 func enterError(err error) error {

@@ -190,10 +190,12 @@ func openMessenger(e *ringEngine) (sleeper, error) {
 }
 
 func (m *messenger) wake() {
-	if m.ring() {
-		m.wakes.Wakes.Add(1)
-		_ = m.raw.Control(m.post) // fails only after close
+	if !m.ring() {
+		m.wakes.WakesSuppressed.Add(1)
+		return
 	}
+	m.wakes.Wakes.Add(1)
+	_ = m.raw.Control(m.post) // fails only after close
 }
 
 // woken: a messenger has no wake word.

@@ -16,3 +16,6 @@ type Network struct{ engine.Network }
 func New(Config) (*Network, error) {
 	return nil, errors.New("uring: io_uring needs Linux: use the portable engine here")
 }
+
+// KernelThreads are none.
+func KernelThreads() int { return 0 }

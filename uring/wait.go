@@ -101,10 +101,12 @@ func (k *inKernel) pass(e *ringEngine, wait time.Duration) error {
 }
 
 func (k *inKernel) wake() {
-	if k.ring() {
-		k.wakes.Wakes.Add(1)
-		_, _ = k.file.Write(one) // fails only after close
+	if !k.ring() {
+		k.wakes.WakesSuppressed.Add(1)
+		return
 	}
+	k.wakes.Wakes.Add(1)
+	_, _ = k.file.Write(one) // fails only after close
 }
 
 func (k *inKernel) woken(e *ringEngine) {
@@ -171,10 +173,12 @@ func (p *onPoller) look(e *ringEngine) bool {
 }
 
 func (p *onPoller) wake() {
-	if p.ring() {
-		p.wakes.Wakes.Add(1)
-		p.parker.Unpark()
+	if !p.ring() {
+		p.wakes.WakesSuppressed.Add(1)
+		return
 	}
+	p.wakes.Wakes.Add(1)
+	p.parker.Unpark()
 }
 
 // woken: a parked engine has no wake word.

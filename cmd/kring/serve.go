@@ -153,4 +153,12 @@ func summarize(log *slog.Logger, st kring.Stats) {
 		"connections", st.Accepted, "refused", st.Refused+st.Unassigned,
 		"requests", st.Total.Requests, "responses", st.Total.Responses,
 		slog.Any("closed", counts(st.ClosedBy())))
+	e := st.Engines
+	log.Debug("what the engines counted",
+		"enters", e.Enters, "submitted", e.Submitted, "completed", e.Completed,
+		"submitted_per_enter", e.SubmittedPerEnter(), "completed_per_enter", e.CompletedPerEnter(),
+		"wakes", e.Wakes, "wakes_suppressed", e.WakesSuppressed,
+		"exhausted", e.Exhausted, "starved", e.Starved, "rearmed", e.Rearmed, "overflows", e.Overflows,
+		"short_sends", e.ShortSends, "zero_copy_sends", e.ZeroCopySends, "zero_copy_copied", e.ZeroCopyCopied,
+		"kernel_threads", kring.KernelThreads())
 }
