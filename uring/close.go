@@ -70,6 +70,9 @@ func (e *ringEngine) drain() error {
 				e.forget(&e.batch[i])
 			}
 		}
+		if e.inflight > 0 {
+			e.disconnectSends() // no cancel reaches them
+		}
 		if e.inflight > 0 && time.Now().After(deadline) {
 			return fmt.Errorf("the kernel did not cancel them within %v", drainLimit)
 		}

@@ -69,6 +69,9 @@ func (e *ringEngine) again(fd engine.FD, s *socket, o *operation, q *CQE, c *eng
 			return true
 		}
 	case engine.OpSend:
+		if o.zeroCopy && e.zeroCopyDone(s, o, q, c) {
+			return true
+		}
 		// Nobody cancels a send: it lost the thread it was submitted on, with
 		// nothing sent yet. The owner sends what is left.
 		if c.Res < 0 && transient(o, c.Errno()) {

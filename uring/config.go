@@ -115,6 +115,18 @@ type Config struct {
 	// always there. Kernel: 5.19.
 	PollFirst Switch
 
+	// ZeroCopyBytes: sends from this size on go without a copy; what they point
+	// at stays the kernel's until the peer has acknowledged it. Helps large
+	// responses to other machines, from about 16 KiB on. Hurts small ones; and
+	// peers that only read, because a connection's next send waits for that
+	// acknowledgement, which TCP may delay by 40 ms; and loopback, where the
+	// kernel copies after all: a connection on which it reported that a few
+	// times in a row copies at once. Pinned memory counts against the memlock
+	// limit; beyond it sends are copied, too. A connection that is shut down
+	// before its peer has everything is reset. 0 (default): never. Kernel: 6.0;
+	// 6.1 for gathered sends, 6.2 for the reports.
+	ZeroCopyBytes int
+
 	// Wake is how another goroutine wakes a locked engine: WakeEventfd
 	// (default: a write, read by the ring) or WakeMsgRing (a completion posted
 	// on the ring by a registration, which needs no read to be armed again).

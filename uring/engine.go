@@ -35,6 +35,7 @@ type ringEngine struct {
 
 	unbound *unix.CPUSet // of the owner's thread before it was bound to a CPU
 
+	can           *abilities
 	multishotRecv bool
 	bulk          int // outstanding operations of more than quickBytesMax
 	sendBytes     int // in sends not submitted yet
@@ -57,6 +58,8 @@ type socket struct {
 	watch   uint32 // sequence of the watch beside a multishot receive; 0: none
 	watches uint16 // polls for it not ended yet
 	hungUp  bool   // the watch fired
+
+	copiedInVain uint8 // zero-copy sends in a row that were copied all the same
 }
 
 type operation struct {
@@ -66,6 +69,8 @@ type operation struct {
 	starved   bool      // found no buffer, waits in ringEngine.starving
 	bulk      bool
 	asked     uint32 // bytes of a Send
+	zeroCopy  bool   // a Send that ends with a notification
+	result    int32  // of that Send, which has come before
 	single    bool   // a receive that the engine arms again after each completion
 }
 
@@ -133,7 +138,12 @@ func (e *ringEngine) Send(fd engine.FD, t engine.Token, bufs [][]byte) {
 	if len(bufs) == 1 {
 		n := min(len(bufs[0]), e.config.SendBytesMax)
 		q := e.sqe()
-		q.PrepSend(int32(fd), address(bufs[0]), uint32(n), flags)
+		if e.zeroCopies(s, n) {
+			q.PrepSendZC(int32(fd), address(bufs[0]), uint32(n), flags, e.can.zeroCopyFlags)
+			e.countZeroCopy(&s.out)
+		} else {
+			q.PrepSend(int32(fd), address(bufs[0]), uint32(n), flags)
+		}
 		e.enqueue(q, &s.out, fd)
 		e.countSend(&s.out, n)
 		return
@@ -144,7 +154,13 @@ func (e *ringEngine) Send(fd engine.FD, t engine.Token, bufs [][]byte) {
 		return
 	}
 	header, n := e.scratch.gather(bufs, e.config.SendBytesMax)
-	q.PrepSendMsg(int32(fd), header, flags)
+	if len(e.can.zeroCopyOps) > 1 && e.zeroCopies(s, n) {
+		q.PrepSendMsgZC(int32(fd), header, flags)
+		q.IOPrio |= e.can.zeroCopyFlags
+		e.countZeroCopy(&s.out)
+	} else {
+		q.PrepSendMsg(int32(fd), header, flags)
+	}
 	e.enqueue(q, &s.out, fd)
 	e.countSend(&s.out, n)
 }
@@ -211,7 +227,7 @@ func (e *ringEngine) begin(fd engine.FD, t engine.Token) *socket {
 			"uring: descriptor %d used with token %v while operations of %v are outstanding", fd, t, s.token)
 	}
 	if s.token != t {
-		s.token, s.hungUp = t, false
+		s.token, s.hungUp, s.copiedInVain = t, false, 0
 	}
 	return s
 }

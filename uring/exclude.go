@@ -41,6 +41,9 @@ func (c *Config) validateTechniques() []error {
 	}
 	f.add(c.MinWait > 0 && (c.MinWaitCompletions < 2 || c.MinWaitCompletions > 4096),
 		"MinWaitCompletions is %d: give 2 to 4096, or 0 for the default", c.MinWaitCompletions)
+	f.add(c.ZeroCopyBytes < 0 || c.ZeroCopyBytes > 1<<30, "ZeroCopyBytes is %d: give 0 (never) to 1 GiB", c.ZeroCopyBytes)
+	f.add(c.ZeroCopyBytes > c.SendBytesMax,
+		"ZeroCopyBytes is %d, and no send is larger than SendBytesMax, %d: change one of them", c.ZeroCopyBytes, c.SendBytesMax)
 	for _, cpu := range c.CPUs {
 		f.add(cpu < 0 || cpu > 1023, "CPUs has %d: give numbers from 0 to 1023", cpu)
 	}

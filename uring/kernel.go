@@ -19,6 +19,7 @@ type kernel struct {
 	register uint32 // the last registration
 	// multishotRecv: since 6.0, like single issuer.
 	multishotRecv bool
+	reportUsage   bool // of zero-copy sends; since 6.2
 }
 
 // Each kernel has what the one before had.
@@ -35,11 +36,11 @@ var kernels = map[string]kernel{
 	"5.19":     {setup: setup519, features: 1<<13 - 1, opcode: 46, register: 23},
 	"6.0":      {setup: setup60, features: 1<<13 - 1, opcode: OpcodeSendZC, register: 25, multishotRecv: true},
 	"6.1":      {setup: setup61, features: 1<<13 - 1, opcode: OpcodeSendMsgZC, register: 25, multishotRecv: true},
-	"6.6":      {setup: setup66, features: feature66, opcode: OpcodeSendMsgZC, register: 25, multishotRecv: true},
-	"6.10":     {setup: setup66, features: feature66 | featureBundle, opcode: 55, register: 28, multishotRecv: true},
-	"6.12":     {setup: setup66, features: feature66 | featureBundle | featureMinTimeout, opcode: opcodeListen, register: 30, multishotRecv: true},
-	"6.15":     {setup: setup615, features: FeatureNoIOWait<<1 - 1, opcode: 61, register: registerMemRegion, multishotRecv: true},
-	profileMax: {setup: ^uint32(0), features: ^uint32(0), opcode: ^uint8(0), register: ^uint32(0), multishotRecv: true},
+	"6.6":      {setup: setup66, features: feature66, opcode: OpcodeSendMsgZC, register: 25, multishotRecv: true, reportUsage: true},
+	"6.10":     {setup: setup66, features: feature66 | featureBundle, opcode: 55, register: 28, multishotRecv: true, reportUsage: true},
+	"6.12":     {setup: setup66, features: feature66 | featureBundle | featureMinTimeout, opcode: opcodeListen, register: 30, multishotRecv: true, reportUsage: true},
+	"6.15":     {setup: setup615, features: FeatureNoIOWait<<1 - 1, opcode: 61, register: registerMemRegion, multishotRecv: true, reportUsage: true},
+	profileMax: {setup: ^uint32(0), features: ^uint32(0), opcode: ^uint8(0), register: ^uint32(0), multishotRecv: true, reportUsage: true},
 }
 
 // kernelOf finds a profile that Validate let pass.

@@ -27,6 +27,8 @@ type Network struct {
 type abilities struct {
 	flags         [2]uint32 // for setup, by engine.Wait
 	multishotRecv bool
+	zeroCopyOps   []uint8  // SEND_ZC and SENDMSG_ZC, if asked for
+	zeroCopyFlags uint16   // IOPrio of both
 	missing       []string // in words, for Features
 }
 
@@ -105,7 +107,7 @@ func (n *Network) open(w engine.Wait) (*ringEngine, error) {
 	if err != nil {
 		return nil, setupError(err)
 	}
-	e := &ringEngine{ring: r, entries: int(p.SQEntries), config: *c, multishotRecv: n.can.multishotRecv}
+	e := &ringEngine{ring: r, entries: int(p.SQEntries), config: *c, can: &n.can, multishotRecv: n.can.multishotRecv}
 	if err := e.furnish(w); err != nil {
 		_ = e.free(true) // nothing was submitted
 		return nil, err

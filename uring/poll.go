@@ -151,6 +151,10 @@ func (e *ringEngine) shutDown() error {
 		s.shut = false
 		_ = unix.Shutdown(int(fd), unix.SHUT_RDWR) // ENOTCONN: the peer was faster
 		e.total.enters++
+		if s.out.op == engine.OpSend && s.out.zeroCopy {
+			disconnect(fd)
+			e.total.enters++
+		}
 	}
 	e.shut = e.shut[:0]
 	return nil

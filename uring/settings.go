@@ -36,6 +36,7 @@ var settings = []setting{
 	{"iowq-workers", func(c *Config) any { return &c.IOWQWorkersMax }},
 	{"recv", func(c *Config) any { return &c.Recv }},
 	{"poll-first", func(c *Config) any { return &c.PollFirst }},
+	{"zero-copy-bytes", func(c *Config) any { return &c.ZeroCopyBytes }},
 	{"wake", func(c *Config) any { return &c.Wake }},
 	{"busy-poll", func(c *Config) any { return &c.BusyPoll }},
 	{"busy-poll-forced", func(c *Config) any { return &c.BusyPollForced }},

@@ -20,6 +20,10 @@ func configOf(t testing.TB, settings string) Config {
 	var c Config
 	for s := range strings.FieldsSeq(settings) {
 		key, value, _ := strings.Cut(s, "=")
+		if key == "profile" {
+			c.KernelProfile = value
+			continue
+		}
 		if err := c.Set(key, value); err != nil {
 			t.Fatal(err)
 		}
@@ -35,6 +39,8 @@ var settingsCases = []string{
 	"taskrun-flag=off min-wait=20us min-wait-completions=4 iowq-workers=2 poll-first=on",
 	"coop-taskrun=on defer-taskrun=on single-issuer=on taskrun-flag=on submit-all=on no-sqarray=on no-iowait=on registered-ring=on restrict=on",
 	"wake=msg-ring busy-poll=20us busy-poll-forced=on napi-busy-poll=5us recv=single poll-first=off cpus=0",
+	"profile=6.1 zero-copy-bytes=4096 restrict=on", // never learns that it is in vain
+	"zero-copy-bytes=1",
 	"wake=msg-ring single-issuer=off restrict=on no-iowait=off",
 }
 
@@ -57,7 +63,7 @@ func TestSettingsSayWhatTheySet(t *testing.T) {
 		changed := c.Changed()
 		for s := range strings.FieldsSeq(settings) {
 			s = strings.NewReplacer("0us", "0µs", "5us", "5µs").Replace(s)
-			if !slices.Contains(changed, s) && !strings.HasPrefix(s, "min-wait-completions=8") {
+			if !slices.Contains(changed, s) && !strings.HasPrefix(s, "profile=") && !strings.HasPrefix(s, "min-wait-completions=8") {
 				t.Errorf("%q: Changed() = %q", s, changed)
 			}
 		}
@@ -137,6 +143,7 @@ func TestASettingThatTheKernelLacksFailsNew(t *testing.T) {
 		{"6.1", "no-sqarray=on", "NO_SQARRAY (6.6)"}, {"6.0", "defer-taskrun=on", "DEFER_TASKRUN (6.1)"},
 		{"5.19", "single-issuer=on", "SINGLE_ISSUER (6.0)"}, {"6.12", "no-iowait=on", "NO_IOWAIT (6.15)"},
 		{"6.10", "min-wait=20us", "MIN_TIMEOUT (6.12)"}, {"6.6", "napi-busy-poll=5us", "NAPI (6.9"},
+		{"5.19", "zero-copy-bytes=1", "SEND_ZC (6.0)"},
 		{"6.12", "wake=msg-ring", "SEND_MSG_RING (6.13)"}, {"max", "cpus=1023", "CPU 1023"},
 	} {
 		config := configOf(t, c.settings)

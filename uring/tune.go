@@ -33,7 +33,7 @@ func (e *ringEngine) tune(w engine.Wait) error {
 	if !c.Restrict {
 		return nil
 	}
-	if err := e.ring.registerRestrictions(allowances()); err != nil {
+	if err := e.ring.registerRestrictions(allowances(e.can.zeroCopyOps...)); err != nil {
 		return registerError("RESTRICTIONS", err)
 	}
 	if err := e.ring.EnableRings(); err != nil {
@@ -69,14 +69,14 @@ func (e *ringEngine) tuneLocked(features uint32) error {
 	return nil
 }
 
-// allowances are all that an engine's ring does once it runs.
-func allowances() []restriction {
+// allowances are all that an engine's ring does once it runs, and more.
+func allowances(more ...uint8) []restriction {
 	allowed := []restriction{
 		{Opcode: restrictionSQEFlagsAllowed, SQEOp: SQEBufferSelect | SQECQESkipSuccess},
 		{Opcode: restrictionRegisterOp, SQEOp: unregisterRingFDs},
 	}
-	for _, o := range []uint8{OpcodeAccept, OpcodeRecv, OpcodeSend, OpcodeSendMsg, OpcodeAsyncCancel, OpcodeClose,
-		OpcodeRead, OpcodePollAdd} {
+	for _, o := range append(more, OpcodeAccept, OpcodeRecv, OpcodeSend, OpcodeSendMsg, OpcodeAsyncCancel, OpcodeClose,
+		OpcodeRead, OpcodePollAdd) {
 		allowed = append(allowed, restriction{Opcode: restrictionSQEOp, SQEOp: o})
 	}
 	return allowed
