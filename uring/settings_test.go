@@ -3,6 +3,7 @@
 package uring
 
 import (
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -196,5 +197,23 @@ func TestARegisteredRingLeavesItsIndexFree(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.close()
+	}
+}
+
+// TestEverySettingIsExplained on the page that the program's help names.
+func TestEverySettingIsExplained(t *testing.T) {
+	page, err := os.ReadFile("../docs/experiments.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range SettingKeys() {
+		if !strings.Contains(string(page), "| `"+key+"` |") {
+			t.Errorf("docs/experiments.md has no row for %s", key)
+		}
+	}
+	for _, profile := range KernelProfiles() {
+		if !strings.Contains(string(page), "| `"+profile+"` |") {
+			t.Errorf("docs/experiments.md has no row for the profile %s", profile)
+		}
 	}
 }
