@@ -21,6 +21,9 @@ import (
 func (e *ringEngine) tune(w engine.Wait) error {
 	c := &e.config
 	features := e.ring.Params().Features
+	if ringFlavour != "" && c.needsOwnRing() {
+		return fmt.Errorf("uring: %s can't do NoSQArray, NoIOWait, MinWait and RegisteredRing: leave them out, or build without its tag", ringFlavour)
+	}
 	if c.NoIOWait == On && features&FeatureNoIOWait == 0 {
 		return demand("NoIOWait", c.NoIOWait, "NO_IOWAIT (6.15)")
 	}
@@ -40,6 +43,11 @@ func (e *ringEngine) tune(w engine.Wait) error {
 		return registerError("ENABLE_RINGS", err)
 	}
 	return nil
+}
+
+// needsOwnRing: what another ring than ours has no way to do.
+func (c *Config) needsOwnRing() bool {
+	return c.NoSQArray == On || c.NoIOWait == On || c.MinWait > 0 || c.RegisteredRing
 }
 
 func (e *ringEngine) tuneLocked(features uint32) error {
