@@ -74,32 +74,36 @@ func otherFeatures() []row {
 	knows := func(name, since, probed string, try func(*prober) error) row {
 		return row{Feature{Name: name, Since: since, Probed: probed, Without: unused}, try}
 	}
+	offers := func(name, since, probed, setting string, try func(*prober) error) row {
+		return row{Feature{Name: name, Since: since, Probed: probed, Without: "setting " + setting + " is refused"}, try}
+	}
 	return []row{
 		knows("IOPOLL", "5.1", bySetUp, bySetup(setupIOPoll)),
 		knows("ATTACH_WQ", "5.6", bySetUp, tryAttach),
-		knows("RESTRICTIONS", "5.10", byReg, byRegister("RESTRICTIONS", SetupRDisabled, tryRestrict)),
+		offers("RESTRICTIONS", "5.10", byReg, "restrict", byRegister("RESTRICTIONS", SetupRDisabled, tryRestrict)),
 		knows("SQPOLL", "5.11", bySetUp, bySetup(setupSQPoll)),
 		knows("MSG_RING", "5.18", byList, byOpcode(OpcodeMsgRing)),
-		knows("registered ring fd", "5.18", byReg, byRegister("RING_FDS", 0,
+		offers("registered ring fd", "5.18", byReg, "registered-ring", byRegister("RING_FDS", 0,
 			func(_ *prober, r *Ring) error { return r.tryRingFD() })),
 		knows("SQE128", "5.19", bySetUp, bySetup(setupSQE128)),
 		knows("direct descriptors", "5.19", byRun, byRing(0, tryDirect)),
 		knows("SYNC_CANCEL", "6.0", byReg, byRegister("SYNC_CANCEL", 0, trySyncCancel)),
-		knows("SEND_ZC", "6.0", byList, byOpcode(OpcodeSendZC)),
-		knows("SENDMSG_ZC", "6.1", byList, byOpcode(OpcodeSendMsgZC)),
+		offers("SEND_ZC", "6.0", byList, "zero-copy-bytes", byOpcode(OpcodeSendZC)),
+		{Feature{Name: "SENDMSG_ZC", Since: "6.1", Probed: byList, Without: "with zero-copy-bytes, gathered sends are copied"},
+			byOpcode(OpcodeSendMsgZC)},
 		knows("multishot timeout", "6.4", byRun, byRing(0, tryMultishotTimeout)),
 		knows("FUTEX_WAIT", "6.7", byList, byOpcode(opcodeFutexWait)),
 		knows("WAITID", "6.7", byList, byOpcode(opcodeWaitID)),
 		knows("PBUF_STATUS", "6.8", byReg, byRing(0, tryBufRingStatus)),
 		knows("FIXED_FD_INSTALL", "6.8", byList, byOpcode(opcodeFixedFDInstall)),
-		knows("NAPI", "6.9", byReg, byRegister("NAPI", 0, func(_ *prober, r *Ring) error { return r.RegisterNAPI(0) })),
+		offers("NAPI", "6.9", byReg, "napi-busy-poll", byRegister("NAPI", 0, func(_ *prober, r *Ring) error { return r.RegisterNAPI(0) })),
 		knows("RECVSEND_BUNDLE", "6.10", byRep, byBit(featureBundle)),
 		knows("ACCEPT_DONTWAIT", "6.10", byRun, byRing(0, tryAcceptDontWait)),
 		knows("BIND, LISTEN", "6.11", byList, byOpcode(opcodeBind, opcodeListen)),
 		knows("incremental buffers", "6.12", byReg, byRing(0, tryBufRing(bufRingIncremental))),
-		knows("MIN_TIMEOUT", "6.12", byRep, byBit(featureMinTimeout)),
+		offers("MIN_TIMEOUT", "6.12", byRep, "min-wait", byBit(featureMinTimeout)),
 		knows("CLOCK", "6.12", byReg, byRegister("CLOCK", 0, func(_ *prober, r *Ring) error { return r.tryClock() })),
-		knows("SEND_MSG_RING", "6.13", byReg, byRing(0, trySendMsgRing)),
+		offers("SEND_MSG_RING", "6.13", byReg, "wake=msg-ring", byRing(0, trySendMsgRing)),
 		knows("RESIZE_RINGS", "6.13", byReg, byRegister("RESIZE_RINGS", deferring,
 			func(_ *prober, r *Ring) error { return r.tryResize(2*probeRingEntries, 4*probeRingEntries) })),
 		knows("wait regions", "6.13", byReg, byRegister("MEM_REGION", SetupRDisabled,

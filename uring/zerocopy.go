@@ -3,6 +3,9 @@
 package uring
 
 import (
+	"errors"
+	"fmt"
+
 	"golang.org/x/sys/unix"
 
 	"kring/engine"
@@ -32,8 +35,8 @@ func (n *Network) probeZeroCopy() error {
 		return err
 	}
 	defer p.close()
-	if p.setup != nil || p.opcodes != nil {
-		return registerError("PROBE", unasked(p.setup))
+	if err := errors.Join(p.setup, p.opcodes); err != nil {
+		return fmt.Errorf("io_uring: asking for SEND_ZC: %w", err)
 	}
 	n.kernel.limit(&p.known)
 	if !p.known.Has(OpcodeSendZC) {
