@@ -90,12 +90,19 @@ func (r *Ring) SubmitAndGetEvents(quick bool) error {
 func (r *Ring) SubmitAndWait(limit time.Duration) error {
 	n := r.publish()
 	flags := r.enterFlags | enterGetEvents
-	if limit < 0 && r.arg.events.MinWaitUsec == 0 {
-		return r.enter(n, r.waitFor, flags, nil, 0, false)
+	if limit < 0 {
+		if r.arg.events.MinWaitUsec == 0 {
+			return r.enter(n, r.waitFor, flags, nil, 0, false)
+		}
+		limit = minWaitLimit
 	}
 	r.arg.limit = timespec{Sec: int64(limit / time.Second), Nsec: int64(limit % time.Second)}
-	return r.enterTimed(n, r.waitFor, flags|enterExtArg, limit >= 0)
+	return r.enterTimed(n, r.waitFor, flags|enterExtArg)
 }
+
+// minWaitLimit is "no limit" with a min-wait. Kernel: 6.18, and by its source
+// since 6.12, a wait without a limit ends with its min-wait, empty or not.
+const minWaitLimit = 365 * 24 * time.Hour
 
 // SetMinWait makes SubmitAndWait wait for n CQEs, or for d and then one; d is
 // at least a microsecond. 1 and 0 take it back. Kernel: 6.12.

@@ -73,6 +73,7 @@ func (r *Ring) mapQueues() error {
 		}
 	}
 	r.arg = (*waitArg)(unsafe.Pointer(&page[0]))
+	r.arg.events.Timespec = uint64(uintptr(unsafe.Pointer(&r.arg.limit)))
 	return nil
 }
 
@@ -104,13 +105,8 @@ func (r *Ring) enter(submit, wait, flags uint32, arg unsafe.Pointer, size uintpt
 	return nil
 }
 
-// enterTimed waits as r.arg says, with the limit in it or without.
-func (r *Ring) enterTimed(submit, wait, flags uint32, limited bool) error {
-	r.arg.events.Timespec = 0
-	if limited {
-		// Sound: both are in the mapped page, for the kernel only.
-		r.arg.events.Timespec = uint64(uintptr(unsafe.Pointer(&r.arg.limit)))
-	}
+// enterTimed waits with the limit in r.arg.
+func (r *Ring) enterTimed(submit, wait, flags uint32) error {
 	return r.enter(submit, wait, flags, unsafe.Pointer(&r.arg.events), unsafe.Sizeof(getEventsArg{}), false)
 }
 

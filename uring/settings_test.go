@@ -62,6 +62,34 @@ func TestEverySettingKeepsTheEngineContract(t *testing.T) {
 	inChildren(t, cases, func(settings string) Config { return configOf(t, settings) })
 }
 
+// TestNoSettingMakesAnIdleEngineSpin: one that waits without a limit enters the
+// kernel to sleep, and that is all.
+func TestNoSettingMakesAnIdleEngineSpin(t *testing.T) {
+	for _, settings := range settingsCases {
+		c := configOf(t, settings)
+		if ringFlavour != "" && c.needsOwnRing() {
+			continue
+		}
+		t.Run(settings, func(t *testing.T) {
+			onBothWaits(t, c, func(r *rig) {
+				_, _ = r.engine.Poll(r.done, 0) // what opening left to submit
+				before := r.engine.total.enters
+				time.AfterFunc(100*time.Millisecond, r.engine.Wake)
+				if n, err := r.engine.Poll(r.done, -1); n != 0 || err != nil {
+					r.t.Fatal(n, err)
+				}
+				start := time.Now()
+				if n, err := r.engine.Poll(r.done, 50*time.Millisecond); n != 0 || err != nil || time.Since(start) < 40*time.Millisecond {
+					r.t.Errorf("a wait of 50ms took %v: %d, %v", time.Since(start), n, err)
+				}
+				if enters := r.engine.total.enters - before; enters > 10 && c.BusyPoll == 0 {
+					r.t.Errorf("%d enters in two waits", enters)
+				}
+			})
+		})
+	}
+}
+
 func TestEverySettingIsInACase(t *testing.T) {
 	all := strings.Join(settingsCases, " ")
 	for _, key := range SettingKeys() {
