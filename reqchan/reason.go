@@ -18,8 +18,6 @@ const (
 	UnknownAPI
 	UnsupportedVersion
 	BodyMalformed
-	AdmissionRefused
-	ResponseTooBig
 	HandlerClosed
 	HandlerPanicked
 	BackendFailed
@@ -41,8 +39,6 @@ var reasonNames = [ReasonCount]string{
 	UnknownAPI:         "unknown_api",
 	UnsupportedVersion: "unsupported_version",
 	BodyMalformed:      "body_malformed",
-	AdmissionRefused:   "admission_refused",
-	ResponseTooBig:     "response_too_big",
 	HandlerClosed:      "handler_closed",
 	HandlerPanicked:    "handler_panicked",
 	BackendFailed:      "backend_failed",
