@@ -2,7 +2,6 @@ package kring_test
 
 import (
 	"strings"
-	"sync"
 	"testing"
 
 	"kring"
@@ -17,7 +16,7 @@ func TestEveryKernelProfileServes(t *testing.T) {
 			t.Run(profile+"/"+dispatch, func(t *testing.T) {
 				cfg := local(kring.EngineURing, dispatch)
 				cfg.URing.KernelProfile = profile
-				serveConversations(t, cfg)
+				serveConversations(t, cfg, 6)
 			})
 		}
 	}
@@ -37,30 +36,12 @@ func TestSettingsServe(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			serveConversations(t, cfg)
+			serveConversations(t, cfg, 6)
 			if cfg.Dispatch = kring.DispatchPool; cfg.Validate() == nil {
-				serveConversations(t, cfg)
+				serveConversations(t, cfg, 6)
 			}
 		})
 	}
-}
-
-// serveConversations serves clients that pipeline small frames and big ones.
-func serveConversations(t *testing.T, cfg kring.Config) {
-	t.Helper()
-	s := start(t, cfg, echo)
-	var clients sync.WaitGroup
-	for k := range 6 {
-		c := dial(t, s)
-		clients.Go(func() {
-			defer c.Close()
-			if err := converse(c, uint64(k)); err != nil {
-				t.Errorf("client %d: %v", k, err)
-			}
-		})
-	}
-	clients.Wait()
-	shutdown(t, s)
 }
 
 func TestAKernelBelowTheBaselineIsServedByTheFallback(t *testing.T) {

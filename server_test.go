@@ -94,21 +94,26 @@ func onEach(t *testing.T, property func(t *testing.T, cfg kring.Config)) {
 }
 
 func TestEveryClientGetsItsOwnFramesBackInOrder(t *testing.T) {
-	onEach(t, func(t *testing.T, cfg kring.Config) {
-		s := start(t, cfg, echo)
-		var clients sync.WaitGroup
-		for k := range 24 {
-			c := dial(t, s)
-			clients.Go(func() {
-				defer c.Close()
-				if err := converse(c, uint64(k)); err != nil {
-					t.Errorf("client %d: %v", k, err)
-				}
-			})
-		}
-		clients.Wait()
-		shutdown(t, s)
-	})
+	onEach(t, func(t *testing.T, cfg kring.Config) { serveConversations(t, cfg, 24) })
+}
+
+// serveConversations serves so many clients that pipeline small frames and big
+// ones.
+func serveConversations(t *testing.T, cfg kring.Config, n int) {
+	t.Helper()
+	s := start(t, cfg, echo)
+	var clients sync.WaitGroup
+	for k := range n {
+		c := dial(t, s)
+		clients.Go(func() {
+			defer c.Close()
+			if err := converse(c, uint64(k)); err != nil {
+				t.Errorf("client %d: %v", k, err)
+			}
+		})
+	}
+	clients.Wait()
+	shutdown(t, s)
 }
 
 // converse pipelines frames from nothing to 300 KiB and wants each back.

@@ -1,8 +1,6 @@
 package processor
 
-import (
-	"kring/reqchan"
-)
+import "kring/reqchan"
 
 // phase is how far a processor's life has come; it only grows.
 type phase uint32
