@@ -23,8 +23,9 @@ import (
 // seccomp filter as JSON.
 const caged = "kring-caged"
 
-// cageNofile is enough for a Go program to start, and for little else.
-const cageNofile = 12
+// cageNofile is enough for a Go program to start, and for little else. The
+// runtime keeps two descriptors where cgroup v1 limits the CPU, one under v2.
+const cageNofile = 11
 
 func init() {
 	if len(os.Args) < 3 || os.Args[0] != caged {

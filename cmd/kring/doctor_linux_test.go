@@ -49,8 +49,8 @@ func diagnoses() []diagnosis {
 			why: hidden, refusal: hidden},
 		{name: "memlock", cage: limit("memlock"), finding: "the memlock limit (0 bytes) leaves no room", remedy: "LimitMEMLOCK=infinity",
 			why: "ENOMEM, no memory: raise the memlock limit", refusal: "raise the memlock limit (ulimit -l"},
-		{name: "nofile", cage: limit("nofile"), finding: "the limit of open descriptors (12)", remedy: "LimitNOFILE=",
-			starves: "too many open files.*raise the limit", refusal: "raise ulimit -n"},
+		{name: "nofile", cage: limit("nofile"), finding: "the limit of open descriptors (11)", remedy: "LimitNOFILE=",
+			starves: "too many open files.*raise the limit", refusal: "ulimit -n"},
 	}
 }
 
@@ -81,8 +81,7 @@ func TestWhatStandsInTheWayIsFoundAndNamed(t *testing.T) {
 // serveCaged: auto serves with epoll and says why; io_uring by name fails.
 func serveCaged(t *testing.T, cage string, d diagnosis) {
 	t.Helper()
-	// Eight processors need more than any nofile cage leaves: the runtime itself
-	// holds a descriptor more where a cgroup limits the CPU.
+	// Eight processors need more than the nofile cage leaves on any machine.
 	serve := []string{"serve", "--listen", "127.0.0.1:0", "--handler", "null", "--processors", "8"}
 	c := startCaged(t, cage, serve...)
 	line := <-c.lines()
