@@ -2,6 +2,7 @@ package kring
 
 import (
 	"fmt"
+	"os"
 	"runtime"
 
 	"kring/engine"
@@ -13,6 +14,7 @@ import (
 // chooseNetwork opens the engine that cfg names, or the best that works here,
 // and says why it is this one.
 func chooseNetwork(cfg Config) (engine.Network, string, error) {
+	startPoller()
 	switch cfg.Engine {
 	case EngineURing:
 		return named(openURing(cfg))
@@ -35,6 +37,15 @@ func chooseNetwork(cfg Config) (engine.Network, string, error) {
 	}
 	n, err = portable.New(cfg.Portable)
 	return n, why, err
+}
+
+// startPoller has the Go runtime open its own poller before descriptors can run
+// out: the runtime ends the process if it has to and can't.
+func startPoller() {
+	if r, w, err := os.Pipe(); err == nil {
+		_ = r.Close()
+		_ = w.Close()
+	}
 }
 
 func named(n engine.Network, err error) (engine.Network, string, error) {
