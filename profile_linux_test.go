@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"kring"
+	"kring/internal/servertest"
 	"kring/uring"
 )
 
@@ -14,7 +15,7 @@ func TestEveryKernelProfileServes(t *testing.T) {
 	for _, profile := range uring.KernelProfiles() {
 		for _, dispatch := range []string{kring.DispatchPool, kring.DispatchInline} {
 			t.Run(profile+"/"+dispatch, func(t *testing.T) {
-				cfg := local(kring.EngineURing, dispatch)
+				cfg := servertest.Config(kring.EngineURing, dispatch)
 				cfg.URing.KernelProfile = profile
 				serveConversations(t, cfg, 6)
 			})
@@ -29,7 +30,7 @@ func TestSettingsServe(t *testing.T) {
 		"wake=msg-ring", "min-wait=20us", "busy-poll=20us busy-poll-forced=on", "registered-ring=on cpus=0", "single-issuer=off", "zero-copy-bytes=16384",
 	} {
 		t.Run(settings, func(t *testing.T) {
-			cfg := local(kring.EngineURing, kring.DispatchInline)
+			cfg := servertest.Config(kring.EngineURing, kring.DispatchInline)
 			for s := range strings.FieldsSeq(settings) {
 				key, value, _ := strings.Cut(s, "=")
 				if err := cfg.URing.Set(key, value); err != nil {
@@ -45,15 +46,15 @@ func TestSettingsServe(t *testing.T) {
 }
 
 func TestAKernelBelowTheBaselineIsServedByTheFallback(t *testing.T) {
-	cfg := local(kring.EngineAuto, kring.DispatchPool)
+	cfg := servertest.Config(kring.EngineAuto, kring.DispatchPool)
 	cfg.URing.KernelProfile = "5.15"
-	s := start(t, cfg, echo)
+	s := servertest.Start(t, cfg, servertest.Echo)
 	if s.Engine() != kring.EngineEpoll || !strings.Contains(s.Why(), "5.19") {
 		t.Errorf("%s serves because of %q", s.Engine(), s.Why())
 	}
-	shutdown(t, s)
+	servertest.Shutdown(t, s)
 	cfg.Engine = kring.EngineURing
-	if _, err := kring.New(cfg, echo); err == nil || !strings.Contains(err.Error(), "5.19") {
+	if _, err := kring.New(cfg, servertest.Echo); err == nil || !strings.Contains(err.Error(), "5.19") {
 		t.Errorf("the engine by its name: %v", err)
 	}
 }

@@ -45,6 +45,8 @@ var layers = []layer{
 	{"internal/enginetest", words("engine internal/slab internal/invariants " + goleak)},
 	{"internal/faultengine", words("engine internal/slab internal/invariants")},
 	{"internal/lint", nil},
+	{"internal/servertest", words(".")},
+	{"internal/contract", anything},
 	{"internal/e2e", anything},
 }
 

@@ -1,0 +1,102 @@
+package servertest
+
+import (
+	"encoding/binary"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"kring"
+)
+
+// Client is a connection that speaks in frames. Its methods fail the test.
+type Client struct {
+	net.Conn
+	t testing.TB
+}
+
+// Dial connects to the first listener of s, for the length of the test.
+func Dial(t testing.TB, s *kring.Server) *Client {
+	t.Helper()
+	return DialTo(t, s.Addrs()[0].String())
+}
+
+// DialTo connects to an address, for the length of the test.
+func DialTo(t testing.TB, address string) *Client {
+	t.Helper()
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	if err := c.SetDeadline(time.Now().Add(Deadline)); err != nil {
+		t.Fatal(err)
+	}
+	return &Client{c, t}
+}
+
+// Send writes one frame for each payload, in one piece.
+func (c *Client) Send(payloads ...string) {
+	c.t.Helper()
+	var all []byte
+	for _, p := range payloads {
+		all = append(all, Frame([]byte(p))...)
+	}
+	if _, err := c.Write(all); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// Receive reads the next frame's payload.
+func (c *Client) Receive() string {
+	c.t.Helper()
+	payload, err := ReadFrame(c)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return string(payload)
+}
+
+// Ask sends a frame and wants payload back.
+func (c *Client) Ask(payload, want string) {
+	c.t.Helper()
+	c.Send(payload)
+	if got := c.Receive(); got != want {
+		c.t.Fatalf("answer %.100q, want %.100q", got, want)
+	}
+}
+
+// AwaitClose wants the connection to end, without another byte.
+func (c *Client) AwaitClose() {
+	c.t.Helper()
+	n, err := c.Read(make([]byte, 1))
+	if timeout, ok := err.(net.Error); n > 0 || ok && timeout.Timeout() {
+		c.t.Fatalf("the connection did not end: %d bytes, %v", n, err)
+	}
+}
+
+// Reset ends the connection with an RST.
+func (c *Client) Reset() {
+	c.t.Helper()
+	if err := c.Conn.(*net.TCPConn).SetLinger(0); err != nil {
+		c.t.Fatal(err)
+	}
+	_ = c.Close()
+}
+
+// Frame puts the size in front of a payload.
+func Frame(payload []byte) []byte {
+	return append(binary.BigEndian.AppendUint32(nil, uint32(len(payload))), payload...)
+}
+
+// ReadFrame reads one frame and gives its payload.
+func ReadFrame(r io.Reader) ([]byte, error) {
+	var size [4]byte
+	if _, err := io.ReadFull(r, size[:]); err != nil {
+		return nil, err
+	}
+	payload := make([]byte, binary.BigEndian.Uint32(size[:]))
+	_, err := io.ReadFull(r, payload)
+	return payload, err
+}

@@ -1,0 +1,86 @@
+package servertest
+
+import (
+	"context"
+	"runtime"
+	"testing"
+	"time"
+
+	"kring"
+)
+
+// Deadline is how long anything may take before a test fails.
+const Deadline = 20 * time.Second
+
+// Echo answers every request with its own payload.
+var Echo = kring.HandlerFunc(func(r *kring.Request) { r.Respond(r.Payload) })
+
+// Engines of this system; each must work, none may be passed over.
+func Engines() []string {
+	if runtime.GOOS == "linux" {
+		return []string{kring.EngineURing, kring.EngineEpoll, kring.EnginePortable}
+	}
+	return []string{kring.EnginePortable}
+}
+
+// Config of a small Server on a free port of 127.0.0.1.
+func Config(engine, dispatch string) kring.Config {
+	return kring.Config{
+		Engine: engine, Dispatch: dispatch, Processors: 2, Handlers: 3,
+		Listeners: []kring.ListenerConfig{{Address: "127.0.0.1:0"}},
+	}
+}
+
+// EachEngine runs a property on every engine, with a pool of handlers.
+func EachEngine(t *testing.T, property func(t *testing.T, cfg kring.Config)) {
+	for _, engine := range Engines() {
+		t.Run(engine, func(t *testing.T) { property(t, Config(engine, kring.DispatchPool)) })
+	}
+}
+
+// Each runs a property on every engine and dispatch.
+func Each(t *testing.T, property func(t *testing.T, cfg kring.Config)) {
+	for _, engine := range Engines() {
+		for _, dispatch := range []string{kring.DispatchPool, kring.DispatchInline} {
+			t.Run(engine+"/"+dispatch, func(t *testing.T) { property(t, Config(engine, dispatch)) })
+		}
+	}
+}
+
+// Start serves until the test ends, or until Shutdown.
+func Start(t testing.TB, cfg kring.Config, h kring.Handler) *kring.Server {
+	t.Helper()
+	s, err := kring.New(cfg, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { Shutdown(t, s) })
+	return s
+}
+
+// Shutdown ends s, which must leave nothing behind. A second call changes
+// nothing.
+func Shutdown(t testing.TB, s *kring.Server) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), Deadline)
+	defer cancel()
+	if err := s.Shutdown(ctx); err != nil {
+		t.Error(err)
+	}
+	if st := s.Stats(); st.Open != 0 || st.RequestBytes != 0 || st.MemoryMapped != 0 {
+		t.Errorf("left behind: %d connections, %d request bytes, %d bytes mapped", st.Open, st.RequestBytes, st.MemoryMapped)
+	}
+}
+
+// Eventually waits until condition holds; what names it in the failure.
+func Eventually(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	for end := time.Now().Add(Deadline); !condition(); runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Fatalf("not within %v: %s", Deadline, what)
+		}
+	}
+}
