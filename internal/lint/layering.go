@@ -45,6 +45,7 @@ var layers = []layer{
 	{"internal/enginetest", words("engine internal/slab internal/invariants " + goleak)},
 	{"internal/faultengine", words("engine internal/slab internal/invariants")},
 	{"internal/lint", nil},
+	{"internal/conformance", words("internal/lint")},
 	{"internal/servertest", words(".")},
 	{"internal/contract", anything},
 	{"internal/e2e", anything},
