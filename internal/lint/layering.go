@@ -20,7 +20,7 @@ var layers = []layer{
 	{"fallback", nil},
 	{"fallback/epoll", words("engine internal/slab internal/invariants internal/park internal/sock " + sys)},
 	{"fallback/portable", words("engine internal/slab internal/invariants " + sys)},
-	{"acceptor", words("engine " + sys)},
+	{"acceptor", words("engine internal/rate " + sys)},
 	{"processor", words("engine reqchan internal/frame internal/queue internal/slab internal/invariants")},
 	{"reqchan", words("internal/queue internal/slab internal/invariants")},
 	{"handler", words("reqchan internal/queue internal/slab internal/invariants")},
@@ -37,6 +37,7 @@ var layers = []layer{
 	{"bench/...", anything},
 
 	{"internal/invariants", nil},
+	{"internal/rate", nil},
 	{"internal/slab", words("internal/invariants " + sys)},
 	{"internal/queue", words("internal/invariants")},
 	{"internal/park", words("internal/invariants " + sys)},
