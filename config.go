@@ -110,15 +110,6 @@ type Config struct {
 	Events Events
 }
 
-// ListenerConfig is one listening socket.
-type ListenerConfig struct {
-	// Name of the listener, which its connections carry; default PLAINTEXT.
-	// Names must differ.
-	Name string
-	// Address is host:port; port 0 picks a free one.
-	Address string
-}
-
 // Events are told what a program may want to log. Any may be nil. They must
 // not block: all but HandlerPanicked in a pool run on the goroutine of an
 // acceptor or a processor.
@@ -168,17 +159,14 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// requestBytesLeast is the byte capacity below which a frame of FrameBytesMax
-// might wait for ever.
+// requestBytesLeast is the byte capacity below which the largest frame might
+// wait for ever.
 func (c Config) requestBytesLeast() int64 {
-	return int64(c.FrameBytesMax) + int64(c.Processors)*processor.HoardedBytesMax + 4096
-}
-
-func listenerName(i int) string {
-	if i == 0 {
-		return "PLAINTEXT"
+	largest := c.FrameBytesMax
+	for _, l := range c.Listeners {
+		largest = max(largest, l.FrameBytesMax)
 	}
-	return fmt.Sprintf("PLAINTEXT_%d", i+1)
+	return int64(largest) + int64(c.Processors)*processor.HoardedBytesMax + 4096
 }
 
 func orElse[T comparable](field *T, value T) {
@@ -209,24 +197,14 @@ func (c Config) Validate() error {
 	oneOf("Engine", c.Engine, EngineAuto, EngineURing, EngineEpoll, EnginePortable)
 	oneOf("Dispatch", c.Dispatch, DispatchPool, DispatchInline)
 	oneOf("Wait", c.Wait, WaitAuto, WaitLocked, WaitParked)
-	names := map[string]bool{}
-	for _, l := range c.Listeners {
-		fault(l.Address == "", "Listeners["+l.Name+"].Address", `""`, "give host:port; port 0 picks a free one")
-		fault(names[l.Name], "Listeners.Name", l.Name, "give each listener a name of its own")
-		names[l.Name] = true
-	}
+	c.validateListeners(fault)
 	fault(c.Processors < 1 || c.Processors > 1024, "Processors", c.Processors, "choose 1 to 1024")
 	fault(c.Handlers < 1 || c.Handlers > 1<<16, "Handlers", c.Handlers, "choose 1 to 65536")
 	fault(c.QueuedRequestsMax < 1 || c.QueuedRequestsMax > 1<<20, "QueuedRequestsMax", c.QueuedRequestsMax, "choose 1 to 1048576")
-	fault(c.PipelineMax < 1 || c.PipelineMax > 1<<12, "PipelineMax", c.PipelineMax, "choose 1 to 4096")
-	fault(c.FrameBytesMax < 1 || c.FrameBytesMax > 1<<30, "FrameBytesMax", c.FrameBytesMax, "choose 1 byte to 1 GiB")
 	fault(c.QueuedRequestBytesMax < c.requestBytesLeast(), "QueuedRequestBytesMax", c.QueuedRequestBytesMax,
 		fmt.Sprintf("choose at least %d, for the largest frame beside what processors hoard", c.requestBytesLeast()))
 	fault(c.BigFrameBytes < 4<<10, "BigFrameBytes", c.BigFrameBytes, "choose at least 4 KiB")
-	fault(c.HeldBytesMax < 4<<10, "HeldBytesMax", c.HeldBytesMax, "choose at least 4 KiB")
-	fault(c.QueuedResponseBytesMax < 1, "QueuedResponseBytesMax", c.QueuedResponseBytesMax, "choose at least 1 byte")
 	fault(c.ConnsMax < 0, "ConnsMax", c.ConnsMax, "choose 0 (no bound) or more")
-	fault(c.Backlog < 1, "Backlog", c.Backlog, "choose at least 1")
 	if c.Engine == EngineAuto || c.Engine == EngineURing {
 		wait := engine.WaitParked
 		if c.Wait == WaitLocked {

@@ -28,7 +28,7 @@ type Server struct {
 	channel    *reqchan.Channel
 	pool       *handler.Pool // nil when inline
 	admission  *acceptor.Admission
-	acceptors  []*acceptor.Acceptor
+	listeners  []*listener
 	processors []*processor.Processor
 
 	accepting  sync.WaitGroup
@@ -104,20 +104,18 @@ func (s *Server) startProcessors() error {
 }
 
 func (s *Server) startAcceptors() error {
-	assigners := make([]acceptor.Assigner, len(s.processors))
-	for i, p := range s.processors {
-		assigners[i] = p
-	}
-	for _, l := range s.cfg.Listeners {
-		a, err := acceptor.New(s.acceptorConfig(l, assigners))
+	for _, cfg := range s.cfg.Listeners {
+		l := newListener(cfg, &s.cfg)
+		a, err := acceptor.New(s.acceptorConfig(l))
 		if err != nil {
 			return fmt.Errorf("kring: %w", err)
 		}
 		opened := make(chan error, 1)
-		s.acceptors = append(s.acceptors, a)
+		l.acceptor = a
+		s.listeners = append(s.listeners, l)
 		s.accepting.Go(func() { s.fail(a.Run(func(err error) { opened <- err })) })
 		if err := <-opened; err != nil {
-			return fmt.Errorf("kring: listener %s: %w", l.Name, err)
+			return fmt.Errorf("kring: listener %s: %w", l.cfg.Name, err)
 		}
 	}
 	return nil
@@ -125,9 +123,9 @@ func (s *Server) startAcceptors() error {
 
 // Addrs are the addresses that the listeners are bound to, in their order.
 func (s *Server) Addrs() []netip.AddrPort {
-	addrs := make([]netip.AddrPort, len(s.acceptors))
-	for i, a := range s.acceptors {
-		addrs[i] = a.Addr()
+	addrs := make([]netip.AddrPort, len(s.listeners))
+	for i, l := range s.listeners {
+		addrs[i] = l.addr()
 	}
 	return addrs
 }
@@ -162,8 +160,8 @@ func (s *Server) kill() {
 }
 
 func (s *Server) stopAccepting() {
-	for _, a := range s.acceptors {
-		a.Stop()
+	for _, l := range s.listeners {
+		l.acceptor.Stop()
 	}
 	s.accepting.Wait()
 }
@@ -235,13 +233,13 @@ func (s *Server) fail(err error) {
 	}
 }
 
-func (s *Server) acceptorConfig(l ListenerConfig, assigners []acceptor.Assigner) acceptor.Config {
+func (s *Server) acceptorConfig(l *listener) acceptor.Config {
 	c := acceptor.Config{
-		Name: l.Name, Network: s.network, Assigners: assigners, Admission: s.admission,
-		Listen: engine.ListenConfig{Address: l.Address, Backlog: s.cfg.Backlog, Socket: s.cfg.Socket},
+		Name: l.cfg.Name, Network: s.network, Assigners: l.assigners(s.processors), Admission: s.admission,
+		Listen: engine.ListenConfig{Address: l.cfg.Address, Backlog: l.cfg.Backlog, Socket: l.cfg.Socket},
 	}
 	if f := s.cfg.Events.AcceptFailed; f != nil {
-		c.Failed = func(err error, pause time.Duration) { f(l.Name, err, pause) }
+		c.Failed = func(err error, pause time.Duration) { f(l.cfg.Name, err, pause) }
 	}
 	return c
 }
@@ -249,10 +247,7 @@ func (s *Server) acceptorConfig(l ListenerConfig, assigners []acceptor.Assigner)
 func (s *Server) processorConfig(id uint32) processor.Config {
 	c := processor.Config{
 		ID: id, Network: s.network, Wait: waitOf(s.cfg.Wait), Memory: s.memory, Channel: s.channel,
-		FrameBytesMax: s.cfg.FrameBytesMax, BigFrameBytes: s.cfg.BigFrameBytes,
-		PipelineMax: s.cfg.PipelineMax, HeldBytesMax: s.cfg.HeldBytesMax,
-		QueuedBytesMax: s.cfg.QueuedResponseBytesMax, AssignedMax: assignedMax,
-		IdleTimeout: max(s.cfg.IdleTimeout, 0), WriteTimeout: max(s.cfg.WriteTimeout, 0),
+		AssignedMax: assignedMax,
 		Hooks: processor.Hooks{
 			Opened: s.connOpened, Closed: s.connClosed, Left: s.admission.Leave,
 			Panicked: s.cfg.Events.HandlerPanicked,

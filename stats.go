@@ -36,8 +36,8 @@ func (s *Server) Stats() Stats {
 		RequestBytes:   s.channel.Bytes(),
 		MemoryMapped:   s.memory.Mapped(),
 	}
-	for _, a := range s.acceptors {
-		c := a.Counters()
+	for _, l := range s.listeners {
+		c := l.acceptor.Counters()
 		st.Accepted += c.Accepted.Load()
 		st.Refused += c.Refused.Load()
 		st.Unassigned += c.Unassigned.Load()

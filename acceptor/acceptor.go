@@ -10,10 +10,10 @@ import (
 	"kring/engine"
 )
 
-// Assigner takes accepted connections: a processor. Assign must not block;
-// false means that it can't take one now.
+// Assigner takes accepted connections of one listener: a processor. Assign must
+// not block; false means that it can't take one now.
 type Assigner interface {
-	Assign(fd engine.FD, listener string) bool
+	Assign(fd engine.FD) bool
 }
 
 // Config of one Acceptor.
@@ -22,7 +22,8 @@ type Config struct {
 	Name    string
 	Network engine.Network
 	Listen  engine.ListenConfig
-	// Assigners take the connections in turn; at least one.
+	// Assigners take the connections in turn; at least one. AssignTo gives others
+	// later.
 	Assigners []Assigner
 	Admission *Admission
 	// Failed, if set, is told of each error that ended accepting for a while.
@@ -41,11 +42,12 @@ var token = engine.MakeToken(0, 0)
 
 // Acceptor accepts on one listening socket.
 type Acceptor struct {
-	cfg      Config
-	listener engine.Listener
-	asked    atomic.Bool
-	awake    atomic.Pointer[engine.Engine]
-	counters Counters
+	cfg       Config
+	listener  engine.Listener
+	assigners atomic.Pointer[[]Assigner]
+	asked     atomic.Bool
+	awake     atomic.Pointer[engine.Engine]
+	counters  Counters
 
 	// Owner: the goroutine in Run.
 	engine engine.Engine
@@ -69,8 +71,15 @@ func New(cfg Config) (*Acceptor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listener %s: %w", cfg.Name, err)
 	}
-	return &Acceptor{cfg: cfg, listener: l}, nil
+	a := &Acceptor{cfg: cfg, listener: l}
+	a.AssignTo(cfg.Assigners)
+	return a, nil
 }
+
+// AssignTo has connections from here on go to others, at least one; they must
+// not be changed any more. One that is being assigned may still go to those
+// before, which may refuse it. Any goroutine.
+func (a *Acceptor) AssignTo(others []Assigner) { a.assigners.Store(&others) }
 
 // Addr is where the listening socket is bound.
 func (a *Acceptor) Addr() netip.AddrPort { return a.listener.Addr }
@@ -174,9 +183,10 @@ func (a *Acceptor) assign(fd engine.FD) {
 		a.cfg.Network.Discard(fd)
 		return
 	}
-	for range a.cfg.Assigners {
-		a.turn = (a.turn + 1) % len(a.cfg.Assigners)
-		if a.cfg.Assigners[a.turn].Assign(fd, a.cfg.Name) {
+	assigners := *a.assigners.Load()
+	for range assigners {
+		a.turn = (a.turn + 1) % len(assigners)
+		if assigners[a.turn].Assign(fd) {
 			return
 		}
 	}

@@ -71,8 +71,6 @@ func (p *Processor) closed(c *conn) {
 	if p.cfg.Hooks.Closed != nil {
 		p.cfg.Hooks.Closed(c.info, c.reason)
 	}
-	if p.cfg.Hooks.Left != nil {
-		p.cfg.Hooks.Left()
-	}
+	p.left(c.from)
 	p.releaseSlot(c)
 }

@@ -11,6 +11,8 @@ type conn struct {
 	token engine.Token
 	fd    engine.FD
 	info  *reqchan.Conn
+	set   *Settings
+	from  *Listener
 	in    frame.Stream
 	out   *outbound // nil while nothing is to be sent
 	order *order    // nil while PipelineMax is 1
@@ -37,8 +39,8 @@ type conn struct {
 
 // socket is an accepted connection that waits to be adopted.
 type socket struct {
-	fd       engine.FD
-	listener string
+	fd   engine.FD
+	from *Listener
 }
 
 // receiveState is what stands on the receiving side of a connection.
@@ -56,7 +58,7 @@ const (
 func (p *Processor) adopt() {
 	p.assigned.Drain(func(s socket) {
 		p.assignedLen.Add(-1)
-		if p.phase != serving {
+		if p.phase != serving || s.from.phase() != serving {
 			p.discard(s)
 			return
 		}
@@ -76,14 +78,16 @@ func (p *Processor) open(s socket) {
 	c.fd = s.fd
 	c.info = &reqchan.Conn{
 		ID:       reqchan.ConnID{Processor: p.cfg.ID, Index: p.connIndex},
-		Listener: s.listener, Local: local, Remote: remote,
+		Listener: s.from.name, Privileged: s.from.privileged, Local: local, Remote: remote,
 	}
+	c.from, c.set = s.from, s.from.settings.Load()
 	c.active = p.now
-	if p.cfg.PipelineMax > 1 {
-		c.order = newOrder(p.cfg.PipelineMax)
+	if c.set.PipelineMax > 1 {
+		c.order = newOrder(c.set.PipelineMax)
 	}
 	p.count.opened++
 	p.openConns++
+	p.wheel.suit(c.set, p.now)
 	p.wheel.add(c, p.now)
 	if p.cfg.Hooks.Opened != nil {
 		p.cfg.Hooks.Opened(c.info)
@@ -94,9 +98,15 @@ func (p *Processor) open(s socket) {
 // discard closes a socket that was assigned and not adopted.
 func (p *Processor) discard(s socket) {
 	p.cfg.Network.Discard(s.fd)
+	p.left(s.from)
+}
+
+// left counts a socket out that was assigned here.
+func (p *Processor) left(from *Listener) {
 	if p.cfg.Hooks.Left != nil {
 		p.cfg.Hooks.Left()
 	}
+	from.leave()
 }
 
 // takeSlot finds a free slot, and gives it a generation that it never had.

@@ -11,7 +11,7 @@
 //
 // Ownership: the goroutine in Run owns the engine, the connections and every
 // buffer of both. Other goroutines reach it through queues with one doorbell:
-// Assign, the response queue, the request channel's promise of room, Drain.
+// Intake, the response queue, the request channel's promise of room, Drain.
 //
 // Never: wait for a handler or for room in the request channel; read ahead
 // without a bound; give the kernel memory of the Go heap; answer a connection

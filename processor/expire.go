@@ -10,9 +10,7 @@ import (
 // the earliest time when one of its deadlines could have passed; activity does
 // not move it, it is looked at again when its time comes.
 type wheel struct {
-	tick    int64 // nanoseconds a bucket spans; 0: no deadlines at all
-	idle    int64
-	write   int64
+	tick    int64 // nanoseconds a bucket spans; 0: nobody has had a deadline yet
 	at      int64 // the bucket that was looked at last, counted from the epoch
 	count   int
 	buckets [wheelBuckets]*conn
@@ -25,17 +23,23 @@ type wheelEntry struct {
 	bucket     int // 1 + index, 0 when in none
 }
 
-func (w *wheel) start(now int64, idle, write time.Duration) {
-	w.idle, w.write = int64(idle), int64(write)
-	shortest := w.idle
-	if shortest == 0 || w.write > 0 && w.write < shortest {
-		shortest = w.write
-	}
-	if shortest == 0 {
+// suit makes the tick fine enough for connections that go by s.
+func (w *wheel) suit(s *Settings, now int64) {
+	shortest := int64(s.shortest())
+	tick := min(max(shortest/16, int64(time.Millisecond)), int64(time.Second))
+	if shortest == 0 || w.tick != 0 && w.tick <= tick {
 		return
 	}
-	w.tick = min(max(shortest/16, int64(time.Millisecond)), int64(time.Second))
-	w.at = now / w.tick
+	old := w.buckets
+	*w = wheel{tick: tick, at: now / tick}
+	for _, c := range old {
+		for c != nil {
+			next := c.wheel.next
+			c.wheel = wheelEntry{}
+			w.add(c, now)
+			c = next
+		}
+	}
 }
 
 // wait is how long until the next bucket is due; negative: nothing is.
@@ -48,7 +52,7 @@ func (w *wheel) wait(now int64) time.Duration {
 
 // add puts c where its earliest deadline could be.
 func (w *wheel) add(c *conn, now int64) {
-	if w.tick == 0 {
+	if c.set.shortest() == 0 {
 		return
 	}
 	due := now/w.tick + 1 + (w.earliest(c, now)-now)/w.tick
@@ -81,18 +85,19 @@ func (w *wheel) remove(c *conn) {
 
 // earliest is when a deadline of c could pass at the soonest, whatever it does.
 func (w *wheel) earliest(c *conn, now int64) int64 {
-	due := now + w.idle
-	if w.idle == 0 {
-		due = now + w.write
+	idle, write := int64(c.set.IdleTimeout), int64(c.set.WriteTimeout)
+	due := now + idle
+	if idle == 0 {
+		due = now + write
 	} else if c.inFlight == 0 && !c.sending {
-		due = c.active + w.idle
+		due = c.active + idle
 	}
-	if w.write > 0 {
+	if write > 0 {
 		since := now
 		if c.sending {
 			since = c.out.since
 		}
-		due = min(due, since+w.write)
+		due = min(due, since+write)
 	}
 	return max(due, now)
 }
@@ -120,15 +125,15 @@ func (p *Processor) expire() {
 }
 
 func (p *Processor) expireOne(c *conn) {
-	w := &p.wheel
+	idle, write := int64(c.set.IdleTimeout), int64(c.set.WriteTimeout)
 	switch {
 	case c.ending: // its join needs no clock
 		return
-	case w.write > 0 && c.sending && p.now-c.out.since >= w.write:
+	case write > 0 && c.sending && p.now-c.out.since >= write:
 		p.terminate(c, reqchan.WriteTimeout)
-	case w.idle > 0 && !c.sending && c.inFlight == 0 && p.now-c.active >= w.idle:
+	case idle > 0 && !c.sending && c.inFlight == 0 && p.now-c.active >= idle:
 		p.terminate(c, reqchan.IdleExpired)
 	default:
-		w.add(c, p.now)
+		p.wheel.add(c, p.now)
 	}
 }

@@ -93,7 +93,6 @@ func (p *Processor) Run(opened func(error)) error {
 	p.engine = e
 	p.ready.Store(&e)
 	p.tick()
-	p.wheel.start(p.now, p.cfg.IdleTimeout, p.cfg.WriteTimeout)
 	opened(nil)
 	err = p.loop()
 	p.release()
@@ -158,14 +157,16 @@ func (p *Processor) complete(done *engine.Completion) {
 	}
 }
 
-// Assign hands an accepted socket over; false when too many wait already, or the
-// processor is stopping. Any goroutine, but none after Stop.
-func (p *Processor) Assign(fd engine.FD, listener string) bool {
+// assign queues a socket for adopt; false when too many wait already, or the
+// processor is ending. Any goroutine. Order: it is counted before the phase is
+// looked at, and over looks the other way round, so one of the two sees the
+// other, and nothing is queued that nobody takes.
+func (p *Processor) assign(s socket) bool {
 	if p.assignedLen.Add(1) > int64(p.cfg.AssignedMax) || phase(p.asked.Load()) != serving {
 		p.assignedLen.Add(-1)
 		return false
 	}
-	p.assigned.Push(socket{fd, listener})
+	p.assigned.Push(s)
 	p.bell.Ring()
 	return true
 }

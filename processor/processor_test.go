@@ -83,7 +83,7 @@ func TestEveryRequestIsAnsweredOnceAndInOrder(t *testing.T) {
 				s := newStage(t, stageConfig{
 					faults: faultengine.Gentle(seed), handle: m.handle, inline: m.inline, handlers: 3,
 					processors: 1 + int(seed%2), requests: 1 + int(seed%7),
-					processor: processor.Config{PipelineMax: m.pipeline},
+					settings: processor.Settings{PipelineMax: m.pipeline},
 				})
 				var clients sync.WaitGroup
 				for k := range 6 {
@@ -111,7 +111,7 @@ func TestBrokenConnectionsLeaveNothingBehind(t *testing.T) {
 			for seed := uint64(1); seed <= seeds(); seed++ {
 				s := newStage(t, stageConfig{
 					faults: faultengine.Rough(seed), handle: m.handle, inline: m.inline, handlers: 3,
-					requests: 1 + int(seed%7), processor: processor.Config{PipelineMax: m.pipeline},
+					requests: 1 + int(seed%7), settings: processor.Settings{PipelineMax: m.pipeline},
 				})
 				var clients sync.WaitGroup
 				for k := range 8 {
@@ -280,7 +280,7 @@ func TestAnswersGivenInAnyOrderLeaveInTheOrderOfRequests(t *testing.T) {
 	for _, inline := range []bool{true, false} {
 		waiting := make(chan *reqchan.Request, 16)
 		s := newStage(t, stageConfig{
-			inline: inline, handlers: 2, requests: 100, processor: processor.Config{PipelineMax: 16},
+			inline: inline, handlers: 2, requests: 100, settings: processor.Settings{PipelineMax: 16},
 			handle: func(r *reqchan.Request) { waiting <- r },
 		})
 		c := s.dial()
@@ -388,7 +388,7 @@ func TestAnAnswerToAGoneConnectionReachesNobody(t *testing.T) {
 func TestIdleConnectionsExpireAndBusyOnesDoNot(t *testing.T) {
 	gate := make(chan struct{})
 	s := newStage(t, stageConfig{
-		handlers: 1, requests: 10, processor: processor.Config{IdleTimeout: 30 * time.Millisecond},
+		handlers: 1, requests: 10, settings: processor.Settings{IdleTimeout: 30 * time.Millisecond},
 		handle: func(r *reqchan.Request) { <-gate; echo(r) },
 	})
 	idle, busy := s.dial(), s.dial()
@@ -409,7 +409,7 @@ func TestAPeerThatTakesNothingIsClosedInTime(t *testing.T) {
 	for _, size := range []int{100 << 10, 200} {
 		s := newStage(t, stageConfig{
 			faults: faultengine.Config{SendWindowBytes: 4096}, handle: echo, inline: true,
-			processor: processor.Config{WriteTimeout: 30 * time.Millisecond},
+			settings: processor.Settings{WriteTimeout: 30 * time.Millisecond},
 		})
 		never, other := s.dial(), s.dial()
 		go func() {

@@ -54,7 +54,7 @@ func (p *Processor) feed(c *conn, data []byte, lent *engine.Completion) {
 		return
 	}
 	c.in.Settle(p.cfg.Memory)
-	if c.in.Held() > p.cfg.HeldBytesMax && c.receive == receiveStream && !c.cancelled {
+	if c.in.Held() > c.set.HeldBytesMax && c.receive == receiveStream && !c.cancelled {
 		c.cancelled = true // mute: TCP pushes back from here
 		p.count.mutes++
 		p.engine.Cancel(c.fd, c.token)
@@ -96,7 +96,7 @@ func (p *Processor) arm(c *conn) {
 		}
 		c.receive = receiveSize
 		p.engine.RecvInto(c.fd, c.token, c.head)
-	case c.in.Held() > p.cfg.HeldBytesMax, c.big && !p.mayCut(c):
+	case c.in.Held() > c.set.HeldBytesMax, c.big && !p.mayCut(c):
 		// Muted; progress arms again.
 	default:
 		c.receive = receiveStream
@@ -106,15 +106,15 @@ func (p *Processor) arm(c *conn) {
 
 // mayCut says whether the connection may have one more request in flight.
 func (p *Processor) mayCut(c *conn) bool {
-	return c.inFlight < p.cfg.PipelineMax && !c.ending && !c.finishing && p.phase == serving &&
-		(c.out == nil || c.out.queued < p.cfg.QueuedBytesMax)
+	return c.inFlight < c.set.PipelineMax && !c.ending && !c.finishing && p.phase == serving &&
+		(c.out == nil || c.out.queued < c.set.QueuedBytesMax)
 }
 
 // cut turns bytes into requests while the connection may have more in flight.
 // lent is the completion whose data is being cut, nil if there is none.
 func (p *Processor) cut(c *conn, lent *engine.Completion) {
 	for p.mayCut(c) {
-		b, place, status := c.in.Next(p.cfg.FrameBytesMax)
+		b, place, status := c.in.Next(c.set.FrameBytesMax)
 		switch status {
 		case frame.Whole:
 			if !p.dispatch(c, b, place, lent) {
@@ -145,8 +145,8 @@ func (p *Processor) begin(c *conn) bool {
 		return false
 	}
 	c.in.Begin(p.cfg.Memory.Get(n))
-	c.big = n-frame.SizeBytes >= p.cfg.BigFrameBytes
-	if c.big && c.receive == receiveStream && !c.cancelled && len(c.in.Rest()) >= p.cfg.BigFrameBytes/4 {
+	c.big = n-frame.SizeBytes >= c.set.BigFrameBytes
+	if c.big && c.receive == receiveStream && !c.cancelled && len(c.in.Rest()) >= c.set.BigFrameBytes/4 {
 		c.cancelled = true
 		p.engine.Cancel(c.fd, c.token)
 	}

@@ -46,7 +46,7 @@ type stageConfig struct {
 	processors int
 	requests   int // capacity of the request channel
 	bytes      int
-	processor  processor.Config // limits and timeouts; the rest is the stage's
+	settings   processor.Settings // what is 0 gets a small default
 }
 
 func newStage(t testing.TB, c stageConfig) *stage {
@@ -57,10 +57,11 @@ func newStage(t testing.TB, c stageConfig) *stage {
 		channel: reqchan.New(reqchan.Config{RequestsMax: or(c.requests, 1), BytesMax: int64(or(c.bytes, 64<<20))}),
 	}
 	var assigners []acceptor.Assigner
+	listener := processor.NewListener("TEST", false, settingsOf(c.settings))
 	for i := range max(c.processors, 1) {
 		p := processor.New(s.processorConfig(uint32(i), c))
 		s.processors = append(s.processors, p)
-		assigners = append(assigners, p)
+		assigners = append(assigners, p.Intake(listener))
 		opened := make(chan error, 1)
 		s.running.Go(func() { s.errs <- p.Run(func(err error) { opened <- err }) })
 		if err := <-opened; err != nil {
@@ -81,14 +82,7 @@ func newStage(t testing.TB, c stageConfig) *stage {
 }
 
 func (s *stage) processorConfig(id uint32, c stageConfig) processor.Config {
-	pc := c.processor
-	pc.ID, pc.Network, pc.Memory, pc.Channel = id, s.network, &s.memory, s.channel
-	pc.FrameBytesMax = or(pc.FrameBytesMax, 1<<20)
-	pc.BigFrameBytes = or(pc.BigFrameBytes, 16<<10)
-	pc.PipelineMax = or(pc.PipelineMax, 1)
-	pc.HeldBytesMax = or(pc.HeldBytesMax, 32<<10)
-	pc.QueuedBytesMax = or(pc.QueuedBytesMax, 128<<10)
-	pc.AssignedMax = 256
+	pc := processor.Config{ID: id, Network: s.network, Memory: &s.memory, Channel: s.channel, AssignedMax: 256}
 	pc.Hooks.Left = s.admission.Leave
 	pc.Hooks.Closed = func(_ *reqchan.Conn, why reqchan.CloseReason) {
 		s.mu.Lock()
@@ -99,6 +93,15 @@ func (s *stage) processorConfig(id uint32, c stageConfig) processor.Config {
 		pc.Handle = c.handle
 	}
 	return pc
+}
+
+func settingsOf(set processor.Settings) processor.Settings {
+	set.FrameBytesMax = or(set.FrameBytesMax, 1<<20)
+	set.BigFrameBytes = or(set.BigFrameBytes, 16<<10)
+	set.PipelineMax = or(set.PipelineMax, 1)
+	set.HeldBytesMax = or(set.HeldBytesMax, 32<<10)
+	set.QueuedBytesMax = or(set.QueuedBytesMax, 128<<10)
+	return set
 }
 
 func or(v, otherwise int) int {

@@ -20,8 +20,11 @@ func (id ConnID) String() string { return fmt.Sprintf("%d-%d", id.Processor, id.
 type Conn struct {
 	ID       ConnID
 	Listener string
-	Local    netip.AddrPort
-	Remote   netip.AddrPort
+	// Privileged is the listener's: it is the control plane's, or the brokers'
+	// own, and requests may act for others (Kafka: fromPrivilegedListener).
+	Privileged bool
+	Local      netip.AddrPort
+	Remote     netip.AddrPort
 
 	ended      atomic.Bool
 	attachment atomic.Value

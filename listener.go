@@ -1,0 +1,123 @@
+package kring
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"time"
+
+	"kring/acceptor"
+	"kring/engine"
+	"kring/processor"
+)
+
+// ListenerConfig is one listening socket, and what its connections go by. What
+// is 0 is as Config says for all listeners [listener.name.<name>.<setting>].
+type ListenerConfig struct {
+	// Name of the listener, which its connections carry; default PLAINTEXT.
+	// Names must differ.
+	Name string
+	// Address is host:port; port 0 picks a free one.
+	Address string
+	// Privileged marks its requests for the Handler, in Conn.Privileged: the
+	// control plane's listener, or the brokers' own.
+	Privileged bool
+
+	// As in Config.
+	Backlog                                             int
+	Socket                                              engine.SocketOptions
+	PipelineMax                                         int
+	FrameBytesMax, HeldBytesMax, QueuedResponseBytesMax int
+	IdleTimeout, WriteTimeout                           time.Duration
+}
+
+// withDefaults fills what is zero with what cfg says for all listeners.
+func (l ListenerConfig) withDefaults(cfg *Config) ListenerConfig {
+	orElse(&l.Backlog, cfg.Backlog)
+	orElse(&l.Socket.SendBufferBytes, cfg.Socket.SendBufferBytes)
+	orElse(&l.Socket.ReceiveBufferBytes, cfg.Socket.ReceiveBufferBytes)
+	orElse(&l.Socket.KeepAlive, cfg.Socket.KeepAlive)
+	orElse(&l.PipelineMax, cfg.PipelineMax)
+	orElse(&l.FrameBytesMax, cfg.FrameBytesMax)
+	orElse(&l.HeldBytesMax, cfg.HeldBytesMax)
+	orElse(&l.QueuedResponseBytesMax, cfg.QueuedResponseBytesMax)
+	orElse(&l.IdleTimeout, cfg.IdleTimeout)
+	orElse(&l.WriteTimeout, cfg.WriteTimeout)
+	return l
+}
+
+// validateListeners reports the faults of what Config says for all listeners,
+// and of what each says for itself.
+func (c *Config) validateListeners(fault faulter) {
+	ListenerConfig{}.withDefaults(c).validate("", fault)
+	names := map[string]bool{}
+	for _, l := range c.Listeners {
+		at := "Listeners[" + l.Name + "]."
+		fault(l.Address == "", at+"Address", `""`, "give host:port; port 0 picks a free one")
+		fault(names[l.Name], "Listeners.Name", l.Name, "give each listener a name of its own")
+		names[l.Name] = true
+		l.validate(at, fault)
+	}
+}
+
+// validate passes over what is 0: that is the default's, which has been seen.
+func (l ListenerConfig) validate(at string, fault faulter) {
+	within := func(field string, v, least, most int, remedy string) {
+		fault(v != 0 && (v < least || v > most), at+field, v, remedy)
+	}
+	within("Backlog", l.Backlog, 1, math.MaxInt32, "choose at least 1")
+	within("Socket.SendBufferBytes", l.Socket.SendBufferBytes, 1, math.MaxInt32, "choose a size, or 0 for the system's own sizing")
+	within("Socket.ReceiveBufferBytes", l.Socket.ReceiveBufferBytes, 1, math.MaxInt32, "choose a size, or 0 for the system's own sizing")
+	within("PipelineMax", l.PipelineMax, 1, 1<<12, "choose 1 to 4096")
+	within("FrameBytesMax", l.FrameBytesMax, 1, 1<<30, "choose 1 byte to 1 GiB")
+	within("HeldBytesMax", l.HeldBytesMax, 4<<10, math.MaxInt, "choose at least 4 KiB")
+	within("QueuedResponseBytesMax", l.QueuedResponseBytesMax, 1, math.MaxInt, "choose at least 1 byte")
+}
+
+// faulter notes that a field is wrong, if it is, and what to do.
+type faulter func(bad bool, field string, value any, remedy string)
+
+// settings are what its processors need to know; l has its defaults.
+func (l *ListenerConfig) settings(cfg *Config) processor.Settings {
+	return processor.Settings{
+		FrameBytesMax: l.FrameBytesMax, BigFrameBytes: cfg.BigFrameBytes, PipelineMax: l.PipelineMax,
+		HeldBytesMax: l.HeldBytesMax, QueuedBytesMax: l.QueuedResponseBytesMax,
+		IdleTimeout: max(l.IdleTimeout, 0), WriteTimeout: max(l.WriteTimeout, 0),
+	}
+}
+
+func listenerName(i int) string {
+	if i == 0 {
+		return "PLAINTEXT"
+	}
+	return fmt.Sprintf("PLAINTEXT_%d", i+1)
+}
+
+// listener is a listener at work.
+type listener struct {
+	cfg      ListenerConfig // with its defaults
+	conns    *processor.Listener
+	acceptor *acceptor.Acceptor // nil before it is bound
+}
+
+func newListener(l ListenerConfig, cfg *Config) *listener {
+	l = l.withDefaults(cfg)
+	return &listener{cfg: l, conns: processor.NewListener(l.Name, l.Privileged, l.settings(cfg))}
+}
+
+// addr is where it is bound; the zero value before.
+func (l *listener) addr() netip.AddrPort {
+	if l.acceptor == nil {
+		return netip.AddrPort{}
+	}
+	return l.acceptor.Addr()
+}
+
+// assigners are the doors of all processors for its connections.
+func (l *listener) assigners(processors []*processor.Processor) []acceptor.Assigner {
+	doors := make([]acceptor.Assigner, len(processors))
+	for i, p := range processors {
+		doors[i] = p.Intake(l.conns)
+	}
+	return doors
+}

@@ -1,0 +1,146 @@
+package processor
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"kring/engine"
+)
+
+// Settings are what connections go by. A Settings is never changed once a
+// Listener has it: a change is another one.
+type Settings struct {
+	// FrameBytesMax is the largest payload of a frame (socket.request.max.bytes).
+	FrameBytesMax int
+	// BigFrameBytes: a frame of at least this size is received straight into
+	// its own memory; a smaller one passes through the engine's buffers.
+	BigFrameBytes int
+	// PipelineMax is how many requests of one connection may be unanswered at
+	// once; 1 is Kafka's order. Answers leave in the order of the requests. A
+	// connection keeps room for what it began with: more is for new ones.
+	PipelineMax int
+	// HeldBytesMax is how many received but uncut bytes a connection may have
+	// before it is muted (its receive cancelled, so that TCP pushes back).
+	HeldBytesMax int
+	// QueuedBytesMax is how many response bytes may wait on a connection before
+	// no further request of it is started.
+	QueuedBytesMax int
+	// IdleTimeout closes a connection that neither received nor sent anything
+	// for so long and has no request in flight; 0: never.
+	IdleTimeout time.Duration
+	// WriteTimeout closes a connection whose peer took nothing of a response
+	// for so long; 0: never.
+	WriteTimeout time.Duration
+}
+
+// shortest is the shorter of the timeouts, 0 when there is none.
+func (s *Settings) shortest() time.Duration {
+	if s.IdleTimeout > 0 && (s.WriteTimeout == 0 || s.IdleTimeout < s.WriteTimeout) {
+		return s.IdleTimeout
+	}
+	return s.WriteTimeout
+}
+
+// Listener is what the connections of one listener share, over all processors.
+// Its methods may be called by any goroutine.
+type Listener struct {
+	name       string
+	privileged bool
+	settings   atomic.Pointer[Settings]
+	asked      atomic.Uint32 // the phase that its connections shall be in; it only grows
+	open       atomic.Int64  // connections assigned and not ended
+	said       sync.Once
+	drained    chan struct{}
+}
+
+// NewListener makes a Listener. privileged is for handlers to see (Kafka: the
+// request came by the control plane's or the brokers' own listener).
+func NewListener(name string, privileged bool, s Settings) *Listener {
+	l := &Listener{name: name, privileged: privileged, drained: make(chan struct{})}
+	l.settings.Store(&s)
+	return l
+}
+
+// Name is what its connections carry.
+func (l *Listener) Name() string { return l.name }
+
+// Settings are those that new connections get.
+func (l *Listener) Settings() Settings { return *l.settings.Load() }
+
+// Change gives new connections other settings, and those that are open too as
+// soon as their processor is told to Refresh.
+func (l *Listener) Change(s Settings) { l.settings.Store(&s) }
+
+// Open is how many connections are assigned and not ended.
+func (l *Listener) Open() int64 { return l.open.Load() }
+
+// Drain lets connections finish what is in flight and close, and Cut ends them
+// whatever they have in flight, as soon as their processor is told to Refresh.
+// New ones are refused.
+func (l *Listener) Drain() { l.ask(draining) }
+
+// Cut is beside Drain.
+func (l *Listener) Cut() { l.ask(cutting) }
+
+// Drained is closed when the listener was asked to drain (or more) and has no
+// connection left.
+func (l *Listener) Drained() <-chan struct{} { return l.drained }
+
+// phase is what its connections shall be in.
+func (l *Listener) phase() phase { return phase(l.asked.Load()) }
+
+func (l *Listener) ask(ph phase) {
+	for old := l.asked.Load(); old < uint32(ph); old = l.asked.Load() {
+		if l.asked.CompareAndSwap(old, uint32(ph)) {
+			break
+		}
+	}
+	l.sayIfDrained()
+}
+
+// enter counts a connection in; false when the listener is ending. Order: it is
+// counted before the phase is looked at, and sayIfDrained looks the other way
+// round, so one of the two sees the other.
+func (l *Listener) enter() bool {
+	l.open.Add(1)
+	if l.phase() != serving {
+		l.leave()
+		return false
+	}
+	return true
+}
+
+// leave counts a connection out.
+func (l *Listener) leave() {
+	l.open.Add(-1)
+	l.sayIfDrained()
+}
+
+func (l *Listener) sayIfDrained() {
+	if l.phase() != serving && l.open.Load() == 0 {
+		l.said.Do(func() { close(l.drained) })
+	}
+}
+
+// Intake is a processor's door for the connections of one listener.
+type Intake struct {
+	processor *Processor
+	listener  *Listener
+}
+
+// Intake opens the door.
+func (p *Processor) Intake(l *Listener) Intake { return Intake{p, l} }
+
+// Assign hands an accepted socket over; false when too many wait already, or the
+// processor or the listener is ending. Any goroutine.
+func (i Intake) Assign(fd engine.FD) bool {
+	if !i.listener.enter() {
+		return false
+	}
+	if !i.processor.assign(socket{fd, i.listener}) {
+		i.listener.leave()
+		return false
+	}
+	return true
+}
