@@ -138,3 +138,44 @@ func TestEveryRequestIsAnsweredOnceWhenItsConnectionEnds(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A Fetch that waits in the cluster is given up when its client goes, and what
+// the client sent behind it is still served.
+//
+// Kafka: SS-09, F-51.
+func TestAFetchEndsWhenItsClientGoes(t *testing.T) {
+	c, err := Open(Config{Seed: []Topic{{"quiet", 1}}, PipelineMax: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Advertise("localhost", 9092)
+	conn := &reqchan.Conn{}
+	c.ConnOpened(conn)
+	fetch := kmsg.NewPtrFetchRequest()
+	fetch.Version, fetch.MaxWaitMillis, fetch.MinBytes, fetch.MaxBytes = 11, int32(time.Hour/time.Millisecond), 1, 1<<20
+	topic, partition := kmsg.NewFetchRequestTopic(), kmsg.NewFetchRequestTopicPartition()
+	topic.Topic, partition.PartitionMaxBytes = "quiet", 1<<20
+	topic.Partitions = append(topic.Partitions, partition)
+	fetch.Topics = append(fetch.Topics, topic)
+	poll := newRequest(t, conn, 0, fetch)
+	c.Handle(poll.Request)
+	if poll.HandleReturned() {
+		t.Fatal("the Fetch does not wait")
+	}
+	behind := newRequest(t, conn, 1, metadata(8, "quiet"))
+	c.Handle(behind.Request)
+	if behind.HandleReturned() {
+		t.Fatal("the request behind the Fetch did not wait")
+	}
+	conn.SetGone(reqchan.PeerFinished)
+	if kind, _ := poll.await(); kind != reqchan.AnswerNoResponse {
+		t.Errorf("the Fetch was answered with %v", kind)
+	}
+	if kind, _ := behind.await(); kind != reqchan.AnswerSend {
+		t.Errorf("the request behind it was answered with %v", kind)
+	}
+	c.ConnClosed(conn, reqchan.PeerFinished)
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -21,6 +21,8 @@ func (c *Cluster) HandleKafka(q kafka.Request) {
 		j.silent = ok && acks == 0
 	case kmsg.Metadata:
 		j.metadata = q.Body
+	case kmsg.Fetch:
+		j.poll = true
 	}
 	sessionOf(q.Request.Conn).add(j)
 }

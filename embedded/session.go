@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -39,6 +40,7 @@ type job struct {
 	// have to be created first.
 	metadata []byte
 	silent   bool // acks=0: kfake will not respond
+	poll     bool // it may wait long, and is given up when the client goes
 }
 
 const (
@@ -98,7 +100,8 @@ func (s *session) run() {
 		if !ok {
 			return
 		}
-		if err := s.exchange(j); err != nil {
+		err := s.exchangeOrGiveUp(j)
+		if err != nil {
 			s.cluster.log.Debug("embedded: connection to the cluster failed",
 				"conn", s.client.ID.String(), "error", err)
 			s.end()
@@ -119,6 +122,37 @@ func (s *session) next() (j job, ok bool) {
 	s.jobs[0] = job{}
 	s.jobs = s.jobs[1:]
 	return j, true
+}
+
+// exchangeOrGiveUp is exchange, but a poll ends at once when its client has
+// gone. What the client sent behind it is still served, on a new pipe.
+func (s *session) exchangeOrGiveUp(j job) error {
+	if !j.poll {
+		return s.exchange(j)
+	}
+	pipe, err := s.connect()
+	if err != nil {
+		return err
+	}
+	unwatch := context.AfterFunc(s.client.Context(), func() { _ = pipe.Close() })
+	err = s.exchange(j)
+	if unwatch() || !s.disconnect(pipe) {
+		return err
+	}
+	if err != nil {
+		j.request.NoResponse()
+	}
+	return nil
+}
+
+// disconnect forgets a pipe that was closed; false when the session is over.
+func (s *session) disconnect(pipe net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pipe == pipe {
+		s.pipe = nil
+	}
+	return !s.over
 }
 
 // exchange sends a request to kfake and answers it. On an error the request is

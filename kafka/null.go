@@ -152,12 +152,6 @@ func (n *Null) HandleKafka(r Request) {
 	}
 }
 
-// ConnOpened is nothing to n.
-func (n *Null) ConnOpened(*reqchan.Conn) {}
-
-// ConnClosed ends what waits on behalf of c.
-func (n *Null) ConnClosed(c *reqchan.Conn, _ reqchan.CloseReason) { n.waits.connClosed(c) }
-
 // Close answers every waiting Fetch at once, and later ones without waiting, so
 // that a server can drain.
 func (n *Null) Close() { n.waits.close() }

@@ -1,11 +1,9 @@
 package kafka
 
 import (
-	"slices"
+	"context"
 	"sync"
 	"time"
-
-	"kring/reqchan"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -85,20 +83,21 @@ func (n *Null) listOffsets(req *kmsg.ListOffsetsRequest) kmsg.Response {
 }
 
 // fetchWaits holds the Fetches that wait. No goroutine waits with them: each has
-// a timer, which ends with its connection.
+// a timer, and ends early with its connection's context.
 type fetchWaits struct {
 	mu     sync.Mutex
-	byConn map[*reqchan.Conn][]*fetchWait // guarded by mu
-	closed bool                           // guarded by mu
+	open   map[*fetchWait]struct{} // guarded by mu
+	closed bool                    // guarded by mu
 }
 
 // fetchWait is one Fetch that waits.
 //
-// Invariant: whoever takes it out of byConn answers it, nobody else.
+// Invariant: whoever takes it out of open answers it, nobody else.
 type fetchWait struct {
 	request Request
 	resp    kmsg.Response
 	timer   *time.Timer
+	unwatch func() bool // ends watching the connection
 }
 
 // add makes r wait; false when nobody may wait any more, or for nothing.
@@ -109,56 +108,45 @@ func (s *fetchWaits) add(r Request, resp kmsg.Response, wait time.Duration) bool
 	if s.closed || conn.Ended() {
 		return false
 	}
-	if s.byConn == nil {
-		s.byConn = map[*reqchan.Conn][]*fetchWait{}
+	if s.open == nil {
+		s.open = map[*fetchWait]struct{}{}
 	}
 	w := &fetchWait{request: r, resp: resp}
-	s.byConn[conn] = append(s.byConn[conn], w)
+	s.open[w] = struct{}{}
+	// Both find w complete: they take it under mu.
 	w.timer = time.AfterFunc(wait, func() {
-		if s.take(conn, w) {
+		if s.take(w) {
+			w.unwatch()
 			w.request.Respond(w.resp)
+		}
+	})
+	w.unwatch = context.AfterFunc(conn.Context(), func() {
+		if s.take(w) {
+			w.timer.Stop()
+			w.request.NoResponse()
 		}
 	})
 	return true
 }
 
 // take takes w out; false when somebody else did.
-func (s *fetchWaits) take(conn *reqchan.Conn, w *fetchWait) bool {
+func (s *fetchWaits) take(w *fetchWait) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := s.byConn[conn]
-	i := slices.Index(all, w)
-	if i < 0 {
-		return false
-	}
-	if len(all) == 1 {
-		delete(s.byConn, conn)
-	} else {
-		s.byConn[conn] = slices.Delete(all, i, i+1)
-	}
-	return true
+	_, mine := s.open[w]
+	delete(s.open, w)
+	return mine
 }
 
-func (s *fetchWaits) connClosed(conn *reqchan.Conn) {
-	s.mu.Lock()
-	all := s.byConn[conn]
-	delete(s.byConn, conn)
-	s.mu.Unlock()
-	for _, w := range all {
-		w.timer.Stop()
-		w.request.NoResponse()
-	}
-}
-
+// close answers all that wait.
 func (s *fetchWaits) close() {
 	s.mu.Lock()
-	all := s.byConn
-	s.byConn, s.closed = nil, true
+	all := s.open
+	s.open, s.closed = nil, true
 	s.mu.Unlock()
-	for _, waits := range all {
-		for _, w := range waits {
-			w.timer.Stop()
-			w.request.Respond(w.resp)
-		}
+	for w := range all {
+		w.timer.Stop()
+		w.unwatch()
+		w.request.Respond(w.resp)
 	}
 }

@@ -270,8 +270,7 @@ func TestAWaitingFetchEndsWithItsConnectionAndWithTheHandler(t *testing.T) {
 	if c.start(framePayloadOf(fetchRequest("t", 0, time.Hour), 11)) {
 		t.Fatal("it does not wait")
 	}
-	c.conn.SetEnded()
-	NewDoor(n.Versions(), n).ConnClosed(c.conn, reqchan.PeerFinished)
+	c.conn.SetEnded(reqchan.PeerReset)
 	c.await()
 	if kind, _, _ := c.request.Answer(); kind != reqchan.AnswerNoResponse {
 		t.Errorf("the connection ended: answered with %v", kind)
@@ -288,8 +287,8 @@ func TestAWaitingFetchEndsWithItsConnectionAndWithTheHandler(t *testing.T) {
 	if kind, _, _ := c.request.Answer(); kind != reqchan.AnswerSend {
 		t.Errorf("the handler was closed: answered with %v", kind)
 	}
-	if len(n.waits.byConn) != 0 {
-		t.Errorf("%d connections wait", len(n.waits.byConn))
+	if len(n.waits.open) != 0 {
+		t.Errorf("%d wait", len(n.waits.open))
 	}
 }
 
@@ -324,7 +323,7 @@ func TestEveryWaitingFetchIsAnsweredExactlyOnceWhoeverComesFirst(t *testing.T) {
 		closed := make(chan struct{})
 		go func() {
 			defer close(closed)
-			n.ConnClosed(c.conn, reqchan.PeerReset)
+			c.conn.SetGone(reqchan.PeerReset)
 		}()
 		n.Close()
 		<-closed

@@ -37,7 +37,7 @@ func (p *Processor) terminate(c *conn, why reqchan.CloseReason) {
 		return
 	}
 	c.ending, c.reason = true, why
-	c.info.SetEnded()
+	c.info.SetEnded(why)
 	if c.receive != receiveNone || c.sending {
 		p.engine.Shutdown(c.fd, c.token)
 	}

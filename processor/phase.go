@@ -81,7 +81,7 @@ func (p *Processor) release() {
 	for _, c := range p.conns {
 		if c.info != nil { // the engine died under it
 			c.ending, c.reason = true, reqchan.EngineFailed
-			c.info.SetEnded()
+			c.info.SetEnded(reqchan.EngineFailed)
 		}
 	}
 	p.takeResponses()

@@ -73,6 +73,7 @@ func (p *Processor) receiveEnded(c *conn, done *engine.Completion) {
 		p.arm(c)
 	case done.Res == 0:
 		c.eof = true
+		c.info.SetGone(reqchan.PeerFinished) // what it sent is served; nobody reads the answers
 		p.finishIfIdle(c)
 	default:
 		p.terminate(c, reqchan.PeerReset)

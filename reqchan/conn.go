@@ -27,6 +27,7 @@ type Conn struct {
 	Remote     netip.AddrPort
 
 	ended      atomic.Bool
+	life       life
 	attachment atomic.Value
 	software   atomic.Pointer[Software]
 }
@@ -37,8 +38,11 @@ type Software struct{ Name, Version string }
 // Ended says that the connection is gone or going: an answer would be dropped.
 func (c *Conn) Ended() bool { return c.ended.Load() }
 
-// SetEnded is the processor's.
-func (c *Conn) SetEnded() { c.ended.Store(true) }
+// SetEnded is the processor's: the connection is going, for this reason.
+func (c *Conn) SetEnded(why CloseReason) {
+	c.ended.Store(true)
+	c.SetGone(why)
+}
 
 // Attach keeps one value of the handler's with the connection. Every value
 // attached to one connection must be of the same type.
