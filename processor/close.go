@@ -23,11 +23,11 @@ func (p *Processor) finishIfIdle(c *conn) {
 	case c.ending || c.out != nil || c.sending:
 	case c.finishing:
 		p.terminate(c, c.reason)
-	case c.inFlight > 0 || c.waiting && c.receive == receiveNone && p.phase == serving:
+	case c.inFlight > 0 || c.waiting && c.receive == receiveNone && c.phase == serving:
 	case c.eof:
 		p.terminate(c, reqchan.PeerFinished)
-	case p.phase != serving:
-		p.terminate(c, reqchan.ServerDraining)
+	case c.phase != serving:
+		p.terminate(c, p.endReason(c))
 	}
 }
 

@@ -13,6 +13,7 @@ type conn struct {
 	info  *reqchan.Conn
 	set   *Settings
 	from  *Listener
+	phase phase // its own: the later of the processor's and the listener's
 	in    frame.Stream
 	out   *outbound // nil while nothing is to be sent
 	order *order    // nil while PipelineMax is 1
@@ -58,7 +59,7 @@ const (
 func (p *Processor) adopt() {
 	p.assigned.Drain(func(s socket) {
 		p.assignedLen.Add(-1)
-		if p.phase != serving || s.from.phase() != serving {
+		if max(p.phase, s.from.phase()) != serving {
 			p.discard(s)
 			return
 		}

@@ -52,17 +52,41 @@ func (p *Processor) enter(ph phase) {
 		return
 	}
 	p.phase = ph
+	p.refresh()
+}
+
+// Refresh has every connection go by what its Listener says by now, settings
+// and end. Any goroutine.
+func (p *Processor) Refresh() { p.do(p.refresh) }
+
+func (p *Processor) refresh() {
 	for _, c := range p.conns {
 		if c.info == nil || c.ending {
 			continue
 		}
-		if ph >= cutting {
+		c.set = c.from.settings.Load()
+		p.wheel.remove(c)
+		p.wheel.suit(c.set, p.now)
+		p.wheel.add(c, p.now)
+		c.phase = max(p.phase, c.from.phase())
+		switch {
+		case c.phase >= cutting:
 			p.count.dropped += uint64(c.inFlight)
-			p.terminate(c, reqchan.ServerDraining)
-		} else {
+			p.terminate(c, p.endReason(c))
+		case c.phase == draining:
 			p.finishIfIdle(c)
+		default:
+			p.progress(c)
 		}
 	}
+}
+
+// endReason says why a connection ends that has to.
+func (p *Processor) endReason(c *conn) reqchan.CloseReason {
+	if p.phase == serving {
+		return reqchan.ListenerRemoved
+	}
+	return reqchan.ServerDraining
 }
 
 // over says that the loop has nothing more to do; on the way there it tells
@@ -112,6 +136,7 @@ func (p *Processor) release() {
 	p.sender.Leave()
 	p.stats.publish(&p.count)
 	p.sayDrained()
+	p.endErrands()
 }
 
 func (p *Processor) sayDrained() {

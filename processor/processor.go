@@ -29,6 +29,7 @@ type Processor struct {
 	assigned    *queue.ManyToOne[socket]
 	assignedLen atomic.Int64
 	responses   *reqchan.ResponseQueue
+	errands     errands
 	asked       atomic.Uint32 // the phase that others want
 	drained     chan struct{} // closed when no connection is left to drain
 
@@ -87,6 +88,7 @@ func (p *Processor) Run(opened func(error)) error {
 		p.arena.Close()
 		p.sender.Leave()
 		p.sayDrained() // it will never have a connection: nobody waits for it
+		p.endErrands()
 		opened(err)
 		return err
 	}
@@ -102,6 +104,7 @@ func (p *Processor) Run(opened func(error)) error {
 func (p *Processor) loop() error {
 	for {
 		p.enter(phase(p.asked.Load()))
+		p.runErrands()
 		p.adopt()
 		p.takeResponses()
 		p.retryWaiting()
@@ -132,7 +135,7 @@ func (p *Processor) parkFor() time.Duration {
 	}
 	p.handedOver = false
 	p.bell.Arm()
-	if p.assignedLen.Load() > 0 || p.responses.Waiting() || phase(p.asked.Load()) != p.phase {
+	if p.assignedLen.Load() > 0 || p.responses.Waiting() || p.errands.waiting.Load() || phase(p.asked.Load()) != p.phase {
 		p.bell.Disarm()
 		return 0
 	}

@@ -107,7 +107,7 @@ func (p *Processor) arm(c *conn) {
 
 // mayCut says whether the connection may have one more request in flight.
 func (p *Processor) mayCut(c *conn) bool {
-	return c.inFlight < c.set.PipelineMax && !c.ending && !c.finishing && p.phase == serving &&
+	return c.inFlight < c.set.PipelineMax && !c.ending && !c.finishing && c.phase == serving &&
 		(c.out == nil || c.out.queued < c.set.QueuedBytesMax)
 }
 

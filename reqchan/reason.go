@@ -10,6 +10,7 @@ const (
 	PeerFinished
 	PeerReset
 	ServerDraining
+	ListenerRemoved
 	IdleExpired
 	WriteTimeout
 	FrameTooBig
@@ -31,6 +32,7 @@ var reasonNames = [ReasonCount]string{
 	PeerFinished:       "peer_finished",
 	PeerReset:          "peer_reset",
 	ServerDraining:     "server_draining",
+	ListenerRemoved:    "listener_removed",
 	IdleExpired:        "idle_expired",
 	WriteTimeout:       "write_timeout",
 	FrameTooBig:        "frame_too_big",
