@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"kring/acceptor"
@@ -21,8 +22,10 @@ type Server struct {
 	cfg     Config
 	handler Handler
 	watcher ConnWatcher // the handler, if it is one
-	network engine.Network
-	why     string
+
+	watcherPanics atomic.Uint64
+	network       engine.Network
+	why           string
 
 	memory     *slab.Pool
 	channel    *reqchan.Channel
@@ -261,24 +264,6 @@ func (s *Server) processorConfig(id uint32) processor.Config {
 
 // assignedMax bounds the sockets that wait on one processor to be adopted.
 const assignedMax = 1024
-
-func (s *Server) connOpened(c *Conn) {
-	if s.watcher != nil {
-		s.watcher.ConnOpened(c)
-	}
-	if s.cfg.Events.ConnOpened != nil {
-		s.cfg.Events.ConnOpened(c)
-	}
-}
-
-func (s *Server) connClosed(c *Conn, why CloseReason) {
-	if s.watcher != nil {
-		s.watcher.ConnClosed(c, why)
-	}
-	if s.cfg.Events.ConnClosed != nil {
-		s.cfg.Events.ConnClosed(c, why)
-	}
-}
 
 func waitOf(name string) engine.Wait {
 	if name == WaitLocked {

@@ -13,6 +13,8 @@ type Stats struct {
 	// Unassigned found every processor's intake full. AcceptFailures ended
 	// accepting for a pause.
 	Accepted, Refused, Unassigned, AcceptFailures uint64
+	// WatcherPanics counts panics of a ConnWatcher, and of Events about connections.
+	WatcherPanics uint64
 	// Open connections now.
 	Open int64
 	// QueuedRequests and RequestBytes are in the request channel, and received
@@ -35,6 +37,7 @@ func (s *Server) Stats() Stats {
 		QueuedRequests: s.channel.Len(),
 		RequestBytes:   s.channel.Bytes(),
 		MemoryMapped:   s.memory.Mapped(),
+		WatcherPanics:  s.watcherPanics.Load(),
 	}
 	for _, l := range s.listeners {
 		c := l.acceptor.Counters()

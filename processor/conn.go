@@ -33,8 +33,12 @@ type conn struct {
 
 	reason   reqchan.CloseReason
 	inFlight int // requests cut and not answered yet
+	requests uint64
+	bytesIn  uint64
+	bytesOut uint64
 
-	active int64 // when it last received or sent, in Processor.now
+	opened int64 // in Processor.now, as active
+	active int64 // when it last received or sent
 	wheel  wheelEntry
 }
 
@@ -82,7 +86,7 @@ func (p *Processor) open(s socket) {
 		Listener: s.from.name, Privileged: s.from.privileged, Local: local, Remote: remote,
 	}
 	c.from, c.set = s.from, s.from.settings.Load()
-	c.active = p.now
+	c.opened, c.active = p.now, p.now
 	if c.set.PipelineMax > 1 {
 		c.order = newOrder(c.set.PipelineMax)
 	}

@@ -101,6 +101,7 @@ func (p *Processor) call(r *reqchan.Request) {
 func (p *Processor) launch(c *conn, r *reqchan.Request) {
 	p.count.requests++
 	c.inFlight++
+	c.requests++
 	if c.order != nil {
 		r.Seq = c.order.next()
 	}

@@ -31,8 +31,7 @@ func (p *Processor) filled(c *conn, done *engine.Completion) {
 		if was == receiveSize {
 			p.feed(c, c.head[:n], nil)
 		} else {
-			p.count.bytesIn += uint64(n)
-			c.active = p.now
+			p.tookIn(c, n)
 			c.in.Filled(n)
 			p.cut(c, nil)
 		}
@@ -43,8 +42,7 @@ func (p *Processor) filled(c *conn, done *engine.Completion) {
 // feed cuts the frames out of data and keeps what is left. lent is the
 // completion that lent data, nil if it is this package's own memory.
 func (p *Processor) feed(c *conn, data []byte, lent *engine.Completion) {
-	p.count.bytesIn += uint64(len(data))
-	c.active = p.now
+	p.tookIn(c, len(data))
 	if c.ending || c.finishing {
 		return
 	}
@@ -59,6 +57,13 @@ func (p *Processor) feed(c *conn, data []byte, lent *engine.Completion) {
 		p.count.mutes++
 		p.engine.Cancel(c.fd, c.token)
 	}
+}
+
+// tookIn counts bytes that were received.
+func (p *Processor) tookIn(c *conn, n int) {
+	p.count.bytesIn += uint64(n)
+	c.bytesIn += uint64(n)
+	c.active = p.now
 }
 
 // receiveEnded decides what follows the last completion of a receive.

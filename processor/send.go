@@ -54,6 +54,7 @@ func (p *Processor) sent(c *conn, done *engine.Completion) {
 	}
 	c.active = p.now
 	p.count.bytesOut += uint64(done.Res)
+	c.bytesOut += uint64(done.Res)
 	p.advance(c, int(done.Res))
 	if c.ending {
 		p.join(c)

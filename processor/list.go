@@ -1,0 +1,139 @@
+package processor
+
+import (
+	"net/netip"
+	"time"
+
+	"kring/reqchan"
+)
+
+// listedPerPassMax is how many slots a listing looks at in one pass, so that
+// listing very many connections holds up none of them.
+const listedPerPassMax = 512
+
+// ConnInfo is what a processor knew of a connection at a moment.
+type ConnInfo struct {
+	ID            reqchan.ConnID
+	Listener      string
+	Local, Remote netip.AddrPort
+	Software      reqchan.Software
+	// State says how far its life has come.
+	State ConnState
+	// Muted says why nothing more is started for it; MutedNot while it may go on.
+	Muted MutedBy
+	// Requests were cut so far; InFlight of them are not answered.
+	Requests uint64
+	InFlight int
+	// BytesIn and BytesOut were received and sent. HeldBytes were received and
+	// are not cut, QueuedBytes are responses that were not sent.
+	BytesIn, BytesOut      uint64
+	HeldBytes, QueuedBytes int
+	// Age is how long it has been adopted; Idle how long nothing was received or
+	// sent.
+	Age, Idle time.Duration
+}
+
+// ConnState is how far the life of a connection has come.
+type ConnState string
+
+// The states.
+const (
+	ConnOpen      ConnState = "open"
+	ConnPeerDone  ConnState = "peer_finished" // it sent all it will; what it sent is served
+	ConnFinishing ConnState = "finishing"     // closes once its responses are out
+	ConnEnding    ConnState = "ending"        // waits for the last completions
+)
+
+// MutedBy is why nothing more is started for a connection.
+type MutedBy string
+
+// The reasons.
+const (
+	MutedNot             MutedBy = ""
+	MutedEnding          MutedBy = "ending"
+	MutedDraining        MutedBy = "draining"
+	MutedInFlight        MutedBy = "in_flight"        // as many requests as may be
+	MutedQueuedResponses MutedBy = "queued_responses" // its peer doesn't read
+	MutedMemory          MutedBy = "memory"           // waits for bytes of the request channel
+	MutedReceiveBuffer   MutedBy = "receive_buffer"   // waits for a buffer to receive into
+)
+
+// listing is a walk over the connections, some of them in each pass.
+type listing struct {
+	at    int // the slot to look at next
+	found []ConnInfo
+	done  chan []ConnInfo
+}
+
+// List asks for the connections, and gives the channel that they will come by,
+// once. It is closed without them when the processor has ended. Any goroutine.
+func (p *Processor) List() <-chan []ConnInfo {
+	l := &listing{done: make(chan []ConnInfo, 1)}
+	p.list(l)
+	return l.done
+}
+
+// list has a listing go on in the next pass.
+func (p *Processor) list(l *listing) {
+	if !p.do(func() { p.listSome(l) }) {
+		close(l.done)
+	}
+}
+
+func (p *Processor) listSome(l *listing) {
+	for n := 0; n < listedPerPassMax && l.at < len(p.conns); n++ {
+		if c := p.conns[l.at]; c.info != nil {
+			l.found = append(l.found, p.describe(c))
+		}
+		l.at++
+	}
+	if l.at < len(p.conns) {
+		p.list(l)
+		return
+	}
+	l.done <- l.found
+}
+
+func (p *Processor) describe(c *conn) ConnInfo {
+	i := ConnInfo{
+		ID: c.info.ID, Listener: c.info.Listener, Local: c.info.Local, Remote: c.info.Remote,
+		Software: c.info.Software(), State: c.state(), Muted: p.mutedBy(c),
+		Requests: c.requests, InFlight: c.inFlight,
+		BytesIn: c.bytesIn, BytesOut: c.bytesOut, HeldBytes: c.in.Held(),
+		Age: time.Duration(p.now - c.opened), Idle: time.Duration(p.now - c.active),
+	}
+	if c.out != nil {
+		i.QueuedBytes = c.out.queued
+	}
+	return i
+}
+
+func (c *conn) state() ConnState {
+	switch {
+	case c.ending:
+		return ConnEnding
+	case c.finishing:
+		return ConnFinishing
+	case c.eof:
+		return ConnPeerDone
+	}
+	return ConnOpen
+}
+
+func (p *Processor) mutedBy(c *conn) MutedBy {
+	switch {
+	case c.ending || c.finishing:
+		return MutedEnding
+	case p.phase != serving:
+		return MutedDraining
+	case c.starved:
+		return MutedReceiveBuffer
+	case c.waiting:
+		return MutedMemory
+	case c.inFlight >= c.set.PipelineMax:
+		return MutedInFlight
+	case c.out != nil && c.out.queued >= c.set.QueuedBytesMax:
+		return MutedQueuedResponses
+	}
+	return MutedNot
+}
