@@ -9,6 +9,7 @@ import (
 	"kring/engine"
 	"kring/fallback/epoll"
 	"kring/fallback/portable"
+	"kring/internal/slab"
 	"kring/processor"
 	"kring/uring"
 )
@@ -79,6 +80,12 @@ type Config struct {
 	// BigFrameBytes: frames from this size on are received straight into their
 	// own memory; default 64 KiB.
 	BigFrameBytes int
+	// PackedBytesMax: responses up to this size, their own four bytes of size
+	// included, are copied beside their neighbours, so that many leave in one
+	// piece; larger ones are sent from where the handler wrote them. Packing
+	// pays where clients pipeline small requests: a copy costs less than one
+	// more vector. Default 4 KiB; 1: nothing is packed; at most 32 KiB.
+	PackedBytesMax int
 	// HeldBytesMax is how many bytes may be read ahead of a connection's
 	// requests before it is muted; default 256 KiB.
 	HeldBytesMax int
@@ -151,6 +158,7 @@ func (c Config) withDefaults() Config {
 	orElse(&c.FrameBytesMax, 100<<20)
 	orElse(&c.QueuedRequestBytesMax, max(256<<20, c.requestBytesLeast()))
 	orElse(&c.BigFrameBytes, 64<<10)
+	orElse(&c.PackedBytesMax, 4<<10)
 	orElse(&c.HeldBytesMax, 256<<10)
 	orElse(&c.QueuedResponseBytesMax, 1<<20)
 	orElse(&c.Backlog, 1024)
@@ -203,6 +211,7 @@ func (c Config) Validate() error {
 	fault(c.QueuedRequestsMax < 1 || c.QueuedRequestsMax > 1<<20, "QueuedRequestsMax", c.QueuedRequestsMax, "choose 1 to 1048576")
 	fault(c.QueuedRequestBytesMax < c.requestBytesLeast(), "QueuedRequestBytesMax", c.QueuedRequestBytesMax,
 		fmt.Sprintf("choose at least %d, for the largest frame beside what processors hoard", c.requestBytesLeast()))
+	fault(c.PackedBytesMax < 1 || c.PackedBytesMax > slab.ArenaChunkBytes, "PackedBytesMax", c.PackedBytesMax, "choose 1 (nothing) to 32768")
 	fault(c.BigFrameBytes < 4<<10, "BigFrameBytes", c.BigFrameBytes, "choose at least 4 KiB")
 	fault(c.ConnsMax < 0, "ConnsMax", c.ConnsMax, "choose 0 (no bound) or more")
 	if c.Engine == EngineAuto || c.Engine == EngineURing {

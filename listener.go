@@ -80,7 +80,7 @@ type faulter func(bad bool, field string, value any, remedy string)
 // settings are what its processors need to know; l has its defaults.
 func (l *ListenerConfig) settings(cfg *Config) processor.Settings {
 	return processor.Settings{
-		FrameBytesMax: l.FrameBytesMax, BigFrameBytes: cfg.BigFrameBytes, PipelineMax: l.PipelineMax,
+		FrameBytesMax: l.FrameBytesMax, BigFrameBytes: cfg.BigFrameBytes, PackedBytesMax: cfg.PackedBytesMax, PipelineMax: l.PipelineMax,
 		HeldBytesMax: l.HeldBytesMax, QueuedBytesMax: l.QueuedResponseBytesMax,
 		IdleTimeout: max(l.IdleTimeout, 0), WriteTimeout: max(l.WriteTimeout, 0),
 	}

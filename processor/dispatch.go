@@ -119,11 +119,11 @@ func (p *Processor) house(r *reqchan.Request, b []byte, place frame.Place) bool 
 		return false
 	case n > slab.ArenaChunkBytes:
 		r.Frame, r.Memory = p.cfg.Memory.Get(n), piece{}
-		copy(r.Frame, b)
+		p.count.bytesInCopied += uint64(copy(r.Frame, b))
 	default:
 		m, chunk := p.arena.Take(n)
 		r.Frame, r.Memory = m, chunk
-		copy(m, b)
+		p.count.bytesInCopied += uint64(copy(m, b))
 	}
 	r.Bytes = int64(n)
 	r.Payload = r.Frame[frame.SizeBytes:n:n]

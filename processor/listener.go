@@ -16,6 +16,10 @@ type Settings struct {
 	// BigFrameBytes: a frame of at least this size is received straight into
 	// its own memory; a smaller one passes through the engine's buffers.
 	BigFrameBytes int
+	// PackedBytesMax: a response up to this size, its own included, is copied
+	// beside its neighbours, so that many leave in one piece; a larger one is
+	// sent from where it lies. 1 to slab.ArenaChunkBytes.
+	PackedBytesMax int
 	// PipelineMax is how many requests of one connection may be unanswered at
 	// once; 1 is Kafka's order. Answers leave in the order of the requests. A
 	// connection keeps room for what it began with: more is for new ones.

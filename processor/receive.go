@@ -32,6 +32,7 @@ func (p *Processor) filled(c *conn, done *engine.Completion) {
 			p.feed(c, c.head[:n], nil)
 		} else {
 			p.tookIn(c, n)
+			p.count.bytesDirect += uint64(n)
 			c.in.Filled(n)
 			p.cut(c, nil)
 		}
@@ -51,7 +52,7 @@ func (p *Processor) feed(c *conn, data []byte, lent *engine.Completion) {
 	if c.ending {
 		return
 	}
-	c.in.Settle(p.cfg.Memory)
+	p.settle(c)
 	if c.in.Held() > c.set.HeldBytesMax && c.receive == receiveStream && !c.cancelled {
 		c.cancelled = true // mute: TCP pushes back from here
 		p.count.mutes++
@@ -64,6 +65,12 @@ func (p *Processor) tookIn(c *conn, n int) {
 	p.count.bytesIn += uint64(n)
 	c.bytesIn += uint64(n)
 	c.active = p.now
+}
+
+// settle ends a round of cutting.
+func (p *Processor) settle(c *conn) {
+	c.in.Settle(p.cfg.Memory)
+	p.count.bytesInCopied += uint64(c.in.TakeCopied())
 }
 
 // receiveEnded decides what follows the last completion of a receive.
@@ -168,7 +175,7 @@ func (p *Processor) progress(c *conn) {
 	if c.ending {
 		return
 	}
-	c.in.Settle(p.cfg.Memory)
+	p.settle(c)
 	p.arm(c)
 	p.finishIfIdle(c)
 }

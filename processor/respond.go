@@ -6,14 +6,8 @@ import (
 	"kring/reqchan"
 )
 
-const (
-	// copiedBytesMax: a response up to this size is packed beside its
-	// neighbours, so that many leave in one piece; a larger one is sent from
-	// where it lies.
-	copiedBytesMax = 4 << 10
-	// requestsKeptMax bounds how many Requests wait for reuse.
-	requestsKeptMax = 4096
-)
+// requestsKeptMax bounds how many Requests wait for reuse.
+const requestsKeptMax = 4096
 
 // takeResponses brings the answers of other goroutines home.
 func (p *Processor) takeResponses() {
@@ -69,7 +63,7 @@ func (p *Processor) outlives(c *conn, r *reqchan.Request) bool {
 		return true
 	}
 	_, response, _ := r.Answer()
-	return len(response) > copiedBytesMax
+	return len(response) > c.set.PackedBytesMax
 }
 
 // outbound is what a connection has to send.
@@ -96,7 +90,8 @@ func (p *Processor) queue(c *conn, r *reqchan.Request, response []byte) {
 		c.out = p.takeOutbound()
 	}
 	c.out.queued += len(response)
-	if len(response) <= copiedBytesMax {
+	p.count.bytesOutCopied += uint64(r.ResponseCopied())
+	if len(response) <= c.set.PackedBytesMax {
 		p.pack(c.out, response)
 		p.recycle(r)
 	} else {
@@ -111,6 +106,7 @@ func (p *Processor) queue(c *conn, r *reqchan.Request, response []byte) {
 // pack copies a small response behind the one before it, if that lies at the
 // arena's end and no Send covers it.
 func (p *Processor) pack(o *outbound, response []byte) {
+	p.count.bytesOutCopied += uint64(len(response))
 	if n := len(o.segments); n > o.at+o.covered {
 		last := &o.segments[n-1]
 		if last.chunk != nil {

@@ -97,6 +97,7 @@ func (s *stage) processorConfig(id uint32, c stageConfig) processor.Config {
 
 func settingsOf(set processor.Settings) processor.Settings {
 	set.FrameBytesMax = or(set.FrameBytesMax, 1<<20)
+	set.PackedBytesMax = or(set.PackedBytesMax, 4<<10)
 	set.BigFrameBytes = or(set.BigFrameBytes, 16<<10)
 	set.PipelineMax = or(set.PipelineMax, 1)
 	set.HeldBytesMax = or(set.HeldBytesMax, 32<<10)

@@ -22,6 +22,10 @@ type counts struct {
 	waits     uint64
 	bytesIn   uint64
 	bytesOut  uint64
+
+	bytesDirect    uint64
+	bytesInCopied  uint64
+	bytesOutCopied uint64
 }
 
 // Stats of a Processor, totals since its start, as of its last pass.
@@ -42,24 +46,34 @@ type Stats struct {
 	Held, Mutes, Waits uint64
 	// BytesIn and BytesOut count what was received and sent, sizes included.
 	BytesIn, BytesOut uint64
+	// BytesDirect were received straight into the memory of their frame. Of
+	// the others BytesInCopied were copied in user space on their way to the
+	// handler, and BytesOutCopied on their way from it to the socket: answers
+	// from memory that is not the request's, and small ones packed together.
+	// Bytes that are copied twice count twice.
+	BytesDirect, BytesInCopied, BytesOutCopied uint64
 	// Engine is what the engine counts itself; nil before it stands.
 	Engine *engine.Counters
 }
 
+// firstClosed is where the reasons begin among published.values.
+const firstClosed = 15
+
 // published is a copy of counts for other goroutines, written once a pass.
 type published struct {
-	values [13 + reqchan.ReasonCount]atomic.Uint64
+	values [firstClosed + reqchan.ReasonCount]atomic.Uint64
 }
 
 func (s *published) publish(c *counts) {
 	for i, v := range [...]uint64{c.opened, c.requests, c.responses, c.late, c.dropped, c.panics,
-		c.sends, c.held, c.mutes, c.waits, c.bytesIn, c.bytesOut} {
+		c.sends, c.held, c.mutes, c.waits, c.bytesIn, c.bytesOut,
+		c.bytesDirect, c.bytesInCopied, c.bytesOutCopied} {
 		if s.values[i].Load() != v {
 			s.values[i].Store(v)
 		}
 	}
 	for i, v := range c.closed {
-		if at := 12 + i; s.values[at].Load() != v {
+		if at := firstClosed + i; s.values[at].Load() != v {
 			s.values[at].Store(v)
 		}
 	}
@@ -71,9 +85,10 @@ func (p *Processor) Stats() Stats {
 	s := Stats{
 		Opened: at(0), Requests: at(1), Responses: at(2), Late: at(3), Dropped: at(4), Panics: at(5),
 		Sends: at(6), Held: at(7), Mutes: at(8), Waits: at(9), BytesIn: at(10), BytesOut: at(11),
+		BytesDirect: at(12), BytesInCopied: at(13), BytesOutCopied: at(14),
 	}
 	for i := range s.Closed {
-		s.Closed[i] = at(12 + i)
+		s.Closed[i] = at(firstClosed + i)
 	}
 	if e := p.ready.Load(); e != nil {
 		s.Engine = (*e).Counters()
@@ -95,6 +110,9 @@ func (s *Stats) Add(o *Stats) {
 	s.Waits += o.Waits
 	s.BytesIn += o.BytesIn
 	s.BytesOut += o.BytesOut
+	s.BytesDirect += o.BytesDirect
+	s.BytesInCopied += o.BytesInCopied
+	s.BytesOutCopied += o.BytesOutCopied
 	for i := range o.Closed {
 		s.Closed[i] += o.Closed[i]
 	}

@@ -50,6 +50,7 @@ type Request struct {
 	// scratch or of Frame.
 	scratch  []byte
 	response []byte
+	copied   int // bytes that Respond had to copy
 }
 
 // AnswerKind is how a request was answered.
@@ -95,7 +96,7 @@ func (r *Request) Respond(payload []byte) {
 	case len(payload) > 0 && sameStart(payload, r.Frame, SizeBytes):
 		r.response = r.Frame[:SizeBytes+len(payload)]
 	default:
-		copy(r.Buffer(len(payload)), payload)
+		r.copied = copy(r.Buffer(len(payload)), payload)
 		r.response = r.scratch[:SizeBytes+len(payload)]
 	}
 	binary.BigEndian.PutUint32(r.response, uint32(len(payload)))
@@ -125,7 +126,7 @@ func (r *Request) answer(k AnswerKind, why CloseReason) {
 // leaves its hands, so that an answer finds its way.
 func (r *Request) Begin(home *ResponseQueue, pool *slab.Pool) {
 	r.home, r.pool = home, pool
-	r.kind, r.reason, r.response = AnswerNone, ReasonNone, nil
+	r.kind, r.reason, r.response, r.copied = AnswerNone, ReasonNone, nil, 0
 	r.life++
 }
 
@@ -147,6 +148,10 @@ func (r *Request) Answered() bool { return r.state.Load() == r.answered() }
 func (r *Request) Answer() (kind AnswerKind, response []byte, why CloseReason) {
 	return r.kind, r.response, r.reason
 }
+
+// ResponseCopied is how many bytes Respond copied, because they were not in
+// memory of the request's.
+func (r *Request) ResponseCopied() int { return r.copied }
 
 // ResponseIsFrame says that the response lies in the request's own frame.
 func (r *Request) ResponseIsFrame() bool {

@@ -49,6 +49,8 @@ func (k *kringServer) own(o Own) {
 	o["now_memory_mapped"] = float64(st.MemoryMapped)
 	o["requests"], o["responses"] = float64(st.Total.Requests), float64(st.Total.Responses)
 	o["sends"], o["held"] = float64(st.Total.Sends), float64(st.Total.Held)
+	o["bytes_direct"] = float64(st.Total.BytesDirect)
+	o["bytes_in_copied"], o["bytes_out_copied"] = float64(st.Total.BytesInCopied), float64(st.Total.BytesOutCopied)
 	for _, p := range st.Processors {
 		if e := p.Engine; e != nil {
 			o["enters"] += float64(e.Enters.Load())

@@ -157,6 +157,7 @@ func summarize(log *slog.Logger, st kring.Stats) {
 	log.Debug("what the engines counted",
 		"enters", e.Enters, "submitted", e.Submitted, "completed", e.Completed,
 		"submitted_per_enter", e.SubmittedPerEnter(), "completed_per_enter", e.CompletedPerEnter(),
+		"bytes_direct", st.Total.BytesDirect, "bytes_in_copied", st.Total.BytesInCopied, "bytes_out_copied", st.Total.BytesOutCopied,
 		"wakes", e.Wakes, "wakes_suppressed", e.WakesSuppressed,
 		"exhausted", e.Exhausted, "starved", e.Starved, "rearmed", e.Rearmed, "overflows", e.Overflows,
 		"short_sends", e.ShortSends, "zero_copy_sends", e.ZeroCopySends, "zero_copy_copied", e.ZeroCopyCopied,

@@ -50,6 +50,8 @@ type Stream struct {
 	heldAt int
 	lent   []byte // the bytes from lentAt on are still to be cut
 	lentAt int
+
+	copied int // bytes moved since TakeCopied
 }
 
 // Feed lends b until the next Feed or Settle. Settle must have been called
@@ -59,6 +61,7 @@ func (s *Stream) Feed(b []byte, memory *slab.Pool) {
 	if s.own != nil && s.filled < len(s.own) {
 		n := copy(s.own[s.filled:], b)
 		s.filled += n
+		s.copied += n
 		b = b[n:]
 	}
 	if len(b) > 0 && s.Held() > 0 {
@@ -111,6 +114,7 @@ func (s *Stream) Begin(memory []byte) {
 	invariants.Assert(s.own == nil && len(memory) == SizeBytes+s.Size(), "frame: Begin with %d bytes for a frame of %d", len(memory), s.Size())
 	s.own = memory
 	s.filled = copy(memory, s.ahead())
+	s.copied += s.filled - SizeBytes
 	s.lentAt, s.heldAt = len(s.lent), len(s.held)
 }
 
@@ -125,6 +129,15 @@ func (s *Stream) Rest() []byte {
 
 // Filled says that n bytes of Rest were received in place.
 func (s *Stream) Filled(n int) { s.filled += n }
+
+// TakeCopied is how many bytes were copied since the last call. The size of a
+// frame that is received in place is not counted: it has to be read to know
+// the place.
+func (s *Stream) TakeCopied() int {
+	n := s.copied
+	s.copied = 0
+	return n
+}
 
 // Settle copies what is left of the lent bytes, so that they can go back, and
 // gives memory back that is not needed any more.
@@ -167,17 +180,20 @@ func (s *Stream) ahead() []byte {
 
 // hold appends b to what is held, moving it to larger memory when it must.
 func (s *Stream) hold(b []byte, memory *slab.Pool) {
+	s.copied += len(b)
 	kept := s.held[s.heldAt:]
 	if cap(s.held)-len(s.held) >= len(b) {
 		s.held = append(s.held, b...)
 		return
 	}
 	if s.held != nil && cap(s.held)-len(kept) >= len(b) && s.heldAt >= len(kept) {
+		s.copied += len(kept)
 		n := copy(s.held, kept) // half of it was cut: moving is cheaper than growing
 		s.held, s.heldAt = append(s.held[:n], b...), 0
 		return
 	}
 	larger := memory.Get(2 * (len(kept) + len(b)))
+	s.copied += len(kept)
 	n := copy(larger, kept)
 	n += copy(larger[n:], b)
 	if s.held != nil {
