@@ -268,3 +268,32 @@ func TestEverySettingIsExplained(t *testing.T) {
 		}
 	}
 }
+
+// TestEverySettingCanBeTriedOut with the values that the list offers: each
+// differs from the default, is read, and serves.
+func TestEverySettingCanBeTriedOut(t *testing.T) {
+	for _, s := range Settings() {
+		if len(s.Try) == 0 {
+			t.Errorf("nothing to try for %s: add a value to worthTrying", s.Key)
+		}
+		for _, try := range s.Try {
+			c := configOf(t, strings.ReplaceAll(try, ",", " "))
+			if err := c.Validate(); err != nil {
+				t.Errorf("%s: %v", try, err)
+			}
+			if s.Locked != (c.ValidateFor(engine.WaitParked) != nil) && s.Locked {
+				t.Errorf("%s is said to be for locked engines only, and is not", try)
+			}
+			if _, err := New(c); err != nil && !(ringFlavour != "" && c.needsOwnRing()) {
+				t.Errorf("%s: %v", try, err)
+			}
+			if def := (Config{}).withDefaults(); s.Default != format(settingOf(s.Key).field(&def)) {
+				t.Errorf("%s: default %q", s.Key, s.Default)
+			}
+		}
+	}
+}
+
+func settingOf(key string) setting {
+	return settings[slices.IndexFunc(settings, func(s setting) bool { return s.key == key })]
+}

@@ -11,6 +11,8 @@ import (
 type doctorCmd struct {
 	JSON    bool `name:"json" xor:"form" help:"Write the report as JSON; docs/doctor.md names its fields."`
 	Seccomp bool `xor:"form" help:"Write a seccomp profile for containers instead: everything that kring needs, with io_uring."`
+
+	Settings bool `xor:"form" help:"List instead what --uring can set: every key, its default, values to try, and what it does."`
 }
 
 // Help is the text above the flags.
@@ -21,6 +23,7 @@ Examples:
 
     kring doctor
     kring doctor --json
+    kring doctor --settings
     kring doctor --seccomp > kring.json && docker run --security-opt seccomp=kring.json IMAGE
 
 Exit status: 0 io_uring can serve here, 3 only another engine can, 1 the doctor itself failed, 2 for a wrong setting.`
@@ -30,6 +33,9 @@ Exit status: 0 io_uring can serve here, 3 only another engine can, 1 the doctor 
 func (c *doctorCmd) Run(p process) error {
 	if c.Seccomp {
 		return doctor.WriteSeccompProfile(p.stdout)
+	}
+	if c.Settings {
+		return writeSettings(p.stdout)
 	}
 	report, err := doctor.Examine()
 	if err != nil {

@@ -28,6 +28,7 @@ var layers = []layer{
 	{".", words("engine uring fallback/epoll fallback/portable acceptor processor reqchan handler " +
 		"internal/queue internal/slab internal/invariants")},
 	{"doctor", words(". uring " + sys)},
+	{"docs", nil},
 	{"kafka", words(". reqchan internal/invariants " + kmsg)},
 	{"kafka/internal/schemagen", nil},
 	{"embedded", words(". reqchan kafka internal/queue internal/slab internal/invariants " + kfake + " " + kmsg + " " + kerr + " " + kversion)},

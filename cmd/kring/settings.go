@@ -1,0 +1,53 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"kring/docs"
+	"kring/uring"
+)
+
+// writeSettings lists the keys of --uring: three columns and the values to try
+// on a line, and what the setting does, indented, on the next. The form of the
+// first kind of line is documented: scripts read it.
+func writeSettings(w io.Writer) error {
+	var b strings.Builder
+	line := func(key, def, wait, try string) {
+		fmt.Fprintf(&b, "%-21s %-10s %-7s %s\n", key, def, wait, try)
+	}
+	line("SETTING", "DEFAULT", "WAIT", "TRY")
+	for _, s := range uring.Settings() {
+		wait := "any"
+		if s.Locked {
+			wait = "locked"
+		}
+		def := s.Default
+		if def == "" {
+			def = "none"
+		}
+		line(s.Key, def, wait, strings.Join(s.Try, " "))
+		fmt.Fprintf(&b, "    %s\n", explanation(s.Key))
+	}
+	fmt.Fprintf(&b, "\nGive each as kring serve --uring TRY. WAIT locked: for --dispatch inline, or --wait locked.\n")
+	fmt.Fprintf(&b, "Kernel profiles (--kernel-profile): %s\n", strings.Join(uring.KernelProfiles(), " "))
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// explanation is what the page of experiments says of a setting.
+func explanation(key string) string {
+	for row := range strings.Lines(docs.Experiments) {
+		cells := strings.Split(row, "|")
+		if len(cells) < 6 || strings.TrimSpace(cells[1]) != "`"+key+"`" {
+			continue
+		}
+		says := strings.NewReplacer("`", "", "*", "").Replace(strings.TrimSpace(cells[4]))
+		if since := strings.TrimSpace(cells[3]); since != "" {
+			return "since " + since + ": " + says
+		}
+		return says
+	}
+	return ""
+}
