@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"time"
 
+	"kring/acceptor"
 	"kring/engine"
 	"kring/fallback/epoll"
 	"kring/fallback/portable"
@@ -94,8 +95,50 @@ type Config struct {
 	QueuedResponseBytesMax int
 
 	// ConnsMax is how many connections may be open at once [max.connections];
-	// default 0: no bound but the descriptors. One more is closed at once.
+	// default: as many as this process has descriptors, less a reserve (Kafka's
+	// 2^31 ends in a process without descriptors); negative: no bound. WhenFull
+	// says what becomes of one more.
 	ConnsMax int
+	// ConnRateMax is how many connections a second may be made, on average over
+	// the windows [max.connection.creation.rate]; default 0: no bound. One that
+	// is over it waits, for one window at most.
+	ConnRateMax float64
+	// ConnsPerIPMax is how many connections one remote address may have open at
+	// once [max.connections.per.ip]; default 0: no bound. NoConns lets in only
+	// who has an override in PerIP (Kafka's 0). One more is closed at once.
+	ConnsPerIPMax int
+	// ConnRatePerIPMax is how many connections a second one remote address may
+	// make [connection_creation_rate of the default IP]; default 0: no bound. One
+	// more is not served: it is held open until the rate is back, for one window
+	// at most, and then closed, so that its client does not come back at once
+	// (KIP-612).
+	ConnRatePerIPMax float64
+	// PerIP has other bounds for some addresses
+	// [max.connections.per.ip.overrides, connection_creation_rate of an IP].
+	PerIP []AddressLimit
+	// ParkedMax is how many connections over their address's rate are held open
+	// at once (Kafka has no bound); default 1024, or a twentieth of the
+	// descriptors if that is less; negative: they are closed at once.
+	ParkedMax int
+	// ProtectedListener is the name of a listener whose connections neither wait
+	// for ConnsMax nor count in ConnRateMax, if there are others
+	// [inter.broker.listener.name]. When one of them goes over ConnsMax, one
+	// connection of another listener is closed: one that is closing already, else
+	// the longest idle.
+	ProtectedListener string
+	// WhenFull is WhenFullWait (default, Kafka's): while there is no place, or the
+	// rate is over its bound, nothing more is accepted, and clients wait in the
+	// kernel's queue; or WhenFullRefuse: they are closed at once.
+	WhenFull string
+	// Assignment is AssignLeastConns (default): a new connection goes to the
+	// processor that has the fewest; or AssignRoundRobin, Kafka's. They are the
+	// same until connections end; then turns alone let one processor keep more
+	// than the others for as long as clients stay.
+	Assignment string
+	// QuotaWindows of QuotaWindow each are what rates are measured over
+	// [quota.window.num, quota.window.size.seconds]; default 11 of one second.
+	QuotaWindows int
+	QuotaWindow  time.Duration
 	// Backlog is the kernel's queue of connections to be accepted
 	// [socket.listen.backlog.size]; default 1024 (Kafka's 50 drops connections
 	// in a burst).
@@ -161,6 +204,10 @@ func (c Config) withDefaults() Config {
 	orElse(&c.PackedBytesMax, 4<<10)
 	orElse(&c.HeldBytesMax, 256<<10)
 	orElse(&c.QueuedResponseBytesMax, 1<<20)
+	orElse(&c.ConnsMax, acceptor.ConnsMaxDefault())
+	orElse(&c.ParkedMax, acceptor.ParkedMaxDefault())
+	orElse(&c.WhenFull, WhenFullWait)
+	orElse(&c.Assignment, AssignLeastConns)
 	orElse(&c.Backlog, 1024)
 	orElse(&c.IdleTimeout, 10*time.Minute)
 	orElse(&c.WriteTimeout, 30*time.Second)
@@ -213,7 +260,9 @@ func (c Config) Validate() error {
 		fmt.Sprintf("choose at least %d, for the largest frame beside what processors hoard", c.requestBytesLeast()))
 	fault(c.PackedBytesMax < 1 || c.PackedBytesMax > slab.ArenaChunkBytes, "PackedBytesMax", c.PackedBytesMax, "choose 1 (nothing) to 32768")
 	fault(c.BigFrameBytes < 4<<10, "BigFrameBytes", c.BigFrameBytes, "choose at least 4 KiB")
-	fault(c.ConnsMax < 0, "ConnsMax", c.ConnsMax, "choose 0 (no bound) or more")
+	oneOf("WhenFull", c.WhenFull, WhenFullWait, WhenFullRefuse)
+	oneOf("Assignment", c.Assignment, AssignLeastConns, AssignRoundRobin)
+	c.validateLimits(fault)
 	if c.Engine == EngineAuto || c.Engine == EngineURing {
 		wait := engine.WaitParked
 		if c.Wait == WaitLocked {

@@ -23,6 +23,12 @@ type ListenerConfig struct {
 	// control plane's listener, or the brokers' own.
 	Privileged bool
 
+	// ConnsMax and ConnRateMax bound the connections of this listener, beside
+	// what bounds the whole server [max.connections,
+	// max.connection.creation.rate]; 0: no bound of its own.
+	ConnsMax    int
+	ConnRateMax float64
+
 	// As in Config.
 	Backlog                                             int
 	Socket                                              engine.SocketOptions
@@ -65,6 +71,8 @@ func (l ListenerConfig) validate(at string, fault faulter) {
 	within := func(field string, v, least, most int, remedy string) {
 		fault(v != 0 && (v < least || v > most), at+field, v, remedy)
 	}
+	fault(l.ConnsMax < 0, at+"ConnsMax", l.ConnsMax, "choose at least 1, or 0 for no bound of its own")
+	fault(!(l.ConnRateMax >= 0), at+"ConnRateMax", l.ConnRateMax, "choose more than 0 a second, or 0 for no bound of its own")
 	within("Backlog", l.Backlog, 1, math.MaxInt32, "choose at least 1")
 	within("Socket.SendBufferBytes", l.Socket.SendBufferBytes, 1, math.MaxInt32, "choose a size, or 0 for the system's own sizing")
 	within("Socket.ReceiveBufferBytes", l.Socket.ReceiveBufferBytes, 1, math.MaxInt32, "choose a size, or 0 for the system's own sizing")
@@ -97,12 +105,17 @@ func listenerName(i int) string {
 type listener struct {
 	cfg      ListenerConfig // with its defaults
 	conns    *processor.Listener
+	gate     *acceptor.Gate
 	acceptor *acceptor.Acceptor // nil before it is bound
 }
 
-func newListener(l ListenerConfig, cfg *Config) *listener {
-	l = l.withDefaults(cfg)
-	return &listener{cfg: l, conns: processor.NewListener(l.Name, l.Privileged, l.settings(cfg))}
+func (s *Server) newListener(l ListenerConfig) (*listener, error) {
+	l = l.withDefaults(&s.cfg)
+	gate, err := s.admission.Gate(l.Name)
+	if err != nil {
+		return nil, err
+	}
+	return &listener{cfg: l, conns: processor.NewListener(l.Name, l.Privileged, l.settings(&s.cfg)), gate: gate}, nil
 }
 
 // addr is where it is bound; the zero value before.

@@ -55,15 +55,22 @@ func New(cfg Config, h Handler) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kring: %w", err)
 	}
+	limits, err := cfg.limits()
+	if err != nil {
+		return nil, fmt.Errorf("kring: configuration: %w", err)
+	}
 	s := &Server{
 		cfg: cfg, handler: h, network: network, why: why,
 		memory: &slab.Pool{},
 		channel: reqchan.New(reqchan.Config{
 			RequestsMax: cfg.QueuedRequestsMax, BytesMax: cfg.QueuedRequestBytesMax,
 		}),
-		admission: &acceptor.Admission{ConnsMax: int64(cfg.ConnsMax)},
-		failed:    make(chan error, 1),
-		finished:  make(chan struct{}),
+		failed:   make(chan error, 1),
+		finished: make(chan struct{}),
+	}
+	s.admission, err = acceptor.NewAdmission(acceptor.AdmissionConfig{Limits: limits, Windows: cfg.windows()})
+	if err != nil {
+		return nil, fmt.Errorf("kring: configuration: %w", err)
 	}
 	s.watcher, _ = h.(ConnWatcher)
 	return s, nil
@@ -108,7 +115,10 @@ func (s *Server) startProcessors() error {
 
 func (s *Server) startAcceptors() error {
 	for _, cfg := range s.cfg.Listeners {
-		l := newListener(cfg, &s.cfg)
+		l, err := s.newListener(cfg)
+		if err != nil {
+			return fmt.Errorf("kring: %w", err)
+		}
 		a, err := acceptor.New(s.acceptorConfig(l))
 		if err != nil {
 			return fmt.Errorf("kring: %w", err)
@@ -238,7 +248,8 @@ func (s *Server) fail(err error) {
 
 func (s *Server) acceptorConfig(l *listener) acceptor.Config {
 	c := acceptor.Config{
-		Name: l.cfg.Name, Network: s.network, Assigners: l.assigners(s.processors), Admission: s.admission,
+		Name: l.cfg.Name, Network: s.network, Gate: l.gate,
+		Assigners: l.assigners(s.processors), LeastConns: s.cfg.Assignment == AssignLeastConns,
 		Listen: engine.ListenConfig{Address: l.cfg.Address, Backlog: l.cfg.Backlog, Socket: l.cfg.Socket},
 	}
 	if f := s.cfg.Events.AcceptFailed; f != nil {
@@ -252,7 +263,7 @@ func (s *Server) processorConfig(id uint32) processor.Config {
 		ID: id, Network: s.network, Wait: waitOf(s.cfg.Wait), Memory: s.memory, Channel: s.channel,
 		AssignedMax: assignedMax,
 		Hooks: processor.Hooks{
-			Opened: s.connOpened, Closed: s.connClosed, Left: s.admission.Leave,
+			Opened: s.connOpened, Closed: s.connClosed,
 			Panicked: s.cfg.Events.HandlerPanicked,
 		},
 	}

@@ -1,6 +1,7 @@
 package kring
 
 import (
+	"kring/acceptor"
 	"kring/engine"
 	"kring/processor"
 	"kring/reqchan"
@@ -9,14 +10,21 @@ import (
 
 // Stats is a snapshot of what a Server has counted since its start.
 type Stats struct {
-	// Accepted connections, and those turned away: Refused found ConnsMax open,
-	// Unassigned found every processor's intake full. AcceptFailures ended
-	// accepting for a pause.
+	// Accepted connections, and those turned away: Refused by a limit or for want
+	// of a descriptor, Unassigned when every processor's intake was full; see
+	// RefusedBy. AcceptFailures ended accepting for a while.
 	Accepted, Refused, Unassigned, AcceptFailures uint64
 	// WatcherPanics counts panics of a ConnWatcher, and of Events about connections.
 	WatcherPanics uint64
-	// Open connections now.
-	Open int64
+	// Open connections now; Waiting ones stand in line for a place or for a
+	// creation rate; Parked ones were over their address's rate and are held open
+	// until they are closed.
+	Open, Waiting, Parked int64
+	// AcceptRate is how many connections a second were let in, over the windows,
+	// without those of the protected listener [broker-connection-accept-rate].
+	AcceptRate float64
+	// Listeners by name, also those that were removed.
+	Listeners []acceptor.ListenerStats
 	// QueuedRequests and RequestBytes are in the request channel, and received
 	// and not answered, now.
 	QueuedRequests int
@@ -34,18 +42,13 @@ type Stats struct {
 func (s *Server) Stats() Stats {
 	st := Stats{
 		Open:           s.admission.Open(),
+		AcceptRate:     s.admission.AcceptRate(),
 		QueuedRequests: s.channel.Len(),
 		RequestBytes:   s.channel.Bytes(),
 		MemoryMapped:   s.memory.Mapped(),
 		WatcherPanics:  s.watcherPanics.Load(),
 	}
-	for _, l := range s.listeners {
-		c := l.acceptor.Counters()
-		st.Accepted += c.Accepted.Load()
-		st.Refused += c.Refused.Load()
-		st.Unassigned += c.Unassigned.Load()
-		st.AcceptFailures += c.Failures.Load()
-	}
+	st.addListeners(s.admission)
 	for _, p := range s.processors {
 		ps := p.Stats()
 		st.Processors = append(st.Processors, ps)

@@ -10,30 +10,39 @@ import (
 	"kring/engine"
 )
 
-// Assigner takes accepted connections of one listener: a processor. Assign must
-// not block; false means that it can't take one now.
+// Assigner takes accepted connections of one listener: a processor.
 type Assigner interface {
-	Assign(fd engine.FD) bool
+	// Assign hands a connection over. It must not block; false means that it
+	// can't take one now.
+	Assign(c engine.Accepted) bool
+	// Load is how many connections it has.
+	Load() int64
 }
 
 // Config of one Acceptor.
 type Config struct {
-	// Name of the listener, which its connections carry.
+	// Name of the listener, for errors.
 	Name    string
 	Network engine.Network
 	Listen  engine.ListenConfig
-	// Assigners take the connections in turn; at least one. AssignTo gives others
-	// later.
+	// Assigners take the connections; at least one. AssignTo gives others later.
 	Assigners []Assigner
-	Admission *Admission
-	// Failed, if set, is told of each error that ended accepting for a while.
-	// It runs on the acceptor's goroutine and must not block.
+	// LeastConns gives a connection to the assigner that has the fewest, in turn
+	// among equals; otherwise they have them in turn.
+	LeastConns bool
+	// Gate lets connections in. Acceptors of one listener share it.
+	Gate *Gate
+	// Failed, if set, is told of errors that ended accepting, at most once a
+	// second; accepting starts again after pause. It runs on the acceptor's
+	// goroutine and must not block.
 	Failed func(err error, pause time.Duration)
 }
 
 const (
 	pauseMin           = 10 * time.Millisecond
 	pauseMax           = time.Second
+	toldEvery          = time.Second
+	waitingMin         = 64
 	completionsPerPoll = 64
 )
 
@@ -47,21 +56,17 @@ type Acceptor struct {
 	assigners atomic.Pointer[[]Assigner]
 	asked     atomic.Bool
 	awake     atomic.Pointer[engine.Engine]
-	counters  Counters
 
 	// Owner: the goroutine in Run.
-	engine engine.Engine
-	turn   int
-	armed  bool
-	pause  time.Duration
-}
-
-// Counters of an Acceptor; any goroutine may read them.
-type Counters struct {
-	// Accepted connections; Unassigned ones found every processor's intake
-	// full; Refused ones found the server full; Failures ended accepting for a
-	// pause.
-	Accepted, Unassigned, Refused, Failures atomic.Uint64
+	engine    engine.Engine
+	line      *Line
+	reserve   reserve
+	turn      int
+	armed     bool
+	cancelled bool          // the accept that is armed was told to end
+	pause     time.Duration // after the last failure
+	resume    time.Time     // when accepting starts again
+	told      time.Time     // when Failed was called last
 }
 
 // New binds the listening socket: from here on the port is open and the kernel
@@ -84,14 +89,12 @@ func (a *Acceptor) AssignTo(others []Assigner) { a.assigners.Store(&others) }
 // Addr is where the listening socket is bound.
 func (a *Acceptor) Addr() netip.AddrPort { return a.listener.Addr }
 
-// Counters are the acceptor's counts.
-func (a *Acceptor) Counters() *Counters { return &a.counters }
-
 // Discard closes the listening socket of an Acceptor that Run never saw.
 func (a *Acceptor) Discard() { a.cfg.Network.Discard(a.listener.FD) }
 
 // Run accepts until Stop, or until its engine dies, and closes the listening
-// socket. opened is called once, with nil when the engine stands.
+// socket and the connections that wait. opened is called once, with nil when
+// the engine stands.
 func (a *Acceptor) Run(opened func(error)) error {
 	defer a.Discard()
 	e, err := a.cfg.Network.Open(engine.WaitParked)
@@ -101,8 +104,14 @@ func (a *Acceptor) Run(opened func(error)) error {
 	}
 	a.engine = e
 	a.awake.Store(&e)
+	a.line = a.cfg.Gate.NewLine(LineConfig{
+		Network: a.cfg.Network, Assign: a.assign, Wake: e.Wake, WaitingMax: max(a.cfg.Listen.Backlog, waitingMin),
+	})
+	a.reserve.hold()
 	opened(nil)
 	defer e.Close()
+	defer a.reserve.release()
+	defer a.line.Close()
 	return a.loop()
 }
 
@@ -116,36 +125,40 @@ func (a *Acceptor) Stop() {
 
 func (a *Acceptor) loop() error {
 	var done [completionsPerPoll]engine.Completion
-	var resume time.Time // when accepting starts again
-	a.arm()
 	for {
-		wait := time.Duration(-1)
-		switch stopping := a.asked.Load(); {
-		case stopping && !a.armed:
+		wait := a.line.Proceed()
+		stopping := a.asked.Load()
+		if stopping && !a.armed {
 			return nil
-		case stopping:
-			a.engine.Cancel(a.listener.FD, token)
-		case !a.armed:
-			if wait = time.Until(resume); wait <= 0 {
-				wait = -1
-				a.arm()
-			}
+		}
+		if pause := a.steer(stopping || a.line.Blocked()); pause >= 0 && (wait < 0 || pause < wait) {
+			wait = pause
 		}
 		n, err := a.engine.Poll(done[:], wait)
 		if err != nil {
 			return fmt.Errorf("acceptor %s: %w", a.cfg.Name, err)
 		}
 		for i := range done[:n] {
-			if a.complete(&done[i]); !done[i].More {
-				resume = time.Now().Add(a.pause)
-			}
+			a.complete(&done[i])
 		}
 	}
 }
 
-func (a *Acceptor) arm() {
-	a.armed = true
-	a.engine.Accept(a.listener.FD, token)
+// steer accepts, or does not while it shall not or pauses; it says how long the
+// pause is still, negative when there is none.
+func (a *Acceptor) steer(shallNot bool) time.Duration {
+	switch {
+	case shallNot && a.armed && !a.cancelled:
+		a.cancelled = true
+		a.engine.Cancel(a.listener.FD, token)
+	case !shallNot && !a.armed:
+		if pause := time.Until(a.resume); a.pause > 0 && pause > 0 {
+			return pause
+		}
+		a.armed, a.cancelled = true, false
+		a.engine.Accept(a.listener.FD, token)
+	}
+	return -1
 }
 
 func (a *Acceptor) complete(done *engine.Completion) {
@@ -155,44 +168,78 @@ func (a *Acceptor) complete(done *engine.Completion) {
 	a.armed = done.More
 	if done.Res >= 0 {
 		a.pause = 0
-		a.counters.Accepted.Add(1)
-		a.assign(engine.FD(done.Res))
+		a.accepted(engine.FD(done.Res))
 		return
 	}
 	switch errno := done.Errno(); errno {
 	case syscall.ECANCELED:
 	case syscall.ECONNABORTED, syscall.EINTR: // the client went away: normal life
 		a.pause = 0
-	default:
-		a.pause = min(max(2*a.pause, pauseMin), pauseMax)
-		a.counters.Failures.Add(1)
-		if a.cfg.Failed != nil {
-			a.cfg.Failed(explain(errno), a.pause)
+	case syscall.EMFILE, syscall.ENFILE:
+		if a.reserve.release() { // there is one for the next client now
+			a.failed(errno, 0)
+			return
 		}
+		fallthrough
+	default:
+		a.failed(errno, min(max(2*a.pause, pauseMin), pauseMax))
 	}
 }
 
-// assign offers the connection to the processors in turn.
-func (a *Acceptor) assign(fd engine.FD) {
-	if a.asked.Load() {
-		a.cfg.Network.Discard(fd)
-		return
+func (a *Acceptor) failed(errno syscall.Errno, pause time.Duration) {
+	now := time.Now()
+	a.line.Failed()
+	a.pause, a.resume = pause, now.Add(pause)
+	if a.cfg.Failed != nil && (a.told.IsZero() || now.Sub(a.told) >= toldEvery) {
+		a.told = now
+		a.cfg.Failed(explain(errno), pause)
 	}
-	if !a.cfg.Admission.Admit() {
-		a.counters.Refused.Add(1)
-		a.cfg.Network.Discard(fd)
-		return
+}
+
+// accepted takes a new descriptor. While the reserve is released and can't be
+// held again, this one is the last there is: it goes, so that its client sees a
+// close and the next can be told the same.
+func (a *Acceptor) accepted(fd engine.FD) {
+	switch {
+	case a.asked.Load():
+		a.line.Refuse(fd, Closing)
+	case !a.reserve.hold():
+		a.line.Refuse(fd, NoDescriptor)
+		a.reserve.hold()
+	default:
+		a.line.Accepted(fd)
 	}
+}
+
+// assign offers an admitted connection to the processors, the one that it is
+// for first.
+func (a *Acceptor) assign(c engine.Accepted) bool {
 	assigners := *a.assigners.Load()
-	for range assigners {
-		a.turn = (a.turn + 1) % len(assigners)
-		if assigners[a.turn].Assign(fd) {
-			return
+	first := a.choose(assigners)
+	for i := range assigners {
+		at := (first + i) % len(assigners)
+		if assigners[at].Assign(c) {
+			a.turn = at + 1
+			return true
 		}
 	}
-	a.counters.Unassigned.Add(1)
-	a.cfg.Admission.Leave()
-	a.cfg.Network.Discard(fd)
+	return false
+}
+
+// choose says which one is next.
+func (a *Acceptor) choose(assigners []Assigner) int {
+	first := a.turn % len(assigners)
+	if !a.cfg.LeastConns {
+		return first
+	}
+	best, least := first, assigners[first].Load()
+	for i := 1; i < len(assigners); i++ {
+		at := (first + i) % len(assigners)
+		if load := assigners[at].Load(); load < least {
+			best, least = at, load
+		}
+	}
+	return best
 }
 
 func explain(errno syscall.Errno) error {

@@ -75,6 +75,22 @@ type Listener struct {
 	Addr netip.AddrPort
 }
 
+// Accepted is a connection on its way from who accepted it to who will own it.
+type Accepted struct {
+	FD FD
+	// Local and Remote are its two ends.
+	Local, Remote netip.AddrPort
+	// Place is what it occupies; its owner calls Leave once, on every way, after
+	// the descriptor was closed.
+	Place Place
+}
+
+// Place is what an admitted connection occupies.
+type Place interface {
+	// Leave gives it back. Any goroutine; it does not block.
+	Leave()
+}
+
 // SocketOptions of a connection. The zero value leaves the system's defaults,
 // but for TCP_NODELAY, which is always set.
 type SocketOptions struct {

@@ -71,6 +71,6 @@ func (p *Processor) closed(c *conn) {
 	if p.cfg.Hooks.Closed != nil {
 		p.cfg.Hooks.Closed(c.info, c.reason)
 	}
-	p.left(c.from)
+	p.left(c.from, c.place)
 	p.releaseSlot(c)
 }

@@ -32,8 +32,6 @@ type Hooks struct {
 	// Opened: a connection was adopted. Closed: its descriptor is closed.
 	Opened func(*reqchan.Conn)
 	Closed func(*reqchan.Conn, reqchan.CloseReason)
-	// Left: an assigned socket ended, adopted or not; once for each.
-	Left func()
 	// Panicked: a handler panicked on the processor (Handle only).
 	Panicked func(r *reqchan.Request, v any, stack []byte)
 }

@@ -13,7 +13,8 @@ type conn struct {
 	info  *reqchan.Conn
 	set   *Settings
 	from  *Listener
-	phase phase // its own: the later of the processor's and the listener's
+	place engine.Place // given back when the descriptor is closed
+	phase phase        // its own: the later of the processor's and the listener's
 	in    frame.Stream
 	out   *outbound // nil while nothing is to be sent
 	order *order    // nil while PipelineMax is 1
@@ -44,7 +45,7 @@ type conn struct {
 
 // socket is an accepted connection that waits to be adopted.
 type socket struct {
-	fd   engine.FD
+	engine.Accepted
 	from *Listener
 }
 
@@ -72,18 +73,12 @@ func (p *Processor) adopt() {
 }
 
 func (p *Processor) open(s socket) {
-	local, remote, err := p.cfg.Network.Addrs(s.fd)
-	if err != nil { // gone already
-		p.discard(s)
-		p.count.closed[reqchan.PeerReset]++
-		return
-	}
 	c := p.takeSlot()
 	p.connIndex++
-	c.fd = s.fd
+	c.fd, c.place = s.FD, s.Place
 	c.info = &reqchan.Conn{
 		ID:       reqchan.ConnID{Processor: p.cfg.ID, Index: p.connIndex},
-		Listener: s.from.name, Privileged: s.from.privileged, Local: local, Remote: remote,
+		Listener: s.from.name, Privileged: s.from.privileged, Local: s.Local, Remote: s.Remote,
 	}
 	c.from, c.set = s.from, s.from.settings.Load()
 	c.opened, c.active = p.now, p.now
@@ -102,15 +97,14 @@ func (p *Processor) open(s socket) {
 
 // discard closes a socket that was assigned and not adopted.
 func (p *Processor) discard(s socket) {
-	p.cfg.Network.Discard(s.fd)
-	p.left(s.from)
+	p.cfg.Network.Discard(s.FD)
+	p.left(s.from, s.Place)
 }
 
 // left counts a socket out that was assigned here.
-func (p *Processor) left(from *Listener) {
-	if p.cfg.Hooks.Left != nil {
-		p.cfg.Hooks.Left()
-	}
+func (p *Processor) left(from *Listener, place engine.Place) {
+	p.load.Add(-1)
+	place.Leave()
 	from.leave()
 }
 

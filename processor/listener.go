@@ -138,13 +138,17 @@ func (p *Processor) Intake(l *Listener) Intake { return Intake{p, l} }
 
 // Assign hands an accepted socket over; false when too many wait already, or the
 // processor or the listener is ending. Any goroutine.
-func (i Intake) Assign(fd engine.FD) bool {
+func (i Intake) Assign(c engine.Accepted) bool {
 	if !i.listener.enter() {
 		return false
 	}
-	if !i.processor.assign(socket{fd, i.listener}) {
+	if !i.processor.assign(socket{c, i.listener}) {
 		i.listener.leave()
 		return false
 	}
 	return true
 }
+
+// Load is how many connections the processor has, of all listeners, those that
+// wait to be adopted with them. Any goroutine.
+func (i Intake) Load() int64 { return i.processor.load.Load() }

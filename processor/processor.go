@@ -28,6 +28,7 @@ type Processor struct {
 	// From other goroutines.
 	assigned    *queue.ManyToOne[socket]
 	assignedLen atomic.Int64
+	load        atomic.Int64 // connections assigned and not ended
 	responses   *reqchan.ResponseQueue
 	errands     errands
 	asked       atomic.Uint32 // the phase that others want
@@ -169,6 +170,7 @@ func (p *Processor) assign(s socket) bool {
 		p.assignedLen.Add(-1)
 		return false
 	}
+	p.load.Add(1)
 	p.assigned.Push(s)
 	p.bell.Ring()
 	return true

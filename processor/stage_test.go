@@ -28,7 +28,7 @@ type stage struct {
 	memory     slab.Pool
 	channel    *reqchan.Channel
 	acceptor   *acceptor.Acceptor
-	admission  acceptor.Admission
+	admission  *acceptor.Admission
 	processors []*processor.Processor
 	running    sync.WaitGroup
 	handling   sync.WaitGroup
@@ -69,9 +69,17 @@ func newStage(t testing.TB, c stageConfig) *stage {
 		}
 	}
 	s.startHandlers(c)
+	var err error
+	if s.admission, err = acceptor.NewAdmission(acceptor.AdmissionConfig{}); err != nil {
+		t.Fatal(err)
+	}
+	gate, err := s.admission.Gate("TEST")
+	if err != nil {
+		t.Fatal(err)
+	}
 	a, err := acceptor.New(acceptor.Config{
 		Name: "TEST", Network: s.network, Listen: engine.ListenConfig{Address: "127.0.0.1:0"},
-		Assigners: assigners, Admission: &s.admission,
+		Assigners: assigners, Gate: gate,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +91,6 @@ func newStage(t testing.TB, c stageConfig) *stage {
 
 func (s *stage) processorConfig(id uint32, c stageConfig) processor.Config {
 	pc := processor.Config{ID: id, Network: s.network, Memory: &s.memory, Channel: s.channel, AssignedMax: 256}
-	pc.Hooks.Left = s.admission.Leave
 	pc.Hooks.Closed = func(_ *reqchan.Conn, why reqchan.CloseReason) {
 		s.mu.Lock()
 		defer s.mu.Unlock()

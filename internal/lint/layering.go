@@ -26,7 +26,7 @@ var layers = []layer{
 	{"handler", words("reqchan internal/queue internal/slab internal/invariants")},
 	{"echo", words("reqchan")},
 	{".", words("engine uring fallback/epoll fallback/portable acceptor processor reqchan handler " +
-		"internal/queue internal/slab internal/invariants")},
+		"internal/rate internal/queue internal/slab internal/invariants")},
 	{"doctor", words(". uring " + sys)},
 	{"docs", nil},
 	{"kafka", words(". reqchan internal/invariants " + kmsg)},

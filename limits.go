@@ -1,0 +1,148 @@
+package kring
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"kring/acceptor"
+	"kring/internal/rate"
+)
+
+// Names for Config.WhenFull.
+const (
+	WhenFullWait   = "wait"
+	WhenFullRefuse = "refuse"
+)
+
+// Names for Config.Assignment.
+const (
+	AssignLeastConns = "least-connections"
+	AssignRoundRobin = "round-robin"
+)
+
+// NoConns as a bound per address lets in none.
+const NoConns = acceptor.NoConns
+
+// AddressLimit has other bounds for some remote addresses. Where several fit an
+// address, the one with the longest prefix holds.
+type AddressLimit struct {
+	// Source is an address (192.0.2.7), a prefix (192.0.2.0/24, each address in
+	// it counts for itself) or a host's name, which is resolved once, when the
+	// configuration is taken.
+	Source string
+	// ConnsMax is as Config.ConnsPerIPMax; 0: as that one says.
+	ConnsMax int
+	// ConnRateMax is as Config.ConnRatePerIPMax; 0: as that one says.
+	ConnRateMax float64
+}
+
+// resolvePatience bounds the resolving of one host's name.
+const resolvePatience = 5 * time.Second
+
+// validateLimits names the faults that can be seen without a name service.
+func (c *Config) validateLimits(fault faulter) {
+	notNegative := "choose 0 (no bound) or more a second"
+	fault(!(c.ConnRateMax >= 0), "ConnRateMax", c.ConnRateMax, notNegative)
+	fault(!(c.ConnRatePerIPMax >= 0), "ConnRatePerIPMax", c.ConnRatePerIPMax, notNegative)
+	fault(c.ConnsPerIPMax < NoConns, "ConnsPerIPMax", c.ConnsPerIPMax, "choose 0 (no bound), more, or NoConns")
+	fault(c.ConnsPerIPMax == NoConns && len(c.PerIP) == 0, "ConnsPerIPMax", c.ConnsPerIPMax, "name in PerIP who may connect, or nobody could")
+	for _, l := range c.PerIP {
+		at := "PerIP[" + l.Source + "]."
+		fault(l.Source == "", at+"Source", `""`, "give an address, a prefix or a host's name")
+		fault(l.ConnsMax < NoConns, at+"ConnsMax", l.ConnsMax, "choose 0 (as ConnsPerIPMax), more, or NoConns")
+		fault(!(l.ConnRateMax >= 0), at+"ConnRateMax", l.ConnRateMax, "choose 0 (as ConnRatePerIPMax) or more a second")
+	}
+	if err := c.windows().Validate(); err != nil {
+		fault(true, "QuotaWindows, QuotaWindow", fmt.Sprintf("%d, %v", c.QuotaWindows, c.QuotaWindow), err.Error())
+	}
+	known := c.ProtectedListener == ""
+	for _, l := range c.Listeners {
+		known = known || l.Name == c.ProtectedListener
+	}
+	fault(!known, "ProtectedListener", c.ProtectedListener, "name one of Listeners")
+}
+
+func (c *Config) windows() rate.Windows {
+	return rate.Windows{Count: c.QuotaWindows, Size: c.QuotaWindow}
+}
+
+// limits are what the acceptors go by; c has its defaults and is valid. It
+// resolves names.
+func (c *Config) limits() (acceptor.Limits, error) {
+	l := acceptor.Limits{
+		Server:    acceptor.Bounds{ConnsMax: int64(max(c.ConnsMax, 0)), RateMax: c.ConnRateMax},
+		PerIP:     acceptor.Bounds{ConnsMax: int64(c.ConnsPerIPMax), RateMax: c.ConnRatePerIPMax},
+		Listeners: map[string]acceptor.Bounds{},
+		Protected: c.ProtectedListener, Refuse: c.WhenFull == WhenFullRefuse, ParkedMax: int64(max(c.ParkedMax, 0)),
+	}
+	for _, of := range c.Listeners {
+		l.Listeners[of.Name] = acceptor.Bounds{ConnsMax: int64(of.ConnsMax), RateMax: of.ConnRateMax}
+	}
+	var faults []error
+	for _, of := range c.PerIP {
+		prefixes, err := resolve(of.Source)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("PerIP[%s].Source: %w: give an address, a prefix or a name that resolves", of.Source, err))
+		}
+		for _, p := range prefixes {
+			l.Overrides = append(l.Overrides, acceptor.Override{
+				Prefix: p, Bounds: acceptor.Bounds{ConnsMax: int64(of.ConnsMax), RateMax: of.ConnRateMax},
+			})
+		}
+	}
+	return l, errors.Join(faults...)
+}
+
+// resolve gives the prefixes that an AddressLimit's Source stands for.
+func resolve(source string) ([]netip.Prefix, error) {
+	if p, err := netip.ParsePrefix(source); err == nil {
+		return []netip.Prefix{p}, nil
+	}
+	ips := make([]netip.Addr, 1)
+	var err error
+	if ips[0], err = netip.ParseAddr(source); err != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), resolvePatience)
+		defer cancel()
+		if ips, err = net.DefaultResolver.LookupNetIP(ctx, "ip", source); err != nil {
+			return nil, err
+		}
+	}
+	var prefixes []netip.Prefix
+	for _, ip := range ips {
+		prefixes = append(prefixes, netip.PrefixFrom(ip.WithZone(""), ip.BitLen()))
+	}
+	return prefixes, nil
+}
+
+// addListeners adds what the gates of all listeners have counted.
+func (st *Stats) addListeners(a *acceptor.Admission) {
+	st.Listeners = a.Stats()
+	for i := range st.Listeners {
+		l := &st.Listeners[i]
+		unassigned := l.Refused[acceptor.Unassigned]
+		st.Accepted += l.Accepted
+		st.Unassigned += unassigned
+		st.Refused += l.RefusedTotal() - unassigned
+		st.AcceptFailures += l.Failures
+		st.Waiting += l.WaitingNow
+		st.Parked += l.ParkedNow
+	}
+}
+
+// RefusedBy gives the accepted connections that were closed unserved per
+// reason, by the reason's name, those that happened only.
+func (st *Stats) RefusedBy() map[string]uint64 {
+	by := map[string]uint64{}
+	for _, l := range st.Listeners {
+		for r, n := range l.Refused {
+			if n > 0 {
+				by[acceptor.Refusal(r).String()] += n
+			}
+		}
+	}
+	return by
+}
