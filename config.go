@@ -63,6 +63,10 @@ type Config struct {
 	// [num.io.threads]; default 8, Kafka's.
 	Handlers int
 
+	// HandlerBatchMax is how many requests a handler goroutine takes at once at
+	// most, fewer when they take long; default 64.
+	HandlerBatchMax int
+
 	// QueuedRequestsMax bounds the request channel [queued.max.requests];
 	// default 500.
 	QueuedRequestsMax int
@@ -196,6 +200,7 @@ func (c Config) withDefaults() Config {
 	}
 	orElse(&c.Processors, perCPU)
 	orElse(&c.Handlers, 8)
+	orElse(&c.HandlerBatchMax, 64)
 	orElse(&c.QueuedRequestsMax, 500)
 	orElse(&c.PipelineMax, 1)
 	orElse(&c.FrameBytesMax, 100<<20)
@@ -255,6 +260,7 @@ func (c Config) Validate() error {
 	c.validateListeners(fault)
 	fault(c.Processors < 1 || c.Processors > 1024, "Processors", c.Processors, "choose 1 to 1024")
 	fault(c.Handlers < 1 || c.Handlers > 1<<16, "Handlers", c.Handlers, "choose 1 to 65536")
+	fault(c.HandlerBatchMax < 1 || c.HandlerBatchMax > 1<<15-1, "HandlerBatchMax", c.HandlerBatchMax, "choose 1 to 32767")
 	fault(c.QueuedRequestsMax < 1 || c.QueuedRequestsMax > 1<<20, "QueuedRequestsMax", c.QueuedRequestsMax, "choose 1 to 1048576")
 	fault(c.QueuedRequestBytesMax < c.requestBytesLeast(), "QueuedRequestBytesMax", c.QueuedRequestBytesMax,
 		fmt.Sprintf("choose at least %d, for the largest frame beside what processors hoard", c.requestBytesLeast()))

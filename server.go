@@ -86,7 +86,7 @@ func (s *Server) Start() error {
 	}
 	if s.cfg.Dispatch == DispatchPool {
 		s.pool = handler.NewPool(handler.Config{
-			Handlers: s.cfg.Handlers, Handle: s.handler.Handle, Panicked: s.cfg.Events.HandlerPanicked,
+			Handlers: s.cfg.Handlers, BatchMax: s.cfg.HandlerBatchMax, Handle: s.handler.Handle, Panicked: s.cfg.Events.HandlerPanicked,
 		}, s.channel)
 		s.pool.Start()
 	}

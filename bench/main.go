@@ -15,7 +15,10 @@ import (
 
 // cli is the command line. Each command is in a file of its own.
 type cli struct {
-	Compare  compareCmd  `cmd:"" default:"withargs" help:"Compare the contestants, interleaved, and write a report (the default)."`
+	Run      runCmd      `cmd:"" default:"withargs" help:"Compare the contestants, interleaved, and write a report (the default)."`
+	Ablate   ablateCmd   `cmd:"" help:"Switch one technique of kring at a time, and say what each is worth in each scenario."`
+	Report   reportCmd   `cmd:"" help:"Write the reports again from raw results."`
+	Compare  compareCmd  `cmd:"" help:"Compare the raw results of two runs; exit status 1 when kring became worse."`
 	List     listCmd     `cmd:"" help:"List scenarios and contestants, and what those that are absent lack."`
 	Load     loadCmd     `cmd:"" help:"Generate load for one server and print what came back."`
 	Generate generateCmd `cmd:"" hidden:"" help:"Generate load as a comparison's own process."`

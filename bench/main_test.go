@@ -70,7 +70,7 @@ func TestAWholeComparisonKeepsEveryRun(t *testing.T) {
 }
 
 func TestFlagsThatCannotWorkAreNamed(t *testing.T) {
-	for flag, c := range map[string]compareCmd{
+	for flag, c := range map[string]runCmd{
 		"--base":      {Base: "nobody"},
 		"scenario":    {Base: "go-net", Scenario: []string{"x"}},
 		"contestants": {Base: "go-net", Contestants: []string{"x"}},
@@ -79,7 +79,7 @@ func TestFlagsThatCannotWorkAreNamed(t *testing.T) {
 			t.Errorf("%s: %v", flag, err)
 		}
 	}
-	c := compareCmd{Base: "go-net", Quick: true}
+	c := runCmd{Base: "go-net", Quick: true}
 	o, err := c.options()
 	if err != nil || o.Syscalls || len(o.Scenarios) != 3 || filepath.Base(o.Out) != "results" {
 		t.Errorf("quick: %+v, %v", o, err)

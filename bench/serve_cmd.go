@@ -14,10 +14,14 @@ type serveCmd struct {
 	Wait     string
 	Pipeline int `default:"1"`
 	Kafka    bool
+	URing    []string `name:"uring"`
+	// 0 leaves the server's own.
+	BigFrameBytes, HandlerBatch int
 }
 
 func (c *serveCmd) Run() error {
 	return contestant.Serve(contestant.ServeConfig{
 		Server: c.Server, Engine: c.Engine, Dispatch: c.Dispatch, Wait: c.Wait, Pipeline: c.Pipeline, Kafka: c.Kafka,
+		URing: c.URing, BigFrameBytes: c.BigFrameBytes, HandlerBatch: c.HandlerBatch,
 	}, os.Stdin, os.Stdout)
 }

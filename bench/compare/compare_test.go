@@ -192,3 +192,32 @@ func TestScenariosAreNamedApartAndFoundByPattern(t *testing.T) {
 		t.Error("an unknown scenario is no error")
 	}
 }
+
+func TestOnlyChangesForTheWorseThatTheRoundsSupportAreRegressions(t *testing.T) {
+	old := results(5, map[string][]float64{"ring": {100, 101, 102, 100, 99}, "go-net": {50, 50, 50, 50, 50}})
+	for _, c := range []struct {
+		name        string
+		ring, goNet []float64
+		regression  bool
+	}{
+		{"the same", []float64{100, 102, 99, 101, 100}, []float64{50, 50, 50, 50, 50}, false},
+		{"slower", []float64{70, 71, 72, 70, 69}, []float64{50, 50, 50, 50, 50}, true},
+		{"slower as the machine is", []float64{50, 50, 51, 50, 49}, []float64{25, 25, 25, 25, 25}, false},
+		{"slower, too few rounds", []float64{70, 71}, []float64{50, 50}, false},
+	} {
+		now := results(5, map[string][]float64{"ring": c.ring, "go-net": c.goNet})
+		for _, r := range []*Results{old, now} {
+			r.Env.Base, r.Env.Ours = "go-net", map[string]bool{"ring": true}
+		}
+		changes := Changes(old, now)
+		if len(changes) == 0 {
+			t.Fatalf("%s: %d changes", c.name, len(changes))
+		}
+		if got := changes[0].Regression(); got != c.regression {
+			t.Errorf("%s: regression %v, %+v", c.name, got, changes[0])
+		}
+		if text := ChangesMarkdown(changes); strings.Contains(text, "REGRESSION") != c.regression {
+			t.Errorf("%s: %s", c.name, text)
+		}
+	}
+}

@@ -46,6 +46,8 @@ type Environment struct {
 	URing  map[string]bool   `json:"uring"` // those whose sockets io_uring serves
 	Ours   map[string]bool   `json:"ours"`
 	Base   string            `json:"base"` // what ratios are against
+	// Against are the contestants whose ratios are against another one.
+	Against map[string]string `json:"against,omitempty"`
 }
 
 // readEnvironment fills what the system tells.

@@ -20,26 +20,32 @@ const disturbed = 0.10
 func Markdown(res *Results, base string) string {
 	b := &strings.Builder{}
 	fmt.Fprintf(b, "# Comparison of %s\n\n", res.Env.Started.UTC().Format("2006-01-02 15:04 MST"))
-	writeWarnings(b, res)
+	for _, w := range res.Warnings() {
+		fmt.Fprintf(b, "> **%s**\n\n", w)
+	}
 	writeEnvironment(b, &res.Env, base)
 	for i := range res.Env.Scenarios {
 		writeScenario(b, res, &res.Env.Scenarios[i])
 	}
+	writeAblations(b, res)
 	writeLosses(b, res)
 	writeContestants(b, &res.Env)
 	return b.String()
 }
 
-func writeWarnings(b *strings.Builder, res *Results) {
+// Warnings say what speaks against conclusions.
+func (res *Results) Warnings() []string {
+	var list []string
 	if other := res.Disturbance(); other > disturbed {
-		fmt.Fprintf(b, "> **Disturbed.** While runs were measured, other work took %.2f processors (median). Draw no conclusion; repeat on a quiet machine.\n\n", other)
+		list = append(list, fmt.Sprintf("Disturbed: while runs were measured, other work took %.2f processors (median). Draw no conclusion; repeat on a quiet machine.", other))
 	}
 	if res.Env.Rounds < stats.ConclusionRounds {
-		fmt.Fprintf(b, "> **Too few rounds** (%d) for any conclusion: at least %d are needed.\n\n", res.Env.Rounds, stats.ConclusionRounds)
+		list = append(list, fmt.Sprintf("Too few rounds (%d) for any conclusion: at least %d are needed.", res.Env.Rounds, stats.ConclusionRounds))
 	}
 	if len(res.Env.ServerCPUs) == 0 {
-		fmt.Fprint(b, "> **Nothing is pinned:** server and generator share processors.\n\n")
+		list = append(list, "Nothing is pinned: server and generator share processors.")
 	}
+	return list
 }
 
 func writeEnvironment(b *strings.Builder, e *Environment, base string) {
@@ -94,14 +100,15 @@ func writeRow(b *strings.Builder, res *Results, s *Scenario, c string) {
 		return
 	}
 	fmt.Fprintf(b, "| %s | **%s** (%s..%s) | %s | %s | %s | %s | %.2f (%.2f) | %s | %s | %s | %.1f |", c,
-		count(r.Median), count(r.Min), count(r.Max), micros(at(p50)), micros(at(p99)), micros(at(p999)), micros(at(worst)),
+		Count(r.Median), Count(r.Min), Count(r.Max), micros(at(p50)), micros(at(p99)), micros(at(p999)), micros(at(worst)),
 		at(cpu).Median, at(cpuUser).Median, small(res.syscalls(s.Name, c)), small(at(swaps).Median), small(res.known(s.Name, c, allocs)), at(rss).Median)
 	for _, m := range []metric{primary(s), cpu} {
-		if c == res.Env.Base {
+		base := res.Env.base(c)
+		if c == base {
 			b.WriteString(" 1 | |")
 			continue
 		}
-		ratio := res.ratio(s.Name, c, res.Env.Base, m)
+		ratio := res.ratio(s.Name, c, base, m)
 		fmt.Fprintf(b, " %s | %s |", ratio, verdict(ratio, m))
 	}
 	b.WriteByte('\n')
@@ -146,8 +153,8 @@ func writeContestants(b *strings.Builder, e *Environment) {
 	}
 }
 
-// count is a number of requests a second in three or four digits.
-func count(v float64) string {
+// Count is a number of requests a second in three or four digits.
+func Count(v float64) string {
 	switch {
 	case v >= 1e6:
 		return fmt.Sprintf("%.2f M", v/1e6)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -128,11 +129,14 @@ func (s *store) add(r *Record) error {
 	if err != nil {
 		return err
 	}
-	h.SetTag(r.Scenario + "/" + r.Contestant)
+	h.SetTag(tagged.Replace(r.Scenario + "/" + r.Contestant))
 	h.SetStartTimeMs(r.Load.Started.UnixMilli())
 	h.SetEndTimeMs(r.Load.Started.Add(r.Load.Config.WarmUp + r.Load.Window).UnixMilli())
 	return s.log.OutputIntervalHistogram(h)
 }
+
+// tagged makes a tag: the format of HDR logs allows neither commas nor spaces.
+var tagged = strings.NewReplacer(", ", "-", ": ", "/", " ", "-", ",", "-")
 
 func (s *store) close() {
 	for _, f := range []*os.File{s.lines, s.hdr} {

@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,13 +19,15 @@ type Options struct {
 	Scenarios   []Scenario
 	Contestants []*contestant.Contestant
 	Base        string // contestant that ratios are against
-	Rounds      int
-	WarmUp      time.Duration
-	Duration    time.Duration
-	Syscalls    bool // a pass that counts system calls
-	Pin         bool
-	Out         string
-	Progress    io.Writer
+	// Against are the contestants whose ratios are against another one.
+	Against  map[string]string
+	Rounds   int
+	WarmUp   time.Duration
+	Duration time.Duration
+	Syscalls bool // a pass that counts system calls
+	Pin      bool
+	Out      string
+	Progress io.Writer
 }
 
 // Run compares. A contestant that is absent or fails is left out and named;
@@ -32,6 +35,7 @@ type Options struct {
 func Run(ctx context.Context, o Options) (*Results, string, error) {
 	env := readEnvironment(o.Root)
 	env.Rounds, env.WarmUp, env.Duration, env.Scenarios, env.Base = o.Rounds, o.WarmUp, o.Duration, o.Scenarios, o.Base
+	env.Against = o.Against
 	if o.Pin {
 		env.ServerCPUs, env.GeneratorCPUs = placement(contestant.CPUs())
 	}
@@ -89,11 +93,19 @@ type runner struct {
 	results  *Results
 	present  []*contestant.Contestant
 	failed   map[string]int // runs that could not be made, by contestant
+	capacity map[capacityOf]float64
+}
+
+// capacityOf is what a contestant's capacity depends on.
+type capacityOf struct {
+	contestant     string
+	kind           load.Kind
+	conns, payload int
 }
 
 // prepare builds the contestants and sorts out those that lack something.
 func (r *runner) prepare() {
-	r.failed = map[string]int{}
+	r.failed, r.capacity = map[string]int{}, map[capacityOf]float64{}
 	for _, c := range r.Contestants {
 		r.progress.say("building " + c.Name)
 		if err := c.Prepare(r.site); err != nil {
@@ -107,8 +119,8 @@ func (r *runner) prepare() {
 	r.progress.total = 0
 	for i := range r.Scenarios {
 		n := len(r.fit(&r.Scenarios[i]))
-		passes := r.Rounds
-		if r.Syscalls {
+		passes := r.Scenarios[i].rounds(r.Rounds)
+		if r.Syscalls && r.Scenarios[i].Curve == "" {
 			passes++
 		}
 		if r.Scenarios[i].Open != "" {
@@ -118,13 +130,15 @@ func (r *runner) prepare() {
 	}
 }
 
-// fit are the contestants that can serve the scenario.
+// fit are the contestants that can serve the scenario. A curve is drawn for
+// those of the short comparison, and for those that were asked for by name.
 func (r *runner) fit(s *Scenario) []*contestant.Contestant {
 	var fit []*contestant.Contestant
 	for _, c := range r.present {
-		if !s.isKafka() || c.Kafka {
-			fit = append(fit, c)
+		if s.isKafka() && !c.Kafka || s.Curve != "" && c.Usual && !c.Quick {
+			continue
 		}
+		fit = append(fit, c)
 	}
 	return fit
 }
@@ -139,7 +153,7 @@ func (r *runner) scenario(ctx context.Context, s *Scenario) error {
 			return err
 		}
 	}
-	for round := range r.Rounds {
+	for round := range s.rounds(r.Rounds) {
 		for i := range fit {
 			c := fit[(i+round)%len(fit)]
 			if err := r.one(ctx, s, c, round, Measure, rates[c.Name]); err != nil {
@@ -147,7 +161,7 @@ func (r *runner) scenario(ctx context.Context, s *Scenario) error {
 			}
 		}
 	}
-	if !r.Syscalls {
+	if !r.Syscalls || s.Curve != "" {
 		return nil
 	}
 	for _, c := range fit {
@@ -158,20 +172,27 @@ func (r *runner) scenario(ctx context.Context, s *Scenario) error {
 	return nil
 }
 
-// findRates measures each capacity in a closed loop deep enough to reach it.
+// findRates measures each capacity in a closed loop deep enough to reach it,
+// once for all scenarios of the same shape.
 func (r *runner) findRates(ctx context.Context, s *Scenario, fit []*contestant.Contestant, rates map[string]float64) error {
 	closed := *s
 	closed.Open, closed.Depth = "", 4
 	slowest := 0.0
 	for _, c := range fit {
-		if err := r.one(ctx, &closed, c, 0, Capacity, 0); err != nil {
-			return err
+		of := capacityOf{c.Name, s.Kind, s.Conns, s.Payload}
+		if _, known := r.capacity[of]; !known {
+			if err := r.one(ctx, &closed, c, 0, Capacity, 0); err != nil {
+				return err
+			}
+			r.capacity[of] = 0
+			if last := r.results.Records[len(r.results.Records)-1]; last.Contestant == c.Name && last.Load != nil {
+				r.capacity[of] = last.Load.Rate
+			}
 		}
-		last := r.results.Records[len(r.results.Records)-1]
-		if last.Contestant != c.Name || last.Load == nil {
-			continue // it failed, and its rate stays 0
+		if r.capacity[of] == 0 {
+			continue // it failed, and has no rate
 		}
-		rates[c.Name] = last.Load.Rate * openShare
+		rates[c.Name] = r.capacity[of] * cmp.Or(s.Share, openShare)
 		if slowest == 0 || rates[c.Name] < slowest {
 			slowest = rates[c.Name]
 		}

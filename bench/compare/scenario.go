@@ -18,16 +18,22 @@ type Scenario struct {
 	Depth   int       `json:"depth"`
 	Payload int       `json:"payload"`
 	Idle    int       `json:"idle,omitempty"`
-	// Open makes the loop an open one.
-	Open OpenRate `json:"open,omitempty"`
+	// Open makes the loop an open one; Share is the part of the capacity that it
+	// asks for, 0 meaning half.
+	Open  OpenRate `json:"open,omitempty"`
+	Share float64  `json:"share,omitempty"`
+	// Curve names the curve of latency by rate that the scenario is a point of.
+	Curve string `json:"curve,omitempty"`
+	// RoundsMax bounds the rounds; 0: as many as asked for.
+	RoundsMax int `json:"rounds_max,omitempty"`
 	// Usual ones run unless others are named; Quick ones in the short
 	// comparison as well.
 	Usual bool `json:"-"`
 	Quick bool `json:"-"`
 }
 
-// OpenRate is where an open loop's rate comes from: half of a capacity that a
-// closed loop found first.
+// OpenRate is where an open loop's rate comes from: a share of a capacity that
+// a closed loop found first.
 type OpenRate string
 
 // The sources of a rate.
@@ -36,8 +42,28 @@ const (
 	OfSlowest OpenRate = "slowest" // the smallest of all
 )
 
-// openShare is how much of the capacity an open loop asks for.
+// openShare is how much of the capacity an open loop asks for, unless it says.
 const openShare = 0.5
+
+// curveShares are the points of a curve of latency by rate. The last ones lie
+// where queues grow.
+var curveShares = []float64{0.2, 0.5, 0.7, 0.85, 0.95}
+
+// curveRounds: a curve is a picture, its points support no verdict.
+const curveRounds = 2
+
+// curve is latency by rate, each contestant up to its own capacity.
+func curve() []Scenario {
+	var points []Scenario
+	for _, share := range curveShares {
+		points = append(points, Scenario{
+			Name: fmt.Sprintf("curve-%02.0f", share*100), Kind: load.Frames, Conns: 256, Depth: 1, Payload: 128,
+			Open: OfOwn, Share: share, Curve: "curve", RoundsMax: curveRounds, Usual: true,
+			About: fmt.Sprintf("256 connections, 128 B, open loop at %.0f %% of each contestant's own capacity", share*100),
+		})
+	}
+	return points
+}
 
 // Scenarios lists all.
 func Scenarios() []Scenario {
@@ -57,7 +83,7 @@ func Scenarios() []Scenario {
 	}
 	idle := frames("64x1-idle", 64, 1, 128, false, false)
 	idle.Idle, idle.About = 10_000, "64 connections × 1 in flight, 128 B, beside 10,000 idle ones"
-	return []Scenario{
+	return append([]Scenario{
 		frames("1x1", 1, 1, 128, true, false),
 		frames("64x1", 64, 1, 128, true, true),
 		frames("1000x1", 1000, 1, 128, true, true),
@@ -73,7 +99,15 @@ func Scenarios() []Scenario {
 		kafka("api-64x1", load.ApiVersions0, 64, 1, 0, false),
 		kafka("api-64x16", load.ApiVersions0, 64, 16, 0, false),
 		kafka("produce-64x1", load.ProduceOne, 64, 1, 1024, false),
+	}, curve()...)
+}
+
+// rounds is how many of the asked rounds the scenario is run for.
+func (s *Scenario) rounds(asked int) int {
+	if s.RoundsMax > 0 {
+		return min(s.RoundsMax, asked)
 	}
+	return asked
 }
 
 // isKafka says whether the server must speak Kafka.

@@ -150,3 +150,25 @@ func (res *Results) Disturbance() float64 {
 func (res *Results) known(scenario, contestant string, m metric) float64 {
 	return stats.Median(numbers(res.series(scenario, contestant, m)))
 }
+
+// Row is what a contestant did in a scenario. Ratios are against its base, and
+// empty for the base itself.
+type Row struct {
+	Contestant              string
+	Rate, CPU, UserCPU      stats.Spread
+	RateRatio, CPURatio     stats.Ratio
+	RateVerdict, CPUVerdict string
+}
+
+// Row of a contestant; N of its Rate is 0 when no run counts.
+func (res *Results) Row(s *Scenario, contestant string) Row {
+	r := Row{
+		Contestant: contestant,
+		Rate:       res.spread(s.Name, contestant, rate), CPU: res.spread(s.Name, contestant, cpu), UserCPU: res.spread(s.Name, contestant, cpuUser),
+	}
+	if base := res.Env.base(contestant); base != contestant {
+		r.RateRatio, r.CPURatio = res.ratio(s.Name, contestant, base, rate), res.ratio(s.Name, contestant, base, cpu)
+		r.RateVerdict, r.CPUVerdict = verdict(r.RateRatio, rate), verdict(r.CPURatio, cpu)
+	}
+	return r
+}

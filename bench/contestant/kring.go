@@ -2,6 +2,7 @@ package contestant
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"kring"
@@ -22,10 +23,18 @@ func openKring(c ServeConfig) (server, error) {
 			return nil, err
 		}
 	}
-	s, err := kring.New(kring.Config{
+	cfg := kring.Config{
 		Listeners: []kring.ListenerConfig{{Address: "127.0.0.1:0"}},
 		Engine:    c.Engine, Dispatch: c.Dispatch, Wait: c.Wait, PipelineMax: max(c.Pipeline, 1),
-	}, h)
+		BigFrameBytes: c.BigFrameBytes, HandlerBatchMax: c.HandlerBatch,
+	}
+	for _, setting := range c.URing {
+		key, value, _ := strings.Cut(setting, "=")
+		if err := cfg.URing.Set(key, value); err != nil {
+			return nil, err
+		}
+	}
+	s, err := kring.New(cfg, h)
 	if err != nil {
 		return nil, err
 	}

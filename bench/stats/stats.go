@@ -83,6 +83,51 @@ func Compare(a, b []float64) Ratio {
 	return Ratio{Rounds: len(ratios), Median: middle(ratios), Low: low, High: high}
 }
 
+// CompareUnpaired gives the ratio of the medians of a and b, which were measured
+// at different times. The interval is a percentile bootstrap of both, widened by
+// the ratio of their quartiles' distances, as few values are no distribution.
+// Values that are not above 0 are left out.
+func CompareUnpaired(a, b []float64) Ratio {
+	a, b = positive(a), positive(b)
+	n := min(len(a), len(b))
+	if n == 0 {
+		return Ratio{Median: math.NaN(), Low: math.NaN(), High: math.NaN()}
+	}
+	rng := rand.New(rand.NewPCG(2, uint64(n)))
+	medians := make([]float64, resamples)
+	for i := range medians {
+		medians[i] = drawMedian(rng, a) / drawMedian(rng, b)
+	}
+	slices.Sort(medians)
+	tail := (1 - Confidence) / 2
+	low, high := medians[int(tail*resamples)], medians[int(math.Ceil((1-tail)*resamples))-1]
+	ka, kb := outermost(len(a)), outermost(len(b))
+	low = min(low, a[ka]/b[len(b)-1-kb])
+	high = max(high, a[len(a)-1-ka]/b[kb])
+	return Ratio{Rounds: n, Median: middle(a) / middle(b), Low: low, High: high}
+}
+
+// positive values, sorted.
+func positive(values []float64) []float64 {
+	var p []float64
+	for _, v := range values {
+		if v > 0 {
+			p = append(p, v)
+		}
+	}
+	slices.Sort(p)
+	return p
+}
+
+func drawMedian(rng *rand.Rand, values []float64) float64 {
+	sample := make([]float64, len(values))
+	for i := range sample {
+		sample[i] = values[rng.IntN(len(values))]
+	}
+	slices.Sort(sample)
+	return middle(sample)
+}
+
 // outermost is how many of n sorted values may be left out at each end so that
 // the rest still spans the median with the Confidence: the k-th value is above
 // the median only if fewer than k of n fair coins fall below it.

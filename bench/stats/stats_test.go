@@ -99,3 +99,28 @@ func TestEqualContestantsAreRarelyFoundDifferent(t *testing.T) {
 	}
 	t.Logf("%d of %d", wrong, comparisons)
 }
+
+// The same holds for two that were measured at different times.
+func TestEqualRunsAreRarelyFoundDifferent(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 9))
+	wrong := 0
+	const comparisons = 120
+	for range comparisons {
+		a, b := make([]float64, 7), make([]float64, 7)
+		for i := range a {
+			a[i], b[i] = 100+5*rng.NormFloat64(), 100+5*rng.NormFloat64()
+		}
+		if v := CompareUnpaired(a, b).Verdict(); v == Higher || v == Lower {
+			wrong++
+		}
+	}
+	if wrong > comparisons/20 {
+		t.Errorf("%d of %d comparisons of equals ended in a conclusion", wrong, comparisons)
+	}
+	if v := CompareUnpaired([]float64{9, 9, 9, 8, 9}, []float64{5, 5, 6, 5, 5}).Verdict(); v != Higher {
+		t.Errorf("far apart: %v", v)
+	}
+	if r := CompareUnpaired(nil, []float64{1}); r.Rounds != 0 || r.Verdict() != TooFewRounds {
+		t.Errorf("nothing to compare: %+v", r)
+	}
+}

@@ -15,8 +15,8 @@ import (
 	"kring/bench/stats"
 )
 
-// compareCmd is the comparison. With no flags it is the canonical one.
-type compareCmd struct {
+// runCmd is the comparison. With no flags it is the canonical one.
+type runCmd struct {
 	Quick       bool          `help:"The short comparison, under a minute: fewer scenarios and contestants, shorter runs."`
 	Scenario    []string      `help:"Scenarios to run; patterns (see list). Default: the usual ones."`
 	Contestants []string      `help:"Contestants that take part; patterns (see list). Default: the usual ones."`
@@ -29,11 +29,16 @@ type compareCmd struct {
 	Out         string        `help:"Folder for the raw results and the report. Default bench/results."`
 }
 
-func (c *compareCmd) Run() error {
+func (c *runCmd) Run() error {
 	o, err := c.options()
 	if err != nil {
 		return err
 	}
+	return measure(o)
+}
+
+// measure runs a comparison and writes its reports.
+func measure(o compare.Options) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	begun := time.Now()
@@ -41,16 +46,16 @@ func (c *compareCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	report := compare.Markdown(res, base)
-	if err := os.WriteFile(base+".md", []byte(report), 0o644); err != nil {
-		return fmt.Errorf("writing the report: %w", err)
+	text, err := writeReports(res, base)
+	if err != nil {
+		return err
 	}
-	fmt.Print(report)
-	fmt.Fprintf(os.Stderr, "\n%v; report and raw results: %s.{md,jsonl,hlog}\n", time.Since(begun).Round(time.Second), base)
+	fmt.Print(text)
+	fmt.Fprintf(os.Stderr, "\n%v; report and raw results: %s.{html,md,jsonl,hlog}\n", time.Since(begun).Round(time.Second), base)
 	return nil
 }
 
-func (c *compareCmd) options() (compare.Options, error) {
+func (c *runCmd) options() (compare.Options, error) {
 	root := contestant.FindRoot()
 	o := compare.Options{
 		Root: root, Base: c.Base, Rounds: c.Rounds, WarmUp: c.WarmUp, Duration: c.Duration,
@@ -71,7 +76,7 @@ func (c *compareCmd) options() (compare.Options, error) {
 }
 
 // choose picks scenarios and contestants.
-func (c *compareCmd) choose(o *compare.Options) (err error) {
+func (c *runCmd) choose(o *compare.Options) (err error) {
 	for _, s := range compare.Scenarios() {
 		if s.Usual && (!c.Quick || s.Quick) {
 			o.Scenarios = append(o.Scenarios, s)

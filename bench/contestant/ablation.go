@@ -1,0 +1,90 @@
+package contestant
+
+import (
+	"fmt"
+	"strings"
+
+	"kring/uring"
+)
+
+// Ablation is one technique switched: everything else stays what it is.
+type Ablation struct {
+	// Technique is what it is called, Switch what was done to it.
+	Technique, Switch string
+	// URing are settings of the engine, key=value.
+	URing []string
+	// BigFrameBytes and HandlerBatch replace the server's own unless they are 0,
+	// Wait unless it is "".
+	BigFrameBytes, HandlerBatch int
+	Wait                        string
+	// Dispatch is the only one that it means something with; "" for both.
+	Dispatch string
+}
+
+// never is a size that no frame reaches.
+const never = 1 << 30
+
+// Ablations are the techniques that a default configuration uses, each without
+// it, and those that it leaves alone, each with it.
+func Ablations() []Ablation {
+	return []Ablation{
+		{Technique: "multishot receive", Switch: "one by one", URing: []string{"recv=single"}},
+		{Technique: "hot window of receive buffers", Switch: "all 1024 at once", URing: []string{"buffers-hot=1024"}},
+		{Technique: "size of receive buffers", Switch: "2 KiB", URing: []string{"buffer-bytes=2048"}},
+		{Technique: "deferred task work", Switch: "off", URing: []string{"defer-taskrun=off"}, Dispatch: "inline"},
+		{Technique: "cooperative task work", Switch: "off", URing: []string{"coop-taskrun=off"}, Dispatch: "pool"},
+		{Technique: "single issuer", Switch: "off", URing: []string{"single-issuer=off"}},
+		{Technique: "wait strategy", Switch: "parked", Wait: "parked", Dispatch: "inline"},
+		{Technique: "wait strategy", Switch: "locked", Wait: "locked", Dispatch: "pool"},
+		{Technique: "wake", Switch: "MSG_RING", URing: []string{"wake=msg-ring"}},
+		{Technique: "gathered send", Switch: "one buffer a send", URing: []string{"send-buffers=1"}},
+		{Technique: "big frames in their own memory", Switch: "off", BigFrameBytes: never},
+		{Technique: "hand-over in batches", Switch: "one by one", HandlerBatch: 1, Dispatch: "pool"},
+		{Technique: "poll before receiving", Switch: "off", URing: []string{"poll-first=off"}},
+		{Technique: "no SQ array", Switch: "off", URing: []string{"no-sqarray=off"}},
+		{Technique: "registered ring descriptor", Switch: "on", URing: []string{"registered-ring=on"}, Dispatch: "inline"},
+		{Technique: "restrictions", Switch: "on", URing: []string{"restrict=on"}},
+		{Technique: "busy-poll", Switch: "50 µs, forced", URing: []string{"busy-poll=50us", "busy-poll-forced=on"}, Dispatch: "inline"},
+		{Technique: "min-wait", Switch: "20 µs", URing: []string{"min-wait=20us"}, Dispatch: "inline"},
+		{Technique: "zero-copy send", Switch: "from 16 KiB", URing: []string{"zero-copy-bytes=16384"}},
+	}
+}
+
+// AblationBase is the contestant that the ablations of a dispatch are held
+// against.
+func AblationBase(dispatch string) string { return "kring-uring-" + dispatch }
+
+// Contestant is kring on io_uring with a, or the reason why there is none.
+func (a *Ablation) Contestant(dispatch string) (*Contestant, error) {
+	var c uring.Config
+	for _, setting := range a.URing {
+		key, value, _ := strings.Cut(setting, "=")
+		if err := c.Set(key, value); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	flags := []string{"--server", "kring", "--engine", "io_uring", "--dispatch", dispatch}
+	wait := a.Wait
+	if wait == "" {
+		wait = map[string]string{"inline": "locked", "pool": "parked"}[dispatch]
+	}
+	flags = append(flags, "--wait", wait)
+	for _, setting := range a.URing {
+		flags = append(flags, "--uring", setting)
+	}
+	if a.BigFrameBytes > 0 {
+		flags = append(flags, "--big-frame-bytes", fmt.Sprint(a.BigFrameBytes))
+	}
+	if a.HandlerBatch > 0 {
+		flags = append(flags, "--handler-batch", fmt.Sprint(a.HandlerBatch))
+	}
+	x := self(dispatch+": "+a.Name(), fmt.Sprintf("kring on io_uring, handler %s, %s: %s", dispatch, a.Technique, a.Switch), flags)
+	x.Ours, x.URing, x.Kafka = true, true, true
+	return x, nil
+}
+
+// Name is technique and switch.
+func (a *Ablation) Name() string { return a.Technique + ": " + a.Switch }

@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# Looks at the benchmark's report in a real browser: headless Chromium, light
+# and dark, desk and phone. It fails when the page is wider than the screen, a
+# chart is empty, a text can't be told from its ground, or anything is loaded.
+#
+# usage: scripts/report.sh [RESULTS.jsonl]   (default: a short run of its own)
+
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source scripts/lib.bash
+
+need chromium chromium
+work=$scratch
+
+if (($# == 0)); then
+	go run ./bench ablate --quick --dispatch inline --only '*receive*' --only 'wake*' \
+		--scenario 64x1,curve-50,curve-95 --out "$work" >"$work/run.log" 2>&1 || die "the run failed: $(tail -n 3 "$work/run.log")"
+	set -- "$work"/*.jsonl
+fi
+cp "$1" "$work/report.jsonl"
+go run ./bench report "$work/report.jsonl" >/dev/null
+
+# The page itself has no script. A copy gets one that looks at it and leaves
+# what it found in an element for us to read.
+check=$(
+	cat <<'JS'
+<script>
+addEventListener("load", () => {
+  const faults = [];
+  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+  const width = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth > width) faults.push("wider than the screen: " + document.documentElement.scrollWidth + " of " + width);
+  const lum = c => { const [r, g, b] = c.match(/[\d.]+/g).map(Number).map(v => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4); return .2126 * r + .7152 * g + .0722 * b; };
+  const ground = e => { for (; e; e = e.parentElement) { const c = getComputedStyle(e).backgroundColor; if (!/, 0\)$|transparent/.test(c)) return c; } return "rgb(255,255,255)"; };
+  for (const e of document.querySelectorAll("p, dt, dd, td, th, h1, h2, h3, .names span, svg text")) {
+    if (!e.textContent.trim()) continue;
+    const style = getComputedStyle(e), a = lum(e.tagName === "text" ? style.fill : style.color), b = lum(ground(e));
+    const contrast = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+    if (contrast < 4.5) { faults.push("contrast " + contrast.toFixed(1) + ": " + e.textContent.trim().slice(0, 40)); break; }
+  }
+  const charts = [...document.querySelectorAll("svg")];
+  for (const s of charts) {
+    if (!s.querySelector("polyline") || s.getBoundingClientRect().width < 200) faults.push("empty chart: " + s.getAttribute("aria-label"));
+    for (const t of s.querySelectorAll("text")) {
+      const r = t.getBoundingClientRect(), o = s.getBoundingClientRect();
+      if (r.right > o.right + 1 || r.left < o.left - 1) { faults.push("text outside its chart: " + t.textContent); break; }
+    }
+  }
+  if (charts.length < 3) faults.push("only " + charts.length + " charts");
+  for (const b of document.querySelectorAll(".fill")) if (b.getBoundingClientRect().width < 1) faults.push("a bar without length");
+  if (!document.querySelector("td.n")) faults.push("no heat map");
+  if (performance.getEntriesByType("resource").length) faults.push("something was loaded");
+  const out = document.createElement("output");
+  out.id = "verdict";
+  out.textContent = "VERDICT " + width + " " + (dark ? "dark" : "light") + " " + (faults.length ? faults.join("; ") : "good");
+  document.body.append(out);
+});
+</script>
+JS
+)
+python3 - "$work/report.html" "$work/checked.html" "$check" <<'PY'
+import sys
+page = open(sys.argv[1]).read()
+open(sys.argv[2], "w").write(page.replace("</head>", sys.argv[3] + "</head>"))
+PY
+
+# look WIDTH SCHEME(0 dark, 1 light): Chromium has a least window width, so a
+# phone is a frame in a page.
+look() {
+	cat >"$work/frame.html" <<HTML
+<!DOCTYPE html><title>frame</title><body style="margin:0"><iframe src="checked.html" style="border:0;width:$1px;height:3000px"></iframe>
+<script>addEventListener("load", () => document.title = frames[0].document.getElementById("verdict").textContent)</script>
+HTML
+	timeout 60 chromium --headless --no-sandbox --disable-gpu --disable-quic --no-first-run \
+		--disable-background-networking --disable-component-update --disable-sync --allow-file-access-from-files \
+		--user-data-dir="$work/profile" --blink-settings=preferredColorScheme="$2" --window-size=1400,3000 \
+		--virtual-time-budget=3000 --dump-dom "file://$work/frame.html" 2>/dev/null | grep -o '<title>VERDICT[^<]*' | sed 's/<title>VERDICT //'
+}
+
+bad=0
+for width in 1280 375; do
+	for scheme in 1 0; do
+		verdict=$(look "$width" "$scheme") || verdict="$width: the browser said nothing"
+		say "$verdict"
+		want=$([[ $scheme == 1 ]] && echo light || echo dark)
+		[[ $verdict == *" $want good" ]] || bad=1
+	done
+done
+((bad == 0)) || die "the report does not look right"
