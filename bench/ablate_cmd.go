@@ -26,7 +26,7 @@ func (c *ablateCmd) Run() error {
 	o := compare.Options{
 		Root: root, Rounds: 5, WarmUp: 150 * time.Millisecond, Duration: 600 * time.Millisecond, Pin: true,
 		Out: filepath.Join(root, "bench", "results"), Progress: os.Stderr,
-		Base: contestant.AblationBase(c.Dispatch[0]), Against: map[string]string{},
+		Base: contestant.Unablated(c.Dispatch[0]), Against: map[string]string{},
 	}
 	if c.Quick {
 		o.WarmUp, o.Duration = 100*time.Millisecond, 200*time.Millisecond
@@ -54,7 +54,7 @@ func (c *ablateCmd) Run() error {
 
 // add puts the base of a dispatch and its ablations into o.
 func (c *ablateCmd) add(o *compare.Options, dispatch string) error {
-	base := contestant.AblationBase(dispatch)
+	base := contestant.Unablated(dispatch)
 	bases, err := contestant.Select(contestant.All(), []string{base})
 	if err != nil {
 		return err

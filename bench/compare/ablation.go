@@ -7,8 +7,8 @@ import (
 	"kring/bench/stats"
 )
 
-// base is what a contestant's ratios are against.
-func (e *Environment) base(contestant string) string {
+// against is what a contestant's ratios are against.
+func (e *Environment) against(contestant string) string {
 	if b := e.Against[contestant]; b != "" {
 		return b
 	}

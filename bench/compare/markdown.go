@@ -103,7 +103,7 @@ func writeRow(b *strings.Builder, res *Results, s *Scenario, c string) {
 		Count(r.Median), Count(r.Min), Count(r.Max), micros(at(p50)), micros(at(p99)), micros(at(p999)), micros(at(worst)),
 		at(cpu).Median, at(cpuUser).Median, small(res.syscalls(s.Name, c)), small(at(swaps).Median), small(res.known(s.Name, c, allocs)), at(rss).Median)
 	for _, m := range []metric{primary(s), cpu} {
-		base := res.Env.base(c)
+		base := res.Env.against(c)
 		if c == base {
 			b.WriteString(" 1 | |")
 			continue

@@ -166,7 +166,7 @@ func (res *Results) Row(s *Scenario, contestant string) Row {
 		Contestant: contestant,
 		Rate:       res.spread(s.Name, contestant, rate), CPU: res.spread(s.Name, contestant, cpu), UserCPU: res.spread(s.Name, contestant, cpuUser),
 	}
-	if base := res.Env.base(contestant); base != contestant {
+	if base := res.Env.against(contestant); base != contestant {
 		r.RateRatio, r.CPURatio = res.ratio(s.Name, contestant, base, rate), res.ratio(s.Name, contestant, base, cpu)
 		r.RateVerdict, r.CPUVerdict = verdict(r.RateRatio, rate), verdict(r.CPURatio, cpu)
 	}

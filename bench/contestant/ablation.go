@@ -50,9 +50,9 @@ func Ablations() []Ablation {
 	}
 }
 
-// AblationBase is the contestant that the ablations of a dispatch are held
+// Unablated is the contestant that the ablations of a dispatch are held
 // against.
-func AblationBase(dispatch string) string { return "kring-uring-" + dispatch }
+func Unablated(dispatch string) string { return "kring-uring-" + dispatch }
 
 // Contestant is kring on io_uring with a, or the reason why there is none.
 func (a *Ablation) Contestant(dispatch string) (*Contestant, error) {
