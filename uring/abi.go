@@ -194,6 +194,7 @@ const (
 	RecvSendPollFirst = 1 << 0 // Kernel: 5.19; in IOPrio
 	RecvMultishot     = 1 << 1 // Kernel: 6.0; in IOPrio
 	RecvSendFixedBuf  = 1 << 2 // Kernel: 6.0; in IOPrio
+	RecvSendBundle    = 1 << 4 // Kernel: 6.10; in IOPrio
 	SendZCReportUsage = 1 << 3 // Kernel: 6.2; in IOPrio
 
 	AcceptMultishot = 1 << 0 // Kernel: 5.19; in IOPrio
@@ -215,6 +216,8 @@ const (
 	CQEMore         = 1 << 1 // the SQE will complete again
 	CQESockNonempty = 1 << 2 // Kernel: 5.19; there is more to receive
 	CQENotif        = 1 << 3 // Kernel: 6.0; a zero-copy send lets go of its memory
+
+	CQEBufMore = 1 << 4 // Kernel: 6.12; the kernel goes on with the rest of the buffer
 
 	cqeBufferShift = 16
 )

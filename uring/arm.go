@@ -41,7 +41,11 @@ func (e *ringEngine) armAccept(fd engine.FD, s *socket) {
 	q := e.sqe()
 	// Never SOCK_NONBLOCK: before 6.x, operations on such a socket fail with
 	// EAGAIN where they should wait.
-	q.PrepAcceptMultishot(int32(fd), unix.SOCK_CLOEXEC)
+	if e.config.Accept == AcceptSingleMode {
+		q.PrepAccept(int32(fd), unix.SOCK_CLOEXEC)
+	} else {
+		q.PrepAcceptMultishot(int32(fd), unix.SOCK_CLOEXEC)
+	}
 	e.enqueue(q, &s.in, fd)
 }
 
@@ -55,6 +59,10 @@ func (e *ringEngine) armRecv(fd engine.FD, s *socket, pollFirst bool) {
 		q.PrepRecvMultishot(int32(fd), 0, 0, 0)
 	} else {
 		q.PrepRecv(int32(fd), 0, uint32(e.config.BufferBytes), 0)
+	}
+	if e.config.Bundles {
+		q.IOPrio |= RecvSendBundle
+		q.Len = 0 // as much as the buffers hold
 	}
 	if pollFirst && e.config.PollFirst != Off || e.config.PollFirst == On {
 		q.IOPrio |= RecvSendPollFirst

@@ -63,6 +63,14 @@ func (b *BufRing) Add(buf []byte, bid uint16) {
 	b.tail++
 }
 
+// bufferAt is the id of the buffer that was added when the tail was at.
+func (b *BufRing) bufferAt(tail uint16) uint16 {
+	if at := tail & b.mask; at != 0 {
+		return b.entries[at].Bid
+	}
+	return b.first
+}
+
 // Publish shows the kernel everything added so far, with one store.
 func (b *BufRing) Publish() { b.word.Store(tailWord(b.first, b.tail)) }
 

@@ -51,6 +51,9 @@ func (e *ringEngine) complete(q *CQE, c *engine.Completion) bool {
 			e.endWatch(fd, s)
 		}
 	}
+	if len(e.parts) > 0 {
+		e.splitBundle(c)
+	}
 	return true
 }
 
@@ -127,13 +130,7 @@ func (e *ringEngine) acceptDone(fd engine.FD, s *socket, c *engine.Completion) b
 // then whether the operation still stands.
 func (e *ringEngine) recvDone(fd engine.FD, s *socket, q *CQE, c *engine.Completion) bool {
 	if q.Flags&CQEBuffer != 0 {
-		bid := q.BufferID()
-		data := e.window.lend(bid, int(max(c.Res, 0)))
-		if c.Res > 0 {
-			c.Data, c.Lease = data, uint32(bid)+1
-		} else {
-			e.window.giveBack(bid)
-		}
+		e.lend(q, c)
 	}
 	if c.More {
 		return false

@@ -102,12 +102,33 @@ type Config struct {
 	// today; 1 by default. 1 to 1024. Kernel: 5.15.
 	IOWQWorkersMax int
 
+	// Accept is AcceptMultishotMode (default: one submission accepts until it is
+	// cancelled) or AcceptSingleMode (one for each connection). Single costs a
+	// submission more each, and helps only on kernels whose multishot accept is
+	// in doubt: 6.6 to 6.8 could give a wrong descriptor under a flood.
+	// Kernel: 5.5 for single; 5.19 for multishot.
+	Accept string
+
 	// Recv is RecvMultishotMode (default: one submission for the life of a
 	// connection) or RecvSingleMode (one for each completion, with the kernel's
 	// hint whether more is there). Single helps connections that rarely
 	// receive and are often muted. Kernel: 6.0 for multishot; single is used
 	// before.
 	Recv string
+
+	// Bundles lets one completion bring as much as several buffers hold. Helps
+	// connections that send more than a buffer at a time, by fewer completions;
+	// does nothing for small frames. Off by default: kernels 6.13 and 6.14 could
+	// mix up the order of the bytes. Not with Incremental. Kernel: 6.10.
+	Bundles bool
+
+	// Incremental lets receives share a buffer, one behind the other, where
+	// otherwise each takes one whole. Helps many small receives that are kept
+	// for a while: the same memory holds more of them, so BufferBytes may be
+	// large. Hurts when one slow request keeps a buffer that hundreds of others
+	// lie in. Off by default; New refuses it on kernels whose completions come
+	// in another order than the bytes (before 6.15, without its fix). Kernel: 6.12.
+	Incremental bool
 
 	// PollFirst makes a receive wait for data before it looks. Auto: unless
 	// the kernel said that there is more. On: also then. Off: never; that
@@ -198,6 +219,7 @@ func (c Config) withDefaults() Config {
 			*v = d
 		}
 	}
+	name(&c.Accept, AcceptMultishotMode)
 	name(&c.Recv, RecvMultishotMode)
 	name(&c.Wake, WakeEventfd)
 	name(&c.KernelProfile, profileMax)

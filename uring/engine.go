@@ -32,6 +32,8 @@ type ringEngine struct {
 	starving []engine.FD // receives to be armed when the window has buffers
 	spill    []CQE       // reaped to make room in the CQ; only when the kernel insisted
 	batch    [128]CQE
+	reapMax  int                 // CQEs taken at once
+	parts    []engine.Completion // of the last CQE, which brought a bundle; first in, first out
 
 	unbound *unix.CPUSet // of the owner's thread before it was bound to a CPU
 

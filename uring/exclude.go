@@ -24,6 +24,7 @@ func (c *Config) validateTechniques() []error {
 		f.add(*s.value > Off, "%s is %d: give Auto, On or Off", s.name, uint8(*s.value))
 	}
 	f.add(c.IOWQWorkersMax < 1 || c.IOWQWorkersMax > 1024, "IOWQWorkersMax is %d: give 1 to 1024, or 0 for the default", c.IOWQWorkersMax)
+	f.add(c.Accept != AcceptMultishotMode && c.Accept != AcceptSingleMode, "Accept is %q: give %q or %q", c.Accept, AcceptMultishotMode, AcceptSingleMode)
 	f.add(c.Recv != RecvMultishotMode && c.Recv != RecvSingleMode, "Recv is %q: give %q or %q", c.Recv, RecvMultishotMode, RecvSingleMode)
 	f.add(c.Wake != WakeEventfd && c.Wake != WakeMsgRing, "Wake is %q: give %q or %q", c.Wake, WakeEventfd, WakeMsgRing)
 	for _, d := range []struct {
@@ -60,6 +61,8 @@ func (c *Config) excluded() []error {
 		"DeferTaskrun is On and SingleIssuer Off: the kernel defers work only for a single issuer; change one of them")
 	f.add(c.TaskrunFlag == On && c.CoopTaskrun == Off && (c.DeferTaskrun == Off || c.SingleIssuer == Off),
 		"TaskrunFlag is On without CoopTaskrun and DeferTaskrun: the kernel has nothing to flag; allow one of them")
+	f.add(c.Bundles && c.Incremental,
+		"Bundles and Incremental are both set: the kernel does not say which part of which buffer a bundle fills; choose one")
 	f.add(c.BusyPoll > 0 && !c.BusyPollForced && runtime.NumCPU() <= 2,
 		"BusyPoll is %v on %d CPUs: it would take the CPU that the answer needs; set BusyPollForced to try nevertheless", c.BusyPoll, runtime.NumCPU())
 	f.add(c.BusyPollForced && c.BusyPoll == 0, "BusyPollForced without BusyPoll does nothing: set BusyPoll, or leave both")

@@ -185,7 +185,7 @@ func (p *prober) withBuffers(r *Ring, flags uint16, use func() error) error {
 		return err
 	}
 	defer b.Unmap()
-	if err := r.tryBufRing(b, bufRingProbeGroup, flags); err != nil {
+	if err := r.registerBufRing(b, bufRingProbeGroup, flags); err != nil {
 		return refusal("io_uring_register PBUF_RING", err)
 	}
 	defer func() { _ = r.UnregisterBufRing(bufRingProbeGroup) }()

@@ -30,15 +30,6 @@ func (r registrar) tryRingFD() error {
 	return r.unregisterRingFD(index)
 }
 
-// tryBufRing registers b with flags, which RegisterBufRing has none of.
-func (r registrar) tryBufRing(b *BufRing, group, flags uint16) error {
-	// Sound: the address is of mapped memory that BufRing keeps until Unmap.
-	reg := bufRegistration{RingAddr: uint64(uintptr(unsafe.Pointer(&b.entries[0]))),
-		Entries: uint32(len(b.entries)), Group: group, Flags: flags}
-	_, err := r.register(registerPbufRing, unsafe.Pointer(&reg), 1)
-	return err
-}
-
 func (r registrar) tryBufRingStatus(group uint16) error {
 	status := bufRingStatus{Group: uint32(group)}
 	_, err := r.register(registerPbufStatus, unsafe.Pointer(&status), 1)

@@ -77,7 +77,7 @@ func allLent(start func(e *ringEngine)) func(e *ringEngine) {
 			w.publish()
 		}
 		for bid := range w.given {
-			w.lend(uint16(bid), 1)
+			w.lend(uint16(bid), 1, false)
 		}
 		start(e)
 	}

@@ -108,6 +108,9 @@ func (n *Network) open(w engine.Wait) (*ringEngine, error) {
 		return nil, setupError(err)
 	}
 	e := &ringEngine{ring: r, entries: int(p.SQEntries), config: *c, can: &n.can, multishotRecv: n.can.multishotRecv}
+	if e.reapMax = len(e.batch); c.Bundles {
+		e.reapMax = 1 // one CQE is many completions
+	}
 	if err := e.furnish(w); err != nil {
 		_ = e.free(true) // nothing was submitted
 		return nil, err
@@ -125,7 +128,11 @@ func (e *ringEngine) furnish(w engine.Wait) (err error) {
 	if e.window, err = openWindow(&e.config); err != nil {
 		return err
 	}
-	if err := e.ring.RegisterBufRing(e.window.ring, recvGroup); err != nil {
+	var flags uint16
+	if e.config.Incremental {
+		flags = bufRingIncremental
+	}
+	if err := e.ring.registerBufRing(e.window.ring, recvGroup, flags); err != nil {
 		return registerError("PBUF_RING", err)
 	}
 	// Sockets wait by poll; should an operation ever go to a thread after all,

@@ -32,7 +32,7 @@ func (e *ringEngine) Poll(done []engine.Completion, wait time.Duration) (int, er
 			return 0, e.die(err)
 		}
 	}
-	if len(e.spill) > 0 || e.ring.CQReady() > 0 || len(e.starving) > 0 {
+	if len(e.parts) > 0 || len(e.spill) > 0 || e.ring.CQReady() > 0 || len(e.starving) > 0 {
 		wait = 0
 	}
 	if err := e.sleeper.pass(e, wait); err != nil {
@@ -48,7 +48,11 @@ func (e *ringEngine) Poll(done []engine.Completion, wait time.Duration) (int, er
 func (e *ringEngine) reap(done []engine.Completion) int {
 	n := 0
 	for n < len(done) {
-		batch := e.batch[:min(len(done)-n, len(e.batch))]
+		if len(e.parts) > 0 {
+			n += e.takeParts(done[n:])
+			continue
+		}
+		batch := e.batch[:min(len(done)-n, e.reapMax)]
 		got := e.next(batch)
 		if got == 0 {
 			break

@@ -33,6 +33,11 @@ func (n *Network) probe() error {
 			return err
 		}
 	}
+	if n.config.Incremental {
+		if err := n.probeIncremental(); err != nil {
+			return err
+		}
+	}
 	if n.config.Recv == RecvSingleMode {
 		return n.selfTest()
 	}

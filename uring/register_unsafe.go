@@ -58,8 +58,13 @@ func (r registrar) EnableRings() error {
 
 // RegisterBufRing makes b the buffers of group. Kernel: 5.19.
 func (r registrar) RegisterBufRing(b *BufRing, group uint16) error {
+	return r.registerBufRing(b, group, 0)
+}
+
+func (r registrar) registerBufRing(b *BufRing, group, flags uint16) error {
 	// Sound: the address is of mapped memory that BufRing keeps until Unmap.
-	reg := bufRegistration{RingAddr: uint64(uintptr(unsafe.Pointer(&b.entries[0]))), Entries: uint32(len(b.entries)), Group: group}
+	reg := bufRegistration{RingAddr: uint64(uintptr(unsafe.Pointer(&b.entries[0]))),
+		Entries: uint32(len(b.entries)), Group: group, Flags: flags}
 	_, err := r.register(registerPbufRing, unsafe.Pointer(&reg), 1)
 	return err
 }

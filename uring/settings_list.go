@@ -42,6 +42,7 @@ var worthTrying = map[string][]string{
 	"send-bytes":           {"4096"},
 	"send-buffers":         {"1"},
 	"iowq-workers":         {"2"},
+	"accept":               {AcceptSingleMode},
 	"recv":                 {RecvSingleMode},
 	"zero-copy-bytes":      {"1", "16384"},
 	"wake":                 {WakeMsgRing},

@@ -43,6 +43,9 @@ var settingsCases = []string{
 	"profile=6.1 zero-copy-bytes=4096 restrict=on", // never learns that it is in vain
 	"zero-copy-bytes=1",
 	"wake=msg-ring single-issuer=off restrict=on no-iowait=off",
+	"accept=single bundles=on buffer-bytes=1024",
+	"bundles=on recv=single buffers=64 buffers-hot=2",
+	"incremental=on buffers=64 buffers-hot=2",
 }
 
 func TestEverySettingKeepsTheEngineContract(t *testing.T) {
@@ -186,6 +189,7 @@ func TestASettingThatTheKernelLacksFailsNew(t *testing.T) {
 		{"5.19", "single-issuer=on", "SINGLE_ISSUER (6.0)"}, {"6.12", "no-iowait=on", "NO_IOWAIT (6.15)"},
 		{"6.10", "min-wait=20us", "MIN_TIMEOUT (6.12)"}, {"6.6", "napi-busy-poll=5us", "NAPI (6.9"},
 		{"5.19", "zero-copy-bytes=1", "SEND_ZC (6.0)"},
+		{"6.6", "bundles=on", "RECVSEND_BUNDLE (6.10)"}, {"6.10", "incremental=on", "incremental buffers (6.12)"},
 		{"6.12", "wake=msg-ring", "SEND_MSG_RING (6.13)"}, {"max", "cpus=1023", "CPU 1023"},
 	} {
 		config := configOf(t, c.settings)

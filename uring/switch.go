@@ -24,6 +24,12 @@ func (s Switch) String() string {
 	return fmt.Sprintf("Switch(%d)", uint8(s))
 }
 
+// Names for Config.Accept.
+const (
+	AcceptMultishotMode = "multishot"
+	AcceptSingleMode    = "single"
+)
+
 // Names for Config.Recv.
 const (
 	RecvMultishotMode = "multishot"

@@ -27,6 +27,9 @@ func (e *ringEngine) tune(w engine.Wait) error {
 	if c.NoIOWait == On && features&FeatureNoIOWait == 0 {
 		return demand("NoIOWait", c.NoIOWait, "NO_IOWAIT (6.15)")
 	}
+	if c.Bundles && features&featureBundle == 0 {
+		return demand("Bundles", c.Bundles, "RECVSEND_BUNDLE (6.10)")
+	}
 	e.ring.SetNoIOWait(c.NoIOWait != Off)
 	if w == engine.WaitLocked {
 		if err := e.tuneLocked(features); err != nil {

@@ -18,7 +18,8 @@ const restEvery = 1024
 // memory; the others are spare, the last used first.
 //
 // Invariant: every buffer is in exactly one place: given (with the kernel, or
-// in a CQE not reaped), lent (with the owner) or spare.
+// in a CQE not reaped), lent (with the owner) or spare. Only an incremental
+// buffer may be given and lent, see share.
 type window struct {
 	ring   *BufRing
 	memory []byte
@@ -33,6 +34,9 @@ type window struct {
 	polls  int
 	added  bool   // not published yet
 	isLent []bool // by buffer id; only with assertions
+
+	places []uint16 // where in the ring a buffer was added last, by buffer id; only with bundles
+	shares []share  // by buffer id; only with incremental buffers
 }
 
 func openWindow(c *Config) (*window, error) {
@@ -54,12 +58,22 @@ func openWindow(c *Config) (*window, error) {
 	if invariants.Enabled {
 		w.isLent = make([]bool, c.Buffers)
 	}
+	if c.Bundles {
+		w.places = make([]uint16, c.Buffers)
+	}
+	if c.Incremental {
+		w.shares = make([]share, c.Buffers)
+	}
 	w.publish()
 	return w, nil
 }
 
-// lend takes buffer bid from the kernel and returns its first n bytes.
-func (w *window) lend(bid uint16, n int) []byte {
+// lend takes buffer bid from the kernel and returns its first n bytes; of an
+// incremental buffer the next n, and the kernel may have kept the rest.
+func (w *window) lend(bid uint16, n int, kept bool) []byte {
+	if w.shares != nil {
+		return w.lendShare(bid, n, kept)
+	}
 	if invariants.Enabled {
 		invariants.Assert(!w.isLent[bid], "uring: the kernel filled buffer %d, which is lent", bid)
 		w.isLent[bid] = true
@@ -71,9 +85,14 @@ func (w *window) lend(bid uint16, n int) []byte {
 
 // giveBack ends a loan.
 func (w *window) giveBack(bid uint16) {
+	if w.shares != nil && !w.giveShareBack(bid) {
+		return
+	}
 	if invariants.Enabled {
-		invariants.Assert(int(bid) < len(w.isLent) && w.isLent[bid], "uring: lease %d recycled twice or never lent", bid+1)
-		w.isLent[bid] = false
+		if w.shares == nil {
+			invariants.Assert(int(bid) < len(w.isLent) && w.isLent[bid], "uring: lease %d recycled twice or never lent", bid+1)
+			w.isLent[bid] = false
+		}
 		invariants.Poison(w.buffer(bid)) // the kernel does not see it before publish
 	}
 	w.lent--
@@ -123,6 +142,9 @@ func (w *window) rest() {
 func (w *window) lentBytes() int64 { return int64(w.lent) * int64(w.size) }
 
 func (w *window) give(bid uint16) {
+	if w.places != nil {
+		w.places[bid] = w.ring.tail
+	}
 	w.ring.Add(w.buffer(bid), bid)
 	w.given++
 	w.added = true

@@ -27,7 +27,7 @@ func TestTheWindowWidensUnderBurstsAndRests(t *testing.T) {
 			if (w.ring.tail-uint16(w.given))&w.ring.mask == 0 {
 				bid = w.ring.first
 			}
-			w.lend(bid, 1)
+			w.lend(bid, 1, false)
 			lent = append(lent, bid)
 		}
 	}
