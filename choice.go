@@ -8,7 +8,8 @@ func ChooseEngine(cfg Config) (name, why string, err error) {
 	if err := cfg.Validate(); err != nil {
 		return "", "", fmt.Errorf("kring: configuration: %w", err)
 	}
-	network, why, err := chooseNetwork(cfg.withDefaults())
+	cfg = cfg.withDefaults()
+	network, why, _, err := chooseNetwork(cfg, candidates(cfg), "")
 	if err != nil {
 		return "", "", fmt.Errorf("kring: %w", err)
 	}

@@ -20,8 +20,8 @@ func (s *Server) connOpened(c *Conn) {
 	if s.watcher != nil {
 		s.watcher.ConnOpened(c)
 	}
-	if s.cfg.Events.ConnOpened != nil {
-		s.cfg.Events.ConnOpened(c)
+	if s.events.ConnOpened != nil {
+		s.events.ConnOpened(c)
 	}
 }
 
@@ -30,8 +30,8 @@ func (s *Server) connClosed(c *Conn, why CloseReason) {
 	if s.watcher != nil {
 		s.watcher.ConnClosed(c, why)
 	}
-	if s.cfg.Events.ConnClosed != nil {
-		s.cfg.Events.ConnClosed(c, why)
+	if s.events.ConnClosed != nil {
+		s.events.ConnClosed(c, why)
 	}
 }
 
@@ -53,8 +53,9 @@ const listingPatience = time.Second
 func (s *Server) Conns(ctx context.Context) ([]ConnInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, listingPatience)
 	defer cancel()
-	asked := make([]<-chan []ConnInfo, len(s.processors))
-	for i, p := range s.processors {
+	processors := s.everyProcessor()
+	asked := make([]<-chan []ConnInfo, len(processors))
+	for i, p := range processors {
 		asked[i] = p.List()
 	}
 	var all []ConnInfo

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 
 	"kring/engine"
 	"kring/fallback/epoll"
@@ -11,32 +12,49 @@ import (
 	"kring/uring"
 )
 
-// chooseNetwork opens the engine that cfg names, or the best that works here,
-// and says why it is this one.
-func chooseNetwork(cfg Config) (engine.Network, string, error) {
-	startPoller()
-	switch cfg.Engine {
-	case EngineURing:
-		return named(openURing(cfg))
-	case EngineEpoll:
-		return named(openEpoll(cfg))
-	case EnginePortable:
-		return named(portable.New(cfg.Portable))
-	}
-	n, err := openURing(cfg)
-	if err == nil {
-		return n, n.Features(), nil
-	}
-	why := err.Error()
-	if runtime.GOOS == "linux" {
-		n, err := openEpoll(cfg)
-		if err == nil {
-			return n, why, nil
+// candidate is an engine that may serve.
+type candidate struct {
+	name string
+	open func(Config) (engine.Network, error)
+}
+
+// candidates are the engines that cfg leaves to choose from, best first.
+func candidates(cfg Config) []candidate {
+	all := []candidate{{EngineURing, openURing}, {EngineEpoll, openEpoll}, {EnginePortable, openPortable}}
+	return slices.DeleteFunc(all, func(c candidate) bool {
+		if cfg.Engine == EngineAuto {
+			return c.name == EngineEpoll && runtime.GOOS != "linux"
 		}
-		why += "; " + err.Error()
+		return c.name != cfg.Engine
+	})
+}
+
+// chooseNetwork opens the best of some engines that works here, says why it is
+// this one, and which are left. against is what stood in the way of better ones
+// before.
+func chooseNetwork(cfg Config, from []candidate, against string) (n engine.Network, why string, left []candidate, err error) {
+	startPoller()
+	for i, c := range from {
+		n, err = c.open(cfg)
+		if err == nil {
+			if why = against; why == "" {
+				why = n.Features()
+			}
+			return n, why, from[i+1:], nil
+		}
+		against = alongside(against, err)
 	}
-	n, err = portable.New(cfg.Portable)
-	return n, why, err
+	if cfg.Engine != EngineAuto {
+		err = fmt.Errorf("the engine asked for can't run here: %w (engine auto would choose one that can)", err)
+	}
+	return nil, "", nil, err
+}
+
+func alongside(against string, err error) string {
+	if against == "" {
+		return err.Error()
+	}
+	return against + "; " + err.Error()
 }
 
 // startPoller has the Go runtime open its own poller before descriptors can run
@@ -48,25 +66,29 @@ func startPoller() {
 	}
 }
 
-func named(n engine.Network, err error) (engine.Network, string, error) {
-	if err != nil {
-		return nil, "", fmt.Errorf("the engine asked for can't run here: %w (engine auto would choose one that can)", err)
-	}
-	return n, n.Features(), nil
-}
-
-func openURing(cfg Config) (engine.Network, error) { return uring.New(cfg.URing) }
-func openEpoll(cfg Config) (engine.Network, error) { return epoll.New(cfg.Epoll) }
+func openURing(cfg Config) (engine.Network, error)    { return uring.New(cfg.URing) }
+func openEpoll(cfg Config) (engine.Network, error)    { return epoll.New(cfg.Epoll) }
+func openPortable(cfg Config) (engine.Network, error) { return portable.New(cfg.Portable) }
 
 // Engine is the name of the engine that serves.
-func (s *Server) Engine() string { return s.network.Name() }
+func (s *Server) Engine() string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.network.Name()
+}
 
 // Why says why this engine serves: what it can use here, or what stood in the
 // way of a better one.
-func (s *Server) Why() string { return s.why }
+func (s *Server) Why() string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.why
+}
 
 // Describe says in one line which engine serves, why, and how it waits.
 func (s *Server) Describe() string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	dispatch := s.cfg.Dispatch
 	if dispatch == DispatchPool {
 		dispatch = fmt.Sprintf("pool of %d", s.cfg.Handlers)
@@ -75,5 +97,5 @@ func (s *Server) Describe() string {
 	if n := s.cfg.Processors; n > 1 {
 		processors = fmt.Sprintf("%d processors", n)
 	}
-	return fmt.Sprintf("%s (%s), %s %s, %s", s.Engine(), s.why, processors, s.cfg.Wait, dispatch)
+	return fmt.Sprintf("%s (%s), %s %s, %s", s.network.Name(), s.why, processors, s.cfg.Wait, dispatch)
 }

@@ -1,12 +1,11 @@
 package kring
 
 import (
+	"context"
 	"fmt"
 	"math"
-	"net/netip"
 	"time"
 
-	"kring/acceptor"
 	"kring/engine"
 	"kring/processor"
 )
@@ -22,6 +21,12 @@ type ListenerConfig struct {
 	// Privileged marks its requests for the Handler, in Conn.Privileged: the
 	// control plane's listener, or the brokers' own.
 	Privileged bool
+	// Ready, if set, is called on a goroutine of its own and waited for before
+	// the listener accepts: nil says that what it needs is there, an error that
+	// it never will be (AwaitListeners and Failed tell). Its ctx ends when the
+	// listener is to be stopped. The port opens only then, so that an open port
+	// means a ready one; port 0 is picked at once, and those who connect wait.
+	Ready func(ctx context.Context) error
 
 	// ConnsMax and ConnRateMax bound the connections of this listener, beside
 	// what bounds the whole server [max.connections,
@@ -99,38 +104,4 @@ func listenerName(i int) string {
 		return "PLAINTEXT"
 	}
 	return fmt.Sprintf("PLAINTEXT_%d", i+1)
-}
-
-// listener is a listener at work.
-type listener struct {
-	cfg      ListenerConfig // with its defaults
-	conns    *processor.Listener
-	gate     *acceptor.Gate
-	acceptor *acceptor.Acceptor // nil before it is bound
-}
-
-func (s *Server) newListener(l ListenerConfig) (*listener, error) {
-	l = l.withDefaults(&s.cfg)
-	gate, err := s.admission.Gate(l.Name)
-	if err != nil {
-		return nil, err
-	}
-	return &listener{cfg: l, conns: processor.NewListener(l.Name, l.Privileged, l.settings(&s.cfg)), gate: gate}, nil
-}
-
-// addr is where it is bound; the zero value before.
-func (l *listener) addr() netip.AddrPort {
-	if l.acceptor == nil {
-		return netip.AddrPort{}
-	}
-	return l.acceptor.Addr()
-}
-
-// assigners are the doors of all processors for its connections.
-func (l *listener) assigners(processors []*processor.Processor) []acceptor.Assigner {
-	doors := make([]acceptor.Assigner, len(processors))
-	for i, p := range processors {
-		doors[i] = p.Intake(l.conns)
-	}
-	return doors
 }

@@ -17,29 +17,51 @@ import (
 	"kring/reqchan"
 )
 
-// Server is a network layer at work: New, Start, Shutdown, once each.
+// Server is a network layer at work: New, Start, Shutdown, once each. Its
+// methods may be called by any goroutine.
 type Server struct {
-	cfg     Config
 	handler Handler
 	watcher ConnWatcher // the handler, if it is one
+	events  Events
 
 	watcherPanics atomic.Uint64
-	network       engine.Network
-	why           string
 
-	memory     *slab.Pool
-	channel    *reqchan.Channel
-	pool       *handler.Pool // nil when inline
-	admission  *acceptor.Admission
-	listeners  []*listener
-	processors []*processor.Processor
+	memory    *slab.Pool
+	channel   *reqchan.Channel
+	pool      *handler.Pool // nil when inline
+	admission *acceptor.Admission
 
-	accepting  sync.WaitGroup
-	processing sync.WaitGroup
-	failed     chan error // what an acceptor or a processor died of, the first
-	finish     sync.Once
-	finished   chan struct{}
+	// changing is held by whoever changes what the Server consists of.
+	changing sync.Mutex
+	stage    stage // guarded by changing
+	others   []candidate
+	nextID   uint32 // of the next processor; guarded by changing
+	ending   context.Context
+	end      context.CancelFunc // when Shutdown begins
+
+	// mu is held for a moment, to read what follows, and to write it beside
+	// changing.
+	mu         sync.RWMutex
+	cfg        Config                 // guarded by mu
+	network    engine.Network         // guarded by mu
+	why        string                 // guarded by mu
+	listeners  []*listener            // guarded by mu
+	processors []*processor.Processor // guarded by mu
+	leaving    leaving                // guarded by mu
+
+	failed   chan error // what an acceptor or a processor died of, the first
+	finish   sync.Once
+	finished chan struct{}
 }
+
+// stage is how far a Server's life has come.
+type stage uint8
+
+const (
+	fresh stage = iota
+	started
+	ended
+)
 
 // New checks cfg, reporting every fault at once, and chooses the engine. It
 // opens nothing yet.
@@ -51,7 +73,7 @@ func New(cfg Config, h Handler) (*Server, error) {
 		return nil, fmt.Errorf("kring: configuration: %w", err)
 	}
 	cfg = cfg.withDefaults()
-	network, why, err := chooseNetwork(cfg)
+	network, why, others, err := chooseNetwork(cfg, candidates(cfg), "")
 	if err != nil {
 		return nil, fmt.Errorf("kring: %w", err)
 	}
@@ -60,7 +82,7 @@ func New(cfg Config, h Handler) (*Server, error) {
 		return nil, fmt.Errorf("kring: configuration: %w", err)
 	}
 	s := &Server{
-		cfg: cfg, handler: h, network: network, why: why,
+		cfg: cfg, handler: h, events: cfg.Events, network: network, why: why, others: others,
 		memory: &slab.Pool{},
 		channel: reqchan.New(reqchan.Config{
 			RequestsMax: cfg.QueuedRequestsMax, BytesMax: cfg.QueuedRequestBytesMax,
@@ -73,69 +95,41 @@ func New(cfg Config, h Handler) (*Server, error) {
 		return nil, fmt.Errorf("kring: configuration: %w", err)
 	}
 	s.watcher, _ = h.(ConnWatcher)
+	s.ending, s.end = context.WithCancel(context.Background())
 	return s, nil
 }
 
-// Start binds the listeners and begins to serve; it returns when every part
-// stands, or with the error of the first that could not, and then nothing of
-// the Server is left.
+// Start begins to serve. It returns when every listener accepts that has
+// nothing to wait for (see ListenerConfig.Ready), or with the error of the first
+// part that could not, and then nothing of the Server is left. When Config
+// leaves the engine to the Server, one that could be chosen and then has no
+// memory for all parts is replaced by the next; Why says so.
 func (s *Server) Start() error {
-	if err := s.startProcessors(); err != nil {
-		s.kill()
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	if s.stage != fresh {
+		return errors.New("kring: Start: the Server was started or shut down before: make another with New")
+	}
+	err := s.open()
+	for err != nil && s.fallBack(err) {
+		err = s.open()
+	}
+	if err != nil {
+		s.stage = ended
+		s.end()
+		s.endPool()
+		s.memory.Close()
 		return err
 	}
-	if s.cfg.Dispatch == DispatchPool {
-		s.pool = handler.NewPool(handler.Config{
-			Handlers: s.cfg.Handlers, BatchMax: s.cfg.HandlerBatchMax, Handle: s.handler.Handle, Panicked: s.cfg.Events.HandlerPanicked,
-		}, s.channel)
-		s.pool.Start()
-	}
-	if err := s.startAcceptors(); err != nil {
-		s.kill()
-		return err
-	}
+	s.stage = started
 	return nil
 }
 
-// startProcessors comes before the acceptors: who accepts must have somebody to
-// assign to (KAFKA-9796).
-func (s *Server) startProcessors() error {
-	opened := make(chan error, s.cfg.Processors)
-	for i := range s.cfg.Processors {
-		p := processor.New(s.processorConfig(uint32(i)))
-		s.processors = append(s.processors, p)
-		s.processing.Go(func() { s.fail(p.Run(func(err error) { opened <- err })) })
-	}
-	var faults []error
-	for range s.processors {
-		faults = append(faults, <-opened)
-	}
-	return errors.Join(faults...)
-}
-
-func (s *Server) startAcceptors() error {
-	for _, cfg := range s.cfg.Listeners {
-		l, err := s.newListener(cfg)
-		if err != nil {
-			return fmt.Errorf("kring: %w", err)
-		}
-		a, err := acceptor.New(s.acceptorConfig(l))
-		if err != nil {
-			return fmt.Errorf("kring: %w", err)
-		}
-		opened := make(chan error, 1)
-		l.acceptor = a
-		s.listeners = append(s.listeners, l)
-		s.accepting.Go(func() { s.fail(a.Run(func(err error) { opened <- err })) })
-		if err := <-opened; err != nil {
-			return fmt.Errorf("kring: listener %s: %w", l.cfg.Name, err)
-		}
-	}
-	return nil
-}
-
-// Addrs are the addresses that the listeners are bound to, in their order.
+// Addrs are the addresses that the listeners are bound to, in their order; the
+// zero value for one that waits to be bound.
 func (s *Server) Addrs() []netip.AddrPort {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	addrs := make([]netip.AddrPort, len(s.listeners))
 	for i, l := range s.listeners {
 		addrs[i] = l.addr()
@@ -150,37 +144,42 @@ func (s *Server) Failed() <-chan error { return s.failed }
 // Shutdown stops accepting, lets every connection finish what it has in flight
 // and closes it, and ends when all is closed. When ctx ends first, what is left
 // is cut off, and the error says so; Stats counts it. A second call waits for
-// the first.
+// the first. Before Start it only sees to it that there is none.
 func (s *Server) Shutdown(ctx context.Context) error {
 	var err error
 	s.finish.Do(func() {
 		defer close(s.finished)
-		s.stopAccepting()
-		for _, p := range s.processors {
-			p.Drain()
+		s.end() // Order: before the lock, so that a Start that waits for something stops waiting
+		s.changing.Lock()
+		defer s.changing.Unlock()
+		began := s.stage == started
+		s.stage = ended
+		if began {
+			err = s.stop(ctx)
 		}
-		err = errors.Join(s.awaitDrained(ctx), s.stopProcessing(ctx))
 	})
 	<-s.finished
 	return err
 }
 
-// kill ends what Start has begun.
-func (s *Server) kill() {
-	ended, cancel := context.WithCancel(context.Background())
-	cancel()
-	_ = s.Shutdown(ended) // cuts at once: that it says so is no news
-}
-
-func (s *Server) stopAccepting() {
-	for _, l := range s.listeners {
-		l.acceptor.Stop()
+// stop ends everything that Start began. Each signal goes to all before any is
+// waited for.
+func (s *Server) stop(ctx context.Context) error {
+	listeners, processors := s.everyListener(), s.everyProcessor()
+	for _, l := range listeners {
+		l.stop()
 	}
-	s.accepting.Wait()
+	for _, l := range listeners {
+		<-l.ended
+	}
+	for _, p := range processors {
+		p.Drain()
+	}
+	return errors.Join(awaitDrained(ctx, processors), s.stopProcessing(ctx, processors))
 }
 
-func (s *Server) awaitDrained(ctx context.Context) error {
-	for _, p := range s.processors {
+func awaitDrained(ctx context.Context, processors []*processor.Processor) error {
+	for _, p := range processors {
 		select {
 		case <-p.Drained():
 		case <-ctx.Done():
@@ -193,23 +192,16 @@ func (s *Server) awaitDrained(ctx context.Context) error {
 // stopProcessing cuts what is left and ends the handlers before the
 // processors, so that every answer comes home. A Handler that never answers is
 // not waited for beyond ctx and a little.
-func (s *Server) stopProcessing(ctx context.Context) error {
-	for _, p := range s.processors {
-		p.Cut()
-	}
-	for _, p := range s.processors {
-		<-p.Drained()
-	}
+func (s *Server) stopProcessing(ctx context.Context, processors []*processor.Processor) error {
+	cut(processors)
 	s.channel.Close()
-	for _, p := range s.processors {
+	for _, p := range processors {
 		p.Stop()
 	}
 	home := make(chan struct{})
 	go func() {
-		if s.pool != nil {
-			s.pool.Close()
-		}
-		s.processing.Wait()
+		s.endPool()
+		awaitEnded(processors)
 		close(home)
 	}()
 	var err error
@@ -217,13 +209,37 @@ func (s *Server) stopProcessing(ctx context.Context) error {
 	case <-home:
 	case <-expired(ctx, answerGrace):
 		err = errors.New("kring: the Handler has not answered every request: what it holds is abandoned")
-		for _, p := range s.processors {
+		for _, p := range processors {
 			p.Abandon()
 		}
-		s.processing.Wait()
+		awaitEnded(processors)
 	}
 	s.memory.Close()
 	return err
+}
+
+// endPool waits until the handlers have left.
+func (s *Server) endPool() {
+	s.channel.Close()
+	if s.pool != nil {
+		s.pool.Close()
+	}
+}
+
+// cut ends the connections that are left.
+func cut(processors []*processor.Processor) {
+	for _, p := range processors {
+		p.Cut()
+	}
+	for _, p := range processors {
+		<-p.Drained()
+	}
+}
+
+func awaitEnded(processors []*processor.Processor) {
+	for _, p := range processors {
+		<-p.Ended()
+	}
 }
 
 // answerGrace is how long a Handler has, after Shutdown's context ended and the
@@ -247,13 +263,15 @@ func (s *Server) fail(err error) {
 }
 
 func (s *Server) acceptorConfig(l *listener) acceptor.Config {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	c := acceptor.Config{
 		Name: l.cfg.Name, Network: s.network, Gate: l.gate,
 		Assigners: l.assigners(s.processors), LeastConns: s.cfg.Assignment == AssignLeastConns,
 		Listen: engine.ListenConfig{Address: l.cfg.Address, Backlog: l.cfg.Backlog, Socket: l.cfg.Socket},
 	}
-	if f := s.cfg.Events.AcceptFailed; f != nil {
-		c.Failed = func(err error, pause time.Duration) { f(l.cfg.Name, err, pause) }
+	if f := s.events.AcceptFailed; f != nil {
+		c.Failed = func(err error, pause time.Duration) { f(l.conns.Name(), err, pause) }
 	}
 	return c
 }
@@ -264,7 +282,7 @@ func (s *Server) processorConfig(id uint32) processor.Config {
 		AssignedMax: assignedMax,
 		Hooks: processor.Hooks{
 			Opened: s.connOpened, Closed: s.connClosed,
-			Panicked: s.cfg.Events.HandlerPanicked,
+			Panicked: s.events.HandlerPanicked,
 		},
 	}
 	if s.cfg.Dispatch == DispatchInline {
@@ -275,10 +293,3 @@ func (s *Server) processorConfig(id uint32) processor.Config {
 
 // assignedMax bounds the sockets that wait on one processor to be adopted.
 const assignedMax = 1024
-
-func waitOf(name string) engine.Wait {
-	if name == WaitLocked {
-		return engine.WaitLocked
-	}
-	return engine.WaitParked
-}

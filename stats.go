@@ -1,6 +1,8 @@
 package kring
 
 import (
+	"slices"
+
 	"kring/acceptor"
 	"kring/engine"
 	"kring/processor"
@@ -31,15 +33,38 @@ type Stats struct {
 	RequestBytes   int64
 	// MemoryMapped is the off-heap memory taken from the system, in bytes.
 	MemoryMapped int64
-	// Total is the sum over Processors.
+	// Total is the sum over Processors, and those that are no more.
 	Total      processor.Stats
 	Processors []processor.Stats
 	// Engines is the sum of what the processors' engines count.
 	Engines engine.Counts
 }
 
+// gone are the counts of parts that are no more.
+type gone struct {
+	processors processor.Stats
+	engines    engine.Counts
+}
+
+func (g *gone) addProcessor(s *processor.Stats) {
+	g.processors.Add(s)
+	if s.Engine != nil {
+		g.engines.Add(s.Engine.Snapshot())
+	}
+}
+
+// leaving are the parts that were taken away.
+type leaving struct {
+	listeners  []*listener            // whose connections still drain
+	processors []*processor.Processor // that still have connections
+	gone       gone
+}
+
 // Stats reads the counts; any goroutine, at any time.
 func (s *Server) Stats() Stats {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	total := s.leaving.gone
 	st := Stats{
 		Open:           s.admission.Open(),
 		AcceptRate:     s.admission.AcceptRate(),
@@ -49,14 +74,12 @@ func (s *Server) Stats() Stats {
 		WatcherPanics:  s.watcherPanics.Load(),
 	}
 	st.addListeners(s.admission)
-	for _, p := range s.processors {
+	for _, p := range slices.Concat(s.processors, s.leaving.processors) {
 		ps := p.Stats()
 		st.Processors = append(st.Processors, ps)
-		st.Total.Add(&ps)
-		if ps.Engine != nil {
-			st.Engines.Add(ps.Engine.Snapshot())
-		}
+		total.addProcessor(&ps)
 	}
+	st.Total, st.Engines = total.processors, total.engines
 	return st
 }
 

@@ -33,6 +33,7 @@ type Processor struct {
 	errands     errands
 	asked       atomic.Uint32 // the phase that others want
 	drained     chan struct{} // closed when no connection is left to drain
+	ended       chan struct{} // closed when Run has returned
 
 	// Owner: the goroutine in Run, all that follows.
 	arena      *slab.Arena
@@ -68,7 +69,7 @@ type Processor struct {
 
 // New makes a Processor; Run starts it.
 func New(cfg Config) *Processor {
-	p := &Processor{cfg: cfg, assigned: queue.NewManyToOne[socket](), drained: make(chan struct{})}
+	p := &Processor{cfg: cfg, assigned: queue.NewManyToOne[socket](), drained: make(chan struct{}), ended: make(chan struct{})}
 	p.bell = queue.NewDoorbell(p.wake)
 	p.responses = reqchan.NewResponseQueue(p.bell)
 	p.arena = slab.NewArena(cfg.Memory)
@@ -80,6 +81,7 @@ func New(cfg Config) *Processor {
 // error that its engine died of. opened is called once, with nil when the
 // engine stands.
 func (p *Processor) Run(opened func(error)) error {
+	defer close(p.ended)
 	if p.cfg.Wait == engine.WaitLocked {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
@@ -101,6 +103,9 @@ func (p *Processor) Run(opened func(error)) error {
 	p.release()
 	return err
 }
+
+// Ended is closed when Run has returned, or is about to.
+func (p *Processor) Ended() <-chan struct{} { return p.ended }
 
 func (p *Processor) loop() error {
 	for {

@@ -1,0 +1,130 @@
+package kring
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+
+	"kring/engine"
+	"kring/handler"
+	"kring/processor"
+)
+
+// open starts every part, in the order in which each finds what it needs: who
+// accepts must have somebody to assign to (KAFKA-9796). On failure nothing is
+// left but the pool of handlers.
+func (s *Server) open() error {
+	processors, err := s.openProcessors(s.cfg.Processors)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.processors = processors
+	s.mu.Unlock()
+	s.startPool()
+	for _, cfg := range s.cfg.Listeners {
+		if err = s.addListener(cfg); err != nil {
+			s.dismantle()
+			return err
+		}
+	}
+	return nil
+}
+
+// openProcessors starts n processors, or none.
+func (s *Server) openProcessors(n int) ([]*processor.Processor, error) {
+	opened := make(chan error, n)
+	processors := make([]*processor.Processor, n)
+	for i := range processors {
+		p := processor.New(s.processorConfig(s.nextID))
+		s.nextID++
+		processors[i] = p
+		go s.runProcessor(p, opened)
+	}
+	var faults []error
+	for range processors {
+		faults = append(faults, <-opened)
+	}
+	err := errors.Join(faults...)
+	if err != nil {
+		s.dismiss(processors)
+		return nil, engineError{fmt.Errorf("kring: %s: %w", s.network.Name(), err)}
+	}
+	return processors, nil
+}
+
+func (s *Server) runProcessor(p *processor.Processor, opened chan<- error) {
+	stands := false
+	err := p.Run(func(err error) {
+		stands = err == nil
+		opened <- err
+	})
+	if stands { // else whoever opened it knows
+		s.fail(err)
+	}
+}
+
+// dismiss ends processors that nobody assigns to any more, and what is left of
+// their connections.
+func (s *Server) dismiss(processors []*processor.Processor) {
+	cut(processors)
+	for _, p := range processors {
+		p.Stop()
+	}
+	awaitEnded(processors)
+}
+
+func (s *Server) startPool() {
+	if s.cfg.Dispatch != DispatchPool || s.pool != nil {
+		return
+	}
+	s.pool = handler.NewPool(handler.Config{
+		Handlers: s.cfg.Handlers, BatchMax: s.cfg.HandlerBatchMax, Handle: s.handler.Handle, Panicked: s.events.HandlerPanicked,
+	}, s.channel)
+	s.pool.Start()
+}
+
+// dismantle ends what open has begun, but for the pool.
+func (s *Server) dismantle() {
+	listeners, processors := s.everyListener(), s.everyProcessor()
+	for _, l := range listeners {
+		l.stop()
+	}
+	for _, l := range listeners {
+		<-l.ended
+	}
+	s.dismiss(processors)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.listeners, s.processors = nil, nil
+}
+
+// engineError is the failure of an engine to open.
+type engineError struct{ error }
+
+func (e engineError) Unwrap() error { return e.error }
+
+// fallBack replaces an engine that failed to open all parts, although it could
+// be chosen, by the next one that works here. It says whether there is one. One
+// that found no descriptors is not replaced: clients would find none either.
+func (s *Server) fallBack(failure error) bool {
+	if !errors.As(failure, new(engineError)) || len(s.others) == 0 ||
+		errors.Is(failure, syscall.EMFILE) || errors.Is(failure, syscall.ENFILE) {
+		return false
+	}
+	network, why, others, err := chooseNetwork(s.cfg, s.others, failure.Error())
+	if err != nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.network, s.why, s.others = network, why, others
+	return true
+}
+
+func waitOf(name string) engine.Wait {
+	if name == WaitLocked {
+		return engine.WaitLocked
+	}
+	return engine.WaitParked
+}
