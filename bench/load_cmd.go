@@ -16,9 +16,12 @@ type loadCmd struct {
 	Address  string        `arg:"" help:"The server's host:port."`
 	Kind     string        `default:"frames" enum:"${kinds}" help:"What to send: ${enum}."`
 	Payload  int           `default:"128" help:"Bytes of a frame behind its size, or of a record's value."`
+	Sizes    string        `help:"Frame sizes by share instead: WEIGHT*BYTES,… Each connection has one of them."`
 	Topic    string        `default:"kring-bench" help:"Kafka topic."`
 	Conns    int           `short:"c" default:"1" help:"Busy connections."`
 	Idle     int           `help:"Idle connections beside them."`
+	Churn    float64       `help:"Connections per second that are opened beside them, ask once and close."`
+	Slow     int           `help:"Connections beside them that ask and never read."`
 	Depth    int           `short:"d" default:"1" help:"Requests in flight per connection (closed loop)."`
 	Rate     float64       `short:"r" help:"Requests per second over all connections (open loop: latency from the intended send time)."`
 	WarmUp   time.Duration `default:"500ms" help:"Time before the measured window."`
@@ -32,7 +35,7 @@ type loadCmd struct {
 func (c *loadCmd) Run() error {
 	r, err := load.Run(load.Config{
 		Address: c.Address, Kind: load.Kind(c.Kind), PayloadBytes: payloadFlag(c.Payload), Topic: c.Topic,
-		Conns: c.Conns, IdleConns: c.Idle, Depth: c.Depth, Rate: c.Rate,
+		Conns: c.Conns, IdleConns: c.Idle, Sizes: c.Sizes, ChurnRate: c.Churn, SlowConns: c.Slow, Depth: c.Depth, Rate: c.Rate,
 		WarmUp: c.WarmUp, Duration: c.Duration, Threads: c.Threads, Spin: c.Spin, Portable: c.Portable,
 	})
 	if err != nil {
@@ -68,6 +71,10 @@ func printResult(r *load.Result) {
 	if r.Service != nil {
 		line("service", *r.Service)
 		line("send delay", *r.SendDelay)
+	}
+	if k := r.Company; k != nil && *k != (load.Company{}) {
+		fmt.Printf("beside it   %d connections churned (%d failed), %d bytes from those that never read (%d ended)\n",
+			k.Churned, k.ChurnFailed, k.SlowBytes, k.SlowEnded)
 	}
 	if !r.Valid() {
 		fmt.Println("INVALID:", strings.Join(r.Invalid, "; "))

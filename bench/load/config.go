@@ -43,6 +43,10 @@ type Config struct {
 	// PayloadBytes is the size of a frame without its size (Frames), or of a
 	// record's value (Produce, Fetch); default 128. -1 means empty.
 	PayloadBytes int `json:"payload_bytes"`
+	// Sizes is a distribution in place of PayloadBytes, for Frames: WEIGHT*BYTES,
+	// separated by commas, such as "90*128,9*4096,1*1048576". Each connection has
+	// one of the sizes.
+	Sizes string `json:"sizes,omitempty"`
 	// Topic is the Kafka topic to use; it is created on demand. Default
 	// "kring-bench".
 	Topic string `json:"topic,omitempty"`
@@ -51,6 +55,11 @@ type Config struct {
 	Conns int `json:"conns"`
 	// IdleConns are opened beside them and never used.
 	IdleConns int `json:"idle_conns"`
+	// ChurnRate is how many connections a second are opened beside them, ask
+	// once and are closed again, every fourth with an RST.
+	ChurnRate float64 `json:"churn_rate,omitempty"`
+	// SlowConns are connections beside them that ask and never read.
+	SlowConns int `json:"slow_conns,omitempty"`
 	// Depth is the number of requests in flight per connection in the closed
 	// loop; default 1.
 	Depth int `json:"depth"`
@@ -141,6 +150,20 @@ func (c Config) Validate() error {
 	if c.PayloadBytes < -1 || c.PayloadBytes > payloadBytesMax {
 		fault("PayloadBytes", "%d is outside -1 to %d", c.PayloadBytes, payloadBytesMax)
 	}
+	if c.Sizes != "" {
+		if _, err := parseSizes(c.Sizes); err != nil {
+			fault("Sizes", "%v", err)
+		}
+		if c.Kind != Frames {
+			fault("Sizes", "%q with requests of kind %s: sizes are for frames, leave it empty", c.Sizes, c.Kind)
+		}
+	}
+	if !(c.ChurnRate >= 0) || c.ChurnRate > churnRateMax {
+		fault("ChurnRate", "%v is outside 0 to %d connections a second", c.ChurnRate, churnRateMax)
+	}
+	if c.SlowConns < 0 || c.SlowConns > slowConnsMax {
+		fault("SlowConns", "%d is outside 0 to %d", c.SlowConns, slowConnsMax)
+	}
 	if c.Conns < 1 || c.IdleConns < 0 || c.Conns+c.IdleConns > connsMax {
 		fault("Conns", "%d busy and %d idle: at least 1 busy, at most %d together", c.Conns, c.IdleConns, connsMax)
 	}
@@ -164,6 +187,9 @@ const (
 	// for the headers.
 	payloadBytesMax = 100<<20 - 4096
 	depthMax        = 1 << 16
+	// churnRateMax: beyond it ports run out before their TIME_WAIT ends.
+	churnRateMax = 5000
+	slowConnsMax = 10_000
 )
 
 func (k Kind) known() bool {

@@ -18,6 +18,10 @@ type conn struct {
 	gotOff  int    // bytes of response number done that came already
 	// at holds when each request in flight was granted, by its number.
 	at []int64
+	t  *template // what it sends
+	// out is memory to send from: the request again and again. Connections of
+	// one template and thread share it, because nothing stays in it.
+	out []byte
 
 	link // what the thread's kind of connection needs beside
 }
@@ -28,7 +32,8 @@ type conn struct {
 // Owner: one thread, or whoever holds the lock of the portable thread.
 type core struct {
 	cfg      *Config
-	t        *template
+	mix      *mix
+	outs     map[*template][]byte
 	rec      *record
 	win      *window
 	conns    []*conn
@@ -52,7 +57,7 @@ func (p *plan) due(k uint64) int64 { return int64(p.first + float64(k)*p.step) }
 // scratchBytes bounds what is sent at once, beyond one request.
 const scratchBytes = 256 << 10
 
-func newCore(c *Config, t *template, w *window) *core {
+func newCore(c *Config, m *mix, w *window) *core {
 	depth := c.Depth
 	if c.IsOpen() {
 		depth = c.InFlightMax
@@ -61,22 +66,31 @@ func newCore(c *Config, t *template, w *window) *core {
 	for ring < depth {
 		ring *= 2
 	}
-	return &core{cfg: c, t: t, rec: newRecord(c.IsOpen()), win: w, depth: depth, mask: ring - 1, all: true}
+	return &core{cfg: c, mix: m, outs: map[*template][]byte{}, rec: newRecord(c.IsOpen()), win: w, depth: depth, mask: ring - 1, all: true}
 }
 
 func (x *core) newConn(id int) *conn {
-	c := &conn{id: uint32(id), index: len(x.conns), alive: true, at: make([]int64, x.mask+1)}
+	c := &conn{id: uint32(id), index: len(x.conns), alive: true, at: make([]int64, x.mask+1), t: x.mix.of(id)}
 	x.conns = append(x.conns, c)
 	return c
 }
 
-// scratch is memory to send from: the request again and again, so that a run
-// of requests needs nothing but its tags.
-func (x *core) scratch() []byte {
-	n := max(1, min(scratchBytes/len(x.t.frame), x.depth))
-	out := make([]byte, 0, n*len(x.t.frame))
+// scratch is memory for conn.out.
+func (x *core) scratch(t *template) []byte {
+	n := max(1, min(scratchBytes/len(t.frame), x.depth))
+	out := make([]byte, 0, n*len(t.frame))
 	for range n {
-		out = append(out, x.t.frame...)
+		out = append(out, t.frame...)
+	}
+	return out
+}
+
+// shared is the scratch of t on this thread.
+func (x *core) shared(t *template) []byte {
+	out := x.outs[t]
+	if out == nil {
+		out = x.scratch(t)
+		x.outs[t] = out
 	}
 	return out
 }
@@ -142,36 +156,36 @@ func (x *core) dueOf(c *conn, seq uint64) int64 {
 	return c.at[int(seq)&x.mask]
 }
 
-// toSend is the next bytes to give to the kernel for c, in scratch; none when
+// toSend is the next bytes to give to the kernel for c, in its out; none when
 // it has nothing to say.
-func (x *core) toSend(c *conn, scratch []byte) []byte {
-	frame := len(x.t.frame)
-	n := min(int(c.granted-c.sent), len(scratch)/frame)
+func (x *core) toSend(c *conn) []byte {
+	frame := len(c.t.frame)
+	n := min(int(c.granted-c.sent), len(c.out)/frame)
 	for i := range n {
-		x.t.stamp(scratch[i*frame:], x.t.tag(c.id, c.sent+uint64(i)))
+		c.t.stamp(c.out[i*frame:], c.t.tag(c.id, c.sent+uint64(i)))
 	}
-	return scratch[min(c.sentOff, n*frame) : n*frame]
+	return c.out[min(c.sentOff, n*frame) : n*frame]
 }
 
 // took notes that the kernel took n bytes of toSend.
 func (x *core) took(c *conn, n int) {
 	n += c.sentOff
-	c.sent += uint64(n / len(x.t.frame))
-	c.sentOff = n % len(x.t.frame)
+	c.sent += uint64(n / len(c.t.frame))
+	c.sentOff = n % len(c.t.frame)
 }
 
 // got works off received bytes; false means that they are not what must come,
 // and that the connection is of no further use.
 func (x *core) got(c *conn, b []byte, now int64) bool {
-	size := x.t.replyBytes
+	size := c.t.replyBytes
 	for len(b) > 0 {
 		if c.done == c.sent {
 			return false // nothing was asked
 		}
 		n := min(len(b), size-c.gotOff)
-		tag := x.t.tag(c.id, c.done)
-		right := n == size && x.t.whole(b, tag) || n < size && x.t.piece(b[:n], c.gotOff, tag)
-		if !right || x.all && !x.t.content(b[:n], c.gotOff) {
+		tag := c.t.tag(c.id, c.done)
+		right := n == size && c.t.whole(b, tag) || n < size && c.t.piece(b[:n], c.gotOff, tag)
+		if !right || x.all && !c.t.content(b[:n], c.gotOff) {
 			return false
 		}
 		b = b[n:]

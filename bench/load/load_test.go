@@ -253,12 +253,12 @@ func TestGeneratorBoundRunsAreInvalid(t *testing.T) {
 	busy := newRecord(false)
 	busy.wallEnd, busy.cpuEnd, busy.completed = 1000, 950, 1
 	cfg := Config{Address: "127.0.0.1:1"}.withDefaults()
-	r := result(&cfg, time.Now(), []*core{{t: frameTemplate(8), rec: busy, cfg: &cfg}})
+	r := result(&cfg, time.Now(), []*core{{mix: single(frameTemplate(8)), rec: busy, cfg: &cfg}})
 	if r.Valid() || !r.Bound || !strings.Contains(r.Invalid[0], "generator was busy 95 %") {
 		t.Errorf("busy generator: %q, bound %v", r.Invalid, r.Bound)
 	}
 	busy.cpuEnd = 800
-	if r = result(&cfg, time.Now(), []*core{{t: frameTemplate(8), rec: busy, cfg: &cfg}}); !r.Valid() || r.Bound {
+	if r = result(&cfg, time.Now(), []*core{{mix: single(frameTemplate(8)), rec: busy, cfg: &cfg}}); !r.Valid() || r.Bound {
 		t.Errorf("a generator that is busy 80 %%: %q", r.Invalid)
 	}
 }
@@ -312,10 +312,11 @@ func TestAnySplitOfARightResponseIsAccepted(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		cfg := Config{PayloadBytes: rapid.IntRange(1, 64).Draw(t, "payload"), Depth: 8}.withDefaults()
 		tm := frameTemplate(cfg.payload())
-		x := newCore(&cfg, tm, new(window))
+		x := newCore(&cfg, single(tm), new(window))
 		c := x.newConn(rapid.IntRange(0, 1<<20).Draw(t, "id"))
 		x.begin(1, 0)
-		b := append([]byte(nil), x.toSend(c, x.scratch())...)
+		c.out = x.scratch(tm)
+		b := append([]byte(nil), x.toSend(c)...)
 		x.took(c, len(b))
 		x.stopped = true
 		flip := rapid.IntRange(-1, len(b)-1).Draw(t, "flip")
@@ -341,12 +342,12 @@ func TestAnySplitOfTheSendingGivesTheSameBytes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		cfg := Config{PayloadBytes: rapid.IntRange(4, 40).Draw(t, "payload"), Depth: 20}.withDefaults()
 		tm := frameTemplate(cfg.payload())
-		x := newCore(&cfg, tm, new(window))
+		x := newCore(&cfg, single(tm), new(window))
 		c := x.newConn(3)
 		x.begin(1, 0)
-		scratch := x.scratch()[:rapid.IntRange(1, 20).Draw(t, "scratch")*len(tm.frame)]
+		c.out = x.scratch(tm)[:rapid.IntRange(1, 20).Draw(t, "scratch")*len(tm.frame)]
 		var sent []byte
-		for b := x.toSend(c, scratch); len(b) > 0; b = x.toSend(c, scratch) {
+		for b := x.toSend(c); len(b) > 0; b = x.toSend(c) {
 			n := rapid.IntRange(1, len(b)).Draw(t, "n")
 			sent = append(sent, b[:n]...)
 			x.took(c, n)
@@ -358,13 +359,67 @@ func TestAnySplitOfTheSendingGivesTheSameBytes(t *testing.T) {
 }
 
 func TestEveryFaultOfAConfigIsReported(t *testing.T) {
-	err := Config{Kind: "x", PayloadBytes: -5, Conns: -1, Depth: -1, Rate: -1, WarmUp: -1, Threads: -1}.Validate()
-	for _, field := range []string{"Address", "Kind", "PayloadBytes", "Conns", "Depth", "Rate", "Duration"} {
+	err := Config{Kind: "x", PayloadBytes: -5, Conns: -1, Depth: -1, Rate: -1, WarmUp: -1, Threads: -1,
+		Sizes: "1*x", ChurnRate: -1, SlowConns: -1}.Validate()
+	for _, field := range []string{"Address", "Kind", "PayloadBytes", "Conns", "Depth", "Rate", "Duration", "Sizes", "ChurnRate", "SlowConns"} {
 		if err == nil || !strings.Contains(err.Error(), field) {
 			t.Errorf("no word about %s in: %v", field, err)
 		}
 	}
 	if err := (Config{Address: "h:1"}).Validate(); err != nil {
 		t.Errorf("the zero value does not work: %v", err)
+	}
+}
+
+func TestSizesAreDealtOutByTheirShares(t *testing.T) {
+	shares, err := parseSizes("70*128, 29*4096,1*65536")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, count := mixOf(shares), map[int]int{}
+	const conns = 10_000
+	for id := range conns {
+		count[len(m.of(id).frame)-4]++
+	}
+	for size, want := range map[int]int{128: 7000, 4096: 2900, 65536: 100} {
+		if got := count[size]; got < want*95/100 || got > want*105/100 {
+			t.Errorf("%d of %d connections send %d bytes, want about %d", got, conns, size, want)
+		}
+	}
+	drivers(t, func(t *testing.T, portable bool) {
+		var mu sync.Mutex
+		seen := map[int]bool{}
+		c := quick(echo(t, func(frame []byte) bool {
+			mu.Lock()
+			defer mu.Unlock()
+			seen[len(frame)-4] = true
+			return true
+		}))
+		c.Portable, c.Conns, c.Sizes = portable, 12, "1*0,1*100,1*70000"
+		if r := mustRun(t, c); r.Errors.Count() > 0 || r.Total == 0 {
+			t.Errorf("%+v", r)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if len(seen) != 3 || !seen[0] || !seen[100] || !seen[70000] {
+			t.Errorf("sizes sent: %v", seen)
+		}
+	})
+}
+
+func TestCompanyIsKeptBesideTheMeasuredConnectionsAndCounted(t *testing.T) {
+	c := quick(echo(t, nil))
+	c.Conns, c.ChurnRate, c.SlowConns = 2, 400, 3
+	r := mustRun(t, c)
+	if k := r.Company; k.Churned == 0 || k.ChurnFailed != 0 || k.SlowBytes == 0 || k.SlowEnded != 0 {
+		t.Errorf("%+v", *k)
+	}
+	if r.Errors.Count() > 0 || r.Completed > r.Total {
+		t.Errorf("company is in the figures: %+v", r)
+	}
+	ended := quick(echo(t, func([]byte) bool { return false }))
+	ended.SlowConns = 2
+	if r := mustRun(t, ended); r.Company.SlowEnded != 2 {
+		t.Errorf("%d connections that never read were ended by the server, want 2", r.Company.SlowEnded)
 	}
 }

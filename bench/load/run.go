@@ -38,6 +38,8 @@ type Result struct {
 	// Late is how many requests found InFlightMax in flight; open loop only.
 	Late   uint64 `json:"late,omitempty"`
 	Errors Errors `json:"errors"`
+	// Company is what the connections beside the measured ones did.
+	Company *Company `json:"company,omitempty"`
 
 	// GeneratorCPU is the busiest thread's share of a core.
 	GeneratorCPU float64 `json:"generator_cpu"`
@@ -72,14 +74,12 @@ func Run(c Config) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := frameTemplate(c.payload())
-	if c.Kind != Frames {
-		if t, err = kafkaTemplate(&c); err != nil {
-			return nil, err
-		}
+	m, err := c.mix()
+	if err != nil {
+		return nil, err
 	}
 	tm := &timing{clock: clock{time.Now()}, cfg: &c}
-	threads, cores, err := openThreads(tm, t, server)
+	threads, cores, err := openThreads(tm, m, server)
 	defer func() {
 		for _, th := range threads {
 			th.close()
@@ -87,6 +87,10 @@ func Run(c Config) (*Result, error) {
 	}()
 	if err != nil {
 		return nil, err
+	}
+	beside, err := keepCompany(&c, server, m.templates[0])
+	if err != nil {
+		return nil, fmt.Errorf("load: connections beside the measured ones: %w", err)
 	}
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	tm.warmEnd = tm.now() + int64(c.WarmUp)
@@ -96,7 +100,25 @@ func Run(c Config) (*Result, error) {
 		wg.Go(th.run)
 	}
 	wg.Wait()
-	return result(&c, started, cores), nil
+	res := result(&c, started, cores)
+	res.Company = beside.end()
+	return res, nil
+}
+
+// mix is what the connections send.
+func (c *Config) mix() (*mix, error) {
+	if c.Kind != Frames {
+		t, err := kafkaTemplate(c)
+		return single(t), err
+	}
+	if c.Sizes == "" {
+		return single(frameTemplate(c.payload())), nil
+	}
+	shares, err := parseSizes(c.Sizes)
+	if err != nil {
+		return nil, err // Validate has looked
+	}
+	return mixOf(shares), nil
 }
 
 // resolve finds the server's address.
@@ -111,12 +133,12 @@ func resolve(address string) (netip.AddrPort, error) {
 
 // openThreads makes the threads and dials every connection, one after another,
 // so that no listen queue overflows.
-func openThreads(tm *timing, t *template, server netip.AddrPort) ([]thread, []*core, error) {
+func openThreads(tm *timing, m *mix, server netip.AddrPort) ([]thread, []*core, error) {
 	c := tm.cfg
 	var threads []thread
 	var cores []*core
 	for i := range c.Threads {
-		x := newCore(c, t, &tm.window)
+		x := newCore(c, m, &tm.window)
 		th, err := thread(nil), error(nil)
 		if c.Portable {
 			th = newPortableThread(tm, x, i)
@@ -139,7 +161,7 @@ func openThreads(tm *timing, t *template, server netip.AddrPort) ([]thread, []*c
 func result(c *Config, started time.Time, cores []*core) *Result {
 	sum := newRecord(c.IsOpen())
 	res := &Result{Config: *c, Started: started, Window: c.Duration}
-	requests := uint64(cores[0].t.requests)
+	requests := uint64(cores[0].mix.templates[0].requests)
 	for _, x := range cores {
 		r := x.rec
 		sum.latency.Merge(r.latency)

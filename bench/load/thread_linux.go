@@ -35,7 +35,7 @@ type epollThread struct {
 	number  int
 	epoll   int
 	idle    []int
-	in, out []byte
+	in      []byte
 	ready   []unix.EpollEvent
 	pending []*conn
 }
@@ -46,7 +46,7 @@ func newNativeThread(tm *timing, x *core, number int) (thread, error) {
 		return nil, fmt.Errorf("load: epoll_create1: %w", err)
 	}
 	return &epollThread{core: x, tm: tm, number: number, epoll: fd,
-		in: make([]byte, recvBytes), out: x.scratch(), ready: make([]unix.EpollEvent, 512)}, nil
+		in: make([]byte, recvBytes), ready: make([]unix.EpollEvent, 512)}, nil
 }
 
 func (th *epollThread) dial(server, source netip.AddrPort, id int, busy bool) error {
@@ -57,6 +57,7 @@ func (th *epollThread) dial(server, source netip.AddrPort, id int, busy bool) er
 	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP}
 	if busy {
 		c := th.newConn(id)
+		c.out = th.shared(c.t)
 		c.fd, ev.Fd = fd, int32(c.index)
 	} else {
 		th.idle = append(th.idle, fd)
@@ -226,7 +227,7 @@ func (th *epollThread) receive(c *conn, now int64) {
 
 func (th *epollThread) send(c *conn) {
 	for {
-		b := th.toSend(c, th.out)
+		b := th.toSend(c)
 		if len(b) == 0 {
 			th.want(c, false)
 			return

@@ -46,9 +46,10 @@ func (th *portableThread) dial(server, source netip.AddrPort, id int, busy bool)
 func (th *portableThread) run() {
 	for _, c := range th.conns {
 		th.wg.Add(2)
-		in, out := make([]byte, min(max(th.t.replyBytes, 16<<10), recvBytesPortable)), th.scratch()
+		in := make([]byte, min(max(c.t.replyBytes, 16<<10), recvBytesPortable))
+		c.out = th.scratch(c.t)
 		go th.read(c, in)
-		go th.write(c, out)
+		go th.write(c)
 	}
 	th.mu.Lock()
 	th.begin(th.tm.now(), th.number)
@@ -121,11 +122,11 @@ func (th *portableThread) read(c *conn, in []byte) {
 	}
 }
 
-func (th *portableThread) write(c *conn, out []byte) {
+func (th *portableThread) write(c *conn) {
 	defer th.wg.Done()
 	for {
 		th.mu.Lock()
-		b := th.toSend(c, out)
+		b := th.toSend(c)
 		alive := c.alive
 		th.mu.Unlock()
 		if !alive {
