@@ -31,8 +31,9 @@ type Stats struct {
 	// and not answered, now.
 	QueuedRequests int
 	RequestBytes   int64
-	// MemoryMapped is the off-heap memory taken from the system, in bytes.
-	MemoryMapped int64
+	// MemoryMapped is the off-heap memory taken from the system, in bytes, and
+	// MemoryLent how many pieces of it are in use now; the rest is for reuse.
+	MemoryMapped, MemoryLent int64
 	// Total is the sum over Processors, and those that are no more.
 	Total      processor.Stats
 	Processors []processor.Stats
@@ -71,6 +72,7 @@ func (s *Server) Stats() Stats {
 		QueuedRequests: s.channel.Len(),
 		RequestBytes:   s.channel.Bytes(),
 		MemoryMapped:   s.memory.Mapped(),
+		MemoryLent:     s.memory.Lent(),
 		WatcherPanics:  s.watcherPanics.Load(),
 	}
 	st.addListeners(s.admission)

@@ -13,6 +13,9 @@
 // it is this one, how many processors there are and how they wait, where the
 // handler runs, and which handler it is. Everything else goes to standard error.
 //
+// SIGUSR1 asks for a log line about what the server holds now: connections,
+// request bytes, buffers, goroutines, kernel threads.
+//
 // Exit status: 0 after SIGINT or SIGTERM, when what was in flight is finished
 // or --drain-timeout has passed; 1 when something failed at run time, or a
 // second signal asked to exit at once; 2 for a wrong flag, value or setting. The

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -29,7 +30,8 @@ type grammar struct {
 // process is what a command may use of the process it runs in.
 type process struct {
 	stdout, stderr io.Writer
-	signals        <-chan os.Signal
+	signals        <-chan os.Signal // each asks to stop
+	asks           <-chan os.Signal // each asks for the state
 }
 
 const description = `The network layer of a Kafka-style broker on io_uring.
@@ -44,7 +46,12 @@ func run(args, environ []string, stdout, stderr io.Writer, signals <-chan os.Sig
 	if command == nil {
 		return status
 	}
-	err := command.Run(process{stdout: stdout, stderr: stderr, signals: signals})
+	asks := make(chan os.Signal, 1)
+	if stateSignal != nil {
+		signal.Notify(asks, stateSignal)
+		defer signal.Stop(asks)
+	}
+	err := command.Run(process{stdout: stdout, stderr: stderr, signals: signals, asks: asks})
 	var usage usageError
 	var verdict statusError
 	switch {

@@ -88,11 +88,11 @@ func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served s
 	if _, err := fmt.Fprintln(p.stdout, c.readyLine(server.Describe(), addrs)); err != nil {
 		log.Warn("the ready line could not be written", "error", err)
 	}
-	select {
-	case s := <-p.signals:
-		log.Info("stopping: no new connections, finishing what is in flight", "signal", s.String(), "drain_timeout", c.DrainTimeout)
-	case err = <-server.Failed():
+	s, err := nextStop(p, log, server, server.Failed())
+	if s == nil {
 		log.Error("stopping: a part of the server failed", "error", err)
+	} else {
+		log.Info("stopping: no new connections, finishing what is in flight", "signal", s.String(), "drain_timeout", c.DrainTimeout)
 	}
 	if served.release != nil {
 		served.release()
@@ -134,17 +134,16 @@ func (c *serveCmd) shutDown(p process, log *slog.Logger, server *kring.Server) e
 	defer cancel()
 	drained := make(chan error, 1)
 	go func() { drained <- server.Shutdown(ctx) }()
-	select {
-	case err := <-drained:
-		if err != nil {
-			log.Warn("--drain-timeout passed: the connections that were left are cut off", "error", err)
-		}
-		summarize(log, server.Stats())
-		return nil
-	case s := <-p.signals:
+	s, err := nextStop(p, log, server, drained)
+	if s != nil {
 		log.Warn("exiting at once", "signal", s.String())
 		return errSecondSignal
 	}
+	if err != nil {
+		log.Warn("--drain-timeout passed: the connections that were left are cut off", "error", err)
+	}
+	summarize(log, server.Stats())
+	return nil
 }
 
 // summarize says at the end what there was.

@@ -1,0 +1,11 @@
+//go:build unix
+
+package main
+
+import (
+	"os"
+	"syscall"
+)
+
+// stateSignal asks for a log line about what the server holds now.
+var stateSignal os.Signal = syscall.SIGUSR1

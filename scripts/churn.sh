@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# A great number of connections that come and go, in every way (finished, reset,
+# with and without a request, in the middle of a frame), against every engine,
+# with handlers in a pool and inline. Afterwards descriptors, goroutines, kernel
+# threads, buffers, request bytes and resident memory are where they were.
+#
+# usage: scripts/churn.sh [CYCLES] [ENGINE...]     (20,000 for each engine)
+
+source "$(dirname "$0")/lib.bash"
+cycles=20000
+if [[ ${1:-} =~ ^[0-9]+$ ]]; then
+	cycles=$1
+	shift
+fi
+engines "$@"
+build_kring
+churn=$scratch/churn
+(cd "$root/internal/clients" && go build -o "$churn" ./churn)
+
+# Before the count begins, so many fill the pools and start the threads.
+warm=3000
+# What resident memory may grow by: Go's heap is collected when it has doubled.
+growth_max_kib=$((16 * 1024))
+
+fds() { find "/proc/$kring_pid/fd" -mindepth 1 | wc -l; }
+rss_kib() { sed -n 's/^VmRSS:[[:space:]]*\([0-9]*\) kB$/\1/p' "/proc/$kring_pid/status"; }
+states() { grep -c ' msg=state ' "$scratch/kring.log" || true; }
+
+# ask_state asks the server what it holds, into $state.
+ask_state() {
+	local before tries
+	before=$(states)
+	kill -USR1 "$kring_pid"
+	for ((tries = 0; tries < 300; tries++)); do
+		(($(states) > before)) && break
+		sleep 0.1
+	done
+	state=$(grep ' msg=state ' "$scratch/kring.log" | tail -n 1)
+	(($(states) > before)) || die "$engine: the server does not say its state"
+}
+field() { sed -nE "s/.* $1=(-?[0-9]+).*/\1/p" <<<"$state"; }
+
+# settled waits until every connection is gone.
+settled() {
+	local tries
+	for ((tries = 0; tries < 100; tries++)); do
+		ask_state
+		(($(field open) == 0)) && return
+		sleep 0.2
+	done
+	die "$engine, $dispatch: $(field open) connections are open, and every client has left: $state"
+}
+
+# round CYCLES
+round() {
+	"$churn" -bootstrap "$kring_addr" -cycles "$1" >"$scratch/churn.out" 2>&1 || die "$engine, $dispatch: $(cat "$scratch/churn.out")"
+	settled
+}
+
+# back WHAT BEFORE AFTER [ROOM]
+back() {
+	(($3 <= $2 + ${4:-0})) || die "$engine, $dispatch: $1: $2 before, $3 after $((cycles / 2)) connections: $state"
+}
+
+for engine in "${engines[@]}"; do
+	for dispatch in pool inline; do
+		start_kring "$engine" --handler null --dispatch "$dispatch"
+		round "$warm"
+		goroutines=$(field goroutines) mapped=$(field mapped_bytes) accepted=$(field accepted)
+		descriptors=$(fds) memory=$(rss_kib)
+		round $((cycles / 2))
+		made=$(sed -n 's/.* connections=\([0-9]*\).*/\1/p' "$scratch/churn.out")
+		for what in open queued_requests buffers_lent lent_bytes kernel_threads; do
+			now=$(field "$what")
+			((now == 0)) || die "$engine, $dispatch: $what is $now with every client gone: $state"
+		done
+		# A processor keeps a little of the capacity for its next requests.
+		back "request bytes" 0 "$(field request_bytes)" $(($(nproc) * 192 * 1024))
+		back goroutines "$goroutines" "$(field goroutines)"
+		# Each request that was in flight at the same time keeps the memory of its
+		# answer for the next.
+		back "pieces of memory in use" 0 "$(field pieces_lent)" 80
+		# What is mapped for reuse is what was in use at the same time once: at
+		# most a frame of each connection that was open.
+		back "mapped bytes" "$mapped" "$(field mapped_bytes)" $((32 << 20))
+		(($(field accepted) == accepted + made)) || die "$engine, $dispatch: $made connections were made, $(($(field accepted) - accepted)) accepted: $state"
+		back descriptors "$descriptors" "$(fds)"
+		back "resident memory in KiB" "$memory" "$(rss_kib)" "$growth_max_kib"
+		say "$engine, $dispatch: $(sed 's/^churn: //' "$scratch/churn.out"); descriptors $descriptors, then $(fds); goroutines $(field goroutines); resident $memory KiB, then $(rss_kib) KiB"
+		stop_kring
+	done
+done
