@@ -40,6 +40,13 @@ const (
 	WaitParked = "parked"
 )
 
+// Names for Config.SlowReader.
+const (
+	SlowReaderPause    = "pause"
+	SlowReaderThrottle = "throttle"
+	SlowReaderClose    = "close"
+)
+
 // Config of a Server. The zero value serves on 127.0.0.1:9092 with defaults
 // that suit a small broker; each field says its default. Where Kafka has a
 // setting of the same meaning, its name is in brackets.
@@ -82,6 +89,11 @@ type Config struct {
 	// FrameBytesMax is the largest frame [socket.request.max.bytes]; default
 	// 100 MiB. A larger one closes its connection.
 	FrameBytesMax int
+	// FrameBytesMaxUnauthenticated is the largest frame of a connection that the
+	// Handler has not vouched for by Conn.SetAuthenticated, which has one request
+	// in flight at a time [sasl.server.max.receive.size]; default 0: all count as
+	// authenticated, as on a PLAINTEXT listener.
+	FrameBytesMaxUnauthenticated int
 	// BigFrameBytes: frames from this size on are received straight into their
 	// own memory; default 64 KiB.
 	BigFrameBytes int
@@ -97,6 +109,14 @@ type Config struct {
 	// QueuedResponseBytesMax is how many response bytes may wait on a
 	// connection before its next request is started; default 1 MiB.
 	QueuedResponseBytesMax int
+	// SlowReader is what happens to a connection that reaches it with more than
+	// one response: SlowReaderPause (default), SlowReaderThrottle, which also
+	// mutes it for a second, or SlowReaderClose.
+	SlowReader string
+	// ThrottleMax bounds how long one answer may throttle its connection
+	// (Request.Throttle); default 30 seconds. Kafka bounds some of its quotas by
+	// one window of a second, and those for bytes not at all.
+	ThrottleMax time.Duration
 
 	// ConnsMax is how many connections may be open at once [max.connections];
 	// default: as many as this process has descriptors, less a reserve (Kafka's
@@ -213,6 +233,8 @@ func (c Config) withDefaults() Config {
 	orElse(&c.ParkedMax, acceptor.ParkedMaxDefault())
 	orElse(&c.WhenFull, WhenFullWait)
 	orElse(&c.Assignment, AssignLeastConns)
+	orElse(&c.SlowReader, SlowReaderPause)
+	orElse(&c.ThrottleMax, 30*time.Second)
 	orElse(&c.Backlog, 1024)
 	orElse(&c.IdleTimeout, 10*time.Minute)
 	orElse(&c.WriteTimeout, 30*time.Second)
@@ -258,6 +280,8 @@ func (c Config) Validate() error {
 	oneOf("Dispatch", c.Dispatch, DispatchPool, DispatchInline)
 	oneOf("Wait", c.Wait, WaitAuto, WaitLocked, WaitParked)
 	c.validateListeners(fault)
+	oneOf("SlowReader", c.SlowReader, SlowReaderPause, SlowReaderThrottle, SlowReaderClose)
+	fault(c.ThrottleMax < time.Millisecond, "ThrottleMax", c.ThrottleMax, "choose at least 1ms")
 	fault(c.Processors < 1 || c.Processors > 1024, "Processors", c.Processors, "choose 1 to 1024")
 	fault(c.Handlers < 1 || c.Handlers > 1<<16, "Handlers", c.Handlers, "choose 1 to 65536")
 	fault(c.HandlerBatchMax < 1 || c.HandlerBatchMax > 1<<15-1, "HandlerBatchMax", c.HandlerBatchMax, "choose 1 to 32767")

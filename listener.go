@@ -39,6 +39,7 @@ type ListenerConfig struct {
 	Socket                                              engine.SocketOptions
 	PipelineMax                                         int
 	FrameBytesMax, HeldBytesMax, QueuedResponseBytesMax int
+	FrameBytesMaxUnauthenticated                        int
 	IdleTimeout, WriteTimeout                           time.Duration
 }
 
@@ -50,6 +51,7 @@ func (l ListenerConfig) withDefaults(cfg *Config) ListenerConfig {
 	orElse(&l.Socket.KeepAlive, cfg.Socket.KeepAlive)
 	orElse(&l.PipelineMax, cfg.PipelineMax)
 	orElse(&l.FrameBytesMax, cfg.FrameBytesMax)
+	orElse(&l.FrameBytesMaxUnauthenticated, cfg.FrameBytesMaxUnauthenticated)
 	orElse(&l.HeldBytesMax, cfg.HeldBytesMax)
 	orElse(&l.QueuedResponseBytesMax, cfg.QueuedResponseBytesMax)
 	orElse(&l.IdleTimeout, cfg.IdleTimeout)
@@ -83,6 +85,7 @@ func (l ListenerConfig) validate(at string, fault faulter) {
 	within("Socket.ReceiveBufferBytes", l.Socket.ReceiveBufferBytes, 1, math.MaxInt32, "choose a size, or 0 for the system's own sizing")
 	within("PipelineMax", l.PipelineMax, 1, 1<<12, "choose 1 to 4096")
 	within("FrameBytesMax", l.FrameBytesMax, 1, 1<<30, "choose 1 byte to 1 GiB")
+	within("FrameBytesMaxUnauthenticated", l.FrameBytesMaxUnauthenticated, 1, 1<<30, "choose 1 byte to 1 GiB, or 0 for no difference")
 	within("HeldBytesMax", l.HeldBytesMax, 4<<10, math.MaxInt, "choose at least 4 KiB")
 	within("QueuedResponseBytesMax", l.QueuedResponseBytesMax, 1, math.MaxInt, "choose at least 1 byte")
 }
@@ -93,10 +96,16 @@ type faulter func(bad bool, field string, value any, remedy string)
 // settings are what its processors need to know; l has its defaults.
 func (l *ListenerConfig) settings(cfg *Config) processor.Settings {
 	return processor.Settings{
-		FrameBytesMax: l.FrameBytesMax, BigFrameBytes: cfg.BigFrameBytes, PackedBytesMax: cfg.PackedBytesMax, PipelineMax: l.PipelineMax,
+		FrameBytesMax: l.FrameBytesMax, FrameBytesMaxUnauthenticated: l.FrameBytesMaxUnauthenticated, BigFrameBytes: cfg.BigFrameBytes, PackedBytesMax: cfg.PackedBytesMax,
+		PipelineMax:  l.PipelineMax,
 		HeldBytesMax: l.HeldBytesMax, QueuedBytesMax: l.QueuedResponseBytesMax,
+		SlowReader: slowReaders[cfg.SlowReader], ThrottleMax: cfg.ThrottleMax,
 		IdleTimeout: max(l.IdleTimeout, 0), WriteTimeout: max(l.WriteTimeout, 0),
 	}
+}
+
+var slowReaders = map[string]processor.SlowReader{
+	SlowReaderPause: processor.SlowReaderPause, SlowReaderThrottle: processor.SlowReaderThrottle, SlowReaderClose: processor.SlowReaderClose,
 }
 
 func listenerName(i int) string {

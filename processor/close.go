@@ -20,10 +20,12 @@ func (p *Processor) finish(c *conn, why reqchan.CloseReason) {
 // get nothing more to do.
 func (p *Processor) finishIfIdle(c *conn) {
 	switch {
-	case c.ending || c.out != nil || c.sending:
+	case c.ending || c.out != nil || c.sending || c.parked != nil:
 	case c.finishing:
 		p.terminate(c, c.reason)
 	case c.inFlight > 0 || c.waiting && c.receive == receiveNone && c.phase == serving:
+	case c.eof && c.mute.throttled() && c.phase == serving && c.in.Whole():
+		// Its requests of before the end are served once the throttle ends.
 	case c.eof:
 		p.terminate(c, reqchan.PeerFinished)
 	case c.phase != serving:
@@ -50,9 +52,17 @@ func (p *Processor) join(c *conn) {
 		return
 	}
 	c.closing = true
+	p.dropParked(c)
 	p.dropOutput(c)
 	p.abandonInput(c)
 	p.engine.CloseFD(c.fd, c.token)
+}
+
+func (p *Processor) dropParked(c *conn) {
+	if c.parked != nil {
+		p.recycle(c.parked)
+		c.parked = nil
+	}
 }
 
 // closed takes the last completion of a connection.
@@ -66,6 +76,7 @@ func (p *Processor) closed(c *conn) {
 		}
 	}
 	p.wheel.remove(c)
+	p.alarms.remove(c)
 	p.openConns--
 	p.count.closed[c.reason]++
 	if p.cfg.Hooks.Closed != nil {

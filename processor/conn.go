@@ -37,6 +37,9 @@ type conn struct {
 	requests uint64
 	bytesIn  uint64
 	bytesOut uint64
+	mute     muteState
+	parked   *reqchan.Request // its response, and the close after it, wait for the alarm
+	alarm    alarm
 
 	opened int64 // in Processor.now, as active
 	active int64 // when it last received or sent

@@ -100,8 +100,8 @@ func (p *Processor) call(r *reqchan.Request) {
 // launch counts r in on its connection and readies it for its handler.
 func (p *Processor) launch(c *conn, r *reqchan.Request) {
 	p.count.requests++
-	c.inFlight++
 	c.requests++
+	p.began(c)
 	if c.order != nil {
 		r.Seq = c.order.next()
 	}

@@ -89,7 +89,7 @@ func (w *wheel) earliest(c *conn, now int64) int64 {
 	due := now + idle
 	if idle == 0 {
 		due = now + write
-	} else if c.inFlight == 0 && !c.sending {
+	} else if !c.excused() {
 		due = c.active + idle
 	}
 	if write > 0 {
@@ -100,6 +100,12 @@ func (w *wheel) earliest(c *conn, now int64) int64 {
 		due = min(due, since+write)
 	}
 	return max(due, now)
+}
+
+// excused says that the silence of a connection is not its peer's: it waits for
+// us. Time goes on meanwhile, so being muted does not refresh it (KAFKA-12427).
+func (c *conn) excused() bool {
+	return c.inFlight > 0 || c.sending || c.mute.throttled() || c.parked != nil
 }
 
 // expire looks at the connections whose time has come.
@@ -131,7 +137,7 @@ func (p *Processor) expireOne(c *conn) {
 		return
 	case write > 0 && c.sending && p.now-c.out.since >= write:
 		p.terminate(c, reqchan.WriteTimeout)
-	case idle > 0 && !c.sending && c.inFlight == 0 && p.now-c.active >= idle:
+	case idle > 0 && !c.excused() && p.now-c.active >= idle:
 		p.terminate(c, reqchan.IdleExpired)
 	default:
 		p.wheel.add(c, p.now)

@@ -16,11 +16,16 @@ type ConnInfo struct {
 	ID            reqchan.ConnID
 	Listener      string
 	Local, Remote netip.AddrPort
+	Principal     string
 	Software      reqchan.Software
 	// State says how far its life has come.
 	State ConnState
 	// Muted says why nothing more is started for it; MutedNot while it may go on.
 	Muted MutedBy
+	// MuteState is Kafka's name of the same, without the reason: NOT_MUTED, MUTED,
+	// MUTED_AND_RESPONSE_PENDING, MUTED_AND_THROTTLED or
+	// MUTED_AND_THROTTLED_AND_RESPONSE_PENDING.
+	MuteState string
 	// Requests were cut so far; InFlight of them are not answered.
 	Requests uint64
 	InFlight int
@@ -52,6 +57,8 @@ const (
 	MutedNot             MutedBy = ""
 	MutedEnding          MutedBy = "ending"
 	MutedDraining        MutedBy = "draining"
+	MutedThrottled       MutedBy = "throttled"        // by an answer, or as a slow reader
+	MutedParked          MutedBy = "parked"           // its last response and its end wait
 	MutedInFlight        MutedBy = "in_flight"        // as many requests as may be
 	MutedQueuedResponses MutedBy = "queued_responses" // its peer doesn't read
 	MutedMemory          MutedBy = "memory"           // waits for bytes of the request channel
@@ -97,6 +104,7 @@ func (p *Processor) listSome(l *listing) {
 func (p *Processor) describe(c *conn) ConnInfo {
 	i := ConnInfo{
 		ID: c.info.ID, Listener: c.info.Listener, Local: c.info.Local, Remote: c.info.Remote,
+		Principal: c.info.Principal(), MuteState: c.mute.String(),
 		Software: c.info.Software(), State: c.state(), Muted: p.mutedBy(c),
 		Requests: c.requests, InFlight: c.inFlight,
 		BytesIn: c.bytesIn, BytesOut: c.bytesOut, HeldBytes: c.in.Held(),
@@ -122,6 +130,8 @@ func (c *conn) state() ConnState {
 
 func (p *Processor) mutedBy(c *conn) MutedBy {
 	switch {
+	case c.parked != nil:
+		return MutedParked
 	case c.ending || c.finishing:
 		return MutedEnding
 	case p.phase != serving:
@@ -130,7 +140,9 @@ func (p *Processor) mutedBy(c *conn) MutedBy {
 		return MutedReceiveBuffer
 	case c.waiting:
 		return MutedMemory
-	case c.inFlight >= c.set.PipelineMax:
+	case c.mute.throttled():
+		return MutedThrottled
+	case c.inFlight >= c.pipelineMax():
 		return MutedInFlight
 	case c.out != nil && c.out.queued >= c.set.QueuedBytesMax:
 		return MutedQueuedResponses

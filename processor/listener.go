@@ -13,6 +13,10 @@ import (
 type Settings struct {
 	// FrameBytesMax is the largest payload of a frame (socket.request.max.bytes).
 	FrameBytesMax int
+	// FrameBytesMaxUnauthenticated is the same for connections that no handler
+	// has vouched for (Conn.SetAuthenticated), which have one request in flight
+	// at a time; 0: all count as authenticated.
+	FrameBytesMaxUnauthenticated int
 	// BigFrameBytes: a frame of at least this size is received straight into
 	// its own memory; a smaller one passes through the engine's buffers.
 	BigFrameBytes int
@@ -30,6 +34,10 @@ type Settings struct {
 	// QueuedBytesMax is how many response bytes may wait on a connection before
 	// no further request of it is started.
 	QueuedBytesMax int
+	// SlowReader is what happens to a connection that reaches it.
+	SlowReader SlowReader
+	// ThrottleMax bounds how long one answer may throttle its connection.
+	ThrottleMax time.Duration
 	// IdleTimeout closes a connection that neither received nor sent anything
 	// for so long and has no request in flight; 0: never.
 	IdleTimeout time.Duration

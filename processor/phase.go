@@ -73,6 +73,8 @@ func (p *Processor) refresh() {
 		case c.phase >= cutting:
 			p.count.dropped += uint64(c.inFlight)
 			p.terminate(c, p.endReason(c))
+		case c.phase == draining && c.parked != nil:
+			p.unpark(c)
 		case c.phase == draining:
 			p.finishIfIdle(c)
 		default:
@@ -115,6 +117,7 @@ func (p *Processor) release() {
 	_ = p.engine.Close() // nothing can be done about a failure any more
 	for _, c := range p.conns {
 		if c.info != nil { // only now does the kernel leave its memory alone
+			p.dropParked(c)
 			p.dropOutput(c)
 			p.abandonInput(c)
 			if !c.closing {

@@ -53,8 +53,9 @@ type Processor struct {
 	away       int                // requests outside this goroutine's hands
 	phase      phase
 	openConns  int   // adopted and not closed
-	now        int64 // monotonic nanoseconds at the start of the pass
+	now        int64 // of reqchan.Now at the start of the pass
 	wheel      wheel
+	alarms     alarms
 	count      counts
 	done       [completionsPerPoll]engine.Completion
 	direct     *reqchan.Request // the request object of handlers that run here
@@ -130,6 +131,7 @@ func (p *Processor) loop() error {
 			p.complete(&p.done[i])
 		}
 		p.expire()
+		p.ring()
 	}
 }
 
@@ -145,7 +147,7 @@ func (p *Processor) parkFor() time.Duration {
 		p.bell.Disarm()
 		return 0
 	}
-	return p.wheel.wait(p.now)
+	return p.alarms.wait(p.now, p.wheel.wait(p.now))
 }
 
 func (p *Processor) complete(done *engine.Completion) {
@@ -187,7 +189,4 @@ func (p *Processor) wake() {
 	}
 }
 
-func (p *Processor) tick() { p.now = int64(time.Since(epoch)) }
-
-// epoch makes monotonic nanoseconds out of the clock.
-var epoch = time.Now()
+func (p *Processor) tick() { p.now = reqchan.Now() }

@@ -119,15 +119,22 @@ func (p *Processor) arm(c *conn) {
 
 // mayCut says whether the connection may have one more request in flight.
 func (p *Processor) mayCut(c *conn) bool {
-	return c.inFlight < c.set.PipelineMax && !c.ending && !c.finishing && c.phase == serving &&
+	return c.inFlight < c.pipelineMax() && !c.mute.throttled() && !c.ending && !c.finishing && c.phase == serving &&
 		(c.out == nil || c.out.queued < c.set.QueuedBytesMax)
 }
 
 // cut turns bytes into requests while the connection may have more in flight.
 // lent is the completion whose data is being cut, nil if there is none.
 func (p *Processor) cut(c *conn, lent *engine.Completion) {
+	p.cutFrames(c, lent)
+	if c.inFlight == 0 && !c.ending {
+		p.settleMute(c)
+	}
+}
+
+func (p *Processor) cutFrames(c *conn, lent *engine.Completion) {
 	for p.mayCut(c) {
-		b, place, status := c.in.Next(c.set.FrameBytesMax)
+		b, place, status := c.in.Next(c.frameBytesMax())
 		switch status {
 		case frame.Whole:
 			if !p.dispatch(c, b, place, lent) {

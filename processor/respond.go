@@ -39,14 +39,20 @@ func (p *Processor) answered(c *conn, r *reqchan.Request) {
 
 // emit carries one answer out.
 func (p *Processor) emit(c *conn, r *reqchan.Request) {
-	c.inFlight--
 	kind, response, why := r.Answer()
+	p.meetSlowReader(c, len(response))
+	p.cameHome(c, r)
 	switch {
 	case c.ending || c.finishing:
 		p.recycle(r)
 	case kind == reqchan.AnswerSend:
 		p.count.responses++
 		p.queue(c, r, response)
+	case kind == reqchan.AnswerClose && r.CloseAt() > p.now && c.phase == serving:
+		p.park(c, r, why)
+	case kind == reqchan.AnswerClose && response != nil:
+		p.queue(c, r, response)
+		p.finish(c, why)
 	case kind == reqchan.AnswerClose:
 		p.recycle(r)
 		p.finish(c, why)
@@ -63,7 +69,7 @@ func (p *Processor) outlives(c *conn, r *reqchan.Request) bool {
 		return true
 	}
 	_, response, _ := r.Answer()
-	return len(response) > c.set.PackedBytesMax
+	return len(response) > c.set.PackedBytesMax || r.CloseAt() > 0
 }
 
 // outbound is what a connection has to send.

@@ -26,6 +26,9 @@ type counts struct {
 	bytesDirect    uint64
 	bytesInCopied  uint64
 	bytesOutCopied uint64
+	throttles      uint64
+	parks          uint64
+	slow           uint64
 }
 
 // Stats of a Processor, totals since its start, as of its last pass.
@@ -44,6 +47,10 @@ type Stats struct {
 	// cancelled for too many uncut bytes, Waits connections that waited for
 	// memory or for a receive buffer.
 	Held, Mutes, Waits uint64
+	// Throttles counts connections that were muted by Request.Throttle (or as slow
+	// readers), Parks those that were held by CloseConnectionAfter, SlowReaders how
+	// often a connection was found to leave more unread than it may.
+	Throttles, Parks, SlowReaders uint64
 	// BytesIn and BytesOut count what was received and sent, sizes included.
 	BytesIn, BytesOut uint64
 	// BytesDirect were received straight into the memory of their frame. Of
@@ -57,7 +64,7 @@ type Stats struct {
 }
 
 // firstClosed is where the reasons begin among published.values.
-const firstClosed = 15
+const firstClosed = 18
 
 // published is a copy of counts for other goroutines, written once a pass.
 type published struct {
@@ -65,9 +72,9 @@ type published struct {
 }
 
 func (s *published) publish(c *counts) {
-	for i, v := range [...]uint64{c.opened, c.requests, c.responses, c.late, c.dropped, c.panics,
+	for i, v := range [firstClosed]uint64{c.opened, c.requests, c.responses, c.late, c.dropped, c.panics,
 		c.sends, c.held, c.mutes, c.waits, c.bytesIn, c.bytesOut,
-		c.bytesDirect, c.bytesInCopied, c.bytesOutCopied} {
+		c.bytesDirect, c.bytesInCopied, c.bytesOutCopied, c.throttles, c.parks, c.slow} {
 		if s.values[i].Load() != v {
 			s.values[i].Store(v)
 		}
@@ -86,6 +93,7 @@ func (p *Processor) Stats() Stats {
 		Opened: at(0), Requests: at(1), Responses: at(2), Late: at(3), Dropped: at(4), Panics: at(5),
 		Sends: at(6), Held: at(7), Mutes: at(8), Waits: at(9), BytesIn: at(10), BytesOut: at(11),
 		BytesDirect: at(12), BytesInCopied: at(13), BytesOutCopied: at(14),
+		Throttles: at(15), Parks: at(16), SlowReaders: at(17),
 	}
 	for i := range s.Closed {
 		s.Closed[i] = at(firstClosed + i)
@@ -113,6 +121,9 @@ func (s *Stats) Add(o *Stats) {
 	s.BytesDirect += o.BytesDirect
 	s.BytesInCopied += o.BytesInCopied
 	s.BytesOutCopied += o.BytesOutCopied
+	s.Throttles += o.Throttles
+	s.Parks += o.Parks
+	s.SlowReaders += o.SlowReaders
 	for i := range o.Closed {
 		s.Closed[i] += o.Closed[i]
 	}

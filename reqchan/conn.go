@@ -29,6 +29,7 @@ type Conn struct {
 	ended      atomic.Bool
 	life       life
 	attachment atomic.Value
+	identity   identity
 	software   atomic.Pointer[Software]
 }
 

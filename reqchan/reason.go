@@ -23,6 +23,14 @@ const (
 	HandlerPanicked
 	BackendFailed
 	EngineFailed
+	// MuteStateIllegal: a step that the connection's mute state does not allow,
+	// a fault of the server's own.
+	MuteStateIllegal
+	// SlowReader: it left more responses unread than it may, and the policy is to
+	// close.
+	SlowReader
+	// AuthenticationFailed is for handlers that authenticate.
+	AuthenticationFailed
 	// ReasonCount is how many there are.
 	ReasonCount
 )
@@ -45,6 +53,10 @@ var reasonNames = [ReasonCount]string{
 	HandlerPanicked:    "handler_panicked",
 	BackendFailed:      "backend_failed",
 	EngineFailed:       "engine_failed",
+
+	MuteStateIllegal:     "mute_state_illegal",
+	SlowReader:           "slow_reader",
+	AuthenticationFailed: "authentication_failed",
 }
 
 // String is the reason's stable name in logs and metrics.

@@ -13,8 +13,8 @@ const SizeBytes = 4
 // Request is one frame on its way to a handler and back.
 //
 // Owner: the processor until TrySend, then the handler until it answers
-// (Respond, NoResponse or CloseConnection, exactly one, exactly once, from any
-// goroutine), then the processor again. After the answer the handler must not
+// (Respond, NoResponse, CloseConnection or CloseConnectionAfter, exactly one,
+// exactly once, from any goroutine), then the processor again. After the answer the handler must not
 // touch the Request, its Payload or its Buffer.
 type Request struct {
 	// Payload is the frame without its size. Its memory stays valid until the
@@ -44,6 +44,9 @@ type Request struct {
 	state  atomic.Uint32
 	kind   AnswerKind
 	reason CloseReason
+	// What the answer does beside what it sends: see Throttle and
+	// CloseConnectionAfter. In nanoseconds of Now, 0: nothing.
+	throttledUntil, closeAt int64
 	// scratch is memory of pool for the response, SizeBytes of it in front; it
 	// stays with the Request while it is small, so that the next response costs
 	// no allocation. response is the answer with its size in front: a part of
@@ -90,6 +93,12 @@ func (r *Request) Buffer(n int) []byte {
 // Memory of Buffer, or Payload itself, is sent from where it is; any other is
 // copied first, so the caller may use it again at once.
 func (r *Request) Respond(payload []byte) {
+	r.place(payload)
+	r.answer(AnswerSend, ReasonNone)
+}
+
+// place puts payload where it is sent from, with its size in front.
+func (r *Request) place(payload []byte) {
 	switch {
 	case sameStart(payload, r.scratch, SizeBytes):
 		r.response = r.scratch[: SizeBytes+len(payload) : cap(r.scratch)]
@@ -100,7 +109,6 @@ func (r *Request) Respond(payload []byte) {
 		r.response = r.scratch[:SizeBytes+len(payload)]
 	}
 	binary.BigEndian.PutUint32(r.response, uint32(len(payload)))
-	r.answer(AnswerSend, ReasonNone)
 }
 
 // NoResponse answers with nothing (Produce with acks=0): the next request of
@@ -127,6 +135,7 @@ func (r *Request) answer(k AnswerKind, why CloseReason) {
 func (r *Request) Begin(home *ResponseQueue, pool *slab.Pool) {
 	r.home, r.pool = home, pool
 	r.kind, r.reason, r.response, r.copied = AnswerNone, ReasonNone, nil, 0
+	r.throttledUntil, r.closeAt = 0, 0
 	r.life++
 }
 
@@ -144,7 +153,7 @@ func (r *Request) HandleReturned() bool {
 func (r *Request) Answered() bool { return r.state.Load() == r.answered() }
 
 // Answer is what the handler decided; for the processor, once r is home.
-// response has its size in front and is nil unless kind is AnswerSend.
+// response has its size in front and is nil unless there is one to send.
 func (r *Request) Answer() (kind AnswerKind, response []byte, why CloseReason) {
 	return r.kind, r.response, r.reason
 }

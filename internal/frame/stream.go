@@ -157,6 +157,15 @@ func (s *Stream) Settle(memory *slab.Pool) {
 // Held is how many bytes wait to be cut, outside lent memory.
 func (s *Stream) Held() int { return len(s.held) - s.heldAt }
 
+// Whole says that the next frame is here as far as its size tells.
+func (s *Stream) Whole() bool {
+	if s.own != nil {
+		return s.filled == len(s.own)
+	}
+	b := s.ahead()
+	return len(b) >= SizeBytes && s.Size() >= 0 && len(b)-SizeBytes >= s.Size()
+}
+
 // Empty says that the stream stands between two frames.
 func (s *Stream) Empty() bool { return s.own == nil && s.Held() == 0 && len(s.lent) == s.lentAt }
 

@@ -1,0 +1,23 @@
+package processor
+
+// unauthenticated says that c has to make do with less until a handler vouches
+// for it.
+func (c *conn) unauthenticated() bool {
+	return c.set.FrameBytesMaxUnauthenticated > 0 && !c.info.Authenticated()
+}
+
+// pipelineMax is 1 while c is not authenticated: what follows the request that
+// authenticates it is judged by what comes of that.
+func (c *conn) pipelineMax() int {
+	if c.set.PipelineMax > 1 && c.unauthenticated() {
+		return 1
+	}
+	return c.set.PipelineMax
+}
+
+func (c *conn) frameBytesMax() int {
+	if c.unauthenticated() {
+		return c.set.FrameBytesMaxUnauthenticated
+	}
+	return c.set.FrameBytesMax
+}

@@ -1,0 +1,105 @@
+package processor
+
+import "kring/reqchan"
+
+// muteState says whether a connection is served further, in Kafka's five states
+// (KafkaChannel.ChannelMuteState). Muted means that no request of it is cut;
+// Kafka stops reading as well, here what arrives is held up to HeldBytesMax
+// and only then does TCP push back.
+//
+// "Response pending" means that something is in flight. With PipelineMax 1
+// that keeps the connection muted, as in Kafka; with more it is served on, up to
+// PipelineMax, and the steps of the table are those of the first request that
+// goes out and of the last answer that comes home. muted alone, with nothing
+// in flight, means that the connection waits for something else: for memory,
+// or for its peer to read what is queued.
+type muteState uint8
+
+const (
+	notMuted muteState = iota
+	muted
+	mutedResponsePending
+	mutedThrottled
+	mutedThrottledResponsePending
+	muteStates
+
+	// noState is where an illegal step leads.
+	noState
+)
+
+// muteStep is what happens to a muteState (Kafka: mute, ChannelMuteEvent,
+// maybeUnmute).
+type muteStep uint8
+
+const (
+	stepMute muteStep = iota
+	stepRequestReceived
+	stepResponseSent
+	stepThrottleStarted
+	stepThrottleEnded
+	stepUnmute
+	muteSteps
+)
+
+// muteTable is Kafka's. A step that changes nothing is legal where Kafka
+// ignores it.
+var muteTable = [muteStates][muteSteps]muteState{
+	notMuted:                      {muted, noState, noState, noState, noState, notMuted},
+	muted:                         {muted, mutedResponsePending, noState, noState, noState, notMuted},
+	mutedResponsePending:          {mutedResponsePending, noState, muted, mutedThrottledResponsePending, noState, mutedResponsePending},
+	mutedThrottled:                {mutedThrottled, noState, noState, noState, muted, mutedThrottled},
+	mutedThrottledResponsePending: {mutedThrottledResponsePending, noState, mutedThrottled, noState, mutedResponsePending, mutedThrottledResponsePending},
+}
+
+var muteNames = [...]string{"NOT_MUTED", "MUTED", "MUTED_AND_RESPONSE_PENDING", "MUTED_AND_THROTTLED",
+	"MUTED_AND_THROTTLED_AND_RESPONSE_PENDING", "", "ILLEGAL"}
+
+// String is Kafka's name.
+func (s muteState) String() string { return muteNames[s] }
+
+func (s muteState) throttled() bool {
+	return s == mutedThrottled || s == mutedThrottledResponsePending
+}
+
+// step makes one step of c's mute state. After an illegal one nobody knows what
+// the connection may do: it is closed, and that is counted.
+func (p *Processor) step(c *conn, s muteStep) {
+	next := noState
+	if c.mute < muteStates {
+		next = muteTable[c.mute][s]
+	}
+	c.mute = next
+	if next == noState {
+		p.terminate(c, reqchan.MuteStateIllegal)
+	}
+}
+
+// began counts in a request that leaves for its handler.
+func (p *Processor) began(c *conn) {
+	if c.inFlight++; c.inFlight == 1 {
+		p.step(c, stepMute)
+		p.step(c, stepRequestReceived)
+	}
+}
+
+// cameHome counts out a request whose answer came home. Order: its throttle starts
+// before its response is sent, so that the connection is never unmuted between
+// the two.
+func (p *Processor) cameHome(c *conn, r *reqchan.Request) {
+	if until := r.ThrottledUntil(); until > p.now && until > reqchan.Now() {
+		p.throttle(c, until)
+	}
+	if c.inFlight--; c.inFlight == 0 {
+		p.step(c, stepResponseSent)
+	}
+}
+
+// settleMute says what the connection is after all was cut that may be.
+func (p *Processor) settleMute(c *conn) {
+	switch {
+	case c.mute == muted && !c.waiting && p.mayCut(c):
+		p.step(c, stepUnmute)
+	case c.mute == notMuted && (c.waiting || !p.mayCut(c)):
+		p.step(c, stepMute)
+	}
+}

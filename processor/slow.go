@@ -1,0 +1,42 @@
+package processor
+
+import (
+	"time"
+
+	"kring/reqchan"
+)
+
+// SlowReader says what happens to a connection whose unread responses reach
+// QueuedBytesMax. One response alone, however large, never makes a slow reader:
+// it must have been queued behind others.
+type SlowReader uint8
+
+const (
+	// SlowReaderPause: nothing further of it is served until it has read; the
+	// WriteTimeout ends one that reads nothing.
+	SlowReaderPause SlowReader = iota
+	// SlowReaderThrottle: beside that it is muted for slowReaderThrottle, even
+	// if it reads on at once.
+	SlowReaderThrottle
+	// SlowReaderClose: it is closed.
+	SlowReaderClose
+)
+
+// slowReaderThrottle is one window of Kafka's quotas.
+const slowReaderThrottle = int64(time.Second)
+
+// meetSlowReader looks at a connection before n more bytes are queued on it.
+// Invariant: a request of c is still counted as in flight, so that a throttle
+// may begin.
+func (p *Processor) meetSlowReader(c *conn, n int) {
+	if c.out == nil || c.out.queued+n < c.set.QueuedBytesMax || c.ending {
+		return
+	}
+	p.count.slow++
+	switch c.set.SlowReader {
+	case SlowReaderThrottle:
+		p.throttle(c, p.now+slowReaderThrottle)
+	case SlowReaderClose:
+		p.terminate(c, reqchan.SlowReader)
+	}
+}

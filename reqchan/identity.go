@@ -1,0 +1,33 @@
+package reqchan
+
+import "sync/atomic"
+
+// PrincipalAnonymous is who a connection is that nobody authenticated, in the
+// form that Kafka gives principals: type and name (KafkaPrincipal.ANONYMOUS).
+const PrincipalAnonymous = "User:ANONYMOUS"
+
+// identity is what a handler found out about a connection's peer.
+type identity struct {
+	principal     atomic.Pointer[string]
+	authenticated atomic.Bool
+}
+
+// Principal is who the peer is, as type and name; PrincipalAnonymous until a
+// handler says otherwise.
+func (c *Conn) Principal() string {
+	if p := c.identity.principal.Load(); p != nil {
+		return *p
+	}
+	return PrincipalAnonymous
+}
+
+// SetPrincipal says who the peer is, from the next request on.
+func (c *Conn) SetPrincipal(principal string) { c.identity.principal.Store(&principal) }
+
+// Authenticated says that a handler vouched for the peer. It matters only where
+// Config.FrameBytesMaxUnauthenticated is set.
+func (c *Conn) Authenticated() bool { return c.identity.authenticated.Load() }
+
+// SetAuthenticated vouches for the peer, from the next request on; false takes
+// it back. Call it before the answer that tells the peer.
+func (c *Conn) SetAuthenticated(yes bool) { c.identity.authenticated.Store(yes) }
