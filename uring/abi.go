@@ -224,6 +224,8 @@ const (
 
 // Flags of io_uring_setup(2).
 const (
+	SetupSQPoll       = 1 << 1  // Kernel: 5.11 without privileges; a thread of the kernel submits
+	SetupSQAff        = 1 << 2  // on the CPU in SQThreadCPU
 	SetupCQSize       = 1 << 3  // Kernel: 5.5
 	SetupClamp        = 1 << 4  // Kernel: 5.6
 	SetupRDisabled    = 1 << 6  // Kernel: 5.10; until EnableRings
@@ -249,12 +251,15 @@ const (
 // Flags of io_uring_enter(2).
 const (
 	enterGetEvents = 1 << 0
+	enterSQWakeup  = 1 << 1
+	enterSQWait    = 1 << 2
 	enterExtArg    = 1 << 3 // Kernel: 5.11
 	enterNoIOWait  = 1 << 7 // Kernel: 6.15; an idle ring is not "waiting for I/O"
 )
 
 // Flags that the kernel sets in the SQ ring.
 const (
+	sqNeedWakeup = 1 << 0
 	sqCQOverflow = 1 << 1
 	sqTaskrun    = 1 << 2
 )

@@ -108,10 +108,12 @@ func (e *ringEngine) setBulk(o *operation, n int) {
 // sqe returns a zeroed SQE. A full queue is submitted first.
 func (e *ringEngine) sqe() *SQE {
 	if q := e.ring.GetSQE(); q != nil {
+		e.issued++
 		return q
 	}
 	e.makeRoom(0)
 	if q := e.ring.GetSQE(); q != nil {
+		e.issued++
 		return q
 	}
 	return &SQE{} // the engine is dead: the next Poll says so
@@ -145,6 +147,10 @@ func (e *ringEngine) makeRoom(vectors int) {
 		}
 		e.spillReady() // the kernel may be waiting for room in the CQ
 		runtime.Gosched()
+		if err := e.awaitSQ(); err != nil {
+			_ = e.die(err)
+			return
+		}
 	}
 	_ = e.die(fmt.Errorf("uring: the kernel took no operation in %d tries: it is out of memory for requests", makeRoomTriesMax))
 }

@@ -86,6 +86,20 @@ type Config struct {
 	// makes New fail instead. Kernel: 5.6.
 	Clamp Switch
 
+	// SQPoll has a thread of the kernel take submissions for so long after the
+	// last one before it sleeps, so that a busy engine submits without a call.
+	// Helps where a CPU for each engine is to spare and calls are dear
+	// (mitigations, virtual machines); hurts everywhere else: the thread takes
+	// a CPU from those who compute, every operation crosses CPUs, and a thread
+	// that slept must be woken by a call. Replaces CoopTaskrun, TaskrunFlag and
+	// DeferTaskrun, which are about work on the submitting thread. 0 (default,
+	// off), or 1 ms to 10 s. Kernel: 5.11 without privileges.
+	SQPoll time.Duration
+
+	// SQPollCPUs binds those threads, one CPU each in turn. Default: none, the
+	// scheduler chooses.
+	SQPollCPUs []int
+
 	// RegisteredRing calls the kernel with an index of the ring's descriptor
 	// that is the thread's own. Saves the look-up and its reference count,
 	// which shows in processes of many threads. Locked engines only. Off by

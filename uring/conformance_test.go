@@ -41,7 +41,11 @@ func inChildren(t *testing.T, cases []string, config func(name string) Config) {
 	const child = "KRING_TEST_SUITE_CHILD"
 	if name, ok := os.LookupEnv(child); ok {
 		c := config(name)
-		enginetest.Run(t, func(t testing.TB) engine.Network { return newTestNetwork(t, c) }, enginetest.Light())
+		options := []enginetest.Option{enginetest.Light()}
+		if c.SQPoll > 0 {
+			options = append(options, enginetest.Unentered())
+		}
+		enginetest.Run(t, func(t testing.TB) engine.Network { return newTestNetwork(t, c) }, options...)
 		return
 	}
 	self, err := os.Executable()

@@ -26,6 +26,7 @@ type ringEngine struct {
 	// sockets by descriptor: small numbers that the kernel keeps dense, where
 	// slots of tokens are the owner's choice.
 	sockets  []socket
+	issued   uint64 // SQEs taken from the ring
 	sequence uint32 // of operations; tells apart those of one descriptor
 	inflight int    // operations whose last CQE is still to come
 	shut     []engine.FD

@@ -40,6 +40,8 @@ func (c *Config) validateTechniques() []error {
 	}{{"MinWait", c.MinWait}, {"NAPIBusyPoll", c.NAPIBusyPoll}} {
 		f.add(d.value > 0 && d.value < time.Microsecond, "%s is %v: the kernel counts in microseconds, give 1µs or more", d.name, d.value)
 	}
+	f.add(c.SQPoll < 0 || c.SQPoll > 10*time.Second || c.SQPoll > 0 && c.SQPoll < time.Millisecond,
+		"SQPoll is %v: the kernel counts in milliseconds, give 0 (off) or 1ms to 10s", c.SQPoll)
 	f.add(c.MinWait > 0 && (c.MinWaitCompletions < 2 || c.MinWaitCompletions > 4096),
 		"MinWaitCompletions is %d: give 2 to 4096, or 0 for the default", c.MinWaitCompletions)
 	f.add(c.ZeroCopyBytes < 0 || c.ZeroCopyBytes > 1<<30, "ZeroCopyBytes is %d: give 0 (never) to 1 GiB", c.ZeroCopyBytes)
@@ -47,6 +49,9 @@ func (c *Config) validateTechniques() []error {
 		"ZeroCopyBytes is %d, and no send is larger than SendBytesMax, %d: change one of them", c.ZeroCopyBytes, c.SendBytesMax)
 	for _, cpu := range c.CPUs {
 		f.add(cpu < 0 || cpu > 1023, "CPUs has %d: give numbers from 0 to 1023", cpu)
+	}
+	for _, cpu := range c.SQPollCPUs {
+		f.add(cpu < 0 || cpu > 1023, "SQPollCPUs has %d: give numbers from 0 to 1023", cpu)
 	}
 	if err := validateProfile(c.KernelProfile); err != nil {
 		f = append(f, err)
@@ -61,6 +66,9 @@ func (c *Config) excluded() []error {
 		"DeferTaskrun is On and SingleIssuer Off: the kernel defers work only for a single issuer; change one of them")
 	f.add(c.TaskrunFlag == On && c.CoopTaskrun == Off && (c.DeferTaskrun == Off || c.SingleIssuer == Off),
 		"TaskrunFlag is On without CoopTaskrun and DeferTaskrun: the kernel has nothing to flag; allow one of them")
+	f.add(c.SQPoll > 0 && (c.CoopTaskrun == On || c.TaskrunFlag == On || c.DeferTaskrun == On),
+		"SQPoll is %v with CoopTaskrun, TaskrunFlag or DeferTaskrun On: the kernel's thread submits, so there is nothing to hold back on the engine's; leave them at auto", c.SQPoll)
+	f.add(len(c.SQPollCPUs) > 0 && c.SQPoll == 0, "SQPollCPUs without SQPoll does nothing: set SQPoll, or leave both")
 	f.add(c.Bundles && c.Incremental,
 		"Bundles and Incremental are both set: the kernel does not say which part of which buffer a bundle fills; choose one")
 	f.add(c.BusyPoll > 0 && !c.BusyPollForced && runtime.NumCPU() <= 2,

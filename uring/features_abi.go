@@ -20,7 +20,6 @@ const (
 	fileIndexAlloc   = ^uint32(0)
 
 	setupIOPoll       = 1 << 0
-	setupSQPoll       = 1 << 1
 	setupAttachWQ     = 1 << 5
 	setupSQE128       = 1 << 10
 	setupHybridIOPoll = 1 << 17

@@ -81,7 +81,7 @@ func otherFeatures() []row {
 		knows("IOPOLL", "5.1", bySetUp, bySetup(setupIOPoll)),
 		knows("ATTACH_WQ", "5.6", bySetUp, tryAttach),
 		offers("RESTRICTIONS", "5.10", byReg, "restrict", byRegister("RESTRICTIONS", SetupRDisabled, tryRestrict)),
-		knows("SQPOLL", "5.11", bySetUp, bySetup(setupSQPoll)),
+		offers("SQPOLL", "5.11", bySetUp, "sqpoll", bySetup(SetupSQPoll)),
 		knows("MSG_RING", "5.18", byList, byOpcode(OpcodeMsgRing)),
 		offers("registered ring fd", "5.18", byReg, "registered-ring", byRegister("RING_FDS", 0,
 			func(_ *prober, r *Ring) error { return r.tryRingFD() })),

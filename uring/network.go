@@ -20,6 +20,7 @@ type Network struct {
 	config Config
 	kernel kernel
 	opened atomic.Uint32 // engines bound to a CPU so far
+	polled atomic.Uint32 // rings whose SQPOLL thread was bound to one
 	can    abilities
 }
 
@@ -50,6 +51,7 @@ func New(c Config) (*Network, error) {
 	if err := n.probe(); err != nil {
 		return nil, err
 	}
+	n.polled.Store(0)
 	n.opened.Store(0) // the first CPU is for the first engine that serves
 	return n, nil
 }
@@ -100,6 +102,7 @@ func (n *Network) Discard(fd engine.FD) { sock.Close(fd) }
 func (n *Network) open(w engine.Wait) (*ringEngine, error) {
 	c := &n.config
 	p := Params{Flags: n.can.flags[w], CQEntries: uint32(c.CQEntries)}
+	n.placeSQThread(&p)
 	if c.Restrict {
 		p.Flags |= SetupRDisabled
 	}

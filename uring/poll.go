@@ -4,6 +4,7 @@ package uring
 
 import (
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -77,52 +78,53 @@ func (e *ringEngine) next(batch []CQE) int {
 }
 
 // spillReady empties the CQ, for a kernel that refuses SQEs until it has room.
+// Never by way of the batch: its CQEs may be what is being completed.
 func (e *ringEngine) spillReady() {
-	for {
-		n := e.ring.Reap(e.batch[:])
-		if n == 0 {
-			return
-		}
-		e.spill = append(e.spill, e.batch[:n]...)
+	for n := int(e.ring.CQReady()); n > 0; n = int(e.ring.CQReady()) {
+		end := len(e.spill)
+		e.spill = slices.Grow(e.spill, n)
+		e.spill = e.spill[:end+e.ring.Reap(e.spill[end:end+n])]
 	}
 }
 
 // submitPending enters the kernel if there is anything to bring or to fetch.
 func (e *ringEngine) submitPending() error {
-	if e.ring.SQPending() == 0 && !e.ring.NeedsEnter() {
-		return nil
+	if e.ring.SQPending() == 0 {
+		e.allTaken()
+		if !e.ring.NeedsEnter() {
+			return nil
+		}
 	}
 	return e.submit()
 }
 
 // submit hands over the SQEs and fetches what the kernel has, without waiting.
 func (e *ringEngine) submit() error {
-	before := e.beforeEnter()
+	calls := e.beforeEnter()
 	err := e.ring.SubmitAndGetEvents(e.quick())
-	return e.afterEnter(before, err)
+	return e.afterEnter(calls, err)
 }
 
 // submitAndWait is submit that waits for a CQE, at most for limit.
 func (e *ringEngine) submitAndWait(limit time.Duration) error {
-	before := e.beforeEnter()
+	calls := e.beforeEnter()
 	err := e.ring.SubmitAndWait(limit)
-	return e.afterEnter(before, err)
+	return e.afterEnter(calls, err)
 }
 
-func (e *ringEngine) beforeEnter() (pending uint32) {
+func (e *ringEngine) beforeEnter() (calls uint64) {
 	if e.ring.Overflowed() {
 		e.total.overflows++
 	}
-	return e.ring.SQPending()
+	return e.ring.Calls()
 }
 
-func (e *ringEngine) afterEnter(before uint32, err error) error {
+func (e *ringEngine) afterEnter(calls uint64, err error) error {
 	left := e.ring.SQPending()
-	e.total.enters++
-	e.total.submitted += uint64(before - left)
+	e.total.enters += e.ring.Calls() - calls
+	e.total.submitted = e.issued - uint64(left)
 	if left == 0 {
-		e.scratch.reset()
-		e.sendBytes = 0
+		e.allTaken()
 	}
 	switch err {
 	case nil, unix.EINTR, unix.ETIME:
@@ -133,10 +135,19 @@ func (e *ringEngine) afterEnter(before uint32, err error) error {
 	return enterError(err)
 }
 
+// allTaken: the kernel has copied every SQE, and what they point at.
+func (e *ringEngine) allTaken() {
+	e.scratch.reset()
+	e.sendBytes = 0
+}
+
 // quick says that the next enter has little to copy: for so short a time the
 // Go scheduler need not be told. What receives may copy is bounded by the
 // window.
 func (e *ringEngine) quick() bool {
+	if e.config.SQPoll > 0 {
+		return true // it copies nothing
+	}
 	return e.bulk == 0 && e.sendBytes <= quickBytesMax && e.window.target*e.window.size <= 2<<20
 }
 
@@ -145,6 +156,9 @@ func (e *ringEngine) quick() bool {
 // what was submitted before a Shutdown happens before it.
 func (e *ringEngine) shutDown() error {
 	if err := e.submitPending(); err != nil {
+		return err
+	}
+	if err := e.awaitTaken(); err != nil {
 		return err
 	}
 	for _, fd := range e.shut {
@@ -199,6 +213,8 @@ func enterError(err error) error {
 			"its goroutine must call runtime.LockOSThread before Open and stay locked", err)
 	case unix.EBADF, unix.EOPNOTSUPP:
 		return fmt.Errorf("uring: io_uring_enter: %w: the ring's descriptor was closed by somebody else", err)
+	case unix.EOWNERDEAD:
+		return fmt.Errorf("uring: io_uring_enter: %w: the kernel's thread that submits (SQPoll) has ended", err)
 	case unix.EBADR:
 		return fmt.Errorf("uring: io_uring_enter: %w: the kernel ran out of memory and dropped completions", err)
 	}

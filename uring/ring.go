@@ -30,6 +30,8 @@ type Ring struct {
 	cqMask         uint32
 	head           uint32
 	unflagged      bool // the kernel does not say when it has work to finish
+	polled         bool // a thread of the kernel submits, see sqpoll.go
+	calls          uint64
 
 	enterFlags uint32
 	enterFD    int      // of enter: the descriptor, or its index with RegisterRingFD
@@ -81,7 +83,10 @@ func (r *Ring) SQPending() uint32 { return r.tail - r.sqHead.Load() }
 // error SQPending says what is left.
 func (r *Ring) SubmitAndGetEvents(quick bool) error {
 	n := r.publish()
-	return r.enter(n, 0, r.enterFlags|enterGetEvents, nil, 0, quick)
+	if r.polled && !r.Overflowed() && r.wakeFlag() == 0 {
+		return nil
+	}
+	return r.enter(n, 0, r.enterFlags|r.wakeFlag()|enterGetEvents, nil, 0, quick)
 }
 
 // SubmitAndWait hands over what is pending and waits for at least one CQE, at
@@ -89,7 +94,7 @@ func (r *Ring) SubmitAndGetEvents(quick bool) error {
 // failures. When not everything could be handed over it returns at once.
 func (r *Ring) SubmitAndWait(limit time.Duration) error {
 	n := r.publish()
-	flags := r.enterFlags | enterGetEvents
+	flags := r.enterFlags | r.wakeFlag() | enterGetEvents
 	if limit < 0 {
 		if r.arg.events.MinWaitUsec == 0 {
 			return r.enter(n, r.waitFor, flags, nil, 0, false)

@@ -28,6 +28,7 @@ func NewRing(entries uint32, p *Params) (*Ring, error) {
 		return nil, err
 	}
 	r.SetNoIOWait(true)
+	r.polled = p.Flags&SetupSQPoll != 0
 	r.unflagged = p.Flags&(SetupCoopTaskrun|SetupDeferTaskrun) != 0 && p.Flags&SetupTaskrunFlag == 0
 	return r, nil
 }
@@ -92,6 +93,7 @@ func mapError(what string, n int, err error) error {
 // enter is io_uring_enter(2). arg is nil or mapped memory.
 func (r *Ring) enter(submit, wait, flags uint32, arg unsafe.Pointer, size uintptr, quick bool) error {
 	var errno unix.Errno
+	r.calls++
 	if quick && wait == 0 {
 		_, _, errno = unix.RawSyscall6(unix.SYS_IO_URING_ENTER, uintptr(r.enterFD), uintptr(submit), uintptr(wait),
 			uintptr(flags), uintptr(arg), size)

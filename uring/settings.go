@@ -31,6 +31,8 @@ var settings = []setting{
 	{"no-sqarray", func(c *Config) any { return &c.NoSQArray }},
 	{"no-iowait", func(c *Config) any { return &c.NoIOWait }},
 	{"clamp", func(c *Config) any { return &c.Clamp }},
+	{"sqpoll", func(c *Config) any { return &c.SQPoll }},
+	{"sqpoll-cpus", func(c *Config) any { return &c.SQPollCPUs }},
 	{"registered-ring", func(c *Config) any { return &c.RegisteredRing }},
 	{"restrict", func(c *Config) any { return &c.Restrict }},
 	{"iowq-workers", func(c *Config) any { return &c.IOWQWorkersMax }},

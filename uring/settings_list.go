@@ -42,6 +42,8 @@ var worthTrying = map[string][]string{
 	"send-bytes":           {"4096"},
 	"send-buffers":         {"1"},
 	"iowq-workers":         {"2"},
+	"sqpoll":               {"2ms"},
+	"sqpoll-cpus":          {"0,sqpoll=2ms"},
 	"accept":               {AcceptSingleMode},
 	"recv":                 {RecvSingleMode},
 	"zero-copy-bytes":      {"1", "16384"},

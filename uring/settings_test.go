@@ -44,6 +44,8 @@ var settingsCases = []string{
 	"zero-copy-bytes=1",
 	"wake=msg-ring single-issuer=off restrict=on no-iowait=off",
 	"accept=single bundles=on buffer-bytes=1024",
+	"sqpoll=1ms sqpoll-cpus=0 restrict=on",
+	"sqpoll=20ms entries=4 cq-entries=16 send-buffers=3 single-issuer=off",
 	"bundles=on recv=single buffers=64 buffers-hot=2",
 	"incremental=on buffers=64 buffers-hot=2",
 }
@@ -156,6 +158,20 @@ func TestWhatTheKernelExcludesIsRefusedAllAtOnce(t *testing.T) {
 			t.Errorf("the error does not say %q:\n%v", says, err)
 		}
 	}
+	for _, c := range []struct {
+		config Config
+		says   string
+	}{
+		{Config{SQPoll: time.Second, DeferTaskrun: On}, "the kernel's thread submits"},
+		{Config{SQPoll: time.Microsecond}, "counts in milliseconds"},
+		{Config{SQPollCPUs: []int{0}}, "SQPollCPUs without SQPoll"},
+		{Config{Bundles: true, Incremental: true}, "choose one"},
+		{Config{Accept: "twice"}, `Accept is "twice"`},
+	} {
+		if err := c.config.Validate(); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%+v: %v, want %q", c.config, err, c.says)
+		}
+	}
 	err = (Config{TaskrunFlag: On, CoopTaskrun: Off, DeferTaskrun: Off}).Validate()
 	if err == nil || !strings.Contains(err.Error(), "nothing to flag") {
 		t.Errorf("TASKRUN_FLAG alone: %v", err)
@@ -188,7 +204,7 @@ func TestASettingThatTheKernelLacksFailsNew(t *testing.T) {
 		{"6.1", "no-sqarray=on", "NO_SQARRAY (6.6)"}, {"6.0", "defer-taskrun=on", "DEFER_TASKRUN (6.1)"},
 		{"5.19", "single-issuer=on", "SINGLE_ISSUER (6.0)"}, {"6.12", "no-iowait=on", "NO_IOWAIT (6.15)"},
 		{"6.10", "min-wait=20us", "MIN_TIMEOUT (6.12)"}, {"6.6", "napi-busy-poll=5us", "NAPI (6.9"},
-		{"5.19", "zero-copy-bytes=1", "SEND_ZC (6.0)"},
+		{"max", "sqpoll=1ms sqpoll-cpus=1023", "CPU 1023"}, {"5.19", "zero-copy-bytes=1", "SEND_ZC (6.0)"},
 		{"6.6", "bundles=on", "RECVSEND_BUNDLE (6.10)"}, {"6.10", "incremental=on", "incremental buffers (6.12)"},
 		{"6.12", "wake=msg-ring", "SEND_MSG_RING (6.13)"}, {"max", "cpus=1023", "CPU 1023"},
 	} {

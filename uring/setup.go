@@ -32,6 +32,7 @@ var setupSteps = [...]setupStep{
 	{SetupSingleIssuer, "SINGLE_ISSUER (6.0)", func(c *Config) (string, Switch) { return "SingleIssuer", c.SingleIssuer }},
 	{SetupTaskrunFlag, "TASKRUN_FLAG (5.19)", func(c *Config) (string, Switch) { return "TaskrunFlag", c.TaskrunFlag }},
 	{SetupCoopTaskrun, "COOP_TASKRUN (5.19)", func(c *Config) (string, Switch) { return "CoopTaskrun", c.CoopTaskrun }},
+	{SetupSQPoll, "SQPOLL (5.11)", func(c *Config) (string, Switch) { return "SQPoll", c.sqPoll() }},
 	{SetupSubmitAll, "SUBMIT_ALL (5.18)", func(c *Config) (string, Switch) { return "SubmitAll", c.SubmitAll }},
 	{SetupClamp, "CLAMP (5.6)", func(c *Config) (string, Switch) { return "Clamp", c.Clamp }},
 }
@@ -48,6 +49,9 @@ func setupFlags(c *Config, w engine.Wait, dropped uint32) uint32 {
 	}
 	if w == engine.WaitParked {
 		flags &^= SetupSingleIssuer | SetupDeferTaskrun
+	}
+	if c.SQPoll > 0 {
+		flags &^= SetupDeferTaskrun | SetupCoopTaskrun // of a thread that does not submit
 	}
 	flags &^= dropped
 	if flags&SetupSingleIssuer == 0 {
@@ -70,7 +74,7 @@ func (n *Network) trySetup(w engine.Wait) (r *ring, flags uint32, missing []stri
 		flags = setupFlags(&n.config, w, dropped)
 		err = unix.EINVAL
 		if flags&ringFlagsRefused == 0 {
-			r, err = n.kernel.open(8, &Params{Flags: flags, CQEntries: 16})
+			r, err = n.kernel.open(8, &Params{Flags: flags, CQEntries: 16, SQThreadIdle: n.config.sqPollIdle()})
 		}
 		if err == nil {
 			if err = n.config.unmet(w, flags); err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"syscall"
 	"time"
 
@@ -22,7 +23,7 @@ func (e *ringEngine) tune(w engine.Wait) error {
 	c := &e.config
 	features := e.ring.Params().Features
 	if ringFlavour != "" && c.needsOwnRing() {
-		return fmt.Errorf("uring: %s can't do NoSQArray, NoIOWait, MinWait and RegisteredRing: leave them out, or build without its tag", ringFlavour)
+		return fmt.Errorf("uring: %s can't do NoSQArray, NoIOWait, MinWait, SQPoll and RegisteredRing: leave them out, or build without its tag", ringFlavour)
 	}
 	if c.NoIOWait == On && features&FeatureNoIOWait == 0 {
 		return demand("NoIOWait", c.NoIOWait, "NO_IOWAIT (6.15)")
@@ -50,7 +51,7 @@ func (e *ringEngine) tune(w engine.Wait) error {
 
 // needsOwnRing: what another ring than ours has no way to do.
 func (c *Config) needsOwnRing() bool {
-	return c.NoSQArray == On || c.NoIOWait == On || c.MinWait > 0 || c.RegisteredRing
+	return c.NoSQArray == On || c.NoIOWait == On || c.MinWait > 0 || c.RegisteredRing || c.SQPoll > 0
 }
 
 func (e *ringEngine) tuneLocked(features uint32) error {
@@ -122,7 +123,7 @@ func (e *ringEngine) unbind() error {
 func (c *Config) checkCPUs() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	for _, cpu := range c.CPUs {
+	for _, cpu := range slices.Concat(c.CPUs, c.SQPollCPUs) {
 		var e ringEngine
 		if err := e.bind(cpu); err != nil {
 			return err

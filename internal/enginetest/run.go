@@ -45,6 +45,10 @@ func Allocates() Option { return func(s *suite) { s.allocates = true } }
 // on purpose.
 func Light() Option { return func(s *suite) { s.light = true } }
 
+// Unentered says that the kernel takes operations and gives completions without
+// being called, so that Enters may stand still.
+func Unentered() Option { return func(s *suite) { s.unentered = true } }
+
 // AtEnd runs after each case of a Network, when everything was closed.
 func AtEnd(check func(t testing.TB, n engine.Network)) Option {
 	return func(s *suite) { s.atEnd = check }
@@ -56,6 +60,7 @@ type suite struct {
 	atEnd     func(t testing.TB, n engine.Network)
 	allocates bool
 	light     bool
+	unentered bool
 }
 
 // property is one case of the suite.
