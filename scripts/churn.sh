@@ -7,6 +7,7 @@
 # usage: scripts/churn.sh [CYCLES] [ENGINE...]     (20,000 for each engine)
 
 source "$(dirname "$0")/lib.bash"
+source "$(dirname "$0")/state.bash"
 cycles=20000
 if [[ ${1:-} =~ ^[0-9]+$ ]]; then
 	cycles=$1
@@ -22,39 +23,10 @@ warm=3000
 # What resident memory may grow by: Go's heap is collected when it has doubled.
 growth_max_kib=$((16 * 1024))
 
-fds() { find "/proc/$kring_pid/fd" -mindepth 1 | wc -l; }
-rss_kib() { sed -n 's/^VmRSS:[[:space:]]*\([0-9]*\) kB$/\1/p' "/proc/$kring_pid/status"; }
-states() { grep -c ' msg=state ' "$scratch/kring.log" || true; }
-
-# ask_state asks the server what it holds, into $state.
-ask_state() {
-	local before tries
-	before=$(states)
-	kill -USR1 "$kring_pid"
-	for ((tries = 0; tries < 300; tries++)); do
-		(($(states) > before)) && break
-		sleep 0.1
-	done
-	state=$(grep ' msg=state ' "$scratch/kring.log" | tail -n 1)
-	(($(states) > before)) || die "$engine: the server does not say its state"
-}
-field() { sed -nE "s/.* $1=(-?[0-9]+).*/\1/p" <<<"$state"; }
-
-# settled waits until every connection is gone.
-settled() {
-	local tries
-	for ((tries = 0; tries < 100; tries++)); do
-		ask_state
-		(($(field open) == 0)) && return
-		sleep 0.2
-	done
-	die "$engine, $dispatch: $(field open) connections are open, and every client has left: $state"
-}
-
 # round CYCLES
 round() {
 	"$churn" -bootstrap "$kring_addr" -cycles "$1" >"$scratch/churn.out" 2>&1 || die "$engine, $dispatch: $(cat "$scratch/churn.out")"
-	settled
+	settled "$engine, $dispatch"
 }
 
 # back WHAT BEFORE AFTER [ROOM]

@@ -6,20 +6,25 @@
 #
 # usage: scripts/soak.sh [-s SECONDS] [-b BUSY] [-i IDLE] [ENGINE...]
 #        (60 s, 64 busy and 256 idle clients)
+#        scripts/soak.sh -r SEED [-s SECONDS] [-e SECONDS] [-b BUSY] [-i IDLE]
+#        (io_uring alone, with settings chosen by SEED, others every 15 s)
 
 source "$(dirname "$0")/lib.bash"
-seconds=60 busy=64 idle=256
-while getopts s:b:i: option; do
+source "$(dirname "$0")/state.bash"
+seconds=60 busy=64 idle=256 seed= every=15
+while getopts s:b:i:r:e: option; do
 	case $option in
 	s) seconds=$OPTARG ;;
 	b) busy=$OPTARG ;;
 	i) idle=$OPTARG ;;
-	*) die "usage: scripts/soak.sh [-s SECONDS] [-b BUSY] [-i IDLE] [ENGINE...]" ;;
+	r) seed=$OPTARG ;;
+	e) every=$OPTARG ;;
+	*) die "usage: scripts/soak.sh [-s SECONDS] [-b BUSY] [-i IDLE] [-r SEED [-e SECONDS] | ENGINE...]" ;;
 	esac
 done
 shift $((OPTIND - 1))
 engines "$@"
-build_kring -race
+[[ -n $seed ]] || build_kring -race
 build_load
 export GORACE="halt_on_error=1"
 
@@ -28,11 +33,8 @@ export GORACE="halt_on_error=1"
 # add is what loads leave behind.
 growth_max_kib=$((48 * 1024))
 
-fds() { find "/proc/$kring_pid/fd" -mindepth 1 | wc -l; }
-rss_kib() { sed -n 's/^VmRSS:[[:space:]]*\([0-9]*\) kB$/\1/p' "/proc/$kring_pid/status"; }
-
-# settled DESCRIPTORS waits until no more than so many are open.
-settled() {
+# closed DESCRIPTORS waits until no more than so many are open.
+closed() {
 	local tries
 	for ((tries = 0; tries < 150; tries++)); do
 		(($(fds) <= $1)) && return
@@ -61,6 +63,12 @@ run() {
 	}
 }
 
+if [[ -n $seed ]]; then
+	source "$root/scripts/soak-settings.bash"
+	soak_settings
+	exit
+fi
+
 for engine in "${engines[@]}"; do
 	# What an idle server has, before any client.
 	start_kring "$engine" --log-level warn
@@ -70,7 +78,7 @@ for engine in "${engines[@]}"; do
 
 	start_kring "$engine" --log-level warn
 	run "$seconds" soak
-	settled $((before + 4)) # Go's poller and the kernel keep a few of their own
+	closed $((before + 4)) # Go's poller and the kernel keep a few of their own
 	goroutines
 	((count <= idle_goroutines + 8)) ||
 		die "$engine: $count goroutines are left, an idle server has $idle_goroutines: $(sed -n 's/^created by //p' "$scratch/dump" | sort | uniq -c | sort -rn | head -n 10)"
