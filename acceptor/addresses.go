@@ -12,7 +12,8 @@ import (
 // addresses counts connections per remote address, in shards, so that neither
 // who enters nor who leaves waits for the whole (Kafka's counts have one lock).
 type addresses struct {
-	windows rate.Windows
+	windows rate.Windows // with their defaults
+	max     int          // addressesMax
 	seed    maphash.Seed
 	shards  [addressShards]addressShard
 }
@@ -25,7 +26,7 @@ const (
 	addressesMax = 1024
 	// sweptPerEntry is how many addresses each entering connection looks at, for
 	// some that can be forgotten.
-	sweptPerEntry = 4
+	sweptPerEntry = 2
 )
 
 type addressShard struct {
@@ -38,14 +39,13 @@ type addressShard struct {
 type address struct {
 	conns int64
 	meter *rate.Meter // nil while no bound ever asked for its rate
+	until int64       // when the meter will have forgotten all
 }
 
-func (a *address) idle(now int64) bool {
-	return a.conns == 0 && (a.meter == nil || a.meter.Total(now) == 0)
-}
+func (a *address) idle(now int64) bool { return a.conns == 0 && now >= a.until }
 
 func newAddresses(w rate.Windows) *addresses {
-	all := &addresses{windows: w, seed: maphash.MakeSeed()}
+	all := &addresses{windows: w.WithDefaults(), max: addressesMax, seed: maphash.MakeSeed()}
 	for i := range all.shards {
 		all.shards[i].counts = map[netip.Addr]*address{}
 	}
@@ -58,7 +58,7 @@ func (all *addresses) enter(ip netip.Addr, b Bounds, now int64) (delay time.Dura
 	s := all.shard(ip)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.sweep(now)
+	s.sweep(now, all.max)
 	a := s.counts[ip]
 	if a == nil {
 		a = &address{}
@@ -73,6 +73,7 @@ func (all *addresses) enter(ip netip.Addr, b Bounds, now int64) (delay time.Dura
 			a.meter.Record(now, -1) // it was never let in
 			return delay, false
 		}
+		a.until = now + int64(all.windows.Count)*int64(all.windows.Size)
 	}
 	if b.ConnsMax != 0 && a.conns >= max(b.ConnsMax, 0) {
 		if a.idle(now) {
@@ -98,10 +99,10 @@ func (all *addresses) leave(ip netip.Addr, now int64) {
 
 // sweep forgets some addresses that nothing is known of any more. Where the
 // sweep begins is a map's choice, so all have their turn.
-func (s *addressShard) sweep(now int64) {
+func (s *addressShard) sweep(now int64, most int) {
 	looked := 0
 	for ip, a := range s.counts {
-		if a.idle(now) || a.conns == 0 && len(s.counts) >= addressesMax {
+		if a.idle(now) || a.conns == 0 && len(s.counts) >= most {
 			delete(s.counts, ip)
 		}
 		if looked++; looked == sweptPerEntry {

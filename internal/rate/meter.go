@@ -114,7 +114,7 @@ func (m *Meter) Rate(now int64) float64 {
 // time there is: the caller has a bound of its own.
 func (m *Meter) Throttle(now int64, limit float64) time.Duration {
 	total, elapsed := float64(m.Total(now)), m.elapsed(now)
-	if total <= limit*elapsed || total == 0 {
+	if total <= limit*elapsed {
 		return 0
 	}
 	// (O-T)/T*W with O = total/W.
