@@ -50,6 +50,7 @@ type Topic struct {
 const (
 	partitionsDefault    = 1
 	partitionsMax        = 10_000 // kfake allocates for each at once
+	topicsOnDemandMax    = 1000   // of one Metadata request
 	batchBytesMaxDefault = 16 << 20
 	topicNameBytesMax    = 249
 )

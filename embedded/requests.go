@@ -17,12 +17,22 @@ func (c *Cluster) HandleKafka(q kafka.Request) {
 	j := job{request: q.Request, version: q.Header.Version}
 	switch kmsg.Key(q.Header.Key) {
 	case kmsg.Produce:
-		acks, ok := kafka.ProduceAcks(q.Header.Version, q.Body)
-		j.silent = ok && acks == 0
+		watchSilent(q, &j)
 	case kmsg.Metadata:
 		j.metadata = q.Body
 	case kmsg.Fetch:
 		j.poll = true
+	case kmsg.CreateTopics:
+		if screenCreateTopics(q, &j) {
+			return
+		}
+	case kmsg.CreatePartitions:
+		if refuseManyPartitions(q) {
+			return
+		}
+	case kmsg.SASLHandshake:
+		refuseHandshake(q)
+		return
 	}
 	sessionOf(q.Request.Conn).add(j)
 }
@@ -45,11 +55,17 @@ func (c *Cluster) createTopics(version int16, body []byte) {
 	if version >= metadataChoosesCreation && !req.AllowAutoTopicCreation {
 		return
 	}
+	created := 0
 	for _, t := range req.Topics {
+		if created == topicsOnDemandMax {
+			return // a client asks again for what it still misses
+		}
 		if t.TopicID == [16]byte{} && t.Topic != nil && validTopicName(*t.Topic) {
 			// Where it fails (it exists, mostly) the response says what the
 			// client has to know.
-			_ = c.kfake.CreateTopic(*t.Topic, 0, nil)
+			if c.kfake.CreateTopic(*t.Topic, 0, nil) == nil {
+				created++
+			}
 		}
 	}
 }

@@ -39,8 +39,12 @@ type job struct {
 	// metadata is the body of a Metadata request, nil for any other: its topics may
 	// have to be created first.
 	metadata []byte
-	silent   bool // acks=0: kfake will not respond
-	poll     bool // it may wait long, and is given up when the client goes
+	// shown is the payload that kfake sees, nil when it is the request's own.
+	shown []byte
+	// answer, if set, answers the request by kfake's response, which is valid
+	// until it returns.
+	answer func(response []byte)
+	poll   bool // it may wait long, and is given up when the client goes
 }
 
 const (
@@ -165,7 +169,10 @@ func (s *session) exchange(j job) error {
 	if j.metadata != nil {
 		s.cluster.createTopics(j.version, j.metadata)
 	}
-	payload := j.request.Payload
+	payload := j.shown
+	if payload == nil {
+		payload = j.request.Payload
+	}
 	size := s.head[:reqchan.SizeBytes]
 	binary.BigEndian.PutUint32(size, uint32(len(payload)))
 	if _, err := pipe.Write(size); err != nil {
@@ -174,15 +181,12 @@ func (s *session) exchange(j job) error {
 	if _, err := pipe.Write(payload); err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
-	if j.silent {
-		j.request.NoResponse()
-		return nil
-	}
-	return s.respond(pipe, j.request)
+	return s.respond(pipe, j)
 }
 
 // respond reads the response into the request's buffer and answers with it.
-func (s *session) respond(pipe net.Conn, r *reqchan.Request) error {
+func (s *session) respond(pipe net.Conn, j job) error {
+	r := j.request
 	if _, err := io.ReadFull(pipe, s.head[:]); err != nil {
 		return fmt.Errorf("read: %w", err)
 	}
@@ -196,6 +200,10 @@ func (s *session) respond(pipe net.Conn, r *reqchan.Request) error {
 	copy(response, got)
 	if _, err := io.ReadFull(pipe, response[correlationBytes:]); err != nil {
 		return fmt.Errorf("read: %w", err)
+	}
+	if j.answer != nil {
+		j.answer(response)
+		return nil
 	}
 	r.Respond(response)
 	return nil

@@ -75,10 +75,29 @@ func AppendResponseHeader(b []byte, key, version int16, correlationID int32) []b
 // it: 0 means that the client expects no response. ok is false when the body
 // ends before it.
 func ProduceAcks(version int16, body []byte) (acks int16, ok bool) {
+	field := acksOf(version, body)
+	if field == nil {
+		return 0, false
+	}
+	return int16(binary.BigEndian.Uint16(field)), true
+}
+
+// SetProduceAcks overwrites the acks of a Produce body; false when the body ends
+// before it. The caller owns body.
+func SetProduceAcks(version int16, body []byte, acks int16) bool {
+	field := acksOf(version, body)
+	if field == nil {
+		return false
+	}
+	binary.BigEndian.PutUint16(field, uint16(acks))
+	return true
+}
+
+// acksOf is where the acks of a Produce body lie.
+func acksOf(version int16, body []byte) []byte {
 	r := reader{left: body}
 	if version >= 3 { // the transactional id
 		r.span(r.stringLen(version >= describe(keyProduce).flexible), true)
 	}
-	acks = r.int16()
-	return acks, r.fault == nil
+	return r.take(2)
 }

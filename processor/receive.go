@@ -150,10 +150,20 @@ func (p *Processor) cutFrames(c *conn, lent *engine.Completion) {
 				return
 			}
 		case frame.TooBig:
-			p.terminate(c, reqchan.FrameTooBig)
+			p.refuse(c, reqchan.FrameTooBig)
+			return
 		case frame.Negative:
-			p.terminate(c, reqchan.FrameSizeNegative)
+			p.refuse(c, reqchan.FrameSizeNegative)
+			return
 		}
+	}
+}
+
+// refuse ends a connection for a frame that can't be. What was asked before it
+// is still answered, as it would be had the frame come later.
+func (p *Processor) refuse(c *conn, why reqchan.CloseReason) {
+	if c.inFlight == 0 { // else every answer brings cut back here
+		p.finish(c, why)
 	}
 }
 
