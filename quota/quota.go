@@ -1,0 +1,229 @@
+package quota
+
+import (
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"math"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"kring/internal/rate"
+)
+
+// Config of a Quotas. The zero value is Kafka's, without a limit.
+type Config struct {
+	// Windows of Window each are what rates are measured over
+	// [quota.window.num, quota.window.size.seconds]; default 11 of one second.
+	Windows int
+	Window  time.Duration
+	// RequestThrottleMax bounds a wait for the kinds Requests and HandlerTime;
+	// default one window, Kafka's.
+	RequestThrottleMax time.Duration
+	// BytesThrottleMax bounds a wait for bytes; default 30 seconds. Kafka has no
+	// bound: a client with 100 times its share in one request waits for minutes.
+	BytesThrottleMax time.Duration
+	// SubjectsMax is how many users, client ids and addresses may be measured at
+	// once; default 65536. What comes beyond, clients with ever new names, is
+	// measured as if it were one. Who was silent for all windows does not count.
+	SubjectsMax int
+	// Limits from the start.
+	Limits []Limit
+	// Now is the clock, in nanoseconds that only grow; default the system's.
+	Now func() int64
+}
+
+func (c Config) withDefaults() Config {
+	w := rate.Windows{Count: c.Windows, Size: c.Window}.WithDefaults()
+	c.Windows, c.Window = w.Count, w.Size
+	if c.RequestThrottleMax == 0 {
+		c.RequestThrottleMax = c.Window
+	}
+	if c.BytesThrottleMax == 0 {
+		c.BytesThrottleMax = 30 * time.Second
+	}
+	if c.SubjectsMax == 0 {
+		c.SubjectsMax = 1 << 16
+	}
+	if c.Now == nil {
+		start := time.Now()
+		c.Now = func() int64 { return int64(time.Since(start)) }
+	}
+	return c
+}
+
+// Validate reports every fault at once; zero values are right.
+func (c Config) Validate() error {
+	_, err := c.check()
+	return err
+}
+
+func (c Config) check() (*table, error) {
+	c = c.withDefaults()
+	faults := []error{rate.Windows{Count: c.Windows, Size: c.Window}.Validate()}
+	for name, d := range map[string]time.Duration{"RequestThrottleMax": c.RequestThrottleMax, "BytesThrottleMax": c.BytesThrottleMax} {
+		if d < time.Millisecond {
+			faults = append(faults, fmt.Errorf("%s is %v: choose at least 1ms", name, d))
+		}
+	}
+	if c.SubjectsMax < shards || c.SubjectsMax > 1<<30 {
+		faults = append(faults, fmt.Errorf("SubjectsMax is %d: choose %d to %d", c.SubjectsMax, shards, 1<<30))
+	}
+	t, err := newTable(c.Limits)
+	return t, errors.Join(append(faults, err)...)
+}
+
+// Quotas holds limits, and measures everybody that one applies to.
+type Quotas struct {
+	cfg      Config
+	windows  rate.Windows
+	seed     maphash.Seed
+	table    atomic.Pointer[table]
+	subjects [shards]shard
+	meters   [shards]meters
+
+	throttled [kinds]atomic.Uint64
+	shared    atomic.Uint64
+}
+
+// New makes a Quotas, or names every fault of cfg.
+func New(cfg Config) (*Quotas, error) {
+	t, err := cfg.check()
+	if err != nil {
+		return nil, fmt.Errorf("quota: %w", err)
+	}
+	cfg = cfg.withDefaults()
+	q := &Quotas{cfg: cfg, windows: rate.Windows{Count: cfg.Windows, Size: cfg.Window}, seed: maphash.MakeSeed()}
+	q.table.Store(t)
+	return q, nil
+}
+
+// Set replaces all limits at once, or changes nothing and names every fault.
+// What was used counts on under the new limits, wherever the same user, client
+// or pair is measured as before.
+func (q *Quotas) Set(limits []Limit) error {
+	t, err := newTable(limits)
+	if err != nil {
+		return fmt.Errorf("quota: %w", err)
+	}
+	q.table.Store(t)
+	return nil
+}
+
+// Limits are those that hold.
+func (q *Quotas) Limits() []Limit { return append([]Limit(nil), q.table.Load().limits...) }
+
+// Bounds says that there is a limit of kind k for somebody.
+func (q *Quotas) Bounds(k Kind) bool { return len(q.table.Load().by[k]) > 0 }
+
+// Stats is what a Quotas has counted since its start.
+type Stats struct {
+	// Throttled counts waits, by the Kind that asked for the longest.
+	Throttled [kinds]uint64
+	// Shared counts requests that were measured as one because SubjectsMax was
+	// reached.
+	Shared uint64
+	// Subjects and Meters are kept now.
+	Subjects, Meters int
+}
+
+// Stats reads the counts.
+func (q *Quotas) Stats() Stats {
+	s := Stats{Shared: q.shared.Load()}
+	for k := range s.Throttled {
+		s.Throttled[k] = q.throttled[k].Load()
+	}
+	for i := range q.subjects {
+		s.Subjects += q.subjects[i].len()
+		s.Meters += q.meters[i].len()
+	}
+	return s
+}
+
+// For finds who a request is measured as; nil when no limit applies to anybody
+// like that, and then Record and Throttle of it say 0. clientID is not kept.
+func (q *Quotas) For(user string, clientID []byte, ip netip.Addr) *Subject {
+	t := q.table.Load()
+	if len(t.limits) == 0 {
+		return nil
+	}
+	if !t.user {
+		user, clientID = "", nil
+	}
+	if ip = ip.Unmap().WithZone(""); !t.ip {
+		ip = netip.Addr{}
+	}
+	s := q.find(t, user, clientID, ip)
+	if s.unbound {
+		return nil
+	}
+	return s
+}
+
+// Record adds n to what s used of k (bytes, requests or nanoseconds), and returns
+// how long its client has to wait; 0 when it is within its limits. A negative n
+// takes back.
+func (s *Subject) Record(k Kind, n int64) time.Duration {
+	if s == nil {
+		return 0
+	}
+	now := s.quotas.cfg.Now()
+	for _, b := range s.bounds[k] {
+		if b.meter != nil {
+			b.meter.rate.Record(now, n)
+		}
+	}
+	return s.throttle(k, now)
+}
+
+// Throttle is how long its client has to wait for what was recorded already.
+func (s *Subject) Throttle(k Kind) time.Duration {
+	if s == nil {
+		return 0
+	}
+	return s.throttle(k, s.quotas.cfg.Now())
+}
+
+// throttle is at least a millisecond where it is not 0, and whole ones: what a
+// client is told has no smaller unit.
+func (s *Subject) throttle(k Kind, now int64) time.Duration {
+	longest := time.Duration(0)
+	for _, b := range s.bounds[k] {
+		if b.meter != nil {
+			longest = max(longest, b.meter.rate.Throttle(now, b.limit))
+		}
+	}
+	most := s.quotas.cfg.BytesThrottleMax
+	if k == Requests || k == HandlerTime {
+		most = s.quotas.cfg.RequestThrottleMax
+	}
+	if longest >= most {
+		return most
+	}
+	return (longest + time.Millisecond - 1).Truncate(time.Millisecond)
+}
+
+// Throttled counts a wait that was imposed for k.
+func (q *Quotas) Throttled(k Kind) { q.throttled[k].Add(1) }
+
+// Usage is what somebody uses at the moment.
+type Usage struct {
+	Entity Entity
+	Kind   Kind
+	// PerSecond is in the units of Limit.
+	PerSecond float64
+}
+
+// Usage lists everybody who is measured, in no order.
+func (q *Quotas) Usage() []Usage {
+	now := q.cfg.Now()
+	var all []Usage
+	for i := range q.meters {
+		q.meters[i].each(func(key meterKey, m *meter) {
+			r := m.rate.Rate(now) / key.kind.units()
+			all = append(all, Usage{key.entity, key.kind, math.Max(r, 0)})
+		})
+	}
+	return all
+}
