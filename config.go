@@ -181,6 +181,14 @@ type Config struct {
 	Epoll    epoll.Config
 	Portable portable.Config
 
+	// APIOf reads the API key and version of a payload, for Stats; key is -1 when
+	// it has none. Default: the Handler's, if it is an APIReader; otherwise all
+	// requests are of one API. Deprecated names versions that clients should not
+	// use any more: who does is counted; default: none. Both run on processors
+	// and must not block or keep the payload.
+	APIOf      func(payload []byte) (key, version int16)
+	Deprecated func(key, version int16) bool
+
 	Events Events
 }
 

@@ -28,7 +28,7 @@ type Server struct {
 
 	memory    *slab.Pool
 	channel   *reqchan.Channel
-	pool      *handler.Pool // nil when inline
+	pool      *handler.Pool // nil when inline; written under mu
 	admission *acceptor.Admission
 
 	// changing is held by whoever changes what the Server consists of.
@@ -96,6 +96,9 @@ func New(cfg Config, h Handler) (*Server, error) {
 	}
 	s.watcher, _ = h.(ConnWatcher)
 	s.ending, s.end = context.WithCancel(context.Background())
+	if reader, ok := h.(APIReader); ok && s.cfg.APIOf == nil {
+		s.cfg.APIOf = reader.APIOf
+	}
 	return s, nil
 }
 
@@ -285,6 +288,7 @@ func (s *Server) processorConfig(id uint32) processor.Config {
 			Panicked: s.events.HandlerPanicked,
 		},
 	}
+	c.APIOf, c.Deprecated = s.cfg.APIOf, s.cfg.Deprecated
 	if s.cfg.Dispatch == DispatchInline {
 		c.Handle = s.handler.Handle
 	}

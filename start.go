@@ -78,10 +78,13 @@ func (s *Server) startPool() {
 	if s.cfg.Dispatch != DispatchPool || s.pool != nil {
 		return
 	}
-	s.pool = handler.NewPool(handler.Config{
+	pool := handler.NewPool(handler.Config{
 		Handlers: s.cfg.Handlers, BatchMax: s.cfg.HandlerBatchMax, Handle: s.handler.Handle, Panicked: s.events.HandlerPanicked,
 	}, s.channel)
-	s.pool.Start()
+	s.mu.Lock()
+	s.pool = pool
+	s.mu.Unlock()
+	pool.Start()
 }
 
 // dismantle ends what open has begun, but for the pool.

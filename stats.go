@@ -5,6 +5,7 @@ import (
 
 	"kring/acceptor"
 	"kring/engine"
+	"kring/handler"
 	"kring/processor"
 	"kring/reqchan"
 	"kring/uring"
@@ -37,21 +38,16 @@ type Stats struct {
 	// Total is the sum over Processors, and those that are no more.
 	Total      processor.Stats
 	Processors []processor.Stats
+	// Handlers is the pool; the zero value when there is none.
+	Handlers handler.Stats
+	// Requests are by API, in the order of their keys.
+	Requests []RequestStats
+	// Software are the open connections by client software, most first;
+	// Deprecated the requests that Config.Deprecated names.
+	Software   []SoftwareCount
+	Deprecated []DeprecatedCount
 	// Engines is the sum of what the processors' engines count.
 	Engines engine.Counts
-}
-
-// gone are the counts of parts that are no more.
-type gone struct {
-	processors processor.Stats
-	engines    engine.Counts
-}
-
-func (g *gone) addProcessor(s *processor.Stats) {
-	g.processors.Add(s)
-	if s.Engine != nil {
-		g.engines.Add(s.Engine.Snapshot())
-	}
 }
 
 // leaving are the parts that were taken away.
@@ -65,7 +61,7 @@ type leaving struct {
 func (s *Server) Stats() Stats {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	total := s.leaving.gone
+	total := s.leaving.gone.clone()
 	st := Stats{
 		Open:           s.admission.Open(),
 		AcceptRate:     s.admission.AcceptRate(),
@@ -76,12 +72,21 @@ func (s *Server) Stats() Stats {
 		WatcherPanics:  s.watcherPanics.Load(),
 	}
 	st.addListeners(s.admission)
+	known := 0
+	said := map[reqchan.Software]int{}
 	for _, p := range slices.Concat(s.processors, s.leaving.processors) {
-		ps := p.Stats()
-		st.Processors = append(st.Processors, ps)
-		total.addProcessor(&ps)
+		st.Processors = append(st.Processors, total.addProcessor(p))
+		for software, n := range p.Software() {
+			said[software] += n
+			known += n
+		}
 	}
 	st.Total, st.Engines = total.processors, total.engines
+	st.Requests, st.Deprecated = total.requests, total.deprecatedCounts()
+	st.Software = softwareCounts(said, int(st.Total.Open())-known)
+	if s.pool != nil {
+		st.Handlers = s.pool.Stats()
+	}
 	return st
 }
 

@@ -211,6 +211,9 @@ func (c *Cluster) Handle(r *reqchan.Request) {
 	c.door.Handle(r)
 }
 
+// APIOf reads which API a payload asks for, for the server to measure by.
+func (c *Cluster) APIOf(payload []byte) (key, version int16) { return kafka.APIOf(payload) }
+
 // Close ends the sessions and stops kfake, which writes what is not on disk
 // yet. Shut the server down first.
 func (c *Cluster) Close() error {

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"kring/internal/measure"
 	"kring/reqchan"
 )
 
@@ -15,6 +16,7 @@ import (
 type runner struct {
 	pool      *Pool
 	receiver  *reqchan.Receiver
+	born      int64       // by measure.Now
 	dismissed atomic.Bool // the pool became smaller
 
 	claim atomic.Uint64 // a claim: who owns which part of items
@@ -29,13 +31,15 @@ type runner struct {
 	drained  bool // the channel is closed and empty
 	at       int  // the request that Handle was called for
 	round    int
-	started  time.Duration
+	started  int64 // when the batch was taken, by measure.Now
+	began    int64 // when the request did that Handle was called for, as far as is known
+	each     bool  // every request of the batch is timed
 
 	seen claim // Owner: the guard
 }
 
 func newRunner(p *Pool) *runner {
-	h := &runner{pool: p, items: make([]*reqchan.Request, p.cfg.BatchMax)}
+	h := &runner{pool: p, items: make([]*reqchan.Request, p.cfg.BatchMax), born: measure.Now()}
 	h.receiver = p.channel.NewReceiver(func() bool { return h.dismissed.Load() || p.strays.waiting() })
 	return h
 }
@@ -74,8 +78,11 @@ func (h *runner) take() (n int, ok bool) {
 		return 0, false
 	}
 	into := h.items[:p.batch()]
-	if n = p.strays.take(into); n == 0 {
+	if n = p.strays.take(into); n > 0 {
+		h.started = measure.Now()
+	} else {
 		n, ok = h.receiver.Receive(into)
+		h.started = h.receiver.TakenAt()
 	}
 	if p.strays.waiting() { // somebody else's, if this one is busy now
 		if n > 0 {
@@ -89,7 +96,7 @@ func (h *runner) take() (n int, ok bool) {
 
 // begin publishes a batch of several to the guard.
 func (h *runner) begin(n int) {
-	h.started = now()
+	h.began, h.each = h.started, h.pool.pace.Load() >= timedFromNanos
 	h.round++
 	h.open = true
 	h.claim.Store(uint64(newClaim(h.round, n)))
@@ -112,24 +119,26 @@ func (h *runner) handleBatch() {
 // handleOne is for one request, whose answer goes home at once.
 func (h *runner) handleOne() {
 	h.round++
-	timed := h.round%paceEvery == 0
-	if timed {
-		h.started = now()
-	}
+	h.began, h.each = h.started, h.round%paceEvery == 0 || h.pool.pace.Load() >= timedFromNanos
 	h.at, h.alone = 0, true
 	h.handle()
 	h.alone = false
 	reqchan.Return(h.items[:1])
-	if timed {
-		h.pool.took(1, now()-h.started)
+	if h.each {
+		h.pool.took(1, time.Duration(h.began-h.started))
 	}
 }
 
 func (h *runner) handle() {
 	r := h.items[h.at]
+	r.Times.Taken = h.began
 	h.inHandle = true
 	h.pool.cfg.Handle(r)
 	h.inHandle = false
+	if h.each || !r.Answered() {
+		now := measure.Now()
+		r.Times.Local, h.began = now-h.began, now
+	}
 	if !r.HandleReturned() {
 		h.items[h.at] = nil
 	}
@@ -142,8 +151,17 @@ func (h *runner) bringHome(c claim) {
 		h.lending.Lock()
 		defer h.lending.Unlock()
 	}
-	reqchan.Return(h.items[c.homed():c.end()])
-	h.pool.took(max(c.end(), 1), now()-h.started)
+	n, took := max(c.end(), 1), measure.Now()-h.started
+	answered := h.items[c.homed():c.end()]
+	if !h.each {
+		for _, r := range answered {
+			if r != nil {
+				r.Times.Local = took / int64(n)
+			}
+		}
+	}
+	reqchan.Return(answered)
+	h.pool.took(n, time.Duration(took))
 }
 
 // survive is deferred by work. It answers for a Handle that did not return.
@@ -182,6 +200,9 @@ func (h *runner) leave() bool {
 		h.dismissed.Store(false)
 		return false
 	}
+	now := measure.Now()
+	p.leftIdle += h.receiver.Idle(now)
+	p.leftAlive += now - h.born
 	p.runners = slices.DeleteFunc(p.runners, func(other *runner) bool { return other == h })
 	if p.strays.waiting() {
 		p.channel.Rouse() // it may have been roused for them
@@ -189,8 +210,3 @@ func (h *runner) leave() bool {
 	p.gone.Done()
 	return true
 }
-
-// epoch makes a monotonic reading out of the clock.
-var epoch = time.Now()
-
-func now() time.Duration { return time.Since(epoch) }

@@ -1,6 +1,10 @@
 package kafka
 
-import "kring/reqchan"
+import (
+	"encoding/binary"
+
+	"kring/reqchan"
+)
 
 // Door is the handler of frames that lets only well-formed requests of served
 // versions through to a Handler. What the protocol wants answered, it answers;
@@ -34,6 +38,18 @@ func NewDoor(v Versions, next Handler) *Door {
 	d := &Door{versions: v, answers: newApiVersionsBodies(v), next: next}
 	d.watcher, _ = next.(connWatcher)
 	return d
+}
+
+// APIOf reads the key and the version that a payload begins with; the server
+// measures requests by them.
+func (d *Door) APIOf(payload []byte) (key, version int16) { return APIOf(payload) }
+
+// APIOf is beside Door.APIOf; the key is -1 when there is none.
+func APIOf(payload []byte) (key, version int16) {
+	if len(payload) < headerBytesMin {
+		return -1, 0
+	}
+	return int16(binary.BigEndian.Uint16(payload)), int16(binary.BigEndian.Uint16(payload[2:]))
 }
 
 // Handle takes a frame.

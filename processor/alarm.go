@@ -97,6 +97,7 @@ func (p *Processor) unpark(c *conn) {
 	if _, response, _ := r.Answer(); response != nil {
 		p.queue(c, r, response)
 	} else {
+		p.measured(r)
 		p.recycle(r)
 	}
 	p.finishIfIdle(c)

@@ -60,6 +60,7 @@ func (p *Processor) join(c *conn) {
 
 func (p *Processor) dropParked(c *conn) {
 	if c.parked != nil {
+		p.measured(c.parked)
 		p.recycle(c.parked)
 		c.parked = nil
 	}
@@ -71,12 +72,14 @@ func (p *Processor) closed(c *conn) {
 		for i, r := range c.order.slots {
 			if r != nil {
 				c.order.slots[i] = nil
+				p.measured(r)
 				p.recycle(r)
 			}
 		}
 	}
 	p.wheel.remove(c)
 	p.alarms.remove(c)
+	c.info.CountOut()
 	p.openConns--
 	p.count.closed[c.reason]++
 	if p.cfg.Hooks.Closed != nil {

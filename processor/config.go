@@ -23,6 +23,12 @@ type Config struct {
 	// AssignedMax is how many assigned sockets may wait to be adopted.
 	AssignedMax int
 
+	// APIOf reads a payload's API key and version, -1 if it has none; nil: nobody
+	// can tell. Deprecated says which versions should not be used any more; nil:
+	// none. Neither may keep the payload or block.
+	APIOf      func(payload []byte) (key, version int16)
+	Deprecated func(key, version int16) bool
+
 	Hooks Hooks
 }
 

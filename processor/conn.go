@@ -83,6 +83,7 @@ func (p *Processor) open(s socket) {
 		ID:       reqchan.ConnID{Processor: p.cfg.ID, Index: p.connIndex},
 		Listener: s.from.name, Privileged: s.from.privileged, Local: s.Local, Remote: s.Remote,
 	}
+	c.info.CountIn(&p.software)
 	c.from, c.set = s.from, s.from.settings.Load()
 	c.opened, c.active = p.now, p.now
 	if c.set.PipelineMax > 1 {

@@ -64,7 +64,7 @@ func (p *Processor) handleHere(c *conn, b []byte, place frame.Place, lent *engin
 		return false
 	}
 	p.launch(c, r)
-	p.call(r)
+	p.callTimed(r)
 	if !r.HandleReturned() {
 		// The answer comes home through the response queue, which only this
 		// goroutine empties: Memory may still be written here.
@@ -100,6 +100,7 @@ func (p *Processor) call(r *reqchan.Request) {
 // launch counts r in on its connection and readies it for its handler.
 func (p *Processor) launch(c *conn, r *reqchan.Request) {
 	p.count.requests++
+	p.came(r)
 	c.requests++
 	p.began(c)
 	if c.order != nil {

@@ -1,6 +1,9 @@
 package processor
 
-import "kring/reqchan"
+import (
+	"kring/internal/measure"
+	"kring/reqchan"
+)
 
 // phase is how far a processor's life has come; it only grows.
 type phase uint32
@@ -137,6 +140,8 @@ func (p *Processor) release() {
 	p.arena.Close()
 	p.cfg.Channel.Release(p.credit)
 	p.sender.Leave()
+	p.stopped.Store(measure.Now())
+	p.publishTimes()
 	p.stats.publish(&p.count)
 	p.sayDrained()
 	p.endErrands()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"kring/engine"
+	"kring/internal/measure"
 	"kring/internal/queue"
 	"kring/internal/slab"
 	"kring/reqchan"
@@ -66,6 +67,12 @@ type Processor struct {
 	connIndex   uint64
 	drainedSaid bool
 	stats       published
+	times       times
+	idle        measure.Idleness // of Poll
+	started     atomic.Int64     // by measure.Now; 0 before, as stopped
+	stopped     atomic.Int64
+	software    reqchan.Census
+	deprecated  deprecations
 }
 
 // New makes a Processor; Run starts it.
@@ -99,6 +106,7 @@ func (p *Processor) Run(opened func(error)) error {
 	p.engine = e
 	p.ready.Store(&e)
 	p.tick()
+	p.started.Store(p.now)
 	opened(nil)
 	err = p.loop()
 	p.release()
@@ -120,19 +128,36 @@ func (p *Processor) loop() error {
 		}
 		p.publish()
 		p.flush()
+		p.publishTimes()
 		p.stats.publish(&p.count) // before sleeping: what others read is never old
-		n, err := p.engine.Poll(p.done[:], p.parkFor())
+		n, err := p.poll()
 		p.bell.Disarm()
 		if err != nil {
 			return fmt.Errorf("processor %d: %w", p.cfg.ID, err)
 		}
-		p.tick()
 		for i := range p.done[:n] {
 			p.complete(&p.done[i])
 		}
 		p.expire()
 		p.ring()
 	}
+}
+
+// poll is the engine's Poll, timed: all of it counts as idle, which on io_uring
+// includes what the kernel does for us before it sleeps.
+func (p *Processor) poll() (int, error) {
+	wait := p.parkFor()
+	p.count.polls++
+	if wait == 0 { // there is work: not idle
+		n, err := p.engine.Poll(p.done[:], 0)
+		p.tick()
+		return n, err
+	}
+	p.idle.Sleep(measure.Now())
+	n, err := p.engine.Poll(p.done[:], wait)
+	p.tick()
+	p.idle.Woke(p.now)
+	return n, err
 }
 
 // parkFor says how long Poll may sleep. Order: the bell is armed before the
@@ -189,4 +214,4 @@ func (p *Processor) wake() {
 	}
 }
 
-func (p *Processor) tick() { p.now = reqchan.Now() }
+func (p *Processor) tick() { p.now = measure.Now() }

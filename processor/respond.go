@@ -14,11 +14,13 @@ func (p *Processor) takeResponses() {
 	for r := p.responses.Take(); r != nil; {
 		next := r.Next()
 		p.away--
+		p.count.home++
 		if c := p.connOf(engine.Token(r.Token)); c != nil {
 			p.answered(c, r)
 			p.progress(c)
 		} else {
 			p.count.late++
+			p.measured(r)
 			p.recycle(r) // its connection is gone
 		}
 		r = next
@@ -44,6 +46,7 @@ func (p *Processor) emit(c *conn, r *reqchan.Request) {
 	p.cameHome(c, r)
 	switch {
 	case c.ending || c.finishing:
+		p.measured(r)
 		p.recycle(r)
 	case kind == reqchan.AnswerSend:
 		p.count.responses++
@@ -54,9 +57,11 @@ func (p *Processor) emit(c *conn, r *reqchan.Request) {
 		p.queue(c, r, response)
 		p.finish(c, why)
 	case kind == reqchan.AnswerClose:
+		p.measured(r)
 		p.recycle(r)
 		p.finish(c, why)
 	default:
+		p.measured(r)
 		p.recycle(r)
 	}
 }
@@ -80,6 +85,7 @@ type outbound struct {
 	queued   int      // bytes from at on
 	buffers  [][]byte // what the outstanding Send was given
 	since    int64    // when the outstanding Send was given, or last took something
+	marks    marks
 }
 
 // segment is memory to be sent: a piece of an arena chunk that responses are
@@ -96,6 +102,7 @@ func (p *Processor) queue(c *conn, r *reqchan.Request, response []byte) {
 		c.out = p.takeOutbound()
 	}
 	c.out.queued += len(response)
+	p.mark(&c.out.marks, r, len(response))
 	p.count.bytesOutCopied += uint64(r.ResponseCopied())
 	if len(response) <= c.set.PackedBytesMax {
 		p.pack(c.out, response)

@@ -70,6 +70,7 @@ func (p *Processor) sent(c *conn, done *engine.Completion) {
 func (p *Processor) advance(c *conn, n int) {
 	o := c.out
 	o.queued -= n
+	p.sentUpTo(&o.marks, n)
 	for n > 0 {
 		s := &o.segments[o.at]
 		if n < len(s.bytes) {
@@ -98,9 +99,10 @@ func (p *Processor) dropOutput(c *conn) {
 	for i := o.at; i < len(o.segments); i++ {
 		p.release1(&o.segments[i])
 	}
+	p.dropMarks(&o.marks)
 	clear(o.segments)
 	clear(o.buffers)
-	*o = outbound{segments: o.segments[:0], buffers: o.buffers[:0]}
+	*o = outbound{segments: o.segments[:0], buffers: o.buffers[:0], marks: o.marks}
 	c.out = nil
 	if len(p.outs) < outboundsKeptMax && cap(o.segments) <= 4*sendBuffersMax {
 		p.outs = append(p.outs, o)

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"kring/engine"
+	"kring/internal/measure"
 	"kring/reqchan"
 )
 
@@ -29,6 +30,9 @@ type counts struct {
 	throttles      uint64
 	parks          uint64
 	slow           uint64
+
+	polls uint64
+	home  uint64 // answers taken from the response queue
 }
 
 // Stats of a Processor, totals since its start, as of its last pass.
@@ -59,12 +63,21 @@ type Stats struct {
 	// from memory that is not the request's, and small ones packed together.
 	// Bytes that are copied twice count twice.
 	BytesDirect, BytesInCopied, BytesOutCopied uint64
+	// Polls counts passes.
+	Polls uint64
+	// ResponsesWaiting are answers that the processor has not taken yet, now.
+	ResponsesWaiting int64
+	// IdleNanos is how long it waited in Poll with nothing else to do,
+	// AliveNanos how long it has run; their quotient over an interval is Kafka's
+	// network processor idle ratio. On io_uring Poll is also where the kernel
+	// works for us, so the ratio says a little more than on the others.
+	IdleNanos, AliveNanos int64
 	// Engine is what the engine counts itself; nil before it stands.
 	Engine *engine.Counters
 }
 
 // firstClosed is where the reasons begin among published.values.
-const firstClosed = 18
+const firstClosed = 20
 
 // published is a copy of counts for other goroutines, written once a pass.
 type published struct {
@@ -74,7 +87,7 @@ type published struct {
 func (s *published) publish(c *counts) {
 	for i, v := range [firstClosed]uint64{c.opened, c.requests, c.responses, c.late, c.dropped, c.panics,
 		c.sends, c.held, c.mutes, c.waits, c.bytesIn, c.bytesOut,
-		c.bytesDirect, c.bytesInCopied, c.bytesOutCopied, c.throttles, c.parks, c.slow} {
+		c.bytesDirect, c.bytesInCopied, c.bytesOutCopied, c.throttles, c.parks, c.slow, c.polls, c.home} {
 		if s.values[i].Load() != v {
 			s.values[i].Store(v)
 		}
@@ -94,7 +107,9 @@ func (p *Processor) Stats() Stats {
 		Sends: at(6), Held: at(7), Mutes: at(8), Waits: at(9), BytesIn: at(10), BytesOut: at(11),
 		BytesDirect: at(12), BytesInCopied: at(13), BytesOutCopied: at(14),
 		Throttles: at(15), Parks: at(16), SlowReaders: at(17),
+		Polls: at(18), ResponsesWaiting: max(int64(p.responses.Pushed()-at(19)), 0),
 	}
+	s.IdleNanos, s.AliveNanos = p.idleOf()
 	for i := range s.Closed {
 		s.Closed[i] = at(firstClosed + i)
 	}
@@ -102,6 +117,30 @@ func (p *Processor) Stats() Stats {
 		s.Engine = (*e).Counters()
 	}
 	return s
+}
+
+// idleOf is how long the processor has waited, of how long it has run.
+func (p *Processor) idleOf() (idle, alive int64) {
+	started, now := p.started.Load(), p.stopped.Load()
+	if started == 0 {
+		return 0, 0
+	}
+	if now == 0 {
+		now = measure.Now()
+	}
+	return p.idle.Nanos(now), now - started
+}
+
+// Software counts the open connections that said what they are. Any goroutine.
+func (p *Processor) Software() map[reqchan.Software]int { return p.software.Counts() }
+
+// Open is how many connections are open.
+func (s *Stats) Open() int64 {
+	open := int64(s.Opened)
+	for _, n := range s.Closed {
+		open -= int64(n)
+	}
+	return max(open, 0) // a few are closed before they count as opened
 }
 
 // Add adds another's counts to s; the engines' stay with their owners.
@@ -124,6 +163,10 @@ func (s *Stats) Add(o *Stats) {
 	s.Throttles += o.Throttles
 	s.Parks += o.Parks
 	s.SlowReaders += o.SlowReaders
+	s.Polls += o.Polls
+	s.ResponsesWaiting += o.ResponsesWaiting
+	s.IdleNanos += o.IdleNanos
+	s.AliveNanos += o.AliveNanos
 	for i := range o.Closed {
 		s.Closed[i] += o.Closed[i]
 	}

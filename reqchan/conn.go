@@ -31,6 +31,10 @@ type Conn struct {
 	attachment atomic.Value
 	identity   identity
 	software   atomic.Pointer[Software]
+
+	census  *Census  // nil: nobody counts
+	counted Software // as what census counts it; guarded by census.mu, as left
+	left    bool
 }
 
 // Software is what a client says that it is (KIP-511).
@@ -53,7 +57,24 @@ func (c *Conn) Attach(v any) { c.attachment.Store(v) }
 func (c *Conn) Attachment() any { return c.attachment.Load() }
 
 // SetSoftware keeps what the client says that it is, once it was checked.
-func (c *Conn) SetSoftware(s Software) { c.software.Store(&s) }
+func (c *Conn) SetSoftware(s Software) {
+	if c.census != nil {
+		c.census.move(c, s)
+		return
+	}
+	c.software.Store(&s)
+}
+
+// CountIn has s count the connection by its client's software, CountOut ends
+// that. They are the processor's.
+func (c *Conn) CountIn(s *Census) { c.census = s }
+
+// CountOut is beside CountIn.
+func (c *Conn) CountOut() {
+	if c.census != nil {
+		c.census.leave(c)
+	}
+}
 
 // Software is what the client said that it is; empty while it has not.
 func (c *Conn) Software() Software {

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"kring/internal/measure"
 )
 
 // Receiver is one handler goroutine's way to take requests. It belongs to that
@@ -12,6 +14,8 @@ type Receiver struct {
 	channel *Channel
 	more    func() bool
 	wake    chan struct{} // holds a token from when it was chosen to be woken
+	at      int64         // when the last Receive that gave something took it
+	idle    measure.Idleness
 }
 
 // NewReceiver makes a Receiver. more, which may be nil, says whether its owner
@@ -24,12 +28,19 @@ func (c *Channel) NewReceiver(more func() bool) *Receiver {
 	return &Receiver{channel: c, more: more, wake: make(chan struct{}, 1)}
 }
 
+// TakenAt is when the last Receive that gave something took it, by measure.Now.
+func (v *Receiver) TakenAt() int64 { return v.at }
+
+// Idle is how long the owner has slept, in nanoseconds. Any goroutine.
+func (v *Receiver) Idle(now int64) int64 { return v.idle.Nanos(now) }
+
 // Receive takes up to len(into) requests, oldest first, and sleeps while there
 // are none. n may be 0: the owner was roused, or somebody else was quicker. It
 // returns false when the channel is closed and all that it accepted was taken.
 func (v *Receiver) Receive(into []*Request) (n int, ok bool) {
 	c := v.channel
 	if n = c.take(into); n > 0 {
+		v.at = measure.Now()
 		return n, true
 	}
 	if c.ring.Drained() {
@@ -40,10 +51,15 @@ func (v *Receiver) Receive(into []*Request) (n int, ok bool) {
 	// Order: that v sleeps is visible before it looks a last time; whoever has
 	// something for it does that first and then looks who sleeps.
 	if (c.ring.Ready() || c.ring.Drained() || v.more()) && c.idle.withdraw(v) {
-		return c.take(into), true
+		n = c.take(into)
+		v.at = measure.Now()
+		return n, true
 	}
+	v.idle.Sleep(measure.Now())
 	<-v.wake
 	n = c.take(into)
+	v.at = measure.Now()
+	v.idle.Woke(v.at)
 	c.idle.looked()
 	if c.ring.Ready() {
 		c.idle.wakeOne()

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"sync/atomic"
 
+	"kring/internal/measure"
 	"kring/internal/slab"
 )
 
@@ -22,6 +23,13 @@ type Request struct {
 	Payload []byte
 	// Conn is the connection that it came from.
 	Conn *Conn
+	// API and Version are what Config.APIOf read of the payload; API is -1 when
+	// nobody can say.
+	API, Version int16
+	// ErrorCode is for the handler to set before it answers: it is counted.
+	ErrorCode int16
+	// Times is its way so far.
+	Times Times
 
 	// What the processor keeps with it; nobody else looks at it.
 	Frame  []byte // size and payload together
@@ -122,9 +130,12 @@ func (r *Request) CloseConnection(why CloseReason) { r.answer(AnswerClose, why) 
 func (r *Request) answer(k AnswerKind, why CloseReason) {
 	r.kind, r.reason = k, why
 	away, answered := r.away(), r.answered() // afterwards r may be in use again
+	if r.state.Load() == away {
+		r.Times.Answered = measure.Now() // later than Handle returned
+	}
 	switch r.state.Swap(answered) {
 	case away:
-		homecoming(r, r)
+		homecoming(r, r, 1)
 	case answered:
 		panic("kring: a request was answered twice")
 	}

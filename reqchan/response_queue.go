@@ -19,18 +19,21 @@ type ResponseQueue struct {
 	// publishes the requests and all that their handlers wrote; the Swap in Take
 	// reads it.
 	top atomic.Pointer[Request]
-	_   [128]byte
+	// pushed counts what ever came; on top's line, which the pusher holds anyway.
+	pushed atomic.Uint64
+	_      [128]byte
 }
 
 // NewResponseQueue makes an empty queue whose owner sleeps at bell.
 func NewResponseQueue(bell *queue.Doorbell) *ResponseQueue { return &ResponseQueue{bell: bell} }
 
 // Push brings a batch home: newest, and what it leads to through next, up to
-// oldest. Any goroutine. Announce it afterwards.
-func (q *ResponseQueue) Push(newest, oldest *Request) {
+// oldest, n altogether. Any goroutine. Announce it afterwards.
+func (q *ResponseQueue) Push(newest, oldest *Request, n int) {
 	for {
 		oldest.next = q.top.Load()
 		if q.top.CompareAndSwap(oldest.next, newest) {
+			q.pushed.Add(uint64(n))
 			return
 		}
 	}
@@ -38,6 +41,9 @@ func (q *ResponseQueue) Push(newest, oldest *Request) {
 
 // Announce wakes the owner, if it sleeps, to take what was pushed.
 func (q *ResponseQueue) Announce() { q.bell.Ring() }
+
+// Pushed counts what ever was brought here. Any goroutine.
+func (q *ResponseQueue) Pushed() uint64 { return q.pushed.Load() }
 
 // Waiting says that there is something to take.
 func (q *ResponseQueue) Waiting() bool { return q.top.Load() != nil }
@@ -65,23 +71,25 @@ func (r *Request) Next() *Request { return r.next }
 // what is nil.
 func Return(answered []*Request) {
 	var newest, oldest *Request
+	n := 0
 	for _, r := range answered {
 		switch {
 		case r == nil:
 		case newest != nil && newest.home == r.home:
 			r.next, newest = newest, r
+			n++
 		default:
-			homecoming(newest, oldest)
-			newest, oldest = r, r
+			homecoming(newest, oldest, n)
+			newest, oldest, n = r, r, 1
 		}
 	}
-	homecoming(newest, oldest)
+	homecoming(newest, oldest, n)
 }
 
-func homecoming(newest, oldest *Request) {
+func homecoming(newest, oldest *Request, n int) {
 	if newest != nil {
 		home := newest.home // read before Push: afterwards it is the processor's
-		home.Push(newest, oldest)
+		home.Push(newest, oldest, n)
 		home.Announce()
 	}
 }

@@ -21,11 +21,11 @@ var layers = []layer{
 	{"fallback/epoll", words("engine internal/slab internal/invariants internal/park internal/sock " + sys)},
 	{"fallback/portable", words("engine internal/slab internal/invariants " + sys)},
 	{"acceptor", words("engine internal/rate " + sys)},
-	{"processor", words("engine reqchan internal/frame internal/queue internal/slab internal/invariants")},
-	{"reqchan", words("internal/queue internal/slab internal/invariants")},
-	{"handler", words("reqchan internal/queue internal/slab internal/invariants")},
+	{"processor", words("engine reqchan internal/measure internal/frame internal/queue internal/slab internal/invariants")},
+	{"reqchan", words("internal/measure internal/queue internal/slab internal/invariants")},
+	{"handler", words("reqchan internal/measure internal/queue internal/slab internal/invariants")},
 	{"echo", words("reqchan")},
-	{".", words("engine uring fallback/epoll fallback/portable acceptor processor reqchan handler " +
+	{".", words("internal/measure engine uring fallback/epoll fallback/portable acceptor processor reqchan handler " +
 		"internal/rate internal/queue internal/slab internal/invariants")},
 	{"doctor", words(". uring " + sys)},
 	{"docs", nil},
@@ -39,6 +39,7 @@ var layers = []layer{
 	{"bench/...", anything},
 
 	{"internal/invariants", nil},
+	{"internal/measure", nil},
 	{"internal/rate", nil},
 	{"internal/slab", words("internal/invariants " + sys)},
 	{"internal/queue", words("internal/invariants")},

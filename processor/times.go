@@ -1,0 +1,246 @@
+package processor
+
+import (
+	"sync/atomic"
+
+	"kring/internal/measure"
+	"kring/reqchan"
+)
+
+const (
+	// apisMax: keys of this many APIs are measured each for itself, which is more
+	// than there are; what is no such key is measured together, so that a client
+	// can't make us keep more.
+	apisMax = 128
+	// versionsMax and errorsMax bound in the same way what is counted of an API.
+	versionsMax = 64
+	errorsMax   = 256
+	// timedFromNanos: requests that are handled here and take less than this are
+	// timed only now and then (timedEvery), because the clock costs some 25 ns.
+	timedFromNanos = 1000
+	timedEvery     = 8
+)
+
+// OtherAPI stands for all requests whose API is not known.
+const OtherAPI int16 = -1
+
+// times measures the way of requests, by API.
+//
+// What is accurate: moments that the processor sees (arrived, answer taken, sent)
+// are the beginning of their pass, in which nothing blocks. Handlers' moments are
+// of the clock, but for requests of less than a microsecond.
+type times struct {
+	apis    [apisMax + 1]atomic.Pointer[apiTimes] // the last is OtherAPI's
+	touched []*apiTimes                           // Owner: noted something in this pass
+	here    int64                                 // Owner: the clock as read last, for handlers that run here
+}
+
+// apiTimes is what is known of one API.
+type apiTimes struct {
+	key                                                   int16
+	bytes                                                 measure.Histogram // payloads
+	queue, local, remote, throttle, response, send, total measure.Histogram // microseconds; 0 is noted by total only
+	versions                                              [versionsMax + 1]atomic.Uint64
+	errors                                                [errorsMax + 1]atomic.Uint64
+
+	// Owner, all that follows.
+	touched    bool
+	version    int    // of the latest requests,
+	versionRun uint64 // and how many of them are not in versions yet
+	failure    int    // the same, for errors
+	failureRun uint64
+	deprecated uint64 // the versions that are, a bit each
+	took       int64  // how long the last one that was timed took here
+	untimed    int
+}
+
+// of finds what is known of an API, the first time by making room for it.
+func (p *Processor) timesOf(key int16) *apiTimes {
+	i := apisMax
+	if key >= 0 && key < apisMax {
+		i = int(key)
+	}
+	a := p.times.apis[i].Load()
+	if a == nil {
+		a = p.newAPITimes(i)
+	}
+	if !a.touched {
+		a.touched = true
+		p.times.touched = append(p.times.touched, a)
+	}
+	return a
+}
+
+func (p *Processor) newAPITimes(i int) *apiTimes {
+	a := &apiTimes{key: int16(i)}
+	if i == apisMax {
+		a.key = OtherAPI
+	} else if f := p.cfg.Deprecated; f != nil {
+		for v := range int16(versionsMax) {
+			if f(a.key, v) {
+				a.deprecated |= 1 << v
+			}
+		}
+	}
+	p.times.apis[i].Store(a)
+	return a
+}
+
+// came notes a request that was cut.
+func (p *Processor) came(r *reqchan.Request) {
+	r.API, r.Version, r.ErrorCode = OtherAPI, 0, 0
+	r.Times = reqchan.Times{Arrived: p.now}
+	if p.cfg.APIOf != nil {
+		r.API, r.Version = p.cfg.APIOf(r.Payload)
+	}
+	a := p.timesOf(r.API)
+	a.bytes.Note(uint64(len(r.Payload)), 1)
+	v := versionsMax
+	if a.key != OtherAPI && r.Version >= 0 && r.Version < versionsMax {
+		v = int(r.Version)
+		if a.deprecated>>v&1 != 0 {
+			p.deprecated.add(r)
+		}
+	}
+	if v != a.version {
+		a.publishRuns()
+		a.version = v
+	}
+	a.versionRun++
+}
+
+// callTimed calls the handler of a request that is handled here.
+func (p *Processor) callTimed(r *reqchan.Request) {
+	a := p.timesOf(r.API)
+	r.Times.Taken = max(p.now, p.times.here)
+	if a.untimed++; a.untimed < timedEvery && a.took < timedFromNanos && p.times.here > p.now {
+		p.call(r)
+		r.Times.Local = a.took
+		return
+	}
+	a.untimed = 0
+	r.Times.Taken = measure.Now()
+	p.call(r)
+	p.times.here = measure.Now()
+	a.took = p.times.here - r.Times.Taken
+	r.Times.Local = a.took
+}
+
+// went notes the way of a request up to now, when its answer is taken from it.
+func (p *Processor) went(r *reqchan.Request) *apiTimes {
+	a, t := p.timesOf(r.API), &r.Times
+	noteNanos(&a.queue, t.Taken-t.Arrived)
+	noteNanos(&a.local, t.Local)
+	if handled := t.Taken + t.Local; t.Answered > handled {
+		noteNanos(&a.remote, t.Answered-handled)
+	}
+	if until := r.ThrottledUntil(); until > 0 {
+		noteNanos(&a.throttle, until-t.Ready())
+	}
+	noteNanos(&a.response, p.now-t.Ready())
+	code := errorsMax
+	if c := int(r.ErrorCode) + 1; c >= 0 && c < errorsMax {
+		code = c
+	}
+	if code != a.failure {
+		a.publishRuns()
+		a.failure = code
+	}
+	a.failureRun++
+	return a
+}
+
+// measured notes a request of which nothing is to be sent.
+func (p *Processor) measured(r *reqchan.Request) {
+	a := p.went(r)
+	a.total.Note(micros(p.now-r.Times.Arrived), 1)
+}
+
+// marks remember, for responses that are to be sent, when each is out.
+type marks struct {
+	list []mark
+	at   int   // the first that is not out
+	put  int64 // bytes that were ever queued
+	out  int64 // bytes that were ever sent
+}
+
+// mark is n responses of one API that came and were queued together.
+type mark struct {
+	upTo            int64 // of marks.put
+	api             *apiTimes
+	arrived, queued int64
+	n               uint64
+}
+
+// mark notes a response of so many bytes that was queued.
+func (p *Processor) mark(m *marks, r *reqchan.Request, bytes int) {
+	a, queued := p.went(r), max(p.now, r.Times.Ready())
+	m.put += int64(bytes)
+	if n := len(m.list); n > m.at {
+		last := &m.list[n-1]
+		if last.api == a && last.arrived == r.Times.Arrived && last.queued == queued {
+			last.upTo = m.put
+			last.n++
+			return
+		}
+	}
+	m.list = append(m.list, mark{m.put, a, r.Times.Arrived, queued, 1})
+}
+
+// sentUpTo notes the responses that are out by now.
+func (p *Processor) sentUpTo(m *marks, bytes int) {
+	m.out += int64(bytes)
+	for ; m.at < len(m.list) && m.list[m.at].upTo <= m.out; m.at++ {
+		p.sentOne(&m.list[m.at])
+	}
+	if m.at == len(m.list) {
+		m.list, m.at = m.list[:0], 0
+	}
+}
+
+// dropMarks notes the responses that will never be out, and forgets all.
+func (p *Processor) dropMarks(m *marks) {
+	for ; m.at < len(m.list); m.at++ {
+		p.sentOne(&m.list[m.at])
+	}
+	*m = marks{list: m.list[:0]}
+}
+
+func (p *Processor) sentOne(m *mark) {
+	a := p.timesOf(m.api.key)
+	if us := micros(p.now - m.queued); us > 0 {
+		a.send.Note(us, m.n)
+	}
+	a.total.Note(micros(p.now-m.arrived), m.n)
+}
+
+// publishTimes shows readers what was noted in this pass.
+func (p *Processor) publishTimes() {
+	for _, a := range p.times.touched {
+		a.touched = false
+		a.publishRuns()
+		for _, h := range [...]*measure.Histogram{&a.bytes, &a.queue, &a.local, &a.remote, &a.throttle, &a.response, &a.send, &a.total} {
+			h.Publish()
+		}
+	}
+	p.times.touched = p.times.touched[:0]
+}
+
+func (a *apiTimes) publishRuns() {
+	if a.versionRun > 0 {
+		a.versions[a.version].Add(a.versionRun)
+		a.versionRun = 0
+	}
+	if a.failureRun > 0 {
+		a.errors[a.failure].Add(a.failureRun)
+		a.failureRun = 0
+	}
+}
+
+func noteNanos(h *measure.Histogram, nanos int64) {
+	if nanos >= 1000 {
+		h.Note(uint64(nanos)/1000, 1)
+	}
+}
+
+func micros(nanos int64) uint64 { return uint64(max(nanos, 0)) / 1000 }

@@ -1,0 +1,97 @@
+package processor
+
+import (
+	"testing"
+
+	"kring/internal/measure"
+	"kring/reqchan"
+)
+
+// BenchmarkMeasure is what measuring adds to a request, all its stages: cut,
+// answered, queued and sent, sixteen of them in a pass.
+func BenchmarkMeasure(b *testing.B) {
+	p := &Processor{cfg: Config{APIOf: func(payload []byte) (int16, int16) { return int16(payload[1]), int16(payload[3]) }}}
+	r := &reqchan.Request{Payload: make([]byte, 100)}
+	m := &marks{}
+	b.ReportAllocs()
+	for i := 0; i < b.N; i += 16 {
+		p.now = measure.Now() // a pass reads the clock anyway
+		for range 16 {
+			p.came(r)
+			r.Times.Taken, r.Times.Local = p.now+5000, 700
+			p.mark(m, r, 100)
+		}
+		p.now += 20_000
+		p.sentUpTo(m, 1600)
+		p.publishTimes()
+	}
+}
+
+// A request is measured once, whatever comes of it, and its times are those
+// that passed.
+func TestTheTimesOfARequestAreThoseThatPassed(t *testing.T) {
+	p := &Processor{now: 1_000_000}
+	m := &marks{}
+	r := &reqchan.Request{Payload: make([]byte, 10)}
+	for _, drop := range []bool{false, true} {
+		p.came(r)
+		r.Times.Taken = p.now + 3_000
+		r.Times.Local = 5_000
+		r.Times.Answered = r.Times.Taken + 5_000 + 7_000
+		p.now += 3_000 + 5_000 + 7_000 + 13_000
+		p.mark(m, r, 14)
+		p.sentUpTo(m, 13)
+		p.now += 2_000
+		if drop {
+			p.dropMarks(m)
+		} else {
+			p.sentUpTo(m, 1)
+		}
+		if len(m.list) != m.at {
+			t.Errorf("%d responses still marked", len(m.list)-m.at)
+		}
+	}
+	p.publishTimes()
+	all := p.Requests()
+	if len(all) != 1 || all[0].API != OtherAPI {
+		t.Fatalf("%+v", all)
+	}
+	s := all[0]
+	for _, stage := range []struct {
+		name string
+		got  Distribution
+		want uint64
+	}{{"queue", s.Queue, 3}, {"local", s.Local, 5}, {"remote", s.Remote, 7},
+		{"response", s.Response, 13}, {"send", s.Send, 2}, {"total", s.Total, 30}, {"bytes", s.Bytes, 10}} {
+		if stage.got.Count != 2 || stage.got.Sum != 2*stage.want || stage.got.Max != stage.want {
+			t.Errorf("%s: %+v, want 2 of %d", stage.name, stage.got, stage.want)
+		}
+	}
+}
+
+// What clients send can't make the server keep more than it has room for.
+func TestKeysVersionsAndErrorsOutOfRangeAreCountedTogether(t *testing.T) {
+	var key, version int16
+	p := &Processor{cfg: Config{APIOf: func([]byte) (int16, int16) { return key, version }}}
+	r := &reqchan.Request{}
+	for _, k := range []int16{-32768, -1, apisMax, 32767} {
+		key = k
+		p.came(r)
+		p.measured(r)
+	}
+	key = 3
+	for _, v := range []int16{-5, 2, 2, versionsMax, 32767} {
+		version = v
+		p.came(r)
+		r.ErrorCode = v
+		p.measured(r)
+	}
+	p.publishTimes()
+	all := p.Requests()
+	if len(all) != 2 || all[0].API != 3 || all[1].API != OtherAPI || all[1].Total.Count != 4 {
+		t.Fatalf("%+v", all)
+	}
+	if v, e := all[0].Versions, all[0].Errors; v[2] != 2 || v[-1] != 3 || e[2] != 2 || e[versionsMax] != 1 || e[-2] != 2 {
+		t.Errorf("versions %v, errors %v", v, e)
+	}
+}
