@@ -135,7 +135,7 @@ func (r *runner) prepare() {
 func (r *runner) fit(s *Scenario) []*contestant.Contestant {
 	var fit []*contestant.Contestant
 	for _, c := range r.present {
-		if s.isKafka() && !c.Kafka || s.Curve != "" && c.Usual && !c.Quick {
+		if s.isKafka() && !c.Kafka || !s.isKafka() && c.KafkaOnly || s.Curve != "" && c.Usual && !c.Quick {
 			continue
 		}
 		fit = append(fit, c)
@@ -224,7 +224,7 @@ func (r *runner) one(ctx context.Context, s *Scenario, c *contestant.Contestant,
 	if s.Open == "" || rate > 0 {
 		err = m.run(ctx, load.Config{
 			Kind: s.Kind, PayloadBytes: payload(s.Payload), Conns: s.Conns, Depth: s.Depth, IdleConns: s.Idle,
-			Rate: rate, WarmUp: r.WarmUp, Duration: r.Duration, Threads: min(max(1, len(r.env.GeneratorCPUs)), s.Conns),
+			Rate: rate, WarmUp: max(r.WarmUp, c.WarmUp), Duration: r.Duration, Threads: min(max(1, len(r.env.GeneratorCPUs)), s.Conns),
 		})
 	}
 	if ctx.Err() != nil {

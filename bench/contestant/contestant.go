@@ -2,9 +2,12 @@ package contestant
 
 import (
 	"fmt"
+	"os"
 	"path"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Shape is what a server may know of the load before it comes. All are told the
@@ -23,8 +26,11 @@ type Contestant struct {
 	URing bool
 	// Ours says that it is kring.
 	Ours bool
-	// Kafka says that it can serve Kafka requests too.
-	Kafka bool
+	// Kafka says that it can serve Kafka requests, KafkaOnly that it serves
+	// nothing else.
+	Kafka, KafkaOnly bool
+	// WarmUp is what it needs at least before it is measured; 0: as others.
+	WarmUp time.Duration
 	// Usual ones take part unless others are named; Quick ones in the short
 	// comparison as well.
 	Usual, Quick bool
@@ -52,8 +58,17 @@ func All() []*Contestant {
 	return append(list,
 		peer("gnet", "gnet v2.10.0, one event loop per CPU, one write per batch"),
 		peer("netpoll", "netpoll v0.7.3, its zero-copy reader and writer, one flush per batch"),
-		peer("nbio", "nbio v1.6.12, handled on its poller, one write per batch"))
+		peer("nbio", "nbio v1.6.12, handled on its poller, one write per batch"),
+		cached(Contestant{Name: "monoio", About: "monoio 0.2.4 (Rust) on io_uring, a task per connection, one write per batch", URing: true, Usual: true},
+			"Rust (rustup.rs)"),
+		cached(Contestant{Name: "netty", About: "Netty 4.2 (Java) on its io_uring transport, one event loop, one flush per batch", URing: true, WarmUp: javaWarmUp},
+			"Java 17 and Maven"),
+		cached(Contestant{Name: "kafka", About: "Apache Kafka 4.1, one KRaft node, one network thread a listener", Kafka: true, KafkaOnly: true, WarmUp: javaWarmUp},
+			"Java 17 and Maven"))
 }
+
+// javaWarmUp is what a JVM needs to compile its hot paths.
+const javaWarmUp = 8 * time.Second
 
 // Select gives those of all that match one of the patterns (path.Match), in
 // the order of all.
@@ -158,4 +173,29 @@ func peer(name, about string) *Contestant {
 		prepare: func(s *Site) (string, error) { return s.buildPeers() },
 		args:    func(binary string, s Shape) []string { return []string{binary, name} },
 	}
+}
+
+// cached is a peer that scripts/peers.sh has built.
+func cached(c Contestant, needs string) *Contestant {
+	c.prepare = func(*Site) (string, error) {
+		binary := filepath.Join(peersDir(), c.Name, "run")
+		if _, err := os.Stat(binary); err != nil {
+			return "", &Absent{"needs " + needs + " and to be built", "run scripts/peers.sh " + c.Name}
+		}
+		return binary, nil
+	}
+	c.args = func(binary string, s Shape) []string { return []string{binary} }
+	return &c
+}
+
+// peersDir is where scripts/peers.sh keeps what it built.
+func peersDir() string {
+	if dir := os.Getenv("KRING_PEERS"); dir != "" {
+		return dir
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "kring-peers")
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // startTimeout bounds how long a server may take until it listens.
-const startTimeout = 20 * time.Second
+const startTimeout = 40 * time.Second
 
 // Process is a running server.
 type Process struct {

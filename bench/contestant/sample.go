@@ -15,10 +15,16 @@ type Sample struct {
 
 // Since is what happened between two samples; RSSBytes and Threads are the
 // later one's.
+//
+// The kernel knows the sum exactly and splits it by samples, so a part of a
+// short time may be negative: then it is the other's.
 func (s Sample) Since(earlier Sample) Sample {
+	user, system := s.UserSeconds-earlier.UserSeconds, s.SystemSeconds-earlier.SystemSeconds
+	sum := user + system
+	user = min(max(user, 0), max(sum, 0))
 	return Sample{
-		UserSeconds:   s.UserSeconds - earlier.UserSeconds,
-		SystemSeconds: s.SystemSeconds - earlier.SystemSeconds,
+		UserSeconds:   user,
+		SystemSeconds: sum - user,
 		Voluntary:     s.Voluntary - min(s.Voluntary, earlier.Voluntary),
 		Involuntary:   s.Involuntary - min(s.Involuntary, earlier.Involuntary),
 		RSSBytes:      s.RSSBytes,
