@@ -14,6 +14,9 @@ import (
 // accepts must have somebody to assign to (KAFKA-9796). On failure nothing is
 // left but the pool of handlers.
 func (s *Server) open() error {
+	if err := s.shareMemory(); err != nil {
+		return err
+	}
 	processors, err := s.openProcessors(s.cfg.Processors)
 	if err != nil {
 		return err
@@ -28,6 +31,20 @@ func (s *Server) open() error {
 			return err
 		}
 	}
+	return nil
+}
+
+// shareMemory tells the engines where most of what they send will lie.
+func (s *Server) shareMemory() error {
+	u, ok := s.network.(engine.MemoryUser)
+	if !ok || u.MemoryWanted() == 0 {
+		return nil
+	}
+	b, err := s.memory.Reserve(u.MemoryWanted())
+	if err != nil {
+		return fmt.Errorf("kring: memory for io_uring to register: %w", err)
+	}
+	u.UseMemory(b)
 	return nil
 }
 

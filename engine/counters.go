@@ -31,6 +31,8 @@ type Counters struct {
 	// ZeroCopyCopied those that the kernel copied nevertheless.
 	ZeroCopySends  atomic.Uint64
 	ZeroCopyCopied atomic.Uint64
+	// Registered counts operations on registered memory.
+	Registered atomic.Uint64
 	// LentBytes is the memory lent and not recycled yet, now. BuffersLent are
 	// its buffers, BuffersReady those that the kernel has to receive into.
 	LentBytes    atomic.Int64
@@ -45,6 +47,7 @@ type Counts struct {
 	Exhausted, Starved, Rearmed, Overflows uint64
 	ShortSends                             uint64
 	ZeroCopySends, ZeroCopyCopied          uint64
+	Registered                             uint64
 	LentBytes, BuffersLent, BuffersReady   int64
 }
 
@@ -55,7 +58,7 @@ func (c *Counters) Snapshot() Counts {
 		Wakes: c.Wakes.Load(), WakesSuppressed: c.WakesSuppressed.Load(),
 		Exhausted: c.Exhausted.Load(), Starved: c.Starved.Load(), Rearmed: c.Rearmed.Load(), Overflows: c.Overflows.Load(),
 		ShortSends:    c.ShortSends.Load(),
-		ZeroCopySends: c.ZeroCopySends.Load(), ZeroCopyCopied: c.ZeroCopyCopied.Load(),
+		ZeroCopySends: c.ZeroCopySends.Load(), ZeroCopyCopied: c.ZeroCopyCopied.Load(), Registered: c.Registered.Load(),
 		LentBytes: c.LentBytes.Load(), BuffersLent: c.BuffersLent.Load(), BuffersReady: c.BuffersReady.Load(),
 	}
 }
@@ -74,6 +77,7 @@ func (n *Counts) Add(o Counts) {
 	n.ShortSends += o.ShortSends
 	n.ZeroCopySends += o.ZeroCopySends
 	n.ZeroCopyCopied += o.ZeroCopyCopied
+	n.Registered += o.Registered
 	n.LentBytes += o.LentBytes
 	n.BuffersLent += o.BuffersLent
 	n.BuffersReady += o.BuffersReady

@@ -36,6 +36,17 @@ type Network interface {
 	Discard(fd FD)
 }
 
+// MemoryUser is a Network whose engines do better with memory that they have
+// been told about.
+type MemoryUser interface {
+	// MemoryWanted is how many bytes it would be told of; 0: none.
+	MemoryWanted() int
+
+	// UseMemory names so much slab memory. Before the first Open; the memory
+	// stays until the last engine is closed. Other memory serves as before.
+	UseMemory(b []byte)
+}
+
 // Wait is how an engine's owner sleeps in Poll.
 type Wait uint8
 

@@ -266,6 +266,7 @@ const (
 
 // Opcodes of io_uring_register(2).
 const (
+	registerBuffers        = 0
 	registerProbe          = 8
 	registerEnableRings    = 12 // Kernel: 5.10
 	registerIOWQMaxWorkers = 19 // Kernel: 5.15

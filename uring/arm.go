@@ -55,6 +55,11 @@ func (e *ringEngine) armAccept(fd engine.FD, s *socket) {
 func (e *ringEngine) armRecv(fd engine.FD, s *socket, pollFirst bool) {
 	q := e.sqe()
 	s.in.single = !e.multishotRecv || s.hungUp // with Recv "single", probe said so
+	if e.fixed.prepRecv(q, s, fd) {
+		e.total.registered++
+		e.enqueue(q, &s.in, fd)
+		return
+	}
 	if !s.in.single {
 		q.PrepRecvMultishot(int32(fd), 0, 0, 0)
 	} else {
@@ -73,7 +78,12 @@ func (e *ringEngine) armRecv(fd engine.FD, s *socket, pollFirst bool) {
 
 func (e *ringEngine) armRecvInto(fd engine.FD, s *socket) {
 	q := e.sqe()
-	q.PrepRecv(int32(fd), s.into, s.intoLen, unix.MSG_WAITALL)
+	if s.in.read = e.config.Recv == RecvFixedMode && e.fixed.covers(s.into, int(s.intoLen)); s.in.read {
+		q.PrepReadFixed(int32(fd), s.into, s.intoLen, 0, e.fixed.index)
+		e.total.registered++
+	} else {
+		q.PrepRecv(int32(fd), s.into, s.intoLen, unix.MSG_WAITALL)
+	}
 	e.enqueue(q, &s.in, fd)
 }
 

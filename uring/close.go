@@ -43,6 +43,9 @@ func (e *ringEngine) free(drained bool) error {
 	if e.window != nil && drained {
 		errs = append(errs, e.window.close())
 	}
+	if drained {
+		errs = append(errs, e.fixed.close())
+	}
 	if e.scratch != nil && drained {
 		errs = append(errs, e.scratch.close())
 	}

@@ -66,11 +66,7 @@ func (e *ringEngine) again(fd engine.FD, s *socket, o *operation, q *CQE, c *eng
 	case engine.OpRecv:
 		return e.recvDone(fd, s, q, c)
 	case engine.OpRecvInto:
-		if c.Res < 0 && transient(o, c.Errno()) {
-			e.total.rearmed++
-			e.armRecvInto(fd, s)
-			return true
-		}
+		return e.recvIntoDone(fd, s, c)
 	case engine.OpSend:
 		if o.zeroCopy && e.zeroCopyDone(s, o, q, c) {
 			return true
@@ -131,6 +127,9 @@ func (e *ringEngine) acceptDone(fd engine.FD, s *socket, c *engine.Completion) b
 func (e *ringEngine) recvDone(fd engine.FD, s *socket, q *CQE, c *engine.Completion) bool {
 	if q.Flags&CQEBuffer != 0 {
 		e.lend(q, c)
+	}
+	if s.in.fixed != 0 {
+		e.fixed.taken(&s.in, c)
 	}
 	if c.More {
 		return false

@@ -127,7 +127,11 @@ type Config struct {
 	// connection) or RecvSingleMode (one for each completion, with the kernel's
 	// hint whether more is there). Single helps connections that rarely
 	// receive and are often muted. Kernel: 6.0 for multishot; single is used
-	// before.
+	// before. RecvFixedMode reads into registered buffers (READ_FIXED), which
+	// saves the kernel's look-up of their pages. It helps nothing measured,
+	// because a socket's data is copied all the same; it hurts, because a
+	// buffer stays with each connection that waits: those for which FixedBytes
+	// has none left receive as RecvSingleMode. Kernel: 5.1.
 	Recv string
 
 	// Bundles lets one completion bring as much as several buffers hold. Helps
@@ -161,6 +165,27 @@ type Config struct {
 	// before its peer has everything is reset. 0 (default): never. Kernel: 6.0;
 	// 6.1 for gathered sends, 6.2 for the reports.
 	ZeroCopyBytes int
+
+	// ZeroCopyFixed makes sends without a copy use registered memory where
+	// they lie in it, which saves the look-up and the pinning of pages for
+	// each. Needs ZeroCopyBytes, and helps and hurts where it does. Kernel: 6.0;
+	// 6.15 for gathered sends, which go unregistered before.
+	ZeroCopyFixed bool
+
+	// Send is SendPlainMode (default) or SendFixedMode: what lies in registered
+	// memory is written (WRITE_FIXED), which saves the look-up of pages. Hurts:
+	// a write knows no flags, so the kernel neither goes on by itself after a
+	// short one nor spares the process SIGPIPE. Kernel: 5.1; 6.15 for gathered
+	// sends, which go unregistered before.
+	Send string
+
+	// FixedBytes is how much memory is registered for Recv, Send and
+	// ZeroCopyFixed: so much of the owner's, and with RecvFixedMode as much
+	// again for the engine's own buffers. Each engine pins both, and pinned
+	// pages are resident and count against the memlock limit (often 8 MiB
+	// unless privileged). 1 MiB by default; 64 KiB to 1 GiB, whole pages.
+	// Kernel: 5.1.
+	FixedBytes int
 
 	// Wake is how another goroutine wakes a locked engine: WakeEventfd
 	// (default: a write, read by the ring) or WakeMsgRing (a completion posted
@@ -235,6 +260,8 @@ func (c Config) withDefaults() Config {
 	}
 	name(&c.Accept, AcceptMultishotMode)
 	name(&c.Recv, RecvMultishotMode)
+	name(&c.Send, SendPlainMode)
+	def(&c.FixedBytes, 1<<20)
 	name(&c.Wake, WakeEventfd)
 	name(&c.KernelProfile, profileMax)
 	return c

@@ -20,6 +20,7 @@ type ringEngine struct {
 	entries int // of the SQ
 	window  *window
 	scratch *scratch
+	fixed   fixed
 	sleeper sleeper
 	config  Config
 
@@ -75,6 +76,9 @@ type operation struct {
 	zeroCopy  bool   // a Send that ends with a notification
 	result    int32  // of that Send, which has come before
 	single    bool   // a receive that the engine arms again after each completion
+	fixed     uint32 // one more than the registered buffer of a Recv; 0: none
+	read      bool   // a RecvInto by reads of registered memory
+	got       uint32 // by the reads before
 }
 
 // user_data is op:8 | sequence:24 | descriptor:32. The sequence makes it name
@@ -137,35 +141,11 @@ func (e *ringEngine) Send(fd engine.FD, t engine.Token, bufs [][]byte) {
 		}
 	}
 	e.beginOut(s, engine.OpSend)
-	const flags = unix.MSG_WAITALL | unix.MSG_NOSIGNAL // the kernel goes on after a short send
 	if len(bufs) == 1 {
-		n := min(len(bufs[0]), e.config.SendBytesMax)
-		q := e.sqe()
-		if e.zeroCopies(s, n) {
-			q.PrepSendZC(int32(fd), address(bufs[0]), uint32(n), flags, e.can.zeroCopyFlags)
-			e.countZeroCopy(&s.out)
-		} else {
-			q.PrepSend(int32(fd), address(bufs[0]), uint32(n), flags)
-		}
-		e.enqueue(q, &s.out, fd)
-		e.countSend(&s.out, n)
-		return
-	}
-	bufs = bufs[:min(len(bufs), e.config.SendBuffersMax)]
-	q := e.sqeGathering(len(bufs))
-	if e.dead != nil {
-		return
-	}
-	header, n := e.scratch.gather(bufs, e.config.SendBytesMax)
-	if len(e.can.zeroCopyOps) > 1 && e.zeroCopies(s, n) {
-		q.PrepSendMsgZC(int32(fd), header, flags)
-		q.IOPrio |= e.can.zeroCopyFlags
-		e.countZeroCopy(&s.out)
+		e.armSend(fd, s, bufs[0])
 	} else {
-		q.PrepSendMsg(int32(fd), header, flags)
+		e.armGatheredSend(fd, s, bufs)
 	}
-	e.enqueue(q, &s.out, fd)
-	e.countSend(&s.out, n)
 }
 
 func (e *ringEngine) Cancel(fd engine.FD, t engine.Token) {
@@ -207,8 +187,12 @@ func (e *ringEngine) CloseFD(fd engine.FD, t engine.Token) {
 }
 
 func (e *ringEngine) Recycle(c *engine.Completion) {
-	if c.Lease != 0 {
+	if c.Lease > fixedLease {
+		e.fixed.giveBack(uint16(c.Lease - fixedLease - 1))
+	} else if c.Lease != 0 {
 		e.window.giveBack(uint16(c.Lease - 1))
+	}
+	if c.Lease != 0 {
 		e.publishBuffers()
 		c.Lease = 0
 	}

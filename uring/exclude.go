@@ -3,6 +3,7 @@ package uring
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"time"
 
@@ -25,7 +26,10 @@ func (c *Config) validateTechniques() []error {
 	}
 	f.add(c.IOWQWorkersMax < 1 || c.IOWQWorkersMax > 1024, "IOWQWorkersMax is %d: give 1 to 1024, or 0 for the default", c.IOWQWorkersMax)
 	f.add(c.Accept != AcceptMultishotMode && c.Accept != AcceptSingleMode, "Accept is %q: give %q or %q", c.Accept, AcceptMultishotMode, AcceptSingleMode)
-	f.add(c.Recv != RecvMultishotMode && c.Recv != RecvSingleMode, "Recv is %q: give %q or %q", c.Recv, RecvMultishotMode, RecvSingleMode)
+	f.add(c.Recv != RecvMultishotMode && c.Recv != RecvSingleMode && c.Recv != RecvFixedMode,
+		"Recv is %q: give %q, %q or %q", c.Recv, RecvMultishotMode, RecvSingleMode, RecvFixedMode)
+	f.add(c.Send != SendPlainMode && c.Send != SendFixedMode, "Send is %q: give %q or %q", c.Send, SendPlainMode, SendFixedMode)
+	c.validateFixed(&f)
 	f.add(c.Wake != WakeEventfd && c.Wake != WakeMsgRing, "Wake is %q: give %q or %q", c.Wake, WakeEventfd, WakeMsgRing)
 	for _, d := range []struct {
 		name  string
@@ -59,6 +63,23 @@ func (c *Config) validateTechniques() []error {
 	return append(f, c.excluded()...)
 }
 
+func (c *Config) validateFixed(f *faults) {
+	least, page := 64<<10, os.Getpagesize()
+	if c.Recv == RecvFixedMode {
+		least = max(least, c.BufferBytes)
+	}
+	f.add(c.FixedBytes < least || c.FixedBytes > 1<<30,
+		"FixedBytes is %d: give %d to 1 GiB (the limit of a registered buffer), or 0 for the default", c.FixedBytes, least)
+	f.add(c.FixedBytes%page != 0, "FixedBytes is %d: give a multiple of %d, the page", c.FixedBytes, page)
+	f.add(c.Recv == RecvFixedMode && c.FixedBytes/max(c.BufferBytes, 1) > buffersMax,
+		"FixedBytes is %d, more than %d buffers of %d: change one of them", c.FixedBytes, buffersMax, c.BufferBytes)
+}
+
+// needsFixed: something asked for needs registered memory of the owner's.
+func (c *Config) needsFixed() bool {
+	return c.Recv == RecvFixedMode || c.Send == SendFixedMode || c.ZeroCopyFixed
+}
+
 // excluded are the combinations that the kernel refuses, or that do nothing.
 func (c *Config) excluded() []error {
 	var f faults
@@ -74,6 +95,8 @@ func (c *Config) excluded() []error {
 	f.add(c.BusyPoll > 0 && !c.BusyPollForced && runtime.NumCPU() <= 2,
 		"BusyPoll is %v on %d CPUs: it would take the CPU that the answer needs; set BusyPollForced to try nevertheless", c.BusyPoll, runtime.NumCPU())
 	f.add(c.BusyPollForced && c.BusyPoll == 0, "BusyPollForced without BusyPoll does nothing: set BusyPoll, or leave both")
+	f.add(c.ZeroCopyFixed && c.ZeroCopyBytes == 0, "ZeroCopyFixed without ZeroCopyBytes does nothing: set ZeroCopyBytes, or leave both")
+	f.add(c.FixedBytes != 1<<20 && !c.needsFixed(), "FixedBytes without Recv or Send %q or ZeroCopyFixed does nothing: set one of them, or leave it out", SendFixedMode)
 	f.add(c.MinWaitCompletions != 0 && c.MinWait == 0, "MinWaitCompletions without MinWait does nothing: set MinWait, or leave both")
 	return f
 }

@@ -14,6 +14,7 @@ const (
 	opcodeListen         = 57 // Kernel: 6.11
 	opcodeRecvZC         = 58 // Kernel: 6.15
 	opcodeEpollWait      = 59 // Kernel: 6.15
+	opcodeWritevFixed    = 61 // Kernel: 6.15
 
 	acceptDontWait   = 1 << 1 // Kernel: 6.10; in IOPrio
 	timeoutMultishot = 1 << 6 // Kernel: 6.4

@@ -78,6 +78,7 @@ func otherFeatures() []row {
 		return row{Feature{Name: name, Since: since, Probed: probed, Without: "setting " + setting + " is refused"}, try}
 	}
 	return []row{
+		offers("registered buffers", "5.1", byRun, "recv=fixed, send=fixed", byRing(0, tryFixed)),
 		knows("IOPOLL", "5.1", bySetUp, bySetup(setupIOPoll)),
 		knows("ATTACH_WQ", "5.6", bySetUp, tryAttach),
 		offers("RESTRICTIONS", "5.10", byReg, "restrict", byRegister("RESTRICTIONS", SetupRDisabled, tryRestrict)),
@@ -109,6 +110,8 @@ func otherFeatures() []row {
 		knows("wait regions", "6.13", byReg, byRegister("MEM_REGION", SetupRDisabled,
 			func(p *prober, r *Ring) error { return r.tryWaitRegion(p.data, p.note) })),
 		knows("HYBRID_IOPOLL", "6.13", bySetUp, bySetup(setupIOPoll|setupHybridIOPoll)),
+		{Feature{Name: "WRITEV_FIXED", Since: "6.15", Probed: byList, Without: "with send=fixed, gathered sends go as usual"},
+			byOpcode(opcodeWritevFixed)},
 		knows("RECV_ZC", "6.15", byList, byOpcode(opcodeRecvZC)),
 		knows("EPOLL_WAIT", "6.15", byList, byOpcode(opcodeEpollWait)),
 		knows("multishot receive limit", "6.17", byRun, byRing(0, tryMultishotRecv(4))),

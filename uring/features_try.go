@@ -205,6 +205,21 @@ func tryMultishotRecv(limit uint32) func(*prober, *Ring) error {
 	}
 }
 
+// tryFixed sends 4 bytes from registered memory and receives them into it.
+func tryFixed(p *prober, r *Ring) error {
+	if err := r.RegisterBuffers(p.data); err != nil {
+		return refusal("io_uring_register BUFFERS", err)
+	}
+	return pair(func(ours, peer int) error {
+		c, err := single(r, func(q *SQE) { q.PrepWriteFixed(int32(ours), address(p.data), 4, 0, 0) })
+		if err := verdict("write", c, err); err != nil {
+			return err
+		}
+		c, err = single(r, func(q *SQE) { q.PrepReadFixed(int32(peer), address(p.data), 4, 0, 0) })
+		return verdict("read", c, err)
+	})
+}
+
 // tryCancelFD cancels a receive by its descriptor.
 func tryCancelFD(p *prober, r *Ring) error {
 	return pair(func(ours, peer int) error {

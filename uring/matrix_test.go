@@ -56,6 +56,20 @@ func startSingle(e *ringEngine) {
 	e.Recv(matrixFD, token)
 }
 
+// startRead has two registered buffers, startReadInto registered memory: as
+// numbers only, they are the window's.
+func startRead(e *ringEngine) {
+	e.fixed = fixed{own: e.window.memory, size: 100, spare: []uint16{0, 1}, isLent: make([]bool, 2)}
+	startSingle(e)
+}
+
+func startReadInto(e *ringEngine) {
+	e.config.Recv = RecvFixedMode
+	at := address(e.window.memory)
+	e.fixed = fixed{start: at, end: at + uintptr(len(e.window.memory))}
+	startRecvInto(e)
+}
+
 func startZeroCopy(e *ringEngine) {
 	e.config.ZeroCopyBytes = 1
 	startSend(e)
@@ -94,7 +108,7 @@ func closing(e *ringEngine) {
 // matrix is every combination of result, F_MORE and F_BUFFER that the kernel's
 // source (6.18) can post for an operation of the engine, and those that older
 // kernels posted.
-var matrix = slices.Concat(acceptMatrix, recvMatrix, singleMatrix, intoMatrix, sendMatrix, zeroCopyMatrix, ownMatrix)
+var matrix = slices.Concat(acceptMatrix, recvMatrix, singleMatrix, intoMatrix, readMatrix, sendMatrix, zeroCopyMatrix, ownMatrix)
 
 var acceptMatrix = []matrixCase{
 	{"a connection", startAccept, []reply{{engine.OpAccept, 30, more}}, "accept 30 more", "", true},
@@ -172,6 +186,28 @@ var intoMatrix = []matrixCase{
 	{"interrupted after the cancel", cancelled(startRecvInto), []reply{{engine.OpRecvInto, failed(unix.EINTR), 0}}, "recv_into EINTR", "", false},
 }
 
+// readMatrix is both receives by reads of registered memory.
+var readMatrix = []matrixCase{
+	{"data", startRead, []reply{{engine.OpRecv, 5, 0}}, "recv 5 more", "read fixed", true},
+	{"data twice, and there is no third buffer", startRead, []reply{{engine.OpRecv, 5, 0}, {engine.OpRecv, 7, 0}},
+		"recv 5 more, recv 7 more", "read fixed, recv poll-first", true},
+	{"data after the cancel", cancelled(startRead), []reply{{engine.OpRecv, 5, 0}}, "recv 5", "", false},
+	{"the end", startRead, []reply{{engine.OpRecv, 0, 0}}, "recv 0", "", false},
+	{"a reset", startRead, []reply{{engine.OpRecv, failed(unix.ECONNRESET), 0}}, "recv ECONNRESET", "", false},
+	{"cancelled", cancelled(startRead), []reply{{engine.OpRecv, failed(unix.ECANCELED), 0}}, "recv ECANCELED", "", false},
+	{"its thread is gone", startRead, []reply{{engine.OpRecv, failed(unix.ECANCELED), 0}}, "", "read fixed", true},
+	{"full", startReadInto, []reply{{engine.OpRecvInto, 100, 0}}, "recv_into 100", "", false},
+	{"a part", startReadInto, []reply{{engine.OpRecvInto, 40, 0}}, "", "read fixed", true},
+	{"full in two parts", startReadInto, []reply{{engine.OpRecvInto, 40, 0}, {engine.OpRecvInto, 60, 0}}, "recv_into 100", "read fixed", false},
+	{"a part, then the end", startReadInto, []reply{{engine.OpRecvInto, 40, 0}, {engine.OpRecvInto, 0, 0}}, "recv_into 40", "read fixed", false},
+	{"a part, then a reset", startReadInto, []reply{{engine.OpRecvInto, 40, 0}, {engine.OpRecvInto, failed(unix.ECONNRESET), 0}},
+		"recv_into 40", "read fixed", false},
+	{"a part after the cancel", cancelled(startReadInto), []reply{{engine.OpRecvInto, 40, 0}}, "recv_into 40", "", false},
+	{"nothing, cancelled", cancelled(startReadInto), []reply{{engine.OpRecvInto, failed(unix.ECANCELED), 0}}, "recv_into ECANCELED", "", false},
+	{"its thread is gone", startReadInto, []reply{{engine.OpRecvInto, failed(unix.ECANCELED), 0}}, "", "read fixed", true},
+	{"the end", startReadInto, []reply{{engine.OpRecvInto, 0, 0}}, "recv_into 0", "", false},
+}
+
 var sendMatrix = []matrixCase{
 	{"all", startSend, []reply{{engine.OpSend, 100, 0}}, "send 100", "", false},
 	{"a part", startSend, []reply{{engine.OpSend, 40, 0}}, "send 40", "", false},
@@ -220,6 +256,7 @@ func TestEveryCombinationOfResultAndFlagsEndsAsTheContractSays(t *testing.T) {
 		r := openRig(t, n, engine.WaitParked)
 		c.run(t, r)
 		r.engine.inflight = 0 // they were never submitted
+		r.engine.fixed = fixed{}
 		r.close()
 	}
 }
@@ -264,7 +301,7 @@ func (c *matrixCase) run(t *testing.T, r *rig) {
 	if stands := op != 0 && (s.in.op == op || s.out.op == op); stands != c.stands {
 		t.Errorf("%s: it stands: %v, want %v", name, stands, c.stands)
 	}
-	if w := e.window; w.lent != lent || w.given+w.lent+len(w.spare) != len(w.ring.entries) {
+	if w := e.window; w.lent+e.fixed.lent != lent || w.given+w.lent+len(w.spare) != len(w.ring.entries) {
 		t.Errorf("%s: %d buffers lent, %d with the kernel, %d spare; the owner has %d", name, w.lent, w.given, len(w.spare), lent)
 	}
 }
@@ -304,6 +341,7 @@ func armed(e *ringEngine) (all []string) {
 		name := map[uint8]string{
 			OpcodeAccept: "accept", OpcodeRecv: "recv", OpcodeAsyncCancel: "cancel", OpcodePollAdd: "poll",
 			OpcodeSend: "send", OpcodeSendZC: "send zc", OpcodeClose: "close", OpcodeRead: "read",
+			OpcodeReadFixed: "read fixed",
 		}[q.Opcode]
 		if q.Opcode == OpcodeRecv && q.IOPrio&RecvSendPollFirst != 0 && q.IOPrio&RecvMultishot == 0 {
 			name += " poll-first"

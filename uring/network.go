@@ -22,6 +22,7 @@ type Network struct {
 	opened atomic.Uint32 // engines bound to a CPU so far
 	polled atomic.Uint32 // rings whose SQPOLL thread was bound to one
 	can    abilities
+	memory []byte // see UseMemory
 }
 
 // abilities are what New found by trying.
@@ -30,6 +31,7 @@ type abilities struct {
 	multishotRecv bool
 	zeroCopyOps   []uint8  // SEND_ZC and SENDMSG_ZC, if asked for
 	zeroCopyFlags uint16   // IOPrio of both
+	vectoredFixed bool     // gathered operations on registered memory
 	missing       []string // in words, for Features
 }
 
@@ -114,7 +116,7 @@ func (n *Network) open(w engine.Wait) (*ringEngine, error) {
 	if e.reapMax = len(e.batch); c.Bundles {
 		e.reapMax = 1 // one CQE is many completions
 	}
-	if err := e.furnish(w); err != nil {
+	if err := e.furnish(w, n.memory); err != nil {
 		_ = e.free(true) // nothing was submitted
 		return nil, err
 	}
@@ -127,7 +129,7 @@ func (n *Network) open(w engine.Wait) (*ringEngine, error) {
 }
 
 // furnish gives the ring its buffers and a way to sleep.
-func (e *ringEngine) furnish(w engine.Wait) (err error) {
+func (e *ringEngine) furnish(w engine.Wait, memory []byte) (err error) {
 	if e.window, err = openWindow(&e.config); err != nil {
 		return err
 	}
@@ -142,6 +144,9 @@ func (e *ringEngine) furnish(w engine.Wait) (err error) {
 	// one of each kind is enough. Kernel: 5.15, and no matter before.
 	workers := uint32(e.config.IOWQWorkersMax)
 	_, _ = e.ring.RegisterIOWQMaxWorkers(workers, workers)
+	if err := e.openFixed(memory); err != nil {
+		return err
+	}
 	if err := e.tune(w); err != nil {
 		return err
 	}

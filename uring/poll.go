@@ -18,6 +18,7 @@ type totals struct {
 	enters, submitted, completed              uint64
 	exhausted, starved, rearmed, overflows    uint64
 	shortSends, zeroCopySends, zeroCopyCopied uint64
+	registered                                uint64
 }
 
 func (e *ringEngine) Poll(done []engine.Completion, wait time.Duration) (int, error) {
@@ -190,12 +191,13 @@ func (e *ringEngine) publishCounters() {
 	show(&c.ShortSends, t.shortSends)
 	show(&c.ZeroCopySends, t.zeroCopySends)
 	show(&c.ZeroCopyCopied, t.zeroCopyCopied)
+	show(&c.Registered, t.registered)
 	e.publishBuffers()
 }
 
 func (e *ringEngine) publishBuffers() {
-	e.counters.LentBytes.Store(e.window.lentBytes())
-	e.counters.BuffersLent.Store(int64(e.window.lent))
+	e.counters.LentBytes.Store(e.window.lentBytes() + int64(e.fixed.lent)*int64(e.fixed.size))
+	e.counters.BuffersLent.Store(int64(e.window.lent + e.fixed.lent))
 	e.counters.BuffersReady.Store(int64(e.window.given))
 }
 

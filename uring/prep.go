@@ -31,6 +31,12 @@ func (s *SQE) PrepWriteFixed(fd int32, addr uintptr, n uint32, off uint64, index
 	*s = SQE{Opcode: OpcodeWriteFixed, FD: fd, Addr: uint64(addr), Len: n, Off: off, BufGroup: index}
 }
 
+// PrepWritevFixed writes parts of registered buffer index, gathered. The
+// kernel copies the iovecs on submission. Kernel: 6.15.
+func (s *SQE) PrepWritevFixed(fd int32, iovecs uintptr, n uint32, off uint64, index uint16) {
+	*s = SQE{Opcode: opcodeWritevFixed, FD: fd, Addr: uint64(iovecs), Len: n, Off: off, BufGroup: index}
+}
+
 // PrepReadv is preadv(2).
 func (s *SQE) PrepReadv(fd int32, iovecs uintptr, n uint32, off uint64) {
 	*s = SQE{Opcode: OpcodeReadv, FD: fd, Addr: uint64(iovecs), Len: n, Off: off}

@@ -38,7 +38,12 @@ func (n *Network) probe() error {
 			return err
 		}
 	}
-	if n.config.Recv == RecvSingleMode {
+	if n.config.needsFixed() {
+		if err := n.probeFixed(); err != nil {
+			return err
+		}
+	}
+	if n.config.Recv != RecvMultishotMode {
 		return n.selfTest()
 	}
 	n.can.multishotRecv = true

@@ -56,6 +56,18 @@ func (r registrar) EnableRings() error {
 	return err
 }
 
+// RegisterBuffers makes memory, which must not be the Go heap's, the ring's
+// registered buffers, by their index: the kernel keeps their pages until the
+// ring is closed, and counts them against the memlock limit. Kernel: 5.1.
+func (r registrar) RegisterBuffers(memory ...[]byte) error {
+	vectors := make([]iovec, len(memory))
+	for i, b := range memory {
+		vectors[i] = iovec{Base: address(b), Len: uintptr(len(b))}
+	}
+	_, err := r.register(registerBuffers, unsafe.Pointer(&vectors[0]), uint32(len(vectors)))
+	return err
+}
+
 // RegisterBufRing makes b the buffers of group. Kernel: 5.19.
 func (r registrar) RegisterBufRing(b *BufRing, group uint16) error {
 	return r.registerBufRing(b, group, 0)

@@ -32,7 +32,7 @@ type rig struct {
 	t       testing.TB
 	network *Network
 	engine  *ringEngine
-	pool    slab.Pool
+	pool    *slab.Pool
 	done    []engine.Completion
 }
 
@@ -49,7 +49,11 @@ func onWait(t *testing.T, c Config, w engine.Wait, test func(r *rig)) {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 	}
-	n := newTestNetwork(t, c)
+	onOpened(t, newTestNetwork(t, c), w, test)
+}
+
+// onOpened is the part of onWait with an engine of n, on its thread.
+func onOpened(t *testing.T, n *Network, w engine.Wait, test func(r *rig)) {
 	before := descriptors(t)
 	r := openRig(t, n, w)
 	test(r)
@@ -67,7 +71,7 @@ func openRig(t testing.TB, n *Network, w engine.Wait) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &rig{t: t, network: n, engine: e, done: make([]engine.Completion, 64)}
+	return &rig{t: t, network: n, engine: e, pool: &slab.Pool{}, done: make([]engine.Completion, 64)}
 }
 
 func (r *rig) close() {

@@ -82,6 +82,13 @@ func (g *scratch) gather(bufs [][]byte, bytesMax int) (header uintptr, total int
 	return uintptr(unsafe.Pointer(h)), total
 }
 
+// vectorsOf are the iovecs that the last gather described. Sound: addresses of
+// this mapping, for the kernel only.
+func (g *scratch) vectorsOf() (first uintptr, n uint32) {
+	h := &g.headers[g.headerNext-1]
+	return h.Iov, uint32(h.IovLen)
+}
+
 // reset frees all; the kernel has taken every SQE.
 func (g *scratch) reset() { g.headerNext, g.vecNext = 0, 0 }
 

@@ -48,6 +48,9 @@ var settingsCases = []string{
 	"sqpoll=20ms entries=4 cq-entries=16 send-buffers=3 single-issuer=off",
 	"bundles=on recv=single buffers=64 buffers-hot=2",
 	"incremental=on buffers=64 buffers-hot=2",
+	"recv=fixed send=fixed restrict=on fixed-bytes=65536 buffer-bytes=4096", // 16 receive buffers, then none
+	"profile=6.1 zero-copy-fixed=on zero-copy-bytes=4096 recv=fixed fixed-bytes=4194304",
+	"send=fixed zero-copy-fixed=on zero-copy-bytes=100000 fixed-bytes=8388608 restrict=on",
 }
 
 func TestEverySettingKeepsTheEngineContract(t *testing.T) {
@@ -206,6 +209,7 @@ func TestASettingThatTheKernelLacksFailsNew(t *testing.T) {
 		{"6.10", "min-wait=20us", "MIN_TIMEOUT (6.12)"}, {"6.6", "napi-busy-poll=5us", "NAPI (6.9"},
 		{"max", "sqpoll=1ms sqpoll-cpus=1023", "CPU 1023"}, {"5.19", "zero-copy-bytes=1", "SEND_ZC (6.0)"},
 		{"6.6", "bundles=on", "RECVSEND_BUNDLE (6.10)"}, {"6.10", "incremental=on", "incremental buffers (6.12)"},
+		{"5.19", "zero-copy-bytes=1 zero-copy-fixed=on", "SEND_ZC (6.0)"},
 		{"6.12", "wake=msg-ring", "SEND_MSG_RING (6.13)"}, {"max", "cpus=1023", "CPU 1023"},
 	} {
 		config := configOf(t, c.settings)

@@ -34,6 +34,13 @@ const (
 const (
 	RecvMultishotMode = "multishot"
 	RecvSingleMode    = "single"
+	RecvFixedMode     = "fixed"
+)
+
+// Names for Config.Send.
+const (
+	SendPlainMode = "send"
+	SendFixedMode = "fixed"
 )
 
 // Names for Config.Wake.

@@ -40,7 +40,7 @@ func (e *ringEngine) tune(w engine.Wait) error {
 	if !c.Restrict {
 		return nil
 	}
-	if err := e.ring.registerRestrictions(allowances(e.can.zeroCopyOps...)); err != nil {
+	if err := e.ring.registerRestrictions(allowances(append(c.fixedOps(e.can), e.can.zeroCopyOps...)...)); err != nil {
 		return registerError("RESTRICTIONS", err)
 	}
 	if err := e.ring.EnableRings(); err != nil {

@@ -43,11 +43,19 @@ type place struct {
 }
 
 func newOwner(t testing.TB, s *suite, n engine.Network, w engine.Wait) *owner {
+	pool := &slab.Pool{}
+	if u, ok := n.(engine.MemoryUser); ok && u.MemoryWanted() > 0 {
+		b, err := pool.Reserve(u.MemoryWanted())
+		if err != nil {
+			t.Fatal(err)
+		}
+		u.UseMemory(b)
+	}
 	e, err := n.Open(w)
 	if err != nil {
 		t.Fatalf("open an engine that waits %s: %v", w, err)
 	}
-	return &owner{TB: t, suite: s, net: n, wait: w, e: e, pool: &slab.Pool{}, done: make([]engine.Completion, 64)}
+	return &owner{TB: t, suite: s, net: n, wait: w, e: e, pool: pool, done: make([]engine.Completion, 64)}
 }
 
 // until polls until cond holds. Poll gets all the time there is: a completion or

@@ -31,6 +31,13 @@ func Owns(b []byte) bool {
 	return false
 }
 
+// lies says whether b begins in whole.
+func lies(b, whole []byte) bool {
+	// Sound: the addresses are compared, never turned back into pointers.
+	at, start := uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(unsafe.Pointer(unsafe.SliceData(whole)))
+	return at >= start && at < start+uintptr(len(whole))
+}
+
 // Register names memory mapped elsewhere as fit for the kernel.
 func Register(b []byte) { register(b) }
 

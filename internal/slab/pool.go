@@ -28,14 +28,38 @@ type Pool struct {
 	regions struct {
 		mu   sync.Mutex
 		list [][]byte // what carved pieces lie in, guarded by mu
+		left []byte   // of reserved, not carved yet, guarded by mu
 	}
-	mapped atomic.Int64
-	lent   atomic.Int64
+	reserved []byte // never changes between Reserve and Close
+	mapped   atomic.Int64
+	lent     atomic.Int64
 }
 
 type class struct {
 	mu   sync.Mutex
 	free [][]byte // guarded by mu
+}
+
+// reservedCarve is what is carved of reserved memory for a class of small
+// pieces at once.
+const reservedCarve = 1 << classCarved
+
+// Reserve maps n bytes, whole pages, that Get carves before it maps anything
+// else, and returns them, so that they can be named elsewhere as the place
+// where most pieces lie. Once, before the first Get; they stay until Close
+// finds nothing lent.
+func (p *Pool) Reserve(n int) ([]byte, error) {
+	b, err := Map(n)
+	if err != nil {
+		return nil, fmt.Errorf("mmap of %d bytes: %w", n, err)
+	}
+	register(b)
+	p.mapped.Add(int64(n))
+	p.reserved = b
+	p.regions.mu.Lock()
+	defer p.regions.mu.Unlock()
+	p.regions.list, p.regions.left = append(p.regions.list, b), b
+	return b, nil
 }
 
 // Get returns memory of length n whose content is undefined and whose capacity
@@ -65,7 +89,7 @@ func (p *Pool) Put(b []byte) {
 	p.lent.Add(-1)
 	c := &p.classes[k]
 	c.mu.Lock()
-	keep := k <= classCarved || (len(c.free)+1)<<k <= cachedBytesMax
+	keep := k <= classCarved || (len(c.free)+1)<<k <= cachedBytesMax || lies(b, p.reserved)
 	if keep {
 		c.free = append(c.free, b)
 	}
@@ -93,12 +117,14 @@ func (p *Pool) Close() {
 		c.mu.Lock()
 		free := c.free
 		c.free = nil
-		c.mu.Unlock()
-		if k > classCarved {
-			for _, b := range free {
+		for _, b := range free {
+			if inside := lies(b, p.reserved); inside && !all {
+				c.free = append(c.free, b)
+			} else if k > classCarved && !inside {
 				p.unmap(b)
 			}
 		}
+		c.mu.Unlock()
 	}
 	if !all {
 		return
@@ -108,12 +134,16 @@ func (p *Pool) Close() {
 	for _, region := range p.regions.list {
 		p.unmap(region)
 	}
-	p.regions.list = nil
+	p.regions.list, p.regions.left, p.reserved = nil, nil, nil
 }
 
 // refill adds at least one free piece of class k; c.mu is held.
 func (p *Pool) refill(c *class, k int) {
 	size := 1 << k
+	if b := p.carve(max(size, reservedCarve)); b != nil {
+		c.fill(b, size)
+		return
+	}
 	n := size
 	if k <= classCarved {
 		n = regionBytes
@@ -129,9 +159,29 @@ func (p *Pool) refill(c *class, k int) {
 		p.regions.list = append(p.regions.list, region)
 		p.regions.mu.Unlock()
 	}
-	for at := n - size; at >= 0; at -= size {
-		c.free = append(c.free, region[at:at+size:at+size])
+	c.fill(region, size)
+}
+
+// fill makes free pieces of b, the first on top.
+func (c *class) fill(b []byte, size int) {
+	for at := len(b) - size; at >= 0; at -= size {
+		c.free = append(c.free, b[at:at+size:at+size])
 	}
+}
+
+// carve takes n bytes of reserved memory, nil when it has not as many.
+func (p *Pool) carve(n int) []byte {
+	if p.reserved == nil {
+		return nil
+	}
+	p.regions.mu.Lock() // Order: after a class, as in Close
+	defer p.regions.mu.Unlock()
+	if len(p.regions.left) < n {
+		return nil
+	}
+	b := p.regions.left[:n:n]
+	p.regions.left = p.regions.left[n:]
+	return b
 }
 
 func (p *Pool) unmap(b []byte) {

@@ -128,3 +128,46 @@ func TestOwnsTellsSlabMemoryFromTheHeap(t *testing.T) {
 		t.Fatal("heap memory passes for slab memory")
 	}
 }
+
+func TestReservedMemoryIsUsedFirstAndStaysUntilTheEnd(t *testing.T) {
+	var p slab.Pool
+	whole, err := p.Reserve(1 << 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inside := func(b []byte) bool {
+		for at := 0; at < len(whole); at += 4096 {
+			if &whole[at] == &b[0] {
+				return true
+			}
+		}
+		return false
+	}
+	small, big := p.Get(100), p.Get(200_000)
+	if !inside(small) || !inside(big) {
+		t.Fatal("reserved memory is there, and other was taken")
+	}
+	huge := p.Get(2 << 20)
+	if inside(huge) || !slab.Owns(huge) {
+		t.Fatal("a piece larger than what is reserved does not lie on its own")
+	}
+	p.Put(big)
+	p.Close() // takes nothing of what is lent, or reserved
+	again := p.Get(200_000)
+	if &again[0] != &big[0] {
+		t.Fatal("a reserved piece that came back was not used again")
+	}
+	again[len(again)-1] = 1
+	p.Put(again)
+	p.Put(small)
+	p.Put(huge)
+	if p.Close(); p.Mapped() != 0 {
+		t.Fatalf("%d bytes mapped after Close", p.Mapped())
+	}
+	if b := p.Get(100); p.Mapped() == 0 {
+		t.Fatal("nothing is mapped")
+	} else {
+		p.Put(b)
+		p.Close()
+	}
+}
