@@ -90,7 +90,9 @@ func New(cfg Config, h Handler) (*Server, error) {
 		failed:   make(chan error, 1),
 		finished: make(chan struct{}),
 	}
-	s.admission, err = acceptor.NewAdmission(acceptor.AdmissionConfig{Limits: limits, Windows: cfg.windows()})
+	s.admission, err = acceptor.NewAdmission(acceptor.AdmissionConfig{
+		Limits: limits, Windows: cfg.windows(), Evict: (&evictor{server: s}).evict,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("kring: configuration: %w", err)
 	}

@@ -217,8 +217,8 @@ func (l *Line) drop(a *arrival, why Refusal) {
 }
 
 func (l *Line) refuse(fd engine.FD, why Refusal) {
+	l.gate.counters.refused[why].Add(1) // before its client can know
 	l.cfg.Network.Discard(fd)
-	l.gate.counters.refused[why].Add(1)
 }
 
 // stand and flow keep the time that the line was blocked.

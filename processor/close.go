@@ -86,5 +86,9 @@ func (p *Processor) closed(c *conn) {
 		p.cfg.Hooks.Closed(c.info, c.reason)
 	}
 	p.left(c.from, c.place)
+	gone := c.gone
 	p.releaseSlot(c)
+	if gone != nil {
+		gone()
+	}
 }

@@ -14,6 +14,7 @@ type conn struct {
 	set   *Settings
 	from  *Listener
 	place engine.Place // given back when the descriptor is closed
+	gone  func()       // told afterwards; nil unless it was evicted
 	phase phase        // its own: the later of the processor's and the listener's
 	in    frame.Stream
 	out   *outbound // nil while nothing is to be sent

@@ -31,6 +31,8 @@ const (
 	SlowReader
 	// AuthenticationFailed is for handlers that authenticate.
 	AuthenticationFailed
+	// Evicted: it had to make room for a connection of the protected listener.
+	Evicted
 	// ReasonCount is how many there are.
 	ReasonCount
 )
@@ -57,6 +59,7 @@ var reasonNames = [ReasonCount]string{
 	MuteStateIllegal:     "mute_state_illegal",
 	SlowReader:           "slow_reader",
 	AuthenticationFailed: "authentication_failed",
+	Evicted:              "evicted",
 }
 
 // String is the reason's stable name in logs and metrics.

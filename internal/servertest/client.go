@@ -25,7 +25,13 @@ func Dial(t testing.TB, s *kring.Server) *Client {
 // DialTo connects to an address, for the length of the test.
 func DialTo(t testing.TB, address string) *Client {
 	t.Helper()
-	c, err := net.Dial("tcp", address)
+	return DialWith(t, &net.Dialer{}, address)
+}
+
+// DialWith connects to an address as d says, for the length of the test.
+func DialWith(t testing.TB, d *net.Dialer, address string) *Client {
+	t.Helper()
+	c, err := d.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}

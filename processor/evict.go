@@ -1,0 +1,86 @@
+package processor
+
+import (
+	"cmp"
+
+	"kring/engine"
+	"kring/reqchan"
+)
+
+// Candidate is the connection that its processor can best do without. The zero
+// value is none.
+type Candidate struct {
+	processor *Processor
+	token     engine.Token
+	rank      evictRank
+	active    int64 // when it last received or sent
+}
+
+// evictRank is the first thing that candidates are compared by.
+type evictRank uint8
+
+const (
+	evictNever   evictRank = iota
+	evictBusy              // has a request in flight or a response to send
+	evictIdle              // has neither
+	evictClosing           // is closing already: it costs nobody anything
+)
+
+// Better says that c should go rather than o: who is closing already, else who
+// has been idle for longer, else anybody.
+func (c Candidate) Better(o Candidate) bool {
+	return cmp.Or(cmp.Compare(c.rank, o.rank), cmp.Compare(o.active, c.active)) > 0
+}
+
+// None says that c is no connection.
+func (c Candidate) None() bool { return c.rank == evictNever }
+
+// Nominate has answer called once with the connection that the processor can
+// best do without, of all listeners but the one that is spared; None if it has
+// none, or has ended. answer runs on the processor's goroutine, or on the
+// caller's if the processor has ended, and must not block. Any goroutine.
+func (p *Processor) Nominate(spared string, answer func(Candidate)) {
+	if !p.do(func() { answer(p.nominee(spared)) }) {
+		answer(Candidate{})
+	}
+}
+
+func (p *Processor) nominee(spared string) (best Candidate) {
+	for _, c := range p.conns {
+		if c.info == nil || c.gone != nil || c.from.name == spared {
+			continue
+		}
+		one := Candidate{processor: p, token: c.token, rank: evictIdle, active: c.active}
+		switch {
+		case c.ending || c.finishing:
+			one.rank = evictClosing
+		case c.inFlight > 0 || c.sending:
+			one.rank = evictBusy
+		}
+		if one.Better(best) {
+			best = one
+		}
+	}
+	return best
+}
+
+// Evict closes the connection, whatever it has in flight, and has gone called
+// once when it has left its place, be it that it was faster. gone runs on the
+// processor's goroutine, or on the caller's if the processor has ended, and must
+// not block. Any goroutine.
+func (c Candidate) Evict(gone func()) {
+	p := c.processor
+	evict := func() {
+		conn := p.connOf(c.token)
+		if conn == nil {
+			gone()
+			return
+		}
+		conn.gone = gone
+		p.count.dropped += uint64(conn.inFlight)
+		p.terminate(conn, reqchan.Evicted)
+	}
+	if !p.do(evict) {
+		gone()
+	}
+}
