@@ -37,6 +37,8 @@ type counts struct {
 
 // Stats of a Processor, totals since its start, as of its last pass.
 type Stats struct {
+	// ID is the processor's, as in the ids of its connections; 0 in a sum.
+	ID uint32
 	// Opened and Closed count connections; Closed is by reason.
 	Opened uint64
 	Closed [reqchan.ReasonCount]uint64
@@ -103,6 +105,7 @@ func (s *published) publish(c *counts) {
 func (p *Processor) Stats() Stats {
 	at := func(i int) uint64 { return p.stats.values[i].Load() }
 	s := Stats{
+		ID:     p.cfg.ID,
 		Opened: at(0), Requests: at(1), Responses: at(2), Late: at(3), Dropped: at(4), Panics: at(5),
 		Sends: at(6), Held: at(7), Mutes: at(8), Waits: at(9), BytesIn: at(10), BytesOut: at(11),
 		BytesDirect: at(12), BytesInCopied: at(13), BytesOutCopied: at(14),
