@@ -57,6 +57,11 @@ type Engine interface {
 	// completion of its own and is idempotent.
 	Shutdown(fd FD, t Token)
 
+	// Detach forgets fd without closing it, so that another engine of the Network
+	// may use it from now on. Only when nothing is outstanding on fd. It has no
+	// completion: t has had its last word.
+	Detach(fd FD, t Token)
+
 	// CloseFD closes fd; its completion (OpClose) is the last word for t. Only
 	// when nothing is outstanding on fd.
 	CloseFD(fd FD, t Token)

@@ -186,6 +186,17 @@ func (e *ringEngine) CloseFD(fd engine.FD, t engine.Token) {
 	}
 }
 
+// Detach has nothing to forget but what begin would: a watch that is not ended
+// yet is told apart by its sequence, and the next Poll ends it.
+func (e *ringEngine) Detach(fd engine.FD, t engine.Token) {
+	s := e.begin(fd, t)
+	if invariants.Enabled {
+		invariants.Assert(s.in.op == 0 && s.out.op == 0,
+			"uring: Detach of descriptor %d while %v and %v are outstanding", fd, s.in.op, s.out.op)
+	}
+	s.hungUp, s.copiedInVain = false, 0
+}
+
 func (e *ringEngine) Recycle(c *engine.Completion) {
 	if c.Lease > fixedLease {
 		e.fixed.giveBack(uint16(c.Lease - fixedLease - 1))

@@ -196,6 +196,18 @@ func (e *Engine) CloseFD(fd engine.FD, t engine.Token) {
 	e.schedule(d)
 }
 
+// Detach takes fd out of this engine's epoll set: who has it next registers it
+// anew, and learns what is there.
+func (e *Engine) Detach(fd engine.FD, t engine.Token) {
+	d := e.use(fd, t)
+	invariants.Assert(d.idle(), "epoll: Detach of descriptor %d with operations outstanding", fd)
+	if d.registered {
+		e.tally.enters++
+		_ = unix.EpollCtl(e.fd, unix.EPOLL_CTL_DEL, int(fd), nil) // fails for one that epoll refused
+	}
+	e.descs[fd] = nil // not spare: it may still be on the ready list
+}
+
 // Recycle ends c's lease. It may come after Close.
 func (e *Engine) Recycle(c *engine.Completion) {
 	if c.Lease == 0 || c.Data == nil {

@@ -216,6 +216,9 @@ func (e *Engine) Shutdown(fd engine.FD, t engine.Token) {
 	e.ask(ask{what: askShutdown, fd: fd, token: t})
 }
 
+// Detach has nothing to forget: what is known of a descriptor is the Network's.
+func (e *Engine) Detach(engine.FD, engine.Token) {}
+
 // CloseFD closes fd.
 func (e *Engine) CloseFD(fd engine.FD, t engine.Token) {
 	e.ask(ask{what: askClose, fd: fd, token: t})

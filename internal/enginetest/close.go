@@ -10,6 +10,7 @@ var closeProperties = []property{
 	{name: "ShutdownEndsEverythingOnce", run: shutdownEndsEverythingOnce},
 	{name: "ShutdownKeepsWhatWasTaken", run: shutdownKeepsWhatWasTaken},
 	{name: "CloseFDIsTheLastWord", run: closeFDIsTheLastWord},
+	{name: "DetachedConnectionsGoOnWithAnotherEngine", run: detachedGoOn},
 	{name: "ReusedNumbersNeverCrossTokens", run: reusedNumbersNeverCrossTokens},
 	{name: "EngineCloseWithOperationsOutstandingFreesEverything", run: engineCloseFreesEverything},
 	{name: "EngineCloseWithoutAnyOperation", run: func(*owner) {}},
@@ -57,6 +58,46 @@ func shutdownKeepsWhatWasTaken(o *owner) {
 		}
 		return wantEnd(c.peer)
 	}))
+}
+
+// detachedGoOn hands a connection to another engine and back, with data before,
+// between and after, and some in a receive in place that was cancelled.
+func detachedGoOn(o *owner) {
+	c := o.pair()
+	home, other := o, newOwner(o.TB, o.suite, o.net, o.wait)
+	defer other.abandon()
+	const round, rounds = 1000, 6
+	for i := range rounds {
+		at := int64(i * round)
+		if err := c.in.writeTo(c.peer, at, round/2, always(100)); err != nil {
+			c.o.Fatal(err)
+		}
+		if i%2 == 0 {
+			c.stream()
+			c.o.until("data", func() bool { return c.received >= at+round/2 })
+		} else {
+			c.recvInto(2 * round) // more than will come
+			c.o.poll(0)
+		}
+		c.say(100)
+		c.cancel()
+		c.o.until("idle", func() bool { return c.idle() && len(c.pieces) == 0 })
+		if err := c.in.writeTo(c.peer, at+round/2, round/2, always(100)); err != nil {
+			c.o.Fatal(err)
+		}
+		from, to := c.o, other
+		if from == other {
+			to = home
+		}
+		from.e.Detach(c.fd, c.token)
+		from.release(c.token)
+		c.o, c.token = to, to.assign(c, nil)
+	}
+	c.stream()
+	c.o.until("all data", func() bool { return c.received == rounds*round })
+	c.o.await(c.o.peer("reading what was sent on the way", func() error { return c.out.readFrom(c.peer, 0, rounds*100) }))
+	c.end()
+	other.finish()
 }
 
 func wantEnd(p Peer) error {

@@ -129,6 +129,27 @@ func (e *Engine) Shutdown(fd engine.FD, t engine.Token) {
 	e.submit(actShutdown, d, nil)
 }
 
+// Detach forgets fd; its token is used up.
+func (e *Engine) Detach(fd engine.FD, t engine.Token) {
+	if !e.enter("Detach") {
+		return
+	}
+	defer e.leave()
+	d := e.lookUp("Detach", fd, t)
+	if d == nil {
+		return
+	}
+	if d.recv != nil || d.send != nil {
+		e.n.breach("Detach of %s with %s outstanding", d, d.outstanding())
+		return
+	}
+	e.note("detaches", d)
+	e.forget(d)
+	delete(e.bound, t)
+	e.gone[t] = struct{}{}
+	d.owner, d.token = nil, 0
+}
+
 // CloseFD closes fd.
 func (e *Engine) CloseFD(fd engine.FD, t engine.Token) {
 	if !e.enter("CloseFD") {
