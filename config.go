@@ -33,6 +33,23 @@ const (
 	DispatchInline = "inline"
 )
 
+// Names for Config.Accept.
+const (
+	// AcceptApart has a goroutine and an engine for each listener, which hand
+	// connections to the processors in turn.
+	AcceptApart = "apart"
+	// AcceptPerProcessor has a listening socket for each processor, on its own
+	// engine.
+	AcceptPerProcessor = "per-processor"
+)
+
+// Names for Config.Gosched.
+const (
+	GoschedAuto = "auto"
+	GoschedOn   = "on"
+	GoschedOff  = "off"
+)
+
 // Names for Config.Wait.
 const (
 	WaitAuto   = "auto"
@@ -63,6 +80,25 @@ type Config struct {
 	// parked beside a pool), WaitLocked or WaitParked.
 	Wait string
 
+	// Gosched is whether a processor that handed requests to the pool lets other
+	// goroutines run before it sleeps. A sleeping locked processor keeps its P of
+	// the Go scheduler for a while, and with it the handlers that it has just
+	// woken: on one or two CPUs that was 15 times the latency. On Go's own poller
+	// there is nothing to keep. GoschedAuto (default: when it waits locked),
+	// GoschedOn (always) or GoschedOff. Hurts where CPUs are plenty, by a switch
+	// for each pass. Without a pool it does nothing.
+	Gosched string
+	// Accept is AcceptApart (default) or AcceptPerProcessor: each processor
+	// accepts on its own engine, from a listening socket of its own that shares
+	// the address with the others' (SO_REUSEPORT), so that no connection changes
+	// hands. Helps many short connections on many CPUs, and saves an engine for
+	// each listener. Hurts when connections are few: the kernel spreads them by a
+	// hash of their addresses and looks at no processor's load; a processor that
+	// is busy keeps those waiting that the hash gave it; and what waits on a
+	// socket that is closed is reset, where one socket for all would have been
+	// drained first. The address is not exclusive either: another process of the
+	// same user can share it. Assignment says nothing then. Not where the system has no SO_REUSEPORT.
+	Accept string
 	// Processors is the number of event loops [num.network.threads]; default
 	// one per CPU when inline, one per two CPUs beside a pool.
 	Processors int
@@ -215,6 +251,8 @@ func (c Config) withDefaults() Config {
 	}
 	orElse(&c.Engine, EngineAuto)
 	orElse(&c.Dispatch, DispatchPool)
+	orElse(&c.Accept, AcceptApart)
+	orElse(&c.Gosched, GoschedAuto)
 	orElse(&c.Wait, WaitAuto)
 	if c.Wait == WaitAuto {
 		c.Wait = WaitParked
@@ -286,6 +324,8 @@ func (c Config) Validate() error {
 	}
 	oneOf("Engine", c.Engine, EngineAuto, EngineURing, EngineEpoll, EnginePortable)
 	oneOf("Dispatch", c.Dispatch, DispatchPool, DispatchInline)
+	oneOf("Gosched", c.Gosched, GoschedAuto, GoschedOn, GoschedOff)
+	oneOf("Accept", c.Accept, AcceptApart, AcceptPerProcessor)
 	oneOf("Wait", c.Wait, WaitAuto, WaitLocked, WaitParked)
 	c.validateListeners(fault)
 	oneOf("SlowReader", c.SlowReader, SlowReaderPause, SlowReaderThrottle, SlowReaderClose)

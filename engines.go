@@ -97,5 +97,8 @@ func (s *Server) Describe() string {
 	if n := s.cfg.Processors; n > 1 {
 		processors = fmt.Sprintf("%d processors", n)
 	}
+	if s.cfg.Accept == AcceptPerProcessor {
+		processors += " accepting for themselves"
+	}
 	return fmt.Sprintf("%s (%s), %s %s, %s", s.network.Name(), s.why, processors, s.cfg.Wait, dispatch)
 }

@@ -19,6 +19,7 @@ type listener struct {
 	conns    *processor.Listener
 	gate     *acceptor.Gate
 	acceptor atomic.Pointer[acceptor.Acceptor] // nil before it is bound
+	hosted   []hosted                          // instead of one that runs by itself; set before acceptor is
 	waiting  context.Context                   // ends when it need not wait to be ready any more
 	giveUp   context.CancelFunc
 	up       chan struct{} // closed when it accepts, or never will
@@ -51,7 +52,7 @@ func (l *listener) addr() netip.AddrPort {
 // stop has it accept no more, soon; ended tells when.
 func (l *listener) stop() {
 	l.giveUp()
-	if a := l.acceptor.Load(); a != nil {
+	for _, a := range l.acceptors() {
 		a.Stop()
 	}
 }
@@ -93,6 +94,9 @@ func (s *Server) addListener(cfg ListenerConfig) error {
 
 // bind opens the listening socket.
 func (s *Server) bind(l *listener) error {
+	if s.cfg.Accept == AcceptPerProcessor {
+		return s.bindShared(l)
+	}
 	a, err := acceptor.New(s.acceptorConfig(l))
 	if err != nil {
 		return fmt.Errorf("kring: %w", err)
@@ -111,14 +115,14 @@ func (s *Server) runListener(l *listener, ready func(context.Context) error) {
 	defer l.gate.Close()
 	defer l.giveUp()
 	if err := s.becomeReady(l, ready); err != nil {
-		if a := l.acceptor.Load(); a != nil {
+		for _, a := range l.acceptors() {
 			a.Discard()
 		}
 		s.sayUp(l, err, ready != nil)
 		return
 	}
 	stands := false
-	err := l.acceptor.Load().Run(func(err error) {
+	err := l.run(func(err error) {
 		if stands = err == nil; !stands {
 			err = engineError{fmt.Errorf("kring: listener %s: %s: %w", l.conns.Name(), s.Engine(), err)}
 		}

@@ -142,6 +142,11 @@ func (s *Server) fallBack(failure error) bool {
 	return true
 }
 
+// yields: see Config.Gosched.
+func (c *Config) yields() bool {
+	return c.Gosched == GoschedOn || c.Gosched == GoschedAuto && c.Wait == WaitLocked
+}
+
 func waitOf(name string) engine.Wait {
 	if name == WaitLocked {
 		return engine.WaitLocked

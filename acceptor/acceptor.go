@@ -46,8 +46,8 @@ const (
 	completionsPerPoll = 64
 )
 
-// token is the only one that an acceptor's engine knows.
-var token = engine.MakeToken(0, 0)
+// tokenAlone is the only one that an acceptor's own engine knows.
+var tokenAlone = engine.MakeToken(0, 0)
 
 // Acceptor accepts on one listening socket.
 type Acceptor struct {
@@ -55,10 +55,12 @@ type Acceptor struct {
 	listener  engine.Listener
 	assigners atomic.Pointer[[]Assigner]
 	asked     atomic.Bool
-	awake     atomic.Pointer[engine.Engine]
+	wake      atomic.Pointer[func()] // has the owner call Proceed
+	ended     chan struct{}
 
-	// Owner: the goroutine in Run.
+	// Owner: the goroutine that called Begin.
 	engine    engine.Engine
+	token     engine.Token
 	line      *Line
 	reserve   reserve
 	turn      int
@@ -76,7 +78,7 @@ func New(cfg Config) (*Acceptor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listener %s: %w", cfg.Name, err)
 	}
-	a := &Acceptor{cfg: cfg, listener: l}
+	a := &Acceptor{cfg: cfg, listener: l, ended: make(chan struct{})}
 	a.AssignTo(cfg.Assigners)
 	return a, nil
 }
@@ -92,56 +94,90 @@ func (a *Acceptor) Addr() netip.AddrPort { return a.listener.Addr }
 // Discard closes the listening socket of an Acceptor that Run never saw.
 func (a *Acceptor) Discard() { a.cfg.Network.Discard(a.listener.FD) }
 
-// Run accepts until Stop, or until its engine dies, and closes the listening
-// socket and the connections that wait. opened is called once, with nil when
-// the engine stands.
+// Run accepts on an engine of its own until Stop, or until that engine dies,
+// and closes the listening socket and the connections that wait. opened is
+// called once, with nil when the engine stands.
 func (a *Acceptor) Run(opened func(error)) error {
-	defer a.Discard()
 	e, err := a.cfg.Network.Open(engine.WaitParked)
 	if err != nil {
+		a.End()
 		opened(err)
 		return err
 	}
-	a.engine = e
-	a.awake.Store(&e)
-	a.line = a.cfg.Gate.NewLine(LineConfig{
-		Network: a.cfg.Network, Assign: a.assign, Wake: e.Wake, WaitingMax: max(a.cfg.Listen.Backlog, waitingMin),
-	})
-	a.reserve.hold()
+	a.Begin(e, tokenAlone, e.Wake)
 	opened(nil)
-	defer e.Close()
-	defer a.reserve.release()
-	defer a.line.Close()
-	return a.loop()
+	err = a.loop()
+	_ = e.Close() // nothing can be done about a failure any more
+	a.End()
+	return err
 }
 
-// Stop makes Run return. Any goroutine.
+// Begin has the acceptor accept on e, with completions of t, and makes the
+// calling goroutine, which owns e, its owner. The owner calls Proceed before
+// every sleep, Complete for what comes of t, and End when it is over. wake makes
+// it call Proceed soon; any goroutine may call that.
+func (a *Acceptor) Begin(e engine.Engine, t engine.Token, wake func()) {
+	a.engine, a.token = e, t
+	a.line = a.cfg.Gate.NewLine(LineConfig{
+		Network: a.cfg.Network, Assign: a.assign, Wake: wake, WaitingMax: max(a.cfg.Listen.Backlog, waitingMin),
+	})
+	a.reserve.hold()
+	a.wake.Store(&wake)
+}
+
+// End closes the listening socket and the connections that wait. Only when it is
+// over, or the engine is closed, or nobody called Begin.
+func (a *Acceptor) End() {
+	if a.line != nil {
+		a.line.Close()
+		a.reserve.release()
+	}
+	a.Discard()
+	close(a.ended)
+}
+
+// Ended is closed by End.
+func (a *Acceptor) Ended() <-chan struct{} { return a.ended }
+
+// Stop ends accepting, soon: Run returns, or Proceed says that it is over. Any
+// goroutine.
 func (a *Acceptor) Stop() {
 	a.asked.Store(true)
-	if e := a.awake.Load(); e != nil {
-		(*e).Wake()
+	if wake := a.wake.Load(); wake != nil {
+		(*wake)()
 	}
 }
 
 func (a *Acceptor) loop() error {
 	var done [completionsPerPoll]engine.Completion
 	for {
-		wait := a.line.Proceed()
-		stopping := a.asked.Load()
-		if stopping && !a.armed {
+		wait, over := a.Proceed()
+		if over {
 			return nil
-		}
-		if pause := a.steer(stopping || a.line.Blocked()); pause >= 0 && (wait < 0 || pause < wait) {
-			wait = pause
 		}
 		n, err := a.engine.Poll(done[:], wait)
 		if err != nil {
 			return fmt.Errorf("acceptor %s: %w", a.cfg.Name, err)
 		}
 		for i := range done[:n] {
-			a.complete(&done[i])
+			a.Complete(&done[i])
 		}
 	}
+}
+
+// Proceed lets in whoever may go on by now, accepts or stops accepting, and says
+// for how long nothing else is due (negative: not before it is woken) and
+// whether it is over.
+func (a *Acceptor) Proceed() (wait time.Duration, over bool) {
+	wait = a.line.Proceed()
+	stopping := a.asked.Load()
+	if stopping && !a.armed {
+		return 0, true
+	}
+	if pause := a.steer(stopping || a.line.Blocked()); pause >= 0 && (wait < 0 || pause < wait) {
+		wait = pause
+	}
+	return wait, false
 }
 
 // steer accepts, or does not while it shall not or pauses; it says how long the
@@ -150,18 +186,19 @@ func (a *Acceptor) steer(shallNot bool) time.Duration {
 	switch {
 	case shallNot && a.armed && !a.cancelled:
 		a.cancelled = true
-		a.engine.Cancel(a.listener.FD, token)
+		a.engine.Cancel(a.listener.FD, a.token)
 	case !shallNot && !a.armed:
 		if pause := time.Until(a.resume); a.pause > 0 && pause > 0 {
 			return pause
 		}
 		a.armed, a.cancelled = true, false
-		a.engine.Accept(a.listener.FD, token)
+		a.engine.Accept(a.listener.FD, a.token)
 	}
 	return -1
 }
 
-func (a *Acceptor) complete(done *engine.Completion) {
+// Complete takes a completion of the acceptor's token.
+func (a *Acceptor) Complete(done *engine.Completion) {
 	if done.Op != engine.OpAccept {
 		return
 	}

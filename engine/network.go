@@ -75,6 +75,10 @@ type ListenConfig struct {
 	// be accepted (listen(2)); 0 means 1024. The kernel caps it at
 	// net.core.somaxconn.
 	Backlog int
+	// Shared lets several listening sockets of one user have the same address,
+	// among which the kernel spreads new connections (SO_REUSEPORT, socket(7)).
+	// What waits on one is lost with it.
+	Shared bool
 	// Socket options are set on the listening socket where accepted sockets
 	// inherit them.
 	Socket SocketOptions

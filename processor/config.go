@@ -12,7 +12,9 @@ type Config struct {
 	ID      uint32
 	Network engine.Network
 	Wait    engine.Wait
-	Memory  *slab.Pool
+	// Yield lets others run before a sleep that follows a hand-over to handlers.
+	Yield  bool
+	Memory *slab.Pool
 
 	// Channel takes the requests to a pool of handlers, and bounds the bytes of
 	// all requests. Handle, when set, runs on the processor itself instead of in

@@ -118,6 +118,8 @@ func (p *Processor) release() {
 		p.recycle(r)
 	}
 	_ = p.engine.Close() // nothing can be done about a failure any more
+	p.gone = true
+	p.endDoors()
 	for _, c := range p.conns {
 		if c.info != nil { // only now does the kernel leave its memory alone
 			p.dropParked(c)

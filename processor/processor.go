@@ -39,6 +39,8 @@ type Processor struct {
 	// Owner: the goroutine in Run, all that follows.
 	arena      *slab.Arena
 	sender     *reqchan.Sender
+	doors      []Door // nil: free
+	gone       bool   // the engine is closed
 	conns      []*conn
 	free       []uint32
 	heads      [][]byte           // memory for sizes of big frames, to be reused
@@ -163,21 +165,26 @@ func (p *Processor) poll() (int, error) {
 // parkFor says how long Poll may sleep. Order: the bell is armed before the
 // queues are looked at for the last time; whoever pushes after that rings it.
 func (p *Processor) parkFor() time.Duration {
-	if p.handedOver && p.cfg.Wait == engine.WaitLocked {
-		runtime.Gosched() // the handlers wait for the P that this thread holds
+	if p.handedOver && p.cfg.Yield {
+		runtime.Gosched() // the handlers wait for the P that this goroutine holds
 	}
 	p.handedOver = false
 	p.bell.Arm()
+	due := p.proceedDoors()
 	if p.assignedLen.Load() > 0 || p.responses.Waiting() || p.errands.waiting.Load() || phase(p.asked.Load()) != p.phase {
 		p.bell.Disarm()
 		return 0
 	}
-	return p.alarms.wait(p.now, p.wheel.wait(p.now))
+	return sooner(due, p.alarms.wait(p.now, p.wheel.wait(p.now)))
 }
 
 func (p *Processor) complete(done *engine.Completion) {
 	c := p.connOf(done.Token)
 	if c == nil {
+		if done.Op == engine.OpAccept {
+			p.doors[doorOf(done.Token)].Complete(done)
+			return
+		}
 		p.engine.Recycle(done) // its connection died of something else
 		return
 	}

@@ -30,6 +30,8 @@ type serveCmd struct {
 
 	Engine        string   `group:"engine" enum:"auto, io_uring, epoll, portable" default:"auto" help:"Engine: ${enum}. auto takes io_uring if this system lets us, else epoll, else portable, and says why; one that is named must work or the program fails. Default: ${default}."`
 	Wait          string   `group:"engine" enum:"auto, locked, parked" default:"auto" help:"How processors sleep: ${enum}. locked holds an OS thread each (best with --dispatch inline), parked uses Go's poller (best with pool). Default: ${default}, the best for --dispatch."`
+	Accept        string   `group:"engine" enum:"apart, per-processor" default:"apart" help:"Where connections are accepted: ${enum}. apart has an engine for each listener, which hands them to the processors; per-processor has each processor accept for itself, on sockets that share the address (SO_REUSEPORT). Default: ${default}."`
+	Gosched       string   `group:"engine" enum:"auto, on, off" default:"auto" help:"Whether a processor that handed requests to the pool lets other goroutines run before it sleeps: ${enum}. auto does when it waits locked. Default: ${default}."`
 	Processors    int      `group:"engine" placeholder:"N" help:"Event loops, each with a share of the connections. Default: one per CPU inline, one per two CPUs with a pool."`
 	KernelProfile string   `group:"engine" placeholder:"VERSION" default:"max" help:"Serve as on this kernel: what io_uring learned later is left unused, to try the ways that older kernels take. 5.19, 6.0, 6.1, 6.6, 6.10, 6.12, 6.15 or max. Default: ${default}, everything there is."`
 	URing         []string `group:"engine" name:"uring" placeholder:"KEY=VALUE" help:"A setting of io_uring; repeat for more. kring doctor --settings says what each does, since when and what for. Keys: ${uring_keys}."`
@@ -171,7 +173,7 @@ func splitAddress(s string) (host string, port uint16, err error) {
 // serverConfig is what the flags say about the network layer.
 func (c *serveCmd) serverConfig() kring.Config {
 	cfg := kring.Config{
-		Engine: c.Engine, Wait: c.Wait, Dispatch: c.Dispatch,
+		Engine: c.Engine, Wait: c.Wait, Accept: c.Accept, Gosched: c.Gosched, Dispatch: c.Dispatch,
 		Processors: c.Processors, Handlers: c.Handlers, PipelineMax: c.Pipeline,
 	}
 	cfg.URing, _ = c.uringConfig() // Validate has seen it

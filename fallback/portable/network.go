@@ -51,6 +51,9 @@ func (n *Network) Listen(c engine.ListenConfig) (engine.Listener, error) {
 	}
 	config := net.ListenConfig{KeepAlive: -1} // each connection is configured when it is accepted
 	config.SetMultipathTCP(false)             // the same protocol as the other engines
+	if c.Shared {
+		config.Control = share
+	}
 	l, err := config.Listen(context.Background(), "tcp", c.Address)
 	if err != nil {
 		return engine.Listener{}, explain(c.Address, err)

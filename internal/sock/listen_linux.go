@@ -76,6 +76,11 @@ func bindAndListen(fd int, sa unix.Sockaddr, at netip.AddrPort, c engine.ListenC
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
 		return engine.Listener{}, fmt.Errorf("SO_REUSEADDR: %w", err)
 	}
+	if c.Shared {
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
+			return engine.Listener{}, fmt.Errorf("SO_REUSEPORT: %w", err)
+		}
+	}
 	if at.Addr().Is6() {
 		only := 1
 		if at.Addr().IsUnspecified() {
