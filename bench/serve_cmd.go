@@ -14,6 +14,7 @@ type serveCmd struct {
 	Wait     string
 	Pipeline int `default:"1"`
 	Kafka    bool
+	Embedded bool
 	URing    []string `name:"uring"`
 	// 0 leaves the server's own.
 	BigFrameBytes, HandlerBatch int
@@ -21,7 +22,7 @@ type serveCmd struct {
 
 func (c *serveCmd) Run() error {
 	return contestant.Serve(contestant.ServeConfig{
-		Server: c.Server, Engine: c.Engine, Dispatch: c.Dispatch, Wait: c.Wait, Pipeline: c.Pipeline, Kafka: c.Kafka,
+		Server: c.Server, Engine: c.Engine, Dispatch: c.Dispatch, Wait: c.Wait, Pipeline: c.Pipeline, Kafka: c.Kafka, Embedded: c.Embedded,
 		URing: c.URing, BigFrameBytes: c.BigFrameBytes, HandlerBatch: c.HandlerBatch,
 	}, os.Stdin, os.Stdout)
 }

@@ -83,6 +83,11 @@ func Scenarios() []Scenario {
 	}
 	idle := frames("64x1-idle", 64, 1, 128, false, false)
 	idle.Idle, idle.About = 10_000, "64 connections × 1 in flight, 128 B, beside 10,000 idle ones"
+	idleMany := idle
+	idleMany.Name, idleMany.Idle = "64x1-idle50k", 50_000
+	idleMany.About = "64 connections × 1 in flight, 128 B, beside 50,000 idle ones"
+	kafkaOpen := kafka("api-open", load.ApiVersions0, 64, 1, 0, false)
+	kafkaOpen.Open, kafkaOpen.About = OfSlowest, "64 connections, Kafka apiversions-v0, open loop at half of the slowest contestant's capacity"
 	return append([]Scenario{
 		frames("1x1", 1, 1, 128, true, false),
 		frames("64x1", 64, 1, 128, true, true),
@@ -95,8 +100,9 @@ func Scenarios() []Scenario {
 		frames("16x1-16k", 16, 1, 16<<10, false, false),
 		frames("5000x1", 5000, 1, 128, false, false),
 		frames("10000x1", 10_000, 1, 128, false, false),
-		idle,
+		idle, idleMany,
 		kafka("api-64x1", load.ApiVersions0, 64, 1, 0, false),
+		kafkaOpen,
 		kafka("api-64x16", load.ApiVersions0, 64, 16, 0, false),
 		kafka("produce-64x1", load.ProduceOne, 64, 1, 1024, false),
 	}, curve()...)

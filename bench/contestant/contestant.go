@@ -52,11 +52,12 @@ func (c *Contestant) Prepare(s *Site) error {
 
 // All lists every contestant in the order of tables.
 func All() []*Contestant {
-	list := ours()
+	list := append(ours(), special()...)
 	list = append(list, goNet(), floor("c-uring", "uring.c", "C on io_uring: multishot accept and receive, buffer ring", true),
 		floor("c-epoll", "epoll.c", "C on epoll", false))
 	return append(list,
 		peer("gnet", "gnet v2.10.0, one event loop per CPU, one write per batch"),
+		unusual(peer("gnet-frame", "gnet v2.10.0, one event loop per CPU, one write per frame")),
 		peer("netpoll", "netpoll v0.7.3, its zero-copy reader and writer, one flush per batch"),
 		peer("nbio", "nbio v1.6.12, handled on its poller, one write per batch"),
 		cached(Contestant{Name: "monoio", About: "monoio 0.2.4 (Rust) on io_uring, a task per connection, one write per batch", URing: true, Usual: true},
@@ -133,6 +134,19 @@ func ours() []*Contestant {
 	return list
 }
 
+// special are kring's that take part only when they are named.
+func special() []*Contestant {
+	busy := self("kring-uring-inline-busy", "kring on io_uring, handler inline, processors locked, polling for 50 µs before they sleep",
+		[]string{"--server", "kring", "--engine", "io_uring", "--dispatch", "inline", "--wait", "locked", "--uring", "busy-poll=50us", "--uring", "busy-poll-forced=on"})
+	broker := self("kring-uring-pool-embedded", "kring on io_uring, handler pool, the embedded one-node cluster behind it",
+		[]string{"--server", "kring", "--engine", "io_uring", "--dispatch", "pool", "--wait", "parked", "--embedded"})
+	broker.KafkaOnly = true
+	for _, c := range []*Contestant{busy, broker} {
+		c.Ours, c.URing, c.Kafka = true, true, true
+	}
+	return []*Contestant{busy, broker}
+}
+
 func goNet() *Contestant {
 	c := self("go-net", "Go's net, a goroutine per connection, one write per batch", []string{"--server", "go-net"})
 	c.Usual, c.Quick, c.Kafka = true, true, true
@@ -173,6 +187,12 @@ func peer(name, about string) *Contestant {
 		prepare: func(s *Site) (string, error) { return s.buildPeers() },
 		args:    func(binary string, s Shape) []string { return []string{binary, name} },
 	}
+}
+
+// unusual takes part only when it is named.
+func unusual(c *Contestant) *Contestant {
+	c.Usual = false
+	return c
 }
 
 // cached is a peer that scripts/peers.sh has built.

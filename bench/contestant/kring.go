@@ -2,10 +2,13 @@ package contestant
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"strings"
 	"time"
 
 	"kring"
+	"kring/embedded"
 	"kring/kafka"
 	"kring/reqchan"
 )
@@ -17,20 +20,15 @@ type kringServer struct{ s *kring.Server }
 
 func openKring(c ServeConfig) (server, error) {
 	var h kring.Handler = kring.HandlerFunc(func(r *kring.Request) { r.Respond(r.Payload) })
-	if c.Kafka {
-		var err error
+	cfg, err := c.config()
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case c.Embedded:
+		return openEmbedded(cfg)
+	case c.Kafka:
 		if h, err = nullHandler(); err != nil {
-			return nil, err
-		}
-	}
-	cfg := kring.Config{
-		Listeners: []kring.ListenerConfig{{Address: "127.0.0.1:0"}},
-		Engine:    c.Engine, Dispatch: c.Dispatch, Wait: c.Wait, PipelineMax: max(c.Pipeline, 1),
-		BigFrameBytes: c.BigFrameBytes, HandlerBatchMax: c.HandlerBatch,
-	}
-	for _, setting := range c.URing {
-		key, value, _ := strings.Cut(setting, "=")
-		if err := cfg.URing.Set(key, value); err != nil {
 			return nil, err
 		}
 	}
@@ -41,6 +39,40 @@ func openKring(c ServeConfig) (server, error) {
 	if err := s.Start(); err != nil {
 		return nil, err
 	}
+	return &kringServer{s}, nil
+}
+
+// config is what a program would write.
+func (c *ServeConfig) config() (kring.Config, error) {
+	cfg := kring.Config{
+		Listeners: []kring.ListenerConfig{{Address: "127.0.0.1:0"}},
+		Engine:    c.Engine, Dispatch: c.Dispatch, Wait: c.Wait, PipelineMax: max(c.Pipeline, 1),
+		BigFrameBytes: c.BigFrameBytes, HandlerBatchMax: c.HandlerBatch,
+	}
+	for _, setting := range c.URing {
+		key, value, _ := strings.Cut(setting, "=")
+		if err := cfg.URing.Set(key, value); err != nil {
+			return cfg, err
+		}
+	}
+	return cfg, nil
+}
+
+// openEmbedded is kring with its one-node cluster, as 'kring serve' opens it.
+func openEmbedded(cfg kring.Config) (server, error) {
+	cluster, err := embedded.Open(embedded.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return nil, err
+	}
+	s, err := kring.New(cfg, cluster)
+	if err == nil {
+		err = s.Start()
+	}
+	if err != nil {
+		return nil, errors.Join(err, cluster.Close())
+	}
+	at := s.Addrs()[0]
+	cluster.Advertise(at.Addr().String(), at.Port())
 	return &kringServer{s}, nil
 }
 

@@ -17,6 +17,7 @@ type ServeConfig struct {
 	Wait     string
 	Pipeline int  // kring's PipelineMax
 	Kafka    bool // the null handler instead of the echo
+	Embedded bool // kring's embedded cluster instead of either
 	// URing are settings of kring's engine, key=value; BigFrameBytes and
 	// HandlerBatch are kring's, 0 for its own.
 	URing                       []string

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"fmt"
 	"os"
 	"runtime"
@@ -13,11 +14,17 @@ import (
 type gnetServer struct {
 	gnet.BuiltinEventEngine
 	addr string
+	each bool // write every frame on its own
 }
 
-func serveGnet(addr string) error {
+func serveGnet(addr string) error { return runGnet(&gnetServer{addr: addr}) }
+
+// serveGnetFrames is what gnet's own examples do: one write per frame.
+func serveGnetFrames(addr string) error { return runGnet(&gnetServer{addr: addr, each: true}) }
+
+func runGnet(s *gnetServer) error {
 	// Multicore makes one event loop per CPU it may use.
-	return gnet.Run(&gnetServer{addr: addr}, "tcp://"+addr,
+	return gnet.Run(s, "tcp://"+s.addr,
 		gnet.WithMulticore(runtime.GOMAXPROCS(0) > 1), gnet.WithTCPNoDelay(gnet.TCPNoDelay),
 		gnet.WithLogger(quiet{}))
 }
@@ -54,8 +61,16 @@ func (s *gnetServer) OnTraffic(c gnet.Conn) gnet.Action {
 	if n == 0 {
 		return gnet.None
 	}
-	if _, err := c.Write(b[:n]); err != nil {
-		return gnet.Close
+	for from, to := 0, n; from < n; from = to {
+		if s.each {
+			to = from + 4 + int(binary.BigEndian.Uint32(b[from:]))
+		}
+		if _, err := c.Write(b[from:to]); err != nil {
+			return gnet.Close
+		}
+		if !s.each {
+			break
+		}
 	}
 	if _, err := c.Discard(n); err != nil {
 		return gnet.Close

@@ -16,9 +16,9 @@ import (
 )
 
 func main() {
-	serve := map[string]func(addr string) error{"gnet": serveGnet, "netpoll": serveNetpoll, "nbio": serveNbio}
+	serve := map[string]func(addr string) error{"gnet": serveGnet, "gnet-frame": serveGnetFrames, "netpoll": serveNetpoll, "nbio": serveNbio}
 	if len(os.Args) != 2 || serve[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: peers gnet|netpoll|nbio")
+		fmt.Fprintln(os.Stderr, "usage: peers gnet|gnet-frame|netpoll|nbio")
 		os.Exit(2)
 	}
 	addr, err := freeAddr()

@@ -1,0 +1,170 @@
+package goals
+
+import (
+	"fmt"
+	"math"
+
+	"kring/bench/compare"
+	"kring/bench/stats"
+)
+
+// Goal is one line of the table.
+type Goal struct {
+	// ID is the row of the list of goals, Scenario where it is measured, Text
+	// what is wanted.
+	ID, Scenario, Text string
+	// Bound of the measured value; AtMost says that it is an upper one.
+	Bound  float64
+	AtMost bool
+
+	measure func(*compare.Results) (stats.Ratio, bool)
+}
+
+// The contestants that goals name.
+const (
+	inline, pool    = "kring-uring-inline", "kring-uring-pool"
+	embedded        = "kring-uring-pool-embedded"
+	epollInline     = "kring-epoll-inline"
+	goNet           = "go-net"
+	cURing, cEpoll  = "c-uring", "c-epoll"
+	gnet, gnetFrame = "gnet", "gnet-frame"
+	monoio, kafka   = "monoio", "kafka"
+	busyPoll        = "kring-uring-inline-busy"
+)
+
+var (
+	floors     = []string{cURing, cEpoll}
+	otherPeers = []string{"netpoll", "nbio", "netty", monoio}
+	peers      = append([]string{goNet, gnet}, otherPeers...)
+)
+
+// All are the goals, in the order of the table.
+func All() []Goal {
+	return append(append(small(), large()...), broker()...)
+}
+
+func small() []Goal {
+	return []Goal{
+		atLeast("S1", "1000x1", "requests/s, inline, to the better C floor", 1.0, compare.Rate, inline, floors...),
+		atLeast("S1", "1000x1", "requests/s, inline, to Go net", 1.25, compare.Rate, inline, goNet),
+		atLeast("S1", "1000x1", "requests/s, inline, to gnet", 1.1, compare.Rate, inline, gnet),
+		atLeast("S1", "1000x1", "requests/s, inline, to the best other peer", 1.03, compare.Rate, inline, otherPeers...),
+		atMost("S1", "1000x1", "CPU per request, inline, to our own epoll engine", 0.92, compare.CPU, inline, epollInline),
+		atLeast("S2", "1000x1", "requests/s, pool, to Go net", 1.2, compare.Rate, pool, goNet),
+		atLeast("S2", "1000x1", "requests/s, pool to inline", 0.95, compare.Rate, pool, inline),
+		atLeast("S3", "64x1", "requests/s, pool, to Go net", 1.2, compare.Rate, pool, goNet),
+		atLeast("S3", "64x1", "requests/s, pool, to the best peer", 0.95, compare.Rate, pool, peers...),
+		atMost("S3", "64x1", "p99, pool, to gnet", 1.0, compare.P99, pool, gnet),
+		atMost("S4", "1x1", "p50, inline, to the best peer", 1.0, compare.P50, inline, peers...),
+		atMost("S4", "1x1", "p50, pool to inline", 1.1, compare.P50, pool, inline),
+		atMost("S4", "1x1", "p50, busy-poll to blocking", 0.75, compare.P50, busyPoll, inline),
+		atLeast("S5", "64x16", "requests/s, inline, to the better C floor", 1.0, compare.Rate, inline, floors...),
+		atLeast("S5", "64x16", "requests/s, inline, to Go net", 1.2, compare.Rate, inline, goNet),
+		atLeast("S5", "64x16", "requests/s, inline, to gnet in batches", 1.1, compare.Rate, inline, gnet),
+		atLeast("S5", "64x16", "requests/s, inline, to gnet per frame", 10, compare.Rate, inline, gnetFrame),
+		atLeast("S6", "64x16", "requests/s, pool to inline", 0.95, compare.Rate, pool, inline),
+		atMost("S6", "64x16", "p99, pool to inline", 2, compare.P99, pool, inline),
+	}
+}
+
+func large() []Goal {
+	return []Goal{
+		atMost("S7", "16x1-64k", "CPU per request, inline, to the C epoll floor", 0.85, compare.CPU, inline, cEpoll),
+		atMost("S7", "16x1-64k", "CPU per request, inline, to Go net", 0.65, compare.CPU, inline, goNet),
+		atMost("S7", "16x1-64k", "CPU per request, inline, to monoio", 1.0, compare.CPU, inline, monoio),
+		atMost("S7", "16x1-64k", "CPU per request, inline, to the better C floor", 1.0, compare.CPU, inline, floors...),
+		atLeast("S7", "4x1-1m", "requests/s, inline, to Go net", 2, compare.Rate, inline, goNet),
+		atLeast("S7", "4x1-1m", "requests/s, inline, to gnet", 2, compare.Rate, inline, gnet),
+		atMost("S7", "16x1-16k", "CPU per request, inline, to Go net", 0.95, compare.CPU, inline, goNet),
+		atMost("S8", "open-own", "p99.9 at half of each one's capacity, inline, to the best peer", 1.0, compare.P999, inline, peers...),
+		atMost("S8", "open-slowest", "p99.9 at half of the slowest's capacity, inline, to the best peer", 1.0, compare.P999, inline, peers...),
+	}
+}
+
+func broker() []Goal {
+	return []Goal{
+		atLeast("S9", "api-64x1", "requests per CPU second, embedded cluster, to Apache Kafka", 5, compare.PerCPU, embedded, kafka),
+		atLeast("S9", "api-64x16", "requests per CPU second, embedded cluster, to Apache Kafka", 40, compare.PerCPU, embedded, kafka),
+		atMost("S9", "api-open", "p99.9 at half of Kafka's capacity, embedded cluster, to Apache Kafka", 0.2, compare.P999, embedded, kafka),
+		atMost("S9", "api-64x1", "resident memory, embedded cluster, to Apache Kafka", 0.1, compare.RSS, embedded, kafka),
+		{ID: "S9", Scenario: "api-64x1", Text: "CPU per request, embedded cluster, to the better C echo floor at 64x1", Bound: 1.15, AtMost: true,
+			measure: func(res *compare.Results) (stats.Ratio, bool) {
+				return res.Across("api-64x1", embedded, "64x1", floors, compare.CPU)
+			}},
+		atLeast("S10", "produce-64x1", "requests/s, pool, to Go net", 1.2, compare.Rate, pool, goNet),
+		number("S10", "produce-64x1", "allocations per request, pool", 0.01, pool, compare.Allocs),
+		{ID: "S11", Scenario: "64x1-idle50k", Text: "user memory per idle connection, bytes, inline", Bound: 1024, AtMost: true,
+			measure: func(res *compare.Results) (stats.Ratio, bool) { return res.PerIdle("64x1-idle50k", "64x1", inline) }},
+		{ID: "S11", Scenario: "64x1-idle50k", Text: "p99 of the busy ones, inline, beside 50,000 idle ones to without", Bound: 1.2, AtMost: true,
+			measure: func(res *compare.Results) (stats.Ratio, bool) {
+				return res.Across("64x1-idle50k", inline, "64x1", []string{inline}, compare.P99)
+			}},
+		number("S12", "1000x1", "system calls per request, inline", 0.05, inline, compare.Syscall),
+		number("S12", "64x16", "system calls per request, inline", 0.01, inline, compare.Syscall),
+		number("S12", "1x1", "system calls per request, inline", 1.1, inline, compare.Syscall),
+		{ID: "S13", Scenario: "10000x1", Text: "growth of CPU per request from 64 to 10,000 connections, to the better floor's", Bound: 1.15, AtMost: true,
+			measure: func(res *compare.Results) (stats.Ratio, bool) {
+				return res.Growth("64x1", "10000x1", inline, floors, compare.CPU)
+			}},
+	}
+}
+
+// atLeast wants ours to be so many times the best of others.
+func atLeast(id, scenario, text string, bound float64, f compare.Figure, ours string, others ...string) Goal {
+	return Goal{ID: id, Scenario: scenario, Text: text, Bound: bound, measure: against(scenario, f, ours, others)}
+}
+
+func atMost(id, scenario, text string, bound float64, f compare.Figure, ours string, others ...string) Goal {
+	g := atLeast(id, scenario, text, bound, f, ours, others...)
+	g.AtMost = true
+	return g
+}
+
+func against(scenario string, f compare.Figure, ours string, others []string) func(*compare.Results) (stats.Ratio, bool) {
+	return func(res *compare.Results) (stats.Ratio, bool) { return res.ToBest(scenario, ours, others, f) }
+}
+
+// number wants a figure itself to be at most so much.
+func number(id, scenario, text string, bound float64, ours string, f compare.Figure) Goal {
+	return Goal{ID: id, Scenario: scenario, Text: text, Bound: bound, AtMost: true,
+		measure: func(res *compare.Results) (stats.Ratio, bool) { return res.Number(scenario, ours, f) }}
+}
+
+// Outcome is what a goal came to.
+type Outcome string
+
+// The outcomes.
+const (
+	Reached     Outcome = "reached"
+	Missed      Outcome = "missed"
+	Undecided   Outcome = "within noise"
+	NotMeasured Outcome = "not measured"
+)
+
+// Judge measures g in res.
+func (g *Goal) Judge(res *compare.Results) (stats.Ratio, Outcome) {
+	r, ok := g.measure(res)
+	if !ok || r.Rounds == 0 || math.IsNaN(r.Median) {
+		return r, NotMeasured
+	}
+	inside, outside := r.Low >= g.Bound, r.High < g.Bound
+	if g.AtMost {
+		inside, outside = r.High <= g.Bound, r.Low > g.Bound
+	}
+	switch {
+	case inside:
+		return r, Reached
+	case outside:
+		return r, Missed
+	default:
+		return r, Undecided
+	}
+}
+
+// Want writes the bound.
+func (g *Goal) Want() string {
+	if g.AtMost {
+		return fmt.Sprintf("≤ %g", g.Bound)
+	}
+	return fmt.Sprintf("≥ %g", g.Bound)
+}

@@ -1,0 +1,73 @@
+package goals
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"kring/bench/compare"
+	"kring/bench/contestant"
+	"kring/bench/load"
+)
+
+// results of S1: kring is the given part of the floor, which beats the rest.
+func results(part float64, rounds int) *compare.Results {
+	res := &compare.Results{Env: compare.Environment{Rounds: rounds, Started: time.Unix(1e9, 0), Scenarios: []compare.Scenario{{Name: "1000x1"}}}}
+	for c, rate := range map[string]float64{inline: 100_000 * part, cURing: 90_000, cEpoll: 100_000, goNet: 50_000} {
+		res.Env.Order = append(res.Env.Order, c)
+		for i := range rounds {
+			res.Records = append(res.Records, &compare.Record{Scenario: "1000x1", Contestant: c, Round: i, Pass: compare.Measure,
+				Load: &load.Result{Rate: rate, Completed: 1}, Server: contestant.Sample{UserSeconds: 1}})
+		}
+	}
+	return res
+}
+
+func TestAGoalIsHeldAgainstTheBestOfTheOthers(t *testing.T) {
+	for part, want := range map[float64]Outcome{1.02: Reached, 0.95: Missed} {
+		if r, got := All()[0].Judge(results(part, 5)); got != want {
+			t.Errorf("%v of the floor: %s, %v", part, got, r)
+		}
+	}
+	mixed := results(1, 5)
+	for _, r := range mixed.Records {
+		if r.Contestant == inline && r.Round%2 == 0 {
+			r.Load.Rate *= 0.9
+		}
+	}
+	if _, got := All()[0].Judge(mixed); got != Undecided {
+		t.Errorf("rounds on both sides of the bound: %s", got)
+	}
+}
+
+func TestTheTableTakesEachGoalFromTheNewestRunThatHasIt(t *testing.T) {
+	text := Table([]Source{{"old.jsonl", results(0.5, 5)}, {"new.jsonl", results(1.1, 5)}, {"other.jsonl", &compare.Results{}}})
+	for _, want := range []string{"1.10 [1.10, 1.10] | reached | new.jsonl", "| not measured |", "- `other.jsonl`"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("nothing says %q in:\n%s", want, text)
+		}
+	}
+	if text := Table([]Source{{"old.jsonl", results(0.5, 5)}}); !strings.Contains(text, "**missed**") || !strings.Contains(text, "## Missed") {
+		t.Errorf("a missed goal is not listed:\n%s", text)
+	}
+}
+
+func TestEveryGoalNamesAScenarioAndContestantsThatExist(t *testing.T) {
+	scenarios, contestants := map[string]bool{}, map[string]bool{}
+	for _, s := range compare.Scenarios() {
+		scenarios[s.Name] = true
+	}
+	for _, c := range contestant.All() {
+		contestants[c.Name] = true
+	}
+	for _, g := range All() {
+		if !scenarios[g.Scenario] {
+			t.Errorf("%s: there is no scenario %q", g.ID, g.Scenario)
+		}
+	}
+	for _, c := range append(append([]string{inline, pool, epollInline, gnetFrame, kafka, embedded, busyPoll}, floors...), peers...) {
+		if !contestants[c] {
+			t.Errorf("there is no contestant %q", c)
+		}
+	}
+}
