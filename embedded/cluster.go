@@ -32,8 +32,10 @@ type Cluster struct {
 	kfakeLog *logger
 	listener *listener
 	versions kafka.Versions
-	door     *kafka.Door
-	lock     *os.File // nil without a data directory
+	// apiVersions are kfake's answers to ApiVersions, by version.
+	apiVersions [][]byte
+	door        *kafka.Door
+	lock        *os.File // nil without a data directory
 
 	advertise  sync.Once
 	advertised chan struct{} // closed by Advertise
@@ -47,8 +49,8 @@ type Cluster struct {
 	}
 }
 
-// Open starts a cluster, with what its data directory holds. No client is
-// answered before Advertise.
+// Open starts a cluster, with what its data directory holds. Before Advertise
+// clients learn what is served, and nothing else.
 func Open(cfg Config) (*Cluster, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
