@@ -84,7 +84,7 @@ func TestAnAddressOverItsCountIsClosedAndNobodyElse(t *testing.T) {
 	}
 }
 
-// Kafka: SS-20, SS-21, ConnQuotaTest.
+// Kafka: SS-20, SS-21, conn_quota_test.
 func TestOverridesAreForTheirAddressesAndTheLongestPrefixWins(t *testing.T) {
 	override := func(prefix string, most int64) Override {
 		return Override{netip.MustParsePrefix(prefix), Bounds{ConnsMax: most}}
@@ -222,7 +222,7 @@ func TestWhoeverIsRefusedDoesNotWait(t *testing.T) {
 	}
 }
 
-// Kafka: Q-4, SS-22, KAFKA-2614.
+// Kafka: Q-4, SS-22.
 func TestCountsReturnOnEveryWayOut(t *testing.T) {
 	d := newDoors(t, Limits{Server: Bounds{ConnsMax: 1}, PerIP: Bounds{ConnsMax: 2, RateMax: 1}, ParkedMax: 1}, "A", "B")
 	d.takes = false // every processor's intake is full
@@ -250,7 +250,7 @@ func TestCountsReturnOnEveryWayOut(t *testing.T) {
 	}
 }
 
-// Kafka: DynamicConnectionQuotaTest, ConnQuotaTest.
+// Kafka: DynamicConnectionQuotaTest, conn_quota_test.
 func TestChangedBoundsHoldAtOnce(t *testing.T) {
 	d := newDoors(t, Limits{Server: Bounds{ConnsMax: 1}}, "A", "B")
 	first := d.enter("A", alice)
@@ -283,7 +283,7 @@ func (d *doors) set(l Limits) {
 	}
 }
 
-// Kafka: CQ-15, ConnQuotaTest.
+// Kafka: CQ-15, conn_quota_test.
 func TestWrongLimitsAreNamedAllAtOnceAndChangeNothing(t *testing.T) {
 	d := newDoors(t, Limits{Server: Bounds{ConnsMax: 7}}, "A")
 	err := d.admission.Set(Limits{

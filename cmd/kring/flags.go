@@ -17,6 +17,7 @@ import (
 
 var groups = []kong.Group{
 	{Key: "network", Title: "Where clients connect:"},
+	{Key: "limits", Title: "Who may connect, and how many:"},
 	{Key: "engine", Title: "How the network is served:"},
 	{Key: "handler", Title: "Who answers, and where it runs:"},
 	{Key: "cluster", Title: "The embedded cluster (--handler embedded):"},
@@ -27,6 +28,8 @@ var groups = []kong.Group{
 type serveCmd struct {
 	Listen    []string `group:"network" placeholder:"HOST:PORT" default:"127.0.0.1:9092" help:"Address to listen on; repeat for more. Port 0 picks a free one, no host means every address of this machine. Default: ${default}."`
 	Advertise string   `group:"network" placeholder:"HOST:PORT" help:"Address that clients are told to connect to. Needed when they reach this machine under another name or port. Default: the first --listen address."`
+
+	Limits limitFlags `embed:""`
 
 	Engine        string   `group:"engine" enum:"auto, io_uring, epoll, portable" default:"auto" help:"Engine: ${enum}. auto takes io_uring if this system lets us, else epoll, else portable, and says why; one that is named must work or the program fails. Default: ${default}."`
 	Wait          string   `group:"engine" enum:"auto, locked, parked" default:"auto" help:"How processors sleep: ${enum}. locked holds an OS thread each (best with --dispatch inline), parked uses Go's poller (best with pool). Default: ${default}, the best for --dispatch."`
@@ -180,6 +183,7 @@ func (c *serveCmd) serverConfig() kring.Config {
 	for _, l := range c.Listen {
 		cfg.Listeners = append(cfg.Listeners, kring.ListenerConfig{Address: l})
 	}
+	c.Limits.apply(&cfg)
 	return cfg
 }
 

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"kring"
+)
+
+// limitFlags are the limits on connections.
+type limitFlags struct {
+	MaxConnections        int       `group:"limits" placeholder:"N" help:"Connections open at once [max.connections]; negative: no bound. Default: as many as this process may have descriptors, less a reserve."`
+	MaxConnectionsPerIP   *int      `group:"limits" name:"max-connections-per-ip" placeholder:"N" help:"Connections of one remote address [max.connections.per.ip]; one more is closed. 0: only those of --ip-limit. Default: no bound."`
+	ConnectionRate        float64   `group:"limits" placeholder:"R" help:"New connections a second [max.connection.creation.rate]; one more waits, for a second at most. Default: no bound."`
+	ConnectionRatePerIP   float64   `group:"limits" name:"connection-rate-per-ip" placeholder:"R" help:"New connections a second of one remote address [connection_creation_rate]; one more is not served, and closed after a while. Default: no bound."`
+	IPLimit               []ipLimit `group:"limits" placeholder:"HOST=N[/R]" help:"Other bounds for an address, a prefix (each address in it) or a host: N connections, R new ones a second [max.connections.per.ip.overrides]; N may be 0, nobody, or left out. Repeat for more."`
+	MaxListenerConnection int       `group:"limits" name:"max-connections-per-listener" placeholder:"N" help:"Connections of each --listen address [listener.name.<name>.max.connections]. Default: no bound of its own."`
+	ProtectedListener     string    `group:"limits" placeholder:"NAME" help:"Listener that --max-connections and --connection-rate don't hold back: another's connection goes instead [inter.broker.listener.name]. The --listen addresses are PLAINTEXT, PLAINTEXT_2, …"`
+	WhenFull              string    `group:"limits" enum:"wait, refuse" default:"wait" help:"What becomes of a connection that there is no place for: ${enum}. wait leaves it in the kernel's queue, as Kafka does; refuse closes it. Default: ${default}."`
+	Assignment            string    `group:"limits" enum:"least-connections, round-robin" default:"least-connections" help:"Which processor gets a new connection: ${enum}. Default: ${default}."`
+}
+
+// apply says to cfg what the flags say; its listeners are there.
+func (l *limitFlags) apply(cfg *kring.Config) {
+	cfg.ConnsMax, cfg.ConnRateMax = l.MaxConnections, l.ConnectionRate
+	cfg.ConnRatePerIPMax = l.ConnectionRatePerIP
+	if most := l.MaxConnectionsPerIP; most != nil {
+		cfg.ConnsPerIPMax = noneIfZero(*most)
+	}
+	for _, of := range l.IPLimit {
+		cfg.PerIP = append(cfg.PerIP, kring.AddressLimit(of))
+	}
+	for i := range cfg.Listeners {
+		cfg.Listeners[i].ConnsMax = l.MaxListenerConnection
+	}
+	cfg.ProtectedListener, cfg.WhenFull, cfg.Assignment = l.ProtectedListener, l.WhenFull, l.Assignment
+}
+
+// noneIfZero turns Kafka's 0 into ours: there it means nobody, here no bound.
+func noneIfZero(n int) int {
+	if n == 0 {
+		return kring.NoConns
+	}
+	return n
+}
+
+// ipLimit is an --ip-limit.
+type ipLimit kring.AddressLimit
+
+// UnmarshalText reads HOST=N[/R].
+func (l *ipLimit) UnmarshalText(text []byte) error {
+	wrong := func(what string) error {
+		return fmt.Errorf("%q: %s; give HOST=N[/R], such as 10.0.0.0/8=100/20", text, what)
+	}
+	source, bounds, ok := strings.Cut(string(text), "=")
+	if !ok || source == "" {
+		return wrong("it has no host and no =")
+	}
+	count, rate, hasRate := strings.Cut(bounds, "/")
+	*l = ipLimit{Source: source}
+	if count != "" {
+		n, err := strconv.Atoi(count)
+		if err != nil || n < 0 {
+			return wrong("N is no count")
+		}
+		l.ConnsMax = noneIfZero(n)
+	}
+	if hasRate {
+		r, err := strconv.ParseFloat(rate, 64)
+		if err != nil || !(r > 0) {
+			return wrong("R is no rate over 0")
+		}
+		l.ConnRateMax = r
+	}
+	return nil
+}
