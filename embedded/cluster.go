@@ -132,13 +132,16 @@ func (c *Cluster) options() []kfake.Opt {
 // out nullable fields that Apache Kafka always fills, and Java's admin client
 // fails on their absence (NullPointerException): the configurations that a
 // CreateTopics response has from version 5 on, and the eligible leader replicas
-// of DescribeTopicPartitions, for which clients fall back to Metadata.
+// of DescribeTopicPartitions, for which clients fall back to Metadata. And it
+// leaves out topic ids in Produce: two that kfake does not know, in one request,
+// end its process.
 func readable() *kversion.Versions {
-	const createTopics, describeTopicPartitions = 19, 75
+	const produce, createTopics, describeTopicPartitions = 0, 19, 75
 	v := kversion.Tip()
 	for key := int16(0); key <= kmsg.MaxKey; key++ {
 		v.SetMaxKeyVersion(key, math.MaxInt16)
 	}
+	v.SetMaxKeyVersion(produce, 12)
 	v.SetMaxKeyVersion(createTopics, 4)
 	v.SetMaxKeyVersion(describeTopicPartitions, -1)
 	return v

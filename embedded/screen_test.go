@@ -131,3 +131,14 @@ func TestAHandshakeWithoutSASLIsRefused(t *testing.T) {
 		t.Errorf("error %d", code)
 	}
 }
+
+// Two topic ids that kfake does not know, in one Produce request, would end the
+// process: no version of Produce that has topic ids is served.
+func TestNoProduceRequestHasTopicIDs(t *testing.T) {
+	c := open(t, Config{})
+	r, served := c.Versions().Range(int16(kmsg.Produce))
+	const topicIDsFrom = 13
+	if !served || r.Max >= topicIDsFrom {
+		t.Errorf("Produce is served in versions %v", r)
+	}
+}

@@ -25,6 +25,10 @@ func run(args []string) error {
 	set := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	list := set.String("differences", "differences.txt", "the differences that are wanted, each with its reason")
 	write := set.String("write", "", "write every difference to this file, instead of failing on those that are not listed")
+	requests := set.Int("n", 100, "mutate: requests per API; cost: connections per kind")
+	seed := set.Uint64("seed", 1, "what the mutations are made from")
+	only := set.String("only", "", "mutate: this API alone")
+	most := set.Duration("most", 0, "cost: what a hostile connection may cost on average; 0: any")
 	verbose := set.Bool("v", false, "say every outcome")
 	if err := set.Parse(args[1:]); err != nil {
 		return err
@@ -36,6 +40,10 @@ func run(args []string) error {
 	switch args[0] {
 	case "compare":
 		return compare(servers, comparing{list: *list, write: *write, verbose: *verbose})
+	case "cost":
+		return cost(servers, *requests, *most)
+	case "mutate":
+		return mutate(servers, *only, *requests, *seed)
 	}
 	return errUsage
 }
