@@ -167,6 +167,7 @@ func (c *Cluster) prepare() error {
 	}
 	c.versions = versions
 	c.door = kafka.NewDoor(versions, c)
+	c.door.Quotas = c.cfg.Quotas
 	return nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+
+	"kring/quota"
 )
 
 // Config of a Cluster. The zero value works: one partition per topic, nothing
@@ -36,6 +38,9 @@ type Config struct {
 	// PipelineMax is the server's Config.PipelineMax. Above 1, requests of one
 	// connection may come in on several goroutines and are put in order again.
 	PipelineMax int
+	// Quotas measures every request, if set; who is over its limits is told and
+	// muted.
+	Quotas *quota.Quotas
 	// Logger receives kfake's own log: errors and warnings as such, everything
 	// else at debug level. nil: nothing is logged.
 	Logger *slog.Logger

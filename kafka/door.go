@@ -3,6 +3,7 @@ package kafka
 import (
 	"encoding/binary"
 
+	"kring/quota"
 	"kring/reqchan"
 )
 
@@ -18,6 +19,10 @@ type Door struct {
 	// must not block. h is valid as far as it could be parsed. Set it before
 	// the first request.
 	Rejected func(c *reqchan.Conn, h Header, why *Fault)
+
+	// Quotas, if set, measures every request that is let in; who is over its
+	// limits is told in its response and muted. Set it before the first request.
+	Quotas *quota.Quotas
 
 	versions Versions
 	answers  *apiVersionsBodies
@@ -82,9 +87,16 @@ func (d *Door) admit(r Request) {
 		d.reject(r.Request, r.Header, f)
 		return
 	}
+	if d.Quotas != nil {
+		r.Request.BeforeAnswer((*meteredDoor)(d))
+	}
 	if r.Header.Key == keyApiVersions && r.Header.Version >= softwareVersionFrom &&
 		!captureSoftware(r.Request.Conn, r.Body) {
 		r.RespondBody(d.answers.invalid[r.Header.Version])
+		return
+	}
+	if d.Quotas != nil {
+		d.measure(r)
 		return
 	}
 	d.next.HandleKafka(r)

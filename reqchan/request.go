@@ -55,6 +55,7 @@ type Request struct {
 	// What the answer does beside what it sends: see Throttle and
 	// CloseConnectionAfter. In nanoseconds of Now, 0: nothing.
 	throttledUntil, closeAt int64
+	answering               Answering // nil: nobody
 	// scratch is memory of pool for the response, SizeBytes of it in front; it
 	// stays with the Request while it is small, so that the next response costs
 	// no allocation. response is the answer with its size in front: a part of
@@ -101,6 +102,9 @@ func (r *Request) Buffer(n int) []byte {
 // Memory of Buffer, or Payload itself, is sent from where it is; any other is
 // copied first, so the caller may use it again at once.
 func (r *Request) Respond(payload []byte) {
+	if r.answering != nil {
+		payload = r.answering.Answering(r, AnswerSend, payload)
+	}
 	r.place(payload)
 	r.answer(AnswerSend, ReasonNone)
 }
@@ -121,7 +125,12 @@ func (r *Request) place(payload []byte) {
 
 // NoResponse answers with nothing (Produce with acks=0): the next request of
 // the connection may go on.
-func (r *Request) NoResponse() { r.answer(AnswerNoResponse, ReasonNone) }
+func (r *Request) NoResponse() {
+	if r.answering != nil {
+		r.answering.Answering(r, AnswerNoResponse, nil)
+	}
+	r.answer(AnswerNoResponse, ReasonNone)
+}
 
 // CloseConnection answers by closing the connection, for a reason that is
 // counted. Responses queued before it are still sent.
@@ -146,7 +155,7 @@ func (r *Request) answer(k AnswerKind, why CloseReason) {
 func (r *Request) Begin(home *ResponseQueue, pool *slab.Pool) {
 	r.home, r.pool = home, pool
 	r.kind, r.reason, r.response, r.copied = AnswerNone, ReasonNone, nil, 0
-	r.throttledUntil, r.closeAt = 0, 0
+	r.throttledUntil, r.closeAt, r.answering = 0, 0, nil
 	r.life++
 }
 

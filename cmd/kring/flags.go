@@ -44,6 +44,8 @@ type serveCmd struct {
 	Dispatch string `group:"handler" enum:"pool, inline" default:"pool" help:"Where it runs: ${enum}. pool is goroutines behind the request channel; inline is the processor itself, with the lowest latency. Default: ${default}."`
 	Handlers int    `group:"handler" placeholder:"N" help:"Goroutines of the pool. Default: 8."`
 
+	Quota []string `group:"handler" sep:";" placeholder:"WHO,LIMITS" help:"What clients may use per second, such as client-id=batch,produce-bytes=1MB or user=*,requests=500; repeat for more, or separate by semicolons. WHO: user, client-id, both, or ip; * is everybody without an own limit. LIMITS: produce-bytes, fetch-bytes, requests, handler-percent. Who uses more is told so, and waits."`
+
 	DataDir    string  `group:"cluster" placeholder:"DIR" help:"Keep records, topics, groups and offsets here, across restarts. Default: memory only."`
 	SyncWrites bool    `group:"cluster" help:"fsync before every acknowledgement, so that what was acknowledged survives the machine and not just the process. Needs --data-dir."`
 	Partitions int     `group:"cluster" placeholder:"N" default:"1" help:"Partitions of a topic that is created on demand. Default: ${default}."`
@@ -56,7 +58,7 @@ type serveCmd struct {
 
 // Help is the text above the flags.
 func (serveCmd) Help() string {
-	return `Every flag can also be set in the environment, as named with it; a flag on the command line wins. Repeatable ones take a comma-separated list there.
+	return `Every flag can also be set in the environment, as named with it; a flag on the command line wins. Repeatable ones take a comma-separated list there (--quota: by semicolons).
 
 Examples:
 
@@ -109,6 +111,9 @@ func (c *serveCmd) Validate() error {
 	}
 	if c.DrainTimeout < 0 {
 		fault("--drain-timeout %v: give 0s (cut at once) or more", c.DrainTimeout)
+	}
+	if _, err := c.quotas(); err != nil {
+		faults = append(faults, err)
 	}
 	faults = append(faults, c.validateURing()...)
 	return errors.Join(append(faults, c.validateCluster()...)...)

@@ -50,18 +50,24 @@ func (c *serveCmd) Run(p process) error {
 
 // open makes the handler that the flags name.
 func (c *serveCmd) open(log *slog.Logger) (service, error) {
+	quotas, err := c.quotas()
+	if err != nil {
+		return service{}, usageError{err}
+	}
 	switch c.Handler {
 	case handlerNull:
 		n, err := kafka.NewNull(kafka.NullConfig{Advertise: c.Advertise, PartitionsDefault: c.Partitions})
 		if err != nil {
 			return service{}, usageError{err}
 		}
-		return service{handler: kafka.NewDoor(n.Versions(), n), release: n.Close}, nil
+		door := kafka.NewDoor(n.Versions(), n)
+		door.Quotas = quotas
+		return service{handler: door, release: n.Close}, nil
 	case handlerEcho:
 		return service{handler: echo.Handler{}}, nil
 	}
 	cfg := c.clusterConfig()
-	cfg.Logger = log
+	cfg.Logger, cfg.Quotas = log, quotas
 	if err := cfg.Validate(); err != nil {
 		return service{}, usageError{err}
 	}
@@ -150,7 +156,7 @@ func (c *serveCmd) shutDown(p process, log *slog.Logger, server *kring.Server) e
 func summarize(log *slog.Logger, st kring.Stats) {
 	log.Info("stopped",
 		"connections", st.Accepted, "refused", st.Refused+st.Unassigned,
-		"requests", st.Total.Requests, "responses", st.Total.Responses,
+		"requests", st.Total.Requests, "responses", st.Total.Responses, "throttled", st.Total.Throttles,
 		slog.Any("closed", counts(st.ClosedBy())))
 	e := st.Engines
 	log.Debug("what the engines counted",

@@ -1,0 +1,87 @@
+package contract
+
+import (
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kring"
+	"kring/embedded"
+	"kring/internal/servertest"
+	"kring/kafka"
+	"kring/quota"
+)
+
+// metadata asks for no topics, and gives the throttle time of the response.
+func metadata(t *testing.T, c *servertest.Client) time.Duration {
+	t.Helper()
+	req := kmsg.NewPtrMetadataRequest()
+	req.SetVersion(9)
+	req.Topics = []kmsg.MetadataRequestTopic{}
+	if _, err := c.Write(kmsg.NewRequestFormatter(kmsg.FormatterClientID("greedy")).AppendRequest(nil, req, 1)); err != nil {
+		t.Fatal(err)
+	}
+	payload, err := servertest.ReadFrame(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp := req.ResponseKind().(*kmsg.MetadataResponse)
+	if err := resp.ReadFrom(payload[5:]); err != nil { // the header: correlation id and no tags
+		t.Fatal(err)
+	}
+	return time.Duration(resp.ThrottleMillis) * time.Millisecond
+}
+
+// handlers are those that speak Kafka, with these quotas.
+func handlers(t *testing.T, q *quota.Quotas) map[string]func() kring.Handler {
+	return map[string]func() kring.Handler{
+		"null": func() kring.Handler {
+			n, err := kafka.NewNull(kafka.NullConfig{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(n.Close)
+			door := kafka.NewDoor(n.Versions(), n)
+			door.Quotas = q
+			return door
+		},
+		"embedded": func() kring.Handler {
+			cluster, err := embedded.Open(embedded.Config{Quotas: q})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = cluster.Close() })
+			cluster.Advertise("127.0.0.1", 9092)
+			return cluster
+		},
+	}
+}
+
+// Kafka: F-36, F-39, RequestQuotaTest.
+func TestAClientOverItsQuotaIsToldAtOnceAndServedLater(t *testing.T) {
+	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
+		const most = 4 * time.Millisecond
+		q, err := quota.New(quota.Config{
+			RequestThrottleMax: most,
+			Limits:             []quota.Limit{{Entity: quota.Entity{ClientID: "greedy"}, Kind: quota.Requests, PerSecond: 0.1}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, open := range handlers(t, q) {
+			s := servertest.Start(t, cfg, open())
+			c := servertest.Dial(t, s)
+			metadata(t, c) // the one request of ten seconds; of both handlers, as it happens
+			for range 3 {
+				if throttle := metadata(t, c); throttle != most {
+					t.Errorf("%s: told to wait %v, want %v", name, throttle, most)
+				}
+			}
+			if n := s.Stats().Total.Throttles; n < 3 {
+				t.Errorf("%s: %d throttles", name, n)
+			}
+			servertest.Shutdown(t, s)
+		}
+	})
+}

@@ -1,0 +1,14 @@
+package reqchan
+
+// Answering sees an answer before it is given.
+type Answering interface {
+	// Answering is called once, by the goroutine that answers r with
+	// AnswerSend or AnswerNoResponse, before the answer takes effect: it may call
+	// r.Throttle, and return other memory to be sent than payload. r.Payload is
+	// as the handler left it. It must not block.
+	Answering(r *Request, k AnswerKind, payload []byte) []byte
+}
+
+// BeforeAnswer has a see the answer to r. Call it before the handler is; of
+// several calls the last counts.
+func (r *Request) BeforeAnswer(a Answering) { r.answering = a }
