@@ -54,7 +54,7 @@ func (e *ringEngine) armAccept(fd engine.FD, s *socket) {
 // every buffer lent would end at once, data or not.
 func (e *ringEngine) armRecv(fd engine.FD, s *socket, pollFirst bool) {
 	q := e.sqe()
-	s.in.single = !e.multishotRecv || s.hungUp // with Recv "single", probe said so
+	s.in.single = !e.receivesOn(s)
 	if e.fixed.prepRecv(q, s, fd) {
 		e.total.registered++
 		e.enqueue(q, &s.in, fd)
@@ -75,6 +75,10 @@ func (e *ringEngine) armRecv(fd engine.FD, s *socket, pollFirst bool) {
 	q.Flags, q.BufGroup = SQEBufferSelect, recvGroup
 	e.enqueue(q, &s.in, fd)
 }
+
+// receivesOn says whether a receive goes on by itself after a completion; with
+// Config.Recv "single" probe said that none does.
+func (e *ringEngine) receivesOn(s *socket) bool { return e.multishotRecv && !s.hungUp }
 
 func (e *ringEngine) armRecvInto(fd engine.FD, s *socket) {
 	q := e.sqe()

@@ -131,13 +131,16 @@ func (e *ringEngine) recvDone(fd engine.FD, s *socket, q *CQE, c *engine.Complet
 	if s.in.fixed != 0 {
 		e.fixed.taken(&s.in, c)
 	}
+	if c.Res > 0 {
+		s.served, s.hungry = e.rounds, false
+	}
 	if c.More {
 		return false
 	}
 	if c.Res > 0 {
 		if s.in.single && !s.in.cancelled {
 			e.total.rearmed++
-			e.armRecv(fd, s, q.Flags&CQESockNonempty == 0)
+			e.takeTurn(fd, s, q.Flags&CQESockNonempty == 0)
 			c.More = true
 		}
 		return false
@@ -155,42 +158,6 @@ func (e *ringEngine) recvDone(fd engine.FD, s *socket, q *CQE, c *engine.Complet
 		return true
 	}
 	return false
-}
-
-// starved handles a receive that found no buffer with the kernel. That is the
-// owner's business only if every buffer is lent: then a Recycle will come.
-func (e *ringEngine) starved(fd engine.FD, s *socket, c *engine.Completion) bool {
-	lent := e.window.exhausted()
-	if s.in.cancelled {
-		c.Res = engine.Failed(unix.ECANCELED)
-		return false
-	}
-	if lent {
-		e.total.exhausted++
-		return false
-	}
-	s.in.starved = true
-	e.total.starved++
-	e.starving = append(e.starving, fd)
-	return true
-}
-
-// feedStarved arms receives again that found no buffer, as many as there are
-// buffers now. Order: after the window was published, and never while CQEs are
-// reaped: sockets with data would meet the same empty window, again and again,
-// before the owner could recycle anything.
-func (e *ringEngine) feedStarved() {
-	n := min(len(e.starving), max(e.window.given, 1))
-	for _, fd := range e.starving[:n] {
-		s := &e.sockets[fd]
-		s.in.starved = false
-		e.total.rearmed++
-		e.armRecv(fd, s, true)
-		if s.in.cancelled {
-			e.cancel(s.in.op, s.in.sequence, fd)
-		}
-	}
-	e.starving = e.starving[:copy(e.starving, e.starving[n:])]
 }
 
 // cancelDone sees only cancels that failed. When the operation still stands

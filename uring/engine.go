@@ -31,11 +31,11 @@ type ringEngine struct {
 	sequence uint32 // of operations; tells apart those of one descriptor
 	inflight int    // operations whose last CQE is still to come
 	shut     []engine.FD
-	starving []engine.FD // receives to be armed when the window has buffers
-	spill    []CQE       // reaped to make room in the CQ; only when the kernel insisted
-	batch    [128]CQE
-	reapMax  int                 // CQEs taken at once
-	parts    []engine.Completion // of the last CQE, which brought a bundle; first in, first out
+	rationing
+	spill   []CQE // reaped to make room in the CQ; only when the kernel insisted
+	batch   [128]CQE
+	reapMax int                 // CQEs taken at once
+	parts   []engine.Completion // of the last CQE, which brought a bundle; first in, first out
 
 	unbound *unix.CPUSet // of the owner's thread before it was bound to a CPU
 
@@ -63,6 +63,9 @@ type socket struct {
 	watches uint16 // polls for it not ended yet
 	hungUp  bool   // the watch fired
 
+	served uint64 // the round of feed after which it received last
+	hungry bool   // found no buffer, and got none in the round before either
+
 	copiedInVain uint8 // zero-copy sends in a row that were copied all the same
 }
 
@@ -70,7 +73,7 @@ type operation struct {
 	sequence  uint32
 	op        engine.Op // 0: none outstanding
 	cancelled bool      // the owner asked for its end
-	starved   bool      // found no buffer, waits in ringEngine.starving
+	starved   bool      // waits for its turn, see rationing
 	bulk      bool
 	asked     uint32 // bytes of a Send
 	zeroCopy  bool   // a Send that ends with a notification
@@ -115,8 +118,8 @@ func (e *ringEngine) Accept(fd engine.FD, t engine.Token) {
 func (e *ringEngine) Recv(fd engine.FD, t engine.Token) {
 	s := e.begin(fd, t)
 	e.beginIn(s, fd, engine.OpRecv)
-	e.armRecv(fd, s, true)
-	if !s.in.single {
+	e.takeTurn(fd, s, true)
+	if e.receivesOn(s) {
 		e.armWatch(fd, s)
 	}
 }
@@ -225,7 +228,7 @@ func (e *ringEngine) begin(fd engine.FD, t engine.Token) *socket {
 			"uring: descriptor %d used with token %v while operations of %v are outstanding", fd, t, s.token)
 	}
 	if s.token != t {
-		s.token, s.hungUp, s.copiedInVain = t, false, 0
+		s.token, s.hungUp, s.copiedInVain, s.served, s.hungry = t, false, 0, e.rounds, false
 	}
 	return s
 }

@@ -26,15 +26,15 @@ func (e *ringEngine) Poll(done []engine.Completion, wait time.Duration) (int, er
 		return 0, e.dead
 	}
 	e.window.publish() // before the SQEs that may want the buffers
-	if len(e.starving) > 0 {
-		e.feedStarved()
+	if e.short > 0 {
+		e.feed()
 	}
 	if len(e.shut) > 0 {
 		if err := e.shutDown(); err != nil {
 			return 0, e.die(err)
 		}
 	}
-	if len(e.parts) > 0 || len(e.spill) > 0 || e.ring.CQReady() > 0 || len(e.starving) > 0 {
+	if len(e.parts) > 0 || len(e.spill) > 0 || e.ring.CQReady() > 0 || e.waits() {
 		wait = 0
 	}
 	if err := e.sleeper.pass(e, wait); err != nil {

@@ -50,7 +50,7 @@ func (e *ringEngine) watchDone(q *CQE, fd engine.FD) {
 		case s.in.op == engine.OpRecv:
 			s.hungUp = true
 			// A finished peer (RDHUP alone) ends the receive by itself.
-			if q.Res&(unix.POLLERR|unix.POLLHUP) != 0 {
+			if q.Res&(unix.POLLERR|unix.POLLHUP) != 0 && !s.in.starved {
 				e.cancel(s.in.op, s.in.sequence, fd)
 			}
 		}

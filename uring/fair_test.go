@@ -1,0 +1,136 @@
+//go:build linux
+
+package uring
+
+import (
+	"fmt"
+	"net"
+	"runtime"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"kring/engine"
+)
+
+// TestAFloodLeavesBuffersForOthers: a flooding connection takes every buffer
+// there is in its turn, and the kernel serves the others after it. From the
+// moment that a byte of another lies in its socket, it comes within so many
+// completions: those that are in the CQ already, and a turn of each flood.
+//
+// On one thread: a parked engine's receive is completed by the thread that it
+// was armed on, which may be another's by then, and has to be scheduled first.
+func TestAFloodLeavesBuffersForOthers(t *testing.T) {
+	const turn = 32 // the kernel's bound of one multishot receive
+	for _, c := range []struct {
+		buffers, floods int
+		recv            string
+	}{{1, 1, ""}, {4, 1, ""}, {4, 5, ""}, {16, 1, ""}, {64, 1, ""}, {64, 3, ""}, {4, 5, RecvSingleMode}, {16, 40, RecvSingleMode}} {
+		onBothWaits(t, Config{Buffers: c.buffers, BufferBytes: 1024, Recv: c.recv}, func(r *rig) {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			bound := 2*c.buffers + (c.floods+1)*min(c.buffers, turn) + 2*turn
+			if most := newFlood(r, c.floods).serve(100); most > bound {
+				r.t.Errorf("%+v: %d completions of the flood came before a byte that was there, want %d at most", c, most, bound)
+			}
+		})
+	}
+}
+
+// flood is a quiet connection among flooding ones.
+type flood struct {
+	r     *rig
+	fds   []engine.FD // the first is the quiet one's
+	peers []*net.TCPConn
+	over  chan struct{}
+}
+
+func newFlood(r *rig, floods int) *flood {
+	f := &flood{r: r, over: make(chan struct{}, floods)}
+	for i := range floods + 1 {
+		fd, peer := r.pair()
+		f.fds, f.peers = append(f.fds, fd), append(f.peers, peer)
+		r.engine.Recv(fd, f.token(i))
+	}
+	for _, p := range f.peers[1:] {
+		go func() {
+			defer func() { f.over <- struct{}{} }()
+			for b := make([]byte, 64<<10); ; {
+				if _, err := p.Write(b); err != nil {
+					return
+				}
+			}
+		}()
+	}
+	return f
+}
+
+func (f *flood) token(i int) engine.Token { return engine.MakeToken(uint32(i), 1) }
+
+// take gives a completion's memory back, and receives on.
+func (f *flood) take(c *engine.Completion) {
+	res, ended := c.Res, !c.More
+	f.r.engine.Recycle(c)
+	if ended && (res > 0 || c.Errno() == unix.ENOBUFS) {
+		f.r.engine.Recv(f.fds[c.Token.Slot()], c.Token)
+	}
+}
+
+// serve says the most completions of the flood between a quiet byte's arrival
+// in its socket, and its own.
+func (f *flood) serve(bytes int) (most int) {
+	heard, sent, before, there := 0, 0, 0, false
+	f.r.until(func(c *engine.Completion) bool {
+		quiet := c.Token.Slot() == 0 && c.Res > 0
+		f.take(c)
+		switch before++; {
+		case quiet:
+			most = max(most, before-1)
+			heard++
+			before = 0
+		case heard == sent && before > 20: // among the flood
+			if _, err := f.peers[0].Write([]byte{1}); err != nil {
+				f.r.t.Fatal(err)
+			}
+			sent++
+			there = false
+		case heard < sent && !there:
+			before = 0
+			there = f.arrived() == uint64(sent)
+		}
+		return heard == bytes
+	})
+	f.end()
+	return most
+}
+
+// arrived are the bytes that TCP has received for the quiet connection, taken
+// or not.
+func (f *flood) arrived() uint64 {
+	info, err := unix.GetsockoptTCPInfo(int(f.fds[0]), unix.IPPROTO_TCP, unix.TCP_INFO)
+	if err != nil {
+		f.r.t.Fatal(fmt.Errorf("TCP_INFO: %w", err))
+	}
+	return info.Bytes_received
+}
+
+func (f *flood) end() {
+	for i, p := range f.peers {
+		_ = p.SetLinger(0)
+		_ = p.Close()
+		f.r.engine.Shutdown(f.fds[i], f.token(i))
+	}
+	ended := 0
+	f.r.until(func(c *engine.Completion) bool {
+		if f.take(c); c.Op == engine.OpRecv && (c.Res == 0 || c.Res < 0 && c.Errno() != unix.ENOBUFS) {
+			f.r.engine.CloseFD(f.fds[c.Token.Slot()], c.Token)
+		}
+		if c.Op == engine.OpClose {
+			ended++
+		}
+		return ended == len(f.fds)
+	})
+	for range len(f.peers) - 1 {
+		<-f.over
+	}
+}

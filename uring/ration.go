@@ -1,0 +1,96 @@
+//go:build linux
+
+package uring
+
+import (
+	"golang.org/x/sys/unix"
+
+	"kring/engine"
+)
+
+// rationing shares the buffers when more receives want one than there are.
+//
+// The kernel serves receives in the order in which they were armed, and one
+// that has much to receive takes up to 32 buffers in its turn, or all that
+// there are. Then the others end without any, and armed again in the order of
+// their ends they come behind it for ever: with 4 buffers, one flooding
+// connection kept another waiting for 70,000 of its completions. So while
+// buffers are short all receives are armed by feed alone, and those that got
+// nothing in the last round come first.
+type rationing struct {
+	short    int         // Polls until buffers count as plenty again
+	rounds   uint64      // of feed, which order who was served when
+	hungry   []engine.FD // receives to be armed that got nothing in the last round
+	starving []engine.FD // the others
+}
+
+// shortPolls is for how many Polls after the last receive without a buffer the
+// next is expected.
+const shortPolls = 64
+
+// waits says that receives wait for their turn.
+func (r *rationing) waits() bool { return len(r.hungry)+len(r.starving) > 0 }
+
+// takeTurn arms a receive: now, or while buffers are short, in its turn.
+func (e *ringEngine) takeTurn(fd engine.FD, s *socket, pollFirst bool) {
+	switch {
+	case e.short == 0:
+		e.armRecv(fd, s, pollFirst)
+		return
+	case s.hungry:
+		e.hungry = append(e.hungry, fd)
+	default:
+		e.starving = append(e.starving, fd)
+	}
+	s.in.starved = true
+}
+
+// starved handles a receive that found no buffer with the kernel. That is the
+// owner's business only if every buffer is lent: then a Recycle will come.
+func (e *ringEngine) starved(fd engine.FD, s *socket, c *engine.Completion) bool {
+	lent := e.window.exhausted()
+	if s.in.cancelled {
+		c.Res = engine.Failed(unix.ECANCELED)
+		return false
+	}
+	e.short = shortPolls
+	s.hungry = s.served < e.rounds
+	if lent {
+		e.total.exhausted++
+		return false
+	}
+	e.total.starved++
+	e.total.rearmed++
+	e.takeTurn(fd, s, true)
+	return true
+}
+
+// feed arms as many of those that wait as there are buffers now. Order: after
+// the window was published, and never while CQEs are reaped: sockets with data
+// would meet the same empty window, again and again, before the owner could
+// recycle anything.
+func (e *ringEngine) feed() {
+	e.short--
+	e.rounds++
+	n := max(e.window.given, 1)
+	e.hungry, n = e.arm(e.hungry, n)
+	e.starving, _ = e.arm(e.starving, n)
+	if e.waits() {
+		e.short = shortPolls
+	}
+}
+
+// arm arms up to n of the receives in queue, and returns who still waits and
+// what is left of n.
+func (e *ringEngine) arm(queue []engine.FD, n int) ([]engine.FD, int) {
+	k := min(len(queue), n)
+	for _, fd := range queue[:k] {
+		s := &e.sockets[fd]
+		s.in.starved = false
+		e.armRecv(fd, s, true)
+		if s.in.cancelled {
+			e.cancel(s.in.op, s.in.sequence, fd)
+		}
+	}
+	return queue[:copy(queue, queue[k:])], n - k
+}
