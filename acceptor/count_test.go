@@ -340,3 +340,36 @@ func BenchmarkEnterAndLeave(b *testing.B) {
 		}
 	})
 }
+
+// A shard that somebody holds stands for everything that could hold one up.
+//
+// Kafka: Q-17.
+func TestNobodyWaitsForTheCountsOfAnotherAddress(t *testing.T) {
+	d := newDoors(t, Limits{PerIP: Bounds{ConnsMax: 10}, Server: Bounds{ConnsMax: 10}}, "A")
+	all := d.admission.addresses
+	mine, theirs := netip.MustParseAddr(alice), netip.Addr{}
+	for i := byte(1); !theirs.IsValid(); i++ {
+		if ip := netip.AddrFrom4([4]byte{10, 0, 0, i}); all.shard(ip) != all.shard(mine) {
+			theirs = ip
+		}
+	}
+	held := all.shard(mine)
+	held.mu.Lock()
+	d.leave(d.enter("A", theirs.String())) // would hang
+	held.mu.Unlock()
+}
+
+// Kafka: Q-13.
+func TestDefaultsLeaveDescriptorsForWhatIsNoConnection(t *testing.T) {
+	n := descriptors()
+	if n == 0 { // no such limit here, or an endless one
+		if ConnsMaxDefault() != 0 || ParkedMaxDefault() != parkedMax {
+			t.Errorf("without a limit: %d connections, %d parked", ConnsMaxDefault(), ParkedMaxDefault())
+		}
+		return
+	}
+	conns, parked := ConnsMaxDefault(), ParkedMaxDefault()
+	if conns < n/2 || conns >= n || parked < 1 || parked > (n-conns)/2 {
+		t.Errorf("of %d descriptors: %d connections, %d parked", n, conns, parked)
+	}
+}

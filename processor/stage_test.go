@@ -42,6 +42,7 @@ type stageConfig struct {
 	faults     faultengine.Config
 	handle     func(*reqchan.Request)
 	inline     bool
+	opened     func() // of each connection; may be nil
 	handlers   int
 	processors int
 	requests   int // capacity of the request channel
@@ -95,6 +96,9 @@ func (s *stage) processorConfig(id uint32, c stageConfig) processor.Config {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.closed[why]++
+	}
+	if c.opened != nil {
+		pc.Hooks.Opened = func(*reqchan.Conn) { c.opened() }
 	}
 	if c.inline {
 		pc.Handle = c.handle
