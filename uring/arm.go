@@ -87,6 +87,9 @@ func (e *ringEngine) armRecvInto(fd engine.FD, s *socket) {
 		e.total.registered++
 	} else {
 		q.PrepRecv(int32(fd), s.into, s.intoLen, unix.MSG_WAITALL)
+		if s.drained && e.config.PollFirst != Off || e.config.PollFirst == On {
+			q.IOPrio |= RecvSendPollFirst // a look would be in vain
+		}
 	}
 	e.enqueue(q, &s.in, fd)
 }

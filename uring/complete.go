@@ -42,6 +42,9 @@ func (e *ringEngine) complete(q *CQE, c *engine.Completion) bool {
 	if !c.More {
 		e.inflight--
 	}
+	if c.Res > 0 && o == &s.in {
+		s.drained = q.Flags&CQESockNonempty == 0
+	}
 	if e.again(fd, s, o, q, c) {
 		return false
 	}

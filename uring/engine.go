@@ -58,6 +58,7 @@ type socket struct {
 	into    uintptr   // RecvInto's memory
 	intoLen uint32
 	shut    bool // waits in ringEngine.shut
+	drained bool // the last receive left nothing behind
 
 	watch   uint32 // sequence of the watch beside a multishot receive; 0: none
 	watches uint16 // polls for it not ended yet
@@ -99,7 +100,7 @@ const (
 
 // quickBytesMax is how much the kernel may have to copy in a call that the Go
 // scheduler is not told about.
-const quickBytesMax = 64 << 10
+const quickBytesMax = 256 << 10
 
 func sequenceOf(q *CQE) uint32 { return uint32(q.UserData>>32) & (1<<sequenceBits - 1) }
 
@@ -228,7 +229,7 @@ func (e *ringEngine) begin(fd engine.FD, t engine.Token) *socket {
 			"uring: descriptor %d used with token %v while operations of %v are outstanding", fd, t, s.token)
 	}
 	if s.token != t {
-		s.token, s.hungUp, s.copiedInVain, s.served, s.hungry = t, false, 0, e.rounds, false
+		s.token, s.hungUp, s.drained, s.copiedInVain, s.served, s.hungry = t, false, false, 0, e.rounds, false
 	}
 	return s
 }

@@ -48,8 +48,12 @@ func failed(e unix.Errno) int32 { return -int32(e) }
 func startAccept(e *ringEngine)   { e.Accept(matrixFD, token) }
 func startRecv(e *ringEngine)     { e.Recv(matrixFD, token) }
 func startRecvInto(e *ringEngine) { e.RecvInto(matrixFD, token, e.window.buffer(0)[:100]) }
-func startSend(e *ringEngine)     { e.Send(matrixFD, token, [][]byte{e.window.buffer(0)[:100]}) }
-func startClose(e *ringEngine)    { e.CloseFD(matrixFD, token) }
+func startDrained(e *ringEngine) {
+	e.begin(matrixFD, token).drained = true
+	startRecvInto(e)
+}
+func startSend(e *ringEngine)  { e.Send(matrixFD, token, [][]byte{e.window.buffer(0)[:100]}) }
+func startClose(e *ringEngine) { e.CloseFD(matrixFD, token) }
 
 func startSingle(e *ringEngine) {
 	e.multishotRecv = false
@@ -182,6 +186,8 @@ var intoMatrix = []matrixCase{
 	{"cancelled", cancelled(startRecvInto), []reply{{engine.OpRecvInto, failed(unix.ECANCELED), 0}}, "recv_into ECANCELED", "", false},
 	{"cancelled half-way", cancelled(startRecvInto), []reply{{engine.OpRecvInto, 40, 0}}, "recv_into 40", "", false},
 	{"its thread is gone", startRecvInto, []reply{{engine.OpRecvInto, failed(unix.ECANCELED), 0}}, "", "recv", true},
+	{"its thread is gone, and there was nothing to receive", startDrained, []reply{{engine.OpRecvInto, failed(unix.ECANCELED), 0}},
+		"", "recv poll-first", true},
 	{"interrupted", startRecvInto, []reply{{engine.OpRecvInto, failed(unix.EINTR), 0}}, "", "recv", true},
 	{"interrupted after the cancel", cancelled(startRecvInto), []reply{{engine.OpRecvInto, failed(unix.EINTR), 0}}, "recv_into EINTR", "", false},
 }

@@ -327,3 +327,28 @@ func TestReceivesOutliveTheThreadTheyWereArmedOn(t *testing.T) {
 		r.close()
 	})
 }
+
+// TestAReceiveThatFollowsAnEmptySocketWaitsForData before it looks, and one
+// that follows a part of what was there looks at once.
+func TestAReceiveThatFollowsAnEmptySocketWaitsForData(t *testing.T) {
+	onBothWaits(t, Config{}, func(r *rig) {
+		fd, peer := r.pair()
+		memory := r.pool.Get(100)
+		_, _ = peer.Write(pattern(10))
+		for i, waits := range []bool{false, false, true} {
+			n := []int{4, 6, 5}[i]
+			r.engine.RecvInto(fd, token, memory[:n])
+			if got := r.engine.sockets[fd].drained; got != waits {
+				r.t.Errorf("receive %d waits for data first: %v", i, got)
+			}
+			if i == 2 {
+				_, _ = peer.Write(pattern(5))
+			}
+			if c := r.next(engine.OpRecvInto); int(c.Res) != n {
+				r.t.Fatalf("%+v", c)
+			}
+		}
+		r.pool.Put(memory)
+		r.finish(fd, token, peer)
+	})
+}

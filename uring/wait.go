@@ -91,6 +91,12 @@ func (k *inKernel) pass(e *ringEngine, wait time.Duration) error {
 			return err
 		}
 	}
+	if wait != 0 && e.completesAtOnce() {
+		if err := e.submit(); err != nil || e.ring.CQReady() > 0 {
+			k.rise()
+			return err
+		}
+	}
 	if wait == 0 || !k.fallAsleep() {
 		k.rise()
 		return e.submitPending()
