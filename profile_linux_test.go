@@ -29,7 +29,7 @@ func TestSettingsServe(t *testing.T) {
 		"recv=single poll-first=off", "taskrun-flag=off no-sqarray=off", "restrict=on", "entries=8 cq-entries=16 buffers=32 buffers-hot=2",
 		"recv=fixed send=fixed", "zero-copy-fixed=on zero-copy-bytes=5000 restrict=on",
 		"wake=msg-ring", "min-wait=20us", "busy-poll=20us busy-poll-forced=on", "registered-ring=on cpus=0", "single-issuer=off", "zero-copy-bytes=16384",
-		"sqpoll=1ms sqpoll-cpus=0", "accept=single bundles=on buffer-bytes=1024", "incremental=on",
+		"direct-fds=on", "sqpoll=1ms sqpoll-cpus=0", "accept=single bundles=on buffer-bytes=1024", "incremental=on",
 	} {
 		t.Run(settings, func(t *testing.T) {
 			cfg := servertest.Config(kring.EngineURing, kring.DispatchInline)

@@ -167,6 +167,7 @@ const (
 	OpcodeLinkTimeout   = 15
 	OpcodeConnect       = 16
 	OpcodeClose         = 19
+	OpcodeFilesUpdate   = 20
 	OpcodeRead          = 22
 	OpcodeWrite         = 23
 	OpcodeSend          = 26

@@ -28,6 +28,9 @@ func (e *ringEngine) beginOut(s *socket, op engine.Op) {
 func (e *ringEngine) enqueue(q *SQE, o *operation, fd engine.FD) {
 	o.sequence = e.nextSequence()
 	q.UserData = userData(o.op, o.sequence, fd)
+	if e.table != nil && e.sockets[fd].direct { // else it is an Accept, or a Close
+		q.Flags |= SQEFixedFile
+	}
 	e.inflight++
 }
 
@@ -95,6 +98,7 @@ func (e *ringEngine) armRecvInto(fd engine.FD, s *socket) {
 }
 
 func (e *ringEngine) armClose(fd engine.FD, s *socket) {
+	e.strike(fd, s)
 	q := e.sqe()
 	q.PrepClose(int32(fd))
 	e.enqueue(q, &s.out, fd)

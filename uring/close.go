@@ -46,6 +46,9 @@ func (e *ringEngine) free(drained bool) error {
 	if drained {
 		errs = append(errs, e.fixed.close())
 	}
+	if e.table != nil && drained {
+		errs = append(errs, e.table.close())
+	}
 	if e.scratch != nil && drained {
 		errs = append(errs, e.scratch.close())
 	}
@@ -86,7 +89,7 @@ func (e *ringEngine) drain() error {
 // forget takes a CQE that nobody will hear of.
 func (e *ringEngine) forget(q *CQE) {
 	op := engine.Op(q.UserData >> opShift)
-	if op == opCancel || op == opMessage {
+	if op == opCancel || op == opMessage || op == opPlace {
 		return
 	}
 	if op == engine.OpAccept && q.Res >= 0 {

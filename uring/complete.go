@@ -26,6 +26,9 @@ func (e *ringEngine) complete(q *CQE, c *engine.Completion) bool {
 	case opWatch:
 		e.watchDone(q, fd)
 		return false
+	case opPlace:
+		e.placed(q, fd)
+		return false
 	case opMessage: // it has ended the sleep, and that was all
 		return false
 	}

@@ -123,6 +123,18 @@ type Config struct {
 	// Kernel: 5.5 for single; 5.19 for multishot.
 	Accept string
 
+	// DirectFDs gives each ring a table of the sockets that it serves, and names
+	// them by their place in it, which saves the kernel the look-up of a
+	// descriptor and its reference count for each operation. Helps processes of
+	// many threads; one connection costs two operations more, so short ones are
+	// hurt. Sockets are accepted as ordinary descriptors all the same, and put
+	// into the table of the engine that serves them: a direct descriptor belongs
+	// to one ring for good, and addresses, options, shutdown(2) and other engines
+	// need a number, so accepting into the table would have to make one again
+	// (FIXED_FD_INSTALL). Off by default: no gain measured with few threads.
+	// Kernel: 6.13; before, a table could keep a closed socket open.
+	DirectFDs bool
+
 	// Recv is RecvMultishotMode (default: one submission for the life of a
 	// connection) or RecvSingleMode (one for each completion, with the kernel's
 	// hint whether more is there). Single helps connections that rarely

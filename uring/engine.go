@@ -20,6 +20,7 @@ type ringEngine struct {
 	entries int // of the SQ
 	window  *window
 	scratch *scratch
+	table   *table // with direct descriptors
 	fixed   fixed
 	sleeper sleeper
 	config  Config
@@ -63,6 +64,7 @@ type socket struct {
 	watch   uint32 // sequence of the watch beside a multishot receive; 0: none
 	watches uint16 // polls for it not ended yet
 	hungUp  bool   // the watch fired
+	direct  bool   // stands in the engine's table
 
 	served uint64 // the round of feed after which it received last
 	hungry bool   // found no buffer, and got none in the round before either
@@ -96,6 +98,7 @@ const (
 	opWatch  = 0x12 // a watch, see watch.go
 
 	opMessage = 0x13 // a wake, see messenger
+	opPlace   = 0x14 // a change of the table of direct descriptors; only its failure completes
 )
 
 // quickBytesMax is how much the kernel may have to copy in a call that the Go
@@ -118,6 +121,7 @@ func (e *ringEngine) Accept(fd engine.FD, t engine.Token) {
 
 func (e *ringEngine) Recv(fd engine.FD, t engine.Token) {
 	s := e.begin(fd, t)
+	e.enlist(fd, s)
 	e.beginIn(s, fd, engine.OpRecv)
 	e.takeTurn(fd, s, true)
 	if e.receivesOn(s) {
@@ -130,6 +134,7 @@ func (e *ringEngine) RecvInto(fd engine.FD, t engine.Token, buf []byte) {
 		invariants.Assert(slab.Owns(buf), "uring: RecvInto of descriptor %d into memory that is not slab memory", fd)
 	}
 	s := e.begin(fd, t)
+	e.enlist(fd, s)
 	e.beginIn(s, fd, engine.OpRecvInto)
 	s.into, s.intoLen = address(buf), uint32(len(buf))
 	e.setBulk(&s.in, len(buf))
@@ -144,6 +149,7 @@ func (e *ringEngine) Send(fd engine.FD, t engine.Token, bufs [][]byte) {
 			invariants.Assert(slab.Owns(b), "uring: Send on descriptor %d from memory that is not slab memory", fd)
 		}
 	}
+	e.enlist(fd, s)
 	e.beginOut(s, engine.OpSend)
 	if len(bufs) == 1 {
 		e.armSend(fd, s, bufs[0])
@@ -199,6 +205,7 @@ func (e *ringEngine) Detach(fd engine.FD, t engine.Token) {
 			"uring: Detach of descriptor %d while %v and %v are outstanding", fd, s.in.op, s.out.op)
 	}
 	s.hungUp, s.copiedInVain = false, 0
+	e.strike(fd, s)
 }
 
 func (e *ringEngine) Recycle(c *engine.Completion) {
@@ -229,7 +236,8 @@ func (e *ringEngine) begin(fd engine.FD, t engine.Token) *socket {
 			"uring: descriptor %d used with token %v while operations of %v are outstanding", fd, t, s.token)
 	}
 	if s.token != t {
-		s.token, s.hungUp, s.drained, s.copiedInVain, s.served, s.hungry = t, false, false, 0, e.rounds, false
+		s.token, s.hungUp, s.drained, s.copiedInVain = t, false, false, 0
+		s.served, s.hungry, s.direct = e.rounds, false, false
 	}
 	return s
 }

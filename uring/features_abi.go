@@ -18,7 +18,6 @@ const (
 
 	acceptDontWait   = 1 << 1 // Kernel: 6.10; in IOPrio
 	timeoutMultishot = 1 << 6 // Kernel: 6.4
-	fileIndexAlloc   = ^uint32(0)
 
 	setupIOPoll       = 1 << 0
 	setupAttachWQ     = 1 << 5

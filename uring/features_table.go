@@ -87,7 +87,7 @@ func otherFeatures() []row {
 		offers("registered ring fd", "5.18", byReg, "registered-ring", byRegister("RING_FDS", 0,
 			func(_ *prober, r *Ring) error { return r.tryRingFD() })),
 		knows("SQE128", "5.19", bySetUp, bySetup(setupSQE128)),
-		knows("direct descriptors", "5.19", byRun, byRing(0, tryDirect)),
+		offers("direct descriptors", "6.13", byRun, "direct-fds", byRing(0, (*prober).tryLetGo)),
 		knows("SYNC_CANCEL", "6.0", byReg, byRegister("SYNC_CANCEL", 0, trySyncCancel)),
 		offers("SEND_ZC", "6.0", byList, "zero-copy-bytes", byOpcode(OpcodeSendZC)),
 		{Feature{Name: "SENDMSG_ZC", Since: "6.1", Probed: byList, Without: "with zero-copy-bytes, gathered sends are copied"},

@@ -273,18 +273,6 @@ func endAll(r *Ring) error {
 	return nil
 }
 
-// tryDirect makes a socket that has no number in this process.
-func tryDirect(_ *prober, r *Ring) error {
-	if err := r.trySparseFiles(2); err != nil {
-		return refusal("io_uring_register FILES2", err)
-	}
-	c, err := single(r, func(q *SQE) {
-		q.PrepSocket(unix.AF_UNIX, unix.SOCK_STREAM, 0, 0)
-		q.FileIndex = fileIndexAlloc
-	})
-	return verdict("socket", c, err)
-}
-
 func tryMultishotTimeout(p *prober, r *Ring) error {
 	storeTimespec(p.data, timespec{Nsec: 1000})
 	c, err := single(r, func(q *SQE) { q.PrepTimeout(address(p.data), 0, timeoutMultishot) })

@@ -144,6 +144,11 @@ func (e *ringEngine) furnish(w engine.Wait, memory []byte) (err error) {
 	// one of each kind is enough. Kernel: 5.15, and no matter before.
 	workers := uint32(e.config.IOWQWorkersMax)
 	_, _ = e.ring.RegisterIOWQMaxWorkers(workers, workers)
+	if e.config.DirectFDs {
+		if err := e.openTable(); err != nil {
+			return err
+		}
+	}
 	if err := e.openFixed(memory); err != nil {
 		return err
 	}

@@ -88,6 +88,12 @@ func (s *SQE) PrepSocket(domain int32, kind, protocol, flags uint32) {
 	*s = SQE{Opcode: OpcodeSocket, FD: domain, Off: uint64(kind), Len: protocol, OpFlags: flags}
 }
 
+// PrepFilesUpdate puts n descriptors, each 32 bits at addr, in the ring's table
+// from place on; -1 frees a place. Kernel: 5.6.
+func (s *SQE) PrepFilesUpdate(addr uintptr, n, place uint32) {
+	*s = SQE{Opcode: OpcodeFilesUpdate, FD: -1, Addr: uint64(addr), Len: n, Off: uint64(place)}
+}
+
 // PrepRecv is recv(2).
 func (s *SQE) PrepRecv(fd int32, addr uintptr, n, flags uint32) {
 	*s = SQE{Opcode: OpcodeRecv, FD: fd, Addr: uint64(addr), Len: n, OpFlags: flags}

@@ -33,6 +33,11 @@ func (n *Network) probe() error {
 			return err
 		}
 	}
+	if n.config.DirectFDs {
+		if err := n.probeDirect(); err != nil {
+			return err
+		}
+	}
 	if n.config.Incremental {
 		if err := n.probeIncremental(); err != nil {
 			return err

@@ -67,6 +67,8 @@ var everyPrep = map[string]func(*SQE){
 	"poll_add":         func(q *SQE) { q.PrepPollAdd(3, unix.POLLIN) },
 	"poll_multishot":   func(q *SQE) { q.PrepPollMultishot(3, unix.POLLIN) },
 	"poll_remove":      func(q *SQE) { q.PrepPollRemove(7) },
+	"writev_fixed":     func(q *SQE) { q.PrepWritevFixed(3, 0x1000, 4, 5, 6) },
+	"files_update":     func(q *SQE) { q.PrepFilesUpdate(0x1000, 4, 5) },
 	"accept":           func(q *SQE) { q.PrepAccept(3, unix.SOCK_CLOEXEC) },
 	"accept_multishot": func(q *SQE) { q.PrepAcceptMultishot(3, unix.SOCK_CLOEXEC) },
 	"connect":          func(q *SQE) { q.PrepConnect(3, 0x1000, 16) },

@@ -37,6 +37,7 @@ var settings = []setting{
 	{"restrict", func(c *Config) any { return &c.Restrict }},
 	{"iowq-workers", func(c *Config) any { return &c.IOWQWorkersMax }},
 	{"accept", func(c *Config) any { return &c.Accept }},
+	{"direct-fds", func(c *Config) any { return &c.DirectFDs }},
 	{"recv", func(c *Config) any { return &c.Recv }},
 	{"bundles", func(c *Config) any { return &c.Bundles }},
 	{"incremental", func(c *Config) any { return &c.Incremental }},

@@ -44,7 +44,8 @@ var settingsCases = []string{
 	"zero-copy-bytes=1",
 	"wake=msg-ring single-issuer=off restrict=on no-iowait=off",
 	"accept=single bundles=on buffer-bytes=1024",
-	"sqpoll=1ms sqpoll-cpus=0 restrict=on",
+	"sqpoll=1ms sqpoll-cpus=0 restrict=on direct-fds=on",
+	"direct-fds=on restrict=on",
 	"sqpoll=20ms entries=4 cq-entries=16 send-buffers=3 single-issuer=off",
 	"bundles=on recv=single buffers=64 buffers-hot=2",
 	"incremental=on buffers=64 buffers-hot=2",
@@ -208,7 +209,7 @@ func TestASettingThatTheKernelLacksFailsNew(t *testing.T) {
 		{"5.19", "single-issuer=on", "SINGLE_ISSUER (6.0)"}, {"6.12", "no-iowait=on", "NO_IOWAIT (6.15)"},
 		{"6.10", "min-wait=20us", "MIN_TIMEOUT (6.12)"}, {"6.6", "napi-busy-poll=5us", "NAPI (6.9"},
 		{"max", "sqpoll=1ms sqpoll-cpus=1023", "CPU 1023"}, {"5.19", "zero-copy-bytes=1", "SEND_ZC (6.0)"},
-		{"6.6", "bundles=on", "RECVSEND_BUNDLE (6.10)"}, {"6.10", "incremental=on", "incremental buffers (6.12)"},
+		{"6.12", "direct-fds=on", "let go of at once (6.13)"}, {"6.6", "bundles=on", "RECVSEND_BUNDLE (6.10)"}, {"6.10", "incremental=on", "incremental buffers (6.12)"},
 		{"5.19", "zero-copy-bytes=1 zero-copy-fixed=on", "SEND_ZC (6.0)"},
 		{"6.12", "wake=msg-ring", "SEND_MSG_RING (6.13)"}, {"max", "cpus=1023", "CPU 1023"},
 	} {

@@ -40,7 +40,11 @@ func (e *ringEngine) tune(w engine.Wait) error {
 	if !c.Restrict {
 		return nil
 	}
-	if err := e.ring.registerRestrictions(allowances(append(c.fixedOps(e.can), e.can.zeroCopyOps...)...)); err != nil {
+	more := append(c.fixedOps(e.can), e.can.zeroCopyOps...)
+	if c.DirectFDs {
+		more = append(more, OpcodeFilesUpdate)
+	}
+	if err := e.ring.registerRestrictions(allowances(more...)); err != nil {
 		return registerError("RESTRICTIONS", err)
 	}
 	if err := e.ring.EnableRings(); err != nil {
@@ -84,7 +88,7 @@ func (e *ringEngine) tuneLocked(features uint32) error {
 // allowances are all that an engine's ring does once it runs, and more.
 func allowances(more ...uint8) []restriction {
 	allowed := []restriction{
-		{Opcode: restrictionSQEFlagsAllowed, SQEOp: SQEBufferSelect | SQECQESkipSuccess},
+		{Opcode: restrictionSQEFlagsAllowed, SQEOp: SQEBufferSelect | SQECQESkipSuccess | SQEFixedFile},
 		{Opcode: restrictionRegisterOp, SQEOp: unregisterRingFDs},
 	}
 	for _, o := range append(more, OpcodeAccept, OpcodeRecv, OpcodeSend, OpcodeSendMsg, OpcodeAsyncCancel, OpcodeClose,
