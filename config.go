@@ -113,6 +113,17 @@ type Config struct {
 	// QueuedRequestsMax bounds the request channel [queued.max.requests];
 	// default 500.
 	QueuedRequestsMax int
+	// QueuedPriorityMax bounds the priority lane of the request channel, for
+	// requests that Priority or their listener lets go before others; default as
+	// many as QueuedRequestsMax. They have room and order of their own, and
+	// handlers look for them first; but of nine batches that a handler takes at
+	// least one is an ordinary one, if there are any.
+	QueuedPriorityMax int
+	// Priority says whether a request goes before others: its Payload, Conn, API
+	// and Version (see APIOf) are there to be looked at. Requests of one connection
+	// are still served in their order. It runs on processors and must not block
+	// or keep the request. Default: only those of listeners that have priority.
+	Priority func(r *Request) bool
 	// QueuedRequestBytesMax bounds the bytes of all requests received and not
 	// answered [queued.max.request.bytes]; default 256 MiB (Kafka's is no
 	// bound). At least FrameBytesMax plus 192 KiB for each processor.
@@ -120,6 +131,11 @@ type Config struct {
 	// PipelineMax is how many requests of one connection may be unanswered at
 	// once; default 1, Kafka's order. With more, requests of one connection may
 	// be handled at the same time; responses leave in the order of requests.
+	//
+	// Beside a pool, a connection has a share of an eighth of QueuedRequestsMax
+	// with the channel and the handlers; and while the channel is full no
+	// connection gets more than one there. So a request waits for no more than
+	// that share of each other connection, however deep they pipeline.
 	PipelineMax int
 
 	// FrameBytesMax is the largest frame [socket.request.max.bytes]; default
@@ -268,6 +284,7 @@ func (c Config) withDefaults() Config {
 	orElse(&c.Handlers, 8)
 	orElse(&c.HandlerBatchMax, 64)
 	orElse(&c.QueuedRequestsMax, 500)
+	orElse(&c.QueuedPriorityMax, c.QueuedRequestsMax)
 	orElse(&c.PipelineMax, 1)
 	orElse(&c.FrameBytesMax, 100<<20)
 	orElse(&c.QueuedRequestBytesMax, max(256<<20, c.requestBytesLeast()))
@@ -334,6 +351,7 @@ func (c Config) Validate() error {
 	fault(c.Handlers < 1 || c.Handlers > 1<<16, "Handlers", c.Handlers, "choose 1 to 65536")
 	fault(c.HandlerBatchMax < 1 || c.HandlerBatchMax > 1<<15-1, "HandlerBatchMax", c.HandlerBatchMax, "choose 1 to 32767")
 	fault(c.QueuedRequestsMax < 1 || c.QueuedRequestsMax > 1<<20, "QueuedRequestsMax", c.QueuedRequestsMax, "choose 1 to 1048576")
+	fault(c.QueuedPriorityMax < 1 || c.QueuedPriorityMax > 1<<20, "QueuedPriorityMax", c.QueuedPriorityMax, "choose 1 to 1048576")
 	fault(c.QueuedRequestBytesMax < c.requestBytesLeast(), "QueuedRequestBytesMax", c.QueuedRequestBytesMax,
 		fmt.Sprintf("choose at least %d, for the largest frame beside what processors hoard", c.requestBytesLeast()))
 	fault(c.PackedBytesMax < 1 || c.PackedBytesMax > slab.ArenaChunkBytes, "PackedBytesMax", c.PackedBytesMax, "choose 1 (nothing) to 32768")

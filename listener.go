@@ -21,6 +21,9 @@ type ListenerConfig struct {
 	// Privileged marks its requests for the Handler, in Conn.Privileged: the
 	// control plane's listener, or the brokers' own.
 	Privileged bool
+	// Priority: its requests go before those of other listeners, as if
+	// Config.Priority said so.
+	Priority bool
 	// Ready, if set, is called on a goroutine of its own and waited for before
 	// the listener accepts: nil says that what it needs is there, an error that
 	// it never will be (AwaitListeners and Failed tell). Its ctx ends when the
@@ -97,6 +100,7 @@ type faulter func(bad bool, field string, value any, remedy string)
 func (l *ListenerConfig) settings(cfg *Config) processor.Settings {
 	return processor.Settings{
 		FrameBytesMax: l.FrameBytesMax, FrameBytesMaxUnauthenticated: l.FrameBytesMaxUnauthenticated, BigFrameBytes: cfg.BigFrameBytes, PackedBytesMax: cfg.PackedBytesMax,
+		Priority:     l.Priority,
 		PipelineMax:  l.PipelineMax,
 		HeldBytesMax: l.HeldBytesMax, QueuedBytesMax: l.QueuedResponseBytesMax,
 		SlowReader: slowReaders[cfg.SlowReader], ThrottleMax: cfg.ThrottleMax,

@@ -85,7 +85,7 @@ func New(cfg Config, h Handler) (*Server, error) {
 		cfg: cfg, handler: h, events: cfg.Events, network: network, why: why, others: others,
 		memory: &slab.Pool{},
 		channel: reqchan.New(reqchan.Config{
-			RequestsMax: cfg.QueuedRequestsMax, BytesMax: cfg.QueuedRequestBytesMax,
+			RequestsMax: cfg.QueuedRequestsMax, PriorityMax: cfg.QueuedPriorityMax, BytesMax: cfg.QueuedRequestBytesMax,
 		}),
 		failed:   make(chan error, 1),
 		finished: make(chan struct{}),
@@ -290,7 +290,8 @@ func (s *Server) processorConfig(id uint32) processor.Config {
 			Panicked: s.events.HandlerPanicked,
 		},
 	}
-	c.APIOf, c.Deprecated = s.cfg.APIOf, s.cfg.Deprecated
+	c.APIOf, c.Deprecated, c.Priority = s.cfg.APIOf, s.cfg.Deprecated, s.cfg.Priority
+	c.InFlightShare = max(1, s.cfg.QueuedRequestsMax/8)
 	if s.cfg.Dispatch == DispatchInline {
 		c.Handle = s.handler.Handle
 	}

@@ -28,9 +28,10 @@ type Stats struct {
 	AcceptRate float64
 	// Listeners by name, also those that were removed.
 	Listeners []acceptor.ListenerStats
-	// QueuedRequests and RequestBytes are in the request channel, and received
-	// and not answered, now.
+	// QueuedRequests and RequestBytes are in the request channel (QueuedPriority of
+	// them in its priority lane), and received and not answered, now.
 	QueuedRequests int
+	QueuedPriority int
 	RequestBytes   int64
 	// MemoryMapped is the off-heap memory taken from the system, in bytes, and
 	// MemoryLent how many pieces of it are in use now; the rest is for reuse.
@@ -66,6 +67,7 @@ func (s *Server) Stats() Stats {
 		Open:           s.admission.Open(),
 		AcceptRate:     s.admission.AcceptRate(),
 		QueuedRequests: s.channel.Len(),
+		QueuedPriority: s.channel.PriorityLen(),
 		RequestBytes:   s.channel.Bytes(),
 		MemoryMapped:   s.memory.Mapped(),
 		MemoryLent:     s.memory.Lent(),

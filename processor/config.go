@@ -25,6 +25,14 @@ type Config struct {
 	// AssignedMax is how many assigned sockets may wait to be adopted.
 	AssignedMax int
 
+	// InFlightShare is how many requests of one connection may be in the request
+	// channel or with handlers at once; 0: as many as PipelineMax says.
+	InFlightShare int
+	// Priority says whether a request goes into the priority lane of the request
+	// channel; its API, Version, Payload and Conn are there to be looked at. nil:
+	// only those of listeners that have priority. It must not block.
+	Priority func(*reqchan.Request) bool
+
 	// APIOf reads a payload's API key and version, -1 if it has none; nil: nobody
 	// can tell. Deprecated says which versions should not be used any more; nil:
 	// none. Neither may keep the payload or block.

@@ -45,7 +45,7 @@ func (p *Processor) dispatch(c *conn, b []byte, place frame.Place, lent *engine.
 		return false
 	}
 	p.launch(c, r)
-	p.pending = append(p.pending, r)
+	p.enqueue(c, r)
 	return true
 }
 
@@ -154,22 +154,6 @@ func (p *Processor) current(lent *engine.Completion) *lease {
 	return l
 }
 
-// publish hands what was cut to the handlers, as one batch. What the request
-// channel has no room for stays here, in order, and the channel has promised
-// to ring.
-func (p *Processor) publish() {
-	if len(p.pending) == 0 {
-		return
-	}
-	n := p.sender.TrySend(p.pending)
-	p.away += n
-	left := copy(p.pending, p.pending[n:])
-	p.count.held += uint64(max(left-p.held, 0))
-	p.held, p.handedOver = left, p.handedOver || n > 0
-	clear(p.pending[left:])
-	p.pending = p.pending[:left]
-}
-
 // takeRequest finds a Request to reuse.
 func (p *Processor) takeRequest(c *conn) *reqchan.Request {
 	var r *reqchan.Request
@@ -217,9 +201,9 @@ func (p *Processor) giveRequest(r *reqchan.Request) {
 // reserve takes n bytes of the channel's capacity, in larger steps than n.
 func (p *Processor) reserve(n int64) bool {
 	if p.credit < n {
-		if p.sender.Reserve(n + creditBytes) {
+		if p.ordinary.sender.Reserve(n + creditBytes) {
 			p.credit += n + creditBytes
-		} else if p.sender.Reserve(n) {
+		} else if p.ordinary.sender.Reserve(n) {
 			p.credit += n
 		} else {
 			return false

@@ -60,6 +60,7 @@ const (
 	MutedThrottled       MutedBy = "throttled"        // by an answer, or as a slow reader
 	MutedParked          MutedBy = "parked"           // its last response and its end wait
 	MutedInFlight        MutedBy = "in_flight"        // as many requests as may be
+	MutedShare           MutedBy = "share"            // it has its share of the request channel
 	MutedQueuedResponses MutedBy = "queued_responses" // its peer doesn't read
 	MutedMemory          MutedBy = "memory"           // waits for bytes of the request channel
 	MutedReceiveBuffer   MutedBy = "receive_buffer"   // waits for a buffer to receive into
@@ -146,6 +147,8 @@ func (p *Processor) mutedBy(c *conn) MutedBy {
 		return MutedInFlight
 	case c.out != nil && c.out.queued >= c.set.QueuedBytesMax:
 		return MutedQueuedResponses
+	case c.inFlight > 0 && !p.mayCrowd(c):
+		return MutedShare
 	}
 	return MutedNot
 }

@@ -44,6 +44,8 @@ type Settings struct {
 	// WriteTimeout closes a connection whose peer took nothing of a response
 	// for so long; 0: never.
 	WriteTimeout time.Duration
+	// Priority: requests go into the priority lane of the request channel.
+	Priority bool
 }
 
 // shortest is the shorter of the timeouts, 0 when there is none.

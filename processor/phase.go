@@ -114,7 +114,7 @@ func (p *Processor) release() {
 		}
 	}
 	p.takeResponses()
-	for _, r := range p.pending {
+	for _, r := range append(p.priority.pending, p.ordinary.pending...) {
 		p.recycle(r)
 	}
 	_ = p.engine.Close() // nothing can be done about a failure any more
@@ -141,7 +141,8 @@ func (p *Processor) release() {
 	}
 	p.arena.Close()
 	p.cfg.Channel.Release(p.credit)
-	p.sender.Leave()
+	p.ordinary.sender.Leave()
+	p.priority.sender.Leave()
 	p.stopped.Store(measure.Now())
 	p.publishTimes()
 	p.stats.publish(&p.count)

@@ -38,19 +38,18 @@ type Processor struct {
 
 	// Owner: the goroutine in Run, all that follows.
 	arena      *slab.Arena
-	sender     *reqchan.Sender
 	doors      []Door // nil: free
 	gone       bool   // the engine is closed
+	ordinary   outgoing
+	priority   outgoing
 	conns      []*conn
 	free       []uint32
 	heads      [][]byte           // memory for sizes of big frames, to be reused
 	headPages  [][]byte           // what heads lie in
 	requests   []*reqchan.Request // free ones, to be reused
 	outs       []*outbound        // free ones, to be reused
-	pending    []*reqchan.Request // cut, not taken by the request channel yet
 	dirty      []*conn            // have output that no Send covers
 	waiting    []*conn            // could not go on for want of memory or a buffer
-	held       int                // requests of pending that found the channel full
 	handedOver bool               // requests were published in this pass
 	credit     int64              // of the channel's bytes, reserved and unused
 	away       int                // requests outside this goroutine's hands
@@ -83,7 +82,7 @@ func New(cfg Config) *Processor {
 	p.bell = queue.NewDoorbell(p.wake)
 	p.responses = reqchan.NewResponseQueue(p.bell)
 	p.arena = slab.NewArena(cfg.Memory)
-	p.sender = cfg.Channel.NewSender(p.bell)
+	p.ordinary, p.priority = newOutgoing(cfg.Channel, p.bell)
 	return p
 }
 
@@ -99,7 +98,8 @@ func (p *Processor) Run(opened func(error)) error {
 	e, err := p.cfg.Network.Open(p.cfg.Wait)
 	if err != nil {
 		p.arena.Close()
-		p.sender.Leave()
+		p.ordinary.sender.Leave()
+		p.priority.sender.Leave()
 		p.sayDrained() // it will never have a connection: nobody waits for it
 		p.endErrands()
 		opened(err)

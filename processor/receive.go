@@ -120,7 +120,7 @@ func (p *Processor) arm(c *conn) {
 // mayCut says whether the connection may have one more request in flight.
 func (p *Processor) mayCut(c *conn) bool {
 	return c.inFlight < c.pipelineMax() && !c.mute.throttled() && !c.ending && !c.finishing && c.phase == serving &&
-		(c.out == nil || c.out.queued < c.set.QueuedBytesMax)
+		(c.out == nil || c.out.queued < c.set.QueuedBytesMax) && (c.inFlight == 0 || p.mayCrowd(c))
 }
 
 // cut turns bytes into requests while the connection may have more in flight.

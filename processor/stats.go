@@ -30,6 +30,7 @@ type counts struct {
 	throttles      uint64
 	parks          uint64
 	slow           uint64
+	prioritized    uint64
 
 	polls uint64
 	home  uint64 // answers taken from the response queue
@@ -65,6 +66,8 @@ type Stats struct {
 	// from memory that is not the request's, and small ones packed together.
 	// Bytes that are copied twice count twice.
 	BytesDirect, BytesInCopied, BytesOutCopied uint64
+	// Prioritized counts requests of the priority lane.
+	Prioritized uint64
 	// Polls counts passes.
 	Polls uint64
 	// ResponsesWaiting are answers that the processor has not taken yet, now.
@@ -79,7 +82,7 @@ type Stats struct {
 }
 
 // firstClosed is where the reasons begin among published.values.
-const firstClosed = 20
+const firstClosed = 21
 
 // published is a copy of counts for other goroutines, written once a pass.
 type published struct {
@@ -89,7 +92,7 @@ type published struct {
 func (s *published) publish(c *counts) {
 	for i, v := range [firstClosed]uint64{c.opened, c.requests, c.responses, c.late, c.dropped, c.panics,
 		c.sends, c.held, c.mutes, c.waits, c.bytesIn, c.bytesOut,
-		c.bytesDirect, c.bytesInCopied, c.bytesOutCopied, c.throttles, c.parks, c.slow, c.polls, c.home} {
+		c.bytesDirect, c.bytesInCopied, c.bytesOutCopied, c.throttles, c.parks, c.slow, c.polls, c.home, c.prioritized} {
 		if s.values[i].Load() != v {
 			s.values[i].Store(v)
 		}
@@ -110,7 +113,8 @@ func (p *Processor) Stats() Stats {
 		Sends: at(6), Held: at(7), Mutes: at(8), Waits: at(9), BytesIn: at(10), BytesOut: at(11),
 		BytesDirect: at(12), BytesInCopied: at(13), BytesOutCopied: at(14),
 		Throttles: at(15), Parks: at(16), SlowReaders: at(17),
-		Polls: at(18), ResponsesWaiting: max(int64(p.responses.Pushed()-at(19)), 0),
+		Prioritized: at(20),
+		Polls:       at(18), ResponsesWaiting: max(int64(p.responses.Pushed()-at(19)), 0),
 	}
 	s.IdleNanos, s.AliveNanos = p.idleOf()
 	for i := range s.Closed {
@@ -167,6 +171,7 @@ func (s *Stats) Add(o *Stats) {
 	s.Parks += o.Parks
 	s.SlowReaders += o.SlowReaders
 	s.Polls += o.Polls
+	s.Prioritized += o.Prioritized
 	s.ResponsesWaiting += o.ResponsesWaiting
 	s.IdleNanos += o.IdleNanos
 	s.AliveNanos += o.AliveNanos

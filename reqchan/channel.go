@@ -14,6 +14,9 @@ type Config struct {
 	// RequestsMax is how many requests may wait for a handler; 0 means 500, as
 	// in Kafka (queued.max.requests). At most 2^30.
 	RequestsMax int
+	// PriorityMax is how many requests with priority may wait beside them; 0
+	// means as many again. At most 2^30.
+	PriorityMax int
 	// BytesMax is how many bytes the frames of requests may hold, from the
 	// moment their memory is taken until they came home; 0 means 256 MiB. Kafka
 	// has no such bound by default, and 500 requests of its 100 MiB are 50 GB.
@@ -31,6 +34,9 @@ func (cfg Config) withDefaults() Config {
 	if cfg.RequestsMax == 0 {
 		cfg.RequestsMax = requestsMaxDefault
 	}
+	if cfg.PriorityMax == 0 {
+		cfg.PriorityMax = cfg.RequestsMax
+	}
 	if cfg.BytesMax == 0 {
 		cfg.BytesMax = bytesMaxDefault
 	}
@@ -44,6 +50,10 @@ func (cfg Config) Validate() error {
 		faults = append(faults, fmt.Errorf("RequestsMax is %d: use 1 to %d, or 0 for %d",
 			cfg.RequestsMax, requestsMaxLargest, requestsMaxDefault))
 	}
+	if cfg.PriorityMax < 0 || cfg.PriorityMax > requestsMaxLargest {
+		faults = append(faults, fmt.Errorf("PriorityMax is %d: use 1 to %d, or 0 for as many as RequestsMax",
+			cfg.PriorityMax, requestsMaxLargest))
+	}
 	if cfg.BytesMax < 0 {
 		faults = append(faults, fmt.Errorf("BytesMax is %d: use a positive number of bytes, or 0 for %d",
 			cfg.BytesMax, bytesMaxDefault))
@@ -54,8 +64,8 @@ func (cfg Config) Validate() error {
 // Channel carries requests from many processors to many handlers. Its methods
 // may be called by any goroutine.
 type Channel struct {
-	ring     *queue.ManyToMany[*Request]
-	turns    turns // Senders that found no room
+	ordinary lane
+	priority lane
 	bytesMax int64
 	_        [128]byte
 	bytes    atomic.Int64
@@ -70,11 +80,15 @@ func New(cfg Config) *Channel {
 	if err := cfg.Validate(); err != nil {
 		panic("kring: request channel: " + err.Error())
 	}
-	return &Channel{ring: queue.NewManyToMany[*Request](cfg.RequestsMax), bytesMax: cfg.BytesMax}
+	return &Channel{
+		ordinary: lane{ring: queue.NewManyToMany[*Request](cfg.RequestsMax)},
+		priority: lane{ring: queue.NewManyToMany[*Request](cfg.PriorityMax)},
+		bytesMax: cfg.BytesMax,
+	}
 }
 
-// Len is how many requests wait for a handler.
-func (c *Channel) Len() int { return c.ring.Len() }
+// Len is how many requests wait for a handler, in both lanes.
+func (c *Channel) Len() int { return c.ordinary.ring.Len() + c.priority.ring.Len() }
 
 // Bytes is how many bytes are reserved.
 func (c *Channel) Bytes() int64 { return c.bytes.Load() }
@@ -89,8 +103,10 @@ func (c *Channel) Sleeping() int { return int(c.idle.count.Load()) }
 // Receivers return false once they took what had been accepted. Senders that
 // wait are called a last time.
 func (c *Channel) Close() {
-	c.ring.Close()
-	c.turns.dissolve()
+	for _, l := range []*lane{&c.ordinary, &c.priority} {
+		l.ring.Close()
+		l.turns.dissolve()
+	}
 	c.idle.wakeAll()
 }
 
@@ -103,21 +119,4 @@ func (c *Channel) Release(n int64) {
 	if c.hungry.count.Load() > 0 {
 		c.hungry.call(c)
 	}
-}
-
-// take is what Receivers do when they are awake.
-func (c *Channel) take(into []*Request) int {
-	n := c.ring.TryPop(into)
-	if n == 0 {
-		return 0
-	}
-	// Order: the room is there before it is looked who waits for it; a Sender
-	// says that it waits before it looks for room a last time.
-	if c.turns.count.Load() > 0 {
-		c.turns.roomWasMade(c.ring)
-	}
-	if c.idle.count.Load() > 0 && c.ring.Ready() {
-		c.idle.wakeOne()
-	}
-	return n
 }

@@ -16,8 +16,8 @@ func TestConfigReportsEveryFaultAtOnce(t *testing.T) {
 	if err := (Config{}).Validate(); err != nil {
 		t.Errorf("the zero value: %v", err)
 	}
-	if c := New(Config{}); c.ring.Cap() != 500 || c.BytesMax() != 256<<20 {
-		t.Errorf("defaults: %d requests, %d bytes", c.ring.Cap(), c.BytesMax())
+	if c := New(Config{}); c.ordinary.ring.Cap() != 500 || c.BytesMax() != 256<<20 {
+		t.Errorf("defaults: %d requests, %d bytes", c.ordinary.ring.Cap(), c.BytesMax())
 	}
 }
 
@@ -246,10 +246,10 @@ func TestWhatIsAcceptedBeforeCloseIsReceivedAndNothingElse(t *testing.T) {
 			o := newOwner()
 			s := c.NewSender(o.bell)
 			wg.Go(func() {
-				for !c.ring.Closed() {
+				for !c.ordinary.ring.Closed() {
 					n := s.TrySend(o.begun(3))
 					accepted.Add(int64(n))
-					if n < 3 && !c.ring.Closed() && !o.sleep(t, "a sender of a closed channel") {
+					if n < 3 && !c.ordinary.ring.Closed() && !o.sleep(t, "a sender of a closed channel") {
 						return
 					}
 				}

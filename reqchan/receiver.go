@@ -14,6 +14,7 @@ type Receiver struct {
 	channel *Channel
 	more    func() bool
 	wake    chan struct{} // holds a token from when it was chosen to be woken
+	streak  int           // batches taken from the priority lane one after the other
 	at      int64         // when the last Receive that gave something took it
 	idle    measure.Idleness
 }
@@ -39,29 +40,29 @@ func (v *Receiver) Idle(now int64) int64 { return v.idle.Nanos(now) }
 // returns false when the channel is closed and all that it accepted was taken.
 func (v *Receiver) Receive(into []*Request) (n int, ok bool) {
 	c := v.channel
-	if n = c.take(into); n > 0 {
+	if n = v.take(into); n > 0 {
 		v.at = measure.Now()
 		return n, true
 	}
-	if c.ring.Drained() {
+	if c.drained() {
 		c.idle.wakeAll() // they wait for the same
 		return 0, false
 	}
 	c.idle.enter(v)
 	// Order: that v sleeps is visible before it looks a last time; whoever has
 	// something for it does that first and then looks who sleeps.
-	if (c.ring.Ready() || c.ring.Drained() || v.more()) && c.idle.withdraw(v) {
-		n = c.take(into)
+	if (c.ready() || c.drained() || v.more()) && c.idle.withdraw(v) {
+		n = v.take(into)
 		v.at = measure.Now()
 		return n, true
 	}
 	v.idle.Sleep(measure.Now())
 	<-v.wake
-	n = c.take(into)
+	n = v.take(into)
 	v.at = measure.Now()
 	v.idle.Woke(v.at)
 	c.idle.looked()
-	if c.ring.Ready() {
+	if c.ready() {
 		c.idle.wakeOne()
 	}
 	return n, true

@@ -9,13 +9,14 @@ import (
 	"kring/internal/queue"
 )
 
-// Sender is one processor's way into the Channel. It belongs to one goroutine.
+// Sender is one processor's way into a lane of the Channel. It belongs to one goroutine.
 //
 // What TrySend or Reserve refuses stays with the owner, and the channel then
 // promises to Call the owner's bell when it is worth another try. So an owner
 // that tries again whenever its bell woke it never strands anything.
 type Sender struct {
 	channel *Channel
+	lane    *lane
 	bell    *queue.Doorbell
 
 	// Guarded by turns.mu.
@@ -28,9 +29,9 @@ type Sender struct {
 	wantsBytes int64 // the least that it was refused
 }
 
-// NewSender makes a Sender whose owner sleeps at bell.
+// NewSender makes a Sender for ordinary requests whose owner sleeps at bell.
 func (c *Channel) NewSender(bell *queue.Doorbell) *Sender {
-	return &Sender{channel: c, bell: bell}
+	return &Sender{channel: c, lane: &c.ordinary, bell: bell}
 }
 
 // TrySend hands on the first n of reqs, as many as there is room for, in one
@@ -38,13 +39,13 @@ func (c *Channel) NewSender(bell *queue.Doorbell) *Sender {
 // the owner will be called when there is room for more, unless the channel is
 // closed: then nothing is accepted and nothing promised.
 func (s *Sender) TrySend(reqs []*Request) int {
-	c := s.channel
+	c, l := s.channel, s.lane
 	n := 0
-	if c.turns.count.Load() == 0 { // nobody waits who would be overtaken
-		n = c.ring.TryPush(reqs)
+	if l.turns.count.Load() == 0 { // nobody waits who would be overtaken
+		n = l.ring.TryPush(reqs)
 	}
 	if n < len(reqs) {
-		n += c.turns.send(s, reqs[n:], c.ring)
+		n += l.turns.send(s, reqs[n:], l.ring)
 	}
 	if n > 0 && c.idle.count.Load() > 0 {
 		c.idle.wakeOne()
@@ -67,7 +68,7 @@ func (s *Sender) Reserve(n int64) bool {
 
 // Leave gives up what was promised; for an owner that ends.
 func (s *Sender) Leave() {
-	s.channel.turns.leave(s, s.channel.ring)
+	s.lane.turns.leave(s, s.lane.ring)
 	s.channel.hungry.leave(s)
 }
 

@@ -1,0 +1,66 @@
+package processor
+
+import (
+	"kring/internal/queue"
+	"kring/reqchan"
+)
+
+// outgoing are requests on their way into one lane of the request channel.
+type outgoing struct {
+	sender  *reqchan.Sender
+	pending []*reqchan.Request // cut, not taken by the channel yet, in order
+	held    int                // of pending, those that found the channel full
+}
+
+// send hands on what is pending, as one batch, up to most of them, and says how
+// many the channel took. What it has no room for stays, in order, and the channel
+// has promised to ring.
+func (o *outgoing) send(most int) (n, newlyHeld int) {
+	if len(o.pending) == 0 {
+		return 0, 0
+	}
+	if most > 0 {
+		n = o.sender.TrySend(o.pending[:min(len(o.pending), most)])
+	}
+	left := copy(o.pending, o.pending[n:])
+	newlyHeld = max(left-o.held, 0)
+	o.held = left
+	clear(o.pending[left:])
+	o.pending = o.pending[:left]
+	return n, newlyHeld
+}
+
+func newOutgoing(c *reqchan.Channel, bell *queue.Doorbell) (ordinary, priority outgoing) {
+	return outgoing{sender: c.NewSender(bell)}, outgoing{sender: c.NewPrioritySender(bell)}
+}
+
+// enqueue puts a request that was launched on its way.
+func (p *Processor) enqueue(c *conn, r *reqchan.Request) {
+	if c.set.Priority || p.cfg.Priority != nil && p.cfg.Priority(r) {
+		p.count.prioritized++
+		p.priority.pending = append(p.priority.pending, r)
+		return
+	}
+	p.ordinary.pending = append(p.ordinary.pending, r)
+}
+
+// publish hands what was cut to the handlers, those first that have priority.
+func (p *Processor) publish() {
+	for _, o := range [...]*outgoing{&p.priority, &p.ordinary} {
+		n, held := o.send(len(o.pending))
+		p.away += n
+		p.count.held += uint64(held)
+		p.handedOver = p.handedOver || n > 0
+	}
+}
+
+// mayCrowd says whether a connection that has requests in flight may have more,
+// as far as others are concerned. At most InFlightShare of one connection are in
+// the request channel or with handlers, and while the channel is full no
+// connection gets a second one; so a request of another waits for no more than
+// the share of each. Whoever is refused has something in flight: the answer to it
+// is the occasion to try again.
+func (p *Processor) mayCrowd(c *conn) bool {
+	return p.cfg.Handle != nil ||
+		p.ordinary.held == 0 && (p.cfg.InFlightShare == 0 || c.inFlight < p.cfg.InFlightShare)
+}

@@ -1,0 +1,62 @@
+package reqchan
+
+import "kring/internal/queue"
+
+// lane is one of the two ways through the Channel. Each has room of its own, so
+// that a full one keeps nobody from the other.
+type lane struct {
+	ring  *queue.ManyToMany[*Request]
+	turns turns // Senders that found no room
+}
+
+// priorityStreakMax is how many batches a Receiver takes from the priority lane
+// while there is something in the other: of one more than that, at least one is
+// an ordinary one, however much has priority.
+const priorityStreakMax = 8
+
+// NewPrioritySender makes a Sender for requests that go before others. They have
+// room of their own (Config.PriorityMax), and a Receiver looks for them first.
+func (c *Channel) NewPrioritySender(bell *queue.Doorbell) *Sender {
+	return &Sender{channel: c, lane: &c.priority, bell: bell}
+}
+
+// PriorityLen is how many requests wait in the priority lane.
+func (c *Channel) PriorityLen() int { return c.priority.ring.Len() }
+
+// ready says that there is something to take.
+func (c *Channel) ready() bool { return c.ordinary.ring.Ready() || c.priority.ring.Ready() }
+
+// drained says that the channel is closed and all it accepted was taken.
+func (c *Channel) drained() bool { return c.ordinary.ring.Drained() && c.priority.ring.Drained() }
+
+// take is what a Receiver does when it is awake: one batch, of one lane.
+func (v *Receiver) take(into []*Request) int {
+	c := v.channel
+	if v.streak < priorityStreakMax && c.priority.ring.Ready() {
+		if n := c.takeFrom(&c.priority, into); n > 0 {
+			v.streak++
+			return n
+		}
+	}
+	v.streak = 0
+	if n := c.takeFrom(&c.ordinary, into); n > 0 {
+		return n
+	}
+	return c.takeFrom(&c.priority, into)
+}
+
+func (c *Channel) takeFrom(l *lane, into []*Request) int {
+	n := l.ring.TryPop(into)
+	if n == 0 {
+		return 0
+	}
+	// Order: the room is there before it is looked who waits for it; a Sender
+	// says that it waits before it looks for room a last time.
+	if l.turns.count.Load() > 0 {
+		l.turns.roomWasMade(l.ring)
+	}
+	if c.idle.count.Load() > 0 && c.ready() {
+		c.idle.wakeOne()
+	}
+	return n
+}
