@@ -14,8 +14,9 @@ import (
 // Stats is a snapshot of what a Server has counted since its start.
 type Stats struct {
 	// Accepted connections, and those turned away: Refused by a limit or for want
-	// of a descriptor, Unassigned when every processor's intake was full; see
-	// RefusedBy. AcceptFailures ended accepting for a while.
+	// of a descriptor, Unassigned when every processor's intake was full and
+	// WhenFull is refuse; see RefusedBy. AcceptFailures ended accepting for a
+	// while.
 	Accepted, Refused, Unassigned, AcceptFailures uint64
 	// WatcherPanics counts panics of a ConnWatcher, and of Events about connections.
 	WatcherPanics uint64

@@ -188,6 +188,31 @@ func TestBlockedTimeIsCountedWhileSomebodyWaits(t *testing.T) {
 	}
 }
 
+// Kafka: SS-06, F-05.
+func TestAConnectionThatNoProcessorHasRoomForWaits(t *testing.T) {
+	d := newDoors(t, Limits{Server: Bounds{ConnsMax: 2}}, "A", "B")
+	d.takes = false
+	first, other := d.connect("A", alice), d.connect("B", bob)
+	d.pass(time.Second)
+	d.mustBe(first, "kept")
+	if s := d.stats("A"); s.Blocked != time.Second || s.WaitingNow != 1 || s.Open != 1 {
+		t.Errorf("%+v", s)
+	}
+	d.takes = true
+	d.pass(assignPause)
+	d.mustBe(first, "served")
+	d.mustBe(other, "served")
+	d.takes = false
+	d.leave(first)
+	d.connect("A", alice) // goes when the line closes
+	d.lines["A"].Close()
+	d.set(Limits{Refuse: true})
+	d.mustBe(d.connect("B", alice), "closed")
+	if s := d.stats("B"); s.Refused[Unassigned] != 1 || s.Open != 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
 func TestTheLineIsBoundedAndKeepsItsOrder(t *testing.T) {
 	d := newDoors(t, Limits{Server: Bounds{ConnsMax: 1}}, "A")
 	in := d.enter("A", alice)
@@ -225,9 +250,6 @@ func TestWhoeverIsRefusedDoesNotWait(t *testing.T) {
 // Kafka: Q-4, SS-22.
 func TestCountsReturnOnEveryWayOut(t *testing.T) {
 	d := newDoors(t, Limits{Server: Bounds{ConnsMax: 1}, PerIP: Bounds{ConnsMax: 2, RateMax: 1}, ParkedMax: 1}, "A", "B")
-	d.takes = false // every processor's intake is full
-	d.mustBe(d.connect("A", alice), "closed")
-	d.takes = true
 	d.nextFD++ // gone before anybody looked
 	d.lines["A"].Accepted(d.nextFD)
 	d.enter("A", alice)
@@ -243,7 +265,7 @@ func TestCountsReturnOnEveryWayOut(t *testing.T) {
 			all.Refused[i] += n
 		}
 	}
-	for _, why := range []Refusal{AddressFull, AddressRate, Unassigned, NoDescriptor, Gone, Closing} {
+	for _, why := range []Refusal{AddressFull, AddressRate, NoDescriptor, Gone, Closing} {
 		if all.Refused[why] == 0 {
 			t.Errorf("nobody was refused for %v: the test does not go that way", why)
 		}

@@ -13,7 +13,7 @@ import (
 type LineConfig struct {
 	Network engine.Network
 	// Assign hands an admitted connection to a processor; false when none takes
-	// it.
+	// it now.
 	Assign func(engine.Accepted) bool
 	// Wake makes the owner call Proceed soon. Any goroutine calls it.
 	Wake func()
@@ -24,7 +24,7 @@ type LineConfig struct {
 }
 
 // Line is where the connections stand that one goroutine accepted and that may
-// not enter yet. That goroutine owns it.
+// not enter yet, or that no processor has room for. That goroutine owns it.
 //
 // The owner gives it what it accepts, accepts nothing while it is Blocked, and
 // calls Proceed before it sleeps. So nobody waits in a thread: the kernel's
@@ -135,11 +135,41 @@ func (l *Line) advance(now int64) time.Duration {
 
 // tryHead lets a connection in, or refuses it, or says for how long it waits.
 func (l *Line) tryHead(head *arrival, now int64) (wait time.Duration, done bool) {
-	g, by := l.gate, l.gate.admission.limits.Load()
-	if by.Refuse {
-		l.enterOrRefuse(head, by, now)
-		return 0, true
+	by := l.gate.admission.limits.Load()
+	if head.Place == nil {
+		var why Refusal
+		if by.Refuse {
+			why, done = l.enterNow(head, by, now)
+		} else {
+			wait, done = l.enterInTurn(head, by, now)
+		}
+		switch {
+		case !done && by.Refuse:
+			l.drop(head, why)
+			return 0, true
+		case !done:
+			return wait, false
+		}
+		l.endWait()
+		head.Place = &place{gate: l.gate, ip: head.ip}
 	}
+	switch {
+	case l.cfg.Assign(head.Accepted):
+	case by.Refuse:
+		l.drop(head, Unassigned)
+	default:
+		return assignPause, false
+	}
+	return 0, true
+}
+
+// assignPause is how long a connection waits until the processors are asked
+// again that were all full: they adopt some in every pass.
+const assignPause = time.Millisecond
+
+// enterInTurn takes a place when the rates let it and there is one.
+func (l *Line) enterInTurn(head *arrival, by *limits, now int64) (wait time.Duration, in bool) {
+	g := l.gate
 	switch {
 	case head.by == nil:
 		delay := g.record(by, now)
@@ -155,11 +185,18 @@ func (l *Line) tryHead(head *arrival, now int64) (wait time.Duration, done bool)
 		l.endWait()
 		return time.Duration(head.until - now), false
 	}
-	if !g.take(by) && !l.takeOrWait(by) {
-		return -1, false
+	return -1, g.take(by) || l.takeOrWait(by)
+}
+
+// enterNow takes a place if the rates let it and there is one.
+func (l *Line) enterNow(head *arrival, by *limits, now int64) (why Refusal, in bool) {
+	g := l.gate
+	l.endWait()
+	if head.by == nil && g.record(by, now) > 0 {
+		g.unrecord(by, now) // or a storm of refused ones would keep all others out
+		return RateExceeded, false
 	}
-	l.assign(head)
-	return 0, true
+	return Full, g.take(by)
 }
 
 // takeOrWait says first that the line waits, so that a place that is freed
@@ -169,11 +206,7 @@ func (l *Line) takeOrWait(by *limits) bool {
 		l.waiting.Store(true)
 		l.gate.admission.waiting.Add(1)
 	}
-	if !l.gate.take(by) {
-		return false
-	}
-	l.endWait()
-	return true
+	return l.gate.take(by)
 }
 
 func (l *Line) endWait() {
@@ -183,35 +216,13 @@ func (l *Line) endWait() {
 	}
 }
 
-func (l *Line) enterOrRefuse(head *arrival, by *limits, now int64) {
-	g := l.gate
-	l.endWait()
-	if head.by == nil && g.record(by, now) > 0 {
-		g.unrecord(by, now) // or a storm of refused ones would keep all others out
-		l.drop(head, RateExceeded)
-		return
-	}
-	if !g.take(by) {
-		l.drop(head, Full)
-		return
-	}
-	l.assign(head)
-}
-
-func (l *Line) assign(head *arrival) {
-	l.endWait()
-	p := &place{gate: l.gate, ip: head.ip}
-	head.Place = p
-	if !l.cfg.Assign(head.Accepted) {
-		l.refuse(head.FD, Unassigned)
-		p.Leave()
-	}
-}
-
-// drop refuses a connection that has no place yet and was counted at its
-// address.
+// drop refuses a connection that stands in line.
 func (l *Line) drop(a *arrival, why Refusal) {
 	l.refuse(a.FD, why)
+	if a.Place != nil {
+		a.Place.Leave()
+		return
+	}
 	adm := l.gate.admission
 	adm.addresses.leave(a.ip, adm.clock())
 }

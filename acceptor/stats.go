@@ -24,7 +24,7 @@ const (
 	AddressRate
 	// TooManyWaiting: the line of those that wait was full.
 	TooManyWaiting
-	// Unassigned: every processor's intake was full.
+	// Unassigned: every processor's intake was full, and Refuse is set.
 	Unassigned
 	// NoDescriptor: there was no descriptor left but the reserve's.
 	NoDescriptor
