@@ -3,9 +3,12 @@
 package uring
 
 import (
+	"math"
 	"os"
 	"os/exec"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"kring/engine"
 	"kring/internal/enginetest"
@@ -20,9 +23,19 @@ func TestEveryRingKeepsTheEngineContract(t *testing.T) {
 		{"tiny queues", Config{Entries: 2, CQEntries: 4, Buffers: 64, BuffersHot: 2, BufferBytes: 1024, SendBuffersMax: 3, SendBytesMax: 64 << 10}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			enginetest.Run(t, func(t testing.TB) engine.Network { return newTestNetwork(t, c.config) })
+			enginetest.Run(t, func(t testing.TB) engine.Network { return newTestNetwork(t, c.config) }, enginetest.Arrived(arrived))
 		})
 	}
+}
+
+// arrived are the bytes that TCP has received for a descriptor, taken or not;
+// where it is none, all that were sent.
+func arrived(_ engine.Network, fd engine.FD) int64 {
+	info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+	if err != nil {
+		return math.MaxInt64
+	}
+	return int64(info.Bytes_received)
 }
 
 // TestEveryKernelProfileKeepsTheEngineContract runs the ways that older kernels
@@ -41,7 +54,7 @@ func inChildren(t *testing.T, cases []string, config func(name string) Config) {
 	const child = "KRING_TEST_SUITE_CHILD"
 	if name, ok := os.LookupEnv(child); ok {
 		c := config(name)
-		options := []enginetest.Option{enginetest.Light()}
+		options := []enginetest.Option{enginetest.Light(), enginetest.Arrived(arrived)}
 		if c.SQPoll > 0 {
 			options = append(options, enginetest.Unentered())
 		}

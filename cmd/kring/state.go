@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"runtime/debug"
 
 	"kring"
 )
@@ -23,10 +24,10 @@ func nextStop(p process, log *slog.Logger, server *kring.Server, over <-chan err
 	}
 }
 
-// logState says what the server holds now. After a garbage collection, because
-// what only waits for one is not held.
+// logState says what the server holds now. After a garbage collection that gives
+// memory back to the system, because what only waits for one is not held.
 func logState(log *slog.Logger, st kring.Stats) {
-	runtime.GC()
+	debug.FreeOSMemory()
 	log.Info("state",
 		"open", st.Open, "accepted", st.Accepted, "requests", st.Total.Requests, "responses", st.Total.Responses,
 		"queued_requests", st.QueuedRequests, "request_bytes", st.RequestBytes, "mapped_bytes", st.MemoryMapped, "pieces_lent", st.MemoryLent,

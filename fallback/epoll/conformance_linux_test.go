@@ -3,6 +3,8 @@ package epoll
 import (
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"kring/engine"
 	"kring/internal/enginetest"
 )
@@ -14,7 +16,7 @@ func TestConformance(t *testing.T) {
 			t.Fatal(err)
 		}
 		return n
-	})
+	}, enginetest.Arrived(arrived))
 }
 
 // The same with little memory and little work a pass, where every bound is met.
@@ -25,5 +27,14 @@ func TestConformanceWithinNarrowBounds(t *testing.T) {
 			t.Fatal(err)
 		}
 		return n
-	})
+	}, enginetest.Arrived(arrived))
+}
+
+// arrived are the bytes that TCP has received for a descriptor, taken or not.
+func arrived(_ engine.Network, fd engine.FD) int64 {
+	info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+	if err != nil {
+		return 0
+	}
+	return int64(info.Bytes_received)
 }

@@ -13,16 +13,19 @@ var loadProperties = []property{
 }
 
 // floodBound is how many completions of a flooding connection may come before
-// one of a quiet connection whose data is already there: what an engine may take
-// of one descriptor in one go (32 on io_uring), times the buffers it may have
-// filled before, with room.
+// one of a quiet connection whose byte is there: what an engine may take of one
+// descriptor in one go (32 on io_uring), times the buffers it may have filled
+// before, with room.
 const floodBound = 2048
 
-// floodLateMax is in how many rounds of fifty more may come: the quiet byte is
-// sent, but on a busy machine the kernel's softirq delivers it when it gets to.
-const floodLateMax = 5
-
+// floodingPeerDoesNotStarveOthers counts from the moment that the byte is in the
+// quiet connection's socket, where the suite can see that (see Arrived):
+// before, it is the system that is late. And on one thread: io_uring completes
+// what a parked engine armed on the thread that armed it, and a goroutine that
+// has changed threads waits until the system has scheduled the other.
 func floodingPeerDoesNotStarveOthers(o *owner) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	d := o.listen()
 	flood, quiet := o.connect(d), o.connect(d)
 	floods := 0
@@ -41,19 +44,25 @@ func floodingPeerDoesNotStarveOthers(o *owner) {
 		})
 	})
 	o.until("the flood", func() bool { return floods > 100 })
-	late, most := 0, 0
+	late := 0
 	for i := range int64(50) {
 		if err := quiet.in.writeTo(quiet.peer, i, 1, always(1)); err != nil {
 			o.Fatal(err)
 		}
-		before := floods
-		o.until("the quiet one's byte", func() bool { return quiet.received == i+1 })
-		if floods-before > floodBound {
-			late, most = late+1, max(most, floods-before)
+		arrived, before := false, floods
+		o.until("the quiet one's byte", func() bool {
+			if !arrived {
+				arrived, before = o.suite.arrived(o.net, quiet.fd) > i, floods
+			}
+			return quiet.received == i+1
+		})
+		if n := floods - before; n > floodBound {
+			late++
+			o.Logf("%d completions of the flood came before byte %d of another connection, which was there", n, i)
 		}
 	}
-	if late > floodLateMax {
-		o.Fatalf("in %d rounds of 50, up to %d completions of the flood came before one byte of another connection", late, most)
+	if late > o.suite.floodLateMax {
+		o.Fatalf("in %d rounds of 50 more than %d completions of the flood came first", late, floodBound)
 	}
 	close(stop)
 	o.until("the flood ends", w.over)

@@ -54,6 +54,13 @@ func AtEnd(check func(t testing.TB, n engine.Network)) Option {
 	return func(s *suite) { s.atEnd = check }
 }
 
+// Arrived lets the suite see how many bytes of a connection have come to this
+// system, taken or not. Without it (descriptors are not sockets, or the system
+// does not tell) a few late deliveries are not held against the engine.
+func Arrived(bytes func(n engine.Network, fd engine.FD) int64) Option {
+	return func(s *suite) { s.arrived, s.floodLateMax = bytes, 0 }
+}
+
 type suite struct {
 	open      func(t testing.TB) engine.Network
 	dial      func(n engine.Network, addr netip.AddrPort) (Peer, error)
@@ -61,6 +68,9 @@ type suite struct {
 	allocates bool
 	light     bool
 	unentered bool
+	arrived   func(n engine.Network, fd engine.FD) int64
+	// floodLateMax is in how many rounds a delivery may be late.
+	floodLateMax int
 }
 
 // property is one case of the suite.
@@ -97,7 +107,8 @@ func Run(t *testing.T, open func(t testing.TB) engine.Network, options ...Option
 func newSuite(open func(t testing.TB) engine.Network, options []Option) *suite {
 	s := &suite{
 		open: open, dial: dialTCP, light: testing.Short(),
-		atEnd: func(testing.TB, engine.Network) {},
+		atEnd:   func(testing.TB, engine.Network) {},
+		arrived: func(engine.Network, engine.FD) int64 { return 1 << 62 }, floodLateMax: 5,
 	}
 	for _, o := range options {
 		o(s)
