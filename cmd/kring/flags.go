@@ -39,6 +39,8 @@ type serveCmd struct {
 	KernelProfile string   `group:"engine" placeholder:"VERSION" default:"max" help:"Serve as on this kernel: what io_uring learned later is left unused, to try the ways that older kernels take. 5.19, 6.0, 6.1, 6.6, 6.10, 6.12, 6.15 or max. Default: ${default}, everything there is."`
 	URing         []string `group:"engine" name:"uring" placeholder:"KEY=VALUE" help:"A setting of io_uring; repeat for more. kring doctor --settings says what each does, since when and what for. Keys: ${uring_keys}."`
 	Pipeline      int      `group:"engine" placeholder:"K" default:"1" help:"Requests of one connection that may be unanswered at once; answers keep their order. Default: ${default}, as Kafka does."`
+	BigFrameBytes int      `group:"engine" placeholder:"BYTES" default:"65536" help:"Frames from this size on are received straight into their own memory, and never copied; smaller ones pass through the engine's buffers, many in one go. At least 4096. Default: ${default}."`
+	PackBytes     int      `group:"engine" placeholder:"BYTES" default:"4096" help:"Responses up to this size are copied beside their neighbours, so that many leave in one piece; larger ones leave from where they were written. 1 packs nothing, 32768 is the most. Default: ${default}."`
 
 	Handler  string `group:"handler" enum:"embedded, null, echo" default:"embedded" help:"Who answers: ${enum}. embedded is a one-node Kafka cluster in this process; null speaks Kafka and throws data away; echo answers every size-delimited frame with itself. Default: ${default}."`
 	Dispatch string `group:"handler" enum:"pool, inline" default:"pool" help:"Where it runs: ${enum}. pool is goroutines behind the request channel; inline is the processor itself, with the lowest latency. Default: ${default}."`
@@ -104,7 +106,8 @@ func (c *serveCmd) Validate() error {
 	for _, n := range []struct {
 		flag       string
 		value, min int
-	}{{"processors", c.Processors, 0}, {"handlers", c.Handlers, 0}, {"pipeline", c.Pipeline, 1}} {
+	}{{"processors", c.Processors, 0}, {"handlers", c.Handlers, 0}, {"pipeline", c.Pipeline, 1},
+		{"big-frame-bytes", c.BigFrameBytes, 4 << 10}, {"pack-bytes", c.PackBytes, 1}} {
 		if n.value < n.min {
 			fault("--%s %d: give %d or more", n.flag, n.value, n.min)
 		}
@@ -183,6 +186,7 @@ func (c *serveCmd) serverConfig() kring.Config {
 	cfg := kring.Config{
 		Engine: c.Engine, Wait: c.Wait, Accept: c.Accept, Gosched: c.Gosched, Dispatch: c.Dispatch,
 		Processors: c.Processors, Handlers: c.Handlers, PipelineMax: c.Pipeline,
+		BigFrameBytes: c.BigFrameBytes, PackedBytesMax: c.PackBytes,
 	}
 	cfg.URing, _ = c.uringConfig() // Validate has seen it
 	for _, l := range c.Listen {
