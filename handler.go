@@ -9,6 +9,9 @@ type Request = reqchan.Request
 // Conn is what a Handler may know of the connection of a Request.
 type Conn = reqchan.Conn
 
+// Part is a piece of a response: bytes, or a range of a file.
+type Part = reqchan.Part
+
 // CloseReason says why a connection ended.
 type CloseReason = reqchan.CloseReason
 

@@ -129,9 +129,11 @@ const (
 	OpRecvInto
 	OpSend
 	OpClose
+	OpReadFile // see FileReader
 )
 
-var opNames = [...]string{OpAccept: "accept", OpRecv: "recv", OpRecvInto: "recv_into", OpSend: "send", OpClose: "close"}
+var opNames = [...]string{OpAccept: "accept", OpRecv: "recv", OpRecvInto: "recv_into", OpSend: "send", OpClose: "close",
+	OpReadFile: "read_file"}
 
 func (o Op) String() string {
 	if int(o) < len(opNames) && opNames[o] != "" {

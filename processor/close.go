@@ -48,7 +48,7 @@ func (p *Processor) terminate(c *conn, why reqchan.CloseReason) {
 
 // join closes the descriptor once nothing is outstanding on it.
 func (p *Processor) join(c *conn) {
-	if c.receive != receiveNone || c.sending || c.closing {
+	if c.receive != receiveNone || c.sending || c.reading != nil || c.closing {
 		return
 	}
 	c.closing = true

@@ -8,18 +8,19 @@ import (
 
 // conn is a connection of one processor.
 type conn struct {
-	token engine.Token
-	fd    engine.FD
-	info  *reqchan.Conn
-	set   *Settings
-	from  *Listener
-	place engine.Place // given back when the descriptor is closed
-	gone  func()       // told afterwards; nil unless it was evicted
-	phase phase        // its own: the later of the processor's and the listener's
-	in    frame.Stream
-	out   *outbound // nil while nothing is to be sent
-	order *order    // nil while PipelineMax is 1
-	head  []byte    // slab memory for the size of a big frame; nil until the first
+	token   engine.Token
+	fd      engine.FD
+	info    *reqchan.Conn
+	set     *Settings
+	from    *Listener
+	place   engine.Place // given back when the descriptor is closed
+	gone    func()       // told afterwards; nil unless it was evicted
+	phase   phase        // its own: the later of the processor's and the listener's
+	in      frame.Stream
+	out     *outbound // nil while nothing is to be sent
+	order   *order    // nil while PipelineMax is 1
+	reading []byte    // memory that a piece of a file is being read into
+	head    []byte    // slab memory for the size of a big frame; nil until the first
 
 	receive   receiveState
 	cancelled bool // the receive that is armed was told to end

@@ -117,6 +117,7 @@ func (p *Processor) release() {
 	for _, r := range append(p.priority.pending, p.ordinary.pending...) {
 		p.recycle(r)
 	}
+	p.filing.Wait()
 	_ = p.engine.Close() // nothing can be done about a failure any more
 	p.gone = true
 	p.endDoors()
@@ -125,6 +126,9 @@ func (p *Processor) release() {
 			p.dropParked(c)
 			p.dropOutput(c)
 			p.abandonInput(c)
+			if c.reading != nil {
+				p.cfg.Memory.Put(c.reading)
+			}
 			if !c.closing {
 				p.cfg.Network.Discard(c.fd)
 			}

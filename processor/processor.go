@@ -3,6 +3,7 @@ package processor
 import (
 	"fmt"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -32,9 +33,10 @@ type Processor struct {
 	load        atomic.Int64 // connections assigned and not ended
 	responses   *reqchan.ResponseQueue
 	errands     errands
-	asked       atomic.Uint32 // the phase that others want
-	drained     chan struct{} // closed when no connection is left to drain
-	ended       chan struct{} // closed when Run has returned
+	filing      sync.WaitGroup // goroutines that read files for us
+	asked       atomic.Uint32  // the phase that others want
+	drained     chan struct{}  // closed when no connection is left to drain
+	ended       chan struct{}  // closed when Run has returned
 
 	// Owner: the goroutine in Run, all that follows.
 	arena      *slab.Arena
@@ -195,6 +197,8 @@ func (p *Processor) complete(done *engine.Completion) {
 		p.filled(c, done)
 	case engine.OpSend:
 		p.sent(c, done)
+	case engine.OpReadFile:
+		p.fileRead(c, done)
 	case engine.OpClose:
 		p.closed(c)
 	}

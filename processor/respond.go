@@ -42,7 +42,7 @@ func (p *Processor) answered(c *conn, r *reqchan.Request) {
 // emit carries one answer out.
 func (p *Processor) emit(c *conn, r *reqchan.Request) {
 	kind, response, why := r.Answer()
-	p.meetSlowReader(c, len(response))
+	p.meetSlowReader(c, r.ResponseBytes())
 	p.cameHome(c, r)
 	switch {
 	case c.ending || c.finishing:
@@ -73,8 +73,7 @@ func (p *Processor) outlives(c *conn, r *reqchan.Request) bool {
 	if c.order != nil && !c.order.isNext(r.Seq) {
 		return true
 	}
-	_, response, _ := r.Answer()
-	return len(response) > c.set.PackedBytesMax || r.CloseAt() > 0
+	return r.ResponseBytes() > c.set.PackedBytesMax || len(r.Parts()) > 0 || r.CloseAt() > 0
 }
 
 // outbound is what a connection has to send.
@@ -83,17 +82,21 @@ type outbound struct {
 	at       int      // the first segment that is not sent yet
 	covered  int      // segments from at on that the outstanding Send covers
 	queued   int      // bytes from at on
+	files    int      // segments of files that are not read whole
 	buffers  [][]byte // what the outstanding Send was given
 	since    int64    // when the outstanding Send was given, or last took something
 	marks    marks
 }
 
-// segment is memory to be sent: a piece of an arena chunk that responses are
-// packed in, or one large response, which lies in its request.
+// segment is something to be sent: a piece of an arena chunk that responses are
+// packed in, one large response, which lies in its request, what was read of a
+// file, or (file set, bytes none) what is still to be read of it.
 type segment struct {
 	bytes   []byte
 	chunk   *slab.Chunk
-	request *reqchan.Request
+	request *reqchan.Request // goes with the segment
+	piece   []byte           // memory of the pool that goes with it
+	file    *fileRange
 }
 
 // queue appends a response to the connection's output.
@@ -101,15 +104,23 @@ func (p *Processor) queue(c *conn, r *reqchan.Request, response []byte) {
 	if c.out == nil {
 		c.out = p.takeOutbound()
 	}
-	c.out.queued += len(response)
-	p.mark(&c.out.marks, r, len(response))
+	c.out.queued += r.ResponseBytes()
+	p.mark(&c.out.marks, r, r.ResponseBytes())
 	p.count.bytesOutCopied += uint64(r.ResponseCopied())
-	if len(response) <= c.set.PackedBytesMax {
+	switch {
+	case len(r.Parts()) > 0:
+		p.queueParts(c.out, r, response)
+	case len(response) <= c.set.PackedBytesMax:
 		p.pack(c.out, response)
 		p.recycle(r)
-	} else {
+	default:
 		c.out.segments = append(c.out.segments, segment{bytes: response, request: r})
 	}
+	p.soil(c)
+}
+
+// soil has the next flush look at the connection's output.
+func (p *Processor) soil(c *conn) {
 	if !c.dirty {
 		c.dirty = true
 		p.dirty = append(p.dirty, c)

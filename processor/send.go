@@ -31,7 +31,14 @@ func (p *Processor) send(c *conn) {
 	o := c.out
 	o.buffers = o.buffers[:0]
 	for i := o.at; i < len(o.segments) && len(o.buffers) < sendBuffersMax; i++ {
+		if o.segments[i].file != nil {
+			break // what is behind it waits until it is read
+		}
 		o.buffers = append(o.buffers, o.segments[i].bytes)
+	}
+	p.readAhead(c)
+	if len(o.buffers) == 0 {
+		return
 	}
 	o.covered, o.since = len(o.buffers), p.now
 	c.sending = true
@@ -111,10 +118,14 @@ func (p *Processor) dropOutput(c *conn) {
 
 // release1 gives the memory of one segment back.
 func (p *Processor) release1(s *segment) {
+	if s.chunk != nil {
+		p.arena.Release(s.chunk)
+	}
+	if s.piece != nil {
+		p.cfg.Memory.Put(s.piece)
+	}
 	if s.request != nil {
 		p.recycle(s.request)
-	} else {
-		p.arena.Release(s.chunk)
 	}
 	*s = segment{}
 }

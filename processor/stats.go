@@ -32,8 +32,10 @@ type counts struct {
 	slow           uint64
 	prioritized    uint64
 
-	polls uint64
-	home  uint64 // answers taken from the response queue
+	polls     uint64
+	fileReads uint64
+
+	home uint64 // answers taken from the response queue
 }
 
 // Stats of a Processor, totals since its start, as of its last pass.
@@ -68,8 +70,9 @@ type Stats struct {
 	BytesDirect, BytesInCopied, BytesOutCopied uint64
 	// Prioritized counts requests of the priority lane.
 	Prioritized uint64
-	// Polls counts passes.
-	Polls uint64
+	// Polls counts passes, FileReads the pieces of files that were read for
+	// responses.
+	Polls, FileReads uint64
 	// ResponsesWaiting are answers that the processor has not taken yet, now.
 	ResponsesWaiting int64
 	// IdleNanos is how long it waited in Poll with nothing else to do,
@@ -82,7 +85,7 @@ type Stats struct {
 }
 
 // firstClosed is where the reasons begin among published.values.
-const firstClosed = 21
+const firstClosed = 22
 
 // published is a copy of counts for other goroutines, written once a pass.
 type published struct {
@@ -92,7 +95,7 @@ type published struct {
 func (s *published) publish(c *counts) {
 	for i, v := range [firstClosed]uint64{c.opened, c.requests, c.responses, c.late, c.dropped, c.panics,
 		c.sends, c.held, c.mutes, c.waits, c.bytesIn, c.bytesOut,
-		c.bytesDirect, c.bytesInCopied, c.bytesOutCopied, c.throttles, c.parks, c.slow, c.polls, c.home, c.prioritized} {
+		c.bytesDirect, c.bytesInCopied, c.bytesOutCopied, c.throttles, c.parks, c.slow, c.polls, c.home, c.prioritized, c.fileReads} {
 		if s.values[i].Load() != v {
 			s.values[i].Store(v)
 		}
@@ -113,8 +116,8 @@ func (p *Processor) Stats() Stats {
 		Sends: at(6), Held: at(7), Mutes: at(8), Waits: at(9), BytesIn: at(10), BytesOut: at(11),
 		BytesDirect: at(12), BytesInCopied: at(13), BytesOutCopied: at(14),
 		Throttles: at(15), Parks: at(16), SlowReaders: at(17),
-		Prioritized: at(20),
-		Polls:       at(18), ResponsesWaiting: max(int64(p.responses.Pushed()-at(19)), 0),
+		Prioritized: at(20), FileReads: at(21),
+		Polls: at(18), ResponsesWaiting: max(int64(p.responses.Pushed()-at(19)), 0),
 	}
 	s.IdleNanos, s.AliveNanos = p.idleOf()
 	for i := range s.Closed {
@@ -172,6 +175,7 @@ func (s *Stats) Add(o *Stats) {
 	s.SlowReaders += o.SlowReaders
 	s.Polls += o.Polls
 	s.Prioritized += o.Prioritized
+	s.FileReads += o.FileReads
 	s.ResponsesWaiting += o.ResponsesWaiting
 	s.IdleNanos += o.IdleNanos
 	s.AliveNanos += o.AliveNanos

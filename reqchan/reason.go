@@ -20,6 +20,7 @@ const (
 	UnsupportedVersion
 	BodyMalformed
 	HandlerClosed
+	FileFailed
 	HandlerPanicked
 	BackendFailed
 	EngineFailed
@@ -52,6 +53,7 @@ var reasonNames = [ReasonCount]string{
 	UnsupportedVersion: "unsupported_version",
 	BodyMalformed:      "body_malformed",
 	HandlerClosed:      "handler_closed",
+	FileFailed:         "file_failed",
 	HandlerPanicked:    "handler_panicked",
 	BackendFailed:      "backend_failed",
 	EngineFailed:       "engine_failed",

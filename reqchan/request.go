@@ -63,6 +63,11 @@ type Request struct {
 	scratch  []byte
 	response []byte
 	copied   int // bytes that Respond had to copy
+	// parts are what the response is made of when files are in it, fileBytes of
+	// it in all; released is told when they are needed no more.
+	parts     []Part
+	fileBytes int64
+	released  func()
 }
 
 // AnswerKind is how a request was answered.
@@ -192,6 +197,9 @@ func (r *Request) ResponseIsFrame() bool {
 func (r *Request) Reset() {
 	if cap(r.scratch) > scratchKeptBytes {
 		r.dropScratch()
+	}
+	if len(r.parts) > 0 || r.released != nil {
+		r.releaseParts()
 	}
 	r.Payload, r.Conn, r.Frame, r.Memory = nil, nil, nil, nil
 	r.response, r.next = nil, nil

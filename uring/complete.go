@@ -29,6 +29,8 @@ func (e *ringEngine) complete(q *CQE, c *engine.Completion) bool {
 	case opPlace:
 		e.placed(q, fd)
 		return false
+	case opFile:
+		return e.fileDone(q, int(fd), c)
 	case opMessage: // it has ended the sleep, and that was all
 		return false
 	}

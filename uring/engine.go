@@ -33,6 +33,7 @@ type ringEngine struct {
 	inflight int    // operations whose last CQE is still to come
 	shut     []engine.FD
 	rationing
+	fileReads
 	spill   []CQE // reaped to make room in the CQ; only when the kernel insisted
 	batch   [128]CQE
 	reapMax int                 // CQEs taken at once
@@ -99,6 +100,7 @@ const (
 
 	opMessage = 0x13 // a wake, see messenger
 	opPlace   = 0x14 // a change of the table of direct descriptors; only its failure completes
+	opFile    = 0x15 // a read of a file; its slot in place of the descriptor
 )
 
 // quickBytesMax is how much the kernel may have to copy in a call that the Go

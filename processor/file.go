@@ -1,0 +1,140 @@
+package processor
+
+import (
+	"io"
+	"os"
+	"syscall"
+
+	"kring/engine"
+	"kring/reqchan"
+)
+
+const (
+	// fileChunkBytes is what is read of a file at once: big enough that a read
+	// costs little, small enough that two of them fit a core's cache.
+	fileChunkBytes = 128 << 10
+	// fileAheadBytes is how much may be read before it is sent.
+	fileAheadBytes = 2 * fileChunkBytes
+	// fileReadersMax bounds the threads that wait for a disk, over all
+	// processors, where the engine does not read files itself.
+	fileReadersMax = 16
+)
+
+// fileRange is what is still to be read of a part of a response.
+type fileRange struct {
+	file   *os.File
+	offset int64
+	left   int64
+}
+
+// fileReaders holds a place for each thread that may wait for a disk.
+var fileReaders = make(chan struct{}, fileReadersMax)
+
+// queueParts appends a response that has files in it. The last segment holds the
+// request, so that its memory and its files last until all is out.
+func (p *Processor) queueParts(o *outbound, r *reqchan.Request, response []byte) {
+	at, end := 0, reqchan.SizeBytes // what lies in memory and is no segment yet
+	for _, part := range r.Parts() {
+		end += len(part.Bytes)
+		if part.Length == 0 {
+			continue
+		}
+		if end > at {
+			o.segments = append(o.segments, segment{bytes: response[at:end]})
+			at = end
+		}
+		o.files++
+		o.segments = append(o.segments, segment{file: &fileRange{part.File, part.Offset, part.Length}})
+	}
+	if end > at {
+		o.segments = append(o.segments, segment{bytes: response[at:end]})
+	}
+	o.segments[len(o.segments)-1].request = r
+}
+
+// readAhead has the next piece of a file read that the connection sends, unless
+// enough was.
+func (p *Processor) readAhead(c *conn) {
+	o := c.out
+	if o == nil || o.files == 0 || c.reading != nil || c.ending {
+		return
+	}
+	ahead := 0
+	for i := o.at; i < len(o.segments); i++ {
+		s := &o.segments[i]
+		if s.file != nil {
+			c.reading = p.cfg.Memory.Get(int(min(s.file.left, fileChunkBytes)))
+			p.readFile(c, s.file)
+			return
+		}
+		if ahead += len(s.bytes); ahead >= fileAheadBytes {
+			return
+		}
+	}
+}
+
+// readFile fills c.reading, by the engine or by a goroutine that may wait.
+func (p *Processor) readFile(c *conn, f *fileRange) {
+	p.count.fileReads++
+	if e, ok := p.engine.(engine.FileReader); ok {
+		e.ReadFile(f.file.Fd(), c.token, c.reading, f.offset)
+		return
+	}
+	token, buf, file, offset := c.token, c.reading, f.file, f.offset
+	p.filing.Go(func() {
+		fileReaders <- struct{}{}
+		n, err := file.ReadAt(buf, offset)
+		<-fileReaders
+		done := engine.Completion{Token: token, Op: engine.OpReadFile, Res: int32(n)}
+		if n == 0 && err != nil && err != io.EOF {
+			done.Res = engine.Failed(errnoOf(err))
+		}
+		p.do(func() { p.complete(&done) }) // not done: release gives the memory back
+	})
+}
+
+func errnoOf(err error) syscall.Errno {
+	if pe, ok := err.(*os.PathError); ok {
+		err = pe.Err
+	}
+	if errno, ok := err.(syscall.Errno); ok {
+		return errno
+	}
+	return syscall.EIO
+}
+
+// fileRead puts what was read before the rest of its file.
+func (p *Processor) fileRead(c *conn, done *engine.Completion) {
+	buf := c.reading
+	c.reading = nil
+	if c.ending || done.Res <= 0 {
+		p.cfg.Memory.Put(buf)
+		if c.ending {
+			p.join(c)
+		} else {
+			p.terminate(c, reqchan.FileFailed) // the size is out: nothing else fits
+		}
+		return
+	}
+	o := c.out
+	at := o.at
+	for o.segments[at].file == nil {
+		at++
+	}
+	n := int64(done.Res)
+	rest := &o.segments[at]
+	rest.file.offset += n
+	rest.file.left -= n
+	read := segment{bytes: buf[:n], piece: buf}
+	if rest.file.left == 0 {
+		read.request = rest.request
+		*rest = read
+		o.files--
+	} else {
+		o.segments = append(o.segments, segment{})
+		copy(o.segments[at+1:], o.segments[at:])
+		o.segments[at] = read
+	}
+	p.soil(c)
+	p.readAhead(c)
+}

@@ -1,0 +1,72 @@
+package reqchan
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"os"
+)
+
+// Part is a piece of a response: bytes, or a range of a file.
+type Part struct {
+	// Bytes of the response; copied, so the caller may use them again at once.
+	Bytes []byte
+	// File is a regular file, of which Length bytes from Offset on are sent. The
+	// server reads it as fast as the client takes it, beside everything else
+	// that it does: a range that is not in the page cache delays nobody else.
+	// It does not use the file's own position, and the same file may be sent
+	// to many clients at once.
+	File           *os.File
+	Offset, Length int64
+}
+
+// RespondParts answers with the parts, one behind the other, as one frame. The
+// files must stay open until released is called (nil: nobody wants to know),
+// once, when the server needs them no more: the response is out, or will never
+// be. It is called on the processor's goroutine and must not block.
+//
+// The size of the frame is sent before the files are read: one that turns out
+// to be shorter than its Length ends the connection (FileFailed).
+//
+// An error says that the parts make no frame; then the request is not answered.
+func (r *Request) RespondParts(parts []Part, released func()) error {
+	inMemory, total := 0, int64(0)
+	for i, p := range parts {
+		if p.Offset < 0 || p.Length < 0 || p.File == nil && p.Length != 0 || p.File != nil && len(p.Bytes) > 0 {
+			return fmt.Errorf("kring: part %d of a response: Offset %d, Length %d, %d Bytes, File %v: give Bytes alone, or a File with an Offset and a Length that are not negative",
+				i, p.Offset, p.Length, len(p.Bytes), p.File != nil)
+		}
+		inMemory += len(p.Bytes)
+		if total += int64(len(p.Bytes)) + p.Length; total > math.MaxInt32 {
+			return fmt.Errorf("kring: parts 0 to %d of a response are %d bytes: a frame has at most %d", i, total, math.MaxInt32)
+		}
+	}
+	b := r.Buffer(inMemory)[:0]
+	for _, p := range parts {
+		b = append(b, p.Bytes...)
+	}
+	r.copied = inMemory
+	r.response = r.scratch[:SizeBytes+inMemory]
+	binary.BigEndian.PutUint32(r.response, uint32(total))
+	r.parts, r.released = append(r.parts[:0], parts...), released
+	r.fileBytes = total - int64(inMemory)
+	r.answer(AnswerSend, ReasonNone)
+	return nil
+}
+
+// Parts are what the response is made of, for the processor; none when it is all
+// in Answer. The bytes of the parts lie in Answer's response, behind the size.
+func (r *Request) Parts() []Part { return r.parts }
+
+// ResponseBytes is the length of the response with its size and its files.
+func (r *Request) ResponseBytes() int { return len(r.response) + int(r.fileBytes) }
+
+// releaseParts says that the files are needed no more.
+func (r *Request) releaseParts() {
+	clear(r.parts)
+	r.parts, r.fileBytes = r.parts[:0], 0
+	if f := r.released; f != nil {
+		r.released = nil
+		f()
+	}
+}
