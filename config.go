@@ -29,7 +29,8 @@ const (
 	// channel, as Kafka does. The Handler may block.
 	DispatchPool = "pool"
 	// DispatchInline runs the Handler on the processor: the lowest latency, for
-	// a Handler that never blocks, and never calls runtime.Goexit.
+	// a Handler that never blocks, and never calls runtime.Goexit: that ends the
+	// processor, as Failed tells.
 	DispatchInline = "inline"
 )
 

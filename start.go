@@ -72,13 +72,16 @@ func (s *Server) openProcessors(n int) ([]*processor.Processor, error) {
 
 func (s *Server) runProcessor(p *processor.Processor, opened chan<- error) {
 	stands := false
-	err := p.Run(func(err error) {
+	err := fmt.Errorf("kring: processor %d has ended: %w: use dispatch %q for such a handler", p.ID(), processor.ErrGoexit, DispatchPool)
+	defer func() { // also when a handler takes this goroutine with it
+		if stands { // else whoever opened it knows
+			s.fail(err)
+		}
+	}()
+	err = p.Run(func(err error) {
 		stands = err == nil
 		opened <- err
 	})
-	if stands { // else whoever opened it knows
-		s.fail(err)
-	}
 }
 
 // dismiss ends processors that nobody assigns to any more, and what is left of

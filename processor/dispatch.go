@@ -1,8 +1,6 @@
 package processor
 
 import (
-	"runtime/debug"
-
 	"kring/engine"
 	"kring/internal/frame"
 	"kring/internal/slab"
@@ -79,22 +77,6 @@ func (p *Processor) handleHere(c *conn, b []byte, place frame.Place, lent *engin
 	}
 	p.answered(c, r)
 	return true
-}
-
-// call runs the handler and survives its panic.
-func (p *Processor) call(r *reqchan.Request) {
-	defer func() {
-		if v := recover(); v != nil {
-			if p.cfg.Hooks.Panicked != nil {
-				p.cfg.Hooks.Panicked(r, v, debug.Stack())
-			}
-			p.count.panics++
-			if !r.Answered() {
-				r.CloseConnection(reqchan.HandlerPanicked)
-			}
-		}
-	}()
-	p.cfg.Handle(r)
 }
 
 // launch counts r in on its connection and readies it for its handler.

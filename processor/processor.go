@@ -63,6 +63,7 @@ type Processor struct {
 	count      counts
 	done       [completionsPerPoll]engine.Completion
 	direct     *reqchan.Request // the request object of handlers that run here
+	exiting    *reqchan.Request // its handler has called runtime.Goexit
 	leaseNow   *lease           // of the completion that is being cut
 	pinned     int              // receive buffers that unanswered requests lie in
 	unpinned   bool             // one came back since starved connections were tried
@@ -93,6 +94,7 @@ func New(cfg Config) *Processor {
 // engine stands.
 func (p *Processor) Run(opened func(error)) error {
 	defer close(p.ended)
+	defer p.exited()
 	if p.cfg.Wait == engine.WaitLocked {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()

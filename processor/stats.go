@@ -107,6 +107,9 @@ func (s *published) publish(c *counts) {
 	}
 }
 
+// ID is the number that the processor's connections carry.
+func (p *Processor) ID() uint32 { return p.cfg.ID }
+
 // Stats reads the counts; any goroutine.
 func (p *Processor) Stats() Stats {
 	at := func(i int) uint64 { return p.stats.values[i].Load() }

@@ -1,0 +1,51 @@
+package processor
+
+import (
+	"errors"
+	"runtime/debug"
+
+	"kring/reqchan"
+)
+
+// ErrGoexit is what the Panicked hook is told when a handler called
+// runtime.Goexit on the processor.
+var ErrGoexit = errors.New("handler called runtime.Goexit on its processor")
+
+// call runs the handler and survives its panic. runtime.Goexit can't be survived
+// here: see exited.
+func (p *Processor) call(r *reqchan.Request) {
+	returned := false
+	defer func() {
+		v := recover()
+		if returned {
+			return
+		}
+		if v == nil { // a panic with nil has a value of its own
+			v, p.exiting = ErrGoexit, r
+		}
+		if p.cfg.Hooks.Panicked != nil {
+			p.cfg.Hooks.Panicked(r, v, debug.Stack())
+		}
+		p.count.panics++
+		if !r.Answered() {
+			r.CloseConnection(reqchan.HandlerPanicked)
+		}
+	}()
+	p.cfg.Handle(r)
+	returned = true
+}
+
+// exited is deferred by Run. A handler that calls runtime.Goexit takes the
+// processor's goroutine with it, and on some engines nobody else may go on with
+// the engine: the processor ends, as if its engine had died, with every
+// connection closed and its memory given back.
+func (p *Processor) exited() {
+	r := p.exiting
+	if r == nil {
+		return
+	}
+	p.exiting = nil
+	p.measured(r)
+	p.recycle(r)
+	p.release()
+}
