@@ -313,3 +313,61 @@ func infoOf(t *testing.T, s *kring.Server, c *servertest.Client) kring.ConnInfo 
 	t.Fatal("the connection is not listed")
 	return kring.ConnInfo{}
 }
+
+// A place that one processor frees lets in who waits at another.
+//
+// Kafka: CQ-05, Q-17.
+func TestAFreedPlaceReachesThoseThatWaitAtAnyProcessor(t *testing.T) {
+	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
+		cfg.Accept, cfg.Processors, cfg.ConnsMax = kring.AcceptPerProcessor, 3, 1
+		s := servertest.Start(t, cfg, servertest.Echo)
+		first := servertest.Dial(t, s)
+		first.Ask("in", "in")
+		var waiting sync.WaitGroup
+		for range 60 {
+			c := servertest.Dial(t, s)
+			c.Send("now")
+			waiting.Go(func() {
+				defer c.Close()
+				if payload, err := servertest.ReadFrame(c); err != nil || string(payload) != "now" {
+					t.Errorf("answer %q, %v", payload, err)
+				}
+			})
+		}
+		servertest.Eventually(t, "somebody waits", func() bool { return s.Stats().Waiting > 0 })
+		_ = first.Close()
+		waiting.Wait()
+		if st := s.Stats(); st.Refused != 0 || st.Accepted != 61 {
+			t.Errorf("%d accepted, %d refused", st.Accepted, st.Refused)
+		}
+	})
+}
+
+// Kafka: Q-9.
+func TestAsManyAreEvictedAsCameAtOnce(t *testing.T) {
+	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
+		const clients, brokers = 12, 8
+		threeListeners(&cfg)
+		cfg.Processors, cfg.ConnsMax = 4, clients
+		s := servertest.Start(t, cfg, servertest.Echo)
+		ask(t, s, clients, 0)
+		var came sync.WaitGroup
+		for range brokers {
+			c := servertest.DialTo(t, s.Addrs()[2].String())
+			c.Send("in")
+			came.Go(func() {
+				if _, err := servertest.ReadFrame(c); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		came.Wait()
+		servertest.Eventually(t, "as many have left", func() bool { return s.Stats().Open == clients })
+		servertest.DialTo(t, s.Addrs()[2].String()).Ask("one more", "one more")
+		servertest.Eventually(t, "one more has left", func() bool { return s.Stats().Open == clients })
+		servertest.Eventually(t, "all are counted", func() bool {
+			st := s.Stats()
+			return st.ClosedBy()["evicted"] == brokers+1
+		})
+	})
+}
