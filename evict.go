@@ -88,5 +88,10 @@ func (e *evictor) decide(candidates []processor.Candidate) {
 		e.done()
 		return
 	}
-	best.Evict(e.done)
+	best.Evict(func(found bool) {
+		if !found { // next looks whether another still has to
+			e.owed.Add(1)
+		}
+		e.done()
+	})
 }

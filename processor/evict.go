@@ -65,22 +65,23 @@ func (p *Processor) nominee(spared string) (best Candidate) {
 }
 
 // Evict closes the connection, whatever it has in flight, and has gone called
-// once when it has left its place, be it that it was faster. gone runs on the
+// once: with true when it has left its place, with false when it was there no
+// more, because it left or moved to another processor. gone runs on the
 // processor's goroutine, or on the caller's if the processor has ended, and must
 // not block. Any goroutine.
-func (c Candidate) Evict(gone func()) {
+func (c Candidate) Evict(gone func(found bool)) {
 	p := c.processor
 	evict := func() {
 		conn := p.connOf(c.token)
 		if conn == nil {
-			gone()
+			gone(false)
 			return
 		}
-		conn.gone = gone
+		conn.gone = func() { gone(true) }
 		p.count.dropped += uint64(conn.inFlight)
 		p.terminate(conn, reqchan.Evicted)
 	}
 	if !p.do(evict) {
-		gone()
+		gone(false)
 	}
 }
