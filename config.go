@@ -139,6 +139,16 @@ type Config struct {
 	// that share of each other connection, however deep they pipeline.
 	PipelineMax int
 
+	// DrainTimeout is how long the connections of what a Reconfigure takes away
+	// may take to finish what they have in flight: those of a listener until they
+	// close, those of a processor until they go on with another. Default 30
+	// seconds, negative: as long as they like.
+	DrainTimeout time.Duration
+	// Rebalance is how often connections that nothing is going on with move from
+	// processors that have more than their share to those that have less; default
+	// 0: never, as in Kafka.
+	Rebalance time.Duration
+
 	// FrameBytesMax is the largest frame [socket.request.max.bytes]; default
 	// 100 MiB. A larger one closes its connection.
 	FrameBytesMax int
@@ -306,6 +316,7 @@ func (c Config) withDefaults() Config {
 	orElse(&c.Backlog, 1024)
 	orElse(&c.IdleTimeout, 10*time.Minute)
 	orElse(&c.WriteTimeout, 30*time.Second)
+	orElse(&c.DrainTimeout, 30*time.Second)
 	return c
 }
 
@@ -353,6 +364,7 @@ func (c Config) Validate() error {
 	oneOf("SlowReader", c.SlowReader, SlowReaderPause, SlowReaderThrottle, SlowReaderClose)
 	fault(c.ThrottleMax < time.Millisecond, "ThrottleMax", c.ThrottleMax, "choose at least 1ms")
 	fault(c.Processors < 1 || c.Processors > 1024, "Processors", c.Processors, "choose 1 to 1024")
+	fault(c.Rebalance < 0, "Rebalance", c.Rebalance, "choose 0 (never) or an interval")
 	fault(c.Handlers < 1 || c.Handlers > 1<<16, "Handlers", c.Handlers, "choose 1 to 65536")
 	fault(c.HandlerBatchMax < 1 || c.HandlerBatchMax > 1<<15-1, "HandlerBatchMax", c.HandlerBatchMax, "choose 1 to 32767")
 	fault(c.QueuedRequestsMax < 1 || c.QueuedRequestsMax > 1<<20, "QueuedRequestsMax", c.QueuedRequestsMax, "choose 1 to 1048576")

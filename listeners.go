@@ -89,12 +89,21 @@ func (s *Server) addListener(cfg ListenerConfig) error {
 		return nil
 	}
 	<-l.up
+	if l.err != nil {
+		<-l.ended
+		s.mu.Lock()
+		s.listeners = slices.DeleteFunc(slices.Clone(s.listeners), func(o *listener) bool { return o == l })
+		s.mu.Unlock()
+	}
 	return l.err
 }
 
 // bind opens the listening socket.
 func (s *Server) bind(l *listener) error {
-	if s.cfg.Accept == AcceptPerProcessor {
+	s.mu.RLock()
+	shared := s.cfg.Accept == AcceptPerProcessor
+	s.mu.RUnlock()
+	if shared {
 		return s.bindShared(l)
 	}
 	a, err := acceptor.New(s.acceptorConfig(l))
@@ -243,20 +252,25 @@ func (s *Server) RemoveListener(ctx context.Context, name string) error {
 
 // detach takes a listener out of those that serve. changing is held.
 func (s *Server) detach(name string) (*listener, error) {
-	at := slices.IndexFunc(s.listeners, func(l *listener) bool { return l.conns.Name() == name })
 	switch {
-	case at < 0:
+	case !slices.Contains(s.listenerNames(), name):
 		return nil, fmt.Errorf("kring: there is no listener %q: name one of %q", name, s.listenerNames())
 	case name == s.cfg.ProtectedListener:
 		return nil, fmt.Errorf("kring: %s is the ProtectedListener: name another by Reconfigure first", name)
 	}
-	l := s.listeners[at]
+	return s.takeOut(name), nil
+}
+
+// takeOut is detach for a listener that there is. changing is held.
+func (s *Server) takeOut(name string) *listener {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	at := slices.IndexFunc(s.listeners, func(l *listener) bool { return l.conns.Name() == name })
+	l := s.listeners[at]
 	s.listeners = slices.Delete(slices.Clone(s.listeners), at, at+1)
 	s.cfg.Listeners = slices.DeleteFunc(slices.Clone(s.cfg.Listeners), func(c ListenerConfig) bool { return c.Name == name })
 	s.leaving.listeners = append(slices.Clone(s.leaving.listeners), l)
-	return l, nil
+	return l
 }
 
 // drainListener ends a detached listener.

@@ -25,6 +25,7 @@ type Server struct {
 	events  Events
 
 	watcherPanics atomic.Uint64
+	census        reqchan.Census
 
 	memory    *slab.Pool
 	channel   *reqchan.Channel
@@ -35,7 +36,9 @@ type Server struct {
 	changing sync.Mutex
 	stage    stage // guarded by changing
 	others   []candidate
-	nextID   uint32 // of the next processor; guarded by changing
+	nextID   uint32             // of the next processor; guarded by changing
+	retiring sync.WaitGroup     // goroutines that see to what leaves
+	pacing   context.CancelFunc // ends the rebalancing; guarded by changing
 	ending   context.Context
 	end      context.CancelFunc // when Shutdown begins
 
@@ -127,6 +130,7 @@ func (s *Server) Start() error {
 		return err
 	}
 	s.stage = started
+	s.paceRebalance()
 	return nil
 }
 
@@ -219,6 +223,7 @@ func (s *Server) stopProcessing(ctx context.Context, processors []*processor.Pro
 		}
 		awaitEnded(processors)
 	}
+	s.retiring.Wait()
 	s.memory.Close()
 	return err
 }
@@ -284,7 +289,7 @@ func (s *Server) acceptorConfig(l *listener) acceptor.Config {
 func (s *Server) processorConfig(id uint32) processor.Config {
 	c := processor.Config{
 		ID: id, Network: s.network, Wait: waitOf(s.cfg.Wait), Yield: s.cfg.yields(), Memory: s.memory, Channel: s.channel,
-		AssignedMax: assignedMax,
+		Census: &s.census, AssignedMax: assignedMax,
 		Hooks: processor.Hooks{
 			Opened: s.connOpened, Closed: s.connClosed,
 			Panicked: s.events.HandlerPanicked,

@@ -75,17 +75,15 @@ func (s *Server) Stats() Stats {
 		WatcherPanics:  s.watcherPanics.Load(),
 	}
 	st.addListeners(s.admission)
-	known := 0
-	said := map[reqchan.Software]int{}
 	for _, p := range slices.Concat(s.processors, s.leaving.processors) {
 		st.Processors = append(st.Processors, total.addProcessor(p))
-		for software, n := range p.Software() {
-			said[software] += n
-			known += n
-		}
 	}
 	st.Total, st.Engines = total.processors, total.engines
 	st.Requests, st.Deprecated = total.requests, total.deprecatedCounts()
+	said, known := s.census.Counts(), 0
+	for _, n := range said {
+		known += n
+	}
 	st.Software = softwareCounts(said, int(st.Total.Open())-known)
 	if s.pool != nil {
 		st.Handlers = s.pool.Stats()

@@ -24,6 +24,8 @@ func (p *Processor) finishIfIdle(c *conn) {
 	case c.finishing:
 		p.terminate(c, c.reason)
 	case c.inFlight > 0 || c.waiting && c.receive == receiveNone && c.phase == serving:
+	case c.phase == retiring:
+		p.mayMove(c)
 	case c.eof && c.mute.throttled() && c.phase == serving && c.in.Whole():
 		// Its requests of before the end are served once the throttle ends.
 	case c.eof:

@@ -22,6 +22,9 @@ type Config struct {
 	Channel *reqchan.Channel
 	Handle  func(*reqchan.Request)
 
+	// Census counts open connections by client software, of all processors:
+	// connections move between them. nil: nobody counts.
+	Census *reqchan.Census
 	// AssignedMax is how many assigned sockets may wait to be adopted.
 	AssignedMax int
 

@@ -16,6 +16,7 @@ type conn struct {
 	place   engine.Place // given back when the descriptor is closed
 	gone    func()       // told afterwards; nil unless it was evicted
 	phase   phase        // its own: the later of the processor's and the listener's
+	heir    *Processor   // who is to have it; nil while it stays, or leaves to any heir
 	in      frame.Stream
 	out     *outbound // nil while nothing is to be sent
 	order   *order    // nil while PipelineMax is 1
@@ -51,7 +52,8 @@ type conn struct {
 // socket is an accepted connection that waits to be adopted.
 type socket struct {
 	engine.Accepted
-	from *Listener
+	from  *Listener
+	moved *conn // from another processor, and then all that there is
 }
 
 // receiveState is what stands on the receiving side of a connection.
@@ -69,7 +71,11 @@ const (
 func (p *Processor) adopt() {
 	p.assigned.Drain(func(s socket) {
 		p.assignedLen.Add(-1)
-		if max(p.phase, s.from.phase()) != serving {
+		if s.moved != nil {
+			p.takeOver(s.moved)
+			return
+		}
+		if max(p.phase, s.from.phase()) >= draining {
 			p.discard(s)
 			return
 		}
@@ -85,7 +91,9 @@ func (p *Processor) open(s socket) {
 		ID:       reqchan.ConnID{Processor: p.cfg.ID, Index: p.connIndex},
 		Listener: s.from.name, Privileged: s.from.privileged, Local: s.Local, Remote: s.Remote,
 	}
-	c.info.CountIn(&p.software)
+	if p.cfg.Census != nil {
+		c.info.CountIn(p.cfg.Census)
+	}
 	c.from, c.set = s.from, s.from.settings.Load()
 	c.opened, c.active = p.now, p.now
 	if c.set.PipelineMax > 1 {
@@ -93,12 +101,10 @@ func (p *Processor) open(s socket) {
 	}
 	p.count.opened++
 	p.openConns++
-	p.wheel.suit(c.set, p.now)
-	p.wheel.add(c, p.now)
 	if p.cfg.Hooks.Opened != nil {
 		p.cfg.Hooks.Opened(c.info)
 	}
-	p.arm(c)
+	p.obey(c)
 }
 
 // discard closes a socket that was assigned and not adopted.

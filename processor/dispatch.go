@@ -198,8 +198,12 @@ func (p *Processor) reserve(n int64) bool {
 // unreserve gives n bytes back, and what is hoarded beyond need.
 func (p *Processor) unreserve(n int64) {
 	p.credit += n
-	if p.credit > 2*creditBytes {
-		p.cfg.Channel.Release(p.credit - creditBytes)
-		p.credit = creditBytes
+	keep := int64(creditBytes)
+	if p.phase != serving { // it needs none, and others may
+		keep = 0
+	}
+	if p.credit > 2*keep {
+		p.cfg.Channel.Release(p.credit - keep)
+		p.credit = keep
 	}
 }

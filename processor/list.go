@@ -57,6 +57,7 @@ const (
 	MutedNot             MutedBy = ""
 	MutedEnding          MutedBy = "ending"
 	MutedDraining        MutedBy = "draining"
+	MutedMoving          MutedBy = "moving"           // to another processor
 	MutedThrottled       MutedBy = "throttled"        // by an answer, or as a slow reader
 	MutedParked          MutedBy = "parked"           // its last response and its end wait
 	MutedInFlight        MutedBy = "in_flight"        // as many requests as may be
@@ -135,7 +136,9 @@ func (p *Processor) mutedBy(c *conn) MutedBy {
 		return MutedParked
 	case c.ending || c.finishing:
 		return MutedEnding
-	case p.phase != serving:
+	case c.phase == retiring:
+		return MutedMoving
+	case c.phase != serving:
 		return MutedDraining
 	case c.starved:
 		return MutedReceiveBuffer

@@ -152,7 +152,7 @@ func (i Intake) Assign(c engine.Accepted) bool {
 	if !i.listener.enter() {
 		return false
 	}
-	if !i.processor.assign(socket{c, i.listener}) {
+	if !i.processor.assign(socket{Accepted: c, from: i.listener}) {
 		i.listener.leave()
 		return false
 	}

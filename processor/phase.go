@@ -10,6 +10,7 @@ type phase uint32
 
 const (
 	serving   phase = iota
+	retiring        // nothing new is cut; connections go on with other processors
 	draining        // nothing new is cut; connections close when they have nothing in flight
 	cutting         // connections are terminated whatever they have in flight
 	stopped         // the loop ends once every request is home
@@ -55,6 +56,7 @@ func (p *Processor) enter(ph phase) {
 		return
 	}
 	p.phase = ph
+	p.unreserve(0) // what it hoards is for others now
 	p.refresh()
 }
 
@@ -64,31 +66,38 @@ func (p *Processor) Refresh() { p.do(p.refresh) }
 
 func (p *Processor) refresh() {
 	for _, c := range p.conns {
-		if c.info == nil || c.ending {
-			continue
+		if c.info != nil && !c.ending {
+			p.obey(c)
 		}
-		c.set = c.from.settings.Load()
-		p.wheel.remove(c)
-		p.wheel.suit(c.set, p.now)
-		p.wheel.add(c, p.now)
-		c.phase = max(p.phase, c.from.phase())
-		switch {
-		case c.phase >= cutting:
-			p.count.dropped += uint64(c.inFlight)
-			p.terminate(c, p.endReason(c))
-		case c.phase == draining && c.parked != nil:
-			p.unpark(c)
-		case c.phase == draining:
-			p.finishIfIdle(c)
-		default:
-			p.progress(c)
-		}
+	}
+}
+
+// obey has the connection go by its listener's settings of now, and be in the
+// phase that it shall be in.
+func (p *Processor) obey(c *conn) {
+	c.set = c.from.settings.Load()
+	p.wheel.remove(c)
+	p.wheel.suit(c.set, p.now)
+	p.wheel.add(c, p.now)
+	c.phase = max(p.phase, c.from.phase())
+	switch {
+	case c.phase >= cutting:
+		p.count.dropped += uint64(c.inFlight)
+		p.terminate(c, p.endReason(c))
+	case c.phase == draining && c.parked != nil:
+		p.unpark(c)
+	case c.phase == draining:
+		p.finishIfIdle(c)
+	case c.phase == retiring:
+		p.leave(c)
+	default:
+		p.progress(c)
 	}
 }
 
 // endReason says why a connection ends that has to.
 func (p *Processor) endReason(c *conn) reqchan.CloseReason {
-	if p.phase == serving {
+	if p.phase < draining {
 		return reqchan.ListenerRemoved
 	}
 	return reqchan.ServerDraining
@@ -106,7 +115,13 @@ func (p *Processor) over() bool {
 
 // release ends Run: whatever is left gives its memory and descriptors back.
 func (p *Processor) release() {
-	p.assigned.Drain(p.discard, -1)
+	p.assigned.Drain(func(s socket) {
+		if s.moved != nil {
+			p.settleIn(s.moved) // ends below with the others
+		} else {
+			p.discard(s)
+		}
+	}, -1)
 	for _, c := range p.conns {
 		if c.info != nil { // the engine died under it
 			c.ending, c.reason = true, reqchan.EngineFailed

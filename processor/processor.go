@@ -33,10 +33,11 @@ type Processor struct {
 	load        atomic.Int64 // connections assigned and not ended
 	responses   *reqchan.ResponseQueue
 	errands     errands
-	filing      sync.WaitGroup // goroutines that read files for us
-	asked       atomic.Uint32  // the phase that others want
-	drained     chan struct{}  // closed when no connection is left to drain
-	ended       chan struct{}  // closed when Run has returned
+	filing      sync.WaitGroup               // goroutines that read files for us
+	asked       atomic.Uint32                // the phase that others want
+	heirs       atomic.Pointer[[]*Processor] // who gets the connections of a retiring one; set before it is
+	drained     chan struct{}                // closed when no connection is left to drain
+	ended       chan struct{}                // closed when Run has returned
 
 	// Owner: the goroutine in Run, all that follows.
 	arena      *slab.Arena
@@ -52,9 +53,11 @@ type Processor struct {
 	outs       []*outbound        // free ones, to be reused
 	dirty      []*conn            // have output that no Send covers
 	waiting    []*conn            // could not go on for want of memory or a buffer
-	handedOver bool               // requests were published in this pass
-	credit     int64              // of the channel's bytes, reserved and unused
-	away       int                // requests outside this goroutine's hands
+	movers     []*conn            // may be handed over
+	heirTurn   int
+	handedOver bool  // requests were published in this pass
+	credit     int64 // of the channel's bytes, reserved and unused
+	away       int   // requests outside this goroutine's hands
 	phase      phase
 	openConns  int   // adopted and not closed
 	now        int64 // of reqchan.Now at the start of the pass
@@ -75,7 +78,6 @@ type Processor struct {
 	idle        measure.Idleness // of Poll
 	started     atomic.Int64     // by measure.Now; 0 before, as stopped
 	stopped     atomic.Int64
-	software    reqchan.Census
 	deprecated  deprecations
 }
 
@@ -129,6 +131,7 @@ func (p *Processor) loop() error {
 		p.adopt()
 		p.takeResponses()
 		p.retryWaiting()
+		p.moveOn()
 		if p.over() {
 			return nil
 		}

@@ -95,6 +95,10 @@ func (p *Processor) receiveEnded(c *conn, done *engine.Completion) {
 // arm puts a receive up, of the kind that what comes next asks for, unless the
 // connection is muted.
 func (p *Processor) arm(c *conn) {
+	if c.phase == retiring {
+		p.mayMove(c)
+		return
+	}
 	if c.receive != receiveNone || c.ending || c.finishing || c.eof {
 		return
 	}

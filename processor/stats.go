@@ -32,6 +32,8 @@ type counts struct {
 	slow           uint64
 	prioritized    uint64
 
+	movedIn   uint64
+	movedOut  uint64
 	polls     uint64
 	fileReads uint64
 
@@ -45,6 +47,9 @@ type Stats struct {
 	// Opened and Closed count connections; Closed is by reason.
 	Opened uint64
 	Closed [reqchan.ReasonCount]uint64
+	// MovedIn and MovedOut count open connections that came from another
+	// processor, and went to one.
+	MovedIn, MovedOut uint64
 	// Requests were cut; Responses were queued on their connection; Late ones
 	// found it gone; Dropped were in flight when the server cut it.
 	Requests, Responses, Late, Dropped uint64
@@ -85,7 +90,7 @@ type Stats struct {
 }
 
 // firstClosed is where the reasons begin among published.values.
-const firstClosed = 22
+const firstClosed = 24
 
 // published is a copy of counts for other goroutines, written once a pass.
 type published struct {
@@ -95,7 +100,7 @@ type published struct {
 func (s *published) publish(c *counts) {
 	for i, v := range [firstClosed]uint64{c.opened, c.requests, c.responses, c.late, c.dropped, c.panics,
 		c.sends, c.held, c.mutes, c.waits, c.bytesIn, c.bytesOut,
-		c.bytesDirect, c.bytesInCopied, c.bytesOutCopied, c.throttles, c.parks, c.slow, c.polls, c.home, c.prioritized, c.fileReads} {
+		c.bytesDirect, c.bytesInCopied, c.bytesOutCopied, c.throttles, c.parks, c.slow, c.polls, c.home, c.prioritized, c.fileReads, c.movedIn, c.movedOut} {
 		if s.values[i].Load() != v {
 			s.values[i].Store(v)
 		}
@@ -120,6 +125,7 @@ func (p *Processor) Stats() Stats {
 		BytesDirect: at(12), BytesInCopied: at(13), BytesOutCopied: at(14),
 		Throttles: at(15), Parks: at(16), SlowReaders: at(17),
 		Prioritized: at(20), FileReads: at(21),
+		MovedIn: at(22), MovedOut: at(23),
 		Polls: at(18), ResponsesWaiting: max(int64(p.responses.Pushed()-at(19)), 0),
 	}
 	s.IdleNanos, s.AliveNanos = p.idleOf()
@@ -144,12 +150,9 @@ func (p *Processor) idleOf() (idle, alive int64) {
 	return p.idle.Nanos(now), now - started
 }
 
-// Software counts the open connections that said what they are. Any goroutine.
-func (p *Processor) Software() map[reqchan.Software]int { return p.software.Counts() }
-
 // Open is how many connections are open.
 func (s *Stats) Open() int64 {
-	open := int64(s.Opened)
+	open := int64(s.Opened + s.MovedIn - s.MovedOut)
 	for _, n := range s.Closed {
 		open -= int64(n)
 	}
@@ -159,6 +162,8 @@ func (s *Stats) Open() int64 {
 // Add adds another's counts to s; the engines' stay with their owners.
 func (s *Stats) Add(o *Stats) {
 	s.Opened += o.Opened
+	s.MovedIn += o.MovedIn
+	s.MovedOut += o.MovedOut
 	s.Requests += o.Requests
 	s.Responses += o.Responses
 	s.Late += o.Late

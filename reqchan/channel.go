@@ -66,7 +66,7 @@ func (cfg Config) Validate() error {
 type Channel struct {
 	ordinary lane
 	priority lane
-	bytesMax int64
+	bytesMax atomic.Int64
 	_        [128]byte
 	bytes    atomic.Int64
 	_        [128]byte
@@ -80,11 +80,12 @@ func New(cfg Config) *Channel {
 	if err := cfg.Validate(); err != nil {
 		panic("kring: request channel: " + err.Error())
 	}
-	return &Channel{
+	c := &Channel{
 		ordinary: lane{ring: queue.NewManyToMany[*Request](cfg.RequestsMax)},
 		priority: lane{ring: queue.NewManyToMany[*Request](cfg.PriorityMax)},
-		bytesMax: cfg.BytesMax,
 	}
+	c.bytesMax.Store(cfg.BytesMax)
+	return c
 }
 
 // Len is how many requests wait for a handler, in both lanes.
@@ -94,7 +95,17 @@ func (c *Channel) Len() int { return c.ordinary.ring.Len() + c.priority.ring.Len
 func (c *Channel) Bytes() int64 { return c.bytes.Load() }
 
 // BytesMax is how many bytes can be reserved.
-func (c *Channel) BytesMax() int64 { return c.bytesMax }
+func (c *Channel) BytesMax() int64 { return c.bytesMax.Load() }
+
+// SetBytesMax changes how many bytes can be reserved. What is reserved beyond
+// stays so until it is released; Senders that wait are called if there is enough
+// for them now. Invariant: no one reservation is larger.
+func (c *Channel) SetBytesMax(n int64) {
+	c.bytesMax.Store(n)
+	if c.hungry.count.Load() > 0 {
+		c.hungry.call(c)
+	}
+}
 
 // Sleeping is how many Receivers sleep.
 func (c *Channel) Sleeping() int { return int(c.idle.count.Load()) }

@@ -61,8 +61,7 @@ func (s *Sender) TrySend(reqs []*Request) int {
 // reservation may have to wait long. The other way round, two peers that
 // announce large frames and then send nothing would keep everybody waiting.
 func (s *Sender) Reserve(n int64) bool {
-	invariants.Assert(n >= 0 && n <= s.channel.bytesMax,
-		"reqchan: reservation of %d bytes, the channel has %d", n, s.channel.bytesMax)
+	invariants.Assert(n >= 0, "reqchan: reservation of %d bytes", n)
 	return s.channel.reserve(n) || s.channel.hungry.reserve(s, n)
 }
 
@@ -75,7 +74,7 @@ func (s *Sender) Leave() {
 func (c *Channel) reserve(n int64) bool {
 	for {
 		used := c.bytes.Load()
-		if used+n > c.bytesMax {
+		if used+n > c.bytesMax.Load() {
 			return false
 		}
 		if c.bytes.CompareAndSwap(used, used+n) {
@@ -240,7 +239,7 @@ func (h *hungry) reserve(s *Sender, n int64) bool {
 func (h *hungry) call(c *Channel) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	free := c.bytesMax - c.bytes.Load()
+	free := c.bytesMax.Load() - c.bytes.Load()
 	h.senders = slices.DeleteFunc(h.senders, func(s *Sender) bool {
 		if s.wantsBytes > free {
 			return false

@@ -1,0 +1,103 @@
+package contract
+
+import (
+	"context"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"kring"
+	"kring/internal/servertest"
+)
+
+// What can change does, on connections that are open too; nobody's closes that
+// need not.
+//
+// Kafka: DynamicConnectionQuotaTest.
+func TestSettingsChangeWhileTheServerServes(t *testing.T) {
+	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
+		s := servertest.Start(t, cfg, servertest.Echo)
+		c := servertest.Dial(t, s)
+		big := strings.Repeat("x", 2000)
+		c.Ask(big, big)
+		cfg.FrameBytesMax, cfg.Handlers, cfg.QueuedRequestBytesMax = 1000, 5, 64<<20
+		cfg.Listeners = append(cfg.Listeners, kring.ListenerConfig{Name: "NEW", Address: "127.0.0.1:0", FrameBytesMax: 3000})
+		if err := s.Reconfigure(cfg); err != nil {
+			t.Fatal(err)
+		}
+		servertest.DialTo(t, s.Addrs()[1].String()).Ask(big, big)
+		c.Ask("small", "small")
+		c.Send(big)
+		c.AwaitClose()
+		if n := s.Stats().Handlers.Handlers; n != 5 {
+			t.Errorf("%d handlers, want 5", n)
+		}
+		idle := servertest.Dial(t, s)
+		idle.Ask("small", "small")
+		address := s.Addrs()[1].String()
+		gone := servertest.DialTo(t, address)
+		gone.Ask(big, big)
+		cfg.Listeners, cfg.IdleTimeout = cfg.Listeners[:1], 20*time.Millisecond
+		if err := s.Reconfigure(cfg); err != nil {
+			t.Fatal(err)
+		}
+		idle.AwaitClose()
+		gone.AwaitClose()
+		servertest.Eventually(t, "the removed listener's port is closed", func() bool { return refused(address) })
+	})
+}
+
+// A Config with faults changes nothing, and each of them is named: values that
+// are wrong, or fields that need a restart, or what can't be opened.
+func TestAReconfigurationIsTakenAsAWholeOrNotAtAll(t *testing.T) {
+	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
+		taken, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = taken.Close() }()
+		s := servertest.Start(t, cfg, servertest.Echo)
+		c := servertest.Dial(t, s)
+		for what, change := range map[string]struct {
+			to    func(*kring.Config)
+			named []string
+		}{
+			"wrong values": {func(c *kring.Config) { c.Handlers, c.PipelineMax = -1, -2 }, []string{"Handlers", "PipelineMax"}},
+			"need a restart": {func(c *kring.Config) {
+				c.QueuedRequestsMax, c.Dispatch = 7, kring.DispatchInline
+				c.Listeners[0].Backlog = 77
+			}, []string{"QueuedRequestsMax", "Dispatch", "Listeners[PLAINTEXT].Backlog"}},
+			"can't be opened": {func(c *kring.Config) {
+				c.Listeners = append(c.Listeners, kring.ListenerConfig{Name: "GOOD", Address: "127.0.0.1:0"},
+					kring.ListenerConfig{Name: "TAKEN", Address: taken.Addr().String()})
+			}, []string{"listener TAKEN"}},
+		} {
+			bad := cfg
+			bad.Listeners = append([]kring.ListenerConfig(nil), cfg.Listeners...)
+			bad.FrameBytesMax, bad.Processors = 3, 3
+			change.to(&bad)
+			err := s.Reconfigure(bad)
+			for _, name := range change.named {
+				if err == nil || !strings.Contains(err.Error(), name) {
+					t.Errorf("%s: %v does not name %s", what, err, name)
+				}
+			}
+			c.Ask("longer than three", "longer than three")
+			servertest.Eventually(t, "there are as many processors as before", func() bool { return len(s.Stats().Processors) == 2 })
+			if n := len(s.Addrs()); n != 1 {
+				t.Errorf("%s: %d listeners, want the one from before", what, n)
+			}
+		}
+		if err := s.Reconfigure(cfg); err != nil {
+			t.Errorf("what is there already: %v", err)
+		}
+		servertest.Shutdown(t, s)
+		for _, err := range []error{s.Reconfigure(cfg), s.AddListener(kring.ListenerConfig{Address: "127.0.0.1:0"}),
+			s.RemoveListener(context.Background(), "PLAINTEXT")} {
+			if err == nil || !strings.Contains(err.Error(), "not serving") {
+				t.Errorf("after Shutdown: %v", err)
+			}
+		}
+	})
+}

@@ -1,0 +1,114 @@
+package processor_test
+
+import (
+	"math/rand/v2"
+	"net"
+	"sync"
+	"testing"
+
+	"kring/internal/faultengine"
+	"kring/processor"
+)
+
+// Connections that move between processors all the time, and away from those
+// that retire, lose nothing, double nothing and keep their order, whatever the
+// engine does.
+func TestConnectionsMoveBetweenProcessorsUnderTraffic(t *testing.T) {
+	for _, m := range modes {
+		t.Run(m.name, func(t *testing.T) {
+			var moved uint64
+			for seed := uint64(1); seed <= max(seeds()/8, 1); seed++ {
+				s := newStage(t, stageConfig{
+					faults: faultengine.Gentle(seed), handle: m.handle, inline: m.inline, handlers: 3,
+					processors: 3, requests: 1 + int(seed%7), settings: processor.Settings{PipelineMax: m.pipeline},
+				})
+				var clients sync.WaitGroup
+				var ready sync.WaitGroup
+				ready.Add(6)
+				quiet := make(chan struct{})
+				for k := range 6 {
+					clients.Go(func() {
+						c := s.dial()
+						defer c.Close()
+						r := rand.New(rand.NewPCG(seed, uint64(k)))
+						for first, stirring := true, true; stirring; first = false {
+							select {
+							case <-quiet:
+								stirring = false
+							default:
+							}
+							if err := converse(c, sizesOf(r, 10)); err != nil {
+								t.Errorf("seed %d, client %d: %v", seed, k, err)
+								stirring = false
+							}
+							if first {
+								ready.Done()
+							}
+						}
+					})
+				}
+				ready.Wait()
+				s.stir(rand.New(rand.NewPCG(seed, 7)))
+				close(quiet)
+				clients.Wait()
+				for _, p := range s.processors {
+					moved += p.Stats().MovedIn
+				}
+				s.stop(deadline)
+				if t.Failed() {
+					return
+				}
+			}
+			if moved == 0 {
+				t.Error("no connection moved")
+			}
+		})
+	}
+}
+
+// stir has idle connections move about, and two of three processors retire on
+// the way.
+func (s *stage) stir(r *rand.Rand) {
+	for round := range 150 {
+		switch from, to := r.IntN(3), r.IntN(3); {
+		case round == 50:
+			s.processors[2].Retire(s.processors[:2])
+		case round == 100:
+			s.processors[1].Retire(s.processors[:1])
+		case from != to:
+			s.processors[from].Shed(1+r.IntN(3), s.processors[to])
+		}
+		<-s.processors[0].List() // a pass between the rounds
+	}
+}
+
+// A connection in the middle of a frame, with bytes held and a frame begun,
+// goes on with its heir where it was.
+func TestARetiredProcessorsConnectionsTakeTheirBytesAlong(t *testing.T) {
+	for _, size := range []int{100, 20 << 10, 100 << 10} { // held, big, bigger
+		s := newStage(t, stageConfig{processors: 2, inline: true, handle: echo})
+		a, b := s.dial(), s.dial()
+		for _, c := range []net.Conn{a, b} {
+			mustWrite(t, c, string(frameOf(1, size)[:size/2]))
+		}
+		eventually(t, "both halves came", func() bool {
+			return s.processors[0].Stats().BytesIn+s.processors[1].Stats().BytesIn >= uint64(size/2*2)
+		})
+		s.processors[1].Retire(s.processors[:1])
+		<-s.processors[1].Drained()
+		for _, c := range []net.Conn{a, b} {
+			mustWrite(t, c, string(frameOf(1, size)[size/2:]))
+		}
+		for _, c := range []net.Conn{a, b} {
+			f, err := readFrame(c)
+			if err != nil || string(f) != string(frameOf(1, size)) {
+				t.Errorf("%d bytes: %d came back, %v", size, len(f), err)
+			}
+		}
+		if n := s.processors[0].Stats().MovedIn; n == 0 || n != s.processors[1].Stats().MovedOut {
+			t.Errorf("%d moved in, %d out", n, s.processors[1].Stats().MovedOut)
+		}
+		_, _ = a.Close(), b.Close()
+		s.stop(deadline)
+	}
+}

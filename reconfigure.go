@@ -1,0 +1,179 @@
+package kring
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+)
+
+// Reconfigure has the Server go by another Config while it serves. It is
+// checked as a whole and taken as a whole: when a field is wrong, needs a
+// restart to change, or what it asks for can't be opened, every fault is named
+// and nothing has changed. docs/reconfigure.md says what each field takes
+// effect on. Listeners are told apart by their names: what is new is opened,
+// what is missing drains (see DrainTimeout), the others go on with other
+// settings. APIOf, Deprecated, Priority, Events and the Ready of a listener that is there
+// stay what they were.
+func (s *Server) Reconfigure(cfg Config) error {
+	if err := cfg.Validate(); err != nil {
+		return fmt.Errorf("kring: Reconfigure: %w", err)
+	}
+	cfg = cfg.withDefaults()
+	limits, err := cfg.limits() // may take a while: it resolves names
+	if err != nil {
+		return fmt.Errorf("kring: Reconfigure: %w", err)
+	}
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	if s.stage != started {
+		return errNotServing("Reconfigure")
+	}
+	if err := needRestart(&s.cfg, &cfg); err != nil {
+		return fmt.Errorf("kring: Reconfigure: %w", err)
+	}
+	cfg.APIOf, cfg.Deprecated, cfg.Priority, cfg.Events = s.cfg.APIOf, s.cfg.Deprecated, s.cfg.Priority, s.cfg.Events
+	before, limitsBefore := s.cfg, s.admission.Limits()
+	if err := s.admission.Set(limits); err != nil {
+		return fmt.Errorf("kring: Reconfigure: %w", err)
+	}
+	if err := s.enlarge(cfg); err != nil {
+		s.take(before)
+		return errors.Join(err, s.admission.Set(limitsBefore))
+	}
+	s.reduce()
+	return nil
+}
+
+// take has what is opened from here on go by cfg. changing is held.
+func (s *Server) take(cfg Config) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cfg = cfg
+}
+
+// enlarge opens what cfg has more than there is, which may fail, and then undoes
+// what it did. changing is held.
+func (s *Server) enlarge(cfg Config) error {
+	there := s.listenerNames()
+	s.take(cfg)
+	had := len(s.processors)
+	if n := cfg.Processors - had; n > 0 {
+		more, err := s.openProcessors(n)
+		if err != nil {
+			return err
+		}
+		s.serveWith(slices.Concat(s.processors, more))
+	}
+	for i, l := range cfg.Listeners {
+		if slices.Contains(there, l.Name) {
+			continue
+		}
+		if err := s.addListener(l); err != nil {
+			for _, added := range cfg.Listeners[:i] {
+				if !slices.Contains(there, added.Name) {
+					s.removeAside(added.Name)
+				}
+			}
+			s.shrink(had)
+			return err
+		}
+	}
+	return nil
+}
+
+// reduce brings the rest to what the Config says by now: nothing of it fails.
+// changing is held.
+func (s *Server) reduce() {
+	wanted := map[string]ListenerConfig{}
+	for _, l := range s.cfg.Listeners {
+		wanted[l.Name] = l
+	}
+	for _, l := range s.listeners {
+		cfg, stays := wanted[l.conns.Name()]
+		if !stays {
+			s.removeAside(l.conns.Name())
+			continue
+		}
+		cfg = cfg.withDefaults(&s.cfg)
+		l.conns.Change(cfg.settings(&s.cfg))
+		s.mu.Lock()
+		l.cfg = cfg
+		s.mu.Unlock()
+	}
+	s.channel.SetBytesMax(s.cfg.QueuedRequestBytesMax)
+	s.refresh()
+	if len(s.processors) > s.cfg.Processors {
+		s.shrink(s.cfg.Processors)
+	}
+	if s.pool != nil {
+		s.pool.Resize(s.cfg.Handlers)
+	}
+	s.paceRebalance()
+}
+
+// removeAside takes a listener out and drains it without being waited for.
+// changing is held.
+func (s *Server) removeAside(name string) {
+	l := s.takeOut(name)
+	s.retiring.Go(func() {
+		ctx, cancel := s.drainDeadline()
+		defer cancel()
+		_ = s.drainListener(ctx, l) // what is cut off is counted
+	})
+}
+
+// restart are the fields that need one, and why.
+var restart = map[string]string{
+	"Engine":            "connections can't go from one engine's network to another's",
+	"Dispatch":          "requests are on their way by the other",
+	"Wait":              "a ring belongs to the thread that it was opened for",
+	"Accept":            "listening sockets are shared from the beginning or not at all",
+	"Gosched":           "processors have it for their life",
+	"QueuedRequestsMax": "the request channel is an array",
+	"QueuedPriorityMax": "the request channel is an array",
+	"HandlerBatchMax":   "handlers have it for their life",
+	"Assignment":        "acceptors have it for their life",
+	"QuotaWindows":      "what was measured is kept by window",
+	"QuotaWindow":       "what was measured is kept by window",
+	"URing":             "rings are set up with it",
+	"Epoll":             "engines are set up with it",
+	"Portable":          "engines are set up with it",
+}
+
+// restartOfListener are the same for a listener that is there.
+var restartOfListener = map[string]string{
+	"Address":    "remove the listener and add one at the other address",
+	"Backlog":    "remove the listener and add it again",
+	"Socket":     "remove the listener and add it again",
+	"Privileged": "requests that are in flight have it; remove the listener and add it again",
+}
+
+// needRestart names every field that differs and can't change now.
+func needRestart(was, is *Config) error {
+	faults := differences("", reflect.ValueOf(*was), reflect.ValueOf(*is), restart)
+	if was.Accept == AcceptPerProcessor && was.Processors != is.Processors {
+		faults = append(faults, errors.New("Processors can't change while each accepts for itself: restart, or let one accept for all (Accept)"))
+	}
+	for _, l := range is.Listeners {
+		i := slices.IndexFunc(was.Listeners, func(o ListenerConfig) bool { return o.Name == l.Name })
+		if i < 0 {
+			continue
+		}
+		faults = append(faults, differences("Listeners["+l.Name+"].",
+			reflect.ValueOf(was.Listeners[i].withDefaults(was)), reflect.ValueOf(l.withDefaults(is)), restartOfListener)...)
+	}
+	return errors.Join(faults...)
+}
+
+func differences(at string, was, is reflect.Value, fields map[string]string) (faults []error) {
+	for i := range was.NumField() {
+		name := was.Type().Field(i).Name
+		why, fixed := fields[name]
+		if fixed && !reflect.DeepEqual(was.Field(i).Interface(), is.Field(i).Interface()) {
+			faults = append(faults, fmt.Errorf("%s%s can't change from %v to %v while the Server serves: %s",
+				at, name, was.Field(i).Interface(), is.Field(i).Interface(), why))
+		}
+	}
+	return faults
+}
