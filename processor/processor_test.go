@@ -105,6 +105,7 @@ func TestEveryRequestIsAnsweredOnceAndInOrder(t *testing.T) {
 	}
 }
 
+// Kafka: SE-14, SE-33.
 func TestBrokenConnectionsLeaveNothingBehind(t *testing.T) {
 	for _, m := range modes {
 		t.Run(m.name, func(t *testing.T) {

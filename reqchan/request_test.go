@@ -47,6 +47,7 @@ func TestAnAnswerBringsItsRequestHomeExactlyOnce(t *testing.T) {
 	}
 }
 
+// Kafka: SE-02, F-41, F-42.
 func TestAnsweringTwicePanicsInEveryLife(t *testing.T) {
 	o := newOwner()
 	twice := func(r *Request) (panicked bool) {
