@@ -129,6 +129,14 @@ type Config struct {
 	// answered [queued.max.request.bytes]; default 256 MiB (Kafka's is no
 	// bound). At least FrameBytesMax plus 192 KiB for each processor.
 	QueuedRequestBytesMax int64
+	// LatencyTarget bounds how many requests are with the channel and the handlers
+	// by how long they take there: each processor lets as many go as are answered
+	// within so long on average, and keeps the others back. Default 0: no such
+	// bound. LatencyCounts says which requests are measured and bounded, default
+	// all: long polls, which take long because they are asked to, must not be. It
+	// runs as Priority does; requests with priority are not bounded.
+	LatencyTarget time.Duration
+	LatencyCounts func(r *Request) bool
 	// PipelineMax is how many requests of one connection may be unanswered at
 	// once; default 1, Kafka's order. With more, requests of one connection may
 	// be handled at the same time; responses leave in the order of requests.
@@ -372,6 +380,7 @@ func (c Config) Validate() error {
 	fault(c.QueuedRequestBytesMax < c.requestBytesLeast(), "QueuedRequestBytesMax", c.QueuedRequestBytesMax,
 		fmt.Sprintf("choose at least %d, for the largest frame beside what processors hoard", c.requestBytesLeast()))
 	fault(c.PackedBytesMax < 1 || c.PackedBytesMax > slab.ArenaChunkBytes, "PackedBytesMax", c.PackedBytesMax, "choose 1 (nothing) to 32768")
+	fault(c.LatencyTarget < 0, "LatencyTarget", c.LatencyTarget, "choose 0 (no such bound) or more")
 	fault(c.BigFrameBytes < 4<<10, "BigFrameBytes", c.BigFrameBytes, "choose at least 4 KiB")
 	oneOf("WhenFull", c.WhenFull, WhenFullWait, WhenFullRefuse)
 	oneOf("Assignment", c.Assignment, AssignLeastConns, AssignRoundRobin)

@@ -296,6 +296,9 @@ func (s *Server) processorConfig(id uint32) processor.Config {
 		},
 	}
 	c.APIOf, c.Deprecated, c.Priority = s.cfg.APIOf, s.cfg.Deprecated, s.cfg.Priority
+	c.Latency = processor.LatencyConfig{
+		Target: s.cfg.LatencyTarget, Counts: s.cfg.LatencyCounts, Least: 1, Most: s.cfg.QueuedRequestsMax,
+	}
 	c.InFlightShare = max(1, s.cfg.QueuedRequestsMax/8)
 	if s.cfg.Dispatch == DispatchInline {
 		c.Handle = s.handler.Handle

@@ -36,6 +36,9 @@ type Config struct {
 	// only those of listeners that have priority. It must not block.
 	Priority func(*reqchan.Request) bool
 
+	// Latency bounds what is with the handlers; the zero value does not.
+	Latency LatencyConfig
+
 	// APIOf reads a payload's API key and version, -1 if it has none; nil: nobody
 	// can tell. Deprecated says which versions should not be used any more; nil:
 	// none. Neither may keep the payload or block.

@@ -46,12 +46,24 @@ func (p *Processor) enqueue(c *conn, r *reqchan.Request) {
 
 // publish hands what was cut to the handlers, those first that have priority.
 func (p *Processor) publish() {
-	for _, o := range [...]*outgoing{&p.priority, &p.ordinary} {
-		n, held := o.send(len(o.pending))
-		p.away += n
-		p.count.held += uint64(held)
-		p.handedOver = p.handedOver || n > 0
+	p.handedOn(p.priority.send(len(p.priority.pending)))
+	o, most := &p.ordinary, len(p.ordinary.pending)
+	if p.limiter != nil {
+		most = p.limiter.admit(o.pending, p.now)
 	}
+	n, held := o.send(most)
+	p.handedOn(n, held)
+	if p.limiter != nil {
+		p.count.depth = uint64(p.limiter.depth)
+		p.limiter.unadmit(o.pending[:most-n]) // the channel had no room for them
+	}
+}
+
+// handedOn counts what the request channel took, and what it did not.
+func (p *Processor) handedOn(n, held int) {
+	p.away += n
+	p.count.held += uint64(held)
+	p.handedOver = p.handedOver || n > 0
 }
 
 // mayCrowd says whether a connection that has requests in flight may have more,

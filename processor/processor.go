@@ -45,6 +45,7 @@ type Processor struct {
 	gone       bool   // the engine is closed
 	ordinary   outgoing
 	priority   outgoing
+	limiter    *limiter // nil: no latency target
 	conns      []*conn
 	free       []uint32
 	heads      [][]byte           // memory for sizes of big frames, to be reused
@@ -88,6 +89,7 @@ func New(cfg Config) *Processor {
 	p.responses = reqchan.NewResponseQueue(p.bell)
 	p.arena = slab.NewArena(cfg.Memory)
 	p.ordinary, p.priority = newOutgoing(cfg.Channel, p.bell)
+	p.limiter = newLimiter(cfg.Latency)
 	return p
 }
 

@@ -15,6 +15,9 @@ func (p *Processor) takeResponses() {
 		next := r.Next()
 		p.away--
 		p.count.home++
+		if p.limiter != nil {
+			p.limiter.home(r, p.now)
+		}
 		if c := p.connOf(engine.Token(r.Token)); c != nil {
 			p.answered(c, r)
 			p.progress(c)

@@ -31,6 +31,7 @@ type counts struct {
 	parks          uint64
 	slow           uint64
 	prioritized    uint64
+	depth          uint64 // now, of limiter
 
 	movedIn   uint64
 	movedOut  uint64
@@ -57,7 +58,8 @@ type Stats struct {
 	Panics uint64
 	// Sends counts gathered sends; Responses / Sends is the batching.
 	Sends uint64
-	// Held counts requests that found the request channel full, Mutes receives
+	// Held counts requests that found the request channel full (or too many with
+	// the handlers for a latency target), Mutes receives
 	// cancelled for too many uncut bytes, Waits connections that waited for
 	// memory or for a receive buffer.
 	Held, Mutes, Waits uint64
@@ -75,6 +77,9 @@ type Stats struct {
 	BytesDirect, BytesInCopied, BytesOutCopied uint64
 	// Prioritized counts requests of the priority lane.
 	Prioritized uint64
+	// LatencyDepth is how many requests may be with the handlers now, for the sake
+	// of their latency; 0 without a target.
+	LatencyDepth uint64
 	// Polls counts passes, FileReads the pieces of files that were read for
 	// responses.
 	Polls, FileReads uint64
@@ -90,7 +95,7 @@ type Stats struct {
 }
 
 // firstClosed is where the reasons begin among published.values.
-const firstClosed = 24
+const firstClosed = 25
 
 // published is a copy of counts for other goroutines, written once a pass.
 type published struct {
@@ -100,7 +105,7 @@ type published struct {
 func (s *published) publish(c *counts) {
 	for i, v := range [firstClosed]uint64{c.opened, c.requests, c.responses, c.late, c.dropped, c.panics,
 		c.sends, c.held, c.mutes, c.waits, c.bytesIn, c.bytesOut,
-		c.bytesDirect, c.bytesInCopied, c.bytesOutCopied, c.throttles, c.parks, c.slow, c.polls, c.home, c.prioritized, c.fileReads, c.movedIn, c.movedOut} {
+		c.bytesDirect, c.bytesInCopied, c.bytesOutCopied, c.throttles, c.parks, c.slow, c.polls, c.home, c.prioritized, c.fileReads, c.movedIn, c.movedOut, c.depth} {
 		if s.values[i].Load() != v {
 			s.values[i].Store(v)
 		}
@@ -125,7 +130,7 @@ func (p *Processor) Stats() Stats {
 		BytesDirect: at(12), BytesInCopied: at(13), BytesOutCopied: at(14),
 		Throttles: at(15), Parks: at(16), SlowReaders: at(17),
 		Prioritized: at(20), FileReads: at(21),
-		MovedIn: at(22), MovedOut: at(23),
+		MovedIn: at(22), MovedOut: at(23), LatencyDepth: at(24),
 		Polls: at(18), ResponsesWaiting: max(int64(p.responses.Pushed()-at(19)), 0),
 	}
 	s.IdleNanos, s.AliveNanos = p.idleOf()
@@ -183,6 +188,7 @@ func (s *Stats) Add(o *Stats) {
 	s.SlowReaders += o.SlowReaders
 	s.Polls += o.Polls
 	s.Prioritized += o.Prioritized
+	s.LatencyDepth += o.LatencyDepth
 	s.FileReads += o.FileReads
 	s.ResponsesWaiting += o.ResponsesWaiting
 	s.IdleNanos += o.IdleNanos

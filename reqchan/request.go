@@ -37,6 +37,8 @@ type Request struct {
 	Token  uint64 // the connection's engine token
 	Seq    uint64 // its place among the connection's requests
 	Bytes  int64  // what it holds of the channel's byte capacity
+	// Limited is when it was let go to the handlers under a latency target; 0: not.
+	Limited int64
 
 	home *ResponseQueue
 	pool *slab.Pool

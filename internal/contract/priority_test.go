@@ -169,3 +169,32 @@ func TestANewcomerWaitsForNoMoreThanEachOthersShare(t *testing.T) {
 		}
 	})
 }
+
+// A latency target that can't be reached keeps all but the least back in their
+// processors; what has priority, and what does not count, is not kept back; and
+// every request is answered.
+//
+// Kafka: U-9.
+func TestALatencyTargetKeepsRequestsBack(t *testing.T) {
+	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
+		cfg.Processors, cfg.Handlers, cfg.QueuedRequestsMax, cfg.LatencyTarget = 1, 4, 2, 1
+		cfg.LatencyCounts = func(r *kring.Request) bool { return string(r.Payload) != "poll" }
+		s := servertest.Start(t, cfg, servertest.Echo)
+		clients, poll := make([]*servertest.Client, 16), servertest.Dial(t, s)
+		for i := range clients {
+			clients[i] = servertest.Dial(t, s)
+		}
+		servertest.Eventually(t, "one request at a time is let go", func() bool {
+			for i, c := range clients {
+				c.Send(fmt.Sprint(i))
+			}
+			poll.Ask("poll", "poll")
+			for i, c := range clients {
+				if got, want := c.Receive(), fmt.Sprint(i); got != want {
+					t.Fatalf("answer %q, want %q", got, want)
+				}
+			}
+			return s.Stats().Total.LatencyDepth == 1
+		})
+	})
+}
