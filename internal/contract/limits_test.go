@@ -128,7 +128,7 @@ func TestClientsWaitInTheKernelsQueueUntilThereIsAPlace(t *testing.T) {
 	})
 }
 
-// Kafka: SS-36, Q-4, F-09.
+// Kafka: SS-22, SS-36, Q-4, F-09.
 func TestClientsThatBreakOffWhileTheyWaitCostNobodyAPlace(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		cfg.ConnsMax = 1
