@@ -88,6 +88,7 @@ func (p *Processor) began(c *conn) {
 func (p *Processor) cameHome(c *conn, r *reqchan.Request) {
 	if until := r.ThrottledUntil(); until > p.now && until > reqchan.Now() {
 		p.throttle(c, until)
+		r.Times.Throttled = min(until-p.now, int64(c.set.ThrottleMax))
 	}
 	if c.inFlight--; c.inFlight == 0 {
 		p.step(c, stepResponseSent)

@@ -134,9 +134,7 @@ func (p *Processor) went(r *reqchan.Request) *apiTimes {
 	if handled := t.Taken + t.Local; t.Answered > handled {
 		noteNanos(&a.remote, t.Answered-handled)
 	}
-	if until := r.ThrottledUntil(); until > 0 {
-		noteNanos(&a.throttle, until-t.Ready())
-	}
+	noteNanos(&a.throttle, t.Throttled)
 	noteNanos(&a.response, p.now-t.Ready())
 	code := errorsMax
 	if c := int(r.ErrorCode) + 1; c >= 0 && c < errorsMax {

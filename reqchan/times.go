@@ -11,6 +11,8 @@ type Times struct {
 	Local int64
 	// Answered: when it was answered, if that was after Handle returned.
 	Answered int64
+	// Throttled is how long its connection is muted after it (KIP-219).
+	Throttled int64
 }
 
 // Ready is when the answer was there, as far as is known.

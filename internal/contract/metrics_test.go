@@ -169,6 +169,24 @@ func TestTheTimesOfARequestSayWhereItWas(t *testing.T) {
 	})
 }
 
+// How long a request has its connection muted is measured as it is bounded.
+//
+// Kafka: F-36.
+func TestThrottleTimesAreMeasured(t *testing.T) {
+	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
+		cfg.ThrottleMax = 7 * time.Millisecond
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
+			r.Throttle(time.Hour)
+			r.Respond(r.Payload)
+		}))
+		servertest.Dial(t, s).Ask("one", "one")
+		servertest.Eventually(t, "it is measured", func() bool { return api(s, kring.OtherAPI).Total.Count == 1 })
+		if d := api(s, kring.OtherAPI).Throttle; d.Count != 1 || d.Max != 7000 {
+			t.Errorf("throttled: %+v", d)
+		}
+	})
+}
+
 // A client that leaves while its answer is under way is measured once: when the
 // answer finds the connection gone, and when it was half sent.
 //
