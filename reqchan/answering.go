@@ -9,6 +9,6 @@ type Answering interface {
 	Answering(r *Request, k AnswerKind, payload []byte) []byte
 }
 
-// BeforeAnswer has a see the answer to r. Call it before the handler is; of
-// several calls the last counts.
+// BeforeAnswer has a see the answer to r, if it is given by Respond or
+// NoResponse. Call it before the handler is; of several calls the last counts.
 func (r *Request) BeforeAnswer(a Answering) { r.answering = a }
