@@ -258,6 +258,7 @@ func TestCountAndRateHoldTogether(t *testing.T) {
 	d.mustBe(waits, "served")
 }
 
+// Kafka: Q-17.
 func TestShardsAreManyAndEachAddressHasOne(t *testing.T) {
 	all := newAddresses(newDoors(t, Limits{}, "A").admission.windows)
 	used := map[*addressShard]int{}

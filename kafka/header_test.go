@@ -28,6 +28,7 @@ func rawHeader(key, version int16, clientID int16, rest ...byte) []byte {
 	return append(b, rest...)
 }
 
+// Kafka: RequestHeaderTest.
 func TestHeaderOfEveryApiAndVersionLeavesExactlyTheBody(t *testing.T) {
 	r := rand.New(rand.NewPCG(11, 12))
 	everyVersion(func(d *description, version int16) {
@@ -63,6 +64,7 @@ func TestControlledShutdownVersion0HasNoClientID(t *testing.T) {
 	}
 }
 
+// Kafka: RequestHeaderTest.
 func TestNullAndEmptyClientIDsAreDifferent(t *testing.T) {
 	null, err1 := ParseHeader(rawHeader(0, 3, -1))
 	empty, err2 := ParseHeader(rawHeader(0, 3, 0))
@@ -78,6 +80,7 @@ func TestTagsOfAHeaderAreSkipped(t *testing.T) {
 	}
 }
 
+// Kafka: EdgeCaseRequestTest.
 func TestMalformedHeadersAreRefusedWithTheirReason(t *testing.T) {
 	manyTags := append([]byte{65}, make([]byte, 130)...)
 	cases := []struct {

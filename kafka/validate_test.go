@@ -105,6 +105,7 @@ func heapAllocated() uint64 {
 	return s[0].Value.Uint64()
 }
 
+// Kafka: RequestContextTest.
 func TestClaimsBeyondTheBytesAreRefusedAtOnce(t *testing.T) {
 	bomb := []byte{0xff, 0xff, 0xff, 0xff, 0x0f}
 	createTopics := []byte{0, 0x10, 0, 0} // 1 Mi topics

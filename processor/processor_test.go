@@ -105,7 +105,7 @@ func TestEveryRequestIsAnsweredOnceAndInOrder(t *testing.T) {
 	}
 }
 
-// Kafka: SE-14, SE-33.
+// Kafka: SE-14, SE-33, SS-52, SE-15, SE-33.
 func TestBrokenConnectionsLeaveNothingBehind(t *testing.T) {
 	for _, m := range modes {
 		t.Run(m.name, func(t *testing.T) {
@@ -174,6 +174,7 @@ func TestFullRequestChannelNeverStrandsAConnection(t *testing.T) {
 	s.stop(deadline)
 }
 
+// Kafka: Q-6.
 func TestFullRequestChannelHoldsUpNoResponseAndNoClose(t *testing.T) {
 	gate := make(chan struct{})
 	answer := make(chan *reqchan.Request, 1)
@@ -219,6 +220,7 @@ func TestFullRequestChannelHoldsUpNoResponseAndNoClose(t *testing.T) {
 	s.stop(deadline)
 }
 
+// Kafka: SE-25, Q-7.
 func TestByteCapacityIsABoundAndStrandsNobody(t *testing.T) {
 	const capacity = 4 << 20
 	var most atomic.Int64
@@ -353,6 +355,7 @@ func TestRequestsReceivedBeforeTheEndOfTheStreamAreHandled(t *testing.T) {
 	}
 }
 
+// Kafka: SS-53, SE-03.
 func TestAnAnswerToAGoneConnectionReachesNobody(t *testing.T) {
 	held := make(chan *reqchan.Request, 1)
 	s := newStage(t, stageConfig{
@@ -494,6 +497,7 @@ func TestAPanickingHandlerClosesItsConnectionOnly(t *testing.T) {
 	s.stop(deadline)
 }
 
+// Kafka: SS-55.
 func TestADeadEngineEndsRunWithItsErrorAndLeavesNothing(t *testing.T) {
 	s := newStage(t, stageConfig{faults: faultengine.Config{FailAfterPolls: 50}, handle: echo, inline: true})
 	c := s.dial()

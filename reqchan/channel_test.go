@@ -186,6 +186,7 @@ func TestASenderThatLeavesPassesItsTurnOn(t *testing.T) {
 	}
 }
 
+// Kafka: GarbageCollectedMemoryPoolTest.
 func TestReservationsNeverExceedTheBoundAndStrandNobody(t *testing.T) {
 	const bound = 1000
 	c := New(Config{BytesMax: bound})

@@ -47,7 +47,7 @@ func TestAnAnswerBringsItsRequestHomeExactlyOnce(t *testing.T) {
 	}
 }
 
-// Kafka: SE-02, F-41, F-42.
+// Kafka: SE-02, F-41, F-42, SE-02.
 func TestAnsweringTwicePanicsInEveryLife(t *testing.T) {
 	o := newOwner()
 	twice := func(r *Request) (panicked bool) {

@@ -161,7 +161,7 @@ func TestShutdownEndsEveryConnectionWhateverItDoes(t *testing.T) {
 					t.Fatal(err)
 				}
 			case 2:
-				go flood(c.Conn)
+				go keepSending(c.Conn)
 				go func() { _, _ = io.Copy(io.Discard, c) }() // who reads nothing is waited for
 			} // the others were perhaps never looked at
 			clients = append(clients, c)
@@ -179,8 +179,8 @@ func TestShutdownEndsEveryConnectionWhateverItDoes(t *testing.T) {
 	})
 }
 
-// flood sends until the connection ends.
-func flood(c net.Conn) {
+// keepSending sends until the connection ends.
+func keepSending(c net.Conn) {
 	frame := servertest.Frame([]byte("again"))
 	for {
 		if _, err := c.Write(frame); err != nil {

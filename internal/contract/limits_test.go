@@ -128,7 +128,7 @@ func TestClientsWaitInTheKernelsQueueUntilThereIsAPlace(t *testing.T) {
 	})
 }
 
-// Kafka: SS-22, SS-36, Q-4, F-09.
+// Kafka: SS-22, SS-36, SE-15, Q-4, F-09.
 func TestClientsThatBreakOffWhileTheyWaitCostNobodyAPlace(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		cfg.ConnsMax = 1
@@ -163,7 +163,7 @@ func TestShutdownDoesNotWaitForThoseThatWait(t *testing.T) {
 	})
 }
 
-// Kafka: SS-56, CQ-08.
+// Kafka: SS-56, CQ-08, connection_rate_test.
 func TestConnectionsOverTheRateWaitAndAreAllServed(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		cfg.ConnRateMax, cfg.QuotaWindow = 1, 5*time.Millisecond
@@ -177,7 +177,7 @@ func TestConnectionsOverTheRateWaitAndAreAllServed(t *testing.T) {
 	})
 }
 
-// Kafka: SS-23, CQ-12, Q-1.
+// Kafka: SS-23, CQ-12, Q-1, connection_rate_test.
 func TestAnAddressOverItsRateIsHeldAndClosedAndServedLater(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		cfg.ConnRatePerIPMax, cfg.QuotaWindows, cfg.QuotaWindow = 10, 2, 120*time.Millisecond
@@ -217,7 +217,7 @@ func TestParkedConnectionsCloseWithTheServer(t *testing.T) {
 // However many processors there are, one connection goes for each that came
 // through the protected listener, and it is the one that was idle for longest.
 //
-// Kafka: CQ-05, Q-9, F-31, F-32, DynamicConnectionQuotaTest.
+// Kafka: CQ-05, Q-9, F-31, F-32, DynamicConnectionQuotaTest, SE-30.
 func TestTheProtectedListenerEvictsTheLongestIdleOneForOne(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		held := make(chan *kring.Request, 1)

@@ -153,6 +153,7 @@ func TestAServerCanBeShutDownBeforeItStarts(t *testing.T) {
 	})
 }
 
+// Kafka: SE-19.
 func TestAListenerThatCantBindLeavesNothingOfTheOthers(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		taken, err := net.Listen("tcp", "127.0.0.1:0")

@@ -73,6 +73,7 @@ func (d *door) same(dialed map[netip.AddrPort]bool) {
 	}
 }
 
+// Kafka: Q-5.
 func acceptDeliversEveryConnection(o *owner) {
 	const n = 200
 	d := o.listen()
