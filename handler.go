@@ -12,6 +12,9 @@ type Conn = reqchan.Conn
 // Part is a piece of a response: bytes, or a range of a file.
 type Part = reqchan.Part
 
+// ConnName is the id that Kafka gives a connection, for logs.
+type ConnName = reqchan.ConnName
+
 // CloseReason says why a connection ended.
 type CloseReason = reqchan.CloseReason
 
