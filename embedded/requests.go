@@ -36,6 +36,10 @@ func (c *Cluster) HandleKafka(q kafka.Request) {
 		if refuseManyPartitions(q) {
 			return
 		}
+	case kmsg.JoinGroup:
+		if refuseJoin(q) {
+			return
+		}
 	case kmsg.SASLHandshake:
 		refuseHandshake(q)
 		return

@@ -139,6 +139,28 @@ func refuseManyPartitions(q kafka.Request) bool {
 	return true
 }
 
+// refuseJoin answers a member that has no protocol, or one twice: kfake counts
+// protocols, and a group without one that all its members count ends the
+// process.
+func refuseJoin(q kafka.Request) bool {
+	req := kmsg.NewPtrJoinGroupRequest()
+	req.SetVersion(q.Header.Version)
+	if req.ReadFrom(q.Body) != nil || req.Group == "" {
+		return false // kfake says what is wrong
+	}
+	names := make(map[string]bool, len(req.Protocols))
+	for i := range req.Protocols {
+		names[req.Protocols[i].Name] = true
+	}
+	if len(names) > 0 && len(names) == len(req.Protocols) {
+		return false
+	}
+	resp := req.ResponseKind().(*kmsg.JoinGroupResponse)
+	resp.ErrorCode, resp.MemberID, resp.Generation = kerr.InconsistentGroupProtocol.Code, req.MemberID, -1
+	q.Respond(resp)
+	return true
+}
+
 // refuseHandshake answers a SASL handshake where there is no SASL.
 func refuseHandshake(q kafka.Request) {
 	resp := kmsg.NewPtrSASLHandshakeResponse()

@@ -142,3 +142,22 @@ func TestNoProduceRequestHasTopicIDs(t *testing.T) {
 		t.Errorf("Produce is served in versions %v", r)
 	}
 }
+
+// A group in which no protocol is counted once for each member would end the
+// process: nobody joins without a protocol, or with one twice.
+func TestNobodyJoinsWithoutAProtocolOrWithOneTwice(t *testing.T) {
+	c := open(t, Config{})
+	for _, protocols := range [][]string{{}, {"range", "range"}} {
+		req := kmsg.NewPtrJoinGroupRequest()
+		req.Version, req.Group, req.SessionTimeoutMillis, req.ProtocolType = 2, "joined", 10000, "consumer"
+		for _, name := range protocols {
+			p := kmsg.NewJoinGroupRequestProtocol()
+			p.Name = name
+			req.Protocols = append(req.Protocols, p)
+		}
+		_, resp := ask(t, c, req)
+		if code := resp.(*kmsg.JoinGroupResponse).ErrorCode; code != kerr.InconsistentGroupProtocol.Code {
+			t.Errorf("%v: error %d", protocols, code)
+		}
+	}
+}
