@@ -115,6 +115,11 @@ type SocketOptions struct {
 	ReceiveBufferBytes int
 	// KeepAlive is the idle time before the first probe; 0 means 2 minutes (the
 	// kernel's 2 hours outlive every load balancer), negative switches probing
-	// off. Probes follow every half of it, at most one a minute, three in all.
+	// off.
 	KeepAlive time.Duration
+	// KeepAliveInterval is the time between probes; 0 means half of the idle
+	// time, at most a minute. KeepAliveProbes is how many are sent before the
+	// connection counts as broken; 0 means 3.
+	KeepAliveInterval time.Duration
+	KeepAliveProbes   int
 }

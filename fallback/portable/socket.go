@@ -1,6 +1,7 @@
 package portable
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/netip"
@@ -91,8 +92,8 @@ func configure(c *net.TCPConn, o engine.SocketOptions) error {
 	err := c.SetKeepAliveConfig(net.KeepAliveConfig{
 		Enable:   idle > 0,
 		Idle:     max(idle, time.Second),
-		Interval: max(min(idle/2, keepAliveIntervalMax), time.Second),
-		Count:    keepAliveProbes,
+		Interval: max(cmp.Or(o.KeepAliveInterval, min(idle/2, keepAliveIntervalMax)), time.Second),
+		Count:    cmp.Or(o.KeepAliveProbes, keepAliveProbes),
 	})
 	if err != nil {
 		return fmt.Errorf("set keepalive of %v: %w", idle, err)

@@ -93,6 +93,18 @@ func TestKeepAliveHasADefaultAndCanBeSwitchedOff(t *testing.T) {
 	}
 }
 
+func TestKeepAliveIsWhatItIsSetTo(t *testing.T) {
+	l := listen(t, engine.ListenConfig{Address: "127.0.0.1:0", Socket: engine.SocketOptions{
+		KeepAlive: 100 * time.Second, KeepAliveInterval: 7 * time.Second, KeepAliveProbes: 5,
+	}})
+	fd, _ := connect(t, l, l.Addr.String())
+	for what, want := range map[int]int{unix.TCP_KEEPIDLE: 100, unix.TCP_KEEPINTVL: 7, unix.TCP_KEEPCNT: 5} {
+		if got := option(t, fd, unix.IPPROTO_TCP, what); got != want {
+			t.Errorf("option %d is %d, want %d", what, got, want)
+		}
+	}
+}
+
 func TestSocketsAreBlockingAndCloseOnExec(t *testing.T) {
 	l := listen(t, engine.ListenConfig{Address: "127.0.0.1:0"})
 	flags, err := unix.FcntlInt(uintptr(l.FD), unix.F_GETFL, 0)

@@ -1,6 +1,7 @@
 package sock
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -42,8 +43,9 @@ func Configure(fd engine.FD, o engine.SocketOptions) error {
 	}
 	s.set("SO_KEEPALIVE", unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
 	s.set("TCP_KEEPIDLE", unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, seconds(idle))
-	s.set("TCP_KEEPINTVL", unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, seconds(min(idle/2, keepAliveIntervalMax)))
-	s.set("TCP_KEEPCNT", unix.IPPROTO_TCP, unix.TCP_KEEPCNT, keepAliveProbes)
+	s.set("TCP_KEEPINTVL", unix.IPPROTO_TCP, unix.TCP_KEEPINTVL,
+		seconds(cmp.Or(o.KeepAliveInterval, min(idle/2, keepAliveIntervalMax))))
+	s.set("TCP_KEEPCNT", unix.IPPROTO_TCP, unix.TCP_KEEPCNT, cmp.Or(o.KeepAliveProbes, keepAliveProbes))
 	return s.err
 }
 
