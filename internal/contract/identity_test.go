@@ -14,7 +14,7 @@ import (
 // is never given twice, whatever ports clients use again, and a response finds
 // its own connection only.
 //
-// Kafka: SS-01, SS-11, SS-13.
+// Kafka: SS-01, SS-11, SS-13, SE-12.
 func TestConnectionsAreNeverConfused(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		cfg.Processors = 1
