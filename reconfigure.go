@@ -13,7 +13,7 @@ import (
 // and nothing has changed. docs/reconfigure.md says what each field takes
 // effect on. Listeners are told apart by their names: what is new is opened,
 // what is missing drains (see DrainTimeout), the others go on with other
-// settings. APIOf, Deprecated, Priority, Events and the Ready of a listener that is there
+// settings. APIOf, Deprecated, Priority, LatencyCounts, Events and the Ready of a listener that is there
 // stay what they were.
 func (s *Server) Reconfigure(cfg Config) error {
 	if err := cfg.Validate(); err != nil {
@@ -32,7 +32,8 @@ func (s *Server) Reconfigure(cfg Config) error {
 	if err := needRestart(&s.cfg, &cfg); err != nil {
 		return fmt.Errorf("kring: Reconfigure: %w", err)
 	}
-	cfg.APIOf, cfg.Deprecated, cfg.Priority, cfg.Events = s.cfg.APIOf, s.cfg.Deprecated, s.cfg.Priority, s.cfg.Events
+	cfg.APIOf, cfg.Deprecated, cfg.Priority = s.cfg.APIOf, s.cfg.Deprecated, s.cfg.Priority
+	cfg.LatencyCounts, cfg.Events = s.cfg.LatencyCounts, s.cfg.Events
 	before, limitsBefore := s.cfg, s.admission.Limits()
 	if err := s.admission.Set(limits); err != nil {
 		return fmt.Errorf("kring: Reconfigure: %w", err)
@@ -133,6 +134,7 @@ var restart = map[string]string{
 	"QueuedRequestsMax": "the request channel is an array",
 	"QueuedPriorityMax": "the request channel is an array",
 	"HandlerBatchMax":   "handlers have it for their life",
+	"LatencyTarget":     "the limiter learns for the life of the handlers",
 	"Assignment":        "acceptors have it for their life",
 	"QuotaWindows":      "what was measured is kept by window",
 	"QuotaWindow":       "what was measured is kept by window",
