@@ -181,7 +181,7 @@ func TestShutdownEndsEveryConnectionWhateverItDoes(t *testing.T) {
 
 // keepSending sends until the connection ends.
 func keepSending(c net.Conn) {
-	frame := servertest.Frame([]byte("again"))
+	frame := servertest.Frame(make([]byte, 4096))
 	for {
 		if _, err := c.Write(frame); err != nil {
 			return

@@ -14,7 +14,7 @@ import (
 
 // Kafka: SS-01, SE-06, SE-11.
 func TestFiveClientsAskFiveHundredTimesInOrder(t *testing.T) {
-	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
+	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		s := servertest.Start(t, cfg, servertest.Echo)
 		var all sync.WaitGroup
 		for n := range 5 {
@@ -93,7 +93,7 @@ func TestAResponseOfNoBytesIsAResponse(t *testing.T) {
 //
 // Kafka: SS-49, SE-16, SE-17, SE-20, SE-22, Q-8.
 func TestIdleConnectionsExpireAndThoseInFlightDoNot(t *testing.T) {
-	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
+	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		cfg.IdleTimeout = 100 * time.Millisecond
 		held := make(chan *kring.Request, 1)
 		s := servertest.Start(t, cfg, holding(held))
