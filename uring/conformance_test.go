@@ -6,12 +6,14 @@ import (
 	"math"
 	"os"
 	"os/exec"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
 	"kring/engine"
 	"kring/internal/enginetest"
+	"kring/internal/invariants"
 )
 
 func TestEveryRingKeepsTheEngineContract(t *testing.T) {
@@ -39,22 +41,26 @@ func arrived(_ engine.Network, fd engine.FD) int64 {
 }
 
 // TestEveryKernelProfileKeepsTheEngineContract runs the ways that older kernels
-// take.
+// take, each through the whole suite.
 func TestEveryKernelProfileKeepsTheEngineContract(t *testing.T) {
 	profiles := KernelProfiles()
+	var options []enginetest.Option
+	if invariants.Enabled {
+		options = append(options, enginetest.Light()) // the assertions take their time
+	}
 	inChildren(t, profiles[:len(profiles)-1], func(profile string) Config { // the last is the default, above
 		return Config{KernelProfile: profile}
-	})
+	}, options...)
 }
 
-// inChildren runs the suite for each case in a process of its own: it mostly
-// waits, and what it counts is the process's, so only processes can run beside
-// each other.
-func inChildren(t *testing.T, cases []string, config func(name string) Config) {
+// inChildren runs the suite for each case and wait in a process of its own: it
+// mostly waits, and what it counts is the process's, so only processes can run
+// beside each other.
+func inChildren(t *testing.T, cases []string, config func(name string) Config, options ...enginetest.Option) {
 	const child = "KRING_TEST_SUITE_CHILD"
 	if name, ok := os.LookupEnv(child); ok {
 		c := config(name)
-		options := []enginetest.Option{enginetest.Light(), enginetest.Arrived(arrived)}
+		options = append(options, enginetest.Arrived(arrived))
 		if c.SQPoll > 0 {
 			options = append(options, enginetest.Unentered())
 		}
@@ -69,11 +75,17 @@ func inChildren(t *testing.T, cases []string, config func(name string) Config) {
 	for _, name := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := exec.Command(self, "-test.run=^"+top+"$", "-test.count=1", "-test.timeout=5m")
-			c.Env = append(os.Environ(), child+"="+name)
-			if out, err := c.CombinedOutput(); err != nil {
-				t.Fatalf("%v\n%s", err, out)
+			var waits sync.WaitGroup
+			for _, w := range []engine.Wait{engine.WaitLocked, engine.WaitParked} {
+				waits.Go(func() {
+					c := exec.Command(self, "-test.run=^"+top+"$/^"+w.String()+"$", "-test.count=1", "-test.timeout=5m")
+					c.Env = append(os.Environ(), child+"="+name)
+					if out, err := c.CombinedOutput(); err != nil {
+						t.Errorf("%v\n%s", err, out)
+					}
+				})
 			}
+			waits.Wait()
 		})
 	}
 }

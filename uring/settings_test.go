@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"kring/engine"
+	"kring/internal/enginetest"
 )
 
 // configOf reads settings as a command line has them.
@@ -68,7 +69,7 @@ func TestEverySettingKeepsTheEngineContract(t *testing.T) {
 			return true
 		})
 	}
-	inChildren(t, cases, func(settings string) Config { return configOf(t, settings) })
+	inChildren(t, cases, func(settings string) Config { return configOf(t, settings) }, enginetest.Light())
 }
 
 // TestNoSettingMakesAnIdleEngineSpin: one that waits without a limit enters the
