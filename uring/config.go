@@ -208,10 +208,16 @@ type Config struct {
 
 	// BusyPoll is how long an engine looks for completions before it sleeps.
 	// Saves the price of sleeping and waking where answers come back within
-	// that time; burns a CPU, and hurts whenever somebody else needs it, so it
-	// is refused on machines of one or two CPUs. 0 (default) to 1 ms.
+	// that time; burns a CPU, and hurts whenever somebody else needs it. So looks
+	// in vain become shorter and then rare until one pays again. 0 (default) to
+	// 1 ms.
 	BusyPoll time.Duration
-	// BusyPollForced allows BusyPoll on one or two CPUs.
+	// BusyPollFreeCPUs is how many of the machine's CPUs looking engines leave
+	// alone: one that would take another sleeps at once, and a machine that has
+	// no more refuses BusyPoll. 1 to 1024, 2 by default: the peer, or the
+	// handlers, and the rest.
+	BusyPollFreeCPUs int
+	// BusyPollForced looks whatever CPUs are free.
 	BusyPollForced bool
 
 	// MinWait makes a sleeping engine gather: it wakes for
@@ -262,6 +268,7 @@ func (c Config) withDefaults() Config {
 	def(&c.SendBytesMax, 1<<20+64<<10)
 	def(&c.SendBuffersMax, 128)
 	def(&c.IOWQWorkersMax, 1)
+	def(&c.BusyPollFreeCPUs, 2)
 	if c.MinWait > 0 {
 		def(&c.MinWaitCompletions, 8)
 	}

@@ -21,6 +21,7 @@ type ringEngine struct {
 	window  *window
 	scratch *scratch
 	table   *table // with direct descriptors
+	lookout lookout
 	fixed   fixed
 	sleeper sleeper
 	config  Config

@@ -24,6 +24,7 @@ func (c *Config) validateTechniques() []error {
 	for _, s := range c.switches() {
 		f.add(*s.value > Off, "%s is %d: give Auto, On or Off", s.name, uint8(*s.value))
 	}
+	f.add(c.BusyPollFreeCPUs < 1 || c.BusyPollFreeCPUs > 1024, "BusyPollFreeCPUs is %d: give 1 to 1024, or 0 for the default", c.BusyPollFreeCPUs)
 	f.add(c.IOWQWorkersMax < 1 || c.IOWQWorkersMax > 1024, "IOWQWorkersMax is %d: give 1 to 1024, or 0 for the default", c.IOWQWorkersMax)
 	f.add(c.Accept != AcceptMultishotMode && c.Accept != AcceptSingleMode, "Accept is %q: give %q or %q", c.Accept, AcceptMultishotMode, AcceptSingleMode)
 	f.add(c.Recv != RecvMultishotMode && c.Recv != RecvSingleMode && c.Recv != RecvFixedMode,
@@ -92,7 +93,7 @@ func (c *Config) excluded() []error {
 	f.add(len(c.SQPollCPUs) > 0 && c.SQPoll == 0, "SQPollCPUs without SQPoll does nothing: set SQPoll, or leave both")
 	f.add(c.Bundles && c.Incremental,
 		"Bundles and Incremental are both set: the kernel does not say which part of which buffer a bundle fills; choose one")
-	f.add(c.BusyPoll > 0 && !c.BusyPollForced && runtime.NumCPU() <= 2,
+	f.add(c.BusyPoll > 0 && !c.BusyPollForced && runtime.NumCPU() <= c.BusyPollFreeCPUs,
 		"BusyPoll is %v on %d CPUs: it would take the CPU that the answer needs; set BusyPollForced to try nevertheless", c.BusyPoll, runtime.NumCPU())
 	f.add(c.BusyPollForced && c.BusyPoll == 0, "BusyPollForced without BusyPoll does nothing: set BusyPoll, or leave both")
 	f.add(c.ZeroCopyFixed && c.ZeroCopyBytes == 0, "ZeroCopyFixed without ZeroCopyBytes does nothing: set ZeroCopyBytes, or leave both")

@@ -17,12 +17,13 @@ import (
 
 // Network is io_uring on this machine. Any goroutine may use it.
 type Network struct {
-	config Config
-	kernel kernel
-	opened atomic.Uint32 // engines bound to a CPU so far
-	polled atomic.Uint32 // rings whose SQPOLL thread was bound to one
-	can    abilities
-	memory []byte // see UseMemory
+	config  Config
+	kernel  kernel
+	opened  atomic.Uint32 // engines bound to a CPU so far
+	looking atomic.Int32  // engines that busy-poll right now
+	polled  atomic.Uint32 // rings whose SQPOLL thread was bound to one
+	can     abilities
+	memory  []byte // see UseMemory
 }
 
 // abilities are what New found by trying.
@@ -113,6 +114,7 @@ func (n *Network) open(w engine.Wait) (*ringEngine, error) {
 		return nil, setupError(err)
 	}
 	e := &ringEngine{ring: r, entries: int(p.SQEntries), config: *c, can: &n.can, multishotRecv: n.can.multishotRecv}
+	e.lookout.looking = &n.looking
 	if e.reapMax = len(e.batch); c.Bundles {
 		e.reapMax = 1 // one CQE is many completions
 	}

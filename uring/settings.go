@@ -48,6 +48,7 @@ var settings = []setting{
 	{"fixed-bytes", func(c *Config) any { return &c.FixedBytes }},
 	{"wake", func(c *Config) any { return &c.Wake }},
 	{"busy-poll", func(c *Config) any { return &c.BusyPoll }},
+	{"busy-poll-free-cpus", func(c *Config) any { return &c.BusyPollFreeCPUs }},
 	{"busy-poll-forced", func(c *Config) any { return &c.BusyPollForced }},
 	{"min-wait", func(c *Config) any { return &c.MinWait }},
 	{"min-wait-completions", func(c *Config) any { return &c.MinWaitCompletions }},

@@ -52,6 +52,7 @@ var worthTrying = map[string][]string{
 	"zero-copy-bytes":      {"1", "16384"},
 	"wake":                 {WakeMsgRing},
 	"busy-poll":            {"20us,busy-poll-forced=on"},
+	"busy-poll-free-cpus":  {"1,busy-poll=20us,busy-poll-forced=on"},
 	"busy-poll-forced":     {"on,busy-poll=5us"},
 	"min-wait":             {"20us"},
 	"min-wait-completions": {"4,min-wait=50us"},

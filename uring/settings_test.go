@@ -40,7 +40,7 @@ var settingsCases = []string{
 	"submit-all=off coop-taskrun=off taskrun-flag=off single-issuer=off defer-taskrun=off no-sqarray=off no-iowait=off clamp=off poll-first=off",
 	"taskrun-flag=off min-wait=20us min-wait-completions=4 iowq-workers=2 poll-first=on",
 	"coop-taskrun=on defer-taskrun=on single-issuer=on taskrun-flag=on submit-all=on no-sqarray=on no-iowait=on registered-ring=on restrict=on",
-	"wake=msg-ring busy-poll=20us busy-poll-forced=on napi-busy-poll=5us recv=single poll-first=off cpus=0",
+	"wake=msg-ring busy-poll=20us busy-poll-forced=on busy-poll-free-cpus=1 napi-busy-poll=5us recv=single poll-first=off cpus=0",
 	"profile=6.1 zero-copy-bytes=4096 restrict=on", // never learns that it is in vain
 	"zero-copy-bytes=1",
 	"wake=msg-ring single-issuer=off restrict=on no-iowait=off",
@@ -88,9 +88,11 @@ func TestNoSettingMakesAnIdleEngineSpin(t *testing.T) {
 				if n, err := r.engine.Poll(r.done, -1); n != 0 || err != nil {
 					r.t.Fatal(n, err)
 				}
-				start := time.Now()
-				if n, err := r.engine.Poll(r.done, 50*time.Millisecond); n != 0 || err != nil || time.Since(start) < 40*time.Millisecond {
-					r.t.Errorf("a wait of 50ms took %v: %d, %v", time.Since(start), n, err)
+				const wait = 50 * time.Millisecond
+				for start := time.Now(); time.Since(start) < wait; { // a signal cuts a wait short
+					if n, err := r.engine.Poll(r.done, wait-time.Since(start)); n != 0 || err != nil {
+						r.t.Fatal(n, err)
+					}
 				}
 				if enters := r.engine.total.enters - before; enters > 10 && c.BusyPoll == 0 {
 					r.t.Errorf("%d enters in two waits", enters)

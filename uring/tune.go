@@ -145,7 +145,12 @@ func (e *ringEngine) look(a *alarm, wait time.Duration, between func()) (bool, e
 	if err := e.submitPending(); err != nil {
 		return false, err
 	}
-	limit := e.config.BusyPoll
+	limit := e.lookout.begin(&e.config)
+	if limit == 0 {
+		return false, nil
+	}
+	found := false
+	defer func() { e.lookout.end(found) }()
 	if wait > 0 {
 		limit = min(limit, wait)
 	}
@@ -156,6 +161,7 @@ func (e *ringEngine) look(a *alarm, wait time.Duration, between func()) (bool, e
 			}
 		}
 		if e.ring.CQReady() > 0 || a.state.Load() == rung {
+			found = true
 			return true, nil
 		}
 		if time.Since(start) >= limit {
