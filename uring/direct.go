@@ -40,6 +40,7 @@ func (e *ringEngine) openTable() error {
 	if t.memory, err = slab.Map(t.places * placeBytes); err != nil {
 		return mapError("table of direct descriptors", t.places*placeBytes, err)
 	}
+	slab.Register(t.memory)
 	e.table = t
 	return nil
 }
@@ -82,7 +83,10 @@ func (e *ringEngine) placed(q *CQE, fd engine.FD) {
 	}
 }
 
-func (t *table) close() error { return slab.Unmap(t.memory) }
+func (t *table) close() error {
+	slab.Unregister(t.memory)
+	return slab.Unmap(t.memory)
+}
 
 // probeDirect asks for what Config.DirectFDs needs.
 func (n *Network) probeDirect() error {

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"kring/engine"
+	"kring/internal/invariants"
 )
 
 // totals are the counters as the owner keeps them; Poll publishes what changed.
@@ -116,6 +117,9 @@ func (e *ringEngine) submitAndWait(limit time.Duration) error {
 func (e *ringEngine) beforeEnter() (calls uint64) {
 	if e.ring.Overflowed() {
 		e.total.overflows++
+	}
+	if invariants.Enabled {
+		e.checkAddresses()
 	}
 	return e.ring.Calls()
 }

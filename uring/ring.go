@@ -148,6 +148,14 @@ func (r *Ring) UnregisterRingFD() error {
 	return r.unregisterRingFD(index)
 }
 
+// unpublished gives f every SQE that was given out and that publish has not
+// shown the kernel yet.
+func (r *Ring) unpublished(f func(q *SQE)) {
+	for at := r.sqTail.Load(); at != r.tail; at++ {
+		f(&r.sqes[at&r.sqMask])
+	}
+}
+
 // publish makes every SQE given out visible to the kernel and says how many it
 // has not taken.
 func (r *Ring) publish() uint32 {

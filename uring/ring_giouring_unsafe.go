@@ -90,6 +90,9 @@ func (r *ring) GetSQE() *SQE {
 	return s
 }
 
+// unpublished: this ring does not show them.
+func (r *ring) unpublished(func(q *SQE)) {}
+
 func (r *ring) SQPending() uint32 { return r.inner.SQReady() }
 
 // Calls counts one for each submission.

@@ -7,6 +7,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"kring/internal/slab"
 )
 
 // iovec and msghdr are the C structs with addresses as numbers: they lie in
@@ -50,6 +52,7 @@ func mapScratch(headers, vectors int) (*scratch, error) {
 	if err != nil {
 		return nil, mapError("send vectors", n, err)
 	}
+	slab.Register(memory)
 	// Sound: page-aligned memory; msghdr's size is a multiple of iovec's
 	// alignment; it stays until close.
 	return &scratch{memory: memory, word: memory[:8],
@@ -92,7 +95,10 @@ func (g *scratch) vectorsOf() (first uintptr, n uint32) {
 // reset frees all; the kernel has taken every SQE.
 func (g *scratch) reset() { g.headerNext, g.vecNext = 0, 0 }
 
-func (g *scratch) close() error { return unix.Munmap(g.memory) }
+func (g *scratch) close() error {
+	slab.Unregister(g.memory)
+	return unix.Munmap(g.memory)
+}
 
 // address is what an SQE says of b. Sound: only the kernel uses it, and the
 // owner of the operation keeps the memory, which is mapped and never moves.

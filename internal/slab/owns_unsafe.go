@@ -16,15 +16,22 @@ var regions struct {
 // Owns says whether b lies in memory that a Pool mapped (or that Register
 // named). Without assertions it says true.
 func Owns(b []byte) bool {
-	if !invariants.Enabled || cap(b) == 0 {
+	if cap(b) == 0 {
 		return true
 	}
 	// Sound: the address is compared, never turned back into a pointer.
-	at := uintptr(unsafe.Pointer(unsafe.SliceData(b)))
+	return OwnsAddress(uintptr(unsafe.Pointer(unsafe.SliceData(b))), len(b))
+}
+
+// OwnsAddress is Owns for n bytes at an address.
+func OwnsAddress(at uintptr, n int) bool {
+	if !invariants.Enabled {
+		return true
+	}
 	regions.mu.RLock()
 	defer regions.mu.RUnlock()
 	for start, size := range regions.size {
-		if at >= start && at+uintptr(len(b)) <= start+uintptr(size) {
+		if at >= start && at+uintptr(n) <= start+uintptr(size) {
 			return true
 		}
 	}
