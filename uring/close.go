@@ -5,11 +5,13 @@ package uring
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"kring/engine"
+	"kring/internal/invariants"
 )
 
 // drainLimit bounds how long Close waits for the kernel to let go.
@@ -98,4 +100,32 @@ func (e *ringEngine) forget(q *CQE) {
 	if q.Flags&CQEMore == 0 {
 		e.inflight--
 	}
+}
+
+// lateClose is a close that the kernel has done, and whose CQE nobody has reaped
+// yet, on a descriptor that is another connection's already: as soon as the
+// kernel has closed it, the acceptor's ring may be given its number.
+type lateClose struct {
+	sequence uint32
+	token    engine.Token
+}
+
+// outliveClose lets the close that is outstanding on fd complete for its own
+// token, when the descriptor is somebody else's from here on.
+func (e *ringEngine) outliveClose(s *socket) {
+	if s.out.op == engine.OpClose {
+		e.lateCloses = append(e.lateCloses, lateClose{s.out.sequence, s.token})
+		s.out = operation{}
+	}
+}
+
+func (e *ringEngine) lateCloseDone(q *CQE, c *engine.Completion) bool {
+	i := slices.IndexFunc(e.lateCloses, func(l lateClose) bool { return l.sequence == sequenceOf(q) })
+	if invariants.Enabled {
+		invariants.Assert(i >= 0, "uring: completion of close %d, which nobody asked for", sequenceOf(q))
+	}
+	*c = engine.Completion{Token: e.lateCloses[i].token, Op: engine.OpClose, Res: q.Res}
+	e.lateCloses = slices.Delete(e.lateCloses, i, i+1)
+	e.inflight--
+	return true
 }

@@ -35,6 +35,9 @@ func (e *ringEngine) complete(q *CQE, c *engine.Completion) bool {
 		return false
 	}
 	s := &e.sockets[fd]
+	if op == engine.OpClose && s.out.sequence != sequenceOf(q) {
+		return e.lateCloseDone(q, c)
+	}
 	o := &s.in
 	if op == engine.OpSend || op == engine.OpClose {
 		o = &s.out

@@ -34,6 +34,7 @@ type ringEngine struct {
 	inflight int    // operations whose last CQE is still to come
 	shut     []engine.FD
 	rationing
+	lateCloses []lateClose
 	fileReads
 	spill   []CQE // reaped to make room in the CQ; only when the kernel insisted
 	batch   [128]CQE
@@ -235,10 +236,11 @@ func (e *ringEngine) begin(fd engine.FD, t engine.Token) *socket {
 	}
 	s := &e.sockets[fd]
 	if invariants.Enabled {
-		invariants.Assert(s.token == t || s.in.op == 0 && s.out.op == 0,
+		invariants.Assert(s.token == t || s.in.op == 0 && (s.out.op == 0 || s.out.op == engine.OpClose && s.watches == 0),
 			"uring: descriptor %d used with token %v while operations of %v are outstanding", fd, t, s.token)
 	}
 	if s.token != t {
+		e.outliveClose(s)
 		s.token, s.hungUp, s.drained, s.copiedInVain = t, false, false, 0
 		s.served, s.hungry, s.direct = e.rounds, false, false
 	}
