@@ -48,7 +48,7 @@ func TestAWholeComparisonKeepsEveryRun(t *testing.T) {
 			t.Errorf("%s %s: no answers or errors: %q", r.Scenario, r.Contestant, r.Invalid)
 		}
 	}
-	if passes[compare.Measure] != 2*2*2 || passes[compare.Capacity] != 2 {
+	if passes[compare.Measure] != 2*2*2 || passes[compare.Capacity] < 2 {
 		t.Errorf("passes: %v", passes)
 	}
 	raw, err := os.Open(base + ".jsonl")
