@@ -114,23 +114,7 @@ func TestBrokenConnectionsLeaveNothingBehind(t *testing.T) {
 					faults: faultengine.Rough(seed), handle: m.handle, inline: m.inline, handlers: 3,
 					requests: 1 + int(seed%7), settings: processor.Settings{PipelineMax: m.pipeline},
 				})
-				var clients sync.WaitGroup
-				for k := range 8 {
-					clients.Go(func() {
-						r := rand.New(rand.NewPCG(seed, uint64(k)))
-						c := s.dial()
-						defer c.Close()
-						_ = c.SetDeadline(time.Now().Add(200 * time.Millisecond)) // accepts may fail
-						err := converse(c, sizesOf(r, 1+r.IntN(30)))
-						if r.IntN(2) == 0 {
-							_ = c.(*faultengine.Peer).Reset()
-						}
-						if differs(err) {
-							t.Errorf("seed %d, client %d: %v", seed, k, err)
-						}
-					})
-				}
-				clients.Wait()
+				s.roughClients(8, seed, 200*time.Millisecond)
 				s.stop(time.Second)
 				if t.Failed() {
 					return
@@ -531,4 +515,27 @@ func mustWrite(t *testing.T, c net.Conn, what string) {
 	if _, err := c.Write([]byte(what)); err != nil {
 		t.Fatal(fmt.Errorf("write: %w", err))
 	}
+}
+
+// roughClients converse with the stage all at once, each for patience at most
+// (accepts may fail), and half of them end with a reset. Lost answers are fine,
+// wrong ones are not.
+func (s *stage) roughClients(n int, seed uint64, patience time.Duration) {
+	var clients sync.WaitGroup
+	for k := range n {
+		clients.Go(func() {
+			r := rand.New(rand.NewPCG(seed, uint64(k)))
+			c := s.dial()
+			defer c.Close()
+			_ = c.SetDeadline(time.Now().Add(patience))
+			err := converse(c, sizesOf(r, 1+r.IntN(30)))
+			if r.IntN(2) == 0 {
+				_ = c.(*faultengine.Peer).Reset()
+			}
+			if differs(err) {
+				s.t.Errorf("seed %d, client %d: %v", seed, k, err)
+			}
+		})
+	}
+	clients.Wait()
 }

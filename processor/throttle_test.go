@@ -65,23 +65,7 @@ func TestThrottlesAndDelayedClosesOfBrokenConnectionsLeaveNothingBehind(t *testi
 					PipelineMax: pipeline, ThrottleMax: time.Second, QueuedBytesMax: 8 << 10, SlowReader: processor.SlowReader(seed % 3),
 				},
 			})
-			var clients sync.WaitGroup
-			for k := range 6 {
-				clients.Go(func() {
-					r := rand.New(rand.NewPCG(seed, uint64(k)))
-					c := s.dial()
-					defer c.Close()
-					_ = c.SetDeadline(time.Now().Add(50 * time.Millisecond)) // accepts may fail
-					err := converse(c, sizesOf(r, 1+r.IntN(30)))
-					if r.IntN(2) == 0 {
-						_ = c.(*faultengine.Peer).Reset()
-					}
-					if differs(err) {
-						t.Errorf("seed %d, client %d: %v", seed, k, err)
-					}
-				})
-			}
-			clients.Wait()
+			s.roughClients(6, seed, 50*time.Millisecond)
 			s.stop(time.Second)
 			if n := s.closedBy(reqchan.MuteStateIllegal); n > 0 || t.Failed() {
 				t.Fatalf("seed %d: %d illegal steps", seed, n)
