@@ -18,35 +18,41 @@ import (
 var groups = []kong.Group{
 	{Key: "network", Title: "Where clients connect:"},
 	{Key: "limits", Title: "Who may connect, and how many:"},
+	{Key: "bounds", Title: "How much is held for clients, and how long:"},
 	{Key: "engine", Title: "How the network is served:"},
 	{Key: "handler", Title: "Who answers, and where it runs:"},
+	{Key: "quotas", Title: "What clients may use:"},
 	{Key: "cluster", Title: "The embedded cluster (--handler embedded):"},
 	{Key: "process", Title: "The process:"},
 }
 
 // serveCmd is `kring serve`; its fields are the flags.
 type serveCmd struct {
-	Listen    []string `group:"network" placeholder:"HOST:PORT" default:"127.0.0.1:9092" help:"Address to listen on; repeat for more. Port 0 picks a free one, no host means every address of this machine. Default: ${default}."`
+	Listen    []string `group:"network" placeholder:"[NAME://]HOST:PORT" default:"127.0.0.1:9092" help:"Address to listen on, and what the listener is called; repeat for more. Port 0 picks a free one, no host means every address of this machine. Default: ${default}; names PLAINTEXT, PLAINTEXT_2, …"`
 	Advertise string   `group:"network" placeholder:"HOST:PORT" help:"Address that clients are told to connect to. Needed when they reach this machine under another name or port. Default: the first --listen address."`
 
-	Limits limitFlags `embed:""`
+	Sockets socketFlags `embed:""`
+	Limits  limitFlags  `embed:""`
+	Bounds  boundFlags  `embed:""`
 
-	Engine        string   `group:"engine" enum:"auto, io_uring, epoll, portable" default:"auto" help:"Engine: ${enum}. auto takes io_uring if this system lets us, else epoll, else portable, and says why; one that is named must work or the program fails. Default: ${default}."`
-	Wait          string   `group:"engine" enum:"auto, locked, parked" default:"auto" help:"How processors sleep: ${enum}. locked holds an OS thread each (best with --dispatch inline), parked uses Go's poller (best with pool). Default: ${default}, the best for --dispatch."`
-	Accept        string   `group:"engine" enum:"apart, per-processor" default:"apart" help:"Where connections are accepted: ${enum}. apart has an engine for each listener, which hands them to the processors; per-processor has each processor accept for itself, on sockets that share the address (SO_REUSEPORT). Default: ${default}."`
-	Gosched       string   `group:"engine" enum:"auto, on, off" default:"auto" help:"Whether a processor that handed requests to the pool lets other goroutines run before it sleeps: ${enum}. auto does when it waits locked. Default: ${default}."`
-	Processors    int      `group:"engine" placeholder:"N" help:"Event loops, each with a share of the connections. Default: one per CPU inline, one per two CPUs with a pool."`
-	KernelProfile string   `group:"engine" placeholder:"VERSION" default:"max" help:"Serve as on this kernel: what io_uring learned later is left unused, to try the ways that older kernels take. 5.19, 6.0, 6.1, 6.6, 6.10, 6.12, 6.15 or max. Default: ${default}, everything there is."`
-	URing         []string `group:"engine" name:"uring" placeholder:"KEY=VALUE" help:"A setting of io_uring; repeat for more. kring doctor --settings says what each does, since when and what for. Keys: ${uring_keys}."`
-	Pipeline      int      `group:"engine" placeholder:"K" default:"1" help:"Requests of one connection that may be unanswered at once; answers keep their order. Default: ${default}, as Kafka does."`
-	BigFrameBytes int      `group:"engine" placeholder:"BYTES" default:"65536" help:"Frames from this size on are received straight into their own memory, and never copied; smaller ones pass through the engine's buffers, many in one go. At least 4096. Default: ${default}."`
-	PackBytes     int      `group:"engine" placeholder:"BYTES" default:"4096" help:"Responses up to this size are copied beside their neighbours, so that many leave in one piece; larger ones leave from where they were written. 1 packs nothing, 32768 is the most. Default: ${default}."`
+	Engine        string        `group:"engine" enum:"auto, io_uring, epoll, portable" default:"auto" help:"Engine: ${enum}. auto takes io_uring if this system lets us, else epoll, else portable, and says why; one that is named must work or the program fails. Default: ${default}."`
+	Wait          string        `group:"engine" enum:"auto, locked, parked" default:"auto" help:"How processors sleep: ${enum}. locked holds an OS thread each (best with --dispatch inline), parked uses Go's poller (best with pool). Default: ${default}, the best for --dispatch."`
+	Accept        string        `group:"engine" enum:"apart, per-processor" default:"apart" help:"Where connections are accepted: ${enum}. apart has an engine for each listener, which hands them to the processors; per-processor has each processor accept for itself, on sockets that share the address (SO_REUSEPORT). Default: ${default}."`
+	Gosched       string        `group:"engine" enum:"auto, on, off" default:"auto" help:"Whether a processor that handed requests to the pool lets other goroutines run before it sleeps: ${enum}. auto does when it waits locked. Default: ${default}."`
+	Processors    int           `group:"engine" placeholder:"N" help:"Event loops, each with a share of the connections. Default: one per CPU inline, one per two CPUs with a pool."`
+	Rebalance     time.Duration `group:"engine" placeholder:"DURATION" help:"How often connections that nothing is going on with move from processors that have more than their share to those that have less. Default: never."`
+	KernelProfile string        `group:"engine" placeholder:"VERSION" default:"max" help:"Serve as on this kernel: what io_uring learned later is left unused, to try the ways that older kernels take. 5.19, 6.0, 6.1, 6.6, 6.10, 6.12, 6.15 or max. Default: ${default}, everything there is."`
+	URing         []string      `group:"engine" name:"uring" placeholder:"KEY=VALUE" help:"A setting of io_uring; repeat for more. kring doctor --settings says what each does, since when and what for. Keys: ${uring_keys}."`
+	Pipeline      int           `group:"engine" placeholder:"K" default:"1" help:"Requests of one connection that may be unanswered at once; answers keep their order. Default: ${default}, as Kafka does."`
+	BigFrameBytes size          `group:"engine" placeholder:"BYTES" default:"64KiB" help:"Frames from this size on are received straight into their own memory, and never copied; smaller ones pass through the engine's buffers, many in one go. At least 4KiB. Default: ${default}."`
+	PackBytes     size          `group:"engine" placeholder:"BYTES" default:"4KiB" help:"Responses up to this size are copied beside their neighbours, so that many leave in one piece; larger ones leave from where they were written. 1 packs nothing, 32KiB is the most. Default: ${default}."`
 
-	Handler  string `group:"handler" enum:"embedded, null, echo" default:"embedded" help:"Who answers: ${enum}. embedded is a one-node Kafka cluster in this process; null speaks Kafka and throws data away; echo answers every size-delimited frame with itself. Default: ${default}."`
-	Dispatch string `group:"handler" enum:"pool, inline" default:"pool" help:"Where it runs: ${enum}. pool is goroutines behind the request channel; inline is the processor itself, with the lowest latency. Default: ${default}."`
-	Handlers int    `group:"handler" placeholder:"N" help:"Goroutines of the pool. Default: 8."`
+	Handler  string    `group:"handler" enum:"embedded, null, echo" default:"embedded" help:"Who answers: ${enum}. embedded is a one-node Kafka cluster in this process; null speaks Kafka and throws data away; echo answers every size-delimited frame with itself. Default: ${default}."`
+	Dispatch string    `group:"handler" enum:"pool, inline" default:"pool" help:"Where it runs: ${enum}. pool is goroutines behind the request channel; inline is the processor itself, with the lowest latency. Default: ${default}."`
+	Handlers int       `group:"handler" placeholder:"N" help:"Goroutines of the pool. Default: 8."`
+	Lanes    laneFlags `embed:""`
 
-	Quota []string `group:"handler" sep:";" placeholder:"WHO,LIMITS" help:"What clients may use per second, such as client-id=batch,produce-bytes=1MB or user=*,requests=500; repeat for more, or separate by semicolons. WHO: user, client-id, both, or ip; * is everybody without an own limit. LIMITS: produce-bytes, fetch-bytes, requests, handler-percent. Who uses more is told so, and waits."`
+	Quotas quotaFlags `embed:""`
 
 	DataDir    string  `group:"cluster" placeholder:"DIR" help:"Keep records, topics, groups and offsets here, across restarts. Default: memory only."`
 	SyncWrites bool    `group:"cluster" help:"fsync before every acknowledgement, so that what was acknowledged survives the machine and not just the process. Needs --data-dir."`
@@ -91,11 +97,7 @@ func (t *topic) UnmarshalText(text []byte) error {
 func (c *serveCmd) Validate() error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
-	for _, l := range c.Listen {
-		if _, _, err := splitAddress(l); err != nil {
-			fault("--listen %q: %w; give HOST:PORT, such as 127.0.0.1:9092", l, err)
-		}
-	}
+	faults = append(faults, c.validateListeners()...)
 	if c.Advertise != "" {
 		if host, port, err := splitAddress(c.Advertise); err != nil {
 			fault("--advertise %q: %w; give HOST:PORT, such as broker.example.org:9092", c.Advertise, err)
@@ -106,8 +108,7 @@ func (c *serveCmd) Validate() error {
 	for _, n := range []struct {
 		flag       string
 		value, min int
-	}{{"processors", c.Processors, 0}, {"handlers", c.Handlers, 0}, {"pipeline", c.Pipeline, 1},
-		{"big-frame-bytes", c.BigFrameBytes, 4 << 10}, {"pack-bytes", c.PackBytes, 1}} {
+	}{{"processors", c.Processors, 0}, {"handlers", c.Handlers, 0}, {"pipeline", c.Pipeline, 1}} {
 		if n.value < n.min {
 			fault("--%s %d: give %d or more", n.flag, n.value, n.min)
 		}
@@ -118,6 +119,9 @@ func (c *serveCmd) Validate() error {
 	if _, err := c.quotas(); err != nil {
 		faults = append(faults, err)
 	}
+	faults = append(faults, c.Bounds.validate()...)
+	faults = append(faults, c.Quotas.validate()...)
+	faults = append(faults, c.Lanes.validate(c.Handler)...)
 	faults = append(faults, c.validateURing()...)
 	return errors.Join(append(faults, c.validateCluster()...)...)
 }
@@ -186,13 +190,15 @@ func (c *serveCmd) serverConfig() kring.Config {
 	cfg := kring.Config{
 		Engine: c.Engine, Wait: c.Wait, Accept: c.Accept, Gosched: c.Gosched, Dispatch: c.Dispatch,
 		Processors: c.Processors, Handlers: c.Handlers, PipelineMax: c.Pipeline,
-		BigFrameBytes: c.BigFrameBytes, PackedBytesMax: c.PackBytes,
+		BigFrameBytes: int(c.BigFrameBytes), PackedBytesMax: int(c.PackBytes), Rebalance: c.Rebalance,
 	}
 	cfg.URing, _ = c.uringConfig() // Validate has seen it
-	for _, l := range c.Listen {
-		cfg.Listeners = append(cfg.Listeners, kring.ListenerConfig{Address: l})
-	}
+	cfg.Listeners = c.listeners()
 	c.Limits.apply(&cfg)
+	c.Sockets.apply(&cfg)
+	c.Bounds.apply(&cfg)
+	c.Lanes.apply(&cfg)
+	c.Quotas.apply(&cfg)
 	return cfg
 }
 
@@ -215,6 +221,9 @@ func (c *serveCmd) uringConfig() (uring.Config, error) {
 func (c *serveCmd) clusterConfig() embedded.Config {
 	cfg := embedded.Config{
 		DataDir: c.DataDir, SyncWrites: c.SyncWrites, Partitions: c.Partitions, PipelineMax: c.Pipeline,
+	}
+	for _, l := range c.listeners() {
+		cfg.PipelineMax = max(cfg.PipelineMax, l.PipelineMax)
 	}
 	for _, t := range c.SeedTopic {
 		cfg.Seed = append(cfg.Seed, embedded.Topic(t))

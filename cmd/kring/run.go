@@ -78,7 +78,7 @@ func parse(args []string, env *settings, stdout, stderr io.Writer) (command *kon
 	parser, err := kong.New(new(grammar),
 		kong.Name("kring"),
 		kong.Description(description),
-		kong.Vars{"uring_keys": strings.Join(uring.SettingKeys(), ", ")},
+		kong.Vars{"uring_keys": strings.Join(uring.SettingKeys(), ", "), "listener_settings": listenerSettingNames()},
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { panic(exited(code)) }), // --help
 		kong.Resolvers(env),

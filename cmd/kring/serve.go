@@ -29,7 +29,7 @@ func (c *serveCmd) Run(p process) error {
 	log := c.logger(p.stderr)
 	cfg := c.serverConfig()
 	if err := cfg.Validate(); err != nil {
-		return usageError{err}
+		return usageError{inFlags(err)}
 	}
 	served, err := c.open(log)
 	if err != nil {

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"kring"
+)
+
+// socketFlags are the sockets of all listeners, and what one listener has
+// otherwise.
+type socketFlags struct {
+	Backlog            int               `group:"network" placeholder:"N" help:"Connections that wait in the kernel to be accepted [socket.listen.backlog.size]; net.core.somaxconn bounds it. Default: 1024."`
+	SendBufferBytes    size              `group:"network" placeholder:"BYTES" help:"SO_SNDBUF of connections [socket.send.buffer.bytes]. Default: the system's own sizing."`
+	ReceiveBufferBytes size              `group:"network" placeholder:"BYTES" help:"SO_RCVBUF of connections [socket.receive.buffer.bytes]. Default: the system's own sizing."`
+	KeepAlive          time.Duration     `group:"network" placeholder:"DURATION" help:"How long a connection is silent before the system asks whether the peer is there; negative: it never asks. Default: 2m."`
+	KeepAliveInterval  time.Duration     `group:"network" placeholder:"DURATION" help:"Time between such questions. Default: half of --keep-alive, a minute at most."`
+	KeepAliveProbes    int               `group:"network" placeholder:"N" help:"Questions without an answer after which the connection counts as broken. Default: 3."`
+	Listener           []listenerSetting `group:"network" placeholder:"NAME.SETTING=VALUE" help:"What one listener has otherwise than all [listener.name.<name>.<setting>], such as BROKERS.max-connections=100; repeat for more. Settings: ${listener_settings}."`
+}
+
+// listenerSetting is a --listener.
+type listenerSetting struct{ listener, setting, value string }
+
+// UnmarshalText reads NAME.SETTING=VALUE.
+func (s *listenerSetting) UnmarshalText(text []byte) error {
+	path, value, valued := strings.Cut(string(text), "=")
+	listener, setting, ok := strings.Cut(path, ".")
+	if !valued || !ok || listener == "" {
+		return fmt.Errorf("%q is not NAME.SETTING=VALUE, such as PLAINTEXT_2.max-connections=100", text)
+	}
+	set, known := listenerSettings[setting]
+	if !known {
+		return fmt.Errorf("%q: a listener has no setting %q of its own; give one of %s", text, setting, listenerSettingNames())
+	}
+	if err := set(new(kring.ListenerConfig), value); err != nil {
+		return fmt.Errorf("%q: %w", text, err)
+	}
+	*s = listenerSetting{listener, setting, value}
+	return nil
+}
+
+// listenerSettings are named as the flags for all listeners.
+var listenerSettings = map[string]func(l *kring.ListenerConfig, value string) error{
+	"priority":              onOff(func(l *kring.ListenerConfig) *bool { return &l.Priority }),
+	"max-connections":       number(func(l *kring.ListenerConfig) *int { return &l.ConnsMax }),
+	"connection-rate":       perSecond(func(l *kring.ListenerConfig) *float64 { return &l.ConnRateMax }),
+	"backlog":               number(func(l *kring.ListenerConfig) *int { return &l.Backlog }),
+	"send-buffer-bytes":     bytesOf(func(l *kring.ListenerConfig) *int { return &l.Socket.SendBufferBytes }),
+	"receive-buffer-bytes":  bytesOf(func(l *kring.ListenerConfig) *int { return &l.Socket.ReceiveBufferBytes }),
+	"keep-alive":            duration(func(l *kring.ListenerConfig) *time.Duration { return &l.Socket.KeepAlive }),
+	"keep-alive-interval":   duration(func(l *kring.ListenerConfig) *time.Duration { return &l.Socket.KeepAliveInterval }),
+	"keep-alive-probes":     number(func(l *kring.ListenerConfig) *int { return &l.Socket.KeepAliveProbes }),
+	"pipeline":              number(func(l *kring.ListenerConfig) *int { return &l.PipelineMax }),
+	"max-frame-bytes":       bytesOf(func(l *kring.ListenerConfig) *int { return &l.FrameBytesMax }),
+	"held-bytes":            bytesOf(func(l *kring.ListenerConfig) *int { return &l.HeldBytesMax }),
+	"queued-response-bytes": bytesOf(func(l *kring.ListenerConfig) *int { return &l.QueuedResponseBytesMax }),
+	"idle-timeout":          duration(func(l *kring.ListenerConfig) *time.Duration { return &l.IdleTimeout }),
+	"write-timeout":         duration(func(l *kring.ListenerConfig) *time.Duration { return &l.WriteTimeout }),
+}
+
+func listenerSettingNames() string {
+	return strings.Join(slices.Sorted(maps.Keys(listenerSettings)), ", ")
+}
+
+type setter = func(l *kring.ListenerConfig, value string) error
+
+func number(field func(*kring.ListenerConfig) *int) setter {
+	return func(l *kring.ListenerConfig, value string) (err error) {
+		if *field(l), err = strconv.Atoi(value); err != nil {
+			return fmt.Errorf("%q is no whole number", value)
+		}
+		return nil
+	}
+}
+
+func bytesOf(field func(*kring.ListenerConfig) *int) setter {
+	return func(l *kring.ListenerConfig, value string) error {
+		var s size
+		err := s.UnmarshalText([]byte(value))
+		*field(l) = int(s)
+		return err
+	}
+}
+
+func duration(field func(*kring.ListenerConfig) *time.Duration) setter {
+	return func(l *kring.ListenerConfig, value string) (err error) {
+		if *field(l), err = time.ParseDuration(value); err != nil {
+			return fmt.Errorf("%q is no duration, such as 90s or 10m", value)
+		}
+		return nil
+	}
+}
+
+func perSecond(field func(*kring.ListenerConfig) *float64) setter {
+	return func(l *kring.ListenerConfig, value string) (err error) {
+		if *field(l), err = strconv.ParseFloat(value, 64); err != nil {
+			return fmt.Errorf("%q is no number", value)
+		}
+		return nil
+	}
+}
+
+func onOff(field func(*kring.ListenerConfig) *bool) setter {
+	return func(l *kring.ListenerConfig, value string) error {
+		if value != "on" && value != "off" {
+			return fmt.Errorf("%q is neither on nor off", value)
+		}
+		*field(l) = value == "on"
+		return nil
+	}
+}
+
+func (s *socketFlags) apply(cfg *kring.Config) {
+	cfg.Backlog = s.Backlog
+	cfg.Socket.SendBufferBytes, cfg.Socket.ReceiveBufferBytes = int(s.SendBufferBytes), int(s.ReceiveBufferBytes)
+	cfg.Socket.KeepAlive, cfg.Socket.KeepAliveInterval, cfg.Socket.KeepAliveProbes = s.KeepAlive, s.KeepAliveInterval, s.KeepAliveProbes
+}
+
+// listeners are those of --listen, each with what --listener says of it.
+func (c *serveCmd) listeners() []kring.ListenerConfig {
+	var all []kring.ListenerConfig
+	for i, l := range c.Listen {
+		name, address := splitName(l)
+		if name == "" {
+			name = defaultListenerName(i)
+		}
+		of := kring.ListenerConfig{Name: name, Address: address}
+		for _, s := range c.Sockets.Listener {
+			if s.listener == name {
+				_ = listenerSettings[s.setting](&of, s.value) // UnmarshalText has seen it
+			}
+		}
+		all = append(all, of)
+	}
+	return all
+}
+
+// defaultListenerName is the library's.
+func defaultListenerName(i int) string {
+	if i == 0 {
+		return "PLAINTEXT"
+	}
+	return fmt.Sprintf("PLAINTEXT_%d", i+1)
+}
+
+// splitName takes the name off NAME://HOST:PORT.
+func splitName(listen string) (name, address string) {
+	name, address, named := strings.Cut(listen, "://")
+	if !named {
+		return "", listen
+	}
+	return name, address
+}
+
+func (c *serveCmd) validateListeners() (faults []error) {
+	for _, l := range c.Listen {
+		name, address := splitName(l)
+		if _, _, err := splitAddress(address); err != nil {
+			faults = append(faults, fmt.Errorf("--listen %q: %w; give HOST:PORT, such as 127.0.0.1:9092", l, err))
+		}
+		if name == "" && address != l || strings.ContainsAny(name, ".=:/ ") {
+			faults = append(faults, fmt.Errorf("--listen %q: the name %q can't be told apart in --listener; give letters, digits and _", l, name))
+		}
+	}
+	var names []string
+	for _, l := range c.listeners() {
+		names = append(names, l.Name)
+	}
+	for _, s := range c.Sockets.Listener {
+		if !slices.Contains(names, s.listener) {
+			faults = append(faults, fmt.Errorf("--listener %s.%s: there is no such listener; those of --listen are %s", s.listener, s.setting, strings.Join(names, ", ")))
+		}
+	}
+	return faults
+}
+
+// inFlags puts the flag in front of what a Config says is wrong with its field.
+func inFlags(err error) error {
+	var faults []error
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		field, _, _ := strings.Cut(line, " ")
+		if flag, ok := flagOf[strings.TrimSuffix(field, ",")]; ok {
+			line = "--" + flag + ": " + line
+		}
+		faults = append(faults, errors.New(line))
+	}
+	return errors.Join(faults...)
+}
+
+// flagOf names the flag of each field of kring.Config that has one.
+var flagOf = map[string]string{
+	"Listeners": "listen", "Engine": "engine", "Dispatch": "dispatch", "Wait": "wait", "Gosched": "gosched", "Accept": "accept",
+	"Processors": "processors", "Handlers": "handlers", "HandlerBatchMax": "handler-batch",
+	"QueuedRequestsMax": "queued-requests", "QueuedPriorityMax": "queued-priority", "Priority": "priority-api",
+	"QueuedRequestBytesMax": "queued-request-bytes", "LatencyTarget": "latency-target", "LatencyCounts": "latency-target",
+	"PipelineMax": "pipeline", "Rebalance": "rebalance", "FrameBytesMax": "max-frame-bytes", "BigFrameBytes": "big-frame-bytes",
+	"PackedBytesMax": "pack-bytes", "HeldBytesMax": "held-bytes", "QueuedResponseBytesMax": "queued-response-bytes",
+	"SlowReader": "slow-reader", "ThrottleMax": "max-throttle", "ConnsMax": "max-connections", "ConnRateMax": "connection-rate",
+	"ConnsPerIPMax": "max-connections-per-ip", "ConnRatePerIPMax": "connection-rate-per-ip", "PerIP": "ip-limit",
+	"ParkedMax": "max-parked", "ProtectedListener": "protected-listener", "WhenFull": "when-full", "Assignment": "assignment",
+	"QuotaWindows": "quota-windows", "QuotaWindow": "quota-window", "Backlog": "backlog", "IdleTimeout": "idle-timeout",
+	"WriteTimeout": "write-timeout", "Socket": "send-buffer-bytes", "URing": "uring",
+	"Epoll": "fallback-buffers", "Portable": "fallback-buffers",
+	"Socket.SendBufferBytes": "send-buffer-bytes", "Socket.ReceiveBufferBytes": "receive-buffer-bytes",
+	"Socket.KeepAliveInterval": "keep-alive-interval", "Socket.KeepAliveProbes": "keep-alive-probes",
+}
