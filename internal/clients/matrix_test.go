@@ -2,6 +2,7 @@ package clients
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"kring/internal/clients/broker"
@@ -70,7 +71,9 @@ func TestEveryRecordComesBackByteForByte(t *testing.T) {
 			t.Error(err)
 		}
 		if n := ledger.Repeated(); n > 0 {
-			t.Errorf("%d records were delivered more than once to a consumer that never went back", n)
+			i := ledger.FirstRepeated()
+			t.Errorf("%d records were delivered more than once to a consumer that never went back; the first is record %d of %v",
+				n, i, all[slices.IndexFunc(all, func(b batch) bool { return i < b.to })])
 		}
 	})
 }

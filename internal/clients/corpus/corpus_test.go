@@ -61,7 +61,16 @@ func TestLedgerNamesWhatIsMissingStrayAndOutOfOrder(t *testing.T) {
 			t.Errorf("%q does not say %q", err, want)
 		}
 	}
-	if l.Repeated() != 1 {
-		t.Errorf("Repeated() = %d, want 1", l.Repeated())
+	if l.Repeated() != 1 || l.FirstRepeated() != 7 {
+		t.Errorf("Repeated() = %d, FirstRepeated() = %d, want 1 and 7", l.Repeated(), l.FirstRepeated())
+	}
+}
+
+func TestVerifyMayAskTheLedgerItself(t *testing.T) {
+	c := Corpus{Seed: 4, BytesMax: 100}
+	l := NewLedger(c, nil)
+	l.Deliver(0, c.Key(3), c.Value(3))
+	if err := l.Verify(5, l.Has); err != nil {
+		t.Error(err)
 	}
 }

@@ -3,6 +3,8 @@ package corpus
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 )
 
@@ -82,19 +84,33 @@ func (l *Ledger) Repeated() int {
 	return l.repeated
 }
 
+// FirstRepeated is the first record that came more than once, -1 if none did.
+func (l *Ledger) FirstRepeated() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	first := -1
+	for i, n := range l.seen {
+		if n > 1 && (first < 0 || i < first) {
+			first = i
+		}
+	}
+	return first
+}
+
 // Verify says everything that is wrong with what came back, where exactly the
 // records for which want holds, of the first n, should have. Repetition is
 // not a fault here: whether it may be depends on the promise that is tested.
+// want may ask the Ledger.
 func (l *Ledger) Verify(n int, want func(i int) bool) error {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	faults := append([]error(nil), l.faults...)
+	seen, faults := maps.Clone(l.seen), slices.Clone(l.faults)
 	if l.faultsN > len(faults) {
 		faults = append(faults, fmt.Errorf("and %d faults more", l.faultsN-len(faults)))
 	}
+	l.mu.Unlock()
 	missing, first := 0, 0
 	for i := range n {
-		if want(i) && l.seen[i] == 0 {
+		if want(i) && seen[i] == 0 {
 			if missing == 0 {
 				first = i
 			}
@@ -105,7 +121,7 @@ func (l *Ledger) Verify(n int, want func(i int) bool) error {
 		faults = append(faults, fmt.Errorf("%d of %d records never came back, the first is record %d", missing, n, first))
 	}
 	stray := 0
-	for i := range l.seen {
+	for i := range seen {
 		if i >= n || i < 0 || !want(i) {
 			first = i
 			stray++
