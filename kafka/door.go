@@ -21,7 +21,8 @@ type Door struct {
 	Rejected func(c *reqchan.Conn, h Header, why *Fault)
 
 	// Quotas, if set, measures every request that is let in; who is over its
-	// limits is told in its response and muted. Set it before the first request.
+	// limits is told in its response and muted. Set it before the first request;
+	// its limits can change at any time (quota.Quotas.Set).
 	Quotas *quota.Quotas
 
 	versions Versions
@@ -87,7 +88,8 @@ func (d *Door) admit(r Request) {
 		d.reject(r.Request, r.Header, f)
 		return
 	}
-	if d.Quotas != nil {
+	measured := d.Quotas != nil && d.Quotas.Any()
+	if measured {
 		r.Request.BeforeAnswer((*meteredDoor)(d))
 	}
 	if r.Header.Key == keyApiVersions && r.Header.Version >= softwareVersionFrom &&
@@ -95,7 +97,7 @@ func (d *Door) admit(r Request) {
 		r.RespondBody(d.answers.invalid[r.Header.Version])
 		return
 	}
-	if d.Quotas != nil {
+	if measured {
 		d.measure(r)
 		return
 	}

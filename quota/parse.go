@@ -1,8 +1,10 @@
 package quota
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 )
@@ -46,6 +48,31 @@ func ParseLimits(text string) ([]Limit, error) {
 	for i := range limits {
 		limits[i].Entity = whom
 		faults = append(faults, limits[i].Validate())
+	}
+	return limits, errors.Join(faults...)
+}
+
+// ReadLimits reads limits line by line, each as ParseLimits has it; empty lines
+// and what follows a # are passed over. It names every fault with its line.
+func ReadLimits(r io.Reader) ([]Limit, error) {
+	var limits []Limit
+	var faults []error
+	lines := bufio.NewScanner(r)
+	n := 0
+	for lines.Scan() {
+		n++
+		text, _, _ := strings.Cut(lines.Text(), "#")
+		if text = strings.TrimSpace(text); text == "" {
+			continue
+		}
+		more, err := ParseLimits(text)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("line %d: %w", n, err))
+		}
+		limits = append(limits, more...)
+	}
+	if err := lines.Err(); err != nil {
+		faults = append(faults, fmt.Errorf("line %d: %w", n+1, err))
 	}
 	return limits, errors.Join(faults...)
 }

@@ -101,7 +101,8 @@ func New(cfg Config) (*Quotas, error) {
 
 // Set replaces all limits at once, or changes nothing and names every fault.
 // What was used counts on under the new limits, wherever the same user, client
-// or pair is measured as before.
+// or pair is measured as before. It takes effect on the next answer of everybody;
+// any goroutine may call it while requests are measured.
 func (q *Quotas) Set(limits []Limit) error {
 	t, err := newTable(limits)
 	if err != nil {
@@ -113,6 +114,9 @@ func (q *Quotas) Set(limits []Limit) error {
 
 // Limits are those that hold.
 func (q *Quotas) Limits() []Limit { return append([]Limit(nil), q.table.Load().limits...) }
+
+// Any says that there is a limit for somebody.
+func (q *Quotas) Any() bool { return len(q.table.Load().limits) > 0 }
 
 // Bounds says that there is a limit of kind k for somebody.
 func (q *Quotas) Bounds(k Kind) bool { return len(q.table.Load().by[k]) > 0 }

@@ -294,6 +294,23 @@ func TestLimitsAreReadAsTheyAreWritten(t *testing.T) {
 	}
 }
 
+func TestAFileOfLimitsIsReadLineByLine(t *testing.T) {
+	got, err := ReadLimits(strings.NewReader("# all\n\nuser=*,requests=5 # each\r\n  client-id=batch,produce-bytes=1MB,fetch-bytes=2MB\n"))
+	want := []Limit{{Entity{User: "*"}, Requests, 5}, {Entity{ClientID: "batch"}, BytesIn, 1e6}, {Entity{ClientID: "batch"}, BytesOut, 2e6}}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, %v", got, err)
+	}
+	if got, err := ReadLimits(strings.NewReader("# nobody")); len(got) > 0 || err != nil {
+		t.Errorf("a file of comments: %v, %v", got, err)
+	}
+	_, err = ReadLimits(strings.NewReader("user=a,requests=x\nuser=a,requests=1\nspeed=1\n" + strings.Repeat("x", 1<<17)))
+	for _, part := range []string{"line 1: ", "not a number", "line 3: ", `"speed"`, "line 4: ", "too long"} {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("%q is not in: %v", part, err)
+		}
+	}
+}
+
 func TestEveryFaultOfAConfigIsNamedAtOnce(t *testing.T) {
 	_, err := New(Config{Windows: -1, Window: time.Nanosecond, RequestThrottleMax: -1, BytesThrottleMax: -1, SubjectsMax: 1,
 		Limits: []Limit{{Entity{User: "u"}, Requests, 1}, {Entity{User: "u"}, Requests, 2}}})

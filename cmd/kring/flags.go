@@ -76,6 +76,8 @@ Examples:
     kring serve --engine epoll --dispatch inline --handler null
     KRING_LOG_LEVEL=debug kring serve --listen 127.0.0.1:0
 
+SIGHUP has --quota-file read again, and the hosts of --ip-limit resolved again, while it serves.
+
 One line on standard output says when it serves, where, on which engine and why on that one. Exit status: 0 after a signal, 1 for a failure or a second signal, 2 for a wrong setting.`
 }
 

@@ -14,7 +14,8 @@
 // handler runs, and which handler it is. Everything else goes to standard error.
 //
 // SIGUSR1 asks for a log line about what the server holds now: connections,
-// request bytes, buffers, goroutines, kernel threads.
+// request bytes, buffers, goroutines, kernel threads. SIGHUP has --quota-file
+// read again, and the hosts of --ip-limit resolved again, if there are any.
 //
 // Exit status: 0 after SIGINT or SIGTERM, when what was in flight is finished
 // or --drain-timeout has passed; 1 when something failed at run time, or a

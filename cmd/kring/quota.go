@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"time"
 
 	"kring"
@@ -12,6 +14,7 @@ import (
 // quotaFlags are what clients may use, and how it is measured.
 type quotaFlags struct {
 	Quota        []string      `group:"quotas" sep:";" placeholder:"WHO,LIMITS" help:"What clients may use per second, such as client-id=batch,produce-bytes=1MB or user=*,requests=500; repeat for more, or separate by semicolons. WHO: user, client-id, both, or ip; * is everybody without an own limit. LIMITS: produce-bytes, fetch-bytes, requests, handler-percent. Who uses more is told so, and waits."`
+	QuotaFile    string        `group:"quotas" placeholder:"FILE" help:"A file of more of them, one on a line; # begins a comment. SIGHUP has it read again: taken as a whole, or refused with every fault in the log, and then the limits stay as they were."`
 	QuotaWindows int           `group:"quotas" placeholder:"N" help:"Windows that rates are measured over, connection rates too [quota.window.num]. Default: 11."`
 	QuotaWindow  time.Duration `group:"quotas" placeholder:"DURATION" help:"Length of one [quota.window.size.seconds]; nobody waits longer for requests or handler time. Default: 1s."`
 	MaxThrottle  time.Duration `group:"quotas" placeholder:"DURATION" default:"30s" help:"How long a client may be made to wait at once. Default: ${default}."`
@@ -37,24 +40,17 @@ func (q *quotaFlags) config() quota.Config {
 	return cfg
 }
 
-// quotas makes what --quota says; nil when it says nothing.
+// quotas makes what --quota and --quota-file say; nil when neither is given.
 func (c *serveCmd) quotas() (*quota.Quotas, error) {
-	if len(c.Quotas.Quota) == 0 {
+	if len(c.Quotas.Quota) == 0 && c.Quotas.QuotaFile == "" {
 		return nil, nil
 	}
 	if c.Handler == handlerEcho {
 		return nil, errors.New("--quota: limits are for Kafka's requests, and --handler echo has none; leave one of the two out")
 	}
 	cfg := c.Quotas.config()
-	var faults []error
-	for _, text := range c.Quotas.Quota {
-		limits, err := quota.ParseLimits(text)
-		if err != nil {
-			faults = append(faults, fmt.Errorf("--quota %s: %w", text, err))
-		}
-		cfg.Limits = append(cfg.Limits, limits...)
-	}
-	if err := errors.Join(faults...); err != nil {
+	var err error
+	if cfg.Limits, err = c.Quotas.limits(); err != nil {
 		return nil, err
 	}
 	q, err := quota.New(cfg)
@@ -62,4 +58,36 @@ func (c *serveCmd) quotas() (*quota.Quotas, error) {
 		return nil, fmt.Errorf("--quota: %w", err)
 	}
 	return q, nil
+}
+
+// limits are those of --quota and, as it is now, of --quota-file.
+func (q *quotaFlags) limits() (limits []quota.Limit, err error) {
+	var faults []error
+	for _, text := range q.Quota {
+		more, err := quota.ParseLimits(text)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("--quota %s: %w", text, err))
+		}
+		limits = append(limits, more...)
+	}
+	if q.QuotaFile != "" {
+		more, err := readQuotaFile(q.QuotaFile)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("--quota-file %s: %w", q.QuotaFile, err))
+		}
+		limits = append(limits, more...)
+	}
+	return limits, errors.Join(faults...)
+}
+
+func readQuotaFile(path string) ([]quota.Limit, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errors.New("there is no such file; name one, which may be empty")
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return quota.ReadLimits(f)
 }

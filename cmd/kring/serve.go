@@ -14,12 +14,14 @@ import (
 	"kring/echo"
 	"kring/embedded"
 	"kring/kafka"
+	"kring/quota"
 )
 
 // service is what stands behind the network layer.
 type service struct {
 	handler   kring.Handler
 	advertise func(host string, port uint16) // nil: nobody asks for our address
+	quotas    *quota.Quotas                  // nil: nobody has any
 	release   func()                         // before draining: answers what waits; nil: nothing does
 	close     func() error                   // nil: nothing to close
 }
@@ -62,7 +64,7 @@ func (c *serveCmd) open(log *slog.Logger) (service, error) {
 		}
 		door := kafka.NewDoor(n.Versions(), n)
 		door.Quotas = quotas
-		return service{handler: door, release: n.Close}, nil
+		return service{handler: door, quotas: quotas, release: n.Close}, nil
 	case handlerEcho:
 		return service{handler: echo.Handler{}}, nil
 	}
@@ -75,7 +77,7 @@ func (c *serveCmd) open(log *slog.Logger) (service, error) {
 	if err != nil {
 		return service{}, err
 	}
-	return service{handler: cluster, advertise: cluster.Advertise, close: cluster.Close}, nil
+	return service{handler: cluster, quotas: quotas, advertise: cluster.Advertise, close: cluster.Close}, nil
 }
 
 func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served service) error {
@@ -83,6 +85,7 @@ func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served s
 	if err != nil {
 		return err
 	}
+	defer c.rereadOnSignal(log, server, cfg, served.quotas)()
 	if err := server.Start(); err != nil {
 		return err
 	}

@@ -4,5 +4,5 @@ package main
 
 import "os"
 
-// stateSignal: this system has no signal to spare.
-var stateSignal os.Signal
+// This system has no signals to spare.
+var stateSignal, rereadSignal os.Signal

@@ -9,3 +9,6 @@ import (
 
 // stateSignal asks for a log line about what the server holds now.
 var stateSignal os.Signal = syscall.SIGUSR1
+
+// rereadSignal has the settings read again that may change meanwhile.
+var rereadSignal os.Signal = syscall.SIGHUP

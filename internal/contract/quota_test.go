@@ -85,3 +85,41 @@ func TestAClientOverItsQuotaIsToldAtOnceAndServedLater(t *testing.T) {
 		}
 	})
 }
+
+// Kafka: F-34, RequestQuotaTest.
+func TestLimitsOfClientsChangeWhileTheyAreServed(t *testing.T) {
+	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
+		const most = 4 * time.Millisecond
+		for name := range handlers(t, nil) {
+			q, err := quota.New(quota.Config{RequestThrottleMax: most})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := servertest.Start(t, cfg, handlers(t, q)[name]())
+			c := servertest.Dial(t, s)
+			if throttle := metadata(t, c); throttle != 0 {
+				t.Errorf("%s: told to wait %v without a limit", name, throttle)
+			}
+			low := quota.Limit{Entity: quota.Entity{ClientID: "greedy"}, Kind: quota.Requests, PerSecond: 0.1}
+			for _, step := range []struct {
+				limits []quota.Limit
+				wrong  bool
+				want   time.Duration
+			}{
+				{limits: []quota.Limit{low}, want: most},
+				{limits: []quota.Limit{low, {}}, wrong: true, want: most},
+				{limits: nil, want: 0},
+				{limits: []quota.Limit{low}, want: most},
+			} {
+				if err := q.Set(step.limits); (err != nil) != step.wrong {
+					t.Errorf("%s: limits %v: %v", name, step.limits, err)
+				}
+				metadata(t, c) // the one request of ten seconds
+				if throttle := metadata(t, c); throttle != step.want {
+					t.Errorf("%s: told to wait %v with %v, want %v", name, throttle, q.Limits(), step.want)
+				}
+			}
+			servertest.Shutdown(t, s)
+		}
+	})
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"log/slog"
+	"os"
+	"os/signal"
+
+	"kring"
+	"kring/quota"
+)
+
+// rereadOnSignal has a signal read again what may have changed outside: the
+// file of quotas, and the addresses of hosts that --ip-limit names. Where there
+// is neither, the signal keeps its meaning: the terminal is gone. The function it
+// gives ends that.
+func (c *serveCmd) rereadOnSignal(log *slog.Logger, server *kring.Server, cfg kring.Config, quotas *quota.Quotas) func() {
+	if rereadSignal == nil || c.Quotas.QuotaFile == "" && len(c.Limits.IPLimit) == 0 {
+		return func() {}
+	}
+	signals, over := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(signals, rereadSignal)
+	go func() { // aside: a name service may take its time, and signals to stop must not
+		for {
+			select {
+			case <-over:
+				return
+			case <-signals:
+			}
+			if c.Quotas.QuotaFile != "" {
+				c.rereadQuotas(log, quotas)
+			}
+			if len(c.Limits.IPLimit) > 0 {
+				rereadHosts(log, server, cfg)
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(over)
+	}
+}
+
+// rereadQuotas takes the limits of the file as it is now, or leaves all as they
+// are.
+func (c *serveCmd) rereadQuotas(log *slog.Logger, quotas *quota.Quotas) {
+	limits, err := c.Quotas.limits()
+	if err == nil {
+		err = quotas.Set(limits)
+	}
+	if err != nil {
+		log.Error("the quotas stay as they were", "file", c.Quotas.QuotaFile, "limits", len(quotas.Limits()), "error", err)
+		return
+	}
+	log.Info("the quotas were read again", "file", c.Quotas.QuotaFile, "limits", len(limits))
+}
+
+// rereadHosts has the names resolved again that limits go by.
+func rereadHosts(log *slog.Logger, server *kring.Server, cfg kring.Config) {
+	if err := server.Reconfigure(cfg); err != nil {
+		log.Error("the addresses of --ip-limit stay as they were", "error", err)
+		return
+	}
+	log.Info("the hosts of --ip-limit were resolved again")
+}

@@ -1,0 +1,105 @@
+//go:build unix
+
+package main
+
+import (
+	"encoding/binary"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// throttleOf asks for no topics as client "greedy", and gives the milliseconds
+// that the answer says it has to wait.
+func throttleOf(t *testing.T, conn net.Conn) int32 {
+	t.Helper()
+	req := kmsg.NewPtrMetadataRequest()
+	req.Version, req.Topics = 3, []kmsg.MetadataRequestTopic{}
+	if _, err := conn.Write(kmsg.NewRequestFormatter(kmsg.FormatterClientID("greedy")).AppendRequest(nil, req, 1)); err != nil {
+		t.Fatal(err)
+	}
+	var size [4]byte
+	if _, err := io.ReadFull(conn, size[:]); err != nil {
+		t.Fatal(err)
+	}
+	payload := make([]byte, binary.BigEndian.Uint32(size[:]))
+	if _, err := io.ReadFull(conn, payload); err != nil {
+		t.Fatal(err)
+	}
+	return int32(binary.BigEndian.Uint32(payload[4:])) // behind the correlation id
+}
+
+// TestQuotasAreReadAgainAtASignal, as a whole or not at all.
+func TestQuotasAreReadAgainAtASignal(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "quotas")
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, handler := range []string{"null", "embedded"} {
+		t.Run(handler, func(t *testing.T) {
+			write("# nobody yet\n")
+			c := serve(t, "--handler", handler, "--quota-file", file, "--quota", "user=other,requests=1", "--max-throttle", "3ms")
+			conn := dial(t, c.addr)
+			for range 3 {
+				if ms := throttleOf(t, conn); ms != 0 {
+					t.Fatalf("without a limit: %d ms", ms)
+				}
+			}
+			write("client-id=greedy,requests=0.1\n")
+			c.signal(syscall.SIGHUP)
+			c.logged(`msg="the quotas were read again" .*limits=2`)
+			throttleOf(t, conn)
+			for range 2 {
+				if ms := throttleOf(t, conn); ms != 3 {
+					t.Errorf("over the limit: %d ms, want 3", ms)
+				}
+			}
+			write("client-id=greedy,requests=1000000\nspeed=1\n\nuser=a,requests=x")
+			c.signal(syscall.SIGHUP)
+			c.logged(`(?s)level=ERROR msg="the quotas stay as they were" .*limits=2 .*line 2:.*speed.*line 4:.*not a number`)
+			if ms := throttleOf(t, conn); ms != 3 {
+				t.Errorf("after a refusal: %d ms, want 3", ms)
+			}
+			write("user=other,requests=3\n")
+			c.signal(syscall.SIGHUP)
+			c.logged(`is there twice`)
+			write("")
+			c.signal(syscall.SIGHUP)
+			c.logged(`msg="the quotas were read again" .*limits=1`)
+			if ms := throttleOf(t, conn); ms != 0 {
+				t.Errorf("after the limit was lifted: %d ms", ms)
+			}
+			c.signal(syscall.SIGTERM)
+			if status := c.exit(); status != exitOK {
+				t.Errorf("exit status %d, want 0", status)
+			}
+		})
+	}
+}
+
+func TestHostsOfLimitsAreResolvedAgainAtASignal(t *testing.T) {
+	c := serve(t, "--handler", "echo", "--ip-limit", "localhost=100")
+	c.signal(syscall.SIGHUP)
+	c.logged(`msg="the hosts of --ip-limit were resolved again"`)
+	echoes(t, c.addr)
+	c.signal(syscall.SIGTERM)
+	if status := c.exit(); status != exitOK {
+		t.Errorf("exit status %d, want 0", status)
+	}
+}
+
+// TestWithNothingToReadAgainTheSignalEndsTheProgram: its terminal is gone.
+func TestWithNothingToReadAgainTheSignalEndsTheProgram(t *testing.T) {
+	c := serve(t, "--handler", "echo")
+	c.signal(syscall.SIGHUP)
+	if status := c.exit(); status != -1 {
+		t.Errorf("exit status %d, want the signal's", status)
+	}
+}
