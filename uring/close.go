@@ -17,7 +17,8 @@ import (
 // drainLimit bounds how long Close waits for the kernel to let go.
 const drainLimit = 5 * time.Second
 
-// Close releases the engine. Data that its completions lent is gone after it.
+// Close releases the engine, but for the memory that is lent: it stays until the
+// last Recycle.
 func (e *ringEngine) Close() error {
 	if e.dead == errClosed {
 		return nil
@@ -29,10 +30,13 @@ func (e *ringEngine) Close() error {
 		// Better to leak than to let the kernel write into somebody's memory.
 		errs = append(errs, fmt.Errorf("uring: Close: %d operations did not end, so their memory stays mapped: %w", e.inflight, stuck))
 	}
-	e.counters.LentBytes.Store(0)
-	e.counters.BuffersLent.Store(0)
-	e.counters.BuffersReady.Store(0)
-	return errors.Join(append(errs, e.free(stuck == nil))...)
+	for i := range e.parts { // of a bundle, and nobody has seen them
+		e.Recycle(&e.parts[i])
+	}
+	e.parts = nil
+	errs = append(errs, e.free(stuck == nil))
+	e.publishBuffers()
+	return errors.Join(errs...)
 }
 
 // free gives back what the engine holds; the buffers only if nothing is
@@ -46,7 +50,7 @@ func (e *ringEngine) free(drained bool) error {
 		errs = append(errs, e.window.close())
 	}
 	if drained {
-		errs = append(errs, e.fixed.close())
+		e.fixed.close()
 	}
 	if e.table != nil && drained {
 		errs = append(errs, e.table.close())

@@ -20,6 +20,7 @@ type fixed struct {
 	ownIndex uint16
 	spare    []uint16
 	lent     int
+	closed   bool   // nothing is registered any more
 	isLent   []bool // by buffer; only with assertions
 
 	start, end uintptr // the owner's region; equal: there is none
@@ -158,6 +159,9 @@ func (f *fixed) giveBack(id uint16) {
 	}
 	f.lent--
 	f.spare = append(f.spare, id)
+	if f.closed {
+		f.release()
+	}
 }
 
 func (f *fixed) buffer(id uint16) []byte {
@@ -165,13 +169,18 @@ func (f *fixed) buffer(id uint16) []byte {
 	return f.own[at : at+f.size : at+f.size]
 }
 
-// close frees the engine's own; no operation may be outstanding.
-func (f *fixed) close() error {
-	if f.own == nil {
-		return nil
+// close frees the engine's own memory when the last buffer comes home. No
+// operation may be outstanding.
+func (f *fixed) close() {
+	f.closed = true
+	f.release()
+}
+
+func (f *fixed) release() {
+	if f.lent == 0 && f.own != nil {
+		unmapBuffers(f.own)
+		f.own = nil
 	}
-	slab.Unregister(f.own)
-	return slab.Unmap(f.own)
 }
 
 // fixedOps are the operations that registered memory brings.

@@ -3,6 +3,8 @@
 package uring
 
 import (
+	"fmt"
+
 	"kring/internal/invariants"
 	"kring/internal/slab"
 )
@@ -33,6 +35,7 @@ type window struct {
 	least  int // least given seen since the last rest
 	polls  int
 	added  bool   // not published yet
+	closed bool   // the kernel has let go of all, and of the ring
 	isLent []bool // by buffer id; only with assertions
 
 	places []uint16 // where in the ring a buffer was added last, by buffer id; only with bundles
@@ -96,11 +99,14 @@ func (w *window) giveBack(bid uint16) {
 		invariants.Poison(w.buffer(bid)) // the kernel does not see it before publish
 	}
 	w.lent--
-	if w.given < w.target {
+	switch {
+	case w.closed:
+		w.release()
+	case w.given < w.target:
 		w.give(bid)
-		return
+	default:
+		w.spare = append(w.spare, bid)
 	}
-	w.spare = append(w.spare, bid)
 }
 
 // publish fills the window from the spare buffers and shows the kernel what
@@ -155,12 +161,30 @@ func (w *window) buffer(bid uint16) []byte {
 	return w.memory[at : at+w.size : at+w.size]
 }
 
-// close frees the memory; no operation may be outstanding.
+// close frees the ring at once, and the buffers when the last comes home. No
+// operation may be outstanding.
 func (w *window) close() error {
-	slab.Unregister(w.memory)
-	err := w.ring.Unmap()
-	if e := slab.Unmap(w.memory); err == nil {
-		err = e
+	w.closed, w.given = true, 0
+	for i := range w.shares {
+		w.shares[i].over = true
 	}
+	err := w.ring.Unmap()
+	w.release()
 	return err
+}
+
+// release frees the memory of a closed window of which nothing is lent.
+func (w *window) release() {
+	if w.lent == 0 && w.memory != nil {
+		unmapBuffers(w.memory)
+		w.memory = nil
+	}
+}
+
+// unmapBuffers frees memory of slab.Map that was lent from.
+func unmapBuffers(b []byte) {
+	slab.Unregister(b)
+	if err := slab.Unmap(b); err != nil {
+		panic(fmt.Sprintf("kring: munmap of %d bytes: %v", len(b), err))
+	}
 }

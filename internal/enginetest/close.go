@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"os"
+
+	"kring/internal/slab"
 )
 
 var closeProperties = []property{
@@ -13,6 +15,7 @@ var closeProperties = []property{
 	{name: "DetachedConnectionsGoOnWithAnotherEngine", run: detachedGoOn},
 	{name: "ReusedNumbersNeverCrossTokens", run: reusedNumbersNeverCrossTokens},
 	{name: "EngineCloseWithOperationsOutstandingFreesEverything", run: engineCloseFreesEverything},
+	{name: "LentDataOutlivesTheEngine", run: lentDataOutlivesTheEngine},
 	{name: "EngineCloseWithoutAnyOperation", run: func(*owner) {}},
 }
 
@@ -204,6 +207,46 @@ func engineCloseFreesEverything(o *owner) {
 	o.ended = true
 	if lent := o.pool.Lent(); lent != 0 {
 		o.Errorf("%d pieces of memory did not come home", lent)
+	}
+}
+
+// lentDataOutlivesTheEngine closes engines in the middle of receiving and keeps
+// what they lent. Their memory goes with the last Recycle: the third leaves no
+// more behind than the first.
+func lentDataOutlivesTheEngine(o *owner) {
+	regions := 0
+	for round := range 3 {
+		other := newOwner(o.TB, o.suite, o.net, o.wait)
+		defer other.abandon()
+		d := other.listen()
+		c := other.connect(d)
+		c.hold, c.keep = true, true
+		c.recv()
+		other.peer("writing", func() error { return c.in.writeTo(c.peer, 0, 96<<20, mixed(5)) })
+		other.until("leases are out", func() bool { return len(c.held) >= 3 })
+		c.keep, other.starved = false, nil // no operation after Close
+		other.closeEngine()
+		o.net.Discard(c.fd)
+		d.discard()
+		other.endPeers()
+		other.ended = true
+		for k := range c.held {
+			i := (2*k + 1) % (len(c.held) | 1) // every other, and then the others
+			if left := other.e.Counters().LentBytes.Load(); left <= 0 {
+				o.Fatalf("LentBytes is %d while %d leases are out", left, other.leases)
+			}
+			c.giveBack(i)
+		}
+		if left := other.e.Counters().LentBytes.Load(); left != 0 || other.leases != 0 {
+			o.Fatalf("LentBytes is %d with %d leases out", left, other.leases)
+		}
+		other.pool.Close()
+		if round == 0 {
+			regions = slab.Regions()
+		}
+	}
+	if now := slab.Regions(); now > regions {
+		o.Errorf("%d regions of memory are mapped after three engines, %d after one", now, regions)
 	}
 }
 

@@ -55,6 +55,8 @@ var sabotages = []struct {
 		})},
 	{rule: "lent data stays", property: "LentDataStaysIntactUntilRecycle",
 		wrap: func(e engine.Engine) engine.Engine { return &reusing{Engine: e} }},
+	{rule: "lent data outlives the engine", property: "LentDataOutlivesTheEngine",
+		wrap: func(e engine.Engine) engine.Engine { return &tidy{Engine: e} }},
 	{rule: "a short send is short", property: "SendGathersInOrder", faults: faultengine.Config{ShortSend: 1},
 		wrap: func(e engine.Engine) engine.Engine { return &boasting{Engine: e, totals: map[engine.Token]int32{}} }},
 	{rule: "completions that do not fit are kept", property: "SmallDoneSliceLosesNothing",
@@ -236,6 +238,29 @@ func (e *reusing) Poll(done []engine.Completion, wait time.Duration) (int, error
 		}
 	}
 	return n, err
+}
+
+// tidy takes what it has lent last with it.
+type tidy struct {
+	engine.Engine
+	last []byte
+}
+
+func (e *tidy) Poll(done []engine.Completion, wait time.Duration) (int, error) {
+	n, err := e.Engine.Poll(done, wait)
+	for _, c := range done[:n] {
+		if len(c.Data) > 0 {
+			e.last = c.Data
+		}
+	}
+	return n, err
+}
+
+func (e *tidy) Close() error {
+	for i := range e.last {
+		e.last[i]++
+	}
+	return e.Engine.Close()
 }
 
 // boasting says that every send took everything.

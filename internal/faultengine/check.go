@@ -27,12 +27,9 @@ func (n *Network) Check() error {
 	for _, e := range n.engines {
 		if !e.closed {
 			forgotten("engine %d was not closed", e.number)
-			if k := len(e.lender.lent); k > 0 {
-				forgotten("engine %d: %d leases were not recycled", e.number, k)
-			}
 		}
-		if e.leaked > 0 {
-			forgotten("engine %d: %d leases were not recycled before an orderly Close", e.number, e.leaked)
+		if k := len(e.lender.lent); k > 0 && (!e.closed || e.orderly) {
+			forgotten("engine %d: %d leases were not recycled", e.number, k)
 		}
 	}
 	for _, d := range n.descs {

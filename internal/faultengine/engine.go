@@ -22,7 +22,7 @@ type Engine struct {
 	woken     bool
 	sleeping  bool
 	closed    bool
-	leaked    int // leases out at an orderly Close
+	orderly   bool // closed with nothing outstanding: its owner has time to recycle
 	submitted []submission
 	queue     []entry // produced, not delivered; in order of production
 	descs     []*desc // bound to this engine, in order of their first operation
@@ -198,6 +198,19 @@ func (e *Engine) submit(act action, d *desc, op *operation) {
 
 // enter locks, and says whether the engine may be used; leave undoes it.
 func (e *Engine) enter(verb string) bool {
+	if !e.enterAlways(verb) {
+		return false
+	}
+	if e.closed {
+		defer e.leave()
+		e.n.breach("%s after Close of engine %d", verb, e.number)
+		return false
+	}
+	return true
+}
+
+// enterAlways is enter for what may be called after Close.
+func (e *Engine) enterAlways(verb string) bool {
 	if !e.inside.CompareAndSwap(false, true) {
 		e.n.mu.Lock()
 		defer e.n.mu.Unlock()
@@ -205,11 +218,6 @@ func (e *Engine) enter(verb string) bool {
 		return false
 	}
 	e.n.mu.Lock()
-	if e.closed {
-		defer e.leave()
-		e.n.breach("%s after Close of engine %d", verb, e.number)
-		return false
-	}
 	return true
 }
 
@@ -223,13 +231,9 @@ func (e *Engine) Counters() *engine.Counters { return &e.counters }
 
 // Close releases the engine.
 func (e *Engine) Close() error {
-	if !e.inside.CompareAndSwap(false, true) {
-		e.n.mu.Lock()
-		defer e.n.mu.Unlock()
-		e.n.breach("Close while another goroutine uses engine %d", e.number)
+	if !e.enterAlways("Close") {
 		return nil
 	}
-	e.n.mu.Lock()
 	defer e.leave()
 	if e.closed {
 		return nil
@@ -241,10 +245,7 @@ func (e *Engine) Close() error {
 		orderly = orderly && d.recv == nil && d.send == nil
 		d.recv, d.send, d.owner = nil, nil, nil
 	}
-	if orderly {
-		e.leaked = len(e.lender.lent)
-	}
-	e.counters.LentBytes.Store(0)
+	e.orderly = orderly
 	e.lender.close()
 	e.submitted, e.queue, e.descs = nil, nil, nil
 	return nil
@@ -263,6 +264,8 @@ func (e *Engine) settle() {
 	for i := range e.queue {
 		q := &e.queue[i]
 		switch {
+		case q.c.Data != nil:
+			e.lender.giveBack(q.c.Lease)
 		case q.c.Op == engine.OpAccept && q.c.Res >= 0:
 			e.n.close(e.n.find(engine.FD(q.c.Res)))
 		case q.c.Op == engine.OpClose:

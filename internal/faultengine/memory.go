@@ -55,21 +55,17 @@ func (l *lender) giveBack(lease uint32) {
 	l.free = append(l.free, buf)
 }
 
-// close returns all the memory, that still lent included: as with a ring's
-// buffers, who reads it now reads something else.
+// close returns the memory that is not lent; the rest goes with its Recycle.
 func (l *lender) close() {
-	for lease := range l.lent {
-		l.giveBack(lease)
-	}
 	for _, b := range l.free {
 		memory.Put(b)
 	}
 	l.free = nil
 }
 
-// Recycle gives back the memory that c lent.
+// Recycle gives back the memory that c lent, also after Close.
 func (e *Engine) Recycle(c *engine.Completion) {
-	if !e.enter("Recycle") {
+	if !e.enterAlways("Recycle") {
 		return
 	}
 	defer e.leave()
@@ -82,6 +78,9 @@ func (e *Engine) Recycle(c *engine.Completion) {
 	}
 	e.counters.LentBytes.Add(-int64(e.lender.size))
 	e.lender.giveBack(c.Lease)
+	if e.closed {
+		e.lender.close()
+	}
 	e.recycled++
 	c.Data, c.Lease = nil, 0
 }

@@ -63,6 +63,14 @@ func register(b []byte) {
 	regions.size[uintptr(unsafe.Pointer(unsafe.SliceData(b)))] = len(b)
 }
 
+// Regions counts what is registered now, mapped by a Pool or named by Register;
+// 0 without assertions.
+func Regions() int {
+	regions.mu.RLock()
+	defer regions.mu.RUnlock()
+	return len(regions.size)
+}
+
 func unregister(b []byte) {
 	if !invariants.Enabled {
 		return
