@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"kring/bench/compare"
 	"kring/bench/load"
 )
 
@@ -82,8 +83,9 @@ func printResult(r *load.Result) {
 }
 
 // generateCmd is the generator as a process of a comparison. It reads a
-// load.Config as a line of JSON, writes "begin" and "end" at the ends of the
-// window and waits for a line after each, and writes the result as JSON.
+// load.Config as a line of JSON, says compare.LineBegin and LineEnd at the ends
+// of the window and waits for a line after each, ends the window at
+// compare.LineCut, and writes the result as JSON.
 type generateCmd struct{}
 
 func (generateCmd) Run() error {
@@ -96,17 +98,37 @@ func (generateCmd) Run() error {
 	if err := json.Unmarshal(line, &c); err != nil {
 		return fmt.Errorf("the configuration: %w", err)
 	}
+	cut, goOn := make(chan struct{}), make(chan struct{})
+	go listen(in, cut, goOn)
+	c.Cut = cut
 	c.Boundary = func(begin bool) {
 		if begin {
-			fmt.Println("begin")
+			fmt.Print(compare.LineBegin)
 		} else {
-			fmt.Println("end")
+			fmt.Print(compare.LineEnd)
 		}
-		_, _ = in.ReadString('\n') // a comparison that is gone needs no answer
+		<-goOn
 	}
 	r, err := load.Run(c)
 	if err != nil {
 		return err
 	}
 	return json.NewEncoder(os.Stdout).Encode(r)
+}
+
+// listen hears what a comparison says. One that is gone needs no answer.
+func listen(in *bufio.Reader, cut, goOn chan struct{}) {
+	defer close(goOn)
+	for isCut := false; ; {
+		line, err := in.ReadString('\n')
+		switch {
+		case err != nil:
+			return
+		case line != compare.LineCut:
+			goOn <- struct{}{}
+		case !isCut:
+			isCut = true
+			close(cut)
+		}
+	}
 }

@@ -19,12 +19,16 @@ type cli struct {
 	Ablate   ablateCmd   `cmd:"" help:"Switch one technique of kring at a time, and say what each is worth in each scenario."`
 	Report   reportCmd   `cmd:"" help:"Write the reports again from raw results."`
 	Compare  compareCmd  `cmd:"" help:"Compare the raw results of two runs; exit status 1 when kring became worse."`
-	Files    filesCmd    `cmd:"" help:"Show what a client that reads cold files does to the others."`
+	Contract contractCmd `cmd:"" help:"Measure what others notice of clients that never read, a burst of connects, handlers that stall and cold files; exit status 1 when a goal is missed."`
+	Files    filesCmd    `cmd:"" help:"Only what a client that reads cold files does to the others."`
 	Goals    goalsCmd    `cmd:"" help:"Hold raw results against what kring wants to reach, as bench/RESULTS.md."`
 	List     listCmd     `cmd:"" help:"List scenarios and contestants, and what those that are absent lack."`
 	Load     loadCmd     `cmd:"" help:"Generate load for one server and print what came back."`
 	Generate generateCmd `cmd:"" hidden:"" help:"Generate load as a comparison's own process."`
 	Serve    serveCmd    `cmd:"" hidden:"" help:"Be one of the contestants."`
+
+	Judged    judgedCmd    `cmd:"" hidden:"" help:"Be a server that contract measures."`
+	Accompany accompanyCmd `cmd:"" hidden:"" help:"Be who disturbs."`
 }
 
 func main() {

@@ -134,11 +134,11 @@ func TestASaturatedServerWasNotHeldBackByItsGenerator(t *testing.T) {
 
 func TestServerAndGeneratorShareNoProcessor(t *testing.T) {
 	for _, cpus := range [][]int{nil, {3}} {
-		if s, g := placement(cpus); s != nil || g != nil {
+		if s, g := Placement(cpus); s != nil || g != nil {
 			t.Errorf("%v: pinned to %v and %v", cpus, s, g)
 		}
 	}
-	s, g := placement([]int{0, 1, 2, 3, 4, 5, 6, 7})
+	s, g := Placement([]int{0, 1, 2, 3, 4, 5, 6, 7})
 	if len(s) != 1 || len(g) < 1 || len(g) > 3 {
 		t.Errorf("server %v, generator %v", s, g)
 	}

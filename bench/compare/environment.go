@@ -50,8 +50,9 @@ type Environment struct {
 	Against map[string]string `json:"against,omitempty"`
 }
 
-// readEnvironment fills what the system tells.
-func readEnvironment(root string) Environment {
+// ReadEnvironment fills what the system tells; root is the folder of the sources,
+// "" when they are not at hand.
+func ReadEnvironment(root string) Environment {
 	e := Environment{
 		Type: "environment", Started: time.Now(), Args: os.Args[1:], Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH,
 		CPUs: runtime.NumCPU(), Commit: commit(root),

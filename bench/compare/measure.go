@@ -1,14 +1,7 @@
 package compare
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
-	"fmt"
-	"io"
-	"os/exec"
-	"strings"
-	"time"
 
 	"kring/bench/contestant"
 	"kring/bench/load"
@@ -42,7 +35,8 @@ func (m *measurement) run(ctx context.Context, c load.Config) error {
 		defer m.count.Close()
 	}
 	c.Address = server.Addr
-	if err := m.generate(ctx, c); err != nil {
+	g := Generator{Self: m.site.Self, CPUs: m.env.GeneratorCPUs, Begin: m.begin, End: m.end}
+	if m.record.Load, err = g.Run(ctx, c); err != nil {
 		return err
 	}
 	if m.count != nil {
@@ -55,67 +49,6 @@ func (m *measurement) run(ctx context.Context, c load.Config) error {
 	m.record.OtherCPU = max(0, (m.record.Server.BusySeconds+m.record.Server.StolenSeconds-m.record.Server.CPUSeconds())/c.Duration.Seconds()-generator)
 	m.record.judge()
 	return nil
-}
-
-// generateLimit bounds what a generator may take beyond its own times.
-const generateLimit = 60 * time.Second
-
-// generate runs the generator process and follows its lines.
-func (m *measurement) generate(ctx context.Context, c load.Config) error {
-	config, err := json.Marshal(c)
-	if err != nil {
-		return fmt.Errorf("compare: %w", err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, c.WarmUp+c.Duration+generateLimit)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, m.site.Self, "generate")
-	said := &strings.Builder{}
-	cmd.Stderr = said
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		return fmt.Errorf("compare: %w", err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		return fmt.Errorf("compare: %w", err)
-	}
-	if err := contestant.StartPinned(cmd, m.env.GeneratorCPUs); err != nil {
-		return fmt.Errorf("compare: starting the generator: %w", err)
-	}
-	err = m.follow(stdin, stdout, append(config, '\n'))
-	_ = stdin.Close()
-	if wait := cmd.Wait(); wait != nil || err != nil {
-		return fmt.Errorf("the generator failed (%v, %v): %s", err, wait, strings.TrimSpace(said.String()))
-	}
-	return nil
-}
-
-func (m *measurement) follow(stdin io.Writer, stdout io.Reader, config []byte) error {
-	if _, err := stdin.Write(config); err != nil {
-		return err
-	}
-	lines := bufio.NewReader(stdout)
-	for {
-		line, err := lines.ReadBytes('\n')
-		if err != nil {
-			return err
-		}
-		switch string(line) {
-		case "begin\n":
-			err = m.begin()
-		case "end\n":
-			err = m.end()
-		default:
-			m.record.Load = &load.Result{}
-			return json.Unmarshal(line, m.record.Load)
-		}
-		if err == nil {
-			_, err = stdin.Write([]byte("\n"))
-		}
-		if err != nil {
-			return err
-		}
-	}
 }
 
 // begin reads the counters, the cheapest last: what reading costs the server

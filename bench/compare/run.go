@@ -33,11 +33,11 @@ type Options struct {
 // Run compares. A contestant that is absent or fails is left out and named;
 // the comparison goes on. When ctx ends, what was measured so far is returned.
 func Run(ctx context.Context, o Options) (*Results, string, error) {
-	env := readEnvironment(o.Root)
+	env := ReadEnvironment(o.Root)
 	env.Rounds, env.WarmUp, env.Duration, env.Scenarios, env.Base = o.Rounds, o.WarmUp, o.Duration, o.Scenarios, o.Base
 	env.Against = o.Against
 	if o.Pin {
-		env.ServerCPUs, env.GeneratorCPUs = placement(contestant.CPUs())
+		env.ServerCPUs, env.GeneratorCPUs = Placement(contestant.CPUs())
 	}
 	site, err := contestant.NewSite(o.Root, env.ServerCPUs)
 	if err != nil {
@@ -66,10 +66,10 @@ func Run(ctx context.Context, o Options) (*Results, string, error) {
 	return r.results, r.store.base, err
 }
 
-// placement puts the server on the first processor and the generator on up to
+// Placement puts the server on the first processor and the generator on up to
 // three others that are no siblings of it; with one processor, nothing is
 // pinned.
-func placement(cpus []int) (server, generator []int) {
+func Placement(cpus []int) (server, generator []int) {
 	if len(cpus) < 2 {
 		return nil, nil
 	}

@@ -25,6 +25,8 @@ func openKring(c ServeConfig) (server, error) {
 		return nil, err
 	}
 	switch {
+	case c.Handler != nil:
+		h = c.Handler
 	case c.Embedded:
 		return openEmbedded(cfg)
 	case c.Kafka:
@@ -54,6 +56,9 @@ func (c *ServeConfig) config() (kring.Config, error) {
 		if err := cfg.URing.Set(key, value); err != nil {
 			return cfg, err
 		}
+	}
+	if c.Adjust != nil {
+		c.Adjust(&cfg)
 	}
 	return cfg, nil
 }
@@ -88,6 +93,8 @@ func (k *kringServer) close() {
 func (k *kringServer) own(o Own) {
 	st := k.s.Stats()
 	o["now_memory_mapped"] = float64(st.MemoryMapped)
+	o["now_open"], o["now_queued"] = float64(st.Open), float64(st.QueuedRequests)
+	o["accepted"], o["opened"] = float64(st.Accepted), float64(st.Total.Opened)
 	o["requests"], o["responses"] = float64(st.Total.Requests), float64(st.Total.Responses)
 	o["sends"], o["held"] = float64(st.Total.Sends), float64(st.Total.Held)
 	o["bytes_direct"] = float64(st.Total.BytesDirect)

@@ -29,20 +29,25 @@ type Process struct {
 // address; to the line "stats" it may answer with one line of JSON; it ends when its
 // standard input does.
 func (c *Contestant) Start(site *Site, shape Shape) (*Process, error) {
-	argv := c.args(site.binaries[c.Name], shape)
+	return StartProcess(c.Name, c.args(site.binaries[c.Name], shape), site.ServerCPUs)
+}
+
+// StartProcess starts a program of that agreement on the given processors, or
+// on all, and waits until it is ready. name is for errors.
+func StartProcess(name string, argv []string, cpus []int) (*Process, error) {
 	p := &Process{cmd: exec.Command(argv[0], argv[1:]...), lines: make(chan string, 16), stderr: &tail{}}
 	p.cmd.Stderr = p.stderr
 	stdin, err := p.cmd.StdinPipe()
 	if err != nil {
-		return nil, fmt.Errorf("contestant: %s: %w", c.Name, err)
+		return nil, fmt.Errorf("contestant: %s: %w", name, err)
 	}
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
-		return nil, fmt.Errorf("contestant: %s: %w", c.Name, err)
+		return nil, fmt.Errorf("contestant: %s: %w", name, err)
 	}
 	p.stdin = stdin
-	if err := StartPinned(p.cmd, site.ServerCPUs); err != nil {
-		return nil, fmt.Errorf("contestant: %s: starting: %w", c.Name, err)
+	if err := StartPinned(p.cmd, cpus); err != nil {
+		return nil, fmt.Errorf("contestant: %s: starting: %w", name, err)
 	}
 	go p.readLines(stdout)
 	line, err := p.line(startTimeout)
@@ -52,7 +57,7 @@ func (c *Contestant) Start(site *Site, shape Shape) (*Process, error) {
 	}
 	if err != nil {
 		p.Stop()
-		return nil, fmt.Errorf("contestant: %s did not start: %w%s", c.Name, err, p.stderr.said())
+		return nil, fmt.Errorf("contestant: %s did not start: %w%s", name, err, p.stderr.said())
 	}
 	p.Addr = addr
 	return p, nil
@@ -100,18 +105,27 @@ func (o Own) Since(earlier Own) Own {
 
 // Own asks the server; nil when it has nothing to say.
 func (p *Process) Own() Own {
-	if _, err := io.WriteString(p.stdin, "stats\n"); err != nil {
-		return nil
-	}
-	line, err := p.line(2 * time.Second)
+	own, err := p.Ask("stats", 2*time.Second)
 	if err != nil {
 		return nil
 	}
-	var own Own
-	if err := json.Unmarshal([]byte(line), &own); err != nil {
-		return nil
-	}
 	return own
+}
+
+// Ask gives the process a line, and waits for the numbers that it answers with,
+// one line of JSON. One goroutine at a time.
+func (p *Process) Ask(command string, limit time.Duration) (own Own, err error) {
+	if _, err := io.WriteString(p.stdin, command+"\n"); err != nil {
+		return nil, fmt.Errorf("contestant: asking for %s: %w", command, err)
+	}
+	line, err := p.line(limit)
+	if err == nil {
+		err = json.Unmarshal([]byte(line), &own)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("contestant: asking for %s: %w", command, err)
+	}
+	return own, nil
 }
 
 // Stop ends the server; one that does not end by itself is killed.

@@ -7,6 +7,8 @@ import (
 	"io"
 	"runtime/metrics"
 	"strings"
+
+	"kring"
 )
 
 // ServeConfig chooses one of this module's servers.
@@ -22,6 +24,12 @@ type ServeConfig struct {
 	// HandlerBatch are kring's, 0 for its own.
 	URing                       []string
 	BigFrameBytes, HandlerBatch int
+	// Handler serves instead of the echo, and Adjust changes kring's Config; nil:
+	// neither. Commands are what Serve does on other lines than "stats", each
+	// answered with what it gives.
+	Handler  kring.Handler
+	Adjust   func(*kring.Config)
+	Commands map[string]func() Own
 }
 
 // server is a running one.
@@ -44,13 +52,21 @@ func Serve(c ServeConfig, in io.Reader, out io.Writer) error {
 	}
 	defer s.close()
 	fmt.Fprintf(out, "ready %s\n", s.addr())
-	for lines := bufio.NewScanner(in); lines.Scan(); {
-		if strings.TrimSpace(lines.Text()) != "stats" {
-			continue
+	return Obey(in, out, func(command string) Own {
+		if does := c.Commands[command]; does != nil {
+			return does()
 		}
 		own := runtimeStats()
 		s.own(own)
-		text, err := json.Marshal(own)
+		return own
+	})
+}
+
+// Obey is the rest of a process's life: it answers lines with numbers until
+// there are no more.
+func Obey(in io.Reader, out io.Writer, does func(command string) Own) error {
+	for lines := bufio.NewScanner(in); lines.Scan(); {
+		text, err := json.Marshal(does(strings.TrimSpace(lines.Text())))
 		if err != nil {
 			return fmt.Errorf("contestant: %w", err)
 		}

@@ -27,7 +27,8 @@ type Company struct {
 type company struct {
 	server  netip.AddrPort
 	request []byte
-	reply   int // bytes
+	reply   int    // bytes
+	unread  []byte // what those ask that never read
 
 	over  chan struct{}
 	going sync.WaitGroup
@@ -41,7 +42,10 @@ const churners = 4
 
 // keepCompany starts it; end ends it.
 func keepCompany(c *Config, server netip.AddrPort, t *template) (*company, error) {
-	k := &company{server: server, request: t.frame, reply: t.replyBytes, over: make(chan struct{})}
+	k := &company{server: server, request: t.frame, reply: t.replyBytes, unread: t.frame, over: make(chan struct{})}
+	if c.SlowPayloadBytes > 0 && c.Kind == Frames {
+		k.unread = frameTemplate(c.SlowPayloadBytes).frame
+	}
 	for range c.SlowConns {
 		conn, err := net.DialTimeout("tcp", server.String(), probeTimeout)
 		if err != nil {
@@ -63,7 +67,7 @@ func keepCompany(c *Config, server netip.AddrPort, t *template) (*company, error
 // neverRead asks as long as the server takes requests, and reads nothing.
 func (k *company) neverRead(c net.Conn) {
 	for {
-		n, err := c.Write(k.request)
+		n, err := c.Write(k.unread)
 		k.slowBytes.Add(uint64(n))
 		if err != nil {
 			select {

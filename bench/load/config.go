@@ -60,6 +60,9 @@ type Config struct {
 	ChurnRate float64 `json:"churn_rate,omitempty"`
 	// SlowConns are connections beside them that ask and never read.
 	SlowConns int `json:"slow_conns,omitempty"`
+	// SlowPayloadBytes is the size of what those ask, for Frames; default: as the
+	// others'.
+	SlowPayloadBytes int `json:"slow_payload_bytes,omitempty"`
 	// Depth is the number of requests in flight per connection in the closed
 	// loop; default 1.
 	Depth int `json:"depth"`
@@ -93,6 +96,9 @@ type Config struct {
 	// after it ended, while nothing is sent; thread 0 waits for it. It is where
 	// a caller reads the server's counters.
 	Boundary func(begin bool) `json:"-"`
+	// Cut, when set, ends the window as soon as it is closed, before Duration is
+	// over: for what lasts as long as something else does.
+	Cut <-chan struct{} `json:"-"`
 }
 
 // connsMax bounds both kinds of connections together: 20 loopback addresses of
@@ -160,6 +166,9 @@ func (c Config) Validate() error {
 	}
 	if !(c.ChurnRate >= 0) || c.ChurnRate > churnRateMax {
 		fault("ChurnRate", "%v is outside 0 to %d connections a second", c.ChurnRate, churnRateMax)
+	}
+	if c.SlowPayloadBytes < 0 || c.SlowPayloadBytes > payloadBytesMax {
+		fault("SlowPayloadBytes", "%d is outside 0 to %d", c.SlowPayloadBytes, payloadBytesMax)
 	}
 	if c.SlowConns < 0 || c.SlowConns > slowConnsMax {
 		fault("SlowConns", "%d is outside 0 to %d", c.SlowConns, slowConnsMax)

@@ -253,12 +253,12 @@ func TestGeneratorBoundRunsAreInvalid(t *testing.T) {
 	busy := newRecord(false)
 	busy.wallEnd, busy.cpuEnd, busy.completed = 1000, 950, 1
 	cfg := Config{Address: "127.0.0.1:1"}.withDefaults()
-	r := result(&cfg, time.Now(), []*core{{mix: single(frameTemplate(8)), rec: busy, cfg: &cfg}})
+	r := result(&cfg, time.Now(), cfg.Duration, []*core{{mix: single(frameTemplate(8)), rec: busy, cfg: &cfg}})
 	if r.Valid() || !r.Bound || !strings.Contains(r.Invalid[0], "generator was busy 95 %") {
 		t.Errorf("busy generator: %q, bound %v", r.Invalid, r.Bound)
 	}
 	busy.cpuEnd = 800
-	if r = result(&cfg, time.Now(), []*core{{mix: single(frameTemplate(8)), rec: busy, cfg: &cfg}}); !r.Valid() || r.Bound {
+	if r = result(&cfg, time.Now(), cfg.Duration, []*core{{mix: single(frameTemplate(8)), rec: busy, cfg: &cfg}}); !r.Valid() || r.Bound {
 		t.Errorf("a generator that is busy 80 %%: %q", r.Invalid)
 	}
 }

@@ -31,7 +31,10 @@ func (tm *timing) phase(x *core, thread int, now int64, cpu func() int64) (int64
 			x.all = false
 		}
 	case !x.stopped:
-		if now >= r.end {
+		if thread == 0 && tm.isCut() {
+			tm.end.Store(min(tm.end.Load(), now))
+		}
+		if r.end = tm.end.Load(); now >= r.end {
 			x.stopped = true
 			r.cpuEnd, r.wallEnd = cpu(), now
 			if thread == 0 {
@@ -53,6 +56,15 @@ func (tm *timing) open() int64 {
 	tm.end.Store(now + int64(tm.cfg.Duration))
 	tm.start.Store(now)
 	return now
+}
+
+func (tm *timing) isCut() bool {
+	select {
+	case <-tm.cfg.Cut:
+		return true
+	default:
+		return false
+	}
 }
 
 func (tm *timing) boundary(begin bool) {

@@ -21,6 +21,9 @@ type window struct {
 	start, end atomic.Int64
 }
 
+// length of the window, once it is over.
+func (w *window) length() time.Duration { return time.Duration(w.end.Load() - w.start.Load()) }
+
 // opening stands for a start that is just being decided.
 const opening = -1
 

@@ -100,7 +100,7 @@ func Run(c Config) (*Result, error) {
 		wg.Go(th.run)
 	}
 	wg.Wait()
-	res := result(&c, started, cores)
+	res := result(&c, started, tm.length(), cores)
 	res.Company = beside.end()
 	return res, nil
 }
@@ -158,9 +158,9 @@ func openThreads(tm *timing, m *mix, server netip.AddrPort) ([]thread, []*core, 
 }
 
 // result merges the threads' records.
-func result(c *Config, started time.Time, cores []*core) *Result {
+func result(c *Config, started time.Time, window time.Duration, cores []*core) *Result {
 	sum := newRecord(c.IsOpen())
-	res := &Result{Config: *c, Started: started, Window: c.Duration}
+	res := &Result{Config: *c, Started: started, Window: window}
 	requests := uint64(cores[0].mix.templates[0].requests)
 	for _, x := range cores {
 		r := x.rec
@@ -179,7 +179,7 @@ func result(c *Config, started time.Time, cores []*core) *Result {
 		}
 		res.GeneratorCPU = max(res.GeneratorCPU, busy)
 	}
-	res.Rate = float64(res.Completed) / c.Duration.Seconds()
+	res.Rate = float64(res.Completed) / window.Seconds()
 	res.Latency = summarize(sum.latency)
 	res.HDR = encode(sum.latency)
 	if c.IsOpen() {

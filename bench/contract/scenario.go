@@ -1,0 +1,166 @@
+package contract
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"kring/bench/load"
+)
+
+// Scenario is one promise.
+type Scenario struct {
+	Name, About string
+
+	ways   []way // measured on each engine, the quiet one first
+	others []way // measured on Go's net, for comparison
+	run    func(context.Context, *runner, *Scenario) error
+	rows   func(*Results, *Scenario, string) []Row
+}
+
+// way is one of the things that are compared.
+type way struct {
+	name    string
+	measure func(context.Context, *runner, *Sample) error
+}
+
+// The ways.
+const (
+	quiet       = "quiet"
+	neverRead   = "1 % never read"
+	burst       = "burst"
+	burstUnseen = "burst at a listener that nobody serves"
+	byParts     = "fetched by RespondParts"
+	onTheLoop   = "read on the processor, as sendfile on a network thread is"
+
+	goNet = "go-net"
+)
+
+// What is measured beside a disturbance.
+const (
+	slowPayload    = 64 << 10
+	moderateRate   = 4_000 // requests a second, over all connections
+	burstClients   = 64
+	burstWindowMax = 20 * time.Second
+	fileClients    = 16
+	fileRate       = 4_000
+	warmUp         = 100 * time.Millisecond
+)
+
+// Scenarios lists all, in the order of the table.
+func Scenarios() []Scenario {
+	return []Scenario{
+		{
+			Name: "slow", About: "2,000 clients, of which 20 ask for 64 KiB again and again and never read",
+			ways: []way{{quiet, slow(false)}, {neverRead, slow(true)}}, rows: slowRows,
+		},
+		{
+			Name: "burst", About: "10,000 connects at once beside 64 established connections",
+			ways:   []way{{quiet, burstQuiet}, {burst, burstAtServer}, {burstUnseen, burstAtSink}},
+			others: []way{{quiet, burstQuiet}, {burst, burstAtServer}}, rows: burstRows,
+		},
+		{
+			Name: "stall", About: "the request channel is full for 5 s",
+			run: stallAll, rows: stallRows,
+		},
+		{
+			Name: "files", About: "one client fetches a cold file beside 16 connections of the same processor",
+			ways: []way{{quiet, files(quiet)}, {byParts, files(byParts)}, {onTheLoop, files(onTheLoop)}}, rows: fileRows,
+		},
+	}
+}
+
+// Select gives those whose name matches one of the patterns.
+func Select(patterns []string) ([]Scenario, error) {
+	var chosen []Scenario
+	var names []string
+	for _, s := range Scenarios() {
+		names = append(names, s.Name)
+		for _, p := range patterns {
+			if ok, err := path.Match(p, s.Name); err != nil {
+				return nil, fmt.Errorf("--scenario %q: %w", p, err)
+			} else if ok {
+				chosen = append(chosen, s)
+				break
+			}
+		}
+	}
+	if len(chosen) == 0 {
+		return nil, fmt.Errorf("--scenario: nothing is called %q: choose of %s", patterns, strings.Join(names, ", "))
+	}
+	return chosen, nil
+}
+
+// serverArgs are those of kring, or of Go's net.
+func (r *runner) serverArgs(engine string) []string {
+	if engine == goNet {
+		return []string{"serve", "--server", goNet}
+	}
+	return []string{"judged", "--engine", engine, "--dispatch", r.Dispatch}
+}
+
+// slowClients is one in a hundred.
+func (o *Options) slowClients() int { return o.Clients / 100 }
+
+func slow(some bool) func(context.Context, *runner, *Sample) error {
+	return func(ctx context.Context, r *runner, x *Sample) error {
+		c := load.Config{Conns: r.Clients - r.slowClients(), Rate: moderateRate, WarmUp: r.Fill, Duration: r.Window}
+		if some {
+			c.SlowConns, c.SlowPayloadBytes = r.slowClients(), slowPayload
+		}
+		return r.measure(ctx, x, setup{server: r.serverArgs(x.Engine), load: c})
+	}
+}
+
+// established is the load of the connections that a burst disturbs.
+func established(window time.Duration) load.Config {
+	return load.Config{Conns: burstClients, Rate: moderateRate, WarmUp: warmUp, Duration: window}
+}
+
+func burstQuiet(ctx context.Context, r *runner, x *Sample) error {
+	return r.measure(ctx, x, setup{server: r.serverArgs(x.Engine), load: established(r.Window)})
+}
+
+func burstAtServer(ctx context.Context, r *runner, x *Sample) error {
+	return r.measure(ctx, x, setup{server: r.serverArgs(x.Engine), load: established(burstWindowMax), whole: true,
+		beside: func(address string) []string { return burstArgs(address, r.Burst, true) }})
+}
+
+// burstAtSink shows what the burst's client alone does to the measurement.
+func burstAtSink(ctx context.Context, r *runner, x *Sample) error {
+	sink, err := r.startSink()
+	if err != nil {
+		return err
+	}
+	defer sink.Stop()
+	return r.measure(ctx, x, setup{server: r.serverArgs(x.Engine), load: established(burstWindowMax), whole: true,
+		beside: func(string) []string { return burstArgs(sink.Addr, r.Burst, false) }})
+}
+
+func burstArgs(addresses string, conns int, ask bool) []string {
+	return []string{"accompany", "--kind", "burst", "--address", addresses, "--conns", strconv.Itoa(conns), "--ask=" + strconv.FormatBool(ask)}
+}
+
+func files(how string) func(context.Context, *runner, *Sample) error {
+	return func(ctx context.Context, r *runner, x *Sample) error {
+		if err := r.makeFile(); err != nil {
+			return err
+		}
+		s := setup{early: true,
+			server: []string{"judged", "--engine", x.Engine, "--dispatch", "inline", "--processors", "1", "--file", r.file},
+			load:   load.Config{Conns: fileClients, Rate: fileRate, WarmUp: warmUp, Duration: r.Window},
+		}
+		if how == onTheLoop {
+			s.server = append(s.server, "--on-the-loop")
+		}
+		if how != quiet {
+			s.beside = func(address string) []string {
+				return []string{"accompany", "--kind", "fetch", "--address", address, "--file", r.file}
+			}
+		}
+		return r.measure(ctx, x, s)
+	}
+}
