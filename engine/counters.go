@@ -33,6 +33,9 @@ type Counters struct {
 	ZeroCopyCopied atomic.Uint64
 	// Registered counts operations on registered memory.
 	Registered atomic.Uint64
+	// Followed counts operations that were brought to the thread that their owner
+	// had moved to; only where it matters, on io_uring.
+	Followed atomic.Uint64
 	// LentBytes is the memory lent and not recycled yet, now. BuffersLent are
 	// its buffers, BuffersReady those that the kernel has to receive into.
 	LentBytes    atomic.Int64
@@ -47,7 +50,7 @@ type Counts struct {
 	Exhausted, Starved, Rearmed, Overflows uint64
 	ShortSends                             uint64
 	ZeroCopySends, ZeroCopyCopied          uint64
-	Registered                             uint64
+	Registered, Followed                   uint64
 	LentBytes, BuffersLent, BuffersReady   int64
 }
 
@@ -58,7 +61,7 @@ func (c *Counters) Snapshot() Counts {
 		Wakes: c.Wakes.Load(), WakesSuppressed: c.WakesSuppressed.Load(),
 		Exhausted: c.Exhausted.Load(), Starved: c.Starved.Load(), Rearmed: c.Rearmed.Load(), Overflows: c.Overflows.Load(),
 		ShortSends:    c.ShortSends.Load(),
-		ZeroCopySends: c.ZeroCopySends.Load(), ZeroCopyCopied: c.ZeroCopyCopied.Load(), Registered: c.Registered.Load(),
+		ZeroCopySends: c.ZeroCopySends.Load(), ZeroCopyCopied: c.ZeroCopyCopied.Load(), Registered: c.Registered.Load(), Followed: c.Followed.Load(),
 		LentBytes: c.LentBytes.Load(), BuffersLent: c.BuffersLent.Load(), BuffersReady: c.BuffersReady.Load(),
 	}
 }
@@ -78,6 +81,7 @@ func (n *Counts) Add(o Counts) {
 	n.ZeroCopySends += o.ZeroCopySends
 	n.ZeroCopyCopied += o.ZeroCopyCopied
 	n.Registered += o.Registered
+	n.Followed += o.Followed
 	n.LentBytes += o.LentBytes
 	n.BuffersLent += o.BuffersLent
 	n.BuffersReady += o.BuffersReady

@@ -26,7 +26,7 @@ func (e *ringEngine) beginOut(s *socket, op engine.Op) {
 // enqueue makes q an arming of o. Every arming has a sequence of its own, also
 // when the engine itself arms an operation again.
 func (e *ringEngine) enqueue(q *SQE, o *operation, fd engine.FD) {
-	o.sequence = e.nextSequence()
+	o.sequence, o.thread = e.nextSequence(), e.follower.thread
 	q.UserData = userData(o.op, o.sequence, fd)
 	if e.table != nil && e.sockets[fd].direct { // else it is an Accept, or a Close
 		q.Flags |= SQEFixedFile

@@ -73,8 +73,10 @@ func (e *ringEngine) complete(q *CQE, c *engine.Completion) bool {
 func (e *ringEngine) again(fd engine.FD, s *socket, o *operation, q *CQE, c *engine.Completion) bool {
 	switch c.Op {
 	case engine.OpAccept:
+		e.mayFollow(fd, o, c)
 		return e.acceptDone(fd, s, c)
 	case engine.OpRecv:
+		e.mayFollow(fd, o, c)
 		return e.recvDone(fd, s, q, c)
 	case engine.OpRecvInto:
 		return e.recvIntoDone(fd, s, c)

@@ -34,6 +34,7 @@ type ringEngine struct {
 	inflight int    // operations whose last CQE is still to come
 	shut     []engine.FD
 	rationing
+	follower   follower
 	lateCloses []lateClose
 	fileReads
 	spill   []CQE // reaped to make room in the CQ; only when the kernel insisted
@@ -88,6 +89,7 @@ type operation struct {
 	fixed     uint32 // one more than the registered buffer of a Recv; 0: none
 	read      bool   // a RecvInto by reads of registered memory
 	got       uint32 // by the reads before
+	thread    int32  // that it was armed on, as far as follower knows
 }
 
 // user_data is op:8 | sequence:24 | descriptor:32. The sequence makes it name

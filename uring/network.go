@@ -164,6 +164,7 @@ func (e *ringEngine) furnish(w engine.Wait, memory []byte) (err error) {
 	if w == engine.WaitLocked {
 		e.sleeper, err = openInKernel(e)
 	} else {
+		e.follower.start(e.config.SQPoll > 0)
 		e.sleeper, err = openOnPoller(e)
 	}
 	return err

@@ -19,7 +19,7 @@ type totals struct {
 	enters, submitted, completed              uint64
 	exhausted, starved, rearmed, overflows    uint64
 	shortSends, zeroCopySends, zeroCopyCopied uint64
-	registered                                uint64
+	registered, followed                      uint64
 }
 
 func (e *ringEngine) Poll(done []engine.Completion, wait time.Duration) (int, error) {
@@ -41,6 +41,7 @@ func (e *ringEngine) Poll(done []engine.Completion, wait time.Duration) (int, er
 	if err := e.sleeper.pass(e, wait); err != nil {
 		return 0, e.die(err)
 	}
+	e.follower.look()
 	n := e.reap(done)
 	e.total.completed += uint64(n)
 	e.publishCounters()
@@ -204,6 +205,7 @@ func (e *ringEngine) publishCounters() {
 	show(&c.ZeroCopySends, t.zeroCopySends)
 	show(&c.ZeroCopyCopied, t.zeroCopyCopied)
 	show(&c.Registered, t.registered)
+	show(&c.Followed, t.followed)
 	e.publishBuffers()
 }
 

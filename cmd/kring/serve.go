@@ -168,6 +168,6 @@ func summarize(log *slog.Logger, st kring.Stats) {
 		"bytes_direct", st.Total.BytesDirect, "bytes_in_copied", st.Total.BytesInCopied, "bytes_out_copied", st.Total.BytesOutCopied,
 		"wakes", e.Wakes, "wakes_suppressed", e.WakesSuppressed,
 		"exhausted", e.Exhausted, "starved", e.Starved, "rearmed", e.Rearmed, "overflows", e.Overflows,
-		"short_sends", e.ShortSends, "zero_copy_sends", e.ZeroCopySends, "zero_copy_copied", e.ZeroCopyCopied, "registered", e.Registered,
+		"short_sends", e.ShortSends, "zero_copy_sends", e.ZeroCopySends, "zero_copy_copied", e.ZeroCopyCopied, "registered", e.Registered, "followed", e.Followed,
 		"kernel_threads", kring.KernelThreads())
 }
