@@ -7,12 +7,13 @@ func (c *conn) unauthenticated() bool {
 }
 
 // pipelineMax is 1 while c is not authenticated: what follows the request that
-// authenticates it is judged by what comes of that.
+// authenticates it is judged by what comes of that. It is never more than what c
+// began with: its order has no room for more answers.
 func (c *conn) pipelineMax() int {
-	if c.set.PipelineMax > 1 && c.unauthenticated() {
+	if c.order == nil || c.unauthenticated() {
 		return 1
 	}
-	return c.set.PipelineMax
+	return min(c.set.PipelineMax, len(c.order.slots))
 }
 
 func (c *conn) frameBytesMax() int {

@@ -48,6 +48,60 @@ func TestSettingsChangeWhileTheServerServes(t *testing.T) {
 	})
 }
 
+// A PipelineMax that is raised is for connections to come: those that are open
+// have no room for more answers, and go on as deep, and in order, as they began.
+func TestARaisedPipelineIsForNewConnections(t *testing.T) {
+	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
+		held := make(chan *kring.Request, 8)
+		for _, began := range []int{1, 2} {
+			cfg.Processors, cfg.PipelineMax = 1, began
+			s := servertest.Start(t, cfg, holding(held))
+			old, witness := servertest.Dial(t, s), servertest.Dial(t, s)
+			for _, c := range []*servertest.Client{old, witness} {
+				c.Send("in")
+				(<-held).Respond(nil)
+				c.Receive()
+			}
+			cfg.PipelineMax = 4
+			if err := s.Reconfigure(cfg); err != nil {
+				t.Fatal(err)
+			}
+			pipelines(t, old, witness, held, began)
+			pipelines(t, servertest.Dial(t, s), witness, held, 4)
+			servertest.Shutdown(t, s)
+		}
+	})
+}
+
+// pipelines asks four times at once and wants most requests with the handlers at a
+// time. Those are answered the last first, and must leave in order.
+func pipelines(t *testing.T, c, witness *servertest.Client, held <-chan *kring.Request, most int) {
+	t.Helper()
+	c.Send("0", "1", "2", "3")
+	for answered := 0; answered < 4; answered += most {
+		var out []*kring.Request
+		for range most {
+			out = append(out, <-held)
+		}
+		witness.Send("witness") // comes behind all that were let go
+		r := <-held
+		if string(r.Payload) != "witness" {
+			t.Fatalf("%q is with handlers beside %d others, of a connection that began with %d", r.Payload, most, most)
+		}
+		r.Respond(nil)
+		witness.Receive()
+		for i := range out {
+			last := out[len(out)-1-i]
+			last.Respond(last.Payload)
+		}
+	}
+	for _, want := range []string{"0", "1", "2", "3"} {
+		if got := c.Receive(); got != want {
+			t.Fatalf("answer %q, want %q", got, want)
+		}
+	}
+}
+
 // A Config with faults changes nothing, and each of them is named: values that
 // are wrong, or fields that need a restart, or what can't be opened.
 func TestAReconfigurationIsTakenAsAWholeOrNotAtAll(t *testing.T) {
