@@ -41,6 +41,7 @@ type connWatcher interface {
 // NewDoor makes the door to next, which serves v.
 func NewDoor(v Versions, next Handler) *Door {
 	schemas() // not on the first client's time
+	responseSchemas()
 	d := &Door{versions: v, answers: newApiVersionsBodies(v), next: next}
 	d.watcher, _ = next.(connWatcher)
 	return d

@@ -24,6 +24,7 @@ type producer struct {
 	out      []byte
 	version  int16
 	flexible bool
+	failure  int16 // the first error code that is one
 }
 
 func (n *Null) produce(r Request) {
@@ -43,13 +44,14 @@ func (n *Null) produce(r Request) {
 		p.out = append(p.out, 0, 0, 0, 0)
 	}
 	p.endStruct()
+	r.Request.ErrorCode = p.failure
 	switch {
 	case p.in.fault != nil:
 		r.CloseConnection(reqchan.BodyMalformed)
 	case acks == 0:
 		r.NoResponse()
 	default:
-		r.Finish(p.out)
+		r.Request.Respond(p.out)
 	}
 }
 
@@ -87,6 +89,9 @@ func (p *producer) partition(t *nullTopic, unknown int16) {
 	if p.in.fault == nil && t != nil && index >= 0 && int(index) < len(t.ends) {
 		count := recordsIn(records)
 		code, base = 0, t.ends[index].Add(count)-count
+	}
+	if p.failure == 0 {
+		p.failure = code
 	}
 	b := binary.BigEndian.AppendUint32(p.out, uint32(index))
 	b = binary.BigEndian.AppendUint16(b, uint16(code))

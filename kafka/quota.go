@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"encoding/binary"
 	"slices"
 	"strings"
 	"time"
@@ -61,14 +62,51 @@ type meteredDoor Door
 // throttle). The response says so and leaves at once; the connection is muted
 // (KIP-219).
 func (m *meteredDoor) Answering(r *reqchan.Request, k reqchan.AnswerKind, payload []byte) []byte {
+	u := (*Door)(m).charge(r, k, len(payload))
+	switch {
+	case u.wait == 0 || k != reqchan.AnswerSend:
+		return payload
+	case u.of.Key == keyFetch:
+		if empty := u.takeBack(r, len(payload)); empty != nil {
+			return empty
+		}
+		return payload
+	}
+	at := throttleAt(u.of.Key, u.of.Version, payload)
+	if at < 0 {
+		return payload // no such field; its client is muted all the same
+	}
+	b := append(r.Buffer(len(payload))[:0], payload...) // in place, when it lies there
+	u.tell(b[at:])
+	return b
+}
+
+// AnsweringParts is Answering for a response that has files in it. Where the
+// throttle time lies behind the first file, the client is muted and not told.
+func (m *meteredDoor) AnsweringParts(r *reqchan.Request, head []byte, size int) []byte {
+	u := (*Door)(m).charge(r, reqchan.AnswerSend, size)
+	if u.wait == 0 {
+		return nil
+	}
+	if u.of.Key == keyFetch {
+		return u.takeBack(r, size)
+	}
+	if at := throttleAt(u.of.Key, u.of.Version, head); at >= 0 {
+		u.tell(head[at:])
+	}
+	return nil
+}
+
+// charge records what r used, whose response has size bytes, and mutes its
+// connection as long as its client has to wait.
+func (d *Door) charge(r *reqchan.Request, k reqchan.AnswerKind, size int) (u use) {
 	h, f := parseHeader(r.Payload)
 	if f != nil {
-		return payload // the handler wrote its answer over the request
+		return u // the handler wrote its answer over the request
 	}
-	d := (*Door)(m)
-	u := use{who: d.subject(h, r.Conn)}
+	u = use{who: d.subject(h, r.Conn), of: h}
 	if u.who == nil {
-		return payload
+		return u
 	}
 	if !slices.Contains(exemptFromRequestQuotas, h.Key) {
 		u.add(quota.Requests, u.who.Record(quota.Requests, 1))
@@ -80,64 +118,54 @@ func (m *meteredDoor) Answering(r *reqchan.Request, k reqchan.AnswerKind, payloa
 	case h.Key == keyProduce:
 		u.add(quota.BytesIn, u.who.Record(quota.BytesIn, int64(len(r.Payload))))
 	case h.Key == keyFetch:
-		u.add(quota.BytesOut, u.who.Record(quota.BytesOut, int64(len(payload))))
+		u.add(quota.BytesOut, u.who.Record(quota.BytesOut, int64(size)))
 	}
-	if u.wait == 0 {
-		return payload
+	if u.wait > 0 {
+		d.Quotas.Throttled(u.kind)
+		r.Throttle(u.wait)
 	}
-	d.Quotas.Throttled(u.of)
-	r.Throttle(u.wait)
-	if k != reqchan.AnswerSend {
-		return payload
-	}
-	ms := int32(u.wait / time.Millisecond)
-	if h.Key == keyFetch {
-		u.who.Record(quota.BytesOut, -int64(len(payload))) // they are not sent now
-		return throttledFetch(h, r.Payload[h.Size:], ms, payload)
-	}
-	return withThrottle(h, payload, ms)
+	return u
 }
 
 // use is what one answer adds to a client's account.
 type use struct {
 	who  *quota.Subject
+	of   Header
 	wait time.Duration // the longest
-	of   quota.Kind    // what it is for
+	kind quota.Kind    // what it is for
 }
 
 func (u *use) add(k quota.Kind, wait time.Duration) {
 	if wait > u.wait {
-		u.wait, u.of = wait, k
+		u.wait, u.kind = wait, k
 	}
 }
 
-// withThrottle writes the throttle time into an encoded response. One that has
-// no such field, or that can't be read, stays as it is: its client is muted all
-// the same.
-func withThrottle(h Header, payload []byte, ms int32) []byte {
-	resp := kmsg.ResponseForKey(h.Key)
-	field, ok := resp.(kmsg.SetThrottleResponse)
-	head := AppendResponseHeader(nil, h.Key, h.Version, h.CorrelationID)
-	if !ok || len(payload) < len(head) {
-		return payload
+// tell writes the wait where a response has its throttle time.
+func (u *use) tell(field []byte) {
+	binary.BigEndian.PutUint32(field, uint32(u.wait/time.Millisecond))
+}
+
+// takeBack gives the response without records for a Fetch that is over a quota,
+// whose bytes are not sent now; nil if there is none.
+func (u *use) takeBack(r *reqchan.Request, size int) []byte {
+	empty := throttledFetch(u.of, r.Payload[u.of.Size:], int32(u.wait/time.Millisecond))
+	if empty != nil {
+		u.who.Record(quota.BytesOut, -int64(size))
+		r.ErrorCode = 0
 	}
-	resp.SetVersion(h.Version)
-	if err := resp.ReadFrom(payload[len(head):]); err != nil {
-		return payload
-	}
-	field.SetThrottle(ms)
-	return resp.AppendTo(head)
+	return empty
 }
 
 // throttledFetch is a Fetch response without records. It ends the session of a
 // request that asked for everything and keeps that of one that asked for what
 // changed (Kafka: FullFetchContext and IncrementalFetchContext,
-// getThrottledResponse).
-func throttledFetch(h Header, body []byte, ms int32, payload []byte) []byte {
+// getThrottledResponse). nil: the request can't be read.
+func throttledFetch(h Header, body []byte, ms int32) []byte {
 	req := kmsg.NewPtrFetchRequest()
 	req.SetVersion(h.Version)
 	if err := req.ReadFrom(body); err != nil {
-		return payload
+		return nil
 	}
 	resp := req.ResponseKind().(*kmsg.FetchResponse)
 	resp.ThrottleMillis = ms

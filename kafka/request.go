@@ -49,8 +49,15 @@ func (r Request) Start() []byte {
 	return AppendResponseHeader(b, r.Header.Key, r.Header.Version, r.Header.CorrelationID)
 }
 
-// Finish answers with what Start returned and the body appended to it.
-func (r Request) Finish(payload []byte) { r.Request.Respond(payload) }
+// Finish answers with what Start returned and the body appended to it. The
+// request is counted by the response's error code, unless the handler has set
+// another (reqchan.Request.ErrorCode).
+func (r Request) Finish(payload []byte) {
+	if r.Request.ErrorCode == 0 {
+		r.Request.ErrorCode = errorCode(r.Header.Key, r.Header.Version, payload)
+	}
+	r.Request.Respond(payload)
+}
 
 // NoResponse answers with nothing (Produce with acks 0).
 func (r Request) NoResponse() { r.Request.NoResponse() }

@@ -19,6 +19,7 @@ import (
 //	#3 x       tag 3 of the struct around it
 //	…?         may be null; …?7+ from version 7 on
 //	…:2+ …:2-5 only there from version 2 on, in versions 2 to 5
+//	e t        in responses: an error code (2 bytes), a throttle time (4)
 //
 // From version flexible on strings, bytes and arrays have their compact form
 // and every struct, and the body itself, ends in a tag section. The table is
@@ -46,12 +47,14 @@ func describe(key int16) *description {
 type op uint8
 
 const (
-	opFixed  op = iota // size bytes
-	opString           // a string
-	opBytes            // bytes with a wide length
-	opArray            // elements, each as fields say
-	opStruct           // one byte of presence, then fields
-	opTags             // a tag section; tags are the known ones
+	opFixed    op = iota // size bytes
+	opString             // a string
+	opBytes              // bytes with a wide length
+	opArray              // elements, each as fields say
+	opStruct             // one byte of presence, then fields
+	opTags               // a tag section; tags are the known ones
+	opError              // an error code
+	opThrottle           // a throttle time
 )
 
 // node is one step through the body of a request.
@@ -94,6 +97,23 @@ func (d *description) compile(version int16) schema {
 	}
 	return schema{c.flexible, nodes}
 }
+
+// responseSchemas is the same for what responses say of how the request fared.
+var responseSchemas = sync.OnceValue(func() [][]schema {
+	all := make([][]schema, len(descriptions))
+	for i := range descriptions {
+		d := descriptions[i]
+		d.body = responses[d.key]
+		for v := int16(0); v <= d.max; v++ {
+			s := d.compile(v)
+			if s.flexible { // the text ends before the end of the response
+				s.nodes = s.nodes[:len(s.nodes)-1]
+			}
+			all[i] = append(all[i], s)
+		}
+	}
+	return all
+})
 
 // compiler reads a description's body for one version. The text is ours: a
 // mistake in it is a broken invariant.
@@ -172,6 +192,10 @@ func (c *compiler) value() []node {
 		n = node{op: opFixed, size: int(b - '0')}
 	case 'u':
 		n = node{op: opFixed, size: 16}
+	case 'e':
+		n.op = opError
+	case 't':
+		n.op = opThrottle
 	case 's':
 		n.op = opString
 	case 'b':

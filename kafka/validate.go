@@ -41,7 +41,8 @@ func validate(key, version int16, body []byte, elementsMax int) *Fault {
 type walker struct {
 	reader
 	flexible bool
-	elements int // how many more there may be
+	elements int     // how many more there may be
+	outcome  outcome // of a response
 }
 
 // walk ends at the first fault. Its depth is the schema's, not the body's.
@@ -63,6 +64,10 @@ func (w *walker) walk(nodes []node) {
 			}
 		case opTags:
 			w.tags(n.tags)
+		case opError:
+			w.code()
+		case opThrottle:
+			w.throttle()
 		}
 		if w.fault != nil {
 			return

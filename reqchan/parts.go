@@ -30,13 +30,15 @@ type Part struct {
 //
 // An error says that the parts make no frame; then the request is not answered.
 func (r *Request) RespondParts(parts []Part, released func()) error {
-	inMemory, total := 0, int64(0)
+	inMemory, front, total := 0, -1, int64(0)
 	for i, p := range parts {
 		if p.Offset < 0 || p.Length < 0 || p.File == nil && p.Length != 0 || p.File != nil && len(p.Bytes) > 0 {
 			return fmt.Errorf("kring: part %d of a response: Offset %d, Length %d, %d Bytes, File %v: give Bytes alone, or a File with an Offset and a Length that are not negative",
 				i, p.Offset, p.Length, len(p.Bytes), p.File != nil)
 		}
-		inMemory += len(p.Bytes)
+		if inMemory += len(p.Bytes); p.Length > 0 && front < 0 {
+			front = inMemory
+		}
 		if total += int64(len(p.Bytes)) + p.Length; total > math.MaxInt32 {
 			return fmt.Errorf("kring: parts 0 to %d of a response are %d bytes: a frame has at most %d", i, total, math.MaxInt32)
 		}
@@ -44,6 +46,17 @@ func (r *Request) RespondParts(parts []Part, released func()) error {
 	b := r.Buffer(inMemory)[:0]
 	for _, p := range parts {
 		b = append(b, p.Bytes...)
+	}
+	if front < 0 {
+		front = inMemory
+	}
+	if r.answering != nil {
+		if instead := r.answering.AnsweringParts(r, b[:front:front], int(total)); instead != nil {
+			r.released = released
+			r.place(instead)
+			r.answer(AnswerSend, ReasonNone)
+			return nil
+		}
 	}
 	r.copied = inMemory
 	r.response = r.scratch[:SizeBytes+inMemory]

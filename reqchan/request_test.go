@@ -2,6 +2,8 @@ package reqchan
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"runtime"
 	"sync"
 	"testing"
@@ -182,5 +184,56 @@ func TestAResponseIsSentFromWhereItLies(t *testing.T) {
 	r.Free()
 	if n := o.pool.Lent(); n != 0 {
 		t.Errorf("%d pieces of memory lost", n)
+	}
+}
+
+// substitute sends other memory instead of parts.
+type substitute struct {
+	head    string
+	size    int
+	instead []byte
+}
+
+func (s *substitute) Answering(_ *Request, _ AnswerKind, payload []byte) []byte { return payload }
+
+func (s *substitute) AnsweringParts(_ *Request, head []byte, size int) []byte {
+	s.head, s.size = string(head), size
+	copy(head, "H")
+	return s.instead
+}
+
+func TestWhoSeesAnAnswerOfPartsMayChangeItsHeadOrSendAnother(t *testing.T) {
+	o := newOwner()
+	f, err := os.Create(filepath.Join(t.TempDir(), "file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, instead := range []string{"", "other"} {
+		r, released := new(Request), 0
+		r.Begin(o.home, &o.pool)
+		s := &substitute{}
+		if instead != "" {
+			s.instead = []byte(instead)
+		}
+		r.BeforeAnswer(s)
+		parts := []Part{{Bytes: []byte("he")}, {Bytes: []byte("ad")}, {File: f, Length: 0}, {File: f, Length: 10}, {Bytes: []byte("tail")}}
+		if err := r.RespondParts(parts, func() { released++ }); err != nil {
+			t.Fatal(err)
+		}
+		want, bytes := "\x00\x00\x00\x12Headtail", 4+18
+		if instead != "" {
+			want, bytes = "\x00\x00\x00\x05other", 4+5
+		}
+		if _, response, _ := r.Answer(); string(response) != want || r.ResponseBytes() != bytes || s.head != "head" || s.size != 18 {
+			t.Errorf("response %q of %d bytes; seen %q of %d", response, r.ResponseBytes(), s.head, s.size)
+		}
+		if (len(r.Parts()) == 0) != (instead != "") || released != 0 {
+			t.Errorf("%d parts, released %d times", len(r.Parts()), released)
+		}
+		r.Free()
+		if released != 1 {
+			t.Errorf("released %d times", released)
+		}
 	}
 }

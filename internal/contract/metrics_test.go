@@ -308,3 +308,38 @@ func TestErrorsOfHandlersAreCounted(t *testing.T) {
 		})
 	})
 }
+
+// The handlers that speak Kafka say it by what they answer: by the response's own
+// error code, or the first of its elements.
+func TestErrorsInResponsesAreCounted(t *testing.T) {
+	unknownGroup := kmsg.NewPtrHeartbeatRequest()
+	unknownGroup.Group, unknownGroup.MemberID = "none", "nobody"
+	noCoordinator := kmsg.NewPtrFindCoordinatorRequest()
+	noCoordinator.CoordinatorKey = "group"
+	nowhere := kmsg.NewPtrProduceRequest()
+	nowhere.Version, nowhere.Acks = 7, 1
+	topic, partition := kmsg.NewProduceRequestTopic(), kmsg.NewProduceRequestTopicPartition()
+	topic.Topic, partition.Partition = "missing", 4711
+	topic.Partitions = append(topic.Partitions, partition)
+	nowhere.Topics = append(nowhere.Topics, topic)
+	nameless := kmsg.NewPtrApiVersionsRequest()
+	nameless.Version = 3
+	fine := kmsg.NewPtrMetadataRequest()
+	fine.Version, fine.Topics = 9, []kmsg.MetadataRequestTopic{}
+	for name, requests := range map[string]map[kmsg.Request]int16{
+		"null":     {noCoordinator: 15, nowhere: 3, nameless: 42, fine: 0},
+		"embedded": {unknownGroup: 69, nowhere: 3, nameless: 42, fine: 0},
+	} {
+		servertest.Each(t, func(t *testing.T, cfg kring.Config) {
+			s := servertest.Start(t, cfg, handlers(t, nil)[name]())
+			c := servertest.Dial(t, s)
+			for req, code := range requests {
+				exchange(t, c, req)
+				servertest.Eventually(t, kmsg.NameForKey(req.Key())+" is counted by its error", func() bool {
+					e := api(s, req.Key()).Errors
+					return e[code] == 1 && len(e) == 1
+				})
+			}
+		})
+	}
+}

@@ -2,12 +2,13 @@
 // Kafka API looks like on the wire, in the notation that kafka/schema.go reads.
 //
 // Job: derive the table from the decoder that it protects, so that the two
-// can't disagree. kmsg's decoders are generated and keep to a handful of forms;
+// can't disagree. Beside it stands what responses look like, up to the last of
+// their fields that says how a request fared. kmsg's decoders are generated and keep to a handful of forms;
 // schemagen reads their syntax trees and stops at the first form it does not
 // know.
 //
 // Flow: find kmsg's sources (go list), parse generated.go, translate every
-// readFrom of a request, print. Run it with go generate ./kafka after kmsg was
+// readFrom of a request or response, print. Run it with go generate ./kafka after kmsg was
 // updated; a test fails as long as the table on disk is another.
 //
 // Ownership: none. Never: guess. Kernel: none.
@@ -69,12 +70,13 @@ type api struct {
 	key, max    int
 	flexible    int // the first flexible version
 	description string
+	response    string // "" where nothing of it is wanted
 }
 
-// collect takes what method f says of its request type.
+// collect takes what method f says of its request or response type.
 func collect(apis map[string]*api, f *ast.FuncDecl) (err error) {
-	name, ok := requestOf(f)
-	if !ok {
+	name, response, ok := apiOf(f)
+	if !ok || response && f.Name.Name != "readFrom" {
 		return nil
 	}
 	a := apis[name]
@@ -82,24 +84,28 @@ func collect(apis map[string]*api, f *ast.FuncDecl) (err error) {
 		a = &api{name: name, flexible: never}
 		apis[name] = a
 	}
-	switch f.Name.Name {
-	case "Key":
+	switch {
+	case response:
+		a.response, err = translateResponse(f.Body)
+		name += "Response"
+	case f.Name.Name == "Key":
 		a.key, err = returned(f)
-	case "MaxVersion":
+	case f.Name.Name == "MaxVersion":
 		a.max, err = returned(f)
-	case "readFrom":
+	case f.Name.Name == "readFrom":
 		a.description, a.flexible, err = translate(f.Body)
 	}
 	if err != nil {
-		return fmt.Errorf("%sRequest.%s: %w", name, f.Name.Name, err)
+		return fmt.Errorf("%s.%s: %w", name, f.Name.Name, err)
 	}
 	return nil
 }
 
-// requestOf is the X of a method with receiver XRequest or *XRequest.
-func requestOf(f *ast.FuncDecl) (string, bool) {
+// apiOf is the X of a method with receiver XRequest or XResponse, or a pointer
+// to one.
+func apiOf(f *ast.FuncDecl) (name string, response, ok bool) {
 	if f.Recv == nil || len(f.Recv.List) != 1 {
-		return "", false
+		return "", false, false
 	}
 	t := f.Recv.List[0].Type
 	if star, ok := t.(*ast.StarExpr); ok {
@@ -107,9 +113,13 @@ func requestOf(f *ast.FuncDecl) (string, bool) {
 	}
 	id, ok := t.(*ast.Ident)
 	if !ok {
-		return "", false
+		return "", false, false
 	}
-	return strings.CutSuffix(id.Name, "Request")
+	if name, response = strings.CutSuffix(id.Name, "Response"); response {
+		return name, true, true
+	}
+	name, ok = strings.CutSuffix(id.Name, "Request")
+	return name, false, ok
 }
 
 // returned is the number of "return N".
@@ -147,6 +157,11 @@ func print(apis map[string]*api) ([]byte, error) {
 			flexible = "neverFlexible"
 		}
 		fmt.Fprintf(&b, "\t{%d, %q, %s, %d, `%s`},\n", a.key, a.name, flexible, a.max, a.description)
+	}
+	b.WriteString("}\n\n// responses holds, by key, what responses say of how the request fared: their\n// bodies up to the last field that is an error code or a throttle time.\n")
+	b.WriteString("var responses = [...]string{\n")
+	for _, a := range sorted {
+		fmt.Fprintf(&b, "\t%d: `%s`,\n", a.key, a.response)
 	}
 	b.WriteString("}\n")
 	return format.Source(b.Bytes())

@@ -14,7 +14,10 @@ import (
 const never = -1
 
 // translator translates the reader of an API that has flexible versions, or not.
-type translator struct{ flexible bool }
+type translator struct {
+	flexible bool
+	outcome  bool // error codes and throttle times have letters of their own
+}
 
 // translate turns the body of a readFrom into its description and the first
 // flexible version.
@@ -28,8 +31,35 @@ func translate(body *ast.BlockStmt) (description string, flexible int, err error
 		}
 		fields = append(fields, s)
 	}
-	description, err = translator{flexible != never}.structFields(fields)
+	description, err = translator{flexible: flexible != never}.structFields(fields)
 	return description, flexible, err
+}
+
+// translateResponse gives the description of a response up to the last of its
+// fields in which an error code or a throttle time is.
+func translateResponse(body *ast.BlockStmt) (string, error) {
+	var fields []ast.Stmt
+	flexible := false
+	for _, s := range body.List {
+		if _, ok := flexibleFrom(s); ok {
+			flexible = true
+		} else if i, ok := s.(*ast.IfStmt); !ok || text(i.Cond) != "isFlexible" { // tags come last
+			fields = append(fields, s)
+		}
+	}
+	t := translator{flexible: flexible, outcome: true}
+	for len(fields) > 0 {
+		description, err := t.fieldsOf(fields)
+		if err != nil {
+			return "", err
+		}
+		last, err := t.fieldsOf(fields[len(fields)-1:])
+		if err != nil || strings.ContainsAny(last, "et") {
+			return description, err
+		}
+		fields = fields[:len(fields)-1]
+	}
+	return "", nil
 }
 
 // flexibleFrom reads "isFlexible := version >= N".
@@ -157,6 +187,12 @@ func (t translator) leaf(list []ast.Stmt, versions string) (string, error) {
 		return letters[m[1]] + versions, nil
 	}
 	if m := readForm.FindStringSubmatch(all); m != nil {
+		if t.outcome && strings.Contains(all, "s.ErrorCode = v") {
+			return "e" + versions, nil
+		}
+		if t.outcome && strings.Contains(all, "s.ThrottleMillis = v") {
+			return "t" + versions, nil
+		}
 		return letters[m[1]] + versions, nil
 	}
 	return "", fmt.Errorf("no read in: %s", all)
