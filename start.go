@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"syscall"
 
+	"kring/acceptor"
 	"kring/engine"
 	"kring/handler"
 	"kring/processor"
@@ -17,6 +18,7 @@ func (s *Server) open() error {
 	if err := s.shareMemory(); err != nil {
 		return err
 	}
+	acceptor.Prepare(s.cfg.ConnsMax)
 	processors, err := s.openProcessors(s.cfg.Processors)
 	if err != nil {
 		return err

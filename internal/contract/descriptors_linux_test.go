@@ -4,11 +4,13 @@ import (
 	"errors"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
 	"kring"
+	"kring/acceptor"
 	"kring/internal/servertest"
 )
 
@@ -136,4 +138,34 @@ func useUpDescriptors(t *testing.T) (files []*os.File) {
 		}
 		files = append(files, f)
 	}
+}
+
+// The kernel makes its table of descriptors larger while everybody waits who
+// opens one, so it has to be large enough before anybody connects.
+func TestRoomForAllDescriptorsIsMadeBeforeAnybodyConnects(t *testing.T) {
+	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
+		cfg.ConnsMax = 2 * tableOfDescriptors(t)
+		if most := acceptor.ConnsMaxDefault(); most > 0 {
+			cfg.ConnsMax = min(cfg.ConnsMax, most)
+		}
+		servertest.Start(t, cfg, servertest.Echo)
+		if n := tableOfDescriptors(t); n < min(cfg.ConnsMax, 1<<16) {
+			t.Errorf("room for %d descriptors and %d connections", n, cfg.ConnsMax)
+		}
+	})
+}
+
+// tableOfDescriptors is how many this process has room for (proc_pid_status(5)).
+func tableOfDescriptors(t *testing.T) int {
+	t.Helper()
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(status), "FDSize:")
+	n, err := strconv.Atoi(strings.Fields(rest)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
