@@ -256,14 +256,20 @@ var ownMatrix = []matrixCase{
 // TestEveryCombinationOfResultAndFlagsEndsAsTheContractSays: the completion
 // side alone, on CQEs that nobody had to provoke.
 func TestEveryCombinationOfResultAndFlagsEndsAsTheContractSays(t *testing.T) {
-	n := newTestNetwork(t, Config{Buffers: 16, BuffersHot: 8, BufferBytes: 256})
-	n.can.zeroCopyOps, n.can.zeroCopyFlags = []uint8{OpcodeSendZC, OpcodeSendMsgZC}, SendZCReportUsage
-	for _, c := range matrix {
-		r := openRig(t, n, engine.WaitParked)
-		c.run(t, r)
-		r.engine.inflight = 0 // they were never submitted
-		r.engine.fixed = fixed{}
-		r.close()
+	for _, m := range []struct {
+		config Config
+		cases  []matrixCase
+	}{{Config{}, matrix}, {Config{Bundles: true}, bundleMatrix}, {Config{Incremental: true}, incrementalMatrix}} {
+		m.config.Buffers, m.config.BuffersHot, m.config.BufferBytes = 16, 8, matrixBytes
+		n := newTestNetwork(t, m.config)
+		n.can.zeroCopyOps, n.can.zeroCopyFlags = []uint8{OpcodeSendZC, OpcodeSendMsgZC}, SendZCReportUsage
+		for _, c := range m.cases {
+			r := openRig(t, n, engine.WaitParked)
+			c.run(t, r)
+			r.engine.inflight = 0 // they were never submitted
+			r.engine.fixed = fixed{}
+			r.close()
+		}
 	}
 }
 
@@ -275,14 +281,16 @@ func (c *matrixCase) run(t *testing.T, r *rig) {
 	name := fmt.Sprintf("%v: %s", op, c.name)
 	before, inflight, lent := armed(e), e.inflight, e.window.lent
 	var told []string
-	for i, a := range c.replies {
-		e.spill = append(e.spill, a.cqe(e, uint16(i)))
+	var held []engine.Completion
+	kernel := takerOf(e.window)
+	for _, a := range c.replies {
+		e.spill = append(e.spill, a.cqe(e, kernel))
 		for _, d := range r.done[:e.reap(r.done)] {
 			told = append(told, tellOf(d))
 			if want := d.Op == engine.OpRecv && d.Res > 0; want != (d.Lease != 0) || want && len(d.Data) != int(d.Res) {
 				t.Errorf("%s: %+v lends %d bytes", name, d, len(d.Data))
 			} else if want {
-				lent++
+				held = append(held, d)
 			}
 		}
 		if a.flags&CQEMore == 0 && a.to != opCancel && a.to != opMessage {
@@ -307,13 +315,19 @@ func (c *matrixCase) run(t *testing.T, r *rig) {
 	if stands := op != 0 && (s.in.op == op || s.out.op == op); stands != c.stands {
 		t.Errorf("%s: it stands: %v, want %v", name, stands, c.stands)
 	}
-	if w := e.window; w.lent+e.fixed.lent != lent || w.given+w.lent+len(w.spare) != len(w.ring.entries) {
-		t.Errorf("%s: %d buffers lent, %d with the kernel, %d spare; the owner has %d", name, w.lent, w.given, len(w.spare), lent)
+	if e.fixed.own == nil {
+		kernel.check(t, name, held)
 	}
+	kernel.balance(t, name, lent+distinct(held), e.fixed.lent)
+	for i := range held { // the last first
+		e.Recycle(&held[len(held)-1-i])
+	}
+	kernel.balance(t, name+", given back", lent, 0)
 }
 
-// cqe answers the operation that is outstanding, with buffer bid if any.
-func (a *reply) cqe(e *ringEngine, bid uint16) CQE {
+// cqe answers the operation that is outstanding, with a buffer that the kernel
+// takes, if any.
+func (a *reply) cqe(e *ringEngine, kernel *taker) CQE {
 	s := &e.sockets[matrixFD]
 	sequence := s.in.sequence
 	switch a.to {
@@ -324,7 +338,7 @@ func (a *reply) cqe(e *ringEngine, bid uint16) CQE {
 	}
 	q := CQE{UserData: userData(a.to, sequence, matrixFD), Res: a.res, Flags: a.flags}
 	if a.flags&CQEBuffer != 0 {
-		q.Flags |= uint32(bid) << cqeBufferShift
+		q.Flags |= uint32(kernel.take(a)) << cqeBufferShift
 	}
 	return q
 }

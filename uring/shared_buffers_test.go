@@ -108,3 +108,49 @@ func TestReceivesShareAnIncrementalBuffer(t *testing.T) {
 		r.finish(other, otherToken, otherPeer)
 	})
 }
+
+// TestBuffersThatRunOutInTheMiddleLoseNothing: of a bundle or of an incremental
+// buffer, whose owner keeps everything until it is told that there is no more.
+func TestBuffersThatRunOutInTheMiddleLoseNothing(t *testing.T) {
+	for _, c := range []Config{{Bundles: true}, {Incremental: true}, {Bundles: true, Recv: RecvSingleMode}, {Incremental: true, Recv: RecvSingleMode}} {
+		c.Buffers, c.BuffersHot, c.BufferBytes = 4, 2, 64
+		onBothWaits(t, c, func(r *rig) {
+			t, w := r.t, r.engine.window
+			fd, peer := r.pair()
+			want := pattern(40_000)
+			sent := write(peer, want)
+			r.engine.Recv(fd, token)
+			var got []byte
+			var held []engine.Completion
+			r.until(func(c *engine.Completion) bool {
+				got = append(got, c.Data...)
+				if c.Lease != 0 {
+					held = append(held, *c)
+				}
+				switch all := len(got) == len(want); {
+				case all && c.More:
+					r.engine.Cancel(fd, token)
+					return false
+				case !c.More && c.Res < 0 && c.Errno() != unix.ENOBUFS && !(all && c.Errno() == unix.ECANCELED):
+					t.Fatalf("%+v after %d bytes", *c, len(got))
+				case c.More:
+					return false
+				case !all:
+					r.engine.Recv(fd, token)
+				}
+				for i := range held { // the last first
+					r.engine.Recycle(&held[len(held)-1-i])
+				}
+				held = held[:0]
+				return len(got) == len(want)
+			})
+			if err := <-sent; err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%v, or other bytes came than were sent", err)
+			}
+			if w.lent != 0 || w.given+len(w.spare) != 4 {
+				t.Errorf("%d buffers lent, %d given, %d spare, of 4", w.lent, w.given, len(w.spare))
+			}
+			r.finish(fd, token, peer)
+		})
+	}
+}
