@@ -1,6 +1,10 @@
 package processor
 
-import "kring/engine"
+import (
+	"fmt"
+
+	"kring/engine"
+)
 
 // SpoilMute puts every connection that there is into a mute state that it can't
 // be in: with a request in flight, or without.
@@ -24,4 +28,32 @@ func (p *Processor) CompleteForNobody() {
 			p.complete(&engine.Completion{Op: op, Token: engine.MakeToken(0, 1<<20), Res: -5})
 		}
 	})
+}
+
+// Slots is how many connections there is room for.
+func (p *Processor) Slots() int { return len(p.conns) }
+
+// Residue names what a processor has that it must not have at rest, with every
+// request answered and every response read; "" is nothing. Only while Run stands
+// still.
+func (p *Processor) Residue() (left string) {
+	for name, n := range map[string]int{
+		"waiting": len(p.waiting), "dirty": len(p.dirty), "movers": len(p.movers), "away": p.away, "pinned": p.pinned,
+		"pending": len(p.ordinary.pending) + len(p.priority.pending), "alarms": len(p.alarms.byTime),
+		"hoarded too much": int(max(p.credit-HoardedBytesMax, 0)),
+	} {
+		if n != 0 {
+			left += fmt.Sprintf("%s: %d ", name, n)
+		}
+	}
+	for _, c := range p.conns {
+		switch {
+		case c.info == nil:
+		case c.out != nil:
+			left += fmt.Sprintf("%s has output ", c.token)
+		case c.mute != notMuted && c.phase == serving && !c.ending && !c.finishing:
+			left += fmt.Sprintf("%s is %s ", c.token, c.mute)
+		}
+	}
+	return left
 }

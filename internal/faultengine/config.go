@@ -12,6 +12,10 @@ type Config struct {
 	// Seed is where every fault comes from; 0 draws a fresh one. Seed() and
 	// every breach name it.
 	Seed uint64
+	// Dice, if set, is what every fault is drawn from instead: bytes that a
+	// fuzzer chose. The Network calls it under its lock. It must not give the
+	// same number for ever: some draws are repeated until they fit.
+	Dice rand.Source
 
 	// Buffers (default 64) of BufferBytes (default 4096) each are what an engine
 	// can lend.
@@ -98,6 +102,14 @@ func Rough(seed uint64) Config {
 	c.FailRecv, c.FailSend = 0.02*r.Float64(), 0.02*r.Float64()
 	c.FailAccept, c.FailClose = 0.3*r.Float64(), 0.5*r.Float64()
 	return c
+}
+
+// rng draws the faults of one engine or connection.
+func (c *Config) rng(stream uint64) *rand.Rand {
+	if c.Dice != nil {
+		return rand.New(c.Dice)
+	}
+	return rand.New(rand.NewPCG(c.Seed, stream))
 }
 
 func (c Config) withDefaults() Config {

@@ -2,7 +2,6 @@ package faultengine
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"strconv"
@@ -26,6 +25,7 @@ type Network struct {
 	nextPeer  uint64 // counts connections
 	limbo     map[engine.FD]int
 	breaches  []error
+	killed    bool
 	trace     trace
 }
 
@@ -101,12 +101,22 @@ func (n *Network) Open(engine.Wait) (engine.Engine, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	e := &Engine{
-		n: n, number: len(n.engines), rng: rand.New(rand.NewPCG(n.cfg.Seed, uint64(len(n.engines)))),
+		n: n, number: len(n.engines), rng: n.cfg.rng(uint64(len(n.engines))),
 		bell: make(chan struct{}, 1), bound: map[engine.Token]*desc{}, gone: map[engine.Token]struct{}{},
 	}
 	e.lender = newLender(n.cfg.Buffers, n.cfg.BufferBytes)
 	n.engines = append(n.engines, e)
 	return e, nil
+}
+
+// Kill has every engine die at its next Poll.
+func (n *Network) Kill() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.killed = true
+	for _, e := range n.engines {
+		e.ring()
+	}
 }
 
 // Listen opens a listener that Dial reaches.

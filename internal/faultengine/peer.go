@@ -2,7 +2,6 @@ package faultengine
 
 import (
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -48,7 +47,7 @@ func (n *Network) DialFrom(client netip.Addr, addr netip.AddrPort) (*Peer, error
 	port := firstPeerPort + uint16(n.nextPeer%firstPeerPort)
 	w := &wire{
 		local: addr, remote: netip.AddrPortFrom(client, port),
-		rng:      rand.New(rand.NewPCG(n.cfg.Seed, 1<<32+n.nextPeer)),
+		rng:      n.cfg.rng(1<<32 + n.nextPeer),
 		toServer: stream{limit: n.cfg.ReceiveWindowBytes}, toPeer: stream{limit: n.cfg.SendWindowBytes},
 	}
 	w.configure(l.socket)
@@ -118,6 +117,25 @@ func (p *Peer) Write(b []byte) (int, error) {
 		}
 		p.changed.Wait()
 	}
+}
+
+// Pending is how many bytes Read gives at once, and whether the stream ends
+// behind them.
+func (p *Peer) Pending() (n int, ends bool) {
+	p.n.mu.Lock()
+	defer p.n.mu.Unlock()
+	in := &p.w.toPeer
+	return len(in.data), p.closed || p.w.peerReset || in.finished
+}
+
+// Room is how many bytes Write takes at once; 0 also when it takes none any more.
+func (p *Peer) Room() int {
+	p.n.mu.Lock()
+	defer p.n.mu.Unlock()
+	if p.closed || p.w.peerReset || p.w.closed || p.w.shut || p.w.toServer.finished {
+		return 0
+	}
+	return p.w.toServer.room()
 }
 
 // CloseWrite finishes sending; reading goes on.

@@ -52,7 +52,7 @@ func (e *Engine) Poll(done []engine.Completion, wait time.Duration) (int, error)
 }
 
 func (e *Engine) dead() bool {
-	return e.n.cfg.FailAfterPolls > 0 && e.polls >= e.n.cfg.FailAfterPolls
+	return e.n.killed || e.n.cfg.FailAfterPolls > 0 && e.polls >= e.n.cfg.FailAfterPolls
 }
 
 // deliver moves due completions to done. Order: those of one operation stay in
