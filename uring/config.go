@@ -53,8 +53,9 @@ type Config struct {
 	SubmitAll Switch
 
 	// CoopTaskrun lets the kernel finish work when its thread next enters it,
-	// instead of interrupting that thread. Helps busy engines; hurts a thread
-	// that computes for long without a call. Auto: unless DeferTaskrun does
+	// instead of interrupting that thread. Helps busy engines; hurts a parked
+	// engine beside handlers that compute for milliseconds without a call: what
+	// came for it waits for them, up to 10 ms. Auto: unless DeferTaskrun does
 	// more. Kernel: 5.19.
 	CoopTaskrun Switch
 
