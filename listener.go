@@ -3,7 +3,9 @@ package kring
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"math"
+	"strings"
 	"time"
 
 	"kring/engine"
@@ -16,8 +18,15 @@ type ListenerConfig struct {
 	// Name of the listener, which its connections carry; default PLAINTEXT.
 	// Names must differ.
 	Name string
-	// Address is host:port; port 0 picks a free one.
+	// Address is host:port; port 0 picks a free one. Or it is unix:PATH, for a
+	// Unix domain socket, or unix:@NAME for one without a file (Linux). A socket at
+	// PATH that nobody listens on is replaced, and the file goes with the listener.
+	// Its connections have no addresses: Local and Remote are zero values, and no
+	// bound per IP holds for them; all others do. Not with AcceptPerProcessor.
 	Address string
+	// SocketMode of a Unix domain socket's file says who may connect; default 0660,
+	// the user and the group of this process.
+	SocketMode fs.FileMode
 	// Privileged marks its requests for the Handler, in Conn.Privileged: the
 	// control plane's listener, or the brokers' own.
 	Privileged bool
@@ -71,7 +80,12 @@ func (c *Config) validateListeners(fault faulter) {
 	names := map[string]bool{}
 	for _, l := range c.Listeners {
 		at := "Listeners[" + l.Name + "]."
-		fault(l.Address == "", at+"Address", `""`, "give host:port; port 0 picks a free one")
+		fault(l.Address == "", at+"Address", `""`, "give host:port, port 0 picks a free one, or unix:PATH")
+		path, isUnix := engine.UnixPath(l.Address)
+		fault(isUnix && strings.Trim(path, "@") == "", at+"Address", l.Address, "give the socket a path, such as unix:/run/kring.sock")
+		fault(isUnix && c.Accept == AcceptPerProcessor, at+"Address", l.Address, "a Unix domain socket can't be shared: choose Accept apart, or a TCP address")
+		fault(l.SocketMode&^fs.ModePerm != 0 || l.SocketMode != 0 && !isUnix, at+"SocketMode", l.SocketMode,
+			"choose permissions such as 0660, for a unix:PATH only")
 		fault(names[l.Name], "Listeners.Name", l.Name, "give each listener a name of its own")
 		names[l.Name] = true
 		l.validate(at, fault)

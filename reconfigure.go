@@ -146,6 +146,7 @@ var restart = map[string]string{
 // restartOfListener are the same for a listener that is there.
 var restartOfListener = map[string]string{
 	"Address":    "remove the listener and add one at the other address",
+	"SocketMode": "remove the listener and add it again",
 	"Backlog":    "remove the listener and add it again",
 	"Socket":     "remove the listener and add it again",
 	"Privileged": "requests that are in flight have it; remove the listener and add it again",

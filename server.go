@@ -135,7 +135,7 @@ func (s *Server) Start() error {
 }
 
 // Addrs are the addresses that the listeners are bound to, in their order; the
-// zero value for one that waits to be bound.
+// zero value for one that waits to be bound, or is a Unix domain socket.
 func (s *Server) Addrs() []netip.AddrPort {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -144,6 +144,20 @@ func (s *Server) Addrs() []netip.AddrPort {
 		addrs[i] = l.addr()
 	}
 	return addrs
+}
+
+// Addresses are the same as text, also those of Unix domain sockets (unix:PATH);
+// empty for one that waits to be bound.
+func (s *Server) Addresses() []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	addresses := make([]string, len(s.listeners))
+	for i, l := range s.listeners {
+		if a := l.acceptor.Load(); a != nil {
+			addresses[i] = a.Address()
+		}
+	}
+	return addresses
 }
 
 // Failed gives the error that an acceptor or a processor died of. A program
@@ -278,7 +292,7 @@ func (s *Server) acceptorConfig(l *listener) acceptor.Config {
 	c := acceptor.Config{
 		Name: l.cfg.Name, Network: s.network, Gate: l.gate,
 		Assigners: l.assigners(s.processors), LeastConns: s.cfg.Assignment == AssignLeastConns,
-		Listen: engine.ListenConfig{Address: l.cfg.Address, Backlog: l.cfg.Backlog, Socket: l.cfg.Socket},
+		Listen: engine.ListenConfig{Address: l.cfg.Address, FileMode: l.cfg.SocketMode, Backlog: l.cfg.Backlog, Socket: l.cfg.Socket},
 	}
 	if f := s.events.AcceptFailed; f != nil {
 		c.Failed = func(err error, pause time.Duration) { f(l.conns.Name(), err, pause) }

@@ -91,8 +91,17 @@ func (a *Acceptor) AssignTo(others []Assigner) { a.assigners.Store(&others) }
 // Addr is where the listening socket is bound.
 func (a *Acceptor) Addr() netip.AddrPort { return a.listener.Addr }
 
+// Address is the same as ListenConfig.Address would take it, unix:PATH for a Unix
+// domain socket, which has no Addr.
+func (a *Acceptor) Address() string { return a.listener.String() }
+
 // Discard closes the listening socket of an Acceptor that Run never saw.
-func (a *Acceptor) Discard() { a.cfg.Network.Discard(a.listener.FD) }
+func (a *Acceptor) Discard() {
+	if a.listener.Release != nil {
+		a.listener.Release()
+	}
+	a.cfg.Network.Discard(a.listener.FD)
+}
 
 // Run accepts on an engine of its own until Stop, or until that engine dies,
 // and closes the listening socket and the connections that wait. opened is

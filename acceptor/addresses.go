@@ -54,7 +54,11 @@ func newAddresses(w rate.Windows) *addresses {
 
 // enter counts a connection of ip in. Over the rate of b it is not counted, and
 // delay says for how long it would have to wait; over its count, full is true.
+// Who comes by a Unix domain socket has no address, and so none of its bounds.
 func (all *addresses) enter(ip netip.Addr, b Bounds, now int64) (delay time.Duration, full bool) {
+	if !ip.IsValid() {
+		return 0, false
+	}
 	s := all.shard(ip)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,6 +91,9 @@ func (all *addresses) enter(ip netip.Addr, b Bounds, now int64) (delay time.Dura
 
 // leave counts a connection out.
 func (all *addresses) leave(ip netip.Addr, now int64) {
+	if !ip.IsValid() {
+		return
+	}
 	s := all.shard(ip)
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"io/fs"
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -25,7 +27,8 @@ type Network interface {
 	// Listen opens a listening socket; port 0 picks a free one.
 	Listen(c ListenConfig) (Listener, error)
 
-	// Addrs are the two ends of a connected descriptor.
+	// Addrs are the two ends of a connected descriptor, zero values when it is a
+	// Unix domain socket.
 	Addrs(fd FD) (local, remote netip.AddrPort, err error)
 
 	// Configure applies the options to a connected descriptor.
@@ -70,7 +73,10 @@ func (w Wait) String() string {
 // ListenConfig describes a listening socket.
 type ListenConfig struct {
 	// Address is host:port; an empty host means every address of this machine.
+	// Or it is unix:PATH, for a Unix domain socket; see UnixPath.
 	Address string
+	// FileMode of a Unix domain socket's file: who may connect; 0 means 0660.
+	FileMode fs.FileMode
 	// Backlog is the length of the kernel's queue of connections that wait to
 	// be accepted (listen(2)); 0 means 1024. The kernel caps it at
 	// net.core.somaxconn.
@@ -86,14 +92,38 @@ type ListenConfig struct {
 
 // Listener is an open listening socket.
 type Listener struct {
-	FD   FD
+	FD FD
+	// Addr is where it is bound; the zero value for a Unix domain socket, which
+	// has its Path instead.
 	Addr netip.AddrPort
+	Path string
+	// Release, if set, is for whoever closes it to call once, before FD is closed:
+	// it removes the file of a Unix domain socket.
+	Release func()
+}
+
+// String is an address that ListenConfig.Address would take.
+func (l *Listener) String() string {
+	if l.Path != "" {
+		return unixScheme + l.Path
+	}
+	return l.Addr.String()
+}
+
+const unixScheme = "unix:"
+
+// UnixPath takes the path off an address of a Unix domain socket, unix:PATH or
+// unix://PATH. One that begins with @ is a name without a file (abstract, Linux,
+// unix(7)).
+func UnixPath(address string) (path string, ok bool) {
+	path, ok = strings.CutPrefix(address, unixScheme)
+	return strings.TrimPrefix(path, "//"), ok
 }
 
 // Accepted is a connection on its way from who accepted it to who will own it.
 type Accepted struct {
 	FD FD
-	// Local and Remote are its two ends.
+	// Local and Remote are its two ends; the zero value on a Unix domain socket.
 	Local, Remote netip.AddrPort
 	// Place is what it occupies; its owner calls Leave once, on every way, after
 	// the descriptor was closed.
@@ -107,7 +137,7 @@ type Place interface {
 }
 
 // SocketOptions of a connection. The zero value leaves the system's defaults,
-// but for TCP_NODELAY, which is always set.
+// but for TCP_NODELAY, which is always set. Unix domain sockets have none of them.
 type SocketOptions struct {
 	// SendBufferBytes and ReceiveBufferBytes are SO_SNDBUF and SO_RCVBUF; 0
 	// leaves the kernel's own sizing.

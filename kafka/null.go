@@ -19,7 +19,8 @@ import (
 type NullConfig struct {
 	// Advertise is the host:port that clients are told to connect to. Empty
 	// means the address that the asking connection reached us by, which is
-	// right unless something translates addresses on the way.
+	// right unless something translates addresses on the way, and nothing on a
+	// Unix domain socket, whose clients are told no host then.
 	Advertise string
 	// PartitionsDefault is how many partitions a topic gets that nobody gave a
 	// number; 0 means 4.
@@ -183,7 +184,7 @@ func findCoordinator(req *kmsg.FindCoordinatorRequest) kmsg.Response {
 
 // advertised is where the client of c is to connect to.
 func (n *Null) advertised(c *reqchan.Conn) (string, int32) {
-	if n.host != "" || c == nil {
+	if n.host != "" || c == nil || !c.Local.IsValid() {
 		return n.host, n.port
 	}
 	return c.Local.Addr().Unmap().WithZone("").String(), int32(c.Local.Port())

@@ -18,9 +18,21 @@ type ConnName struct {
 // Name is the connection's.
 func (c *Conn) Name() ConnName { return ConnName{c.Local, c.Remote, c.ID} }
 
-// String is local-remote-processor-index, with an IPv6 address in brackets.
+// String is local-remote-processor-index, with an IPv6 address in brackets. Ends of
+// a Unix domain socket, which have no address, are "unix".
 func (n ConnName) String() string {
-	return fmt.Sprintf("%s-%s-%s", n.Local, n.Remote, n.ID)
+	return fmt.Sprintf("%s-%s-%s", EndString(n.Local), EndString(n.Remote), n.ID)
+}
+
+// unixEnd stands for an end that has no address.
+const unixEnd = "unix"
+
+// EndString is an end of a connection, "unix" for one without an address.
+func EndString(end netip.AddrPort) string {
+	if !end.IsValid() {
+		return unixEnd
+	}
+	return end.String()
 }
 
 // ParseConnName takes a String apart, and wants it to be exactly one. (Kafka:
@@ -59,6 +71,9 @@ func cutLast(s string) (before, after string, ok bool) {
 }
 
 func parseEnd(s string) (netip.AddrPort, error) {
+	if s == unixEnd {
+		return netip.AddrPort{}, nil
+	}
 	if a, err := netip.ParseAddrPort(s); err == nil {
 		return a, nil
 	}

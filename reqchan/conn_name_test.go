@@ -30,3 +30,13 @@ func TestConnectionNamesComeBackFromTheirStrings(t *testing.T) {
 		}
 	}
 }
+
+func TestEndsWithoutAnAddressHaveANameToo(t *testing.T) {
+	name := ConnName{ID: ConnID{3, 7}}
+	if name.String() != "unix-unix-3-7" {
+		t.Errorf("%s", name)
+	}
+	if back, err := ParseConnName(name.String()); err != nil || back != name {
+		t.Errorf("%v, %v", back, err)
+	}
+}

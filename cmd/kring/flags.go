@@ -28,7 +28,7 @@ var groups = []kong.Group{
 
 // serveCmd is `kring serve`; its fields are the flags.
 type serveCmd struct {
-	Listen    []string `group:"network" placeholder:"[NAME://]HOST:PORT" default:"127.0.0.1:9092" help:"Address to listen on, and what the listener is called; repeat for more. Port 0 picks a free one, no host means every address of this machine. Default: ${default}; names PLAINTEXT, PLAINTEXT_2, …"`
+	Listen    []string `group:"network" placeholder:"[NAME://]ADDRESS" default:"127.0.0.1:9092" help:"Address to listen on, and what the listener is called; repeat for more. HOST:PORT: port 0 picks a free one, no host means every address of this machine. unix:PATH: a Unix domain socket, unix:@NAME one without a file; it needs --advertise. Default: ${default}; names PLAINTEXT, PLAINTEXT_2, …"`
 	Advertise string   `group:"network" placeholder:"HOST:PORT" help:"Address that clients are told to connect to. Needed when they reach this machine under another name or port. Default: the first --listen address."`
 
 	Sockets socketFlags `embed:""`
@@ -100,6 +100,9 @@ func (c *serveCmd) Validate() error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	faults = append(faults, c.validateListeners()...)
+	if c.Advertise == "" && c.Handler != handlerEcho && c.listensOnUnix() {
+		fault("--advertise: a Unix domain socket has no host and port that clients could be told; give those of their way here, such as localhost:9092")
+	}
 	if c.Advertise != "" {
 		if host, port, err := splitAddress(c.Advertise); err != nil {
 			fault("--advertise %q: %w; give HOST:PORT, such as broker.example.org:9092", c.Advertise, err)

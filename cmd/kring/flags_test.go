@@ -92,16 +92,16 @@ func TestEverySettingOfTheLibraryIsAFlagOrSaysWhyNot(t *testing.T) {
 // TestEverySettingOfAListenerCanBeItsOwn, by the names of the flags for all.
 func TestEverySettingOfAListenerCanBeItsOwn(t *testing.T) {
 	values := map[string]string{
-		"priority": "on", "max-connections": "3", "connection-rate": "3.5", "backlog": "3", "send-buffer-bytes": "64KiB",
+		"priority": "on", "socket-mode": "0600", "max-connections": "3", "connection-rate": "3.5", "backlog": "3", "send-buffer-bytes": "64KiB",
 		"receive-buffer-bytes": "64KiB", "keep-alive": "3s", "keep-alive-interval": "3s", "keep-alive-probes": "3", "pipeline": "3",
 		"max-frame-bytes": "1MB", "held-bytes": "8KiB", "queued-response-bytes": "8KiB", "idle-timeout": "-1s", "write-timeout": "3s",
 	}
-	args := []string{"--listen", "127.0.0.1:0", "--listen", "OWN://127.0.0.1:0"}
+	args := []string{"--listen", "127.0.0.1:0", "--listen", "OWN://unix:/run/own.sock", "--advertise", "localhost:9092"}
 	for setting := range listenerSettings {
 		args = append(args, "--listener", "OWN."+setting+"="+values[setting])
 	}
 	listeners := serverConfigOf(t, args...).Listeners
-	if len(listeners) != 2 || listeners[0].Name != "PLAINTEXT" || listeners[1].Name != "OWN" || listeners[1].Address != "127.0.0.1:0" {
+	if len(listeners) != 2 || listeners[0].Name != "PLAINTEXT" || listeners[1].Name != "OWN" || listeners[1].Address != "unix:/run/own.sock" {
 		t.Fatalf("listeners %+v", listeners)
 	}
 	if plain := (kring.ListenerConfig{Name: "PLAINTEXT", Address: "127.0.0.1:0"}); !reflect.DeepEqual(listeners[0], plain) {

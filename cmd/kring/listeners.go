@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"kring"
+	"kring/engine"
 )
 
 // socketFlags are the sockets of all listeners, and what one listener has
@@ -48,6 +50,7 @@ func (s *listenerSetting) UnmarshalText(text []byte) error {
 // listenerSettings are named as the flags for all listeners.
 var listenerSettings = map[string]func(l *kring.ListenerConfig, value string) error{
 	"priority":              onOff(func(l *kring.ListenerConfig) *bool { return &l.Priority }),
+	"socket-mode":           permissions,
 	"max-connections":       number(func(l *kring.ListenerConfig) *int { return &l.ConnsMax }),
 	"connection-rate":       perSecond(func(l *kring.ListenerConfig) *float64 { return &l.ConnRateMax }),
 	"backlog":               number(func(l *kring.ListenerConfig) *int { return &l.Backlog }),
@@ -66,6 +69,16 @@ var listenerSettings = map[string]func(l *kring.ListenerConfig, value string) er
 
 func listenerSettingNames() string {
 	return strings.Join(slices.Sorted(maps.Keys(listenerSettings)), ", ")
+}
+
+// permissions reads those of a Unix domain socket's file, in octal.
+func permissions(l *kring.ListenerConfig, value string) error {
+	n, err := strconv.ParseUint(value, 8, 9)
+	if err != nil || n == 0 {
+		return fmt.Errorf("%q is no octal number such as 0660", value)
+	}
+	l.SocketMode = fs.FileMode(n)
+	return nil
 }
 
 type setter = func(l *kring.ListenerConfig, value string) error
@@ -149,10 +162,18 @@ func defaultListenerName(i int) string {
 	return fmt.Sprintf("PLAINTEXT_%d", i+1)
 }
 
-// splitName takes the name off NAME://HOST:PORT.
+// listensOnUnix says that an address is a Unix domain socket's.
+func (c *serveCmd) listensOnUnix() bool {
+	return slices.ContainsFunc(c.listeners(), func(l kring.ListenerConfig) bool {
+		_, ok := engine.UnixPath(l.Address)
+		return ok
+	})
+}
+
+// splitName takes the name off NAME://ADDRESS.
 func splitName(listen string) (name, address string) {
 	name, address, named := strings.Cut(listen, "://")
-	if !named {
+	if _, unix := engine.UnixPath(listen); unix || !named {
 		return "", listen
 	}
 	return name, address
@@ -161,8 +182,9 @@ func splitName(listen string) (name, address string) {
 func (c *serveCmd) validateListeners() (faults []error) {
 	for _, l := range c.Listen {
 		name, address := splitName(l)
-		if _, _, err := splitAddress(address); err != nil {
-			faults = append(faults, fmt.Errorf("--listen %q: %w; give HOST:PORT, such as 127.0.0.1:9092", l, err))
+		_, unix := engine.UnixPath(address)
+		if _, _, err := splitAddress(address); err != nil && !unix {
+			faults = append(faults, fmt.Errorf("--listen %q: %w; give HOST:PORT, such as 127.0.0.1:9092, or unix:PATH", l, err))
 		}
 		if name == "" && address != l || strings.ContainsAny(name, ".=:/ ") {
 			faults = append(faults, fmt.Errorf("--listen %q: the name %q can't be told apart in --listener; give letters, digits and _", l, name))

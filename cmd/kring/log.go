@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"kring"
+	"kring/reqchan"
 )
 
 // logger writes to standard error what --log-level and --log-format ask for.
@@ -34,7 +35,7 @@ func events(log *slog.Logger, closed *closeLog) kring.Events {
 		},
 		HandlerPanicked: func(r *kring.Request, v any, stack []byte) {
 			log.Error("the handler panicked; its connection is closed",
-				"conn", r.Conn.ID.String(), "remote", r.Conn.Remote.String(), "panic", fmt.Sprint(v), "stack", string(stack))
+				"conn", r.Conn.ID.String(), "remote", reqchan.EndString(r.Conn.Remote), "panic", fmt.Sprint(v), "stack", string(stack))
 		},
 	}
 	if log.Enabled(context.Background(), slog.LevelDebug) {
@@ -78,7 +79,7 @@ func (l *closeLog) write() {
 	defer close(l.done)
 	for c := range l.queue {
 		l.log.Debug("connection closed", "conn", c.conn.ID.String(), "listener", c.conn.Listener,
-			"remote", c.conn.Remote.String(), "reason", c.why.String())
+			"remote", reqchan.EndString(c.conn.Remote), "reason", c.why.String())
 	}
 }
 

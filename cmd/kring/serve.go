@@ -89,12 +89,11 @@ func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served s
 	if err := server.Start(); err != nil {
 		return err
 	}
-	addrs := server.Addrs()
 	if served.advertise != nil {
-		host, port := c.advertised(log, addrs[0])
+		host, port := c.advertised(log, server.Addrs()[0])
 		served.advertise(host, port)
 	}
-	if _, err := fmt.Fprintln(p.stdout, c.readyLine(server.Describe(), addrs)); err != nil {
+	if _, err := fmt.Fprintln(p.stdout, c.readyLine(server.Describe(), server.Addresses())); err != nil {
 		log.Warn("the ready line could not be written", "error", err)
 	}
 	s, err := nextStop(p, log, server, server.Failed())
@@ -111,12 +110,8 @@ func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served s
 
 // readyLine is the one line on standard output; its form is documented with
 // the program.
-func (c *serveCmd) readyLine(engine string, addrs []netip.AddrPort) string {
-	on := make([]string, len(addrs))
-	for i, a := range addrs {
-		on[i] = a.String()
-	}
-	return fmt.Sprintf("kring: ready on %s · %s · handler %s", strings.Join(on, ", "), engine, c.Handler)
+func (c *serveCmd) readyLine(engine string, addresses []string) string {
+	return fmt.Sprintf("kring: ready on %s · %s · handler %s", strings.Join(addresses, ", "), engine, c.Handler)
 }
 
 // advertised is where clients are told to connect to: what the operator said,

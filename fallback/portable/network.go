@@ -11,6 +11,7 @@ import (
 
 	"kring/engine"
 	"kring/internal/slab"
+	"kring/internal/unixsock"
 )
 
 // Network opens portable engines; it implements engine.Network.
@@ -49,6 +50,9 @@ func (n *Network) Listen(c engine.ListenConfig) (engine.Listener, error) {
 	if c.Backlog < 0 {
 		return engine.Listener{}, fmt.Errorf("listen on %q: backlog of %d: use 0 or a positive length", c.Address, c.Backlog)
 	}
+	if path, ok := engine.UnixPath(c.Address); ok {
+		return n.listenUnix(path, c)
+	}
 	config := net.ListenConfig{KeepAlive: -1} // each connection is configured when it is accepted
 	config.SetMultipathTCP(false)             // the same protocol as the other engines
 	if c.Shared {
@@ -58,13 +62,38 @@ func (n *Network) Listen(c engine.ListenConfig) (engine.Listener, error) {
 	if err != nil {
 		return engine.Listener{}, explain(c.Address, err)
 	}
-	listener, ok := l.(*net.TCPListener)
+	tcp, ok := l.(*net.TCPListener)
 	if !ok {
 		_ = l.Close()
 		return engine.Listener{}, fmt.Errorf("listen on %q: Go's net gave a %T: use a TCP address", c.Address, l)
 	}
-	fd := n.add(&socket{listener: listener, options: c.Socket})
+	fd := n.add(&socket{listener: tcp, options: c.Socket})
 	return engine.Listener{FD: fd, Addr: addrPort(l.Addr())}, nil
+}
+
+// listenUnix opens a listening Unix domain socket. Its file has its mode a moment
+// after it is there, because Go's net binds and listens in one.
+func (n *Network) listenUnix(path string, c engine.ListenConfig) (engine.Listener, error) {
+	wrong := func(err error) (engine.Listener, error) {
+		return engine.Listener{}, fmt.Errorf("listen on %q: %w", c.Address, err)
+	}
+	if c.Shared {
+		return wrong(errors.New("a Unix domain socket can't be shared: accept apart"))
+	}
+	var l *net.UnixListener
+	remove, err := unixsock.Bind(path, c.FileMode, func() (err error) {
+		if l, err = net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: path}); err == nil {
+			l.SetUnlinkOnClose(false) // it might be another's by then
+		}
+		return err
+	}, nil)
+	if err != nil {
+		if l != nil {
+			_ = l.Close()
+		}
+		return wrong(err)
+	}
+	return engine.Listener{FD: n.add(&socket{listener: l, options: c.Socket}), Path: path, Release: remove}, nil
 }
 
 // Addrs are the two ends of a connection.

@@ -50,11 +50,12 @@ func (o *operation) run() {
 func (o *operation) accept() {
 	for o.mayGoOn() {
 		o.count()
-		conn, err := o.s.listener.AcceptTCP()
+		accepted, err := o.s.listener.Accept()
 		if err != nil {
 			o.end(o.verdict(err))
 			return
 		}
+		conn := accepted.(conn) // Go's net: of what listens
 		// A connection that can't be configured is a broken one: its first
 		// receive tells.
 		_ = configure(conn, o.s.options)

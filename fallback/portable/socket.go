@@ -20,8 +20,8 @@ var (
 
 // socket is what a descriptor names: a listener or a connection.
 type socket struct {
-	listener *net.TCPListener
-	conn     *net.TCPConn
+	listener listener
+	conn     conn
 	options  engine.SocketOptions // for what a listener accepts
 
 	mu   sync.Mutex
@@ -36,6 +36,17 @@ type socket struct {
 
 	// Owner: the goroutine of out. The list that a gathered write uses up.
 	parts [][]byte
+}
+
+// listener and conn are Go's, of TCP or of Unix domain sockets.
+type listener interface {
+	net.Listener
+	SetDeadline(time.Time) error
+}
+
+type conn interface {
+	net.Conn
+	CloseWrite() error
 }
 
 func (s *socket) close() error {
@@ -70,8 +81,12 @@ const (
 	keepAliveProbes      = 3
 )
 
-// configure applies o to c.
-func configure(c *net.TCPConn, o engine.SocketOptions) error {
+// configure applies o to a connection of TCP; others have no options.
+func configure(of conn, o engine.SocketOptions) error {
+	c, ok := of.(*net.TCPConn)
+	if !ok {
+		return nil
+	}
 	if err := c.SetNoDelay(true); err != nil {
 		return fmt.Errorf("set TCP_NODELAY: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"kring"
+	"kring/engine"
 )
 
 // Client is a connection that speaks in frames. Its methods fail the test.
@@ -19,7 +20,7 @@ type Client struct {
 // Dial connects to the first listener of s, for the length of the test.
 func Dial(t testing.TB, s *kring.Server) *Client {
 	t.Helper()
-	return DialTo(t, s.Addrs()[0].String())
+	return DialTo(t, s.Addresses()[0])
 }
 
 // DialTo connects to an address, for the length of the test.
@@ -31,7 +32,11 @@ func DialTo(t testing.TB, address string) *Client {
 // DialWith connects to an address as d says, for the length of the test.
 func DialWith(t testing.TB, d *net.Dialer, address string) *Client {
 	t.Helper()
-	c, err := d.Dial("tcp", address)
+	network := "tcp"
+	if path, ok := engine.UnixPath(address); ok {
+		network, address = "unix", path
+	}
+	c, err := d.Dial(network, address)
 	if err != nil {
 		t.Fatal(err)
 	}

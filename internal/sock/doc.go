@@ -1,5 +1,5 @@
 // Package sock opens, configures and names TCP sockets for the engines that use
-// plain file descriptors.
+// plain file descriptors, and Unix domain sockets beside them.
 //
 // Job: everything about a socket that is not data: listen, options, addresses,
 // close. Elsewhere than on Linux the package is empty; the portable engine has

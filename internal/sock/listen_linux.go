@@ -21,6 +21,9 @@ func Listen(c engine.ListenConfig) (engine.Listener, error) {
 		return engine.Listener{}, fmt.Errorf("listen on %q: backlog of %d: use 0 for the default of %d, or a positive length",
 			c.Address, c.Backlog, backlogDefault)
 	}
+	if path, ok := engine.UnixPath(c.Address); ok {
+		return listenUnix(path, c)
+	}
 	ends, err := candidates(c.Address)
 	if err != nil {
 		return engine.Listener{}, err
@@ -98,18 +101,24 @@ func bindAndListen(fd int, sa unix.Sockaddr, at netip.AddrPort, c engine.ListenC
 	if err := unix.Bind(fd, sa); err != nil {
 		return engine.Listener{}, fmt.Errorf("bind: %w", err)
 	}
-	backlog := c.Backlog
-	if backlog == 0 {
-		backlog = backlogDefault
-	}
-	if err := unix.Listen(fd, backlog); err != nil {
-		return engine.Listener{}, fmt.Errorf("listen: %w", err)
+	if err := listenOn(fd, c.Backlog); err != nil {
+		return engine.Listener{}, err
 	}
 	local, err := unix.Getsockname(fd)
 	if err != nil {
 		return engine.Listener{}, fmt.Errorf("getsockname: %w", err)
 	}
 	return engine.Listener{FD: engine.FD(fd), Addr: addrPort(local)}, nil
+}
+
+func listenOn(fd, backlog int) error {
+	if backlog == 0 {
+		backlog = backlogDefault
+	}
+	if err := unix.Listen(fd, backlog); err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	return nil
 }
 
 // familyMissing says whether err means that this machine has no IPv6: the

@@ -19,11 +19,14 @@ const (
 )
 
 // Configure applies o to a socket. On a listening socket the accepted ones
-// inherit all of it.
+// inherit all of it. A Unix domain socket has none of them.
 func Configure(fd engine.FD, o engine.SocketOptions) error {
 	if o.SendBufferBytes < 0 || o.ReceiveBufferBytes < 0 {
 		return fmt.Errorf("socket buffers of %d and %d bytes: use 0 for the system's sizing, or a positive size",
 			o.SendBufferBytes, o.ReceiveBufferBytes)
+	}
+	if isUnix(fd) {
+		return nil
 	}
 	s := setter{fd: int(fd)}
 	s.set("TCP_NODELAY", unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
