@@ -118,6 +118,7 @@ func TestConnectionsBeyondTheBoundAreClosedAndTheNextFindsTheFreedPlace(t *testi
 	})
 }
 
+// Kafka: Q-16, F-73.
 func TestShutdownAnswersWhatIsInFlight(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
 		held := make(chan *kring.Request, 1)
@@ -144,6 +145,7 @@ func TestShutdownAnswersWhatIsInFlight(t *testing.T) {
 	})
 }
 
+// Kafka: Q-16, F-73.
 func TestShutdownCutsWhatTheDeadlineLeavesAndSaysSo(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
 		held := make(chan *kring.Request, 1)

@@ -4,16 +4,19 @@
 # server's processor time, memory stays flat. And what a hostile connection
 # costs from connect to close, with -k beside Apache Kafka.
 #
-# usage: scripts/mutate.sh [-k] [-n REQUESTS_PER_API] [ENGINE...]     (-n 200)
+# usage: scripts/mutate.sh [-k] [-n REQUESTS_PER_API] [-s SEED] [ENGINE...]     (-n 200 -s 1)
+#
+# Other seeds are other requests: five runs of 2000 are as good as one of 10000.
 
 source "$(dirname "$0")/lib.bash"
 source "$(dirname "$0")/kafka.bash"
-requests=200 kafka=
-while getopts kn: option; do
+requests=200 seed=1 kafka=
+while getopts kn:s: option; do
 	case $option in
 	k) kafka=1 ;;
 	n) requests=$OPTARG ;;
-	*) die "usage: scripts/mutate.sh [-k] [-n REQUESTS_PER_API] [ENGINE...]" ;;
+	s) seed=$OPTARG ;;
+	*) die "usage: scripts/mutate.sh [-k] [-n REQUESTS_PER_API] [-s SEED] [ENGINE...]" ;;
 	esac
 done
 shift $((OPTIND - 1))
@@ -35,6 +38,6 @@ fi
 for engine in "${engines[@]}"; do
 	start_kring "$engine"
 	"$judge" cost -n "$rounds" -most 1ms "$engine=$kring_addr=$kring_pid"
-	"$judge" mutate -n "$requests" "$engine=$kring_addr=$kring_pid"
+	"$judge" mutate -n "$requests" -seed "$seed" "$engine=$kring_addr=$kring_pid"
 	stop_kring
 done

@@ -44,6 +44,33 @@ func TestProcessorsAcceptForThemselves(t *testing.T) {
 	})
 }
 
+// A burst of clients that wait already is accepted in a few waits, not one each.
+//
+// Kafka: Q-5.
+func TestABurstIsAcceptedInAFewWaits(t *testing.T) {
+	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
+		const burst = 200
+		cfg.Accept, cfg.Dispatch, cfg.Processors = kring.AcceptPerProcessor, kring.DispatchInline, 1
+		entered, gate := make(chan struct{}), make(chan struct{})
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
+			close(entered)
+			<-gate // its processor lets nobody in meanwhile
+			r.Respond(nil)
+		}))
+		servertest.Dial(t, s).Send("hold")
+		<-entered
+		for range burst {
+			servertest.Dial(t, s)
+		}
+		before := s.Stats().Total.Polls
+		close(gate)
+		servertest.Eventually(t, "all are let in", func() bool { return s.Stats().Open == burst+1 })
+		if polls := s.Stats().Total.Polls - before; polls > burst/4 {
+			t.Errorf("%d waits for %d connections", polls, burst)
+		}
+	})
+}
+
 // Limits count over all sockets of a listener: who finds no place waits, and
 // goes on when one is free, on whichever processor that was.
 func TestProcessorsThatAcceptShareTheLimits(t *testing.T) {
