@@ -3,6 +3,7 @@ package handler_test
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/puzpuzpuz/xsync/v4"
@@ -53,118 +54,160 @@ func (b *bench) await(n int) {
 	}
 }
 
-func newRequests(n int) []*reqchan.Request {
+func newRequests(producer, n int) []*reqchan.Request {
 	reqs := make([]*reqchan.Request, n)
 	for i := range reqs {
-		reqs[i] = new(reqchan.Request)
+		reqs[i] = &reqchan.Request{Token: uint64(producer)}
 	}
 	return reqs
 }
 
-// BenchmarkChannel is the whole tax of a request, out and home: readied,
-// published, taken, answered, brought home, taken. One operation is one request.
-func BenchmarkChannel(b *testing.B) {
-	for _, handlers := range []int{1, 2, 8} {
-		for _, batch := range []int{1, 16, 64, 1024} {
-			b.Run(fmt.Sprintf("handlers=%d/batch=%d", handlers, batch), func(b *testing.B) {
-				ch := reqchan.New(reqchan.Config{RequestsMax: 1024})
-				p := handler.NewPool(handler.Config{Handlers: handlers,
-					Handle: func(r *reqchan.Request) { r.NoResponse() }}, ch)
-				p.Start()
-				x := newBench()
-				s := ch.NewSender(x.bell)
-				reqs := newRequests(batch)
-				b.ReportAllocs()
-				for i := 0; i < b.N; i += batch {
-					for _, r := range reqs {
-						r.Begin(x.home, &x.pool)
+// inChannelMax is room for every producer's batch.
+const inChannelMax = 64 * 64
+
+// eachCrowd runs a benchmark with 1 to 64 producers and handlers, which hand over
+// one request at a time and 64. start readies a producer and returns what it
+// does again and again: send a batch and await its answers. One operation is
+// one request.
+func eachCrowd(b *testing.B, open func(handlers, producers int) (start func(producer, batch int) (round func()), end func())) {
+	for _, producers := range []int{1, 8, 64} {
+		for _, handlers := range []int{1, 8, 64} {
+			for _, batch := range []int{1, 64} {
+				b.Run(fmt.Sprintf("producers=%d/handlers=%d/batch=%d", producers, handlers, batch), func(b *testing.B) {
+					start, end := open(handlers, producers)
+					var all sync.WaitGroup
+					var left atomic.Int64
+					left.Store(int64(b.N))
+					rounds := make([]func(), producers)
+					for k := range rounds {
+						rounds[k] = start(k, batch)
 					}
-					if n := s.TrySend(reqs); n != len(reqs) {
-						b.Fatalf("accepted %d of %d", n, len(reqs))
+					b.ReportAllocs()
+					b.ResetTimer()
+					for _, round := range rounds {
+						all.Go(func() {
+							for left.Add(int64(-batch)) > int64(-batch) {
+								round()
+							}
+						})
 					}
-					x.await(batch)
-				}
-				b.StopTimer()
-				ch.Close()
-				p.Close()
-			})
+					all.Wait()
+					b.StopTimer()
+					end()
+				})
+			}
 		}
 	}
 }
 
-// BenchmarkGoChannel is the same with a Go channel out and one home.
+// BenchmarkChannel is the whole tax of a request, out and home: readied,
+// published, taken, answered, brought home, taken.
+func BenchmarkChannel(b *testing.B) {
+	eachCrowd(b, func(handlers, _ int) (func(int, int) func(), func()) {
+		ch := reqchan.New(reqchan.Config{RequestsMax: inChannelMax})
+		p := handler.NewPool(handler.Config{Handlers: handlers,
+			Handle: func(r *reqchan.Request) { r.NoResponse() }}, ch)
+		p.Start()
+		start := func(producer, batch int) func() {
+			x := newBench()
+			s := ch.NewSender(x.bell)
+			reqs := newRequests(producer, batch)
+			return func() {
+				for _, r := range reqs {
+					r.Begin(x.home, &x.pool)
+				}
+				for sent := 0; sent < len(reqs); { // a turn is a part of the channel
+					n := s.TrySend(reqs[sent:])
+					sent += n
+					x.await(n)
+				}
+			}
+		}
+		return start, func() {
+			ch.Close()
+			p.Close()
+		}
+	})
+}
+
+// BenchmarkGoChannel is the same with a Go channel out and one home for each
+// producer.
 func BenchmarkGoChannel(b *testing.B) {
-	for _, handlers := range []int{1, 2, 8} {
-		for _, batch := range []int{1, 16, 64, 1024} {
-			b.Run(fmt.Sprintf("handlers=%d/batch=%d", handlers, batch), func(b *testing.B) {
-				out, home := make(chan *reqchan.Request, 1024), make(chan *reqchan.Request, 1024)
-				var wg sync.WaitGroup
-				for range handlers {
-					wg.Go(func() {
-						for r := range out {
-							home <- r
-						}
-					})
+	eachCrowd(b, func(handlers, producers int) (func(int, int) func(), func()) {
+		out, home := make(chan *reqchan.Request, inChannelMax), make([]chan *reqchan.Request, producers)
+		for k := range home {
+			home[k] = make(chan *reqchan.Request, 64)
+		}
+		var wg sync.WaitGroup
+		for range handlers {
+			wg.Go(func() {
+				for r := range out {
+					home[r.Token] <- r
 				}
-				reqs := newRequests(batch)
-				b.ReportAllocs()
-				for i := 0; i < b.N; i += batch {
-					for _, r := range reqs {
-						out <- r
-					}
-					for range reqs {
-						<-home
-					}
-				}
-				b.StopTimer()
-				close(out)
-				wg.Wait()
 			})
 		}
-	}
+		start := func(producer, batch int) func() {
+			reqs := newRequests(producer, batch)
+			return func() {
+				for _, r := range reqs {
+					out <- r
+				}
+				for range reqs {
+					<-home[producer]
+				}
+			}
+		}
+		return start, func() {
+			close(out)
+			wg.Wait()
+		}
+	})
 }
 
 // BenchmarkXsync is the same with the bounded queue of xsync, which has no way
-// to sleep: handlers are woken by a token in a Go channel, once per batch.
+// to sleep: handlers are woken by a token in a Go channel, once per batch, and
+// producers by one of their own.
 func BenchmarkXsync(b *testing.B) {
-	for _, handlers := range []int{1, 2, 8} {
-		for _, batch := range []int{1, 16, 64, 1024} {
-			b.Run(fmt.Sprintf("handlers=%d/batch=%d", handlers, batch), func(b *testing.B) {
-				out, home := xsync.NewMPMCQueue[*reqchan.Request](1024), xsync.NewMPMCQueue[*reqchan.Request](1024)
-				wake, woken := make(chan struct{}, 1), make(chan struct{}, 1)
-				var wg sync.WaitGroup
-				for range handlers {
-					wg.Go(func() {
-						for range wake {
-							for r, ok := out.TryDequeue(); ok; r, ok = out.TryDequeue() {
-								home.TryEnqueue(r)
-							}
-							token(woken)
-						}
-					})
-				}
-				reqs := newRequests(batch)
-				b.ReportAllocs()
-				for i := 0; i < b.N; i += batch {
-					for _, r := range reqs {
-						out.TryEnqueue(r)
-					}
-					token(wake)
-					for n := batch; n > 0; {
-						for _, ok := home.TryDequeue(); ok; _, ok = home.TryDequeue() {
-							n--
-						}
-						if n > 0 {
-							<-woken
-						}
+	eachCrowd(b, func(handlers, producers int) (func(int, int) func(), func()) {
+		out, wake := xsync.NewMPMCQueue[*reqchan.Request](inChannelMax), make(chan struct{}, handlers)
+		home, woken := make([]*xsync.MPMCQueue[*reqchan.Request], producers), make([]chan struct{}, producers)
+		for k := range home {
+			home[k], woken[k] = xsync.NewMPMCQueue[*reqchan.Request](64), make(chan struct{}, 1)
+		}
+		var wg sync.WaitGroup
+		for range handlers {
+			wg.Go(func() {
+				for range wake {
+					for r, ok := out.TryDequeue(); ok; r, ok = out.TryDequeue() {
+						producer := r.Token
+						home[producer].TryEnqueue(r)
+						token(woken[producer])
 					}
 				}
-				b.StopTimer()
-				close(wake)
-				wg.Wait()
 			})
 		}
-	}
+		start := func(producer, batch int) func() {
+			reqs := newRequests(producer, batch)
+			return func() {
+				for _, r := range reqs {
+					out.TryEnqueue(r)
+				}
+				token(wake)
+				for n := batch; n > 0; {
+					for _, ok := home[producer].TryDequeue(); ok; _, ok = home[producer].TryDequeue() {
+						n--
+					}
+					if n > 0 {
+						<-woken[producer]
+					}
+				}
+			}
+		}
+		return start, func() {
+			close(wake)
+			wg.Wait()
+		}
+	})
 }
 
 func token(c chan struct{}) {

@@ -181,16 +181,6 @@ func FuzzValidator(f *testing.F) {
 	})
 }
 
-func BenchmarkValidateProduce(b *testing.B) {
-	body := produceBody(9, 1, 1, 1024)
-	b.ReportAllocs()
-	for b.Loop() {
-		if validate(0, 9, body, ElementsMaxDefault) != nil {
-			b.Fatal("refused")
-		}
-	}
-}
-
 // produceBody is a Produce body with topics × partitions of so many bytes.
 func produceBody(version int16, topics, partitions, size int) []byte {
 	req := kmsg.NewPtrProduceRequest()

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"kring/internal/frame"
+	"kring/internal/invariants"
 	"kring/internal/slab"
 )
 
@@ -206,18 +207,72 @@ func FuzzStream(f *testing.F) {
 	})
 }
 
-func BenchmarkCutSmallFramesInPlace(b *testing.B) {
-	var memory slab.Pool
-	var s frame.Stream
-	stream := bytes.Repeat(frameOf(make([]byte, 128)), 16)
-	b.ReportAllocs()
-	for b.Loop() {
-		s.Feed(stream, &memory)
-		for {
-			if _, _, status := s.Next(payloadMax); status != frame.Whole {
-				break
+// BenchmarkCut is framing, so many frames for one Feed: small ones where they
+// were received, and such as come in two pieces and get memory of their own. One
+// operation is one frame.
+func BenchmarkCut(b *testing.B) {
+	for _, c := range []struct {
+		name         string
+		size, frames int
+		piece        int // bytes of a Feed, 0: all
+	}{{"16x128B in place", 128, 16, 0}, {"1x128B in place", 128, 1, 0}, {"128B in halves", 128, 1, 66}, {"16KiB in halves", 16 << 10, 1, 8 << 10}} {
+		b.Run(c.name, func(b *testing.B) {
+			x := newCutter(bytes.Repeat(frameOf(make([]byte, c.size)), c.frames), c.piece)
+			b.ReportAllocs()
+			for i := 0; i < b.N; i += c.frames {
+				if n := x.round(); n != c.frames {
+					b.Fatalf("%d frames of %d", n, c.frames)
+				}
+			}
+			x.memory.Close()
+		})
+	}
+}
+
+// cutter cuts the same bytes again and again, as a connection does.
+type cutter struct {
+	stream frame.Stream
+	memory slab.Pool
+	bytes  []byte
+	piece  int
+}
+
+func newCutter(b []byte, piece int) *cutter {
+	if piece == 0 {
+		piece = len(b)
+	}
+	return &cutter{bytes: b, piece: piece}
+}
+
+func (x *cutter) round() (frames int) {
+	for rest := x.bytes; len(rest) > 0; rest = rest[min(x.piece, len(rest)):] {
+		x.stream.Feed(rest[:min(x.piece, len(rest))], &x.memory)
+		for cutting := true; cutting; {
+			f, place, status := x.stream.Next(payloadMax)
+			switch status {
+			case frame.Whole:
+				if place == frame.InOwn {
+					x.memory.Put(f)
+				}
+				frames++
+			case frame.NeedMemory:
+				x.stream.Begin(x.memory.Get(frame.SizeBytes + x.stream.Size()))
+			default:
+				cutting = false
 			}
 		}
-		s.Settle(&memory)
+		x.stream.Settle(&x.memory)
+	}
+	return frames
+}
+
+func TestCuttingAllocatesNothing(t *testing.T) {
+	for _, piece := range []int{0, 66, 3} {
+		x := newCutter(bytes.Repeat(frameOf(make([]byte, 128)), 4), piece)
+		x.round()
+		if n := testing.AllocsPerRun(50, func() { x.round() }); n > 0 && !invariants.Enabled {
+			t.Errorf("in pieces of %d: %v allocations", piece, n)
+		}
+		x.memory.Close()
 	}
 }

@@ -1,0 +1,105 @@
+package kafka
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kring/internal/slab"
+	"kring/reqchan"
+)
+
+// BenchmarkValidate is the look at a body that comes before any decoder.
+func BenchmarkValidate(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, c := range []struct {
+		name    string
+		key     int16
+		version int16
+		body    []byte
+	}{
+		{"Produce/1KiB", 0, 9, produceBody(9, 1, 1, 1024)},
+		{"Produce/100x16B", 0, 9, produceBody(9, 10, 10, 16)},
+		{"Fetch", 1, 13, randomRequest(r, 1, 13).AppendTo(nil)},
+		{"Metadata", 3, 12, randomRequest(r, 3, 12).AppendTo(nil)},
+		{"ApiVersions", 18, 3, randomRequest(r, 18, 3).AppendTo(nil)},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			b.SetBytes(int64(len(c.body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if f := validate(c.key, c.version, c.body, ElementsMaxDefault); f != nil {
+					b.Fatal(f)
+				}
+			}
+		})
+	}
+}
+
+// waysToRespond are a handler's ways to answer.
+var waysToRespond = []struct {
+	name      string
+	allocates bool // kmsg does, in Go's heap
+	respond   func(Request)
+}{
+	{"encoded", false, func(q Request) { q.RespondBody(apiVersionsServed) }},
+	{"appended", false, func(q Request) { q.Finish(append(q.Start(), apiVersionsServed...)) }},
+	{"kmsg", true, func(q Request) { q.Respond(apiVersionsResponse()) }},
+}
+
+var apiVersionsServed = apiVersionsResponse().AppendTo(nil)
+
+func apiVersionsResponse() *kmsg.ApiVersionsResponse {
+	resp := kmsg.NewPtrApiVersionsResponse()
+	resp.Version = 3
+	for key := range int16(60) {
+		resp.ApiKeys = append(resp.ApiKeys, kmsg.ApiVersionsResponseApiKey{ApiKey: key, MaxVersion: 12})
+	}
+	return resp
+}
+
+// responding has respond answer again and again.
+func responding(t testing.TB, respond func(Request)) (once, end func()) {
+	var pool slab.Pool
+	r := new(reqchan.Request)
+	q := Request{Header: Header{Key: keyApiVersions, Version: 3, CorrelationID: 7}, Request: r}
+	once = func() {
+		r.Begin(nil, &pool)
+		respond(q)
+		if kind, response, _ := r.Answer(); kind != reqchan.AnswerSend || len(response) < len(apiVersionsServed) || !r.HandleReturned() {
+			t.Fatalf("answered with %v, %d bytes", kind, len(response))
+		}
+		r.Reset()
+	}
+	return once, func() {
+		r.Free()
+		pool.Close()
+	}
+}
+
+// BenchmarkRespond is the encoding of a response into the memory that it is sent
+// from.
+func BenchmarkRespond(b *testing.B) {
+	for _, c := range waysToRespond {
+		b.Run(c.name, func(b *testing.B) {
+			once, end := responding(b, c.respond)
+			defer end()
+			b.ReportAllocs()
+			for b.Loop() {
+				once()
+			}
+		})
+	}
+}
+
+func TestRespondingAllocatesNothing(t *testing.T) {
+	for _, c := range waysToRespond {
+		once, end := responding(t, c.respond)
+		once() // takes the memory that stays with the request
+		if n := testing.AllocsPerRun(100, once); n > 0 && !c.allocates {
+			t.Errorf("%s: %v allocations", c.name, n)
+		}
+		end()
+	}
+}
