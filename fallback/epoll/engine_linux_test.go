@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"kring/engine"
+	"kring/internal/enginetest"
 	"kring/internal/invariants"
 	"kring/internal/sock"
 )
@@ -17,20 +18,20 @@ import (
 func TestBytesGoBothWaysUnchanged(t *testing.T) {
 	both(t, func(t *testing.T, w engine.Wait) {
 		r := newRig(t, w, Config{BufferBytes: 1 << 10})
-		fd, tok, peer := r.connect()
+		fd, tok, peer := r.Connect()
 		r.e.Recv(fd, tok)
 		for round, size := range []int{1, 100, 1 << 10, 1<<10 + 1, 100 << 10} {
-			sent := fill(make([]byte, size), round)
+			sent := enginetest.Fill(make([]byte, size), round)
 			go func() { _, _ = peer.Write(sent) }()
-			if !bytes.Equal(r.receive(tok, size), sent) {
+			if !bytes.Equal(r.Receive(tok, size), sent) {
 				t.Fatalf("%d bytes came differently", size)
 			}
-			out := fill(r.memory(size), -round)
+			out := enginetest.Fill(r.Memory(size), -round)
 			r.e.Send(fd, tok, [][]byte{out})
 			got := make([]byte, size)
 			read := make(chan error, 1)
 			go func() { _, err := readFull(peer, got); read <- err }()
-			r.want(r.await(tok, engine.OpSend), int32(size), false)
+			r.Want(r.Await(tok, engine.OpSend), int32(size), false)
 			if err := <-read; err != nil || !bytes.Equal(got, out) {
 				t.Fatalf("%d bytes left differently: %v", size, err)
 			}
@@ -41,21 +42,21 @@ func TestBytesGoBothWaysUnchanged(t *testing.T) {
 func TestSendGathersManyBuffersInOrder(t *testing.T) {
 	both(t, func(t *testing.T, w engine.Wait) {
 		r := newRig(t, w, Config{})
-		fd, tok, peer := r.connect()
-		got := readAll(peer)
+		fd, tok, peer := r.Connect()
+		got := enginetest.ReadAll(peer)
 		var bufs [][]byte
 		var want []byte
 		for i := range 3000 { // more than one iovec array takes
-			b := fill(r.memory(1 + i*7%900)[:i*7%900], i) // some are empty
+			b := enginetest.Fill(r.Memory(1 + i*7%900)[:i*7%900], i) // some are empty
 			bufs = append(bufs, b)
 			want = append(want, b...)
 		}
 		r.e.Send(fd, tok, bufs)
-		r.want(r.await(tok, engine.OpSend), int32(len(want)), false)
+		r.Want(r.Await(tok, engine.OpSend), int32(len(want)), false)
 		r.e.Send(fd, tok, nil)
-		r.want(r.await(tok, engine.OpSend), 0, false)
+		r.Want(r.Await(tok, engine.OpSend), 0, false)
 		r.e.CloseFD(fd, tok)
-		r.want(r.await(tok, engine.OpClose), 0, false)
+		r.Want(r.Await(tok, engine.OpClose), 0, false)
 		if !bytes.Equal(<-got, want) {
 			t.Fatal("the peer got something else")
 		}
@@ -65,17 +66,17 @@ func TestSendGathersManyBuffersInOrder(t *testing.T) {
 func TestSendWaitsForASlowPeerAndTakesAll(t *testing.T) {
 	both(t, func(t *testing.T, w engine.Wait) {
 		r := newRig(t, w, Config{})
-		fd, tok, peer := r.connect()
-		out := fill(r.memory(24<<20), 3)
+		fd, tok, peer := r.Connect()
+		out := enginetest.Fill(r.Memory(24<<20), 3)
 		r.e.Send(fd, tok, [][]byte{out[:1000], out[1000:]})
 		for range 200 {
-			r.poll(0)
+			r.Poll(0)
 		}
-		r.silent() // nobody reads: it can't be done yet
-		got := readAll(peer)
-		r.want(r.await(tok, engine.OpSend), int32(len(out)), false)
+		r.Silent() // nobody reads: it can't be done yet
+		got := enginetest.ReadAll(peer)
+		r.Want(r.Await(tok, engine.OpSend), int32(len(out)), false)
 		r.e.Shutdown(fd, tok)
-		r.poll(0)
+		r.Poll(0)
 		if !bytes.Equal(<-got, out) {
 			t.Fatal("the peer got something else")
 		}
@@ -85,85 +86,85 @@ func TestSendWaitsForASlowPeerAndTakesAll(t *testing.T) {
 func TestSendToAPeerThatNeverReadsEndsAtShutdown(t *testing.T) {
 	both(t, func(t *testing.T, w engine.Wait) {
 		r := newRig(t, w, Config{})
-		fd, tok, _ := r.connect()
-		out := r.memory(24 << 20)
+		fd, tok, _ := r.Connect()
+		out := r.Memory(24 << 20)
 		r.e.Recv(fd, tok)
 		r.e.Send(fd, tok, [][]byte{out})
 		for range 200 {
-			r.poll(0)
+			r.Poll(0)
 		}
-		r.silent()
+		r.Silent()
 		r.e.Shutdown(fd, tok)
 		r.e.Shutdown(fd, tok)
-		c := r.await(tok, engine.OpSend)
+		c := r.Await(tok, engine.OpSend)
 		if c.More || c.Res <= 0 || int(c.Res) >= len(out) {
 			t.Fatalf("%+v: want a short count", c)
 		}
-		r.want(r.await(tok, engine.OpRecv), 0, false)
+		r.Want(r.Await(tok, engine.OpRecv), 0, false)
 		r.e.Send(fd, tok, [][]byte{out})
-		r.want(r.await(tok, engine.OpSend), engine.Failed(unix.EPIPE), false)
+		r.Want(r.Await(tok, engine.OpSend), engine.Failed(unix.EPIPE), false)
 		r.e.CloseFD(fd, tok)
-		r.want(r.await(tok, engine.OpClose), 0, false)
-		r.silent()
+		r.Want(r.Await(tok, engine.OpClose), 0, false)
+		r.Silent()
 	})
 }
 
 func TestResetEndsBothDirections(t *testing.T) {
 	both(t, func(t *testing.T, w engine.Wait) {
 		r := newRig(t, w, Config{})
-		fd, tok, peer := r.connect()
+		fd, tok, peer := r.Connect()
 		r.e.Recv(fd, tok)
-		r.e.Send(fd, tok, [][]byte{r.memory(24 << 20)})
+		r.e.Send(fd, tok, [][]byte{r.Memory(24 << 20)})
 		for range 200 {
-			r.poll(0)
+			r.Poll(0)
 		}
 		_ = peer.SetLinger(0)
 		_ = peer.Close()
-		if c := r.await(tok, engine.OpSend); c.More {
+		if c := r.Await(tok, engine.OpSend); c.More {
 			t.Fatalf("%+v", c)
 		}
-		if c := r.await(tok, engine.OpRecv); c.More || c.Res > 0 {
+		if c := r.Await(tok, engine.OpRecv); c.More || c.Res > 0 {
 			t.Fatalf("%+v", c)
 		}
 		r.e.Recv(fd, tok) // broken already: ends at the next Poll
-		if c := r.await(tok, engine.OpRecv); c.More || c.Res > 0 {
+		if c := r.Await(tok, engine.OpRecv); c.More || c.Res > 0 {
 			t.Fatalf("%+v", c)
 		}
-		r.silent()
+		r.Silent()
 	})
 }
 
 func TestResetOfAnIdleConnectionIsReported(t *testing.T) {
 	both(t, func(t *testing.T, w engine.Wait) {
 		r := newRig(t, w, Config{})
-		fd, tok, peer := r.connect()
+		fd, tok, peer := r.Connect()
 		r.e.Recv(fd, tok)
-		r.silent()
+		r.Silent()
 		_ = peer.SetLinger(0)
 		_ = peer.Close()
-		r.want(r.await(tok, engine.OpRecv), engine.Failed(unix.ECONNRESET), false)
+		r.Want(r.Await(tok, engine.OpRecv), engine.Failed(unix.ECONNRESET), false)
 	})
 }
 
 func TestHalfClosedPeerStillGetsItsAnswer(t *testing.T) {
 	both(t, func(t *testing.T, w engine.Wait) {
 		r := newRig(t, w, Config{})
-		fd, tok, peer := r.connect()
+		fd, tok, peer := r.Connect()
 		r.e.Recv(fd, tok)
-		r.write(peer, []byte("request"))
+		r.Write(peer, []byte("request"))
 		_ = peer.CloseWrite()
-		if got := r.receive(tok, 7); string(got) != "request" {
+		if got := r.Receive(tok, 7); string(got) != "request" {
 			t.Fatalf("got %q", got)
 		}
-		r.want(r.await(tok, engine.OpRecv), 0, false)
+		r.Want(r.Await(tok, engine.OpRecv), 0, false)
 		r.e.Recv(fd, tok)
-		r.want(r.await(tok, engine.OpRecv), 0, false)
-		got := readAll(peer)
-		out := fill(r.memory(300<<10), 1)
+		r.Want(r.Await(tok, engine.OpRecv), 0, false)
+		got := enginetest.ReadAll(peer)
+		out := enginetest.Fill(r.Memory(300<<10), 1)
 		r.e.Send(fd, tok, [][]byte{out})
-		r.want(r.await(tok, engine.OpSend), int32(len(out)), false)
+		r.Want(r.Await(tok, engine.OpSend), int32(len(out)), false)
 		r.e.CloseFD(fd, tok)
-		r.want(r.await(tok, engine.OpClose), 0, false)
+		r.Want(r.Await(tok, engine.OpClose), 0, false)
 		if !bytes.Equal(<-got, out) {
 			t.Fatal("the peer got something else")
 		}
@@ -173,19 +174,19 @@ func TestHalfClosedPeerStillGetsItsAnswer(t *testing.T) {
 func TestUrgentDataDoesNotHideWhatFollows(t *testing.T) {
 	both(t, func(t *testing.T, w engine.Wait) {
 		r := newRig(t, w, Config{})
-		fd, tok, peer := r.connect()
+		fd, tok, peer := r.Connect()
 		raw, err := peer.SyscallConn()
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.write(peer, []byte("before"))
+		r.Write(peer, []byte("before"))
 		if err2 := raw.Control(func(p uintptr) { err = unix.Sendto(int(p), []byte("!"), unix.MSG_OOB, nil) }); err2 != nil || err != nil {
 			t.Fatal(err, err2)
 		}
-		r.write(peer, []byte("behind"))
+		r.Write(peer, []byte("behind"))
 		r.e.Recv(fd, tok)
 		// All of it is there at the first look; the receive stops at the mark.
-		if got := r.receive(tok, 12); string(got) != "beforebehind" {
+		if got := r.Receive(tok, 12); string(got) != "beforebehind" {
 			t.Fatalf("got %q", got)
 		}
 	})
@@ -194,12 +195,12 @@ func TestUrgentDataDoesNotHideWhatFollows(t *testing.T) {
 func TestNoBufferEndsTheReceiveAndRecyclingRecovers(t *testing.T) {
 	both(t, func(t *testing.T, w engine.Wait) {
 		r := newRig(t, w, Config{Buffers: 2, BufferBytes: 512})
-		fd, tok, peer := r.connect()
-		sent := fill(make([]byte, 1500), 1)
-		r.write(peer, sent)
+		fd, tok, peer := r.Connect()
+		sent := enginetest.Fill(make([]byte, 1500), 1)
+		r.Write(peer, sent)
 		r.e.Recv(fd, tok)
-		a, b := r.await(tok, engine.OpRecv), r.await(tok, engine.OpRecv)
-		r.want(r.await(tok, engine.OpRecv), engine.Failed(unix.ENOBUFS), false)
+		a, b := r.Await(tok, engine.OpRecv), r.Await(tok, engine.OpRecv)
+		r.Want(r.Await(tok, engine.OpRecv), engine.Failed(unix.ENOBUFS), false)
 		if n := r.e.Counters().Exhausted.Load(); n != 1 {
 			t.Errorf("exhausted %d times, want 1", n)
 		}
@@ -212,7 +213,7 @@ func TestNoBufferEndsTheReceiveAndRecyclingRecovers(t *testing.T) {
 		r.e.Recycle(&b)
 		r.e.Recycle(&b) // no lease any more
 		r.e.Recv(fd, tok)
-		if got := r.receive(tok, 1500-1024); !bytes.Equal(got, sent[1024:]) {
+		if got := r.Receive(tok, 1500-1024); !bytes.Equal(got, sent[1024:]) {
 			t.Error("other bytes after the recovery")
 		}
 		r.e.Recycle(&a)
@@ -225,17 +226,17 @@ func TestNoBufferEndsTheReceiveAndRecyclingRecovers(t *testing.T) {
 func TestRecvIntoFillsExactlyItsBuffer(t *testing.T) {
 	both(t, func(t *testing.T, w engine.Wait) {
 		r := newRig(t, w, Config{})
-		fd, tok, peer := r.connect()
-		sent := fill(make([]byte, 3<<20+10), 9)
+		fd, tok, peer := r.Connect()
+		sent := enginetest.Fill(make([]byte, 3<<20+10), 9)
 		go func() { _, _ = peer.Write(sent) }()
-		buf := r.memory(3 << 20)
+		buf := r.Memory(3 << 20)
 		r.e.RecvInto(fd, tok, buf)
-		r.want(r.await(tok, engine.OpRecvInto), 3<<20, false)
+		r.Want(r.Await(tok, engine.OpRecvInto), 3<<20, false)
 		if !bytes.Equal(buf, sent[:3<<20]) {
 			t.Fatal("other bytes")
 		}
 		r.e.Recv(fd, tok)
-		if got := r.receive(tok, 10); !bytes.Equal(got, sent[3<<20:]) {
+		if got := r.Receive(tok, 10); !bytes.Equal(got, sent[3<<20:]) {
 			t.Fatal("other bytes behind it")
 		}
 	})
@@ -244,31 +245,31 @@ func TestRecvIntoFillsExactlyItsBuffer(t *testing.T) {
 func TestRecvIntoIsShortWhenThePeerEnds(t *testing.T) {
 	both(t, func(t *testing.T, w engine.Wait) {
 		r := newRig(t, w, Config{})
-		fd, tok, peer := r.connect()
-		r.write(peer, []byte("short"))
+		fd, tok, peer := r.Connect()
+		r.Write(peer, []byte("short"))
 		_ = peer.CloseWrite()
-		buf := r.memory(100)
+		buf := r.Memory(100)
 		r.e.RecvInto(fd, tok, buf)
-		r.want(r.await(tok, engine.OpRecvInto), 5, false)
+		r.Want(r.Await(tok, engine.OpRecvInto), 5, false)
 		r.e.RecvInto(fd, tok, buf)
-		r.want(r.await(tok, engine.OpRecvInto), 0, false)
+		r.Want(r.Await(tok, engine.OpRecvInto), 0, false)
 	})
 }
 
 func TestRecvIntoTellsTheResetAfterItsBytes(t *testing.T) {
 	both(t, func(t *testing.T, w engine.Wait) {
 		r := newRig(t, w, Config{})
-		fd, tok, peer := r.connect()
-		r.write(peer, []byte("short"))
-		r.e.RecvInto(fd, tok, r.memory(100))
-		r.silent()
+		fd, tok, peer := r.Connect()
+		r.Write(peer, []byte("short"))
+		r.e.RecvInto(fd, tok, r.Memory(100))
+		r.Silent()
 		_ = peer.SetLinger(0)
 		_ = peer.Close()
-		r.want(r.await(tok, engine.OpRecvInto), 5, false)
+		r.Want(r.Await(tok, engine.OpRecvInto), 5, false)
 		r.e.Recv(fd, tok)
-		r.want(r.await(tok, engine.OpRecv), engine.Failed(unix.ECONNRESET), false)
+		r.Want(r.Await(tok, engine.OpRecv), engine.Failed(unix.ECONNRESET), false)
 		r.e.Recv(fd, tok)
-		r.want(r.await(tok, engine.OpRecv), 0, false)
+		r.Want(r.Await(tok, engine.OpRecv), 0, false)
 	})
 }
 
@@ -278,22 +279,22 @@ func TestOperationsOnABadDescriptorEndWithItsError(t *testing.T) {
 		const bad = 900
 		tok, ebadf := engine.MakeToken(1, 1), engine.Failed(unix.EBADF)
 		r.e.Recv(bad, tok)
-		r.e.Send(bad, tok, [][]byte{r.memory(10)})
-		r.want(r.await(tok, engine.OpRecv), ebadf, false)
-		r.want(r.await(tok, engine.OpSend), ebadf, false)
-		r.e.RecvInto(bad, tok, r.memory(10))
-		r.want(r.await(tok, engine.OpRecvInto), ebadf, false)
+		r.e.Send(bad, tok, [][]byte{r.Memory(10)})
+		r.Want(r.Await(tok, engine.OpRecv), ebadf, false)
+		r.Want(r.Await(tok, engine.OpSend), ebadf, false)
+		r.e.RecvInto(bad, tok, r.Memory(10))
+		r.Want(r.Await(tok, engine.OpRecvInto), ebadf, false)
 		r.e.Accept(bad, tok)
-		r.want(r.await(tok, engine.OpAccept), ebadf, false)
+		r.Want(r.Await(tok, engine.OpAccept), ebadf, false)
 		r.e.Shutdown(bad, tok)
 		r.e.CloseFD(bad, tok)
-		r.want(r.await(tok, engine.OpClose), ebadf, false)
+		r.Want(r.Await(tok, engine.OpClose), ebadf, false)
 	})
 }
 
 func TestAcceptedSocketsAreBlockingAndKnowTheirEnds(t *testing.T) {
 	r := newRig(t, engine.WaitParked, Config{})
-	fd, _, peer := r.connect()
+	fd, _, peer := r.Connect()
 	if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK != 0 {
 		t.Errorf("flags %#x, %v: want blocking", flags, err)
 	}
@@ -331,19 +332,19 @@ func withoutDescriptors(t *testing.T, f func()) {
 func TestAcceptEndsWithEMFILEAndGoesOnWhenArmedAgain(t *testing.T) {
 	both(t, func(t *testing.T, w engine.Wait) {
 		r := newRig(t, w, Config{})
-		fd, _, _ := r.connect()
+		fd, _, _ := r.Connect()
 		r.n.Discard(fd)
-		peer, err := net.Dial("tcp", r.l.Addr.String())
+		peer, err := net.Dial("tcp", r.Listener.Addr.String())
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer func() { _ = peer.Close() }()
 		withoutDescriptors(t, func() {
-			r.want(r.await(listenerToken, engine.OpAccept), engine.Failed(unix.EMFILE), false)
-			r.silent()
+			r.Want(r.Await(enginetest.ListenerToken, engine.OpAccept), engine.Failed(unix.EMFILE), false)
+			r.Silent()
 		})
-		r.e.Accept(r.l.FD, listenerToken)
-		c := r.await(listenerToken, engine.OpAccept)
+		r.e.Accept(r.Listener.FD, enginetest.ListenerToken)
+		c := r.Await(enginetest.ListenerToken, engine.OpAccept)
 		if c.Res < 0 || !c.More {
 			t.Fatalf("%+v", c)
 		}
@@ -354,13 +355,13 @@ func TestAcceptEndsWithEMFILEAndGoesOnWhenArmedAgain(t *testing.T) {
 func TestFloodingPeerTakesABoundedShareOfAPoll(t *testing.T) {
 	both(t, func(t *testing.T, w engine.Wait) {
 		r := newRig(t, w, Config{BufferBytes: 512, Buffers: 512, ReceivesMax: 4})
-		loud, loudTok, loudPeer := r.connect()
-		calm, calmTok, calmPeer := r.connect()
+		loud, loudTok, loudPeer := r.Connect()
+		calm, calmTok, calmPeer := r.Connect()
 		r.e.Recv(loud, loudTok)
 		r.e.Recv(calm, calmTok)
-		r.write(loudPeer, make([]byte, 64<<10))
-		r.poll(time.Second)
-		r.write(calmPeer, []byte("a"))
+		r.Write(loudPeer, make([]byte, 64<<10))
+		r.Poll(time.Second)
+		r.Write(calmPeer, []byte("a"))
 		var before int
 		for deadline := time.Now().Add(patience); ; {
 			if time.Now().After(deadline) {
@@ -392,11 +393,11 @@ func TestFloodingPeerTakesABoundedShareOfAPoll(t *testing.T) {
 func TestASliceOfOneCompletionLosesNothingAndStarvesNobody(t *testing.T) {
 	both(t, func(t *testing.T, w engine.Wait) {
 		r := newRig(t, w, Config{BufferBytes: 512})
-		a, aTok, aPeer := r.connect()
-		b, bTok, bPeer := r.connect()
+		a, aTok, aPeer := r.Connect()
+		b, bTok, bPeer := r.Connect()
 		r.e.Recv(a, aTok)
 		r.e.Recv(b, bTok)
-		r.write(aPeer, make([]byte, 40<<10))
+		r.Write(aPeer, make([]byte, 40<<10))
 		var done [1]engine.Completion
 		got := map[engine.Token]int{}
 		for deadline := time.Now().Add(patience); got[aTok] < 40<<10 || got[bTok] < 600; {
@@ -412,7 +413,7 @@ func TestASliceOfOneCompletionLosesNothingAndStarvesNobody(t *testing.T) {
 				r.e.Recycle(&done[i])
 			}
 			if got[aTok] == 512*10 && got[bTok] == 0 {
-				r.write(bPeer, make([]byte, 600))
+				r.Write(bPeer, make([]byte, 600))
 			}
 			if got[aTok] == 40<<10 && got[bTok] == 0 {
 				t.Fatal("one connection was served to its end before the other")
@@ -427,14 +428,14 @@ func TestASliceOfOneCompletionLosesNothingAndStarvesNobody(t *testing.T) {
 func TestARequestCostsThreeSystemCalls(t *testing.T) {
 	both(t, func(t *testing.T, w engine.Wait) {
 		r := newRig(t, w, Config{})
-		fd, tok, peer := r.connect()
+		fd, tok, peer := r.Connect()
 		r.e.Recv(fd, tok)
-		out := r.memory(100)
+		out := r.Memory(100)
 		bufs := [][]byte{out}
 		in := make([]byte, 100)
 		var done [8]engine.Completion
 		serve := func() {
-			r.write(peer, in)
+			r.Write(peer, in)
 			for answered := false; !answered; {
 				n, err := r.e.Poll(done[:], patience)
 				if err != nil || n == 0 {

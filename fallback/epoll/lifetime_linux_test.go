@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"kring/engine"
+	"kring/internal/enginetest"
 )
 
 func readFull(c net.Conn, b []byte) (int, error) { return io.ReadFull(c, b) }
@@ -21,46 +22,46 @@ func readFull(c net.Conn, b []byte) (int, error) { return io.ReadFull(c, b) }
 func TestCancelEndsEachKindExactlyOnce(t *testing.T) {
 	both(t, func(t *testing.T, w engine.Wait) {
 		r := newRig(t, w, Config{})
-		fd, tok, peer := r.connect()
+		fd, tok, peer := r.Connect()
 		cancelled := engine.Failed(unix.ECANCELED)
 		r.e.Cancel(fd, tok) // nothing outstanding: silent
-		r.silent()
+		r.Silent()
 
 		r.e.Recv(fd, tok)
 		r.e.Cancel(fd, tok)
 		r.e.Cancel(fd, tok)
-		r.want(r.await(tok, engine.OpRecv), cancelled, false)
+		r.Want(r.Await(tok, engine.OpRecv), cancelled, false)
 		r.e.Recv(fd, tok)
-		r.silent()
+		r.Silent()
 		r.e.Cancel(fd, tok)
-		r.want(r.await(tok, engine.OpRecv), cancelled, false)
+		r.Want(r.Await(tok, engine.OpRecv), cancelled, false)
 
-		buf := r.memory(10)
+		buf := r.Memory(10)
 		r.e.RecvInto(fd, tok, buf)
 		r.e.Cancel(fd, tok)
-		r.want(r.await(tok, engine.OpRecvInto), cancelled, false)
-		r.write(peer, []byte("four"))
+		r.Want(r.Await(tok, engine.OpRecvInto), cancelled, false)
+		r.Write(peer, []byte("four"))
 		r.e.RecvInto(fd, tok, buf)
-		r.silent()
+		r.Silent()
 		r.e.Cancel(fd, tok)
-		r.want(r.await(tok, engine.OpRecvInto), 4, false)
+		r.Want(r.Await(tok, engine.OpRecvInto), 4, false)
 		if string(buf[:4]) != "four" {
 			t.Errorf("got %q", buf[:4])
 		}
 
-		r.e.Cancel(r.l.FD, listenerToken)
-		r.want(r.await(listenerToken, engine.OpAccept), cancelled, false)
-		r.silent()
-		r.e.Accept(r.l.FD, listenerToken)
-		r.connect()
+		r.e.Cancel(r.Listener.FD, enginetest.ListenerToken)
+		r.Want(r.Await(enginetest.ListenerToken, engine.OpAccept), cancelled, false)
+		r.Silent()
+		r.e.Accept(r.Listener.FD, enginetest.ListenerToken)
+		r.Connect()
 	})
 }
 
 func TestCancelWhileDataStreamsLosesNoByte(t *testing.T) {
 	both(t, func(t *testing.T, w engine.Wait) {
 		r := newRig(t, w, Config{BufferBytes: 4 << 10})
-		fd, tok, peer := r.connect()
-		sent := fill(make([]byte, 4<<20), 5)
+		fd, tok, peer := r.Connect()
+		sent := enginetest.Fill(make([]byte, 4<<20), 5)
 		go func() {
 			for b := sent; len(b) > 0; {
 				n := min(len(b), 3000)
@@ -107,9 +108,9 @@ func TestCancelWhileDataStreamsLosesNoByte(t *testing.T) {
 
 func TestAnEventOfAnEarlierSocketNeverReachesALaterOne(t *testing.T) {
 	r := newRig(t, engine.WaitParked, Config{})
-	fd, tok, _ := r.connect()
+	fd, tok, _ := r.Connect()
 	r.e.Recv(fd, tok)
-	r.silent()
+	r.Silent()
 	d := r.e.descs[fd]
 	stale := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLHUP, Fd: int32(fd), Pad: int32(d.use - 1)}
 	r.e.wait.deliver(&stale)
@@ -117,11 +118,11 @@ func TestAnEventOfAnEarlierSocketNeverReachesALaterOne(t *testing.T) {
 		t.Error("a stale event was taken for a new one")
 	}
 	r.e.Cancel(fd, tok)
-	r.await(tok, engine.OpRecv)
+	r.Await(tok, engine.OpRecv)
 	r.e.CloseFD(fd, tok)
-	r.await(tok, engine.OpClose)
+	r.Await(tok, engine.OpClose)
 	r.e.wait.deliver(&stale) // and with nobody there it goes nowhere
-	r.silent()
+	r.Silent()
 }
 
 func TestReusedNumbersNeverCrossTokens(t *testing.T) {
@@ -129,19 +130,19 @@ func TestReusedNumbersNeverCrossTokens(t *testing.T) {
 		r := newRig(t, w, Config{})
 		numbers := map[engine.FD]int{}
 		for i := range 500 {
-			fd, tok, peer := r.connect()
+			fd, tok, peer := r.Connect()
 			numbers[fd]++
 			r.e.Recv(fd, tok)
-			r.write(peer, []byte{byte(i)})
-			if got := r.receive(tok, 1); got[0] != byte(i) {
+			r.Write(peer, []byte{byte(i)})
+			if got := r.Receive(tok, 1); got[0] != byte(i) {
 				t.Fatalf("connection %d got %v", i, got)
 			}
 			_ = peer.Close()
-			r.want(r.await(tok, engine.OpRecv), 0, false)
+			r.Want(r.Await(tok, engine.OpRecv), 0, false)
 			r.e.CloseFD(fd, tok)
-			r.want(r.await(tok, engine.OpClose), 0, false)
-			if len(r.kept) > 0 {
-				t.Fatalf("unexpected %+v", r.kept)
+			r.Want(r.Await(tok, engine.OpClose), 0, false)
+			if len(r.Kept) > 0 {
+				t.Fatalf("unexpected %+v", r.Kept)
 			}
 		}
 		if len(numbers) > 250 {
@@ -159,14 +160,14 @@ func TestADiscardedNumberIsForgotten(t *testing.T) {
 		reused := false
 		tok := engine.MakeToken(7, 7)
 		for range 200 {
-			fd, _, peer := r.connect()
+			fd, _, peer := r.Connect()
 			reused = reused || seen[fd]
 			seen[fd] = true
 			r.e.Recv(fd, tok)
-			r.write(peer, []byte("x"))
-			r.receive(tok, 1)
+			r.Write(peer, []byte("x"))
+			r.Receive(tok, 1)
 			r.e.Cancel(fd, tok)
-			r.await(tok, engine.OpRecv)
+			r.Await(tok, engine.OpRecv)
 			r.e.Shutdown(fd, tok) // not polled any more: must not hit the next socket
 			r.n.Discard(fd)
 			_ = peer.Close()
@@ -183,14 +184,14 @@ func TestADiscardedNumberIsForgotten(t *testing.T) {
 func TestShutdownEndsEverythingOnceAndThePeerSeesTheEnd(t *testing.T) {
 	both(t, func(t *testing.T, w engine.Wait) {
 		r := newRig(t, w, Config{})
-		fd, tok, peer := r.connect()
-		out := fill(r.memory(1000), 1)
-		got := readAll(peer)
+		fd, tok, peer := r.Connect()
+		out := enginetest.Fill(r.Memory(1000), 1)
+		got := enginetest.ReadAll(peer)
 		r.e.Recv(fd, tok)
 		r.e.Send(fd, tok, [][]byte{out})
-		r.want(r.await(tok, engine.OpSend), 1000, false)
+		r.Want(r.Await(tok, engine.OpSend), 1000, false)
 		r.e.Shutdown(fd, tok)
-		r.want(r.await(tok, engine.OpRecv), 0, false)
+		r.Want(r.Await(tok, engine.OpRecv), 0, false)
 		select {
 		case b := <-got:
 			if !bytes.Equal(b, out) {
@@ -199,9 +200,9 @@ func TestShutdownEndsEverythingOnceAndThePeerSeesTheEnd(t *testing.T) {
 		case <-time.After(patience):
 			t.Fatal("the peer saw no end")
 		}
-		r.silent()
+		r.Silent()
 		r.e.CloseFD(fd, tok)
-		r.want(r.await(tok, engine.OpClose), 0, false)
+		r.Want(r.Await(tok, engine.OpClose), 0, false)
 	})
 }
 
@@ -211,13 +212,13 @@ func TestPollKeepsItsTime(t *testing.T) {
 			r := newRig(t, w, Config{})
 			r.n.precise = r.n.precise && precise
 			start := time.Now()
-			r.poll(0)
+			r.Poll(0)
 			if d := time.Since(start); d > time.Second {
 				t.Errorf("Poll without waiting took %v", d)
 			}
 			for _, wait := range []time.Duration{300 * time.Microsecond, 20 * time.Millisecond} {
 				start = time.Now()
-				r.poll(wait)
+				r.Poll(wait)
 				if d := time.Since(start); d < wait || d > wait+5*time.Second {
 					t.Errorf("Poll of %v took %v", wait, d)
 				}
@@ -232,9 +233,9 @@ func TestWakeIsStickyAndUsedUpByOnePoll(t *testing.T) {
 		for range 10 {
 			r.e.Wake()
 			r.e.Wake()
-			r.poll(-1)
+			r.Poll(-1)
 			start := time.Now()
-			r.poll(5 * time.Millisecond)
+			r.Poll(5 * time.Millisecond)
 			if d := time.Since(start); d < 5*time.Millisecond {
 				t.Fatalf("the second Poll returned after %v", d)
 			}
@@ -262,7 +263,7 @@ func TestNoWakeIsLostInAHandOver(t *testing.T) {
 			if time.Now().After(deadline) {
 				t.Fatalf("stuck after %d", taken.Load())
 			}
-			r.poll(patience)
+			r.Poll(patience)
 			if given.Load() > taken.Load() {
 				taken.Add(1)
 				step <- struct{}{}
@@ -274,7 +275,7 @@ func TestNoWakeIsLostInAHandOver(t *testing.T) {
 func TestWakeStormDuringTrafficAndAfterClose(t *testing.T) {
 	both(t, func(t *testing.T, w engine.Wait) {
 		r := newRig(t, w, Config{})
-		fd, tok, peer := r.connect()
+		fd, tok, peer := r.Connect()
 		r.e.Recv(fd, tok)
 		var stop atomic.Bool
 		var all sync.WaitGroup
@@ -286,8 +287,8 @@ func TestWakeStormDuringTrafficAndAfterClose(t *testing.T) {
 			})
 		}
 		for i := range 200 {
-			r.write(peer, []byte{byte(i)})
-			if got := r.receive(tok, 1); got[0] != byte(i) {
+			r.Write(peer, []byte{byte(i)})
+			if got := r.Receive(tok, 1); got[0] != byte(i) {
 				t.Fatal("other byte")
 			}
 		}
@@ -311,17 +312,17 @@ func TestCloseFreesEverythingAndLeavesWhatIsLent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := &rig{T: t, n: n, e: e.(*Engine)}
+		r := &rig{Rig: enginetest.RigOn(t, n, e), n: n, e: e.(*Engine)}
 		l, err := n.Listen(engine.ListenConfig{Address: "127.0.0.1:0"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.l = l
-		e.Accept(l.FD, listenerToken)
-		fd, tok, peer := r.connect()
+		r.Listener = l
+		e.Accept(l.FD, enginetest.ListenerToken)
+		fd, tok, peer := r.Connect()
 		e.Recv(fd, tok)
-		r.write(peer, []byte("lent"))
-		c := r.await(tok, engine.OpRecv)
+		r.Write(peer, []byte("lent"))
+		c := r.Await(tok, engine.OpRecv)
 		if err := e.Close(); err != nil {
 			t.Fatal(err)
 		}

@@ -14,50 +14,51 @@ import (
 	"time"
 
 	"kring/engine"
+	"kring/internal/enginetest"
 )
 
 func TestBytesGoBothWaysUnchanged(t *testing.T) {
 	r := newRig(t, Config{BufferBytes: 1 << 10})
-	fd, tok, peer := r.connect()
+	fd, tok, peer := r.Connect()
 	r.e.Recv(fd, tok)
 	for round, size := range []int{1, 100, 1 << 10, 1<<10 + 1, 100 << 10} {
-		sent := fill(make([]byte, size), round)
+		sent := enginetest.Fill(make([]byte, size), round)
 		go func() { _, _ = peer.Write(sent) }()
-		if !bytes.Equal(r.receive(tok, size), sent) {
+		if !bytes.Equal(r.Receive(tok, size), sent) {
 			t.Fatalf("%d bytes came differently", size)
 		}
-		out := fill(r.memory(size), -round)
+		out := enginetest.Fill(r.Memory(size), -round)
 		r.e.Send(fd, tok, [][]byte{out[:size/3], out[size/3 : size/3], out[size/3:]})
 		got := make([]byte, size)
 		read := make(chan error, 1)
 		go func() { _, err := io.ReadFull(peer, got); read <- err }()
-		r.want(r.await(tok, engine.OpSend), int32(size), false)
+		r.Want(r.Await(tok, engine.OpSend), int32(size), false)
 		if err := <-read; err != nil || !bytes.Equal(got, out) {
 			t.Fatalf("%d bytes left differently: %v", size, err)
 		}
 	}
 	r.e.Send(fd, tok, nil)
-	r.want(r.await(tok, engine.OpSend), 0, false)
+	r.Want(r.Await(tok, engine.OpSend), 0, false)
 }
 
 func TestNothingHappensBeforePoll(t *testing.T) {
 	r := newRig(t, Config{})
-	fd, tok, peer := r.connect()
-	r.e.Send(fd, tok, [][]byte{r.memory(1)})
+	fd, tok, peer := r.Connect()
+	r.e.Send(fd, tok, [][]byte{r.Memory(1)})
 	_ = peer.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
 	if _, err := peer.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("the peer got something before Poll: %v", err)
 	}
-	r.want(r.await(tok, engine.OpSend), 1, false)
+	r.Want(r.Await(tok, engine.OpSend), 1, false)
 }
 
 // A receive runs ahead of the owner by a bounded amount: one that waits to be
 // polled and one that is in the making.
 func TestReceivingAheadIsBounded(t *testing.T) {
 	r := newRig(t, Config{BufferBytes: 512})
-	fd, tok, peer := r.connect()
-	sent := fill(make([]byte, 20*512), 1)
-	r.write(peer, sent)
+	fd, tok, peer := r.Connect()
+	sent := enginetest.Fill(make([]byte, 20*512), 1)
+	r.Write(peer, sent)
 	r.e.Recv(fd, tok)
 	r.start()
 	for deadline := time.Now().Add(patience); r.e.Counters().LentBytes.Load() == 0; <-time.After(time.Millisecond) {
@@ -69,44 +70,44 @@ func TestReceivingAheadIsBounded(t *testing.T) {
 	if n := r.e.Counters().LentBytes.Load(); n != 512 {
 		t.Errorf("%d bytes lent ahead of Poll, want 512", n)
 	}
-	if !bytes.Equal(r.receive(tok, len(sent)), sent) {
+	if !bytes.Equal(r.Receive(tok, len(sent)), sent) {
 		t.Error("other bytes")
 	}
 }
 
 func TestSendToAPeerThatNeverReadsEndsAtShutdown(t *testing.T) {
 	r := newRig(t, Config{})
-	fd, tok, _ := r.connect()
-	out := r.memory(24 << 20)
+	fd, tok, _ := r.Connect()
+	out := r.Memory(24 << 20)
 	r.e.Recv(fd, tok)
 	r.e.Send(fd, tok, [][]byte{out[:10], out[10:]})
-	r.silent()
+	r.Silent()
 	r.e.Shutdown(fd, tok)
 	r.e.Shutdown(fd, tok)
-	c := r.await(tok, engine.OpSend)
+	c := r.Await(tok, engine.OpSend)
 	if c.More || c.Res <= 0 || int(c.Res) >= len(out) {
 		t.Fatalf("%+v: want a short count", c)
 	}
-	r.want(r.await(tok, engine.OpRecv), 0, false)
+	r.Want(r.Await(tok, engine.OpRecv), 0, false)
 	r.e.Send(fd, tok, [][]byte{out})
-	r.want(r.await(tok, engine.OpSend), engine.Failed(syscall.EPIPE), false)
+	r.Want(r.Await(tok, engine.OpSend), engine.Failed(syscall.EPIPE), false)
 	r.e.Recv(fd, tok)
-	r.want(r.await(tok, engine.OpRecv), 0, false)
+	r.Want(r.Await(tok, engine.OpRecv), 0, false)
 	r.e.CloseFD(fd, tok)
-	r.want(r.await(tok, engine.OpClose), 0, false)
-	r.silent()
+	r.Want(r.Await(tok, engine.OpClose), 0, false)
+	r.Silent()
 }
 
 func TestShutdownTellsThePeerAfterWhatWasSent(t *testing.T) {
 	r := newRig(t, Config{})
-	fd, tok, peer := r.connect()
-	out := fill(r.memory(1<<20), 1)
-	got := readAll(peer)
+	fd, tok, peer := r.Connect()
+	out := enginetest.Fill(r.Memory(1<<20), 1)
+	got := enginetest.ReadAll(peer)
 	r.e.Recv(fd, tok)
 	r.e.Send(fd, tok, [][]byte{out})
-	r.want(r.await(tok, engine.OpSend), 1<<20, false)
+	r.Want(r.Await(tok, engine.OpSend), 1<<20, false)
 	r.e.Shutdown(fd, tok)
-	r.want(r.await(tok, engine.OpRecv), 0, false)
+	r.Want(r.Await(tok, engine.OpRecv), 0, false)
 	select {
 	case b := <-got:
 		if !bytes.Equal(b, out) {
@@ -119,41 +120,41 @@ func TestShutdownTellsThePeerAfterWhatWasSent(t *testing.T) {
 
 func TestResetEndsBothDirections(t *testing.T) {
 	r := newRig(t, Config{})
-	fd, tok, peer := r.connect()
+	fd, tok, peer := r.Connect()
 	r.e.Recv(fd, tok)
-	r.e.Send(fd, tok, [][]byte{r.memory(24 << 20)})
-	r.silent()
+	r.e.Send(fd, tok, [][]byte{r.Memory(24 << 20)})
+	r.Silent()
 	_ = peer.SetLinger(0)
 	_ = peer.Close()
-	if c := r.await(tok, engine.OpSend); c.More {
+	if c := r.Await(tok, engine.OpSend); c.More {
 		t.Fatalf("%+v", c)
 	}
-	if c := r.await(tok, engine.OpRecv); c.More || c.Res > 0 {
+	if c := r.Await(tok, engine.OpRecv); c.More || c.Res > 0 {
 		t.Fatalf("%+v", c)
 	}
 	r.e.Recv(fd, tok)
-	if c := r.await(tok, engine.OpRecv); c.More || c.Res > 0 {
+	if c := r.Await(tok, engine.OpRecv); c.More || c.Res > 0 {
 		t.Fatalf("%+v", c)
 	}
-	r.silent()
+	r.Silent()
 }
 
 func TestHalfClosedPeerStillGetsItsAnswer(t *testing.T) {
 	r := newRig(t, Config{})
-	fd, tok, peer := r.connect()
+	fd, tok, peer := r.Connect()
 	r.e.Recv(fd, tok)
-	r.write(peer, []byte("request"))
+	r.Write(peer, []byte("request"))
 	_ = peer.CloseWrite()
-	if got := r.receive(tok, 7); string(got) != "request" {
+	if got := r.Receive(tok, 7); string(got) != "request" {
 		t.Fatalf("got %q", got)
 	}
-	r.want(r.await(tok, engine.OpRecv), 0, false)
-	got := readAll(peer)
-	out := fill(r.memory(300<<10), 1)
+	r.Want(r.Await(tok, engine.OpRecv), 0, false)
+	got := enginetest.ReadAll(peer)
+	out := enginetest.Fill(r.Memory(300<<10), 1)
 	r.e.Send(fd, tok, [][]byte{out})
-	r.want(r.await(tok, engine.OpSend), int32(len(out)), false)
+	r.Want(r.Await(tok, engine.OpSend), int32(len(out)), false)
 	r.e.CloseFD(fd, tok)
-	r.want(r.await(tok, engine.OpClose), 0, false)
+	r.Want(r.Await(tok, engine.OpClose), 0, false)
 	if !bytes.Equal(<-got, out) {
 		t.Fatal("the peer got something else")
 	}
@@ -161,12 +162,12 @@ func TestHalfClosedPeerStillGetsItsAnswer(t *testing.T) {
 
 func TestNoBufferEndsTheReceiveAndRecyclingRecovers(t *testing.T) {
 	r := newRig(t, Config{Buffers: 2, BufferBytes: 512})
-	fd, tok, peer := r.connect()
-	sent := fill(make([]byte, 1500), 1)
-	r.write(peer, sent)
+	fd, tok, peer := r.Connect()
+	sent := enginetest.Fill(make([]byte, 1500), 1)
+	r.Write(peer, sent)
 	r.e.Recv(fd, tok)
-	a, b := r.await(tok, engine.OpRecv), r.await(tok, engine.OpRecv)
-	r.want(r.await(tok, engine.OpRecv), engine.Failed(syscall.ENOBUFS), false)
+	a, b := r.Await(tok, engine.OpRecv), r.Await(tok, engine.OpRecv)
+	r.Want(r.Await(tok, engine.OpRecv), engine.Failed(syscall.ENOBUFS), false)
 	if n := r.e.Counters().Exhausted.Load(); n != 1 {
 		t.Errorf("exhausted %d times, want 1", n)
 	}
@@ -180,14 +181,14 @@ func TestNoBufferEndsTheReceiveAndRecyclingRecovers(t *testing.T) {
 	r.e.Recycle(&b) // no lease any more
 	// What was read when no buffer could be lent comes first, here half of it
 	// into memory of the owner's.
-	into := r.memory(200)
+	into := r.Memory(200)
 	r.e.RecvInto(fd, tok, into)
-	r.want(r.await(tok, engine.OpRecvInto), 200, false)
+	r.Want(r.Await(tok, engine.OpRecvInto), 200, false)
 	if !bytes.Equal(into, sent[1024:1224]) {
 		t.Error("other bytes into the owner's memory")
 	}
 	r.e.Recv(fd, tok)
-	if got := r.receive(tok, 1500-1224); !bytes.Equal(got, sent[1224:]) {
+	if got := r.Receive(tok, 1500-1224); !bytes.Equal(got, sent[1224:]) {
 		t.Error("other bytes after the recovery")
 	}
 	r.e.Recycle(&a)
@@ -195,9 +196,9 @@ func TestNoBufferEndsTheReceiveAndRecyclingRecovers(t *testing.T) {
 		t.Errorf("%d bytes lent after all came back", n)
 	}
 	r.e.Cancel(fd, tok)
-	r.want(r.await(tok, engine.OpRecv), engine.Failed(syscall.ECANCELED), false)
+	r.Want(r.Await(tok, engine.OpRecv), engine.Failed(syscall.ECANCELED), false)
 	r.e.CloseFD(fd, tok)
-	r.await(tok, engine.OpClose)
+	r.Await(tok, engine.OpClose)
 	if n := r.n.pool.Lent(); n != 0 {
 		t.Errorf("%d buffers are out", n)
 	}
@@ -205,72 +206,72 @@ func TestNoBufferEndsTheReceiveAndRecyclingRecovers(t *testing.T) {
 
 func TestRecvIntoFillsExactlyAndIsShortAtTheEnd(t *testing.T) {
 	r := newRig(t, Config{})
-	fd, tok, peer := r.connect()
-	sent := fill(make([]byte, 3<<20+10), 9)
+	fd, tok, peer := r.Connect()
+	sent := enginetest.Fill(make([]byte, 3<<20+10), 9)
 	go func() { _, _ = peer.Write(sent); _ = peer.CloseWrite() }()
-	buf := r.memory(3 << 20)
+	buf := r.Memory(3 << 20)
 	r.e.RecvInto(fd, tok, buf)
-	r.want(r.await(tok, engine.OpRecvInto), 3<<20, false)
+	r.Want(r.Await(tok, engine.OpRecvInto), 3<<20, false)
 	if !bytes.Equal(buf, sent[:3<<20]) {
 		t.Fatal("other bytes")
 	}
 	r.e.RecvInto(fd, tok, buf)
-	r.want(r.await(tok, engine.OpRecvInto), 10, false)
+	r.Want(r.Await(tok, engine.OpRecvInto), 10, false)
 	r.e.RecvInto(fd, tok, buf)
-	r.want(r.await(tok, engine.OpRecvInto), 0, false)
+	r.Want(r.Await(tok, engine.OpRecvInto), 0, false)
 }
 
 func TestRecvIntoTellsTheResetAfterItsBytes(t *testing.T) {
 	r := newRig(t, Config{})
-	fd, tok, peer := r.connect()
-	r.write(peer, []byte("short"))
-	r.e.RecvInto(fd, tok, r.memory(100))
-	r.silent()
+	fd, tok, peer := r.Connect()
+	r.Write(peer, []byte("short"))
+	r.e.RecvInto(fd, tok, r.Memory(100))
+	r.Silent()
 	_ = peer.SetLinger(0)
 	_ = peer.Close()
-	r.want(r.await(tok, engine.OpRecvInto), 5, false)
+	r.Want(r.Await(tok, engine.OpRecvInto), 5, false)
 	r.e.Recv(fd, tok)
-	r.want(r.await(tok, engine.OpRecv), engine.Failed(syscall.ECONNRESET), false)
+	r.Want(r.Await(tok, engine.OpRecv), engine.Failed(syscall.ECONNRESET), false)
 }
 
 func TestCancelEndsEachKindExactlyOnce(t *testing.T) {
 	r := newRig(t, Config{})
-	fd, tok, peer := r.connect()
+	fd, tok, peer := r.Connect()
 	cancelled := engine.Failed(syscall.ECANCELED)
 	r.e.Cancel(fd, tok) // nothing outstanding: silent
-	r.silent()
+	r.Silent()
 
 	r.e.Recv(fd, tok)
 	r.e.Cancel(fd, tok)
 	r.e.Cancel(fd, tok)
-	r.want(r.await(tok, engine.OpRecv), cancelled, false)
+	r.Want(r.Await(tok, engine.OpRecv), cancelled, false)
 	r.e.Recv(fd, tok)
-	r.silent()
+	r.Silent()
 	r.e.Cancel(fd, tok)
-	r.want(r.await(tok, engine.OpRecv), cancelled, false)
+	r.Want(r.Await(tok, engine.OpRecv), cancelled, false)
 
-	buf := r.memory(10)
-	r.write(peer, []byte("four"))
+	buf := r.Memory(10)
+	r.Write(peer, []byte("four"))
 	r.e.RecvInto(fd, tok, buf)
-	r.silent()
+	r.Silent()
 	r.e.Cancel(fd, tok)
-	r.want(r.await(tok, engine.OpRecvInto), 4, false)
+	r.Want(r.Await(tok, engine.OpRecvInto), 4, false)
 	r.e.RecvInto(fd, tok, buf)
-	r.silent()
+	r.Silent()
 	r.e.Cancel(fd, tok)
-	r.want(r.await(tok, engine.OpRecvInto), cancelled, false)
+	r.Want(r.Await(tok, engine.OpRecvInto), cancelled, false)
 
-	r.e.Cancel(r.l.FD, listenerToken)
-	r.want(r.await(listenerToken, engine.OpAccept), cancelled, false)
-	r.silent()
-	r.e.Accept(r.l.FD, listenerToken)
-	r.connect()
+	r.e.Cancel(r.Listener.FD, enginetest.ListenerToken)
+	r.Want(r.Await(enginetest.ListenerToken, engine.OpAccept), cancelled, false)
+	r.Silent()
+	r.e.Accept(r.Listener.FD, enginetest.ListenerToken)
+	r.Connect()
 }
 
 func TestCancelWhileDataStreamsLosesNoByte(t *testing.T) {
 	r := newRig(t, Config{BufferBytes: 4 << 10})
-	fd, tok, peer := r.connect()
-	sent := fill(make([]byte, 4<<20), 5)
+	fd, tok, peer := r.Connect()
+	sent := enginetest.Fill(make([]byte, 4<<20), 5)
 	go func() {
 		for b := sent; len(b) > 0; {
 			n := min(len(b), 3000)
@@ -320,19 +321,19 @@ func TestReusedSlotsNeverCrossTokens(t *testing.T) {
 	r := newRig(t, Config{})
 	numbers := map[engine.FD]int{}
 	for i := range 300 {
-		fd, tok, peer := r.connect()
+		fd, tok, peer := r.Connect()
 		numbers[fd]++
 		r.e.Recv(fd, tok)
-		r.write(peer, []byte{byte(i)})
-		if got := r.receive(tok, 1); got[0] != byte(i) {
+		r.Write(peer, []byte{byte(i)})
+		if got := r.Receive(tok, 1); got[0] != byte(i) {
 			t.Fatalf("connection %d got %v", i, got)
 		}
 		_ = peer.Close()
-		r.want(r.await(tok, engine.OpRecv), 0, false)
+		r.Want(r.Await(tok, engine.OpRecv), 0, false)
 		r.e.CloseFD(fd, tok)
-		r.want(r.await(tok, engine.OpClose), 0, false)
-		if len(r.kept) > 0 {
-			t.Fatalf("unexpected %+v", r.kept)
+		r.Want(r.Await(tok, engine.OpClose), 0, false)
+		if len(r.Kept) > 0 {
+			t.Fatalf("unexpected %+v", r.Kept)
 		}
 	}
 	if len(numbers) > 100 {
@@ -342,20 +343,20 @@ func TestReusedSlotsNeverCrossTokens(t *testing.T) {
 
 func TestOperationsOnABadDescriptorEndWithItsError(t *testing.T) {
 	r := newRig(t, Config{})
-	conn, _, _ := r.connect()
+	conn, _, _ := r.Connect()
 	ebadf := engine.Failed(syscall.EBADF)
-	for i, bad := range []engine.FD{-1, 0, 900, r.l.FD} {
+	for i, bad := range []engine.FD{-1, 0, 900, r.Listener.FD} {
 		tok := engine.MakeToken(1, uint32(1000+i))
 		r.e.Recv(bad, tok)
-		r.want(r.await(tok, engine.OpRecv), ebadf, false)
-		r.e.Send(bad, tok, [][]byte{r.memory(10)})
-		r.want(r.await(tok, engine.OpSend), ebadf, false)
-		r.e.RecvInto(bad, tok, r.memory(10))
-		r.want(r.await(tok, engine.OpRecvInto), ebadf, false)
-		if bad != r.l.FD {
+		r.Want(r.Await(tok, engine.OpRecv), ebadf, false)
+		r.e.Send(bad, tok, [][]byte{r.Memory(10)})
+		r.Want(r.Await(tok, engine.OpSend), ebadf, false)
+		r.e.RecvInto(bad, tok, r.Memory(10))
+		r.Want(r.Await(tok, engine.OpRecvInto), ebadf, false)
+		if bad != r.Listener.FD {
 			r.e.Shutdown(bad, tok)
 			r.e.CloseFD(bad, tok)
-			r.want(r.await(tok, engine.OpClose), ebadf, false)
+			r.Want(r.Await(tok, engine.OpClose), ebadf, false)
 		}
 		if _, _, err := r.n.Addrs(bad); !errors.Is(err, syscall.EBADF) {
 			t.Errorf("addresses of %d: %v", bad, err)
@@ -363,7 +364,7 @@ func TestOperationsOnABadDescriptorEndWithItsError(t *testing.T) {
 	}
 	tok := engine.MakeToken(2, 2)
 	r.e.Accept(conn, tok)
-	r.want(r.await(tok, engine.OpAccept), ebadf, false)
+	r.Want(r.Await(tok, engine.OpAccept), ebadf, false)
 }
 
 func TestWakeIsStickyAndUsedUpByOnePoll(t *testing.T) {
@@ -371,9 +372,9 @@ func TestWakeIsStickyAndUsedUpByOnePoll(t *testing.T) {
 	for range 10 {
 		r.e.Wake()
 		r.e.Wake()
-		r.poll(-1)
+		r.Poll(-1)
 		start := time.Now()
-		r.poll(5 * time.Millisecond)
+		r.Poll(5 * time.Millisecond)
 		if d := time.Since(start); d < 5*time.Millisecond {
 			t.Fatalf("the second Poll returned after %v", d)
 		}
@@ -396,7 +397,7 @@ func TestNoWakeIsLostInAHandOver(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatalf("stuck after %d", taken.Load())
 		}
-		r.poll(patience)
+		r.Poll(patience)
 		if given.Load() > taken.Load() {
 			taken.Add(1)
 			step <- struct{}{}
@@ -406,7 +407,7 @@ func TestNoWakeIsLostInAHandOver(t *testing.T) {
 
 func TestWakeStormDuringTrafficAndAfterClose(t *testing.T) {
 	r := newRig(t, Config{})
-	fd, tok, peer := r.connect()
+	fd, tok, peer := r.Connect()
 	r.e.Recv(fd, tok)
 	var stop atomic.Bool
 	var all sync.WaitGroup
@@ -418,8 +419,8 @@ func TestWakeStormDuringTrafficAndAfterClose(t *testing.T) {
 		})
 	}
 	for i := range 100 {
-		r.write(peer, []byte{byte(i)})
-		if got := r.receive(tok, 1); got[0] != byte(i) {
+		r.Write(peer, []byte{byte(i)})
+		if got := r.Receive(tok, 1); got[0] != byte(i) {
 			t.Fatal("other byte")
 		}
 	}
@@ -433,15 +434,15 @@ func TestWakeStormDuringTrafficAndAfterClose(t *testing.T) {
 
 func TestCloseEndsEveryGoroutineAndLeavesTheConnectionsWell(t *testing.T) {
 	r := newRig(t, Config{Buffers: 4, BufferBytes: 512})
-	fd, tok, peer := r.connect()
-	idle, idleTok, _ := r.connect()
+	fd, tok, peer := r.Connect()
+	idle, idleTok, _ := r.Connect()
 	r.e.Recv(idle, idleTok)
-	r.write(peer, []byte("lent"))
+	r.Write(peer, []byte("lent"))
 	r.e.Recv(fd, tok)
-	c := r.await(tok, engine.OpRecv)
-	r.e.Send(idle, idleTok, [][]byte{r.memory(24 << 20)})
-	r.write(peer, []byte("unpolled"))
-	unknown, err := net.Dial("tcp", r.l.Addr.String())
+	c := r.Await(tok, engine.OpRecv)
+	r.e.Send(idle, idleTok, [][]byte{r.Memory(24 << 20)})
+	r.Write(peer, []byte("unpolled"))
+	unknown, err := net.Dial("tcp", r.Listener.Addr.String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -464,16 +465,16 @@ func TestCloseEndsEveryGoroutineAndLeavesTheConnectionsWell(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.e, r.kept = second.(*Engine), nil
-	r.write(peer, []byte("again"))
+	r.e, r.Rig = second.(*Engine), enginetest.RigOn(t, r.n, second)
+	r.Write(peer, []byte("again"))
 	r.e.Recv(fd, tok)
-	if c := r.await(tok, engine.OpRecv); c.Res <= 0 || !strings.HasSuffix(string(c.Data), "again") {
+	if c := r.Await(tok, engine.OpRecv); c.Res <= 0 || !strings.HasSuffix(string(c.Data), "again") {
 		t.Errorf("%+v: a connection doesn't work on another engine", c)
 	} else {
 		r.e.Recycle(&c)
 	}
 	r.e.Cancel(fd, tok)
-	r.await(tok, engine.OpRecv)
+	r.Await(tok, engine.OpRecv)
 	r.n.Discard(fd)
 	r.n.Discard(idle)
 	if n := r.n.pool.Lent(); n != 0 {
@@ -527,11 +528,11 @@ func TestConfigFaultsAreReportedTogether(t *testing.T) {
 
 func TestListenErrorsSayWhatToDo(t *testing.T) {
 	r := newRig(t, Config{})
-	r.connect()
+	r.Connect()
 	for address, part := range map[string]string{
-		r.l.Addr.String(): "port 0",
-		"127.0.0.1":       "host:port",
-		"192.0.2.1:0":     "one of its own",
+		r.Listener.Addr.String(): "port 0",
+		"127.0.0.1":              "host:port",
+		"192.0.2.1:0":            "one of its own",
 	} {
 		if l, err := r.n.Listen(engine.ListenConfig{Address: address}); err == nil {
 			r.n.Discard(l.FD)
@@ -547,7 +548,7 @@ func TestListenErrorsSayWhatToDo(t *testing.T) {
 
 func TestEndsAndOptionsOfAConnection(t *testing.T) {
 	r := newRig(t, Config{})
-	fd, _, peer := r.connect()
+	fd, _, peer := r.Connect()
 	local, remote, err := r.n.Addrs(fd)
 	if err != nil || local.String() != peer.RemoteAddr().String() || remote.String() != peer.LocalAddr().String() {
 		t.Errorf("ends %v and %v, %v", local, remote, err)
