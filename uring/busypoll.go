@@ -11,23 +11,45 @@ import (
 // lookout decides how long an engine looks for completions before it sleeps: as
 // long as that paid lately, and only while CPUs are free.
 type lookout struct {
+	habit
 	looking *atomic.Int32 // engines of the Network that look right now
-	vain    uint          // looks in vain, less twice those that were not
-	skipped int           // sleeps without a look, since it pays no more
+}
+
+// habit is something that is worth doing before a sleep as long as it pays.
+type habit struct {
+	vain    uint // times in vain, less twice those that were not
+	skipped int  // sleeps without it, since it pays no more
 }
 
 const (
-	vainMax    = 5  // then looking is given up for
+	vainMax    = 5  // then it is given up for
 	skippedMax = 64 // sleeps
 )
 
+// begin says whether to do it.
+func (h *habit) begin() bool {
+	if h.vain >= vainMax {
+		if h.skipped++; h.skipped < skippedMax {
+			return false
+		}
+		h.skipped = 0
+	}
+	return true
+}
+
+// end follows a begin that said so.
+func (h *habit) end(paid bool) {
+	if paid {
+		h.vain -= min(h.vain, 2)
+	} else {
+		h.vain = min(h.vain+1, vainMax)
+	}
+}
+
 // begin says for how long to look, at most for most; 0: not at all.
 func (l *lookout) begin(c *Config) time.Duration {
-	if l.vain >= vainMax {
-		if l.skipped++; l.skipped < skippedMax {
-			return 0
-		}
-		l.skipped = 0
+	if !l.habit.begin() {
+		return 0
 	}
 	if n := l.looking.Add(1); !c.BusyPollForced && int(n) > runtime.NumCPU()-c.BusyPollFreeCPUs {
 		l.looking.Add(-1)
@@ -39,9 +61,5 @@ func (l *lookout) begin(c *Config) time.Duration {
 // end follows a begin that said to look.
 func (l *lookout) end(found bool) {
 	l.looking.Add(-1)
-	if found {
-		l.vain -= min(l.vain, 2)
-	} else {
-		l.vain = min(l.vain+1, vainMax)
-	}
+	l.habit.end(found)
 }

@@ -207,6 +207,15 @@ type Config struct {
 	// msg-ring.
 	Wake string
 
+	// QuietWait makes a locked engine wait a little (100 µs) without telling the Go
+	// scheduler before it waits as long as it takes, as long as that pays. Told,
+	// the runtime's monitor takes the thread's P away if it finds it in the same
+	// call a tick later, starts another thread with it, and looks every 20 µs from
+	// then on. Helps engines that are neither idle nor busy; delays goroutines that
+	// wait for just this P. Not with MinWait, which waits longer. Auto is on.
+	// Locked engines only.
+	QuietWait Switch
+
 	// BusyPoll is how long an engine looks for completions before it sleeps.
 	// Saves the price of sleeping and waking where answers come back within
 	// that time; burns a CPU, and hurts whenever somebody else needs it. So looks

@@ -98,6 +98,7 @@ func (c *Config) excluded() []error {
 	f.add(c.BusyPollForced && c.BusyPoll == 0, "BusyPollForced without BusyPoll does nothing: set BusyPoll, or leave both")
 	f.add(c.ZeroCopyFixed && c.ZeroCopyBytes == 0, "ZeroCopyFixed without ZeroCopyBytes does nothing: set ZeroCopyBytes, or leave both")
 	f.add(c.FixedBytes != 1<<20 && !c.needsFixed(), "FixedBytes without Recv or Send %q or ZeroCopyFixed does nothing: set one of them, or leave it out", SendFixedMode)
+	f.add(c.QuietWait == On && c.MinWait > 0, "QuietWait is On with MinWait, which waits longer than is good unsaid: leave it at auto")
 	f.add(c.MinWaitCompletions != 0 && c.MinWait == 0, "MinWaitCompletions without MinWait does nothing: set MinWait, or leave both")
 	return f
 }
@@ -116,6 +117,7 @@ func (c Config) ValidateFor(w engine.Wait) error {
 	f.add(c.DeferTaskrun == On, "DeferTaskrun is On"+threads)
 	f.add(c.RegisteredRing, "RegisteredRing is set"+threads)
 	f.add(len(c.CPUs) > 0, "CPUs are set"+threads)
+	f.add(c.QuietWait == On, "QuietWait is On"+asleep)
 	f.add(c.Wake == WakeMsgRing, "Wake is %q"+asleep, c.Wake)
 	f.add(c.MinWait > 0, "MinWait is set"+asleep)
 	f.add(c.NAPIBusyPoll > 0, "NAPIBusyPoll is set"+asleep)
@@ -132,6 +134,6 @@ func (c *Config) switches() []named {
 	return []named{
 		{"SubmitAll", &c.SubmitAll}, {"CoopTaskrun", &c.CoopTaskrun}, {"TaskrunFlag", &c.TaskrunFlag},
 		{"SingleIssuer", &c.SingleIssuer}, {"DeferTaskrun", &c.DeferTaskrun}, {"NoSQArray", &c.NoSQArray},
-		{"NoIOWait", &c.NoIOWait}, {"Clamp", &c.Clamp}, {"PollFirst", &c.PollFirst},
+		{"NoIOWait", &c.NoIOWait}, {"Clamp", &c.Clamp}, {"PollFirst", &c.PollFirst}, {"QuietWait", &c.QuietWait},
 	}
 }

@@ -94,7 +94,7 @@ func mapError(what string, n int, err error) error {
 func (r *Ring) enter(submit, wait, flags uint32, arg unsafe.Pointer, size uintptr, quick bool) error {
 	var errno unix.Errno
 	r.calls++
-	if quick && wait == 0 {
+	if quick {
 		_, _, errno = unix.RawSyscall6(unix.SYS_IO_URING_ENTER, uintptr(r.enterFD), uintptr(submit), uintptr(wait),
 			uintptr(flags), uintptr(arg), size)
 	} else {
@@ -108,8 +108,8 @@ func (r *Ring) enter(submit, wait, flags uint32, arg unsafe.Pointer, size uintpt
 }
 
 // enterTimed waits with the limit in r.arg.
-func (r *Ring) enterTimed(submit, wait, flags uint32) error {
-	return r.enter(submit, wait, flags, unsafe.Pointer(&r.arg.events), unsafe.Sizeof(getEventsArg{}), false)
+func (r *Ring) enterTimed(submit, wait, flags uint32, quick bool) error {
+	return r.enter(submit, wait, flags, unsafe.Pointer(&r.arg.events), unsafe.Sizeof(getEventsArg{}), quick)
 }
 
 // Close closes the ring and unmaps its queues. The kernel ends what is

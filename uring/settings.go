@@ -47,6 +47,7 @@ var settings = []setting{
 	{"send", func(c *Config) any { return &c.Send }},
 	{"fixed-bytes", func(c *Config) any { return &c.FixedBytes }},
 	{"wake", func(c *Config) any { return &c.Wake }},
+	{"quiet-wait", func(c *Config) any { return &c.QuietWait }},
 	{"busy-poll", func(c *Config) any { return &c.BusyPoll }},
 	{"busy-poll-free-cpus", func(c *Config) any { return &c.BusyPollFreeCPUs }},
 	{"busy-poll-forced", func(c *Config) any { return &c.BusyPollForced }},

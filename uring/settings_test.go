@@ -37,9 +37,9 @@ func configOf(t testing.TB, settings string) Config {
 // does; those of one case don't meet in the code.
 var settingsCases = []string{
 	"entries=8 cq-entries=64 buffers=64 buffers-hot=4 buffer-bytes=4096 send-bytes=65536 send-buffers=16 recv=single",
-	"submit-all=off coop-taskrun=off taskrun-flag=off single-issuer=off defer-taskrun=off no-sqarray=off no-iowait=off clamp=off poll-first=off",
+	"submit-all=off coop-taskrun=off taskrun-flag=off single-issuer=off defer-taskrun=off no-sqarray=off no-iowait=off clamp=off poll-first=off quiet-wait=off",
 	"taskrun-flag=off min-wait=20us min-wait-completions=4 iowq-workers=2 poll-first=on",
-	"coop-taskrun=on defer-taskrun=on single-issuer=on taskrun-flag=on submit-all=on no-sqarray=on no-iowait=on registered-ring=on restrict=on",
+	"coop-taskrun=on defer-taskrun=on single-issuer=on taskrun-flag=on submit-all=on no-sqarray=on no-iowait=on registered-ring=on restrict=on quiet-wait=on",
 	"wake=msg-ring busy-poll=20us busy-poll-forced=on busy-poll-free-cpus=1 napi-busy-poll=5us recv=single poll-first=off cpus=0",
 	"profile=6.1 zero-copy-bytes=4096 restrict=on", // never learns that it is in vain
 	"zero-copy-bytes=1",
@@ -173,6 +173,7 @@ func TestWhatTheKernelExcludesIsRefusedAllAtOnce(t *testing.T) {
 		{Config{SQPoll: time.Microsecond}, "counts in milliseconds"},
 		{Config{SQPollCPUs: []int{0}}, "SQPollCPUs without SQPoll"},
 		{Config{Bundles: true, Incremental: true}, "choose one"},
+		{Config{QuietWait: On, MinWait: time.Millisecond}, "QuietWait is On with MinWait"},
 		{Config{Accept: "twice"}, `Accept is "twice"`},
 	} {
 		if err := c.config.Validate(); err == nil || !strings.Contains(err.Error(), c.says) {
@@ -190,7 +191,7 @@ func TestWhatTheKernelExcludesIsRefusedAllAtOnce(t *testing.T) {
 
 func TestWhatNeedsItsOwnThreadIsRefusedParked(t *testing.T) {
 	for _, settings := range []string{"single-issuer=on", "defer-taskrun=on", "registered-ring=on", "cpus=0", "wake=msg-ring",
-		"min-wait=20us", "napi-busy-poll=5us"} {
+		"min-wait=20us", "napi-busy-poll=5us", "quiet-wait=on"} {
 		c := configOf(t, settings)
 		if err := c.ValidateFor(engine.WaitLocked); err != nil {
 			t.Errorf("%s, locked: %v", settings, err)

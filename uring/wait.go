@@ -62,6 +62,7 @@ func (a *alarm) ring() bool { return a.state.Load() != rung && a.state.Swap(rung
 // eventfd that the ring reads.
 type inKernel struct {
 	alarm
+	habit habit
 	wakes *engine.Counters
 	fd    int32
 	file  *os.File // of fd: its Write is safe against a concurrent Close
@@ -101,10 +102,33 @@ func (k *inKernel) pass(e *ringEngine, wait time.Duration) error {
 		k.rise()
 		return e.submitPending()
 	}
-	err := e.submitAndWait(wait)
+	err := k.quietly(e, wait)
+	if err == nil && e.ring.CQReady() == 0 {
+		err = e.submitAndWait(wait)
+	}
 	k.rise()
 	return err
 }
+
+// quietly waits a little without telling the Go scheduler, if that paid lately.
+// What comes soon is then there without the runtime's monitor having taken the
+// thread's P meanwhile: that costs a start of another thread, and makes the monitor
+// look every 20 µs from then on, which under load can go on for ever.
+func (k *inKernel) quietly(e *ringEngine, wait time.Duration) error {
+	if e.config.QuietWait == Off || e.config.MinWait > 0 || !e.quick() || !k.habit.begin() {
+		return nil
+	}
+	limit := quietWait
+	if wait > 0 {
+		limit = min(limit, wait)
+	}
+	err := e.waitQuietly(limit)
+	k.habit.end(e.ring.CQReady() > 0)
+	return err
+}
+
+// quietWait is how long another goroutine may have to wait for the P besides.
+const quietWait = 100 * time.Microsecond
 
 func (k *inKernel) wake() {
 	if !k.ring() {

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"kring/engine"
 )
 
 func TestWakesAreNeverLostAndCostNothingTwice(t *testing.T) {
@@ -87,5 +89,50 @@ func TestAWakeStormReturnsOnePoll(t *testing.T) {
 		if _, err := e.Poll(r.done, 0); err == nil {
 			t.Error("Poll of a closed engine worked")
 		}
+	})
+}
+
+func TestWaitingQuietlyIsGivenUpWhereItIsInVain(t *testing.T) {
+	onWait(t, Config{QuietWait: On}, engine.WaitLocked, func(r *rig) {
+		const polls = 40
+		before := r.engine.total.enters
+		for range polls {
+			if _, err := r.engine.Poll(r.done, time.Millisecond); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := r.engine.total.enters - before; n > polls+vainMax+1 {
+			t.Errorf("%d calls for %d waits of an idle engine", n, polls)
+		}
+	})
+}
+
+func TestOthersRunBesideAnEngineThatWaitsQuietly(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // one P, the engine's
+	onWait(t, Config{QuietWait: On}, engine.WaitLocked, func(r *rig) {
+		fd, peer := r.pair()
+		token := engine.MakeToken(1, 1)
+		r.engine.Recv(fd, token)
+		const rounds = 100
+		go func() {
+			for i := range byte(rounds) {
+				if i%10 == 0 {
+					runtime.GC() // stops the world, and with it the engine's P
+				}
+				if _, err := peer.Write([]byte{i}); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		}()
+		came := 0
+		r.until(func(c *engine.Completion) bool {
+			came += len(c.Data)
+			r.engine.Recycle(c)
+			return came == rounds
+		})
+		r.engine.Cancel(fd, token)
+		r.next(engine.OpRecv)
+		r.finish(fd, token, peer)
 	})
 }

@@ -44,6 +44,7 @@ func Ablations() []Ablation {
 		{Technique: "no SQ array", Switch: "off", URing: []string{"no-sqarray=off"}},
 		{Technique: "registered ring descriptor", Switch: "on", URing: []string{"registered-ring=on"}, Dispatch: "inline"},
 		{Technique: "restrictions", Switch: "on", URing: []string{"restrict=on"}},
+		{Technique: "quiet wait", Switch: "off", URing: []string{"quiet-wait=off"}, Dispatch: "inline"},
 		{Technique: "busy-poll", Switch: "50 µs, forced", URing: []string{"busy-poll=50us", "busy-poll-forced=on"}, Dispatch: "inline"},
 		{Technique: "min-wait", Switch: "20 µs", URing: []string{"min-wait=20us"}, Dispatch: "inline"},
 		{Technique: "zero-copy send", Switch: "from 16 KiB", URing: []string{"zero-copy-bytes=16384"}},
