@@ -9,6 +9,10 @@ import (
 	"kring/reqchan"
 )
 
+// askedMax bounds the bytes that a script asks with: through the smallest windows
+// they take their time.
+const askedMax = 1 << 20
+
 // heldRequest is with a handler.
 type heldRequest struct {
 	r *reqchan.Request
@@ -38,7 +42,9 @@ func (p *player) act(what byte) {
 	case 4:
 		c, size := p.client(), p.size()
 		for range 1 + int(what>>4)&3 {
-			c.ask(size)
+			if p.asked += size; p.asked < askedMax {
+				c.ask(size)
+			}
 		}
 	case 5:
 		p.client().write(p, 1+s.upTo(64))

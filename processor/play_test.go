@@ -40,6 +40,7 @@ type player struct {
 	cut      bool
 	dead     bool
 	evicts   bool
+	asked    int // bytes of payloads
 	open     int // connections adopted and not closed
 	openMost int
 }

@@ -19,7 +19,7 @@ const (
 	// clockMax is longer than any script throttles or delays, clockStep how far the
 	// clock goes on at once: connections with a deadline are looked at all the time.
 	clockMax, clockStep = 3 * time.Second, 100 * time.Millisecond
-	// roundsMax is far more than any script needs.
+	// roundsMax is far more than anything takes that a client or handler could see.
 	roundsMax = 20_000
 )
 
@@ -109,7 +109,7 @@ func (p *player) rest(what string) {
 		}
 		still++
 		if p.serveAll() {
-			still = 0
+			still, round, patience = 0, 0, time.Now().Add(clockMax)
 		}
 		for _, s := range p.stepped {
 			if s.step(); !s.over && !s.asleep {

@@ -25,6 +25,10 @@ done
 shift $((OPTIND - 1))
 seconds=${1:-10}
 
+# only_late LOG says that the time was over in the middle of an input, and that was
+# all: before Go 1.27 go test takes that for a failure now and then (golang.org/issue/75804).
+only_late() { grep -q 'context deadline exceeded' "$1" && ! grep -q 'Failing input' "$1"; }
+
 # `go test -list` prints a package's targets, then its line "ok PACKAGE ...".
 # Only packages that have targets are listed: the others need not compile.
 mapfile -t folders < <(git grep -lE '^func Fuzz[A-Z]' -- '*_test.go' | xargs -rn1 dirname | sort -u)
@@ -34,7 +38,8 @@ for folder in "${folders[@]}"; do
 	mapfile -t targets < <(go test -list '^Fuzz' "./$folder" | grep '^Fuzz' || true)
 	for target in "${targets[@]}"; do
 		[[ -z $only || $target == "$only" ]] || continue
-		go test -run '^$' -fuzz "^$target\$" -fuzztime "${seconds}s" "${flags[@]}" "./$folder" >"$scratch/log" 2>&1 || {
+		go test -run '^$' -fuzz "^$target\$" -fuzztime "${seconds}s" "${flags[@]}" "./$folder" >"$scratch/log" 2>&1 ||
+			only_late "$scratch/log" || {
 			cat "$scratch/log"
 			die "$folder: $target found something; its input is under $folder/testdata/fuzz/$target"
 		}
