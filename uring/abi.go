@@ -24,7 +24,7 @@ type SQE struct {
 	// of a registered buffer.
 	BufGroup    uint16
 	Personality uint16
-	// FileIndex is file_index, splice_fd_in, or addr_len in its lower half.
+	// FileIndex is file_index, splice_fd_in, optlen, or addr_len in its lower half.
 	FileIndex uint32
 	Addr3     uint64
 	Pad       uint64

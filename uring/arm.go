@@ -65,6 +65,9 @@ func (e *ringEngine) armRecv(fd engine.FD, s *socket, pollFirst bool) {
 	}
 	if !s.in.single {
 		q.PrepRecvMultishot(int32(fd), 0, 0, 0)
+		if e.can.recvLimit {
+			q.FileIndex = uint32(max(recvBytesMax, e.config.BufferBytes)) // as optlen
+		}
 	} else {
 		q.PrepRecv(int32(fd), 0, uint32(e.config.BufferBytes), 0)
 	}
@@ -78,6 +81,13 @@ func (e *ringEngine) armRecv(fd engine.FD, s *socket, pollFirst bool) {
 	q.Flags, q.BufGroup = SQEBufferSelect, recvGroup
 	e.enqueue(q, &s.in, fd)
 }
+
+// recvBytesMax is after how much a multishot receive ends by itself, where the
+// kernel can: its owner then decides anew whether the connection may have more.
+// A cancel comes too late for one that floods: the kernel had filled two windows
+// for it first, 6 MB seen where 256 KiB were to be held. So much is far between
+// for all others.
+const recvBytesMax = 256 << 10
 
 // receivesOn says whether a receive goes on by itself after a completion; with
 // Config.Recv "single" probe said that none does.

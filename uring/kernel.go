@@ -22,6 +22,7 @@ type kernel struct {
 	reportUsage   bool // of zero-copy sends; since 6.2
 	incremental   bool // buffers; since 6.12
 	direct        bool // descriptors that are let go of; since 6.13
+	recvLimit     bool // of a multishot receive; since 6.17
 }
 
 // Each kernel has what the one before had.
@@ -42,7 +43,7 @@ var kernels = map[string]kernel{
 	"6.10":     {setup: setup66, features: feature66 | featureBundle, opcode: 55, register: 28, multishotRecv: true, reportUsage: true},
 	"6.12":     {setup: setup66, features: feature66 | featureBundle | featureMinTimeout, opcode: opcodeListen, register: 30, multishotRecv: true, reportUsage: true, incremental: true},
 	"6.15":     {setup: setup615, features: FeatureNoIOWait<<1 - 1, opcode: 61, register: registerMemRegion, multishotRecv: true, reportUsage: true, incremental: true, direct: true},
-	profileMax: {setup: ^uint32(0), features: ^uint32(0), opcode: ^uint8(0), register: ^uint32(0), multishotRecv: true, reportUsage: true, incremental: true, direct: true},
+	profileMax: {setup: ^uint32(0), features: ^uint32(0), opcode: ^uint8(0), register: ^uint32(0), multishotRecv: true, reportUsage: true, incremental: true, direct: true, recvLimit: true},
 }
 
 // kernelOf finds a profile that Validate let pass.

@@ -30,6 +30,7 @@ type Network struct {
 type abilities struct {
 	flags         [2]uint32 // for setup, by engine.Wait
 	multishotRecv bool
+	recvLimit     bool     // a multishot receive may be told when to end
 	zeroCopyOps   []uint8  // SEND_ZC and SENDMSG_ZC, if asked for
 	zeroCopyFlags uint16   // IOPrio of both
 	vectoredFixed bool     // gathered operations on registered memory

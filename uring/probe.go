@@ -51,9 +51,13 @@ func (n *Network) probe() error {
 	if n.config.Recv != RecvMultishotMode {
 		return n.selfTest()
 	}
-	n.can.multishotRecv = true
+	n.can.multishotRecv, n.can.recvLimit = true, n.kernel.recvLimit && !n.config.Bundles
 	err := errNoMultishotRecv
 	if n.kernel.multishotRecv {
+		err = n.selfTest()
+	}
+	if n.can.recvLimit && errors.Is(err, errNoMultishotRecv) {
+		n.can.recvLimit = false
 		err = n.selfTest()
 	}
 	if errors.Is(err, errNoMultishotRecv) {

@@ -89,6 +89,10 @@ type Config struct {
 	// Spin makes the threads poll without sleeping: sharper send times, for a
 	// core each. The share of time without work is then not counted as busy.
 	Spin bool `json:"spin,omitempty"`
+	// Realtime has this whole process go before everything else on its
+	// processors from now on (SCHED_FIFO), so that what else runs there is not
+	// measured. Result.Realtime says whether the system let it.
+	Realtime bool `json:"realtime,omitempty"`
 	// Portable uses Go's net where epoll would be.
 	Portable bool `json:"portable,omitempty"`
 

@@ -41,6 +41,8 @@ type Result struct {
 	// Company is what the connections beside the measured ones did.
 	Company *Company `json:"company,omitempty"`
 
+	// Realtime says that the process went before everything else.
+	Realtime bool `json:"realtime,omitempty"`
 	// GeneratorCPU is the busiest thread's share of a core.
 	GeneratorCPU float64 `json:"generator_cpu"`
 	// Invalid says why the figures are not the server's; empty means that they
@@ -78,6 +80,7 @@ func Run(c Config) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	ahead := c.Realtime && goFirst()
 	tm := &timing{clock: clock{time.Now()}, cfg: &c}
 	threads, cores, err := openThreads(tm, m, server)
 	defer func() {
@@ -101,6 +104,7 @@ func Run(c Config) (*Result, error) {
 	}
 	wg.Wait()
 	res := result(&c, started, tm.length(), cores)
+	res.Realtime = ahead
 	res.Company = beside.end()
 	return res, nil
 }
