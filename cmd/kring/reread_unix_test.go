@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -97,6 +98,10 @@ func TestHostsOfLimitsAreResolvedAgainAtASignal(t *testing.T) {
 
 // TestWithNothingToReadAgainTheSignalEndsTheProgram: its terminal is gone.
 func TestWithNothingToReadAgainTheSignalEndsTheProgram(t *testing.T) {
+	// A signal that we ignore, as under nohup, the program would ignore as well.
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, syscall.SIGHUP)
+	defer signal.Stop(caught)
 	c := serve(t, "--handler", "echo")
 	c.signal(syscall.SIGHUP)
 	if status := c.exit(); status != -1 {
