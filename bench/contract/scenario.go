@@ -35,8 +35,12 @@ const (
 	burstUnseen = "burst at a listener that nobody serves"
 	byParts     = "fetched by RespondParts"
 	onTheLoop   = "read on the processor, as sendfile on a network thread is"
+)
 
-	goNet = "go-net"
+// Servers whose rows differ from the others'.
+const (
+	goNet   = "go-net"
+	ioURing = "io_uring"
 )
 
 // What is measured beside a disturbance.

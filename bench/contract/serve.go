@@ -29,6 +29,13 @@ const (
 	heldBytes           = 256 << 10
 )
 
+// The cap of what io_uring receives into, an engine; kring's defaults too. It is
+// resident only where it was used.
+const (
+	receiveBuffers     = 1024
+	receiveBufferBytes = 16 << 10
+)
+
 // Requests that are not echoed, but for offsets of 8 bytes in a file.
 const (
 	stalls = "stall" // its handler blocks until "release"
@@ -51,6 +58,9 @@ func Serve(c ServeConfig, in io.Reader, out io.Writer) error {
 		Adjust: func(k *kring.Config) {
 			k.Processors, k.Handlers, k.QueuedRequestsMax = c.Processors, c.Handlers, c.QueuedRequests
 			k.QueuedResponseBytesMax, k.HeldBytesMax = queuedResponseBytes, heldBytes
+			if c.Engine == ioURing {
+				k.URing.Buffers, k.URing.BufferBytes = receiveBuffers, receiveBufferBytes
+			}
 		},
 		Commands: map[string]func() contestant.Own{"answer": s.answer, "release": s.release},
 	}, in, out)

@@ -139,6 +139,9 @@ func slowRows(r *Results, s *Scenario, engine string) []Row {
 	q, v := r.series(s, engine, quiet, memory), r.series(s, engine, neverRead, memory)
 	grown := stats.Of(numbers(difference(v, q)))
 	limit := float64(r.Options.slowClients()*slowCap()) / mib
+	if engine == ioURing {
+		limit += float64(receiveBuffers*receiveBufferBytes) / mib
+	}
 	row := Row{Scenario: s.Name, Engine: engine, Goal: fmt.Sprintf("memory ≤ %.0f MiB more", limit), Judged: true,
 		Quiet: fmt.Sprintf("%.0f MiB", stats.Median(numbers(q))), Value: fmt.Sprintf("%.0f MiB (%.0f–%.0f) more", grown.Median, grown.Min, grown.Max)}
 	row.judge(grown.N > 0 && grown.Max <= limit, false)
