@@ -1,8 +1,10 @@
 package main
 
 import (
+	"compress/gzip"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -20,7 +22,7 @@ func (c *reportCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	base := strings.TrimSuffix(c.Results, ".jsonl")
+	base := strings.TrimSuffix(strings.TrimSuffix(c.Results, ".gz"), ".jsonl")
 	if _, err := writeReports(res, base); err != nil {
 		return err
 	}
@@ -50,7 +52,13 @@ func readResults(file string) (*compare.Results, error) {
 		return nil, fmt.Errorf("raw results: %w", err)
 	}
 	defer f.Close()
-	res, err := compare.Read(f)
+	var raw io.Reader = f
+	if strings.HasSuffix(file, ".gz") { // as in bench/raw
+		if raw, err = gzip.NewReader(f); err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+	}
+	res, err := compare.Read(raw)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
