@@ -57,3 +57,16 @@ func (p *Processor) Residue() (left string) {
 	}
 	return left
 }
+
+// HoldFileReaders takes every place of those who may wait for a disk, as so many
+// slow files would, until release is called.
+func HoldFileReaders() (release func()) {
+	for range cap(fileReaders) {
+		fileReaders <- struct{}{}
+	}
+	return func() {
+		for range cap(fileReaders) {
+			<-fileReaders
+		}
+	}
+}

@@ -1,0 +1,79 @@
+package processor_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"kring/processor"
+	"kring/reqchan"
+)
+
+// ask sends a frame and returns the answer, with its size.
+func ask(c net.Conn, payload string) ([]byte, error) {
+	if _, err := c.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(payload))), payload...)); err != nil {
+		return nil, err
+	}
+	return readFrame(c)
+}
+
+// A file that is not in memory may take as long as its disk: whoever asked for
+// it waits, and nobody else on the same processor does.
+//
+// Kafka: Q-10.
+func TestAFileThatIsSlowToReadKeepsNobodyElseWaiting(t *testing.T) {
+	content := bytes.Repeat([]byte("cold"), 16<<10)
+	name := filepath.Join(t.TempDir(), "segment")
+	if err := os.WriteFile(name, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for _, inline := range []bool{true, false} {
+		asked := make(chan struct{})
+		s := newStage(t, stageConfig{inline: inline, requests: 8, handlers: 1, handle: func(r *reqchan.Request) {
+			if string(r.Payload) != "file" {
+				r.Respond(r.Payload)
+				return
+			}
+			if err := r.RespondParts([]reqchan.Part{{File: file, Length: int64(len(content))}}, nil); err != nil {
+				t.Error(err)
+			}
+			close(asked)
+		}})
+		release := processor.HoldFileReaders()
+		fetcher, other := s.dial(), s.dial()
+		fetched := make(chan []byte, 1)
+		go func() {
+			got, err := ask(fetcher, "file")
+			if err != nil {
+				t.Error(err)
+			}
+			fetched <- got
+		}()
+		<-asked
+		for range 1000 {
+			if got, err := ask(other, "quick"); err != nil || !bytes.HasSuffix(got, []byte("quick")) {
+				t.Fatalf("answer %q, %v", got, err)
+			}
+		}
+		select {
+		case <-fetched:
+			t.Error("the file was read while every reader was held: by the processor itself")
+		default:
+		}
+		release()
+		if got := <-fetched; !bytes.HasSuffix(got, content) {
+			t.Errorf("%d bytes of the file came, not its %d", len(got), len(content))
+		}
+		_, _ = fetcher.Close(), other.Close()
+		s.stop(time.Second)
+	}
+}
