@@ -61,7 +61,7 @@ func (res *Results) Number(scenario, contestant string, f Figure) (stats.Ratio, 
 			values = []float64{v}
 		}
 	} else {
-		values = numbers(res.series(scenario, contestant, f.m))
+		values = stats.Numbers(res.series(scenario, contestant, f.m))
 	}
 	if len(values) == 0 {
 		return stats.Ratio{}, false

@@ -49,20 +49,20 @@ func change(old, new *Results, scenario, contestant, yardstick string, m metric)
 	before, after := old.series(scenario, contestant, m), new.series(scenario, contestant, m)
 	ch := Change{
 		Scenario: scenario, Contestant: contestant, Figure: m.name,
-		Old: stats.Of(numbers(before)), New: stats.Of(numbers(after)),
+		Old: stats.Of(stats.Numbers(before)), New: stats.Of(stats.Numbers(after)),
 	}
 	if ch.Old.N == 0 || ch.New.N == 0 {
 		return ch, false
 	}
 	if yardstick != "" {
 		b, a := old.series(scenario, yardstick, m), new.series(scenario, yardstick, m)
-		if len(numbers(b)) > 0 && len(numbers(a)) > 0 {
+		if len(stats.Numbers(b)) > 0 && len(stats.Numbers(a)) > 0 {
 			ch.Yardstick = yardstick
 			divide(before, b)
 			divide(after, a)
 		}
 	}
-	ch.Ratio = stats.CompareUnpaired(numbers(after), numbers(before))
+	ch.Ratio = stats.CompareUnpaired(stats.Numbers(after), stats.Numbers(before))
 	ch.Verdict = verdict(ch.Ratio, m)
 	return ch, true
 }

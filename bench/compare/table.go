@@ -58,19 +58,9 @@ func (res *Results) series(scenario, contestant string, m metric) []float64 {
 	return values
 }
 
-func numbers(values []float64) []float64 {
-	var n []float64
-	for _, v := range values {
-		if !math.IsNaN(v) {
-			n = append(n, v)
-		}
-	}
-	return n
-}
-
 // spread is a contestant's figure over the rounds.
 func (res *Results) spread(scenario, contestant string, m metric) stats.Spread {
-	return stats.Of(numbers(res.series(scenario, contestant, m)))
+	return stats.Of(stats.Numbers(res.series(scenario, contestant, m)))
 }
 
 // ratio is how a compares with b, round by round.
@@ -148,7 +138,7 @@ func (res *Results) Disturbance() float64 {
 
 // known is a figure's median, NaN when no run has it.
 func (res *Results) known(scenario, contestant string, m metric) float64 {
-	return stats.Median(numbers(res.series(scenario, contestant, m)))
+	return stats.Median(stats.Numbers(res.series(scenario, contestant, m)))
 }
 
 // Row is what a contestant did in a scenario. Ratios are against its base, and

@@ -86,19 +86,9 @@ func (r *Results) series(s *Scenario, engine, way string, of func(*Sample) float
 	return values
 }
 
-func numbers(values []float64) []float64 {
-	var n []float64
-	for _, v := range values {
-		if !math.IsNaN(v) {
-			n = append(n, v)
-		}
-	}
-	return n
-}
-
 // micros writes a spread of microseconds.
 func micros(values []float64) string {
-	s := stats.Of(numbers(values))
+	s := stats.Of(stats.Numbers(values))
 	if s.N == 0 {
 		return "–"
 	}
@@ -116,7 +106,7 @@ func (r *Results) ratioRow(s *Scenario, engine, way, goal string, bound float64)
 	}
 	delay := func(x *Sample) float64 { return float64(x.Load.SendDelay.P99) / 1e3 }
 	row.Floor = fmt.Sprintf("p99 before the send %s; stolen %.1f %% (quiet %.1f)", micros(r.series(s, engine, way, delay)),
-		100*stats.Median(numbers(r.series(s, engine, way, (*Sample).stolen))), 100*stats.Median(numbers(r.series(s, engine, quiet, (*Sample).stolen))))
+		100*stats.Median(stats.Numbers(r.series(s, engine, way, (*Sample).stolen))), 100*stats.Median(stats.Numbers(r.series(s, engine, quiet, (*Sample).stolen))))
 	return row
 }
 
@@ -137,16 +127,16 @@ func slowRows(r *Results, s *Scenario, engine string) []Row {
 	const mib = 1 << 20
 	memory := func(x *Sample) float64 { return float64(x.Server.RSSBytes) / mib }
 	q, v := r.series(s, engine, quiet, memory), r.series(s, engine, neverRead, memory)
-	grown := stats.Of(numbers(difference(v, q)))
+	grown := stats.Of(stats.Numbers(difference(v, q)))
 	limit := float64(r.Options.slowClients()*slowCap()) / mib
 	if engine == ioURing {
 		limit += float64(receiveBuffers*receiveBufferBytes) / mib
 	}
 	row := Row{Scenario: s.Name, Engine: engine, Goal: fmt.Sprintf("memory ≤ %.0f MiB more", limit), Judged: true,
-		Quiet: fmt.Sprintf("%.0f MiB", stats.Median(numbers(q))), Value: fmt.Sprintf("%.0f MiB (%.0f–%.0f) more", grown.Median, grown.Min, grown.Max)}
+		Quiet: fmt.Sprintf("%.0f MiB", stats.Median(stats.Numbers(q))), Value: fmt.Sprintf("%.0f MiB (%.0f–%.0f) more", grown.Median, grown.Min, grown.Max)}
 	row.judge(grown.N > 0 && grown.Max <= limit, false)
 	sent := func(x *Sample) float64 { return float64(x.Load.Company.SlowBytes) / mib }
-	row.Floor = fmt.Sprintf("%.0f MiB were asked for", stats.Median(numbers(r.series(s, engine, neverRead, sent))))
+	row.Floor = fmt.Sprintf("%.0f MiB were asked for", stats.Median(stats.Numbers(r.series(s, engine, neverRead, sent))))
 	return []Row{r.ratioRow(s, engine, neverRead, "p99 of the others ≤ 1.5 × quiet", 1.5), row}
 }
 
@@ -168,7 +158,7 @@ func difference(a, b []float64) []float64 {
 func burstRows(r *Results, s *Scenario, engine string) []Row {
 	took := func(way string) string {
 		sec := func(x *Sample) float64 { return x.Beside["seconds"] * 1e3 }
-		return fmt.Sprintf("; the burst took %.0f ms", stats.Median(numbers(r.series(s, engine, way, sec))))
+		return fmt.Sprintf("; the burst took %.0f ms", stats.Median(stats.Numbers(r.series(s, engine, way, sec))))
 	}
 	goal, bound := "p99 of 64 established ≤ 2 × quiet", 2.0
 	if engine == goNet {
@@ -196,7 +186,7 @@ func fileRows(r *Results, s *Scenario, engine string) []Row {
 	rows := []Row{r.ratioRow(s, engine, byParts, "p99 of the others ≤ 1.5 × quiet", 1.5), r.ratioRow(s, engine, onTheLoop, "beside it: "+onTheLoop, 0)}
 	for i, way := range []string{byParts, onTheLoop} {
 		mib := func(x *Sample) float64 { return x.Beside["fetched_bytes"] / (1 << 20) }
-		rows[i].Floor += fmt.Sprintf("; %.0f MiB cold a run", stats.Median(numbers(r.series(s, engine, way, mib))))
+		rows[i].Floor += fmt.Sprintf("; %.0f MiB cold a run", stats.Median(stats.Numbers(r.series(s, engine, way, mib))))
 	}
 	return rows
 }

@@ -34,6 +34,17 @@ func Of(values []float64) Spread {
 	return Spread{len(values), Median(values), slices.Min(values), slices.Max(values)}
 }
 
+// Numbers are the values that are not NaN, in their order.
+func Numbers(values []float64) []float64 {
+	var n []float64
+	for _, v := range values {
+		if !math.IsNaN(v) {
+			n = append(n, v)
+		}
+	}
+	return n
+}
+
 // Median of values, NaN for none. The values keep their order.
 func Median(values []float64) float64 {
 	if len(values) == 0 {
