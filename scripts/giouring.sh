@@ -18,5 +18,5 @@ go test -v "${flags[@]}" ./uring/... >"$scratch/log" 2>&1 || {
 check_skips "$scratch/log"
 
 build_kring "${flags[@]}"
-go version -m "$kring" | grep -q giouring || die "the server was built without giouring"
+grep -q giouring <<<"$(go version -m "$kring")" || die "the server was built without giouring"
 (cd internal/clients && KRING_BIN=$kring KRING_ENGINES=io_uring go test -count=1 -run 'TestEveryRecordComesBackByteForByte' .)
