@@ -26,6 +26,7 @@ type cli struct {
 	Load     loadCmd     `cmd:"" help:"Generate load for one server and print what came back."`
 	Generate generateCmd `cmd:"" hidden:"" help:"Generate load as a comparison's own process."`
 	Serve    serveCmd    `cmd:"" hidden:"" help:"Be one of the contestants."`
+	Hold     holdCmd     `cmd:"" hidden:"" help:"Hold idle connections."`
 
 	Judged    judgedCmd    `cmd:"" hidden:"" help:"Be a server that contract measures."`
 	Accompany accompanyCmd `cmd:"" hidden:"" help:"Be who disturbs."`

@@ -36,7 +36,7 @@ func TestAWholeComparisonKeepsEveryRun(t *testing.T) {
 	}
 	res, base, err := compare.Run(t.Context(), compare.Options{
 		Scenarios: scenarios, Contestants: contestants, Base: "go-net", Rounds: 2,
-		WarmUp: 20 * time.Millisecond, Duration: 300 * time.Millisecond, Pin: true, Out: out,
+		WarmUp: 20 * time.Millisecond, Duration: 150 * time.Millisecond, Pin: true, Out: out,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -20,38 +20,59 @@ var (
 	Allocs = Figure{allocs}
 	// PerCPU is requests per second of the server's processor time.
 	PerCPU = Figure{metric{"requests per CPU second", false, func(r *Record) float64 { return 1e6 / r.CPUMicros() }}}
+	// IdleMemory is the resident bytes that an idle connection costs.
+	IdleMemory = Figure{metric{"bytes per idle connection", true, func(r *Record) float64 {
+		if r.Idle == 0 {
+			return math.NaN()
+		}
+		return float64(r.IdleBytes) / float64(r.Idle)
+	}}}
 	// Syscall is system calls per request; it has a pass of its own.
 	Syscall = Figure{metric{"system calls per request", true, nil}}
 )
 
 // ToBest is how ours compares, round by round, with the best of others; false
-// when a round has not both.
+// when no round has both, or those that it has do not belong together.
 func (res *Results) ToBest(scenario, ours string, others []string, f Figure) (stats.Ratio, bool) {
-	r := stats.Compare(res.series(scenario, ours, f.m), res.best(scenario, others, f.m))
+	return res.Across(scenario, ours, scenario, others, f)
+}
+
+// Across compares ours in one scenario with the best of others in another one.
+func (res *Results) Across(scenario, ours, other string, others []string, f Figure) (stats.Ratio, bool) {
+	a := res.runs(scenario, ours)
+	r := compareRuns(a, res.best(other, others, f.m, a), f.m)
 	return r, r.Rounds > 0
 }
 
-// best is the best of some contestants in each round.
-func (res *Results) best(scenario string, of []string, m metric) []float64 {
-	best := make([]float64, res.Env.Rounds)
-	for i := range best {
-		best[i] = math.NaN()
-	}
+// best is the best of some contestants in each round, of the runs that belong
+// with the others of that round.
+func (res *Results) best(scenario string, of []string, m metric, with ...[]*Record) []*Record {
+	best := make([]*Record, res.Env.Rounds)
 	for _, c := range of {
-		for i, v := range res.series(scenario, c, m) {
-			if math.IsNaN(best[i]) || m.lowerBetter && v < best[i] || !m.lowerBetter && v > best[i] {
-				best[i] = v
+		for i, r := range res.runs(scenario, c) {
+			if r == nil || math.IsNaN(m.of(r)) || !belongs(r, i, with) {
+				continue
+			}
+			if best[i] == nil || m.better(m.of(r), m.of(best[i])) {
+				best[i] = r
 			}
 		}
 	}
 	return best
 }
 
-// Across compares ours in one scenario with the best of others in another one.
-func (res *Results) Across(scenario, ours, other string, others []string, f Figure) (stats.Ratio, bool) {
-	r := stats.Compare(res.series(scenario, ours, f.m), res.best(other, others, f.m))
-	return r, r.Rounds > 0
+// belongs says whether r belongs with the runs of round i, as far as there are
+// any.
+func belongs(r *Record, i int, with [][]*Record) bool {
+	for _, runs := range with {
+		if runs[i] != nil && !belong(r, runs[i]) {
+			return false
+		}
+	}
+	return true
 }
+
+func (m metric) better(a, b float64) bool { return a < b == m.lowerBetter && a != b }
 
 // Number is a figure itself, with its range.
 func (res *Results) Number(scenario, contestant string, f Figure) (stats.Ratio, bool) {
@@ -71,39 +92,39 @@ func (res *Results) Number(scenario, contestant string, f Figure) (stats.Ratio, 
 }
 
 // Growth is how much more a figure of ours grows from one scenario to another
-// than that of the best of others does.
+// than that of the best of others does; all four were asked for the same.
 func (res *Results) Growth(from, to, ours string, others []string, f Figure) (stats.Ratio, bool) {
-	grown := func(before, after []float64) []float64 {
-		for i := range after {
-			after[i] /= before[i]
-		}
-		return after
-	}
-	a := grown(res.series(from, ours, f.m), res.series(to, ours, f.m))
-	b := grown(res.best(from, others, f.m), res.best(to, others, f.m))
+	before, after := res.runs(from, ours), res.runs(to, ours)
+	a := grown(before, after, f.m)
+	b := grown(res.best(from, others, f.m, before), res.best(to, others, f.m, before), f.m)
 	r := stats.Compare(a, b)
 	return r, r.Rounds > 0
 }
 
-// PerIdle is the resident memory in bytes that each idle connection of a
-// scenario costs, by comparison with one without them.
-func (res *Results) PerIdle(idle, without, contestant string) (stats.Ratio, bool) {
-	conns := 0
+// grown is by what a figure was multiplied, NaN where that is not known.
+func grown(before, after []*Record, m metric) []float64 {
+	values := make([]float64, len(after))
+	for i := range values {
+		values[i] = math.NaN()
+		if before[i] != nil && after[i] != nil && belong(before[i], after[i]) {
+			values[i] = m.of(after[i]) / m.of(before[i])
+		}
+	}
+	return values
+}
+
+// IdleHeld is how many idle connections a scenario's contestant held, of how
+// many it was to.
+func (res *Results) IdleHeld(scenario, contestant string) (held, want int) {
 	for i := range res.Env.Scenarios {
-		if res.Env.Scenarios[i].Name == idle {
-			conns = res.Env.Scenarios[i].Idle
+		if res.Env.Scenarios[i].Name == scenario {
+			want = res.Env.Scenarios[i].Idle
 		}
 	}
-	with, base := res.series(idle, contestant, rss), res.series(without, contestant, rss)
-	var values []float64
-	for i := range with {
-		if v := (with[i] - base[i]) * (1 << 20) / float64(conns); conns > 0 && !math.IsNaN(v) {
-			values = append(values, v)
+	for _, r := range res.runs(scenario, contestant) {
+		if r != nil && (held == 0 || r.Idle < held) {
+			held = r.Idle
 		}
 	}
-	if len(values) == 0 {
-		return stats.Ratio{}, false
-	}
-	s := stats.Of(values)
-	return stats.Ratio{Rounds: s.N, Median: s.Median, Low: s.Min, High: s.Max}, true
+	return held, want
 }

@@ -7,13 +7,12 @@ import (
 	"kring/bench/load"
 )
 
-// measurement is one run: a fresh server, a generator process, and the
-// server's counters at both ends of the window.
+// measurement is one run: a server, a generator process, and the server's
+// counters at both ends of the window.
 type measurement struct {
 	*runner
-	scenario   *Scenario
-	contestant *contestant.Contestant
-	record     *Record
+	turn
+	record *Record
 
 	server *contestant.Process
 	count  *contestant.SyscallCounter
@@ -22,19 +21,25 @@ type measurement struct {
 }
 
 func (m *measurement) run(ctx context.Context, c load.Config) error {
-	server, err := m.contestant.Start(m.site, m.scenario.shape())
+	server, warmUp, err := m.serve(m.turn)
 	if err != nil {
 		return err
 	}
-	defer server.Stop()
 	m.server = server
+	c.Address, c.WarmUp = server.Addr, max(c.WarmUp, warmUp)
+	err = m.accompanied(func() error { return m.generate(ctx, c) })
+	m.leave(m.turn, server, err != nil)
+	return err
+}
+
+func (m *measurement) generate(ctx context.Context, c load.Config) (err error) {
+	server := m.server
 	if m.record.Pass == Syscalls {
 		if m.count, err = contestant.NewSyscallCounter(server.PID()); err != nil {
 			return err
 		}
 		defer m.count.Close()
 	}
-	c.Address = server.Addr
 	g := Generator{Self: m.site.Self, CPUs: m.env.GeneratorCPUs, Begin: m.begin, End: m.end}
 	if m.record.Load, err = g.Run(ctx, c); err != nil {
 		return err
@@ -46,6 +51,9 @@ func (m *measurement) run(ctx context.Context, c load.Config) error {
 	}
 	m.record.ServerBusy = m.record.Server.CPUSeconds() / c.Duration.Seconds() / float64(max(1, len(m.env.ServerCPUs)))
 	generator := m.record.Load.GeneratorCPU * float64(c.Threads)
+	if c.Spin {
+		generator = float64(c.Threads)
+	}
 	m.record.OtherCPU = max(0, (m.record.Server.BusySeconds+m.record.Server.StolenSeconds-m.record.Server.CPUSeconds())/c.Duration.Seconds()-generator)
 	m.record.judge()
 	return nil

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
@@ -35,6 +34,12 @@ type Record struct {
 
 	Load   *load.Result      `json:"load"`
 	Server contestant.Sample `json:"server"` // inside the window
+	// Asked is where the asked rate comes from; nil in a closed loop.
+	Asked *Asked `json:"asked,omitempty"`
+	// Idle connections were held by others beside the generator's; IdleBytes is
+	// by how much the server's resident memory grew while they came.
+	Idle      int   `json:"idle,omitempty"`
+	IdleBytes int64 `json:"idle_bytes,omitempty"`
 	// ServerBusy is the server's share of the processors it was given.
 	ServerBusy float64 `json:"server_busy"`
 	// OtherCPU is how many processors' worth of time went to neither server
@@ -181,6 +186,3 @@ func Read(r io.Reader) (*Results, error) {
 		}
 	}
 }
-
-// elapsed is for progress lines.
-func elapsed(d time.Duration) string { return d.Round(time.Second).String() }

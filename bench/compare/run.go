@@ -1,12 +1,10 @@
 package compare
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"kring/bench/contestant"
@@ -53,8 +51,8 @@ func Run(ctx context.Context, o Options) (*Results, string, error) {
 		return nil, "", err
 	}
 	defer r.store.close()
-	for i := range o.Scenarios {
-		if err = r.scenario(ctx, &o.Scenarios[i]); err != nil {
+	for _, g := range groups(o.Scenarios) {
+		if err = r.group(ctx, g); err != nil {
 			break
 		}
 	}
@@ -93,19 +91,19 @@ type runner struct {
 	results  *Results
 	present  []*contestant.Contestant
 	failed   map[string]int // runs that could not be made, by contestant
-	capacity map[capacityOf]float64
+	capacity map[capacityOf][]float64
+	kept     map[string]*contestant.Process // those that were warmed up for long, by contestant
 }
 
-// capacityOf is what a contestant's capacity depends on.
-type capacityOf struct {
-	contestant     string
-	kind           load.Kind
-	conns, payload int
+// turn is one contestant's in one scenario.
+type turn struct {
+	s *Scenario
+	c *contestant.Contestant
 }
 
 // prepare builds the contestants and sorts out those that lack something.
 func (r *runner) prepare() {
-	r.failed, r.capacity = map[string]int{}, map[capacityOf]float64{}
+	r.failed, r.capacity, r.kept = map[string]int{}, map[capacityOf][]float64{}, map[string]*contestant.Process{}
 	for _, c := range r.Contestants {
 		r.progress.say("building " + c.Name)
 		if err := c.Prepare(r.site); err != nil {
@@ -116,134 +114,172 @@ func (r *runner) prepare() {
 		r.env.About[c.Name], r.env.URing[c.Name], r.env.Ours[c.Name] = c.About, c.URing, c.Ours
 		r.env.Order = append(r.env.Order, c.Name)
 	}
-	r.progress.total = 0
-	for i := range r.Scenarios {
-		n := len(r.fit(&r.Scenarios[i]))
-		passes := r.Scenarios[i].rounds(r.Rounds)
-		if r.Syscalls && r.Scenarios[i].Curve == "" {
-			passes++
-		}
-		if r.Scenarios[i].Open != "" {
-			passes++
-		}
-		r.progress.total += n * passes
-	}
+	r.progress.begin(r.forecast())
 }
 
-// fit are the contestants that can serve the scenario. A curve is drawn for
-// those of the short comparison, and for those that were asked for by name.
-func (r *runner) fit(s *Scenario) []*contestant.Contestant {
-	var fit []*contestant.Contestant
-	for _, c := range r.present {
-		if s.isKafka() && !c.Kafka || !s.isKafka() && c.KafkaOnly || s.Curve != "" && c.Usual && !c.Quick {
-			continue
+// forecast is how many runs there will be, and what they should take.
+func (r *runner) forecast() (runs int, all time.Duration) {
+	measured := map[capacityOf]bool{}
+	for _, g := range groups(r.Scenarios) {
+		warm := map[string]bool{}
+		count := func(t turn, times int) {
+			runs += times
+			all += time.Duration(times) * r.takes(t)
+			if t.c.WarmUp > 0 && !warm[t.c.Name] && times > 0 {
+				warm[t.c.Name] = true
+				all += t.c.WarmUp
+			}
 		}
-		fit = append(fit, c)
+		for _, t := range r.openTurns(g) {
+			if of := t.capacityOf(); !measured[of] {
+				measured[of] = true
+				count(t, capacityRounds)
+			}
+		}
+		for _, t := range r.turns(g, 0) {
+			count(t, t.s.rounds(r.Rounds))
+			if r.countsSyscalls(t.s) {
+				count(t, 1)
+			}
+		}
 	}
-	return fit
+	return runs, all
 }
 
-// scenario alternates the contestants. Each round begins with another one, so
+const (
+	// settling is what starting two processes and ending them takes, and
+	// connecting what each connection adds.
+	settling   = 250 * time.Millisecond
+	connecting = 70 * time.Microsecond
+)
+
+// takes is how long a run should be.
+func (r *runner) takes(t turn) time.Duration {
+	return max(r.WarmUp, t.s.WarmUp) + r.Duration + settling + time.Duration(t.s.Conns+min(t.s.Idle, roomFor(t.s.Idle)))*connecting
+}
+
+func (r *runner) fits(t turn) bool {
+	if t.s.isKafka() {
+		return t.c.Kafka
+	}
+	return !t.c.KafkaOnly && (!t.s.Few || t.c.Quick || !t.c.Usual)
+}
+
+// turns are those of one round. Each round begins with another contestant, so
 // that none always follows the same one.
-func (r *runner) scenario(ctx context.Context, s *Scenario) error {
-	fit := r.fit(s)
-	rates := map[string]float64{}
-	if s.Open != "" {
-		if err := r.findRates(ctx, s, fit, rates); err != nil {
-			return err
+func (r *runner) turns(g []*Scenario, round int) []turn {
+	var turns []turn
+	for i := range r.present {
+		for _, s := range g {
+			if t := (turn{s, r.present[(i+round)%len(r.present)]}); round < s.rounds(r.Rounds) && r.fits(t) {
+				turns = append(turns, t)
+			}
 		}
 	}
-	for round := range s.rounds(r.Rounds) {
-		for i := range fit {
-			c := fit[(i+round)%len(fit)]
-			if err := r.one(ctx, s, c, round, Measure, rates[c.Name]); err != nil {
+	return turns
+}
+
+// countsSyscalls: not where latency by rate or CPU per request is all that is
+// asked for.
+func (r *runner) countsSyscalls(s *Scenario) bool { return r.Syscalls && !s.Few }
+
+// group alternates the contestants in scenarios that belong together.
+func (r *runner) group(ctx context.Context, g []*Scenario) error {
+	defer r.release()
+	rates, err := r.findRates(ctx, g)
+	if err != nil {
+		return err
+	}
+	for round := range r.Rounds {
+		for _, t := range r.turns(g, round) {
+			if _, err := r.one(ctx, t, round, Measure, rates[t]); err != nil {
 				return err
 			}
 		}
 	}
-	if !r.Syscalls || s.Curve != "" {
-		return nil
-	}
-	for _, c := range fit {
-		if err := r.one(ctx, s, c, 0, Syscalls, rates[c.Name]); err != nil {
-			return err
+	for _, t := range r.turns(g, 0) {
+		if r.countsSyscalls(t.s) {
+			if _, err := r.one(ctx, t, 0, Syscalls, rates[t]); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// findRates measures each capacity in a closed loop deep enough to reach it,
-// once for all scenarios of the same shape.
-func (r *runner) findRates(ctx context.Context, s *Scenario, fit []*contestant.Contestant, rates map[string]float64) error {
-	closed := *s
-	closed.Open, closed.Depth = "", 4
-	slowest := 0.0
-	for _, c := range fit {
-		of := capacityOf{c.Name, s.Kind, s.Conns, s.Payload}
-		for range capacityTries {
-			if r.capacity[of] > 0 {
-				break
-			}
-			if err := r.one(ctx, &closed, c, 0, Capacity, 0); err != nil {
-				return err
-			}
-			if last := r.results.Records[len(r.results.Records)-1]; last.Contestant == c.Name && last.Load != nil {
-				r.capacity[of] = last.Load.Rate
-			}
-		}
-		if r.capacity[of] == 0 {
-			continue // it failed, and has no rate
-		}
-		rates[c.Name] = r.capacity[of] * cmp.Or(s.Share, openShare)
-		if slowest == 0 || rates[c.Name] < slowest {
-			slowest = rates[c.Name]
-		}
+// serve gives a fresh server, or one that is warm and kept, and what it still
+// needs before it is measured.
+func (r *runner) serve(t turn) (*contestant.Process, time.Duration, error) {
+	if p := r.kept[t.c.Name]; p != nil {
+		return p, 0, nil
 	}
-	if s.Open == OfSlowest {
-		for name := range rates {
-			rates[name] = slowest
-		}
+	p, err := t.c.Start(r.site, t.s.shape())
+	if err == nil && t.c.WarmUp > 0 {
+		r.kept[t.c.Name] = p
 	}
-	return nil
+	return p, t.c.WarmUp, err
 }
 
-// capacityTries: on a machine that is busy with something else the window may
-// be empty.
-const capacityTries = 3
+// leave ends a server, unless it is kept and worth it.
+func (r *runner) leave(t turn, p *contestant.Process, failed bool) {
+	if r.kept[t.c.Name] != p || failed {
+		delete(r.kept, t.c.Name)
+		p.Stop()
+	}
+}
+
+// release ends those that were kept.
+func (r *runner) release() {
+	for name, p := range r.kept {
+		delete(r.kept, name)
+		p.Stop()
+	}
+}
 
 // failuresMax is how often a contestant may fail to run before it is left out.
 const failuresMax = 3
 
-// one makes one run and keeps its record; only an end of the comparison is an
-// error.
-func (r *runner) one(ctx context.Context, s *Scenario, c *contestant.Contestant, round int, pass Pass, rate float64) error {
+// one makes one run and keeps its record, which is nil for who is left out; only
+// an end of the comparison is an error.
+func (r *runner) one(ctx context.Context, t turn, round int, pass Pass, asked Asked) (*Record, error) {
 	if err := ctx.Err(); err != nil {
-		return err
+		return nil, err
 	}
-	r.progress.step(fmt.Sprintf("%s round %d/%d %s", s.Name, round+1, r.Rounds, c.Name))
-	if r.failed[c.Name] >= failuresMax {
-		return nil
+	r.progress.step(fmt.Sprintf("%s %s %d/%d %s", t.s.Name, pass, round+1, r.Rounds, t.c.Name), r.takes(t))
+	if r.failed[t.c.Name] >= failuresMax {
+		return nil, nil
 	}
-	rec := &Record{Type: "run", Scenario: s.Name, Contestant: c.Name, Round: round, Pass: pass}
-	m := &measurement{runner: r, scenario: s, contestant: c, record: rec}
+	rec := &Record{Type: "run", Scenario: t.s.Name, Contestant: t.c.Name, Round: round, Pass: pass}
 	err := errors.New("its capacity could not be measured")
-	if s.Open == "" || rate > 0 {
-		err = m.run(ctx, load.Config{
-			Kind: s.Kind, PayloadBytes: payload(s.Payload), Conns: s.Conns, Depth: s.Depth, IdleConns: s.Idle,
-			Rate: rate, WarmUp: max(r.WarmUp, c.WarmUp), Duration: r.Duration, Threads: min(max(1, len(r.env.GeneratorCPUs)), s.Conns),
-		})
+	if t.s.Open == "" || asked.Capacity > 0 {
+		if t.s.Open != "" {
+			rec.Asked = &asked
+		}
+		m := &measurement{runner: r, turn: t, record: rec}
+		err = m.run(ctx, r.load(t.s, asked))
 	}
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return nil, ctx.Err()
 	}
 	if err != nil {
 		rec.Invalid = []string{err.Error()}
-		if r.failed[c.Name]++; r.failed[c.Name] == failuresMax {
-			r.progress.note(fmt.Sprintf("%s failed %d times and is left out: %v", c.Name, failuresMax, err))
+		if r.failed[t.c.Name]++; r.failed[t.c.Name] == failuresMax {
+			r.progress.note(fmt.Sprintf("%s failed %d times and is left out: %v", t.c.Name, failuresMax, err))
 		}
 	}
 	r.results.Records = append(r.results.Records, rec)
-	return r.store.add(rec)
+	return rec, r.store.add(rec)
+}
+
+// load is what the generator is told. With a processor of its own it keeps an
+// open loop's timetable awake: asleep it would be some 20 µs late, and a wake
+// costs the server's side, too.
+func (r *runner) load(s *Scenario, asked Asked) load.Config {
+	return load.Config{
+		Kind: s.Kind, PayloadBytes: payload(s.Payload), Conns: s.Conns, Depth: s.Depth,
+		Rate: asked.rate(), Spin: s.Open != "" && len(r.env.GeneratorCPUs) > 0,
+		WarmUp: max(r.WarmUp, s.WarmUp), Duration: r.Duration, Threads: min(max(1, len(r.env.GeneratorCPUs)), s.Conns),
+	}
 }
 
 // payload is 0 bytes in load.Config's words.
@@ -252,67 +288,4 @@ func payload(n int) int {
 		return -1
 	}
 	return n
-}
-
-// progress is one line that changes on a terminal, a few lines elsewhere.
-type progress struct {
-	w           io.Writer
-	terminal    bool
-	begun       time.Time
-	done, total int
-	said        time.Time
-}
-
-func newProgress(w io.Writer) *progress {
-	p := &progress{w: w, begun: time.Now()}
-	if f, ok := w.(*os.File); ok {
-		if st, err := f.Stat(); err == nil {
-			p.terminal = st.Mode()&os.ModeCharDevice != 0
-		}
-	}
-	return p
-}
-
-// sayEvery is how often a line goes to what is no terminal.
-const sayEvery = 10 * time.Second
-
-func (p *progress) say(text string) {
-	if p.w == nil {
-		return
-	}
-	if p.terminal {
-		fmt.Fprintf(p.w, "\r\x1b[K%s", text)
-	} else if time.Since(p.said) > sayEvery {
-		p.said = time.Now()
-		fmt.Fprintln(p.w, text)
-	}
-}
-
-// step says what begins now.
-func (p *progress) step(text string) {
-	if p.done == 0 {
-		p.begun = time.Now()
-	}
-	left := ""
-	if p.done > 0 {
-		each := time.Since(p.begun) / time.Duration(p.done)
-		left = ", " + elapsed(each*time.Duration(p.total-p.done)) + " left"
-	}
-	p.done++
-	p.say(fmt.Sprintf("[%d/%d%s] %s", p.done, p.total, left, text))
-}
-
-// note says something that stays.
-func (p *progress) note(text string) {
-	if p.w == nil {
-		return
-	}
-	p.end()
-	fmt.Fprintln(p.w, text)
-}
-
-func (p *progress) end() {
-	if p.w != nil && p.terminal {
-		fmt.Fprint(p.w, "\r\x1b[K")
-	}
 }

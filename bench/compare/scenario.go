@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"time"
 
 	"kring/bench/contestant"
 	"kring/bench/load"
@@ -18,10 +19,18 @@ type Scenario struct {
 	Depth   int       `json:"depth"`
 	Payload int       `json:"payload"`
 	Idle    int       `json:"idle,omitempty"`
+	// WarmUp is what it needs at least; 0: as others.
+	WarmUp time.Duration `json:"warm_up,omitempty"`
 	// Open makes the loop an open one; Share is the part of the capacity that it
 	// asks for, 0 meaning half.
 	Open  OpenRate `json:"open,omitempty"`
 	Share float64  `json:"share,omitempty"`
+	// Group names scenarios that are compared with one another: their runs
+	// alternate, and "slowest" is the slowest of all of them.
+	Group string `json:"group,omitempty"`
+	// Few says that the contestants of the short comparison are enough, and those
+	// that were asked for by name.
+	Few bool `json:"few,omitempty"`
 	// Curve names the curve of latency by rate that the scenario is a point of.
 	Curve string `json:"curve,omitempty"`
 	// RoundsMax bounds the rounds; 0: as many as asked for.
@@ -39,7 +48,7 @@ type OpenRate string
 // The sources of a rate.
 const (
 	OfOwn     OpenRate = "own"     // each contestant's own capacity
-	OfSlowest OpenRate = "slowest" // the smallest of all
+	OfSlowest OpenRate = "slowest" // the smallest of all in the scenario's group
 )
 
 // openShare is how much of the capacity an open loop asks for, unless it says.
@@ -58,7 +67,7 @@ func curve() []Scenario {
 	for _, share := range curveShares {
 		points = append(points, Scenario{
 			Name: fmt.Sprintf("curve-%02.0f", share*100), Kind: load.Frames, Conns: 256, Depth: 1, Payload: 128,
-			Open: OfOwn, Share: share, Curve: "curve", RoundsMax: curveRounds, Usual: true,
+			Open: OfOwn, Share: share, Curve: "curve", Few: true, RoundsMax: curveRounds, Usual: true,
 			About: fmt.Sprintf("256 connections, 128 B, open loop at %.0f %% of each contestant's own capacity", share*100),
 		})
 	}
@@ -83,12 +92,9 @@ func Scenarios() []Scenario {
 	}
 	idle := frames("64x1-idle", 64, 1, 128, false, false)
 	idle.Idle, idle.About = 10_000, "64 connections × 1 in flight, 128 B, beside 10,000 idle ones"
-	idleMany := idle
-	idleMany.Name, idleMany.Idle = "64x1-idle50k", 50_000
-	idleMany.About = "64 connections × 1 in flight, 128 B, beside 50,000 idle ones"
 	kafkaOpen := kafka("api-open", load.ApiVersions0, 64, 1, 0, false)
 	kafkaOpen.Open, kafkaOpen.About = OfSlowest, "64 connections, Kafka apiversions-v0, open loop at half of the slowest contestant's capacity"
-	return append([]Scenario{
+	return append(append([]Scenario{
 		frames("1x1", 1, 1, 128, true, false),
 		frames("64x1", 64, 1, 128, true, true),
 		frames("1000x1", 1000, 1, 128, true, true),
@@ -96,16 +102,59 @@ func Scenarios() []Scenario {
 		frames("16x1-64k", 16, 1, 64<<10, true, false),
 		frames("4x1-1m", 4, 1, 1<<20, true, false),
 		open("open-slowest", OfSlowest, "the slowest contestant's capacity", true),
-		open("open-own", OfOwn, "each contestant's own capacity", false),
+		open("open-own", OfOwn, "each contestant's own capacity", true),
 		frames("16x1-16k", 16, 1, 16<<10, false, false),
 		frames("5000x1", 5000, 1, 128, false, false),
 		frames("10000x1", 10_000, 1, 128, false, false),
-		idle, idleMany,
+		idle,
 		kafka("api-64x1", load.ApiVersions0, 64, 1, 0, false),
 		kafkaOpen,
 		kafka("api-64x16", load.ApiVersions0, 64, 16, 0, false),
 		kafka("produce-64x1", load.ProduceOne, 64, 1, 1024, false),
-	}, curve()...)
+	}, paced()...), curve()...)
+}
+
+// requestBytes is what the load's ApiVersions request v0 has behind its size.
+const requestBytes = 21
+
+// paced are scenarios in which all carry the same rate, which the slowest
+// carries easily: there CPU per request compares what one load costs, and the
+// generator has time to spare.
+func paced() []Scenario {
+	paced := func(group, name string, conns, depth, payload int, about string) Scenario {
+		return Scenario{Name: name, Group: group, Kind: load.Frames, Conns: conns, Depth: depth, Payload: payload,
+			Open: OfSlowest, Few: true, About: about + ", the same rate for all: half of the slowest contestant's capacity"}
+	}
+	busy := paced("paced-1000x1", "1000x1-paced", 1000, 1, 128, "1000 connections, 128 B")
+	deep := paced("paced-64x16", "64x16-paced", 64, 16, 128, "64 connections, 128 B, 16 requests together")
+	busy.Usual, deep.Usual = true, true
+	idle := paced("paced", "idle50k-paced", 64, 1, 128, "64 connections, 128 B, beside 50,000 idle ones")
+	idle.Idle = 50_000
+	many := paced("paced", "10000x1-paced", 10_000, 1, 128, "10000 connections, 128 B")
+	many.WarmUp = time.Second // each connection's turn comes once
+	api := paced("paced-api", "api-paced", 64, 1, 0, "64 connections, Kafka apiversions-v0")
+	api.Kind = load.ApiVersions0
+	return []Scenario{
+		busy, deep,
+		paced("paced", "64x1-paced", 64, 1, 128, "64 connections, 128 B"), many, idle,
+		api, paced("paced-api", "echo-paced", 64, 1, requestBytes, fmt.Sprintf("64 connections, frames of apiversions-v0's %d B", requestBytes)),
+	}
+}
+
+// groups are the scenarios that alternate with each other, in their order.
+func groups(all []Scenario) [][]*Scenario {
+	var list [][]*Scenario
+	at := map[string]int{}
+	for i := range all {
+		s := &all[i]
+		if n, ok := at[s.Group]; ok && s.Group != "" {
+			list[n] = append(list[n], s)
+			continue
+		}
+		at[s.Group] = len(list)
+		list = append(list, []*Scenario{s})
+	}
+	return list
 }
 
 // rounds is how many of the asked rounds the scenario is run for.

@@ -44,18 +44,41 @@ func primary(s *Scenario) metric {
 	return rate
 }
 
+// runs are a contestant's runs that count, by round; nil where a round has none.
+func (res *Results) runs(scenario, contestant string) []*Record {
+	runs := make([]*Record, res.Env.Rounds)
+	for _, r := range res.Records {
+		if r.Scenario == scenario && r.Contestant == contestant && r.Pass == Measure && r.Valid() && r.Round < len(runs) {
+			runs[r.Round] = r
+		}
+	}
+	return runs
+}
+
 // series are a contestant's valid values, by round; NaN where a round has none.
 func (res *Results) series(scenario, contestant string, m metric) []float64 {
-	values := make([]float64, res.Env.Rounds)
-	for i := range values {
-		values[i] = math.NaN()
-	}
-	for _, r := range res.Records {
-		if r.Scenario == scenario && r.Contestant == contestant && r.Pass == Measure && r.Valid() && r.Round < len(values) {
-			values[r.Round] = m.of(r)
+	return m.values(res.runs(scenario, contestant))
+}
+
+func (m metric) values(runs []*Record) []float64 {
+	values := make([]float64, len(runs))
+	for i, r := range runs {
+		if values[i] = math.NaN(); r != nil {
+			values[i] = m.of(r)
 		}
 	}
 	return values
+}
+
+// compareRuns is the ratio of a to b over the rounds whose runs belong together.
+func compareRuns(a, b []*Record, m metric) stats.Ratio {
+	va, vb := m.values(a), m.values(b)
+	for i := range va {
+		if a[i] != nil && b[i] != nil && !belong(a[i], b[i]) {
+			va[i] = math.NaN()
+		}
+	}
+	return stats.Compare(va, vb)
 }
 
 // spread is a contestant's figure over the rounds.
@@ -65,7 +88,7 @@ func (res *Results) spread(scenario, contestant string, m metric) stats.Spread {
 
 // ratio is how a compares with b, round by round.
 func (res *Results) ratio(scenario, a, b string, m metric) stats.Ratio {
-	return stats.Compare(res.series(scenario, a, m), res.series(scenario, b, m))
+	return compareRuns(res.runs(scenario, a), res.runs(scenario, b), m)
 }
 
 // verdict is what a ratio means for a: better, worse, or nothing.

@@ -29,8 +29,11 @@ type Contestant struct {
 	// Kafka says that it can serve Kafka requests, KafkaOnly that it serves
 	// nothing else.
 	Kafka, KafkaOnly bool
-	// WarmUp is what it needs at least before it is measured; 0: as others.
+	// WarmUp is what it needs at least before it is measured; 0: as others. It is
+	// so long that the server is kept from run to run.
 	WarmUp time.Duration
+	// Mute says that it has nothing to say of itself, and is not asked.
+	Mute bool
 	// Usual ones take part unless others are named; Quick ones in the short
 	// comparison as well.
 	Usual, Quick bool
@@ -197,6 +200,7 @@ func unusual(c *Contestant) *Contestant {
 
 // cached is a peer that scripts/peers.sh has built.
 func cached(c Contestant, needs string) *Contestant {
+	c.Mute = true
 	c.prepare = func(*Site) (string, error) {
 		binary := filepath.Join(peersDir(), c.Name, "run")
 		if _, err := os.Stat(binary); err != nil {

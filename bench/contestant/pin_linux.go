@@ -72,3 +72,13 @@ func Siblings(a, b int) bool {
 	}
 	return false
 }
+
+// OpenFilesMax is how many descriptors a process may have, of this one's kind; 0:
+// not known.
+func OpenFilesMax() int {
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil || l.Max > 1<<30 {
+		return 0
+	}
+	return int(l.Max)
+}

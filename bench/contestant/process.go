@@ -21,6 +21,7 @@ type Process struct {
 	stdin  io.WriteCloser
 	lines  chan string
 	stderr *tail
+	mute   bool
 }
 
 // Start starts the contestant for a shape of load and waits until it listens.
@@ -29,7 +30,11 @@ type Process struct {
 // address; to the line "stats" it may answer with one line of JSON; it ends when its
 // standard input does.
 func (c *Contestant) Start(site *Site, shape Shape) (*Process, error) {
-	return StartProcess(c.Name, c.args(site.binaries[c.Name], shape), site.ServerCPUs)
+	p, err := StartProcess(c.Name, c.args(site.binaries[c.Name], shape), site.ServerCPUs)
+	if err == nil {
+		p.mute = c.Mute
+	}
+	return p, err
 }
 
 // StartProcess starts a program of that agreement on the given processors, or
@@ -105,6 +110,9 @@ func (o Own) Since(earlier Own) Own {
 
 // Own asks the server; nil when it has nothing to say.
 func (p *Process) Own() Own {
+	if p.mute {
+		return nil // to wait for it in vain would leave the load without its generator
+	}
 	own, err := p.Ask("stats", 2*time.Second)
 	if err != nil {
 		return nil

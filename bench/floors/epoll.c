@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -140,7 +141,15 @@ static void adopt(int lfd) {
 	}
 }
 
+static void raise_open_files(void) {
+	struct rlimit l;
+	if (getrlimit(RLIMIT_NOFILE, &l)) return;
+	l.rlim_cur = l.rlim_max; // as the Go runtime does
+	setrlimit(RLIMIT_NOFILE, &l);
+}
+
 int main(int argc, char **argv) {
+	raise_open_files();
 	size_t frame = argc > 1 ? strtoul(argv[1], NULL, 10) : 0;
 	if (frame >= BIG) own_bytes = 4 + frame;
 	epfd = epoll_create1(EPOLL_CLOEXEC);

@@ -6,12 +6,13 @@
 // wanted.
 //
 // Flow: each Goal reads compare.Results; the newest file that has what a goal
-// needs is used for it.
+// needs is used for it, one with too few rounds only when there is no other.
 //
 // Ownership: pure functions; nothing is kept.
 //
 // Never: count a run that does not count; call a goal reached or missed when
-// the interval spans its bound.
+// the interval spans its bound or the rounds are too few; hold runs against each
+// other that were asked for different rates.
 //
 // Kernel: none.
 package goals

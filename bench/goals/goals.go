@@ -18,6 +18,9 @@ type Goal struct {
 	AtMost bool
 
 	measure func(*compare.Results) (stats.Ratio, bool)
+	itself  bool // a figure itself, no ratio of paired rounds
+	// remark, if set, says what is to be known of the measured value.
+	remark func(*compare.Results) string
 }
 
 // The contestants that goals name.
@@ -50,6 +53,7 @@ func small() []Goal {
 		atLeast("S1", "1000x1", "requests/s, inline, to gnet", 1.1, compare.Rate, inline, gnet),
 		atLeast("S1", "1000x1", "requests/s, inline, to the best other peer", 1.03, compare.Rate, inline, otherPeers...),
 		atMost("S1", "1000x1", "CPU per request, inline, to our own epoll engine", 0.92, compare.CPU, inline, epollInline),
+		atMost("S1", "1000x1-paced", "CPU per request at an equal rate, inline, to the better C floor", 1.0, compare.CPU, inline, floors...),
 		atLeast("S2", "1000x1", "requests/s, pool, to Go net", 1.2, compare.Rate, pool, goNet),
 		atLeast("S2", "1000x1", "requests/s, pool to inline", 0.95, compare.Rate, pool, inline),
 		atLeast("S3", "64x1", "requests/s, pool, to Go net", 1.2, compare.Rate, pool, goNet),
@@ -59,6 +63,7 @@ func small() []Goal {
 		atMost("S4", "1x1", "p50, pool to inline", 1.1, compare.P50, pool, inline),
 		atMost("S4", "1x1", "p50, busy-poll to blocking", 0.75, compare.P50, busyPoll, inline),
 		atLeast("S5", "64x16", "requests/s, inline, to the better C floor", 1.0, compare.Rate, inline, floors...),
+		atMost("S5", "64x16-paced", "CPU per request at an equal rate, inline, to the better C floor", 1.0, compare.CPU, inline, floors...),
 		atLeast("S5", "64x16", "requests/s, inline, to Go net", 1.2, compare.Rate, inline, goNet),
 		atLeast("S5", "64x16", "requests/s, inline, to gnet in batches", 1.1, compare.Rate, inline, gnet),
 		atLeast("S5", "64x16", "requests/s, inline, to gnet per frame", 10, compare.Rate, inline, gnetFrame),
@@ -87,24 +92,23 @@ func broker() []Goal {
 		atLeast("S9", "api-64x16", "requests per CPU second, embedded cluster, to Apache Kafka", 40, compare.PerCPU, embedded, kafka),
 		atMost("S9", "api-open", "p99.9 at half of Kafka's capacity, embedded cluster, to Apache Kafka", 0.2, compare.P999, embedded, kafka),
 		atMost("S9", "api-64x1", "resident memory, embedded cluster, to Apache Kafka", 0.1, compare.RSS, embedded, kafka),
-		{ID: "S9", Scenario: "api-64x1", Text: "CPU per request, embedded cluster, to the better C echo floor at 64x1", Bound: 1.15, AtMost: true,
+		{ID: "S9", Scenario: "api-paced", Text: "CPU per request at an equal rate, embedded cluster, to the better C floor's echo of frames of that size", Bound: 1.15, AtMost: true,
 			measure: func(res *compare.Results) (stats.Ratio, bool) {
-				return res.Across("api-64x1", embedded, "64x1", floors, compare.CPU)
+				return res.Across("api-paced", embedded, "echo-paced", floors, compare.CPU)
 			}},
 		atLeast("S10", "produce-64x1", "requests/s, pool, to Go net", 1.2, compare.Rate, pool, goNet),
 		number("S10", "produce-64x1", "allocations per request, pool", 0.01, pool, compare.Allocs),
-		{ID: "S11", Scenario: "64x1-idle50k", Text: "user memory per idle connection, bytes, inline", Bound: 1024, AtMost: true,
-			measure: func(res *compare.Results) (stats.Ratio, bool) { return res.PerIdle("64x1-idle50k", "64x1", inline) }},
-		{ID: "S11", Scenario: "64x1-idle50k", Text: "p99 of the busy ones, inline, beside 50,000 idle ones to without", Bound: 1.2, AtMost: true,
+		besideIdle(number("S11", "idle50k-paced", "user memory per idle connection, bytes, inline", 1024, inline, compare.IdleMemory)),
+		besideIdle(Goal{ID: "S11", Scenario: "idle50k-paced", Text: "p99 of the busy ones, inline, beside 50,000 idle ones to without", Bound: 1.2, AtMost: true,
 			measure: func(res *compare.Results) (stats.Ratio, bool) {
-				return res.Across("64x1-idle50k", inline, "64x1", []string{inline}, compare.P99)
-			}},
+				return res.Across("idle50k-paced", inline, "64x1-paced", []string{inline}, compare.P99)
+			}}),
 		number("S12", "1000x1", "system calls per request, inline", 0.05, inline, compare.Syscall),
 		number("S12", "64x16", "system calls per request, inline", 0.01, inline, compare.Syscall),
 		number("S12", "1x1", "system calls per request, inline", 1.1, inline, compare.Syscall),
-		{ID: "S13", Scenario: "10000x1", Text: "growth of CPU per request from 64 to 10,000 connections, to the better floor's", Bound: 1.15, AtMost: true,
+		{ID: "S13", Scenario: "10000x1-paced", Text: "growth of CPU per request at an equal rate from 64 to 10,000 connections, inline, to the better floor's", Bound: 1.15, AtMost: true,
 			measure: func(res *compare.Results) (stats.Ratio, bool) {
-				return res.Growth("64x1", "10000x1", inline, floors, compare.CPU)
+				return res.Growth("64x1-paced", "10000x1-paced", inline, floors, compare.CPU)
 			}},
 	}
 }
@@ -126,8 +130,33 @@ func against(scenario string, f compare.Figure, ours string, others []string) fu
 
 // number wants a figure itself to be at most so much.
 func number(id, scenario, text string, bound float64, ours string, f compare.Figure) Goal {
-	return Goal{ID: id, Scenario: scenario, Text: text, Bound: bound, AtMost: true,
+	return Goal{ID: id, Scenario: scenario, Text: text, Bound: bound, AtMost: true, itself: true,
 		measure: func(res *compare.Results) (stats.Ratio, bool) { return res.Number(scenario, ours, f) }}
+}
+
+// besideIdle says beside how many idle connections g was measured, and what
+// they cost others.
+func besideIdle(g Goal) Goal {
+	g.remark = func(res *compare.Results) string {
+		held, want := res.IdleHeld(g.Scenario, inline)
+		text := fmt.Sprintf("beside %d idle connections", held)
+		if held < want {
+			text = fmt.Sprintf("beside %d of %d idle connections: no more fit into the limit on open files", held, want)
+		}
+		if r, ok := res.Number(g.Scenario, goNet, compare.IdleMemory); ok {
+			text += fmt.Sprintf("; Go net takes %.0f bytes for each", r.Median)
+		}
+		return " (" + text + ")"
+	}
+	return g
+}
+
+// Remark is what is to be known of what Judge measured in res; "" for nothing.
+func (g *Goal) Remark(res *compare.Results) string {
+	if g.remark == nil {
+		return ""
+	}
+	return g.remark(res)
 }
 
 // Outcome is what a goal came to.
@@ -138,14 +167,18 @@ const (
 	Reached     Outcome = "reached"
 	Missed      Outcome = "missed"
 	Undecided   Outcome = "within noise"
+	TooFew      Outcome = "too few rounds"
 	NotMeasured Outcome = "not measured"
 )
 
 // Judge measures g in res.
 func (g *Goal) Judge(res *compare.Results) (stats.Ratio, Outcome) {
 	r, ok := g.measure(res)
-	if !ok || r.Rounds == 0 || math.IsNaN(r.Median) {
+	switch {
+	case !ok || r.Rounds == 0 || math.IsNaN(r.Median):
 		return r, NotMeasured
+	case !g.itself && r.Rounds < stats.ConclusionRounds:
+		return r, TooFew
 	}
 	inside, outside := r.Low >= g.Bound, r.High < g.Bound
 	if g.AtMost {

@@ -40,6 +40,60 @@ func TestAGoalIsHeldAgainstTheBestOfTheOthers(t *testing.T) {
 	}
 }
 
+func TestTooFewRoundsDecideNothing(t *testing.T) {
+	few := results(1.1, 4)
+	if _, got := All()[0].Judge(few); got != TooFew {
+		t.Errorf("four rounds: %s", got)
+	}
+	text := Table([]Source{{"old.jsonl", results(1.1, 5)}, {"new.jsonl", few}})
+	if !strings.Contains(text, "reached | old.jsonl") {
+		t.Errorf("a newer run with too few rounds hides an older one:\n%s", text)
+	}
+	if text := Table([]Source{{"new.jsonl", few}}); !strings.Contains(text, "too few rounds | new.jsonl") {
+		t.Errorf("what little there is is not shown:\n%s", text)
+	}
+}
+
+func TestAGoalIsNotMeasuredByRunsOfDifferentRates(t *testing.T) {
+	var goal Goal
+	for _, g := range All() {
+		if g.Scenario == "open-slowest" {
+			goal = g
+		}
+	}
+	res := results(1, 5)
+	res.Env.Scenarios[0].Name = "open-slowest"
+	for _, r := range res.Records {
+		r.Scenario = "open-slowest"
+		r.Load.Config.Rate, r.Load.Latency.P999 = 10_000, 1000
+	}
+	if _, got := goal.Judge(res); got != Reached {
+		t.Errorf("one rate: %s", got)
+	}
+	for _, r := range res.Records {
+		if r.Contestant == inline {
+			r.Load.Config.Rate = 9_000
+		}
+	}
+	if r, got := goal.Judge(res); got != NotMeasured {
+		t.Errorf("two rates: %s, %v", got, r)
+	}
+}
+
+func TestTheTableSaysBesideHowManyIdleConnectionsItWas(t *testing.T) {
+	res := &compare.Results{Env: compare.Environment{Rounds: 5, Scenarios: []compare.Scenario{{Name: "idle50k-paced", Idle: 50_000}}}}
+	for i := range 5 {
+		for c, bytes := range map[string]int64{inline: 8_000_000, goNet: 80_000_000} {
+			res.Records = append(res.Records, &compare.Record{Scenario: "idle50k-paced", Contestant: c, Round: i, Pass: compare.Measure,
+				Load: &load.Result{Completed: 1}, Idle: 15_000, IdleBytes: bytes})
+		}
+	}
+	want := "533.33 [533.33, 533.33] (beside 15000 of 50000 idle connections: no more fit into the limit on open files; Go net takes 5333 bytes for each) | reached"
+	if text := Table([]Source{{"idle.jsonl", res}}); !strings.Contains(text, want) {
+		t.Errorf("nothing says %q in:\n%s", want, text)
+	}
+}
+
 func TestTheTableTakesEachGoalFromTheNewestRunThatHasIt(t *testing.T) {
 	text := Table([]Source{{"old.jsonl", results(0.5, 5)}, {"new.jsonl", results(1.1, 5)}, {"other.jsonl", &compare.Results{}}})
 	for _, want := range []string{"1.10 [1.10, 1.10] | reached | new.jsonl", "| not measured |", "- `other.jsonl`"} {

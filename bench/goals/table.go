@@ -25,11 +25,14 @@ func Table(sources []Source) string {
 	count := map[Outcome]int{}
 	var lost []string
 	for _, g := range All() {
-		r, outcome, file := newest(&g, sources)
+		r, outcome, from := newest(&g, sources)
 		count[outcome]++
-		measured := "–"
+		measured, file := "–", ""
+		if from != nil {
+			file = filepath.Base(from.File)
+		}
 		if outcome != NotMeasured {
-			measured = r.String()
+			measured = r.String() + g.Remark(from.Results)
 		}
 		text := string(outcome)
 		if outcome == Missed {
@@ -38,7 +41,8 @@ func Table(sources []Source) string {
 		}
 		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s |\n", g.ID, g.Scenario, g.Text, g.Want(), measured, text, file)
 	}
-	fmt.Fprintf(b, "\n%d reached, %d missed, %d within noise, %d not measured.\n", count[Reached], count[Missed], count[Undecided], count[NotMeasured])
+	fmt.Fprintf(b, "\n%d reached, %d missed, %d within noise, %d with too few rounds that count, %d not measured.\n",
+		count[Reached], count[Missed], count[Undecided], count[TooFew], count[NotMeasured])
 	if len(lost) > 0 {
 		fmt.Fprintf(b, "\n## Missed\n\n%s\n", strings.Join(lost, "\n"))
 	}
@@ -51,12 +55,22 @@ func Table(sources []Source) string {
 	return b.String()
 }
 
-// newest judges g by the latest source that has what it needs.
-func newest(g *Goal, sources []Source) (r stats.Ratio, o Outcome, file string) {
+// newest judges g by the latest source that has what it needs, or else by the
+// latest that has a part of it; nil when there is none.
+func newest(g *Goal, sources []Source) (stats.Ratio, Outcome, *Source) {
+	var part *Source
 	for i := len(sources) - 1; i >= 0; i-- {
-		if r, o = g.Judge(sources[i].Results); o != NotMeasured {
-			return r, o, filepath.Base(sources[i].File)
+		r, o := g.Judge(sources[i].Results)
+		if o != NotMeasured && o != TooFew {
+			return r, o, &sources[i]
+		}
+		if o == TooFew && part == nil {
+			part = &sources[i]
 		}
 	}
-	return stats.Ratio{}, NotMeasured, ""
+	if part == nil {
+		return stats.Ratio{}, NotMeasured, nil
+	}
+	r, o := g.Judge(part.Results)
+	return r, o, part
 }

@@ -64,10 +64,10 @@ type Config struct {
 	// others'.
 	SlowPayloadBytes int `json:"slow_payload_bytes,omitempty"`
 	// Depth is the number of requests in flight per connection in the closed
-	// loop; default 1.
+	// loop, and of those that leave together in the open one; default 1.
 	Depth int `json:"depth"`
 	// Rate makes the loop an open one: requests per second over all
-	// connections, evenly spaced.
+	// connections, evenly spaced in groups of Depth.
 	Rate float64 `json:"rate,omitempty"`
 	// InFlightMax bounds, per connection, what the open loop has outstanding;
 	// requests beyond wait in the generator, and their latency goes on

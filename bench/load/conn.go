@@ -45,14 +45,34 @@ type core struct {
 	stopped  bool // grant nothing new: the window is over
 }
 
-// plan is the open loop's timetable: request k of the thread is due at
-// first + k*step, on connection k mod n.
+// plan is the open loop's timetable: requests leave in groups of together, each
+// on one connection. Group g of the thread is due at first + g*step, on
+// connection g mod n.
 type plan struct {
 	first, step float64
-	next        uint64
+	together    uint64
+	next        uint64 // request
+	// From request stood on everything is later by stoodFor.
+	stood    uint64
+	stoodFor int64
 }
 
-func (p *plan) due(k uint64) int64 { return int64(p.first + float64(k)*p.step) }
+func (p *plan) due(k uint64) int64 {
+	at := int64(p.first + float64(k/p.together)*p.step)
+	if k >= p.stood {
+		at += p.stoodFor
+	}
+	return at
+}
+
+// stand moves what is still to leave by a time in which the generator itself
+// stood still: else the server would find all of it at once.
+func (p *plan) stand(d int64) { p.stood, p.stoodFor = p.next, d }
+
+// number is which of the thread's requests is seq of a connection, of n.
+func (p *plan) number(seq uint64, index, n int) uint64 {
+	return (seq/p.together*uint64(n)+uint64(index))*p.together + seq%p.together
+}
 
 // scratchBytes bounds what is sent at once, beyond one request.
 const scratchBytes = 256 << 10
@@ -99,7 +119,8 @@ func (x *core) shared(t *template) []byte {
 // the open one with its timetable.
 func (x *core) begin(now int64, thread int) {
 	if x.cfg.IsOpen() {
-		step := 1e9 / x.cfg.Rate
+		x.plan.together = uint64(x.cfg.Depth)
+		step := 1e9 / x.cfg.Rate * float64(x.cfg.Depth)
 		x.plan.step = step * float64(x.cfg.Threads)
 		x.plan.first = float64(now) + step*float64(thread)
 		return
@@ -139,7 +160,7 @@ func (x *core) demandDue(now int64, touched func(*conn)) {
 		if due > now || x.rec.end != 0 && due >= x.rec.end {
 			return
 		}
-		c := x.conns[x.plan.next%uint64(len(x.conns))]
+		c := x.conns[x.plan.next/x.plan.together%uint64(len(x.conns))]
 		x.plan.next++
 		if c.alive {
 			x.demand(c, now)
@@ -151,7 +172,7 @@ func (x *core) demandDue(now int64, touched func(*conn)) {
 // dueOf is when request seq of c was meant to leave.
 func (x *core) dueOf(c *conn, seq uint64) int64 {
 	if x.cfg.IsOpen() {
-		return x.plan.due(seq*uint64(len(x.conns)) + uint64(c.index))
+		return x.plan.due(x.plan.number(seq, c.index, len(x.conns)))
 	}
 	return c.at[int(seq)&x.mask]
 }

@@ -24,6 +24,7 @@ func (tm *timing) phase(x *core, thread int, now int64, cpu func() int64) (int64
 	case x.all:
 		if thread == 0 && now >= tm.warmEnd && tm.start.Load() == 0 {
 			tm.boundary(true)
+			x.plan.stand(tm.now() - now)
 			now = tm.open()
 		}
 		if x.adopt(); r.start != 0 {

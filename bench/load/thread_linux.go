@@ -153,10 +153,11 @@ func (th *epollThread) run() {
 		if th.cfg.IsOpen() {
 			th.sendDue(now)
 		}
-		n := th.wait(th.tm.pause(th.core, th.number, th.tm.now()))
+		look := th.tm.now()
+		n := th.wait(th.tm.pause(th.core, th.number, look))
 		after := th.tm.now()
 		if n == 0 && th.cfg.Spin && th.rec.start != 0 && !th.stopped {
-			th.rec.idle += after - now
+			th.rec.idle += after - look
 		}
 		for i := range n {
 			th.serve(&th.ready[i], after)
