@@ -19,16 +19,16 @@ var (
 	RSS    = Figure{rss}
 	Allocs = Figure{allocs}
 	// PerCPU is requests per second of the server's processor time.
-	PerCPU = Figure{metric{"requests per CPU second", false, func(r *Record) float64 { return 1e6 / r.CPUMicros() }}}
+	PerCPU = Figure{metric{"requests per CPU second", false, true, func(r *Record) float64 { return 1e6 / r.CPUMicros() }}}
 	// IdleMemory is the resident bytes that an idle connection costs.
-	IdleMemory = Figure{metric{"bytes per idle connection", true, func(r *Record) float64 {
+	IdleMemory = Figure{metric{"bytes per idle connection", true, true, func(r *Record) float64 {
 		if r.Idle == 0 {
 			return math.NaN()
 		}
 		return float64(r.IdleBytes) / float64(r.Idle)
 	}}}
 	// Syscall is system calls per request; it has a pass of its own.
-	Syscall = Figure{metric{"system calls per request", true, nil}}
+	Syscall = Figure{metric{"system calls per request", true, true, nil}}
 )
 
 // ToBest is how ours compares, round by round, with the best of others; false
@@ -39,7 +39,7 @@ func (res *Results) ToBest(scenario, ours string, others []string, f Figure) (st
 
 // Across compares ours in one scenario with the best of others in another one.
 func (res *Results) Across(scenario, ours, other string, others []string, f Figure) (stats.Ratio, bool) {
-	a := res.runs(scenario, ours)
+	a := res.runs(scenario, ours, f.m)
 	r := compareRuns(a, res.best(other, others, f.m, a), f.m)
 	return r, r.Rounds > 0
 }
@@ -49,7 +49,7 @@ func (res *Results) Across(scenario, ours, other string, others []string, f Figu
 func (res *Results) best(scenario string, of []string, m metric, with ...[]*Record) []*Record {
 	best := make([]*Record, res.Env.Rounds)
 	for _, c := range of {
-		for i, r := range res.runs(scenario, c) {
+		for i, r := range res.runsThat(scenario, c, m.counts) {
 			if r == nil || math.IsNaN(m.of(r)) || !belongs(r, i, with) {
 				continue
 			}
@@ -59,6 +59,25 @@ func (res *Results) best(scenario string, of []string, m metric, with ...[]*Reco
 		}
 	}
 	return best
+}
+
+// counts says whether a run may be the one that ours is held against: what a
+// held back one reached is the least that it can.
+func (m metric) counts(r *Record) bool {
+	return r.Valid() || r.heldBack() && (m.itsOwn || m.name == rate.name)
+}
+
+// HeldBack is in how many rounds the best of others could have been better, had
+// its generator been faster: then the ratio of ours to it is one at most.
+func (res *Results) HeldBack(scenario, ours string, others []string, f Figure) int {
+	n := 0
+	a := res.runs(scenario, ours, f.m)
+	for i, r := range res.best(scenario, others, f.m, a) {
+		if r != nil && a[i] != nil && !f.m.itsOwn && r.heldBack() {
+			n++
+		}
+	}
+	return n
 }
 
 // belongs says whether r belongs with the runs of round i, as far as there are
@@ -94,7 +113,7 @@ func (res *Results) Number(scenario, contestant string, f Figure) (stats.Ratio, 
 // Growth is how much more a figure of ours grows from one scenario to another
 // than that of the best of others does; all four were asked for the same.
 func (res *Results) Growth(from, to, ours string, others []string, f Figure) (stats.Ratio, bool) {
-	before, after := res.runs(from, ours), res.runs(to, ours)
+	before, after := res.runs(from, ours, f.m), res.runs(to, ours, f.m)
 	a := grown(before, after, f.m)
 	b := grown(res.best(from, others, f.m, before), res.best(to, others, f.m, before), f.m)
 	r := stats.Compare(a, b)
@@ -121,7 +140,7 @@ func (res *Results) IdleHeld(scenario, contestant string) (held, want int) {
 			want = res.Env.Scenarios[i].Idle
 		}
 	}
-	for _, r := range res.runs(scenario, contestant) {
+	for _, r := range res.runs(scenario, contestant, rss) {
 		if r != nil && (held == 0 || r.Idle < held) {
 			held = r.Idle
 		}

@@ -158,3 +158,36 @@ func TestTheForecastHasEveryRun(t *testing.T) {
 		t.Errorf("nothing is done, and %v are left", left)
 	}
 }
+
+// TestARunThatItsGeneratorHeldBackCountsForWhatIsTheServersOwn: its CPU per
+// request does; its rate is the least that it can, so that ours is at most so
+// many times it, and ours, held back, is no rate at all.
+func TestARunThatItsGeneratorHeldBackCountsForWhatIsTheServersOwn(t *testing.T) {
+	res := results(5, map[string][]float64{"ring": {100, 100, 100, 100, 100}, "poll": {125, 125, 125, 125, 125}})
+	for _, r := range res.Records {
+		if r.Contestant == "poll" && r.Round < 2 || r.Contestant == "ring" && r.Round == 4 {
+			r.Load.Bound, r.Invalid = true, []string{"the generator was busy"}
+		}
+	}
+	if r, _ := res.ToBest("s", "ring", []string{"poll"}, CPU); r.Rounds != 5 {
+		t.Errorf("CPU: %v", r)
+	}
+	if r, _ := res.ToBest("s", "ring", []string{"poll"}, Rate); r.Rounds != 4 || r.Median != 0.8 {
+		t.Errorf("requests/s: %v", r)
+	}
+	if r, ok := res.ToBest("s", "ring", []string{"poll"}, P99); ok && r.Rounds != 2 {
+		t.Errorf("p99: %v", r)
+	}
+	if n := res.HeldBack("s", "ring", []string{"poll"}, Rate); n != 2 {
+		t.Errorf("%d rounds were held back, want the two that both have", n)
+	}
+	if n := res.HeldBack("s", "ring", []string{"poll"}, CPU); n != 0 {
+		t.Errorf("CPU of %d rounds was held back", n)
+	}
+	for _, r := range res.Records {
+		r.Invalid = append(r.Invalid, "errors")
+	}
+	if r, ok := res.ToBest("s", "ring", []string{"poll"}, CPU); ok {
+		t.Errorf("runs with errors count: %v", r)
+	}
+}

@@ -56,6 +56,12 @@ type Record struct {
 // Valid says whether the run counts.
 func (r *Record) Valid() bool { return len(r.Invalid) == 0 && r.Load != nil }
 
+// heldBack says that nothing speaks against the run but that its generator was
+// the limit: what a closed loop reached is then the least that the server can.
+func (r *Record) heldBack() bool {
+	return r.Load != nil && r.Load.Bound && len(r.Invalid) == 1 && !r.Load.Config.IsOpen()
+}
+
 // serverSaturated is the share of its processors from which a server is taken
 // to be at its own limit.
 const serverSaturated = 0.95
@@ -64,7 +70,7 @@ const serverSaturated = 0.95
 // did not hold back a server without time to spare.
 func (r *Record) judge() {
 	r.Invalid = r.Load.Invalid
-	if r.Load.Bound && len(r.Invalid) == 1 && !r.Load.Config.IsOpen() && r.ServerBusy >= serverSaturated {
+	if r.heldBack() && r.ServerBusy >= serverSaturated {
 		r.Note = "server and generator were both saturated"
 		r.Invalid = nil
 	}

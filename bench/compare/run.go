@@ -125,9 +125,9 @@ func (r *runner) forecast() (runs int, all time.Duration) {
 		count := func(t turn, times int) {
 			runs += times
 			all += time.Duration(times) * r.takes(t)
-			if t.c.WarmUp > 0 && !warm[t.c.Name] && times > 0 {
+			if t.c.WarmUp > 0 && !warm[t.c.Name] {
 				warm[t.c.Name] = true
-				all += t.c.WarmUp
+				all += 2 * t.c.WarmUp // and its start
 			}
 		}
 		for _, t := range r.openTurns(g) {
@@ -155,7 +155,11 @@ const (
 
 // takes is how long a run should be.
 func (r *runner) takes(t turn) time.Duration {
-	return max(r.WarmUp, t.s.WarmUp) + r.Duration + settling + time.Duration(t.s.Conns+min(t.s.Idle, roomFor(t.s.Idle)))*connecting
+	warmUp := max(r.WarmUp, t.s.WarmUp)
+	if t.c.WarmUp > 0 {
+		warmUp = max(warmUp, rewarming)
+	}
+	return warmUp + r.Duration + settling + time.Duration(t.s.Conns+min(t.s.Idle, roomFor(t.s.Idle)))*connecting
 }
 
 func (r *runner) fits(t turn) bool {
@@ -207,11 +211,12 @@ func (r *runner) group(ctx context.Context, g []*Scenario) error {
 	return nil
 }
 
-// serve gives a fresh server, or one that is warm and kept, and what it still
-// needs before it is measured.
+// serve gives a fresh server, or one that is warm and kept, and how long it needs
+// before it is measured. The kept stand still while others run: a JVM that waits
+// takes 3 % of a processor.
 func (r *runner) serve(t turn) (*contestant.Process, time.Duration, error) {
 	if p := r.kept[t.c.Name]; p != nil {
-		return p, 0, nil
+		return p, rewarming, p.Resume()
 	}
 	p, err := t.c.Start(r.site, t.s.shape())
 	if err == nil && t.c.WarmUp > 0 {
@@ -222,11 +227,15 @@ func (r *runner) serve(t turn) (*contestant.Process, time.Duration, error) {
 
 // leave ends a server, unless it is kept and worth it.
 func (r *runner) leave(t turn, p *contestant.Process, failed bool) {
-	if r.kept[t.c.Name] != p || failed {
-		delete(r.kept, t.c.Name)
-		p.Stop()
+	if r.kept[t.c.Name] == p && !failed && p.Pause() == nil {
+		return
 	}
+	delete(r.kept, t.c.Name)
+	p.Stop()
 }
+
+// rewarming is what a kept server needs after it stood still.
+const rewarming = time.Second
 
 // release ends those that were kept.
 func (r *runner) release() {

@@ -94,6 +94,8 @@ func Scenarios() []Scenario {
 	idle.Idle, idle.About = 10_000, "64 connections × 1 in flight, 128 B, beside 10,000 idle ones"
 	kafkaOpen := kafka("api-open", load.ApiVersions0, 64, 1, 0, false)
 	kafkaOpen.Open, kafkaOpen.About = OfSlowest, "64 connections, Kafka apiversions-v0, open loop at half of the slowest contestant's capacity"
+	api, echo := kafka("api-64x1", load.ApiVersions0, 64, 1, 0, false), frames("echo-64x1", 64, 1, requestBytes, false, false)
+	api.Group, echo.Group = "api", "api"
 	return append(append([]Scenario{
 		frames("1x1", 1, 1, 128, true, false),
 		frames("64x1", 64, 1, 128, true, true),
@@ -107,7 +109,7 @@ func Scenarios() []Scenario {
 		frames("5000x1", 5000, 1, 128, false, false),
 		frames("10000x1", 10_000, 1, 128, false, false),
 		idle,
-		kafka("api-64x1", load.ApiVersions0, 64, 1, 0, false),
+		api, echo,
 		kafkaOpen,
 		kafka("api-64x16", load.ApiVersions0, 64, 16, 0, false),
 		kafka("produce-64x1", load.ProduceOne, 64, 1, 1024, false),
@@ -137,7 +139,7 @@ func paced() []Scenario {
 	return []Scenario{
 		busy, deep,
 		paced("paced", "64x1-paced", 64, 1, 128, "64 connections, 128 B"), many, idle,
-		api, paced("paced-api", "echo-paced", 64, 1, requestBytes, fmt.Sprintf("64 connections, frames of apiversions-v0's %d B", requestBytes)),
+		api, paced("paced-api", "echo-paced", 64, 1, requestBytes, "64 connections, frames as long as Kafka apiversions-v0's"),
 	}
 }
 

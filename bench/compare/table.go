@@ -10,30 +10,33 @@ import (
 type metric struct {
 	name        string
 	lowerBetter bool
-	of          func(*Record) float64
+	// itsOwn figures are the server's whatever held back the load: they count
+	// also where the generator was the limit.
+	itsOwn bool
+	of     func(*Record) float64
 }
 
 var (
-	rate    = metric{"requests/s", false, func(r *Record) float64 { return r.Load.Rate }}
-	p50     = metric{"p50", true, func(r *Record) float64 { return float64(r.Load.Latency.P50) / 1e3 }}
-	p90     = metric{"p90", true, func(r *Record) float64 { return float64(r.Load.Latency.P90) / 1e3 }}
-	p99     = metric{"p99", true, func(r *Record) float64 { return float64(r.Load.Latency.P99) / 1e3 }}
-	p999    = metric{"p99.9", true, func(r *Record) float64 { return float64(r.Load.Latency.P999) / 1e3 }}
-	worst   = metric{"max", true, func(r *Record) float64 { return float64(r.Load.Latency.Max) / 1e3 }}
-	cpu     = metric{"CPU per request", true, (*Record).CPUMicros}
-	cpuUser = metric{"user CPU per request", true, func(r *Record) float64 { return r.perRequest(r.Server.UserSeconds * 1e6) }}
-	rss     = metric{"RSS", true, func(r *Record) float64 { return float64(r.Server.RSSBytes) / (1 << 20) }}
-	swaps   = metric{"context switches per request", true, func(r *Record) float64 {
+	rate    = metric{"requests/s", false, false, func(r *Record) float64 { return r.Load.Rate }}
+	p50     = metric{"p50", true, false, func(r *Record) float64 { return float64(r.Load.Latency.P50) / 1e3 }}
+	p90     = metric{"p90", true, false, func(r *Record) float64 { return float64(r.Load.Latency.P90) / 1e3 }}
+	p99     = metric{"p99", true, false, func(r *Record) float64 { return float64(r.Load.Latency.P99) / 1e3 }}
+	p999    = metric{"p99.9", true, false, func(r *Record) float64 { return float64(r.Load.Latency.P999) / 1e3 }}
+	worst   = metric{"max", true, false, func(r *Record) float64 { return float64(r.Load.Latency.Max) / 1e3 }}
+	cpu     = metric{"CPU per request", true, true, (*Record).CPUMicros}
+	cpuUser = metric{"user CPU per request", true, true, func(r *Record) float64 { return r.perRequest(r.Server.UserSeconds * 1e6) }}
+	rss     = metric{"RSS", true, true, func(r *Record) float64 { return float64(r.Server.RSSBytes) / (1 << 20) }}
+	swaps   = metric{"context switches per request", true, true, func(r *Record) float64 {
 		return r.perRequest(float64(r.Server.Voluntary + r.Server.Involuntary))
 	}}
-	allocs = metric{"allocations per request", true, func(r *Record) float64 {
+	allocs = metric{"allocations per request", true, true, func(r *Record) float64 {
 		n, ok := r.Own["allocs"]
 		if !ok {
 			return math.NaN()
 		}
 		return r.perRequest(n)
 	}}
-	busy = metric{"server busy", false, func(r *Record) float64 { return r.ServerBusy }}
+	busy = metric{"server busy", false, true, func(r *Record) float64 { return r.ServerBusy }}
 )
 
 // primary is the figure that a scenario is decided by.
@@ -44,11 +47,16 @@ func primary(s *Scenario) metric {
 	return rate
 }
 
-// runs are a contestant's runs that count, by round; nil where a round has none.
-func (res *Results) runs(scenario, contestant string) []*Record {
+// runs are a contestant's runs that count for m, by round; nil where a round has
+// none.
+func (res *Results) runs(scenario, contestant string, m metric) []*Record {
+	return res.runsThat(scenario, contestant, func(r *Record) bool { return r.Valid() || m.itsOwn && r.heldBack() })
+}
+
+func (res *Results) runsThat(scenario, contestant string, count func(*Record) bool) []*Record {
 	runs := make([]*Record, res.Env.Rounds)
 	for _, r := range res.Records {
-		if r.Scenario == scenario && r.Contestant == contestant && r.Pass == Measure && r.Valid() && r.Round < len(runs) {
+		if r.Scenario == scenario && r.Contestant == contestant && r.Pass == Measure && r.Round < len(runs) && count(r) {
 			runs[r.Round] = r
 		}
 	}
@@ -57,7 +65,7 @@ func (res *Results) runs(scenario, contestant string) []*Record {
 
 // series are a contestant's valid values, by round; NaN where a round has none.
 func (res *Results) series(scenario, contestant string, m metric) []float64 {
-	return m.values(res.runs(scenario, contestant))
+	return m.values(res.runs(scenario, contestant, m))
 }
 
 func (m metric) values(runs []*Record) []float64 {
@@ -88,7 +96,7 @@ func (res *Results) spread(scenario, contestant string, m metric) stats.Spread {
 
 // ratio is how a compares with b, round by round.
 func (res *Results) ratio(scenario, a, b string, m metric) stats.Ratio {
-	return compareRuns(res.runs(scenario, a), res.runs(scenario, b), m)
+	return compareRuns(res.runs(scenario, a, m), res.runs(scenario, b, m), m)
 }
 
 // verdict is what a ratio means for a: better, worse, or nothing.

@@ -140,10 +140,16 @@ func TestFloorsEchoEveryShapeAndEndWithTheirInput(t *testing.T) {
 			c := brief(p.Addr)
 			c.PayloadBytes, c.Conns, c.Depth = s.payload, s.conns, s.depth
 			clean(t, fmt.Sprintf("%s %+v", f.Name, s), c)
+			if err := errors.Join(p.Pause(), p.Resume()); err != nil {
+				t.Error(err)
+			}
 			if own := p.Own(); len(own) != 0 {
 				t.Errorf("%s says of itself %v", f.Name, own)
 			}
-			p.Stop()
+			if err := p.Pause(); err != nil {
+				t.Error(err)
+			}
+			p.Stop() // has it go on first
 			if !p.cmd.ProcessState.Exited() {
 				t.Errorf("%s had to be killed: %v", f.Name, p.cmd.ProcessState)
 			}

@@ -136,8 +136,16 @@ func (p *Process) Ask(command string, limit time.Duration) (own Own, err error) 
 	return own, nil
 }
 
+// Pause has the server stand still until Resume; Stop works meanwhile. An error
+// where a system has no such thing.
+func (p *Process) Pause() error { return signal(p.cmd.Process, false) }
+
+// Resume has it go on.
+func (p *Process) Resume() error { return signal(p.cmd.Process, true) }
+
 // Stop ends the server; one that does not end by itself is killed.
 func (p *Process) Stop() {
+	_ = p.Resume()
 	_ = p.stdin.Close()
 	timer := time.AfterFunc(3*time.Second, func() { _ = p.cmd.Process.Kill() })
 	defer timer.Stop()

@@ -80,6 +80,23 @@ func TestAGoalIsNotMeasuredByRunsOfDifferentRates(t *testing.T) {
 	}
 }
 
+func TestAFloorThatWasHeldBackIsNotReachedButMayBeMissed(t *testing.T) {
+	for part, want := range map[float64]Outcome{1.02: Undecided, 0.95: Missed} {
+		res := results(part, 5)
+		for _, r := range res.Records {
+			if r.Contestant == cEpoll && r.Round == 0 {
+				r.Load.Bound, r.Invalid = true, []string{"the generator was busy"}
+			}
+		}
+		if r, got := All()[0].Judge(res); got != want {
+			t.Errorf("%v of the floor: %s, %v", part, got, r)
+		}
+		if text := Table([]Source{{"x.jsonl", res}}); !strings.Contains(text, "at most: in 1 rounds") {
+			t.Errorf("the table does not say so:\n%s", text)
+		}
+	}
+}
+
 func TestTheTableSaysBesideHowManyIdleConnectionsItWas(t *testing.T) {
 	res := &compare.Results{Env: compare.Environment{Rounds: 5, Scenarios: []compare.Scenario{{Name: "idle50k-paced", Idle: 50_000}}}}
 	for i := range 5 {
