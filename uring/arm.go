@@ -127,10 +127,15 @@ func (e *ringEngine) countSend(o *operation, n int) {
 	e.sendBytes += n
 	o.asked = uint32(n)
 	e.setBulk(o, n)
+	if e.sendBytes > quickBytesMax && e.quick() {
+		if err := e.submit(); err != nil { // more would be no quick call
+			_ = e.die(err)
+		}
+	}
 }
 
 func (e *ringEngine) setBulk(o *operation, n int) {
-	if n > quickBytesMax {
+	if n >= bulkBytesMin {
 		o.bulk = true
 		e.bulk++
 	}

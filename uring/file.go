@@ -43,7 +43,7 @@ func (e *ringEngine) ReadFile(file uintptr, t engine.Token, buf []byte, offset i
 		e.files = append(e.files, fileRead{})
 	}
 	e.files[slot] = fileRead{t, int32(file), address(buf), uint32(len(buf)), uint64(offset)}
-	if len(buf) > quickBytesMax {
+	if len(buf) >= bulkBytesMin {
 		e.bulk++
 	}
 	e.armFileRead(slot)
@@ -65,7 +65,7 @@ func (e *ringEngine) fileDone(q *CQE, slot int, c *engine.Completion) bool {
 		return false
 	}
 	r := &e.files[slot]
-	if r.n > quickBytesMax {
+	if r.n >= bulkBytesMin {
 		e.bulk--
 	}
 	*c = engine.Completion{Token: r.token, Op: engine.OpReadFile, Res: q.Res}
