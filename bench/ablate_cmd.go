@@ -17,14 +17,14 @@ type ablateCmd struct {
 	Dispatch []string      `default:"inline,pool" enum:"inline,pool" help:"Where the handler runs."`
 	Only     []string      `help:"Techniques to switch; patterns of their names, such as '*receive*'."`
 	Rounds   int           `help:"Rounds; fewer than ${conclusion} support no conclusion. Default 5."`
-	Duration time.Duration `help:"Measured time of each run. Default 600ms, quick 200ms."`
+	Duration time.Duration `help:"Measured time of each run. Default 450ms, quick 200ms."`
 	Out      string        `help:"Folder for the raw results and the reports. Default bench/results."`
 }
 
 func (c *ablateCmd) Run() error {
 	root := contestant.FindRoot()
 	o := compare.Options{
-		Root: root, Rounds: 5, WarmUp: 150 * time.Millisecond, Duration: 600 * time.Millisecond, Pin: true,
+		Root: root, Rounds: 5, WarmUp: 150 * time.Millisecond, Duration: 450 * time.Millisecond, Pin: true,
 		Out: filepath.Join(root, "bench", "results"), Progress: os.Stderr,
 		Base: contestant.Unablated(c.Dispatch[0]), Against: map[string]string{},
 	}

@@ -22,8 +22,8 @@ type runCmd struct {
 	Contestants []string      `help:"Contestants that take part; patterns (see list). Default: the usual ones."`
 	Base        string        `default:"go-net" help:"The contestant that ratios are against."`
 	Rounds      int           `help:"Rounds; fewer than ${conclusion} support no conclusion. Default 6, quick 5."`
-	WarmUp      time.Duration `help:"Warm-up of each run. Default 200ms, quick 100ms."`
-	Duration    time.Duration `help:"Measured time of each run. Default 600ms, quick 250ms."`
+	WarmUp      time.Duration `help:"Warm-up of each run. Default 150ms, quick 100ms."`
+	Duration    time.Duration `help:"Measured time of each run. Default 500ms, quick 250ms."`
 	Syscalls    *bool         `negatable:"" help:"Count system calls in a pass of their own. Default yes, quick no."`
 	Pin         bool          `default:"true" negatable:"" help:"Pin server and generator to processors of their own."`
 	Out         string        `help:"Folder for the raw results and the report. Default bench/results."`
@@ -67,7 +67,7 @@ func (c *runCmd) options() (compare.Options, error) {
 	if c.Syscalls != nil {
 		o.Syscalls = *c.Syscalls
 	}
-	rounds, warmUp, duration := 6, 200*time.Millisecond, 600*time.Millisecond
+	rounds, warmUp, duration := 6, 150*time.Millisecond, 500*time.Millisecond
 	if c.Quick {
 		rounds, warmUp, duration = 5, 100*time.Millisecond, 250*time.Millisecond
 	}

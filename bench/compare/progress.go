@@ -19,7 +19,7 @@ type progress struct {
 }
 
 func newProgress(w io.Writer) *progress {
-	p := &progress{w: w}
+	p := &progress{w: w, begun: time.Now()}
 	if f, ok := w.(*os.File); ok {
 		if st, err := f.Stat(); err == nil {
 			p.terminal = st.Mode()&os.ModeCharDevice != 0
@@ -43,10 +43,12 @@ func (p *progress) say(text string) {
 	}
 }
 
-// begin says what is to come: so many steps, which should take so long.
+// begin says what is to come after what there was to build: so many steps, which
+// should take so long.
 func (p *progress) begin(total int, all time.Duration) {
+	built := time.Since(p.begun)
 	p.total, p.all, p.begun = total, all, time.Now()
-	p.note(fmt.Sprintf("%d runs, about %s", total, elapsed(all)))
+	p.note(fmt.Sprintf("built in %s; %d runs, about %s", elapsed(built), total, elapsed(all)))
 }
 
 // step says what begins now, which should take so long.

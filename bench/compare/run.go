@@ -183,9 +183,8 @@ func (r *runner) turns(g []*Scenario, round int) []turn {
 	return turns
 }
 
-// countsSyscalls: not where latency by rate or CPU per request is all that is
-// asked for.
-func (r *runner) countsSyscalls(s *Scenario) bool { return r.Syscalls && !s.Few }
+// countsSyscalls: in an open loop they depend on the rate.
+func (r *runner) countsSyscalls(s *Scenario) bool { return r.Syscalls && s.Open == "" }
 
 // group alternates the contestants in scenarios that belong together.
 func (r *runner) group(ctx context.Context, g []*Scenario) error {

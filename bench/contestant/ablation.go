@@ -2,9 +2,8 @@ package contestant
 
 import (
 	"fmt"
-	"strings"
 
-	"kring/uring"
+	"kring"
 )
 
 // Ablation is one technique switched: everything else stays what it is.
@@ -36,7 +35,7 @@ func Ablations() []Ablation {
 		{Technique: "single issuer", Switch: "off", URing: []string{"single-issuer=off"}},
 		{Technique: "wait strategy", Switch: "parked", Wait: "parked", Dispatch: "inline"},
 		{Technique: "wait strategy", Switch: "locked", Wait: "locked", Dispatch: "pool"},
-		{Technique: "wake", Switch: "MSG_RING", URing: []string{"wake=msg-ring"}},
+		{Technique: "wake", Switch: "MSG_RING", URing: []string{"wake=msg-ring"}, Dispatch: "inline"},
 		{Technique: "gathered send", Switch: "one buffer a send", URing: []string{"send-buffers=1"}},
 		{Technique: "big frames in their own memory", Switch: "off", BigFrameBytes: never},
 		{Technique: "hand-over in batches", Switch: "one by one", HandlerBatch: 1, Dispatch: "pool"},
@@ -57,34 +56,35 @@ func Unablated(dispatch string) string { return "kring-uring-" + dispatch }
 
 // Contestant is kring on io_uring with a, or the reason why there is none.
 func (a *Ablation) Contestant(dispatch string) (*Contestant, error) {
-	var c uring.Config
-	for _, setting := range a.URing {
-		key, value, _ := strings.Cut(setting, "=")
-		if err := c.Set(key, value); err != nil {
-			return nil, err
-		}
-	}
-	if err := c.Validate(); err != nil {
+	c := a.serve(dispatch)
+	if cfg, err := c.config(); err != nil {
+		return nil, err
+	} else if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	flags := []string{"--server", "kring", "--engine", "io_uring", "--dispatch", dispatch}
-	wait := a.Wait
-	if wait == "" {
-		wait = map[string]string{"inline": "locked", "pool": "parked"}[dispatch]
-	}
-	flags = append(flags, "--wait", wait)
-	for _, setting := range a.URing {
+	flags := []string{"--server", c.Server, "--engine", c.Engine, "--dispatch", c.Dispatch, "--wait", c.Wait}
+	for _, setting := range c.URing {
 		flags = append(flags, "--uring", setting)
 	}
-	if a.BigFrameBytes > 0 {
-		flags = append(flags, "--big-frame-bytes", fmt.Sprint(a.BigFrameBytes))
+	if c.BigFrameBytes > 0 {
+		flags = append(flags, "--big-frame-bytes", fmt.Sprint(c.BigFrameBytes))
 	}
-	if a.HandlerBatch > 0 {
-		flags = append(flags, "--handler-batch", fmt.Sprint(a.HandlerBatch))
+	if c.HandlerBatch > 0 {
+		flags = append(flags, "--handler-batch", fmt.Sprint(c.HandlerBatch))
 	}
 	x := self(dispatch+": "+a.Name(), fmt.Sprintf("kring on io_uring, handler %s, %s: %s", dispatch, a.Technique, a.Switch), flags)
 	x.Ours, x.URing, x.Kafka = true, true, true
 	return x, nil
+}
+
+// serve is what the contestant is told.
+func (a *Ablation) serve(dispatch string) ServeConfig {
+	c := ServeConfig{Server: "kring", Engine: kring.EngineURing, Dispatch: dispatch, Wait: a.Wait,
+		URing: a.URing, BigFrameBytes: a.BigFrameBytes, HandlerBatch: a.HandlerBatch}
+	if c.Wait == "" {
+		c.Wait = map[string]string{"inline": "locked", "pool": "parked"}[dispatch]
+	}
+	return c
 }
 
 // Name is technique and switch.
