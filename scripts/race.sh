@@ -8,6 +8,10 @@ source "$(dirname "$0")/results.bash"
 cd "$root"
 (($# > 0)) || set -- ./uring ./cmd/kring ./processor ./... # the longest first: others run beside them
 
+# Every process under the race detector sleeps for a second before it exits, and
+# many tests start processes.
+export GORACE="atexit_sleep_ms=20 ${GORACE:-}"
+
 go test -v -race -tags invariants -timeout 15m "$@" >"$scratch/log" 2>&1 || {
 	explain "$scratch/log"
 	die "go test -race failed"
