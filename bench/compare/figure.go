@@ -31,6 +31,21 @@ var (
 	Syscall = Figure{metric{"system calls per request", true, true, nil}}
 )
 
+// disturbedRun is how much of a processor other work may take from a run that
+// goals look at.
+const disturbedRun = 0.25
+
+// Calm is res without the runs that other work disturbed.
+func (res *Results) Calm() *Results {
+	calm := &Results{Env: res.Env}
+	for _, r := range res.Records {
+		if r.OtherCPU <= disturbedRun {
+			calm.Records = append(calm.Records, r)
+		}
+	}
+	return calm
+}
+
 // ToBest is how ours compares, round by round, with the best of others; false
 // when no round has both, or those that it has do not belong together.
 func (res *Results) ToBest(scenario, ours string, others []string, f Figure) (stats.Ratio, bool) {
@@ -44,18 +59,24 @@ func (res *Results) Across(scenario, ours, other string, others []string, f Figu
 	return r, r.Rounds > 0
 }
 
-// best is the best of some contestants in each round, of the runs that belong
-// with the others of that round.
+// best are the runs of the best of some contestants, of those runs that belong
+// with the others of their round: of who has the best median, not of each
+// round's luckiest, who would beat an equal. Who has enough rounds comes before
+// who has not.
 func (res *Results) best(scenario string, of []string, m metric, with ...[]*Record) []*Record {
-	best := make([]*Record, res.Env.Rounds)
+	best, most, median := make([]*Record, res.Env.Rounds), 0, math.NaN()
 	for _, c := range of {
-		for i, r := range res.runsThat(scenario, c, m.counts) {
+		runs, n := res.runsThat(scenario, c, m.counts), 0
+		for i, r := range runs {
 			if r == nil || math.IsNaN(m.of(r)) || !belongs(r, i, with) {
-				continue
+				runs[i] = nil
+			} else if len(with) == 0 || with[0][i] != nil {
+				n++
 			}
-			if best[i] == nil || m.better(m.of(r), m.of(best[i])) {
-				best[i] = r
-			}
+		}
+		n = min(n, stats.ConclusionRounds)
+		if v := stats.Median(stats.Numbers(m.values(runs))); n > most || n == most && n > 0 && m.better(v, median) {
+			best, most, median = runs, n, v
 		}
 	}
 	return best
@@ -111,12 +132,21 @@ func (res *Results) Number(scenario, contestant string, f Figure) (stats.Ratio, 
 }
 
 // Growth is how much more a figure of ours grows from one scenario to another
-// than that of the best of others does; all four were asked for the same.
+// than that of whoever is the best of others in the other one; all four were
+// asked for the same.
 func (res *Results) Growth(from, to, ours string, others []string, f Figure) (stats.Ratio, bool) {
 	before, after := res.runs(from, ours, f.m), res.runs(to, ours, f.m)
-	a := grown(before, after, f.m)
-	b := grown(res.best(from, others, f.m, before), res.best(to, others, f.m, before), f.m)
-	r := stats.Compare(a, b)
+	theirs := res.best(to, others, f.m, before)
+	var first []*Record
+	for _, r := range theirs {
+		if r != nil && first == nil {
+			first = res.best(from, []string{r.Contestant}, f.m, before)
+		}
+	}
+	if first == nil {
+		return stats.Ratio{}, false
+	}
+	r := stats.Compare(grown(before, after, f.m), grown(first, theirs, f.m))
 	return r, r.Rounds > 0
 }
 

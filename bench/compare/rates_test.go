@@ -191,3 +191,20 @@ func TestARunThatItsGeneratorHeldBackCountsForWhatIsTheServersOwn(t *testing.T) 
 		t.Errorf("runs with errors count: %v", r)
 	}
 }
+
+// TestTheBestOfSeveralIsNotEachRoundsLuckiest: held against the best of each
+// round, somebody would lose against his equals.
+func TestTheBestOfSeveralIsNotEachRoundsLuckiest(t *testing.T) {
+	res := results(6, map[string][]float64{
+		"ring":   {100, 100, 100, 100, 100, 100},
+		"poll":   {200, 100, 50, 200, 100, 100},
+		"go-net": {50, 90, 200, 50, 90, 90},
+		"few":    {900, 900, 900, 900},
+	})
+	if r, _ := res.ToBest("s", "ring", []string{"go-net", "poll", "few", "nobody"}, Rate); r.Median != 1 || r.Rounds != 6 {
+		t.Errorf("%v: want that to poll, whose median is the best of those with enough rounds", r)
+	}
+	if r, _ := res.ToBest("s", "ring", []string{"few"}, Rate); r.Rounds != 4 {
+		t.Errorf("%v: want what there is", r)
+	}
+}

@@ -40,6 +40,18 @@ func TestAGoalIsHeldAgainstTheBestOfTheOthers(t *testing.T) {
 	}
 }
 
+func TestADisturbedRunDecidesNothing(t *testing.T) {
+	res := results(1.1, 5)
+	for _, r := range res.Records {
+		if r.Contestant == inline && r.Round == 2 {
+			r.OtherCPU = 0.5
+		}
+	}
+	if text := Table([]Source{{"x.jsonl", res}}); !strings.Contains(text, "too few rounds | x.jsonl") {
+		t.Errorf("it counts:\n%s", text)
+	}
+}
+
 func TestTooFewRoundsDecideNothing(t *testing.T) {
 	few := results(1.1, 4)
 	if _, got := All()[0].Judge(few); got != TooFew {
