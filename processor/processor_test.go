@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"kring/internal/faultengine"
+	"kring/internal/invariants"
 	"kring/processor"
 	"kring/reqchan"
 )
@@ -70,8 +71,11 @@ var modes = []mode{
 }
 
 func seeds() uint64 {
-	if testing.Short() {
+	switch {
+	case testing.Short():
 		return 3
+	case invariants.Enabled:
+		return 7 // each size of the request channel once
 	}
 	return 20
 }

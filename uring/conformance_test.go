@@ -6,6 +6,8 @@ import (
 	"math"
 	"os"
 	"os/exec"
+	"runtime"
+	"slices"
 	"sync"
 	"testing"
 
@@ -13,7 +15,6 @@ import (
 
 	"kring/engine"
 	"kring/internal/enginetest"
-	"kring/internal/invariants"
 )
 
 func TestEveryRingKeepsTheEngineContract(t *testing.T) {
@@ -44,18 +45,15 @@ func arrived(_ engine.Network, fd engine.FD) int64 {
 // take, each through the whole suite.
 func TestEveryKernelProfileKeepsTheEngineContract(t *testing.T) {
 	profiles := KernelProfiles()
-	var options []enginetest.Option
-	if invariants.Enabled {
-		options = append(options, enginetest.Light()) // the assertions take their time
-	}
 	inChildren(t, profiles[:len(profiles)-1], func(profile string) Config { // the last is the default, above
 		return Config{KernelProfile: profile}
-	}, options...)
+	})
 }
 
 // inChildren runs the suite for each case and wait in a process of its own: it
 // mostly waits, and what it counts is the process's, so only processes can run
-// beside each other.
+// beside each other. Of those in which a thread of the kernel polls, one at a
+// time: two of them keep two CPUs busy, and everybody waits for a turn, them too.
 func inChildren(t *testing.T, cases []string, config func(name string) Config, options ...enginetest.Option) {
 	const child = "KRING_TEST_SUITE_CHILD"
 	if name, ok := os.LookupEnv(child); ok {
@@ -72,20 +70,34 @@ func inChildren(t *testing.T, cases []string, config func(name string) Config, o
 		t.Fatal(err)
 	}
 	top := t.Name()
+	type run struct {
+		name string
+		wait engine.Wait
+	}
+	polled, others := make(chan run, 2*len(cases)), make(chan run, 2*len(cases))
 	for _, name := range cases {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var waits sync.WaitGroup
-			for _, w := range []engine.Wait{engine.WaitLocked, engine.WaitParked} {
-				waits.Go(func() {
-					c := exec.Command(self, "-test.run=^"+top+"$/^"+w.String()+"$", "-test.count=1", "-test.timeout=5m")
-					c.Env = append(os.Environ(), child+"="+name)
+		queue := others
+		if config(name).SQPoll > 0 {
+			queue = polled
+		}
+		queue <- run{name, engine.WaitLocked}
+		queue <- run{name, engine.WaitParked}
+	}
+	close(polled)
+	close(others)
+	var at sync.WaitGroup
+	for _, queue := range append([]chan run{polled}, slices.Repeat([]chan run{others}, 2*runtime.GOMAXPROCS(0)-1)...) {
+		at.Go(func() {
+			for r := range queue {
+				t.Run(r.name+" "+r.wait.String(), func(t *testing.T) {
+					c := exec.Command(self, "-test.run=^"+top+"$/^"+r.wait.String()+"$", "-test.count=1", "-test.timeout=5m")
+					c.Env = append(os.Environ(), child+"="+r.name)
 					if out, err := c.CombinedOutput(); err != nil {
 						t.Errorf("%v\n%s", err, out)
 					}
 				})
 			}
-			waits.Wait()
 		})
 	}
+	at.Wait()
 }

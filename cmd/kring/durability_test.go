@@ -140,6 +140,7 @@ func TestNoAcknowledgedRecordIsLost(t *testing.T) {
 				continue
 			}
 			t.Run(end.name+" "+engine, func(t *testing.T) {
+				t.Parallel() // it mostly waits
 				l := &ledger{acked: make(map[place]uint64)}
 				args := append([]string{"--engine", engine, "--data-dir", t.TempDir(), "--partitions", "3"}, end.args...)
 				for range 2 {

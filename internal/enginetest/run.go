@@ -10,6 +10,7 @@ import (
 	"go.uber.org/goleak"
 
 	"kring/engine"
+	"kring/internal/invariants"
 )
 
 // patience is how long anything may take. It only bounds failures; this package's
@@ -41,8 +42,8 @@ func DialWith(dial func(n engine.Network, addr netip.AddrPort) (Peer, error)) Op
 // forbids it.
 func Allocates() Option { return func(s *suite) { s.allocates = true } }
 
-// Light makes the long cases shorter, as -short does: for engines that are slow
-// on purpose.
+// Light makes the long cases shorter, as -short and the invariants do: for
+// engines that are slow on purpose.
 func Light() Option { return func(s *suite) { s.light = true } }
 
 // Unentered says that the kernel takes operations and gives completions without
@@ -106,7 +107,8 @@ func Run(t *testing.T, open func(t testing.TB) engine.Network, options ...Option
 
 func newSuite(open func(t testing.TB) engine.Network, options []Option) *suite {
 	s := &suite{
-		open: open, dial: dialTCP, light: testing.Short(),
+		open: open, dial: dialTCP,
+		light:   testing.Short() || invariants.Enabled, // the assertions take their time
 		atEnd:   func(testing.TB, engine.Network) {},
 		arrived: func(engine.Network, engine.FD) int64 { return 1 << 62 }, floodLateMax: 5,
 	}
