@@ -1,33 +1,63 @@
 #!/usr/bin/env bash
-# Runs every fuzz target for a while, one after the other. What a target finds it
-# writes under testdata/fuzz beside it, to be committed with the repair; the
-# committed inputs run with every `go test` from then on. Inputs that only reach
-# more code stay in Go's cache, where the next run goes on.
+# Runs every fuzz target for a while. What a target finds it writes under
+# testdata/fuzz beside it, to be committed with the repair; the committed inputs
+# run with every `go test` from then on. Inputs that only reach more code stay in
+# Go's cache, where the next run goes on.
 #
 # An hour of fuzzing is an hour over all targets together: the seconds here times
 # the targets (scripts/fuzz.sh 720 with five of them). It may be run in rounds:
 # 20 times scripts/fuzz.sh 36.
 #
-# usage: scripts/fuzz.sh [-p PROCESSES] [-t TARGET] [SECONDS]
-#        (each target for 10, by as many processes as there are CPUs)
+# usage: scripts/fuzz.sh [-j TARGETS] [-p PROCESSES] [-t TARGET] [SECONDS]
+#        (each target for 10, one after the other, by as many processes as there
+#        are CPUs; with -j so many at a time, by one process each)
 
 source "$(dirname "$0")/lib.bash"
 cd "$root"
-usage="usage: scripts/fuzz.sh [-p PROCESSES] [-t TARGET] [SECONDS]"
-only= flags=()
-while getopts p:t: option; do
+usage="usage: scripts/fuzz.sh [-j TARGETS] [-p PROCESSES] [-t TARGET] [SECONDS]"
+only= at_once=1 processes=
+while getopts j:p:t: option; do
 	case $option in
-	p) flags=(-parallel "$OPTARG") ;;
+	j) at_once=$OPTARG ;;
+	p) processes=$OPTARG ;;
 	t) only=$OPTARG ;;
 	*) die "$usage" ;;
 	esac
 done
 shift $((OPTIND - 1))
 seconds=${1:-10}
+[[ $at_once =~ ^[1-9][0-9]*$ ]] || die "-j $at_once: give a number of targets; $usage"
+[[ -n $processes || $at_once == 1 ]] || processes=1
 
 # only_late LOG says that the time was over in the middle of an input, and that was
 # all: before Go 1.27 go test takes that for a failure now and then (golang.org/issue/75804).
-only_late() { grep -q 'context deadline exceeded' "$1" && ! grep -q 'Failing input' "$1"; }
+only_late() { grep -q '^ *context deadline exceeded$' "$1" && ! grep -Eq 'Failing input|^ +--- FAIL' "$1"; }
+
+# fuzz FOLDER TARGET runs a target; its log says what came of it.
+fuzz() {
+	local parallel=()
+	[[ -z $processes ]] || parallel=(-parallel "$processes")
+	go test -run '^$' -fuzz "^$2\$" -fuzztime "${seconds}s" "${parallel[@]}" "./$1" >"$scratch/$2.log" 2>&1
+}
+
+# settle waits for the targets that run, and says how far each came.
+running=() names=()
+settle() {
+	local i folder target status found=
+	for i in "${!running[@]}"; do
+		read -r folder target <<<"${names[i]}"
+		status=0
+		wait "${running[i]}" || status=$?
+		if ((status == 0)) || only_late "$scratch/$target.log"; then
+			say "$folder: $target: $(grep -o 'execs: [0-9]*' "$scratch/$target.log" | tail -n 1) in $seconds s"
+			continue
+		fi
+		cat "$scratch/$target.log"
+		found+=" $folder: $target found something; its input is under $folder/testdata/fuzz/$target."
+	done
+	running=() names=()
+	[[ -z $found ]] || die "${found# }"
+}
 
 # `go test -list` prints a package's targets, then its line "ok PACKAGE ...".
 # Only packages that have targets are listed: the others need not compile.
@@ -35,16 +65,14 @@ mapfile -t folders < <(git grep -lE '^func Fuzz[A-Z]' -- '*_test.go' | xargs -rn
 ((${#folders[@]} > 0)) || die "no fuzz target found"
 ran=0
 for folder in "${folders[@]}"; do
-	mapfile -t targets < <(go test -list '^Fuzz' "./$folder" | grep '^Fuzz' || true)
-	for target in "${targets[@]}"; do
+	listed=$(go test -list '^Fuzz' "./$folder") || die "$folder does not compile: $listed"
+	for target in $(sed -n '/^Fuzz/p' <<<"$listed"); do
 		[[ -z $only || $target == "$only" ]] || continue
-		go test -run '^$' -fuzz "^$target\$" -fuzztime "${seconds}s" "${flags[@]}" "./$folder" >"$scratch/log" 2>&1 ||
-			only_late "$scratch/log" || {
-			cat "$scratch/log"
-			die "$folder: $target found something; its input is under $folder/testdata/fuzz/$target"
-		}
-		say "$folder: $target: $(grep -o 'execs: [0-9]*' "$scratch/log" | tail -n 1) in $seconds s"
+		fuzz "$folder" "$target" &
+		running+=("$!") names+=("$folder $target")
 		ran=$((ran + 1))
+		((${#running[@]} < at_once)) || settle
 	done
 done
+settle
 ((ran > 0)) || die "no fuzz target ${only:-at all} ran"

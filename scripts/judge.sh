@@ -25,12 +25,11 @@ judge=$scratch/judge
 
 # Several servers run at once here: each is kept by its process id.
 pids=()
-end_servers() {
+end_others() {
 	local pid
 	for pid in "${pids[@]}"; do kill -KILL "$pid" 2>/dev/null || true; done
 	stop_kafka
 }
-trap 'end_servers; on_exit' EXIT
 
 fetch_maven "$root/scripts/kafka/pom.xml" "${KRING_KAFKA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kring-kafka}"
 start_kafka

@@ -38,6 +38,7 @@ free_port() {
 start_kafka() {
 	local java=(java -XX:+UseSerialGC -Xshare:auto -Xmx1g -cp "$jars/*") port controller tries
 	port=$(free_port) controller=$(free_port)
+	while [[ $controller == "$port" ]]; do controller=$(free_port); done
 	kafka_addr=127.0.0.1:$port
 	{
 		cat "$root/scripts/kafka/server.properties"
@@ -50,12 +51,12 @@ start_kafka() {
 		>"$scratch/kafka.log" 2>&1 || die "Apache Kafka's storage could not be made: $(tail -n 20 "$scratch/kafka.log")"
 	"${java[@]}" kafka.Kafka "$scratch/kafka.properties" >>"$scratch/kafka.log" 2>&1 </dev/null &
 	kafka_pid=$!
-	for ((tries = 0; tries < 600; tries++)); do
+	for ((tries = 0; tries < 1800; tries++)); do
 		kill -0 "$kafka_pid" 2>/dev/null || die "Apache Kafka ended: $(tail -n 30 "$scratch/kafka.log")"
 		(exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && return
 		sleep 0.1
 	done
-	die "Apache Kafka was not ready within a minute: $(tail -n 30 "$scratch/kafka.log")"
+	die "Apache Kafka was not ready within 3 minutes: $(tail -n 30 "$scratch/kafka.log")"
 }
 
 stop_kafka() {

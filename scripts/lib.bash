@@ -7,6 +7,7 @@
 # writes lies in $scratch, which goes when the script does (KEEP=1 keeps it).
 
 set -euo pipefail
+export LC_ALL=C # how numbers are written and lines sorted
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 name=$(basename "$0" .sh)
@@ -21,11 +22,15 @@ die() {
 	exit 1
 }
 
+# end_others ends what on_exit does not know: for a script that has such.
+end_others() { :; }
+
 # on_exit ends the server if it still runs, and says where to look after a
-# failure.
+# failure. It is all that happens at the end: $? must be the script's.
 on_exit() {
 	local status=$?
 	trap - EXIT
+	end_others
 	if [[ -n $kring_pid ]]; then
 		kill -KILL "$kring_pid" 2>/dev/null || true
 		wait "$kring_pid" 2>/dev/null || true

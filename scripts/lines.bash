@@ -14,7 +14,7 @@ write_lines() {
 # lines_return CODEC WHO sends the lines to the server and wants them back. One
 # partition, so the order must be the same too.
 lines_return() {
-	kcat -q -b "$kring_addr" -P -t "kcat-$1" -p 0 -z "$1" -l "$sent"
-	kcat -q -b "$kring_addr" -C -t "kcat-$1" -p 0 -o beginning -e >"$scratch/received"
+	kcat -q -b "$kring_addr" -P -t "kcat-$1" -p 0 -z "$1" -l "$sent" || die "$2: kcat could not send"
+	kcat -q -b "$kring_addr" -C -t "kcat-$1" -p 0 -o beginning -e >"$scratch/received" || die "$2: kcat could not receive"
 	cmp "$sent" "$scratch/received" || die "$2: what came back is not what was sent"
 }

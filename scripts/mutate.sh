@@ -29,7 +29,7 @@ judge=$scratch/judge
 if [[ -n $kafka ]]; then
 	need java default-jre-headless
 	need mvn maven
-	trap 'stop_kafka; on_exit' EXIT
+	end_others() { stop_kafka; }
 	fetch_maven "$root/scripts/kafka/pom.xml" "${KRING_KAFKA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kring-kafka}"
 	start_kafka
 	"$judge" cost -n "$rounds" "kafka=$kafka_addr=$kafka_pid"

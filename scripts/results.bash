@@ -3,9 +3,10 @@
 # explain LOG prints what failed: first with what came before it, then by name
 # alone, so that the last lines say the most.
 explain() {
-	grep -E -B 30 'DATA RACE|^ *--- FAIL|^panic:' "$1" | tail -n 120
+	grep -E -B 30 'DATA RACE|^ *--- FAIL|^panic:' "$1" | tail -n 120 || true
 	echo
-	grep -E '^ *--- FAIL|^FAIL|^panic:' "$1" | head -n 60
+	grep -m 5 -A 20 '^# ' "$1" || true # what does not compile
+	grep -E -m 60 '^ *--- FAIL|^FAIL|^panic:' "$1" || tail -n 60 "$1"
 }
 
 # A skipped test must have proven that it can't run.

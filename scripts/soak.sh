@@ -36,11 +36,11 @@ growth_max_kib=$((48 * 1024))
 # closed DESCRIPTORS waits until no more than so many are open.
 closed() {
 	local tries
-	for ((tries = 0; tries < 150; tries++)); do
+	for ((tries = 0; tries < 600; tries++)); do
 		(($(fds) <= $1)) && return
 		sleep 0.1
 	done
-	die "$engine: $(fds) descriptors are open 15 s after the clients have left, $1 were before they came"
+	die "$engine: $(fds) descriptors are open a minute after the clients have left, $1 were before they came"
 }
 
 # goroutines ends the server with SIGQUIT, which makes Go's runtime write down
@@ -58,7 +58,7 @@ goroutines() {
 # run SECONDS TOPICS
 run() {
 	"$load" -bootstrap "$kring_addr" -busy "$busy" -idle "$idle" -seconds "$1" -topics "$2" >"$scratch/load.out" 2>&1 || {
-		grep -q 'DATA RACE' "$scratch/kring.log" && die "$engine: the race detector reports: $(grep -A 60 'DATA RACE' "$scratch/kring.log")"
+		! grep -q 'DATA RACE' "$scratch/kring.log" || die "$engine: the race detector reports: $(grep -A 60 'DATA RACE' "$scratch/kring.log")"
 		die "$engine: $(head -n 20 "$scratch/load.out")"
 	}
 }

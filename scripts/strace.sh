@@ -27,7 +27,8 @@ traced() {
 	strace -f -qq -o "$output" -p "$kring_pid" "$@" 2>"$scratch/strace.log" &
 	tracer=$!
 	# Attached is when every thread has a tracer.
-	for ((tries = 0; tries < 100; tries++)); do
+	for ((tries = 0; ; tries++)); do
+		((tries < 300)) || die "strace did not attach to every thread within 30 s: $(cat "$scratch/strace.log")"
 		grep -q '^TracerPid:[[:space:]]*0$' "/proc/$kring_pid"/task/*/status 2>/dev/null || break
 		kill -0 "$tracer" 2>/dev/null || die "strace ended: $(cat "$scratch/strace.log")"
 		sleep 0.1

@@ -44,7 +44,7 @@ var settingsCases = []string{
 	"profile=6.1 zero-copy-bytes=4096 restrict=on", // never learns that it is in vain
 	"zero-copy-bytes=1",
 	"wake=msg-ring single-issuer=off restrict=on no-iowait=off",
-	"accept=single bundles=on buffer-bytes=1024",
+	"accept=single bundles=on buffer-bytes=1024 buffers=256",
 	"sqpoll=1ms sqpoll-cpus=0 restrict=on direct-fds=on",
 	"direct-fds=on restrict=on",
 	"sqpoll=20ms entries=4 cq-entries=16 send-buffers=3 single-issuer=off",
