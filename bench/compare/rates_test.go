@@ -160,12 +160,11 @@ func TestTheForecastHasEveryRun(t *testing.T) {
 }
 
 // TestARunThatItsGeneratorHeldBackCountsForWhatIsTheServersOwn: its CPU per
-// request does; its rate is the least that it can, so that ours is at most so
-// many times it, and ours, held back, is no rate at all.
+// request does; its rate is the least that it can.
 func TestARunThatItsGeneratorHeldBackCountsForWhatIsTheServersOwn(t *testing.T) {
 	res := results(5, map[string][]float64{"ring": {100, 100, 100, 100, 100}, "poll": {125, 125, 125, 125, 125}})
 	for _, r := range res.Records {
-		if r.Contestant == "poll" && r.Round < 2 || r.Contestant == "ring" && r.Round == 4 {
+		if r.Contestant == "poll" && r.Round < 2 || r.Contestant == "ring" && (r.Round == 0 || r.Round == 4) {
 			r.Load.Bound, r.Invalid = true, []string{"the generator was busy"}
 		}
 	}
@@ -178,11 +177,11 @@ func TestARunThatItsGeneratorHeldBackCountsForWhatIsTheServersOwn(t *testing.T) 
 	if r, ok := res.ToBest("s", "ring", []string{"poll"}, P99); ok && r.Rounds != 2 {
 		t.Errorf("p99: %v", r)
 	}
-	if n := res.HeldBack("s", "ring", []string{"poll"}, Rate); n != 2 {
-		t.Errorf("%d rounds were held back, want the two that both have", n)
+	if atLeast, atMost := res.HeldBack("s", "ring", []string{"poll"}, Rate); atLeast != 1 || atMost != 1 {
+		t.Errorf("at least in %d rounds, at most in %d: want one each, and the one without any news left out", atLeast, atMost)
 	}
-	if n := res.HeldBack("s", "ring", []string{"poll"}, CPU); n != 0 {
-		t.Errorf("CPU of %d rounds was held back", n)
+	if atLeast, atMost := res.HeldBack("s", "ring", []string{"poll"}, CPU); atLeast+atMost != 0 {
+		t.Errorf("CPU was held back: %d, %d", atLeast, atMost)
 	}
 	for _, r := range res.Records {
 		r.Invalid = append(r.Invalid, "errors")

@@ -19,9 +19,9 @@ type Goal struct {
 
 	measure func(*compare.Results) (stats.Ratio, bool)
 	itself  bool // a figure itself, no ratio of paired rounds
-	// heldBack, if set, is in how many rounds the measured value is one at most,
-	// because the other's generator was the limit.
-	heldBack func(*compare.Results) int
+	// heldBack, if set, is in how many rounds the measured value is one at least,
+	// or at most, because a generator was the limit.
+	heldBack func(*compare.Results) (atLeast, atMost int)
 	// remark, if set, says what is to be known of the measured value.
 	remark func(*compare.Results) string
 }
@@ -56,6 +56,7 @@ func small() []Goal {
 		atLeast("S1", "1000x1", "requests/s, inline, to gnet", 1.1, compare.Rate, inline, gnet),
 		atLeast("S1", "1000x1", "requests/s, inline, to the best other peer", 1.03, compare.Rate, inline, otherPeers...),
 		atMost("S1", "1000x1", "CPU per request, inline, to our own epoll engine", 0.92, compare.CPU, inline, epollInline),
+		atMost("S1", "1000x1", "CPU per request, inline, to the better C floor", 1.0, compare.CPU, inline, floors...),
 		atMost("S1", "1000x1-paced", "CPU per request at an equal rate, inline, to the better C floor", 1.0, compare.CPU, inline, floors...),
 		atLeast("S2", "1000x1", "requests/s, pool, to Go net", 1.2, compare.Rate, pool, goNet),
 		atLeast("S2", "1000x1", "requests/s, pool to inline", 0.95, compare.Rate, pool, inline),
@@ -66,6 +67,7 @@ func small() []Goal {
 		atMost("S4", "1x1", "p50, pool to inline", 1.1, compare.P50, pool, inline),
 		atMost("S4", "1x1", "p50, busy-poll to blocking", 0.75, compare.P50, busyPoll, inline),
 		atLeast("S5", "64x16", "requests/s, inline, to the better C floor", 1.0, compare.Rate, inline, floors...),
+		atMost("S5", "64x16", "CPU per request, inline, to the better C floor", 1.0, compare.CPU, inline, floors...),
 		atMost("S5", "64x16-paced", "CPU per request at an equal rate, inline, to the better C floor", 1.0, compare.CPU, inline, floors...),
 		atLeast("S5", "64x16", "requests/s, inline, to Go net", 1.2, compare.Rate, inline, goNet),
 		atLeast("S5", "64x16", "requests/s, inline, to gnet in batches", 1.1, compare.Rate, inline, gnet),
@@ -136,8 +138,8 @@ func against(scenario string, f compare.Figure, ours string, others []string) fu
 	return func(res *compare.Results) (stats.Ratio, bool) { return res.ToBest(scenario, ours, others, f) }
 }
 
-func heldBack(scenario string, f compare.Figure, ours string, others []string) func(*compare.Results) int {
-	return func(res *compare.Results) int { return res.HeldBack(scenario, ours, others, f) }
+func heldBack(scenario string, f compare.Figure, ours string, others []string) func(*compare.Results) (int, int) {
+	return func(res *compare.Results) (int, int) { return res.HeldBack(scenario, ours, others, f) }
 }
 
 // number wants a figure itself to be at most so much.
@@ -169,8 +171,12 @@ func (g *Goal) Remark(res *compare.Results) string {
 	if g.remark != nil {
 		text = g.remark(res)
 	}
-	if n := g.atMost(res); n > 0 {
-		text += fmt.Sprintf(" (at most: in %d rounds the generator held the other one back)", n)
+	atLeast, atMost := g.bounds(res)
+	if atLeast > 0 {
+		text += fmt.Sprintf(" (at least: in %d rounds the generator held ours back)", atLeast)
+	}
+	if atMost > 0 {
+		text += fmt.Sprintf(" (at most: in %d rounds the generator held the other one back)", atMost)
 	}
 	return text
 }
@@ -200,21 +206,20 @@ func (g *Goal) Judge(res *compare.Results) (stats.Ratio, Outcome) {
 	if g.AtMost {
 		inside, outside = r.High <= g.Bound, r.Low > g.Bound
 	}
+	atLeast, atMost := g.bounds(res)
 	switch {
-	case inside && g.atMost(res) > 0:
-		return r, Undecided // by more or less than it seems
-	case inside:
+	case inside && atMost == 0:
 		return r, Reached
-	case outside:
+	case outside && atLeast == 0:
 		return r, Missed
 	default:
 		return r, Undecided
 	}
 }
 
-func (g *Goal) atMost(res *compare.Results) int {
+func (g *Goal) bounds(res *compare.Results) (atLeast, atMost int) {
 	if g.heldBack == nil {
-		return 0
+		return 0, 0
 	}
 	return g.heldBack(res)
 }

@@ -92,19 +92,29 @@ func TestAGoalIsNotMeasuredByRunsOfDifferentRates(t *testing.T) {
 	}
 }
 
-func TestAFloorThatWasHeldBackIsNotReachedButMayBeMissed(t *testing.T) {
-	for part, want := range map[float64]Outcome{1.02: Undecided, 0.95: Missed} {
-		res := results(part, 5)
+// TestWhatAGeneratorHeldBackDecidesOnlyOneWay: ours may have been faster, or the
+// other one.
+func TestWhatAGeneratorHeldBackDecidesOnlyOneWay(t *testing.T) {
+	for _, c := range []struct {
+		who  string
+		part float64
+		want Outcome
+		says string
+	}{
+		{cEpoll, 1.02, Undecided, "at most: in 1 rounds"}, {cEpoll, 0.95, Missed, "at most: in 1 rounds"},
+		{inline, 1.02, Reached, "at least: in 1 rounds"}, {inline, 0.95, Undecided, "at least: in 1 rounds"},
+	} {
+		res := results(c.part, 5)
 		for _, r := range res.Records {
-			if r.Contestant == cEpoll && r.Round == 0 {
+			if r.Contestant == c.who && r.Round == 0 {
 				r.Load.Bound, r.Invalid = true, []string{"the generator was busy"}
 			}
 		}
-		if r, got := All()[0].Judge(res); got != want {
-			t.Errorf("%v of the floor: %s, %v", part, got, r)
+		if r, got := All()[0].Judge(res); got != c.want {
+			t.Errorf("%s held back, %v of the floor: %s, %v", c.who, c.part, got, r)
 		}
-		if text := Table([]Source{{"x.jsonl", res}}); !strings.Contains(text, "at most: in 1 rounds") {
-			t.Errorf("the table does not say so:\n%s", text)
+		if text := Table([]Source{{"x.jsonl", res}}); !strings.Contains(text, c.says) {
+			t.Errorf("nothing says %q:\n%s", c.says, text)
 		}
 	}
 }
