@@ -28,7 +28,7 @@ func (e *ringEngine) beginOut(s *socket, op engine.Op) {
 func (e *ringEngine) enqueue(q *SQE, o *operation, fd engine.FD) {
 	o.sequence, o.thread = e.nextSequence(), e.follower.thread
 	q.UserData = userData(o.op, o.sequence, fd)
-	if e.table != nil && e.sockets[fd].direct { // else it is an Accept, or a Close
+	if e.table != nil && e.sockets.of(fd).direct { // else it is an Accept, or a Close
 		q.Flags |= SQEFixedFile
 	}
 	e.inflight++

@@ -68,7 +68,7 @@ func BenchmarkComplete(b *testing.B) {
 	r := openRig(b, newTestNetwork(b, Config{}), engine.WaitParked)
 	e := r.engine
 	e.Recv(matrixFD, token)
-	s, w := &e.sockets[matrixFD], e.window
+	s, w := e.sockets.of(matrixFD), e.window
 	b.ReportAllocs()
 	for b.Loop() {
 		bid := w.ring.bufferAt(w.ring.tail - uint16(w.given))

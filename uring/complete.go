@@ -34,7 +34,7 @@ func (e *ringEngine) complete(q *CQE, c *engine.Completion) bool {
 	case opMessage: // it has ended the sleep, and that was all
 		return false
 	}
-	s := &e.sockets[fd]
+	s := e.sockets.of(fd)
 	if op == engine.OpClose && s.out.sequence != sequenceOf(q) {
 		return e.lateCloseDone(q, c)
 	}
@@ -180,7 +180,7 @@ func (e *ringEngine) cancelDone(q *CQE, fd engine.FD) {
 	if invariants.Enabled {
 		invariants.Assert(errno == unix.ENOENT || errno == unix.EALREADY, "uring: cancel on descriptor %d: %v", fd, errno)
 	}
-	if s := &e.sockets[fd]; s.in.op != 0 && s.in.sequence == sequenceOf(q) {
+	if s := e.sockets.of(fd); s.in.op != 0 && s.in.sequence == sequenceOf(q) {
 		e.cancel(s.in.op, s.in.sequence, fd)
 	}
 }

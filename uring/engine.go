@@ -26,9 +26,7 @@ type ringEngine struct {
 	sleeper sleeper
 	config  Config
 
-	// sockets by descriptor: small numbers that the kernel keeps dense, where
-	// slots of tokens are the owner's choice.
-	sockets  []socket
+	sockets  sockets
 	issued   uint64 // SQEs taken from the ring
 	sequence uint32 // of operations; tells apart those of one descriptor
 	inflight int    // operations whose last CQE is still to come
@@ -170,11 +168,8 @@ func (e *ringEngine) Send(fd engine.FD, t engine.Token, bufs [][]byte) {
 }
 
 func (e *ringEngine) Cancel(fd engine.FD, t engine.Token) {
-	if int(fd) >= len(e.sockets) {
-		return
-	}
-	s := &e.sockets[fd]
-	if s.in.op == 0 || s.in.cancelled {
+	s := e.sockets.of(fd)
+	if s == nil || s.in.op == 0 || s.in.cancelled {
 		return
 	}
 	if invariants.Enabled {
@@ -238,10 +233,7 @@ func (e *ringEngine) Counters() *engine.Counters { return &e.counters }
 
 // begin finds the record of fd, whose operations are now t's.
 func (e *ringEngine) begin(fd engine.FD, t engine.Token) *socket {
-	if int(fd) >= len(e.sockets) {
-		e.sockets = append(e.sockets, make([]socket, max(64, int(fd)+1-len(e.sockets), len(e.sockets)/2))...)
-	}
-	s := &e.sockets[fd]
+	s := e.sockets.made(fd)
 	if invariants.Enabled {
 		invariants.Assert(s.token == t || s.in.op == 0 && (s.out.op == 0 || s.out.op == engine.OpClose && s.watches == 0),
 			"uring: descriptor %d used with token %v while operations of %v are outstanding", fd, t, s.token)

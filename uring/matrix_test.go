@@ -104,7 +104,7 @@ func allLent(start func(e *ringEngine)) func(e *ringEngine) {
 // closing has the receive ended, and its watch not yet.
 func closing(e *ringEngine) {
 	startRecv(e)
-	e.end(&e.sockets[matrixFD].in)
+	e.end(&e.sockets.of(matrixFD).in)
 	e.inflight--
 	startClose(e)
 }
@@ -276,7 +276,7 @@ func TestEveryCombinationOfResultAndFlagsEndsAsTheContractSays(t *testing.T) {
 func (c *matrixCase) run(t *testing.T, r *rig) {
 	e := r.engine
 	c.start(e)
-	s := &e.sockets[matrixFD]
+	s := e.sockets.of(matrixFD)
 	op := max(s.in.op, s.out.op)
 	name := fmt.Sprintf("%v: %s", op, c.name)
 	before, inflight, lent := armed(e), e.inflight, e.window.lent
@@ -328,7 +328,7 @@ func (c *matrixCase) run(t *testing.T, r *rig) {
 // cqe answers the operation that is outstanding, with a buffer that the kernel
 // takes, if any.
 func (a *reply) cqe(e *ringEngine, kernel *taker) CQE {
-	s := &e.sockets[matrixFD]
+	s := e.sockets.of(matrixFD)
 	sequence := s.in.sequence
 	switch a.to {
 	case engine.OpSend, engine.OpClose:

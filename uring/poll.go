@@ -180,7 +180,7 @@ func (e *ringEngine) shutDown() error {
 		return err
 	}
 	for _, fd := range e.shut {
-		s := &e.sockets[fd]
+		s := e.sockets.of(fd)
 		if !s.shut {
 			continue // closed in the meantime
 		}

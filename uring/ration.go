@@ -85,7 +85,7 @@ func (e *ringEngine) feed() {
 func (e *ringEngine) arm(queue []engine.FD, n int) ([]engine.FD, int) {
 	k := min(len(queue), n)
 	for _, fd := range queue[:k] {
-		s := &e.sockets[fd]
+		s := e.sockets.of(fd)
 		s.in.starved = false
 		e.armRecv(fd, s, true)
 		if s.in.cancelled {

@@ -338,7 +338,7 @@ func TestAReceiveThatFollowsAnEmptySocketWaitsForData(t *testing.T) {
 		for i, waits := range []bool{false, false, true} {
 			n := []int{4, 6, 5}[i]
 			r.engine.RecvInto(fd, token, memory[:n])
-			if got := r.engine.sockets[fd].drained; got != waits {
+			if got := r.engine.sockets.of(fd).drained; got != waits {
 				r.t.Errorf("receive %d waits for data first: %v", i, got)
 			}
 			if i == 2 {

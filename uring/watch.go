@@ -40,7 +40,7 @@ func (e *ringEngine) endWatch(fd engine.FD, s *socket) {
 // watchDone: the watch fired, or ended.
 func (e *ringEngine) watchDone(q *CQE, fd engine.FD) {
 	e.inflight--
-	s := &e.sockets[fd]
+	s := e.sockets.of(fd)
 	s.watches--
 	if s.watch == sequenceOf(q) {
 		s.watch = 0

@@ -114,9 +114,9 @@ func disconnect(fd engine.FD) { _ = connectToNobody(int(fd)) }
 
 // disconnectSends does so for all that an engine on its way out waits for.
 func (e *ringEngine) disconnectSends() {
-	for fd := range e.sockets {
-		if o := &e.sockets[fd].out; o.op == engine.OpSend && o.zeroCopy {
-			disconnect(engine.FD(fd))
+	for fd, s := range e.sockets.all() {
+		if s.out.op == engine.OpSend && s.out.zeroCopy {
+			disconnect(fd)
 		}
 	}
 }
