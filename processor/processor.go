@@ -22,10 +22,11 @@ const (
 
 // Processor is one event loop; see the package comment for who owns what.
 type Processor struct {
-	cfg    Config
-	bell   *queue.Doorbell
-	engine engine.Engine
-	ready  atomic.Pointer[engine.Engine] // what the bell wakes
+	cfg     Config
+	bell    *queue.Doorbell
+	engine  engine.Engine
+	patient engine.PatientSender          // nil: the engine is none
+	ready   atomic.Pointer[engine.Engine] // what the bell wakes
 
 	// From other goroutines.
 	assigned    *queue.ManyToOne[socket]
@@ -53,6 +54,7 @@ type Processor struct {
 	requests   []*reqchan.Request // free ones, to be reused
 	outs       []*outbound        // free ones, to be reused
 	dirty      []*conn            // have output that no Send covers
+	given      []*conn            // got a Send since the last Poll
 	waiting    []*conn            // could not go on for want of memory or a buffer
 	movers     []*conn            // may be handed over
 	heirTurn   int
@@ -62,6 +64,7 @@ type Processor struct {
 	phase      phase
 	openConns  int   // adopted and not closed
 	now        int64 // of reqchan.Now at the start of the pass
+	waited     int64 // before now, after the Sends that completed with it were out
 	wheel      wheel
 	alarms     alarms
 	count      counts
@@ -114,6 +117,7 @@ func (p *Processor) Run(opened func(error)) error {
 		return err
 	}
 	p.engine = e
+	p.patient, _ = e.(engine.PatientSender)
 	p.ready.Store(&e)
 	p.tick()
 	p.started.Store(p.now)
@@ -160,14 +164,20 @@ func (p *Processor) poll() (int, error) {
 	wait := p.parkFor()
 	p.count.polls++
 	if wait == 0 { // there is work: not idle
+		p.given = p.given[:0]
 		n, err := p.engine.Poll(p.done[:], 0)
 		p.tick()
 		return n, err
 	}
-	p.idle.Sleep(measure.Now())
+	slept := measure.Now()
+	p.idle.Sleep(slept)
+	patient := p.sendsCanWait()
 	n, err := p.engine.Poll(p.done[:], wait)
 	p.tick()
 	p.idle.Woke(p.now)
+	if patient {
+		p.waited = p.now - slept
+	}
 	return n, err
 }
 
@@ -232,4 +242,4 @@ func (p *Processor) wake() {
 	}
 }
 
-func (p *Processor) tick() { p.now = measure.Now() }
+func (p *Processor) tick() { p.now, p.waited = measure.Now(), 0 }

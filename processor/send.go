@@ -42,6 +42,7 @@ func (p *Processor) send(c *conn) {
 	}
 	o.covered, o.since = len(o.buffers), p.now
 	c.sending = true
+	p.given = append(p.given, c)
 	p.count.sends++
 	p.engine.Send(c.fd, c.token, o.buffers)
 }

@@ -27,7 +27,8 @@ const OtherAPI int16 = -1
 // times measures the way of requests, by API.
 //
 // What is accurate: moments that the processor sees (arrived, answer taken, sent)
-// are the beginning of their pass, in which nothing blocks. Handlers' moments are
+// are the beginning of their pass, in which nothing blocks; what was sent with a wait
+// behind it was out when that began. Handlers' moments are
 // of the clock, but for requests of less than a microsecond.
 type times struct {
 	apis    [apisMax + 1]atomic.Pointer[apiTimes] // the last is OtherAPI's
@@ -206,10 +207,11 @@ func (p *Processor) dropMarks(m *marks) {
 
 func (p *Processor) sentOne(m *mark) {
 	a := p.timesOf(m.api.key)
-	if us := micros(p.now - m.queued); us > 0 {
+	out := p.now - p.waited
+	if us := micros(out - m.queued); us > 0 {
 		a.send.Note(us, m.n)
 	}
-	a.total.Note(micros(p.now-m.arrived), m.n)
+	a.total.Note(micros(out-m.arrived), m.n)
 }
 
 // publishTimes shows readers what was noted in this pass.

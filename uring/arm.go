@@ -124,6 +124,7 @@ func (e *ringEngine) cancel(op engine.Op, sequence uint32, fd engine.FD) {
 }
 
 func (e *ringEngine) countSend(o *operation, n int) {
+	e.sends++
 	e.sendBytes += n
 	o.asked = uint32(n)
 	e.setBulk(o, n)

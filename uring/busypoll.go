@@ -26,19 +26,13 @@ const (
 	skippedMax = 64 // sleeps
 )
 
-// begin says whether to do it.
-func (h *habit) begin() bool {
-	if h.vain >= vainMax {
-		if h.skipped++; h.skipped < skippedMax {
-			return false
-		}
-		h.skipped = 0
-	}
-	return true
-}
+// pays says whether to do it: then end follows, and skip otherwise.
+func (h *habit) pays() bool { return h.vain < vainMax || h.skipped+1 >= skippedMax }
 
-// end follows a begin that said so.
+func (h *habit) skip() { h.skipped++ }
+
 func (h *habit) end(paid bool) {
+	h.skipped = 0
 	if paid {
 		h.vain -= min(h.vain, 2)
 	} else {
@@ -48,7 +42,8 @@ func (h *habit) end(paid bool) {
 
 // begin says for how long to look, at most for most; 0: not at all.
 func (l *lookout) begin(c *Config) time.Duration {
-	if !l.habit.begin() {
+	if !l.pays() {
+		l.skip()
 		return 0
 	}
 	if n := l.looking.Add(1); !c.BusyPollForced && int(n) > runtime.NumCPU()-c.BusyPollFreeCPUs {

@@ -44,8 +44,10 @@ type ringEngine struct {
 
 	can           *abilities
 	multishotRecv bool
-	bulk          int // outstanding operations of bulkBytesMin or more
-	sendBytes     int // in sends not submitted yet
+	bulk          int    // outstanding operations of bulkBytesMin or more
+	sends         uint32 // not submitted yet,
+	sendBytes     int    // and what is in them
+	patient       bool   // the owner does not wait for them, see SendsCanWait
 
 	total    totals
 	counters engine.Counters
@@ -226,6 +228,9 @@ func (e *ringEngine) Recycle(c *engine.Completion) {
 	}
 	c.Data = nil
 }
+
+// SendsCanWait is engine.PatientSender's.
+func (e *ringEngine) SendsCanWait() { e.patient = true }
 
 func (e *ringEngine) Wake() { e.sleeper.wake() }
 

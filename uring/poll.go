@@ -41,6 +41,7 @@ func (e *ringEngine) Poll(done []engine.Completion, wait time.Duration) (int, er
 	if err := e.sleeper.pass(e, wait); err != nil {
 		return 0, e.die(err)
 	}
+	e.patient = false
 	e.follower.look()
 	n := e.reap(done)
 	e.total.completed += uint64(n)
@@ -115,11 +116,11 @@ func (e *ringEngine) submitAndWait(limit time.Duration) error {
 	return e.afterEnter(calls, err)
 }
 
-// waitQuietly is submitAndWait for so short a time that the Go scheduler need not
-// be told.
-func (e *ringEngine) waitQuietly(limit time.Duration) error {
+// waitQuietly is submitAndWait for n CQEs, and for so short a time that the Go
+// scheduler need not be told.
+func (e *ringEngine) waitQuietly(n uint32, limit time.Duration) error {
 	calls := e.beforeEnter()
-	err := e.ring.SubmitAndWaitQuietly(limit)
+	err := e.ring.SubmitAndWaitQuietly(n, limit)
 	return e.afterEnter(calls, err)
 }
 
@@ -152,7 +153,7 @@ func (e *ringEngine) afterEnter(calls uint64, err error) error {
 // allTaken: the kernel has copied every SQE, and what they point at.
 func (e *ringEngine) allTaken() {
 	e.scratch.reset()
-	e.sendBytes = 0
+	e.sends, e.sendBytes = 0, 0
 }
 
 // completesAtOnce says that the next enter will have something to show: a send
@@ -160,7 +161,7 @@ func (e *ringEngine) allTaken() {
 // a call that keeps the Go scheduler out: told of a sleep, it takes the thread's
 // P away when the copying lasts for more than 20 µs, and starts another thread.
 func (e *ringEngine) completesAtOnce() bool {
-	return e.sendBytes > 0 && e.config.MinWait == 0 && e.config.SQPoll == 0 && e.quick()
+	return e.sends > 0 && e.config.MinWait == 0 && e.config.SQPoll == 0 && e.quick()
 }
 
 // quick says that the next enter has little to copy, so the Go scheduler need not be

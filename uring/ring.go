@@ -92,26 +92,30 @@ func (r *Ring) SubmitAndGetEvents(quick bool) error {
 // SubmitAndWait hands over what is pending and waits for at least one CQE, at
 // most for limit (< 0: without limit). EINTR and ETIME are answers, not
 // failures. When not everything could be handed over it returns at once.
-func (r *Ring) SubmitAndWait(limit time.Duration) error { return r.submitAndWait(limit, false) }
+func (r *Ring) SubmitAndWait(limit time.Duration) error {
+	return r.submitAndWait(r.waitFor, limit, false)
+}
 
-// SubmitAndWaitQuietly is SubmitAndWait without telling the Go scheduler, which
+// SubmitAndWaitQuietly is SubmitAndWait for n CQEs without telling the Go scheduler, which
 // takes the thread's P away when it is told of a call and finds it in there a tick
 // of its monitor later (20 µs at its quickest). Until it returns nothing else runs
 // on that P; a signal ends it, and so does the scheduler when it needs the P.
 // limit is to be short.
-func (r *Ring) SubmitAndWaitQuietly(limit time.Duration) error { return r.submitAndWait(limit, true) }
+func (r *Ring) SubmitAndWaitQuietly(n uint32, limit time.Duration) error {
+	return r.submitAndWait(n, limit, true)
+}
 
-func (r *Ring) submitAndWait(limit time.Duration, quick bool) error {
+func (r *Ring) submitAndWait(waitFor uint32, limit time.Duration, quick bool) error {
 	n := r.publish()
 	flags := r.enterFlags | r.wakeFlag() | enterGetEvents
 	if limit < 0 {
 		if r.arg.events.MinWaitUsec == 0 {
-			return r.enter(n, r.waitFor, flags, nil, 0, quick)
+			return r.enter(n, waitFor, flags, nil, 0, quick)
 		}
 		limit = minWaitLimit
 	}
 	r.arg.limit = timespec{Sec: int64(limit / time.Second), Nsec: int64(limit % time.Second)}
-	return r.enterTimed(n, r.waitFor, flags|enterExtArg, quick)
+	return r.enterTimed(n, waitFor, flags|enterExtArg, quick)
 }
 
 // minWaitLimit is "no limit" with a min-wait. Kernel: 6.18, and by its source

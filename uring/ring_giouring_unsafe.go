@@ -108,16 +108,20 @@ func (r *ring) SubmitAndGetEvents(bool) error {
 }
 
 // SubmitAndWaitQuietly: this ring tells the scheduler always.
-func (r *ring) SubmitAndWaitQuietly(limit time.Duration) error { return r.SubmitAndWait(limit) }
+func (r *ring) SubmitAndWaitQuietly(n uint32, limit time.Duration) error {
+	return r.submitAndWait(n, limit)
+}
 
-func (r *ring) SubmitAndWait(limit time.Duration) error {
+func (r *ring) SubmitAndWait(limit time.Duration) error { return r.submitAndWait(1, limit) }
+
+func (r *ring) submitAndWait(n uint32, limit time.Duration) error {
 	r.calls++
 	if limit < 0 {
-		_, err := r.inner.SubmitAndWait(1)
+		_, err := r.inner.SubmitAndWait(n)
 		return err
 	}
 	*r.limit = syscall.NsecToTimespec(int64(limit))
-	_, err := r.inner.SubmitAndWaitTimeout(1, r.limit, nil)
+	_, err := r.inner.SubmitAndWaitTimeout(n, r.limit, nil)
 	if err == unix.EAGAIN {
 		return nil // "no CQE here", after the kernel said yes
 	}

@@ -92,7 +92,7 @@ func (k *inKernel) pass(e *ringEngine, wait time.Duration) error {
 			return err
 		}
 	}
-	if wait != 0 && e.completesAtOnce() {
+	if wait != 0 && e.completesAtOnce() && !(e.patient && k.mayBeQuiet(e)) {
 		if err := e.submit(); err != nil || e.ring.CQReady() > 0 {
 			k.rise()
 			return err
@@ -115,16 +115,25 @@ func (k *inKernel) pass(e *ringEngine, wait time.Duration) error {
 // thread's P meanwhile: that costs a start of another thread, and makes the monitor
 // look every 20 µs from then on, which under load can go on for ever.
 func (k *inKernel) quietly(e *ringEngine, wait time.Duration) error {
-	if e.config.QuietWait == Off || e.config.MinWait > 0 || !e.quick() || !k.habit.begin() {
+	if !k.mayBeQuiet(e) {
+		k.habit.skip()
 		return nil
 	}
 	limit := quietWait
 	if wait > 0 {
 		limit = min(limit, wait)
 	}
-	err := e.waitQuietly(limit)
-	k.habit.end(e.ring.CQReady() > 0)
+	known := uint32(0) // CQEs that are there at once, and not what is waited for
+	if e.completesAtOnce() {
+		known = e.sends
+	}
+	err := e.waitQuietly(known+1, limit)
+	k.habit.end(e.ring.CQReady() > known)
 	return err
+}
+
+func (k *inKernel) mayBeQuiet(e *ringEngine) bool {
+	return e.config.QuietWait != Off && e.config.MinWait == 0 && e.quick() && k.habit.pays()
 }
 
 // quietWait is how long another goroutine may have to wait for the P besides.

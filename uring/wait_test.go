@@ -136,3 +136,26 @@ func TestOthersRunBesideAnEngineThatWaitsQuietly(t *testing.T) {
 		r.finish(fd, token, peer)
 	})
 }
+
+// TestASendThatMayWaitIsHeardOfSoon: nothing else completes, and the wait has no limit.
+func TestASendThatMayWaitIsHeardOfSoon(t *testing.T) {
+	onBothWaits(t, Config{}, func(r *rig) {
+		fd, peer := r.pair()
+		data := r.copyOf(pattern(100))
+		for range 3 * skippedMax { // until waiting quietly pays no more, and beyond
+			r.engine.Send(fd, token, [][]byte{data})
+			r.engine.SendsCanWait()
+			n := 0
+			for n == 0 {
+				var err error
+				if n, err = r.engine.Poll(r.done, -1); err != nil {
+					r.t.Fatal(err)
+				}
+			}
+			if c := r.done[0]; n != 1 || c.Op != engine.OpSend || int(c.Res) != len(data) {
+				r.t.Fatalf("%d completions, %+v", n, c)
+			}
+		}
+		r.finish(fd, token, peer)
+	})
+}

@@ -57,6 +57,11 @@ type Config struct {
 	// as if the peer had stopped reading.
 	StallSend float64
 
+	// HoldSends: an owner that says SendsCanWait hears of those sends, if all was
+	// taken, only with something else, if that takes for ever. So it stops where it
+	// was wrong.
+	HoldSends bool
+
 	// FailRecv and FailSend are the chances that an operation finds its
 	// connection broken (ECONNRESET, ETIMEDOUT, EPIPE, …).
 	FailRecv float64
@@ -91,7 +96,7 @@ func Gentle(seed uint64) Config {
 		ReceiveWindowBytes: 4096 << r.IntN(5), SendWindowBytes: 4096 << r.IntN(5),
 		ShortRecv: draw(0.4), ShortSend: draw(0.4), Late: draw(0.5), LateMax: 1 + r.IntN(16),
 		LateCancel: draw(0.8), Reorder: draw(1), EndEarly: draw(0.3), Exhaust: draw(0.1),
-		SpuriousPoll: draw(0.2), ShortPoll: draw(0.5), StallSend: draw(0.3),
+		SpuriousPoll: draw(0.2), ShortPoll: draw(0.5), StallSend: draw(0.3), HoldSends: r.IntN(3) == 0,
 	}
 }
 

@@ -53,6 +53,7 @@ type operation struct {
 	goal  int // bytes to take before completing
 	taken int
 	rest  uint64 // the step until which it rests
+	held  bool   // a Send of which its owner need not hear by itself
 }
 
 type action uint8
@@ -148,6 +149,19 @@ func (e *Engine) Detach(fd engine.FD, t engine.Token) {
 	delete(e.bound, t)
 	e.gone[t] = struct{}{}
 	d.owner, d.token = nil, 0
+}
+
+// SendsCanWait is engine.PatientSender's.
+func (e *Engine) SendsCanWait() {
+	if !e.enter("SendsCanWait") {
+		return
+	}
+	defer e.leave()
+	for _, s := range e.submitted {
+		if s.act == actStart && s.op.op == engine.OpSend {
+			s.op.held = e.n.cfg.HoldSends
+		}
+	}
 }
 
 // CloseFD closes fd.

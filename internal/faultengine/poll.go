@@ -28,11 +28,15 @@ func (e *Engine) Poll(done []engine.Completion, wait time.Duration) (int, error)
 		done = done[:1+e.rng.IntN(len(done))]
 	}
 	spurious := e.chance(e.n.cfg.SpuriousPoll)
+	defer e.unhold()
 	var limit *time.Timer
 	for {
 		e.hush()
 		e.pass()
-		n := e.deliver(done)
+		n := 0
+		if !e.holds() || wait == 0 || e.woken || spurious {
+			n = e.deliver(done)
+		}
 		if n > 0 || e.woken || spurious || wait == 0 {
 			e.woken = false
 			return n, nil
@@ -47,6 +51,28 @@ func (e *Engine) Poll(done []engine.Completion, wait time.Duration) (int, error)
 		if !e.sleep(limit) {
 			e.woken = false
 			return 0, nil
+		}
+	}
+}
+
+// holds says that only sends are due whose owner need not hear of them by themselves.
+func (e *Engine) holds() bool {
+	held := false
+	for i := range e.queue {
+		if e.queue[i].due <= e.tick {
+			if op := e.queue[i].op; !op.held || int(e.queue[i].c.Res) < op.total {
+				return false
+			}
+			held = true
+		}
+	}
+	return held
+}
+
+func (e *Engine) unhold() {
+	for _, d := range e.descs {
+		if d.send != nil {
+			d.send.held = false
 		}
 	}
 }
