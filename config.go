@@ -82,12 +82,14 @@ type Config struct {
 	Wait string
 
 	// Gosched is whether a processor that handed requests to the pool lets other
-	// goroutines run before it sleeps. A sleeping locked processor keeps its P of
-	// the Go scheduler for a while, and with it the handlers that it has just
-	// woken: on one or two CPUs that was 15 times the latency. On Go's own poller
-	// there is nothing to keep. GoschedAuto (default: when it waits locked),
-	// GoschedOn (always) or GoschedOff. Hurts where CPUs are plenty, by a switch
-	// for each pass. Without a pool it does nothing.
+	// goroutines run before it sends and sleeps. A processor that has always
+	// something to receive never sleeps, and one that sleeps locked keeps its P of
+	// the Go scheduler for a while: the handlers that it has just woken wait for
+	// that P, on one or two CPUs up to the 10 ms after which Go takes it away. And
+	// what they answer meanwhile leaves in one go. GoschedAuto (default: for a
+	// single request only when it waits locked or Go has one P), GoschedOn (always)
+	// or GoschedOff. Hurts where CPUs are plenty, by a switch for each pass.
+	// Without a pool it does nothing.
 	Gosched string
 	// Accept is AcceptApart (default) or AcceptPerProcessor: each processor
 	// accepts on its own engine, from a listening socket of its own that shares

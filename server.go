@@ -302,7 +302,7 @@ func (s *Server) acceptorConfig(l *listener) acceptor.Config {
 
 func (s *Server) processorConfig(id uint32) processor.Config {
 	c := processor.Config{
-		ID: id, Network: s.network, Wait: waitOf(s.cfg.Wait), Yield: s.cfg.yields(), Memory: s.memory, Channel: s.channel,
+		ID: id, Network: s.network, Wait: waitOf(s.cfg.Wait), YieldFrom: s.cfg.yieldFrom(), Memory: s.memory, Channel: s.channel,
 		Census: &s.census, AssignedMax: assignedMax,
 		Hooks: processor.Hooks{
 			Opened: s.connOpened, Closed: s.connClosed,

@@ -3,6 +3,7 @@ package kring
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"syscall"
 
 	"kring/acceptor"
@@ -147,9 +148,17 @@ func (s *Server) fallBack(failure error) bool {
 	return true
 }
 
-// yields: see Config.Gosched.
-func (c *Config) yields() bool {
-	return c.Gosched == GoschedOn || c.Gosched == GoschedAuto && c.Wait == WaitLocked
+// yieldFrom is processor.Config's; see Config.Gosched. With another P to run it
+// on, a single request is better off there.
+func (c *Config) yieldFrom() int {
+	switch {
+	case c.Gosched == GoschedOff:
+		return 0
+	case c.Gosched == GoschedOn || c.Wait == WaitLocked || runtime.GOMAXPROCS(0) == 1:
+		return 1
+	default:
+		return 2
+	}
 }
 
 func waitOf(name string) engine.Wait {

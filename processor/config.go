@@ -12,9 +12,10 @@ type Config struct {
 	ID      uint32
 	Network engine.Network
 	Wait    engine.Wait
-	// Yield lets others run before a sleep that follows a hand-over to handlers.
-	Yield  bool
-	Memory *slab.Pool
+	// YieldFrom is from how many requests on that a pass hands over it lets the
+	// handlers run before it sends and sleeps; 0: never.
+	YieldFrom int
+	Memory    *slab.Pool
 
 	// Channel takes the requests to a pool of handlers, and bounds the bytes of
 	// all requests. Handle, when set, runs on the processor itself instead of in

@@ -63,7 +63,7 @@ func (p *Processor) publish() {
 func (p *Processor) handedOn(n, held int) {
 	p.away += n
 	p.count.held += uint64(held)
-	p.handedOver = p.handedOver || n > 0
+	p.handedOver += n
 }
 
 // mayCrowd says whether a connection that has requests in flight may have more,

@@ -58,7 +58,10 @@ type Processor struct {
 	waiting    []*conn            // could not go on for want of memory or a buffer
 	movers     []*conn            // may be handed over
 	heirTurn   int
-	handedOver bool  // requests were published in this pass
+	handedOver int   // requests that were published since handlers were let run
+	rounds     int   // that handlers were let run in this pass
+	gatherFrom int64 // when the first of them began
+	gatherFor  int64 // how long after it there is to be no further one
 	credit     int64 // of the channel's bytes, reserved and unused
 	away       int   // requests outside this goroutine's hands
 	phase      phase
@@ -142,6 +145,9 @@ func (p *Processor) loop() error {
 			return nil
 		}
 		p.publish()
+		if p.gather() {
+			continue
+		}
 		p.flush()
 		p.publishTimes()
 		p.stats.publish(&p.count) // before sleeping: what others read is never old
@@ -184,10 +190,6 @@ func (p *Processor) poll() (int, error) {
 // parkFor says how long Poll may sleep. Order: the bell is armed before the
 // queues are looked at for the last time; whoever pushes after that rings it.
 func (p *Processor) parkFor() time.Duration {
-	if p.handedOver && p.cfg.Yield {
-		runtime.Gosched() // the handlers wait for the P that this goroutine holds
-	}
-	p.handedOver = false
 	p.bell.Arm()
 	due := p.proceedDoors()
 	if p.assignedLen.Load() > 0 || p.responses.Waiting() || p.errands.waiting.Load() || phase(p.asked.Load()) != p.phase {

@@ -86,7 +86,7 @@ func TestEveryRequestIsAnsweredOnceAndInOrder(t *testing.T) {
 			for seed := uint64(1); seed <= seeds(); seed++ {
 				s := newStage(t, stageConfig{
 					faults: faultengine.Gentle(seed), handle: m.handle, inline: m.inline, handlers: 3,
-					processors: 1 + int(seed%2), requests: 1 + int(seed%7),
+					processors: 1 + int(seed%2), requests: 1 + int(seed%7), yieldFrom: int(seed % 3),
 					settings: processor.Settings{PipelineMax: m.pipeline},
 				})
 				var clients sync.WaitGroup
@@ -116,7 +116,7 @@ func TestBrokenConnectionsLeaveNothingBehind(t *testing.T) {
 			for seed := uint64(1); seed <= seeds(); seed++ {
 				s := newStage(t, stageConfig{
 					faults: faultengine.Rough(seed), handle: m.handle, inline: m.inline, handlers: 3,
-					requests: 1 + int(seed%7), settings: processor.Settings{PipelineMax: m.pipeline},
+					requests: 1 + int(seed%7), yieldFrom: int(seed % 3), settings: processor.Settings{PipelineMax: m.pipeline},
 				})
 				s.roughClients(8, seed, 200*time.Millisecond)
 				s.stop(time.Second)

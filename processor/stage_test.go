@@ -47,6 +47,7 @@ type stageConfig struct {
 	processors int
 	requests   int // capacity of the request channel
 	bytes      int
+	yieldFrom  int                // of the processors, see Config
 	settings   processor.Settings // what is 0 gets a small default
 }
 
@@ -91,7 +92,7 @@ func newStage(t testing.TB, c stageConfig) *stage {
 }
 
 func (s *stage) processorConfig(id uint32, c stageConfig) processor.Config {
-	pc := processor.Config{ID: id, Network: s.network, Memory: &s.memory, Channel: s.channel, AssignedMax: 256}
+	pc := processor.Config{ID: id, Network: s.network, Memory: &s.memory, Channel: s.channel, AssignedMax: 256, YieldFrom: c.yieldFrom}
 	pc.Hooks.Closed = func(_ *reqchan.Conn, why reqchan.CloseReason) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
