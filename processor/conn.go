@@ -10,12 +10,12 @@ import (
 type conn struct {
 	token   engine.Token
 	fd      engine.FD
+	phase   phase // its own: the later of the processor's and the listener's
 	info    *reqchan.Conn
 	set     *Settings
 	from    *Listener
 	place   engine.Place // given back when the descriptor is closed
 	gone    func()       // told afterwards; nil unless it was evicted
-	phase   phase        // its own: the later of the processor's and the listener's
 	heir    *Processor   // who is to have it; nil while it stays, or leaves to any heir
 	in      frame.Stream
 	out     *outbound // nil while nothing is to be sent
@@ -36,11 +36,11 @@ type conn struct {
 	sending   bool // a Send is outstanding
 
 	reason   reqchan.CloseReason
+	mute     muteState
 	inFlight int // requests cut and not answered yet
 	requests uint64
 	bytesIn  uint64
 	bytesOut uint64
-	mute     muteState
 	parked   *reqchan.Request // its response, and the close after it, wait for the alarm
 	alarm    alarm
 

@@ -26,7 +26,6 @@ type Conn struct {
 	Local      netip.AddrPort
 	Remote     netip.AddrPort
 
-	ended      atomic.Bool
 	life       life
 	attachment atomic.Value
 	identity   identity
@@ -35,6 +34,7 @@ type Conn struct {
 	census  *Census  // nil: nobody counts
 	counted Software // as what census counts it; guarded by census.mu, as left
 	left    bool
+	ended   atomic.Bool
 }
 
 // Software is what a client says that it is (KIP-511).

@@ -104,11 +104,11 @@ func bindAndListen(fd int, sa unix.Sockaddr, at netip.AddrPort, c engine.ListenC
 	if err := listenOn(fd, c.Backlog); err != nil {
 		return engine.Listener{}, err
 	}
-	local, err := unix.Getsockname(fd)
+	local, err := addrOf(unix.SYS_GETSOCKNAME, engine.FD(fd))
 	if err != nil {
 		return engine.Listener{}, fmt.Errorf("getsockname: %w", err)
 	}
-	return engine.Listener{FD: engine.FD(fd), Addr: addrPort(local)}, nil
+	return engine.Listener{FD: engine.FD(fd), Addr: local}, nil
 }
 
 func listenOn(fd, backlog int) error {

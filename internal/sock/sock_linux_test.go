@@ -198,3 +198,17 @@ func TestAPortIsFreeAgainAfterClose(t *testing.T) {
 		t.Errorf("listening on %v, want %v", again.Addr, l.Addr)
 	}
 }
+
+func TestTheEndsOfAConnectionLeaveNoGarbage(t *testing.T) {
+	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
+		l := listen(t, engine.ListenConfig{Address: address})
+		fd, peer := connect(t, l, l.Addr.String())
+		local, remote, err := Addrs(fd)
+		if err != nil || local.String() != peer.RemoteAddr().String() || remote.String() != peer.LocalAddr().String() {
+			t.Errorf("%s: %v and %v, %v: the peer says %v and %v", address, local, remote, err, peer.RemoteAddr(), peer.LocalAddr())
+		}
+		if n := testing.AllocsPerRun(20, func() { _, _, _ = Addrs(fd) }); n != 0 {
+			t.Errorf("%s: %v allocations", address, n)
+		}
+	}
+}
