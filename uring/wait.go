@@ -136,8 +136,9 @@ func (k *inKernel) mayBeQuiet(e *ringEngine) bool {
 	return e.config.QuietWait != Off && e.config.MinWait == 0 && e.quick() && k.habit.pays()
 }
 
-// quietWait is how long another goroutine may have to wait for the P besides.
-const quietWait = 100 * time.Microsecond
+// quietWait is how long another goroutine may have to wait for the P besides. To
+// stop the world takes no longer: the runtime's signal ends the wait.
+const quietWait = time.Millisecond
 
 func (k *inKernel) wake() {
 	if !k.ring() {
