@@ -1,6 +1,7 @@
 package processor_test
 
 import (
+	"io"
 	"testing"
 	"time"
 
@@ -35,4 +36,35 @@ func TestNothingWaitsForASendThatMayWait(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestASendThatThePeerHoldsUpIsMeasuredWhole, although nothing here waited for it.
+func TestASendThatThePeerHoldsUpIsMeasuredWhole(t *testing.T) {
+	s := newStage(t, stageConfig{handle: echo, inline: true, faults: faultengine.Config{SendWindowBytes: 1 << 10}})
+	c := s.dial()
+	if c == nil {
+		return
+	}
+	const held = 20 * time.Millisecond
+	if _, err := c.Write(frameOf(1, 8<<10)); err != nil {
+		t.Fatal(err)
+	}
+	first := make([]byte, 1)
+	if _, err := c.Read(first); err != nil { // the answer is on its way
+		t.Fatal(err)
+	}
+	began := time.Now()
+	eventually(t, "the client has waited", func() bool { return time.Since(began) > held })
+	if _, err := io.CopyN(io.Discard, c, 4+8<<10-1); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the answer is measured", func() bool {
+		all := s.processors[0].Requests()
+		return len(all) == 1 && all[0].Send.Count == 1
+	})
+	if got := s.processors[0].Requests()[0].Send.Max; got < uint64(held.Microseconds()/2) {
+		t.Errorf("the send took %d µs, and was held up for %v", got, held)
+	}
+	_ = c.Close()
+	s.stop(time.Minute)
 }

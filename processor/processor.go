@@ -182,7 +182,7 @@ func (p *Processor) poll() (int, error) {
 	p.tick()
 	p.idle.Woke(p.now)
 	if patient {
-		p.waited = p.now - slept
+		p.waited = min(p.now-slept, patienceNanos)
 	}
 	return n, err
 }
