@@ -5,6 +5,6 @@ package engine
 type PatientSender interface {
 	// SendsCanWait says of the next Poll that nothing depends on the completions of
 	// the Sends since the last one: they may come with what completes next, at most
-	// 1 ms later than they could.
+	// 2 ms later than they could.
 	SendsCanWait()
 }

@@ -9,7 +9,7 @@ const patientSendsMax = 4
 
 // patienceNanos is how much later than it could a completion may come; what took
 // longer had to wait for its peer.
-const patienceNanos = int64(time.Millisecond)
+const patienceNanos = int64(2 * time.Millisecond)
 
 // sendsCanWait tells the engine, if that is so and it wants to know, that nothing
 // here waits for the Sends since the last Poll.

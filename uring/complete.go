@@ -33,6 +33,9 @@ func (e *ringEngine) complete(q *CQE, c *engine.Completion) bool {
 		return e.fileDone(q, int(fd), c)
 	case opMessage: // it has ended the sleep, and that was all
 		return false
+	case opTick:
+		e.tickDone()
+		return false
 	}
 	s := e.sockets.of(fd)
 	if op == engine.OpClose && s.out.sequence != sequenceOf(q) {

@@ -48,6 +48,7 @@ type ringEngine struct {
 	sends         uint32 // not submitted yet,
 	sendBytes     int    // and what is in them
 	patient       bool   // the owner does not wait for them, see SendsCanWait
+	ticking       bool   // a tick is outstanding
 
 	total    totals
 	counters engine.Counters
@@ -105,6 +106,7 @@ const (
 	opMessage = 0x13 // a wake, see messenger
 	opPlace   = 0x14 // a change of the table of direct descriptors; only its failure completes
 	opFile    = 0x15 // a read of a file; its slot in place of the descriptor
+	opTick    = 0x16 // the end of quiet waits, see setTick
 )
 
 // What the kernel may have to copy in a call that the Go scheduler is not told

@@ -33,6 +33,8 @@ func (e *ringEngine) checkAddresses() {
 			e.checkVectors(q.Opcode, h.Iov, h.IovLen)
 		case opcodeWritevFixed:
 			e.checkVectors(q.Opcode, uintptr(q.Addr), uintptr(q.Len))
+		case OpcodeTimeout:
+			e.checkMemory(q.Opcode, q.Addr, uint64(unsafe.Sizeof(timespec{})))
 		case OpcodeFilesUpdate:
 			e.checkMemory(q.Opcode, q.Addr, 4*uint64(q.Len))
 		default:

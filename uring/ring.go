@@ -99,8 +99,8 @@ func (r *Ring) SubmitAndWait(limit time.Duration) error {
 // SubmitAndWaitQuietly is SubmitAndWait for n CQEs without telling the Go scheduler, which
 // takes the thread's P away when it is told of a call and finds it in there a tick
 // of its monitor later (20 µs at its quickest). Until it returns nothing else runs
-// on that P; a signal ends it, and so does the scheduler when it needs the P.
-// limit is to be short.
+// on that P; a signal ends it, and so does the scheduler when it needs the P. So
+// the wait is to be short: by limit, or by what completes on the ring.
 func (r *Ring) SubmitAndWaitQuietly(n uint32, limit time.Duration) error {
 	return r.submitAndWait(n, limit, true)
 }
@@ -175,6 +175,9 @@ func (r *Ring) publish() uint32 {
 	r.sqTail.Store(r.tail)
 	return r.tail - r.sqHead.Load()
 }
+
+// newest is the user data of the newest CQE that waits to be reaped; one does.
+func (r *Ring) newest() uint64 { return r.cqes[(r.cqTail.Load()-1)&r.cqMask].UserData }
 
 // CQReady counts the CQEs that wait to be reaped.
 func (r *Ring) CQReady() uint32 { return r.cqTail.Load() - r.head }

@@ -119,26 +119,42 @@ func (k *inKernel) quietly(e *ringEngine, wait time.Duration) error {
 		k.habit.skip()
 		return nil
 	}
-	limit := quietWait
-	if wait > 0 {
-		limit = min(limit, wait)
-	}
 	known := uint32(0) // CQEs that are there at once, and not what is waited for
 	if e.completesAtOnce() {
 		known = e.sends
 	}
-	err := e.waitQuietly(known+1, limit)
-	k.habit.end(e.ring.CQReady() > known)
-	return err
+	limit := quietWait
+	if wait > 0 {
+		limit = min(limit, wait)
+	}
+	if limit < quietWait || ringFlavour != "" {
+		err := e.waitQuietly(known+1, limit)
+		k.habit.end(e.ring.CQReady() > known)
+		return err
+	}
+	for {
+		whole := e.setTick()
+		if err := e.waitQuietly(known+1, -1); err != nil || !e.onlyTick(known) {
+			k.habit.end(e.ring.CQReady() > known)
+			return err
+		}
+		if whole {
+			k.habit.end(false)
+		}
+		if known > 0 { // they have waited long enough
+			return nil
+		}
+		e.ring.Reap(e.batch[:1])
+		e.tickDone()
+		if whole {
+			return nil
+		}
+	}
 }
 
 func (k *inKernel) mayBeQuiet(e *ringEngine) bool {
 	return e.config.QuietWait != Off && e.config.MinWait == 0 && e.quick() && k.habit.pays()
 }
-
-// quietWait is how long another goroutine may have to wait for the P besides. To
-// stop the world takes no longer: the runtime's signal ends the wait.
-const quietWait = time.Millisecond
 
 func (k *inKernel) wake() {
 	if !k.ring() {
