@@ -8,3 +8,12 @@ type PatientSender interface {
 	// 2 ms later than they could.
 	SendsCanWait()
 }
+
+// PatientWaiter is an Engine that may wait cheaper while its owner has nothing with
+// other goroutines. An Engine need not be one.
+type PatientWaiter interface {
+	// OthersCanWait says of the next Poll that nobody is at work for the owner: it may
+	// keep its P of the Go scheduler for up to 4 ms of its wait. A Wake ends that as it
+	// does any wait.
+	OthersCanWait()
+}

@@ -26,6 +26,7 @@ type Processor struct {
 	bell    *queue.Doorbell
 	engine  engine.Engine
 	patient engine.PatientSender          // nil: the engine is none
+	waiter  engine.PatientWaiter          // nil: the engine is none
 	ready   atomic.Pointer[engine.Engine] // what the bell wakes
 
 	// From other goroutines.
@@ -121,6 +122,7 @@ func (p *Processor) Run(opened func(error)) error {
 	}
 	p.engine = e
 	p.patient, _ = e.(engine.PatientSender)
+	p.waiter, _ = e.(engine.PatientWaiter)
 	p.ready.Store(&e)
 	p.tick()
 	p.started.Store(p.now)
@@ -178,6 +180,9 @@ func (p *Processor) poll() (int, error) {
 	slept := measure.Now()
 	p.idle.Sleep(slept)
 	patient := p.sendsCanWait()
+	if p.waiter != nil && p.away == 0 && p.phase == serving {
+		p.waiter.OthersCanWait()
+	}
 	n, err := p.engine.Poll(p.done[:], wait)
 	p.tick()
 	p.idle.Woke(p.now)

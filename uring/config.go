@@ -207,13 +207,14 @@ type Config struct {
 	// msg-ring.
 	Wake string
 
-	// QuietWait makes a locked engine wait a little (2 to 4 ms) without telling the Go
+	// QuietWait makes an engine wait a little (2 to 4 ms) without telling the Go
 	// scheduler before it waits as long as it takes, as long as that pays. Told,
 	// the runtime's monitor takes the thread's P away if it finds it in the same
 	// call a tick later, starts another thread with it, and looks every 20 µs from
-	// then on. Helps engines that are neither idle nor busy; delays goroutines that
-	// wait for just this P. Not with MinWait, which waits longer. Auto is on.
-	// Locked engines only.
+	// then on; a parked engine is woken by the runtime's poller besides. Helps engines
+	// that are neither idle nor busy; delays goroutines that wait for just this P, so
+	// a parked engine does it only while no handler has a request of its owner's. Not
+	// with MinWait, which waits longer. Auto is on.
 	QuietWait Switch
 
 	// BusyPoll is how long an engine looks for completions before it sleeps.

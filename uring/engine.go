@@ -48,6 +48,7 @@ type ringEngine struct {
 	sends         uint32 // not submitted yet,
 	sendBytes     int    // and what is in them
 	patient       bool   // the owner does not wait for them, see SendsCanWait
+	alone         bool   // nobody else is at work for the owner, see OthersCanWait
 	ticking       bool   // a tick is outstanding
 
 	total    totals
@@ -233,6 +234,9 @@ func (e *ringEngine) Recycle(c *engine.Completion) {
 
 // SendsCanWait is engine.PatientSender's.
 func (e *ringEngine) SendsCanWait() { e.patient = true }
+
+// OthersCanWait is engine.PatientWaiter's.
+func (e *ringEngine) OthersCanWait() { e.alone = true }
 
 func (e *ringEngine) Wake() { e.sleeper.wake() }
 

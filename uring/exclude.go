@@ -117,7 +117,6 @@ func (c Config) ValidateFor(w engine.Wait) error {
 	f.add(c.DeferTaskrun == On, "DeferTaskrun is On"+threads)
 	f.add(c.RegisteredRing, "RegisteredRing is set"+threads)
 	f.add(len(c.CPUs) > 0, "CPUs are set"+threads)
-	f.add(c.QuietWait == On, "QuietWait is On"+asleep)
 	f.add(c.Wake == WakeMsgRing, "Wake is %q"+asleep, c.Wake)
 	f.add(c.MinWait > 0, "MinWait is set"+asleep)
 	f.add(c.NAPIBusyPoll > 0, "NAPIBusyPoll is set"+asleep)

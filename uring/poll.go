@@ -41,7 +41,7 @@ func (e *ringEngine) Poll(done []engine.Completion, wait time.Duration) (int, er
 	if err := e.sleeper.pass(e, wait); err != nil {
 		return 0, e.die(err)
 	}
-	e.patient = false
+	e.patient, e.alone = false, false
 	e.follower.look()
 	n := e.reap(done)
 	e.total.completed += uint64(n)

@@ -34,6 +34,7 @@ type rig struct {
 	engine  *ringEngine
 	pool    *slab.Pool
 	done    []engine.Completion
+	alone   bool // nobody else is at work for the owner
 }
 
 // onBothWaits runs a test on a locked and on a parked engine, and checks that
@@ -42,6 +43,17 @@ func onBothWaits(t *testing.T, c Config, test func(r *rig)) {
 	for _, w := range []engine.Wait{engine.WaitLocked, engine.WaitParked} {
 		t.Run(w.String(), func(t *testing.T) { onWait(t, c, w, test) })
 	}
+}
+
+// onAllWaits is onBothWaits, and beside it a parked engine that need not share its P.
+func onAllWaits(t *testing.T, c Config, test func(r *rig)) {
+	onBothWaits(t, c, test)
+	t.Run("alone", func(t *testing.T) {
+		onWait(t, c, engine.WaitParked, func(r *rig) {
+			r.alone = true
+			test(r)
+		})
+	})
 }
 
 func onWait(t *testing.T, c Config, w engine.Wait, test func(r *rig)) {
@@ -111,16 +123,24 @@ func (r *rig) pair() (engine.FD, *net.TCPConn) {
 	return engine.FD(fd), c.(*net.TCPConn)
 }
 
+func (r *rig) poll(wait time.Duration) int {
+	r.t.Helper()
+	if r.alone {
+		r.engine.OthersCanWait()
+	}
+	n, err := r.engine.Poll(r.done, wait)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return n
+}
+
 // until polls, gives every completion to f, and ends when f says so.
 func (r *rig) until(f func(c *engine.Completion) bool) {
 	r.t.Helper()
 	ended := false
 	for deadline := time.Now().Add(patience); !ended; {
-		n, err := r.engine.Poll(r.done, time.Second)
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		for i := range r.done[:n] {
+		for i := range r.done[:r.poll(time.Second)] {
 			ended = f(&r.done[i]) || ended
 		}
 		if time.Now().After(deadline) {

@@ -191,7 +191,7 @@ func TestWhatTheKernelExcludesIsRefusedAllAtOnce(t *testing.T) {
 
 func TestWhatNeedsItsOwnThreadIsRefusedParked(t *testing.T) {
 	for _, settings := range []string{"single-issuer=on", "defer-taskrun=on", "registered-ring=on", "cpus=0", "wake=msg-ring",
-		"min-wait=20us", "napi-busy-poll=5us", "quiet-wait=on"} {
+		"min-wait=20us", "napi-busy-poll=5us"} {
 		c := configOf(t, settings)
 		if err := c.ValidateFor(engine.WaitLocked); err != nil {
 			t.Errorf("%s, locked: %v", settings, err)

@@ -192,7 +192,7 @@ func openMessenger(e *ringEngine) (sleeper, error) {
 	if err != nil {
 		return nil, fmt.Errorf("uring: duplicate of the ring: %w (EMFILE: raise the limit of open files)", err)
 	}
-	m := &messenger{inKernel: inKernel{fd: int32(fd), file: os.NewFile(uintptr(fd), "kring-wake"), wakes: &e.counters}}
+	m := &messenger{inKernel: inKernel{eventfd: eventfd{int32(fd), os.NewFile(uintptr(fd), "kring-wake")}, wakes: &e.counters}}
 	if m.raw, err = m.file.SyscallConn(); err != nil {
 		_ = m.file.Close()
 		return nil, fmt.Errorf("uring: wake by messages: %w", err)
@@ -212,7 +212,7 @@ func openMessenger(e *ringEngine) (sleeper, error) {
 }
 
 func (m *messenger) wake() {
-	if !m.ring() {
+	if m.ring() != asleep {
 		m.wakes.WakesSuppressed.Add(1)
 		return
 	}

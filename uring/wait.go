@@ -3,6 +3,7 @@
 package uring
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -36,12 +37,15 @@ type alarm struct{ state atomic.Uint32 }
 const (
 	awake uint32 = iota
 	asleep
+	dozing // a parked owner, in a quiet wait
 	rung
 )
 
 // fallAsleep says whether the owner may sleep; a ring before it forbids that.
-func (a *alarm) fallAsleep() bool {
-	if a.state.CompareAndSwap(awake, asleep) {
+func (a *alarm) fallAsleep() bool { return a.fall(asleep) }
+
+func (a *alarm) fall(to uint32) bool {
+	if a.state.CompareAndSwap(awake, to) {
 		return true
 	}
 	a.state.Store(awake)
@@ -55,33 +59,62 @@ func (a *alarm) rise() {
 	}
 }
 
-// ring says whether the owner has to be woken.
-func (a *alarm) ring() bool { return a.state.Load() != rung && a.state.Swap(rung) == asleep }
+// ring says how the owner slept, if it has to be woken; else awake or rung.
+func (a *alarm) ring() uint32 {
+	if a.state.Load() == rung {
+		return rung
+	}
+	return a.state.Swap(rung)
+}
 
-// inKernel waits in io_uring_enter, on a thread of its own. It is woken by an
-// eventfd that the ring reads.
-type inKernel struct {
-	alarm
-	habit habit
-	wakes *engine.Counters
-	fd    int32
-	file  *os.File // of fd: its Write is safe against a concurrent Close
+// eventfd is a descriptor that a wake writes to and that the ring reads.
+type eventfd struct {
+	fd   int32
+	file *os.File // of fd: its Write is safe against a concurrent Close
 }
 
 // one is what a wake writes: 1, in either byte order not 0.
 var one = []byte{1, 0, 0, 0, 0, 0, 0, 0}
 
+func openEventfd(e *ringEngine) (eventfd, error) {
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		return eventfd{}, fmt.Errorf("uring: eventfd: %w (EMFILE, ENFILE: raise the limit of open files)", err)
+	}
+	v := eventfd{int32(fd), os.NewFile(uintptr(fd), "kring-wake")}
+	v.woken(e)
+	return v, nil
+}
+
+func (v *eventfd) signal() { _, _ = v.file.Write(one) } // fails only after close
+
+func (v *eventfd) woken(e *ringEngine) {
+	q := e.sqe()
+	q.PrepRead(v.fd, address(e.scratch.word), uint32(len(e.scratch.word)), 0)
+	q.UserData = userData(opWake, 0, 0)
+	e.inflight++
+}
+
+func (v *eventfd) close() error { return v.file.Close() }
+
+// inKernel waits in io_uring_enter, on a thread of its own. It is woken by an
+// eventfd that the ring reads.
+type inKernel struct {
+	alarm
+	quiet
+	wakes *engine.Counters
+	eventfd
+}
+
 func openInKernel(e *ringEngine) (sleeper, error) {
 	if e.config.Wake == WakeMsgRing {
 		return openMessenger(e)
 	}
-	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	fd, err := openEventfd(e)
 	if err != nil {
-		return nil, fmt.Errorf("uring: eventfd: %w (EMFILE, ENFILE: raise the limit of open files)", err)
+		return nil, err
 	}
-	k := &inKernel{fd: int32(fd), file: os.NewFile(uintptr(fd), "kring-wake"), wakes: &e.counters}
-	k.woken(e)
-	return k, nil
+	return &inKernel{eventfd: fd, wakes: &e.counters}, nil
 }
 
 func (k *inKernel) pass(e *ringEngine, wait time.Duration) error {
@@ -102,82 +135,38 @@ func (k *inKernel) pass(e *ringEngine, wait time.Duration) error {
 		k.rise()
 		return e.submitPending()
 	}
-	err := k.quietly(e, wait)
-	if err == nil && e.ring.CQReady() == 0 {
-		err = e.submitAndWait(wait)
-	}
+	err := k.sleep(e, wait)
 	k.rise()
 	return err
 }
 
-// quietly waits a little without telling the Go scheduler, if that paid lately.
-// What comes soon is then there without the runtime's monitor having taken the
-// thread's P meanwhile: that costs a start of another thread, and makes the monitor
-// look every 20 µs from then on, which under load can go on for ever.
-func (k *inKernel) quietly(e *ringEngine, wait time.Duration) error {
+func (k *inKernel) sleep(e *ringEngine, wait time.Duration) error {
 	if !k.mayBeQuiet(e) {
-		k.habit.skip()
-		return nil
+		k.skip()
+		return e.submitAndWait(wait)
 	}
-	known := uint32(0) // CQEs that are there at once, and not what is waited for
-	if e.completesAtOnce() {
-		known = e.sends
+	if err := k.quietly(e, wait); err != nil || e.ring.CQReady() > 0 || wait > 0 {
+		return err // the owner knows how long is left
 	}
-	limit := quietWait
-	if wait > 0 {
-		limit = min(limit, wait)
-	}
-	if limit < quietWait || ringFlavour != "" {
-		err := e.waitQuietly(known+1, limit)
-		k.habit.end(e.ring.CQReady() > known)
-		return err
-	}
-	for {
-		whole := e.setTick()
-		if err := e.waitQuietly(known+1, -1); err != nil || !e.onlyTick(known) {
-			k.habit.end(e.ring.CQReady() > known)
-			return err
-		}
-		if whole {
-			k.habit.end(false)
-		}
-		if known > 0 { // they have waited long enough
-			return nil
-		}
-		e.ring.Reap(e.batch[:1])
-		e.tickDone()
-		if whole {
-			return nil
-		}
-	}
-}
-
-func (k *inKernel) mayBeQuiet(e *ringEngine) bool {
-	return e.config.QuietWait != Off && e.config.MinWait == 0 && e.quick() && k.habit.pays()
+	return e.submitAndWait(wait)
 }
 
 func (k *inKernel) wake() {
-	if !k.ring() {
+	if k.ring() != asleep {
 		k.wakes.WakesSuppressed.Add(1)
 		return
 	}
 	k.wakes.Wakes.Add(1)
-	_, _ = k.file.Write(one) // fails only after close
+	k.signal()
 }
-
-func (k *inKernel) woken(e *ringEngine) {
-	q := e.sqe()
-	q.PrepRead(k.fd, address(e.scratch.word), uint32(len(e.scratch.word)), 0)
-	q.UserData = userData(opWake, 0, 0)
-	e.inflight++
-}
-
-func (k *inKernel) close() error { return k.file.Close() }
 
 // onPoller waits as any goroutine does: on Go's own poller, for the ring's
 // descriptor to have completions.
 type onPoller struct {
 	alarm
+	eventfd
+	quiet
+	dozes  int // quiet waits since the last other one
 	wakes  *engine.Counters
 	parker *park.Parker
 	ready  func() bool
@@ -189,12 +178,23 @@ func openOnPoller(e *ringEngine) (sleeper, error) {
 	if err != nil {
 		return nil, fmt.Errorf("uring: %w", err)
 	}
-	p := &onPoller{parker: parker, wakes: &e.counters}
+	fd, err := openEventfd(e)
+	if err != nil {
+		_ = parker.Close()
+		return nil, err
+	}
+	p := &onPoller{parker: parker, eventfd: fd, wakes: &e.counters}
 	p.ready = func() bool { return p.look(e) }
 	return p, nil
 }
 
 func (p *onPoller) pass(e *ringEngine, wait time.Duration) error {
+	if wait != 0 && p.mayDoze(e) {
+		if done, err := p.doze(e, wait); done {
+			p.rise()
+			return err
+		}
+	}
 	if err := e.submitPending(); err != nil {
 		return err
 	}
@@ -209,9 +209,44 @@ func (p *onPoller) pass(e *ringEngine, wait time.Duration) error {
 		p.rise()
 		return nil
 	}
+	p.dozes = 0
 	p.parker.Park(p.ready, wait)
 	p.rise()
 	return p.err
+}
+
+// dozesMax bounds the quiet waits between two others: with one P, other goroutines
+// that wait on Go's poller are looked after only in those.
+const dozesMax = 8
+
+// mayDoze says whether to wait quietly first.
+func (p *onPoller) mayDoze(e *ringEngine) bool {
+	if !e.alone || e.config.BusyPoll > 0 || p.dozes == dozesMax {
+		return false
+	}
+	may := p.mayBeQuiet(e)
+	if !may {
+		p.skip()
+	}
+	return may
+}
+
+// doze waits quietly, and says whether that was all there is to do. Whoever is
+// ready to run may have the P first.
+func (p *onPoller) doze(e *ringEngine, wait time.Duration) (done bool, err error) {
+	if e.completesAtOnce() && !e.patient {
+		if err := e.submit(); err != nil || e.ring.CQReady() > 0 {
+			return true, err
+		}
+	}
+	runtime.Gosched()
+	if e.ring.CQReady() > 0 || !p.fall(dozing) {
+		return true, e.submitPending()
+	}
+	p.dozes++
+	err = p.quietly(e, wait)
+	woken := !p.state.CompareAndSwap(dozing, awake)
+	return woken || err != nil || e.ring.CQReady() > 0 || wait > 0, err
 }
 
 // look asks for completions, and enters once for those that only an enter
@@ -229,15 +264,16 @@ func (p *onPoller) look(e *ringEngine) bool {
 }
 
 func (p *onPoller) wake() {
-	if !p.ring() {
+	switch p.ring() {
+	case asleep:
+		p.wakes.Wakes.Add(1)
+		p.parker.Unpark()
+	case dozing:
+		p.wakes.Wakes.Add(1)
+		p.signal()
+	default:
 		p.wakes.WakesSuppressed.Add(1)
-		return
 	}
-	p.wakes.Wakes.Add(1)
-	p.parker.Unpark()
 }
 
-// woken: a parked engine has no wake word.
-func (p *onPoller) woken(*ringEngine) {}
-
-func (p *onPoller) close() error { return p.parker.Close() }
+func (p *onPoller) close() error { return errors.Join(p.parker.Close(), p.eventfd.close()) }
