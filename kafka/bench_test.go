@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"testing"
 
@@ -88,6 +89,24 @@ func BenchmarkRespond(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				once()
+			}
+		})
+	}
+}
+
+// BenchmarkErrorCode reads how a request fared from a response that goes on with
+// all APIs.
+func BenchmarkErrorCode(b *testing.B) {
+	for _, version := range []int16{0, 3} {
+		b.Run(fmt.Sprintf("ApiVersions-v%d", version), func(b *testing.B) {
+			resp := apiVersionsResponse()
+			resp.SetVersion(version)
+			payload := resp.AppendTo(AppendResponseHeader(nil, keyApiVersions, version, 7))
+			b.ReportAllocs()
+			for b.Loop() {
+				if code := errorCode(keyApiVersions, version, payload); code != 0 {
+					b.Fatal(code)
+				}
 			}
 		})
 	}

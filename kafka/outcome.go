@@ -52,7 +52,11 @@ func readOutcome(key, version int16, response []byte, elements int, forThrottle 
 	}
 	s := &responseSchemas()[key][version]
 	w := walker{reader: reader{left: response[header:]}, flexible: s.flexible, elements: elements, outcome: none}
-	w.walk(s.nodes)
+	to := s.toErrors
+	if forThrottle {
+		to = s.toThrottle
+	}
+	w.walk(s.nodes[:to])
 	return w.outcome
 }
 

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 )
@@ -75,6 +76,9 @@ type knownTag struct {
 type schema struct {
 	flexible bool
 	nodes    []node
+	// Of a response: how many nodes there are up to the last with an error code
+	// in it, and up to the throttle time.
+	toErrors, toThrottle int
 }
 
 // schemas holds all of them, by key and version.
@@ -95,7 +99,21 @@ func (d *description) compile(version int16) schema {
 	if c.at != len(c.text) {
 		c.fail("end")
 	}
-	return schema{c.flexible, nodes}
+	return schema{flexible: c.flexible, nodes: nodes, toErrors: upTo(nodes, opError), toThrottle: upTo(nodes, opThrottle)}
+}
+
+// upTo counts nodes up to the last that is o, or has it in it.
+func upTo(nodes []node, o op) int {
+	n := len(nodes)
+	for n > 0 && !nodes[n-1].has(o) {
+		n--
+	}
+	return n
+}
+
+func (n *node) has(o op) bool {
+	return n.op == o || upTo(n.fields, o) > 0 ||
+		slices.ContainsFunc(n.tags, func(t knownTag) bool { return upTo(t.fields, o) > 0 })
 }
 
 // responseSchemas is the same for what responses say of how the request fared.
