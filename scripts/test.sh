@@ -10,8 +10,9 @@ cd "$root"
 
 grep -qE '^go test \./\.\.\.( |$)' README.md || die "README.md no longer names 'go test ./...' as the test command: mend one of the two"
 
-# -v by the environment, so that the command itself stays the README's.
-GOFLAGS="${GOFLAGS:-} -v" go test ./... >"$scratch/log" 2>&1 || {
+# By the environment, so that the command itself stays the README's: -v, and three
+# packages at once, because the longest is the last.
+GOFLAGS="${GOFLAGS:-} -v -p=3" go test ./... >"$scratch/log" 2>&1 || {
 	explain "$scratch/log"
 	die "go test ./... failed"
 }
