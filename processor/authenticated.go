@@ -7,8 +7,8 @@ func (c *conn) unauthenticated() bool {
 }
 
 // pipelineMax is 1 while c is not authenticated: what follows the request that
-// authenticates it is judged by what comes of that. It is never more than what c
-// began with: its order has no room for more answers.
+// authenticates it is judged by what comes of that. It is never more than the
+// order that c began with has room for.
 func (c *conn) pipelineMax() int {
 	if c.order == nil || c.unauthenticated() {
 		return 1

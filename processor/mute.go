@@ -43,12 +43,13 @@ const (
 
 // muteTable is Kafka's. A step that changes nothing is legal where Kafka
 // ignores it.
-var muteTable = [muteStates][muteSteps]muteState{
+var muteTable = [noState + 1][muteSteps]muteState{
 	notMuted:                      {muted, noState, noState, noState, noState, notMuted},
 	muted:                         {muted, mutedResponsePending, noState, noState, noState, notMuted},
 	mutedResponsePending:          {mutedResponsePending, noState, muted, mutedThrottledResponsePending, noState, mutedResponsePending},
 	mutedThrottled:                {mutedThrottled, noState, noState, noState, muted, mutedThrottled},
 	mutedThrottledResponsePending: {mutedThrottledResponsePending, noState, mutedThrottled, noState, mutedResponsePending, mutedThrottledResponsePending},
+	noState:                       {noState, noState, noState, noState, noState, noState},
 }
 
 var muteNames = [...]string{"NOT_MUTED", "MUTED", "MUTED_AND_RESPONSE_PENDING", "MUTED_AND_THROTTLED",
@@ -64,12 +65,7 @@ func (s muteState) throttled() bool {
 // step makes one step of c's mute state. After an illegal one nobody knows what
 // the connection may do: it is closed, and that is counted.
 func (p *Processor) step(c *conn, s muteStep) {
-	next := noState
-	if c.mute < muteStates {
-		next = muteTable[c.mute][s]
-	}
-	c.mute = next
-	if next == noState {
+	if c.mute = muteTable[c.mute][s]; c.mute == noState {
 		p.terminate(c, reqchan.MuteStateIllegal)
 	}
 }

@@ -1,6 +1,10 @@
 package processor
 
-import "kring/reqchan"
+import (
+	"math/bits"
+
+	"kring/reqchan"
+)
 
 // order brings the answers of a pipelined connection back into the order of
 // its requests. Sequence numbers are the server's own: a client's correlation
@@ -8,12 +12,17 @@ import "kring/reqchan"
 //
 // Invariant: first <= every number out < last <= first + len(slots).
 type order struct {
-	slots []*reqchan.Request // by number modulo the depth; nil: not answered yet
+	slots []*reqchan.Request // by number, see at; nil: not answered yet
 	first uint64             // the number whose answer leaves next
 	last  uint64             // the number that the next request gets
 }
 
-func newOrder(depth int) *order { return &order{slots: make([]*reqchan.Request, depth)} }
+func newOrder(depth int) *order {
+	return &order{slots: make([]*reqchan.Request, 1<<bits.Len(uint(depth-1)))}
+}
+
+// at is the place of a number: modulo the places, which are a power of two.
+func (o *order) at(seq uint64) **reqchan.Request { return &o.slots[seq&uint64(len(o.slots)-1)] }
 
 // next numbers a request. The caller bounds how many are out.
 func (o *order) next() uint64 {
@@ -25,14 +34,14 @@ func (o *order) next() uint64 {
 func (o *order) isNext(seq uint64) bool { return seq == o.first }
 
 // put takes an answered request in.
-func (o *order) put(r *reqchan.Request) { o.slots[r.Seq%uint64(len(o.slots))] = r }
+func (o *order) put(r *reqchan.Request) { *o.at(r.Seq) = r }
 
 // take gives the answered request whose turn it is, nil if it isn't there yet.
 func (o *order) take() *reqchan.Request {
-	at := o.first % uint64(len(o.slots))
-	r := o.slots[at]
+	at := o.at(o.first)
+	r := *at
 	if r != nil {
-		o.slots[at] = nil
+		*at = nil
 		o.first++
 	}
 	return r

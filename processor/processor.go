@@ -92,6 +92,7 @@ type Processor struct {
 // New makes a Processor; Run starts it.
 func New(cfg Config) *Processor {
 	p := &Processor{cfg: cfg, assigned: queue.NewManyToOne[socket](), drained: make(chan struct{}), ended: make(chan struct{})}
+	p.times.recent = new(apiTimes)
 	p.bell = queue.NewDoorbell(p.wake)
 	p.responses = reqchan.NewResponseQueue(p.bell)
 	p.arena = slab.NewArena(cfg.Memory)

@@ -45,7 +45,9 @@ func (p *Processor) answered(c *conn, r *reqchan.Request) {
 // emit carries one answer out.
 func (p *Processor) emit(c *conn, r *reqchan.Request) {
 	kind, response, why := r.Answer()
-	p.meetSlowReader(c, r.ResponseBytes())
+	if c.out != nil && c.out.queued+r.ResponseBytes() >= c.set.QueuedBytesMax && !c.ending {
+		p.meetSlowReader(c)
+	}
 	p.cameHome(c, r)
 	switch {
 	case c.ending || c.finishing:

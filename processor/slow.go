@@ -25,13 +25,10 @@ const (
 // slowReaderThrottle is one window of Kafka's quotas.
 const slowReaderThrottle = int64(time.Second)
 
-// meetSlowReader looks at a connection before n more bytes are queued on it.
-// Invariant: a request of c is still counted as in flight, so that a throttle
-// may begin.
-func (p *Processor) meetSlowReader(c *conn, n int) {
-	if c.out == nil || c.out.queued+n < c.set.QueuedBytesMax || c.ending {
-		return
-	}
+// meetSlowReader is told of a connection before so much is queued on it that its
+// responses reach QueuedBytesMax. Invariant: a request of c is still counted as in
+// flight, so that a throttle may begin.
+func (p *Processor) meetSlowReader(c *conn) {
 	p.count.slow++
 	switch c.set.SlowReader {
 	case SlowReaderThrottle:

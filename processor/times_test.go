@@ -7,10 +7,15 @@ import (
 	"kring/reqchan"
 )
 
+// timing is as much of a processor as measures.
+func timing(now int64, apiOf func([]byte) (int16, int16)) *Processor {
+	return &Processor{now: now, cfg: Config{APIOf: apiOf}, times: times{recent: new(apiTimes)}}
+}
+
 // BenchmarkMeasure is what measuring adds to a request, all its stages: cut,
 // answered, queued and sent, sixteen of them in a pass.
 func BenchmarkMeasure(b *testing.B) {
-	p := &Processor{cfg: Config{APIOf: func(payload []byte) (int16, int16) { return int16(payload[1]), int16(payload[3]) }}}
+	p := timing(0, func(payload []byte) (int16, int16) { return int16(payload[1]), int16(payload[3]) })
 	r := &reqchan.Request{Payload: make([]byte, 100)}
 	m := &marks{}
 	b.ReportAllocs()
@@ -30,7 +35,7 @@ func BenchmarkMeasure(b *testing.B) {
 // A request is measured once, whatever comes of it, and its times are those
 // that passed.
 func TestTheTimesOfARequestAreThoseThatPassed(t *testing.T) {
-	p := &Processor{now: 1_000_000}
+	p := timing(1_000_000, nil)
 	m := &marks{}
 	r := &reqchan.Request{Payload: make([]byte, 10)}
 	for _, drop := range []bool{false, true} {
@@ -72,7 +77,7 @@ func TestTheTimesOfARequestAreThoseThatPassed(t *testing.T) {
 // What clients send can't make the server keep more than it has room for.
 func TestKeysVersionsAndErrorsOutOfRangeAreCountedTogether(t *testing.T) {
 	var key, version int16
-	p := &Processor{cfg: Config{APIOf: func([]byte) (int16, int16) { return key, version }}}
+	p := timing(0, func([]byte) (int16, int16) { return key, version })
 	r := &reqchan.Request{}
 	for _, k := range []int16{-32768, -1, apisMax, 32767} {
 		key = k

@@ -19,8 +19,10 @@ const (
 // Histogram counts values of 0 to 2^32-1, with a relative error of at most 6 %.
 // It has one owner; see Note and Publish.
 type Histogram struct {
-	// Owner: a run of values of one bucket that was not published yet.
+	// Owner: a run of values of one bucket that was not published yet, and the last
+	// of them.
 	bucket int
+	value  uint64
 	count  uint64
 	sum    uint64
 
@@ -31,14 +33,23 @@ type Histogram struct {
 	most   atomic.Uint64
 }
 
-// Note counts n values v. It costs about 2 ns while v is like the one before.
+// Note counts n values v. It costs next to nothing while v is the one before, and
+// about 2 ns while it is like it.
 func (h *Histogram) Note(v, n uint64) {
+	if v != h.value {
+		h.turn(v)
+	}
+	h.count += n
+	h.sum += v * n
+}
+
+// turn readies h for v.
+func (h *Histogram) turn(v uint64) {
+	h.value = v
 	if b := bucketOf(v); b != h.bucket {
 		h.Publish()
 		h.bucket = b
 	}
-	h.count += n
-	h.sum += v * n
 	if v > h.most.Load() {
 		h.most.Store(v)
 	}
