@@ -13,7 +13,7 @@ type PatientSender interface {
 // other goroutines. An Engine need not be one.
 type PatientWaiter interface {
 	// OthersCanWait says of the next Poll that nobody is at work for the owner: it may
-	// keep its P of the Go scheduler for up to 4 ms of its wait. A Wake ends that as it
+	// keep its P of the Go scheduler for up to 2 ms of its wait. A Wake ends that as it
 	// does any wait.
 	OthersCanWait()
 }

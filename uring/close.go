@@ -95,7 +95,7 @@ func (e *ringEngine) drain() error {
 // forget takes a CQE that nobody will hear of.
 func (e *ringEngine) forget(q *CQE) {
 	op := engine.Op(q.UserData >> opShift)
-	if op == opCancel || op == opMessage || op == opPlace {
+	if op == opCancel || op == opMessage || op == opPlace || op == opTickLate {
 		return
 	}
 	if op == engine.OpAccept && q.Res >= 0 {

@@ -31,7 +31,7 @@ func (e *ringEngine) complete(q *CQE, c *engine.Completion) bool {
 		return false
 	case opFile:
 		return e.fileDone(q, int(fd), c)
-	case opMessage: // it has ended the sleep, and that was all
+	case opMessage, opTickLate: // it has ended the sleep, and that was all
 		return false
 	case opTick:
 		e.tickDone()

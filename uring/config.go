@@ -207,7 +207,7 @@ type Config struct {
 	// msg-ring.
 	Wake string
 
-	// QuietWait makes an engine wait a little (2 to 4 ms) without telling the Go
+	// QuietWait makes an engine wait a little (1 to 2 ms) without telling the Go
 	// scheduler before it waits as long as it takes, as long as that pays. Told,
 	// the runtime's monitor takes the thread's P away if it finds it in the same
 	// call a tick later, starts another thread with it, and looks every 20 µs from

@@ -49,7 +49,8 @@ type ringEngine struct {
 	sendBytes     int    // and what is in them
 	patient       bool   // the owner does not wait for them, see SendsCanWait
 	alone         bool   // nobody else is at work for the owner, see OthersCanWait
-	ticking       bool   // a tick is outstanding
+	ticking       bool   // a tick is outstanding,
+	tickSet       int64  // and was set or put off then
 
 	total    totals
 	counters engine.Counters
@@ -107,7 +108,9 @@ const (
 	opMessage = 0x13 // a wake, see messenger
 	opPlace   = 0x14 // a change of the table of direct descriptors; only its failure completes
 	opFile    = 0x15 // a read of a file; its slot in place of the descriptor
-	opTick    = 0x16 // the end of quiet waits, see setTick
+
+	opTick     = 0x16 // the end of a quiet wait, see setTick
+	opTickLate = 0x17 // a tick that could not be put off any more
 )
 
 // What the kernel may have to copy in a call that the Go scheduler is not told

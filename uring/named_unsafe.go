@@ -35,6 +35,8 @@ func (e *ringEngine) checkAddresses() {
 			e.checkVectors(q.Opcode, uintptr(q.Addr), uintptr(q.Len))
 		case OpcodeTimeout:
 			e.checkMemory(q.Opcode, q.Addr, uint64(unsafe.Sizeof(timespec{})))
+		case OpcodeTimeoutRemove:
+			e.checkMemory(q.Opcode, q.Off, uint64(unsafe.Sizeof(timespec{})))
 		case OpcodeFilesUpdate:
 			e.checkMemory(q.Opcode, q.Addr, 4*uint64(q.Len))
 		default:
