@@ -4,6 +4,7 @@ package uring
 
 import (
 	"errors"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -44,13 +45,13 @@ type ringEngine struct {
 
 	can           *abilities
 	multishotRecv bool
-	bulk          int    // outstanding operations of bulkBytesMin or more
-	sends         uint32 // not submitted yet,
-	sendBytes     int    // and what is in them
-	patient       bool   // the owner does not wait for them, see SendsCanWait
-	alone         bool   // nobody else is at work for the owner, see OthersCanWait
-	ticking       bool   // a tick is outstanding,
-	tickSet       int64  // and was set or put off then
+	bulk          int       // outstanding operations of bulkBytesMin or more
+	sends         uint32    // not submitted yet,
+	sendBytes     int       // and what is in them
+	patient       bool      // the owner does not wait for them, see SendsCanWait
+	alone         bool      // nobody else is at work for the owner, see OthersCanWait
+	ticking       bool      // a tick is outstanding,
+	tickSet       time.Time // and was set or put off then
 
 	total    totals
 	counters engine.Counters

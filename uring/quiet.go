@@ -2,11 +2,7 @@
 
 package uring
 
-import (
-	"time"
-
-	"kring/internal/measure"
-)
+import "time"
 
 // quiet is a wait of which the Go scheduler is not told, as long as that pays. What
 // comes soon is then there without the runtime's monitor having taken the thread's P
@@ -56,8 +52,8 @@ func (k *quiet) quietly(e *ringEngine, limit time.Duration) error {
 
 // setTick has the tick come in quietWait, or in half of it at least.
 func (e *ringEngine) setTick() {
-	now := measure.Now()
-	if e.ticking && now-e.tickSet < int64(quietWait/2) {
+	now := time.Now()
+	if e.ticking && now.Sub(e.tickSet) < quietWait/2 {
 		return
 	}
 	q := e.sqe()
