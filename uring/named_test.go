@@ -35,6 +35,8 @@ func TestAnAddressOfTheGoHeapNeverReachesTheKernel(t *testing.T) {
 			q.PrepSendMsgZC(3, header, 0)
 		},
 		"writev fixed": func(_ *ringEngine, q *SQE) { q.PrepWritevFixed(3, at, 2, 0, 0) },
+		"timeout":      func(_ *ringEngine, q *SQE) { q.PrepTimeout(at, 0, 0) },
+		"timeout set":  func(_ *ringEngine, q *SQE) { q.PrepTimeoutUpdate(at, 0, 0) },
 		"files update": func(_ *ringEngine, q *SQE) { q.PrepFilesUpdate(at, 1, 0) },
 		"past the end": func(e *ringEngine, q *SQE) {
 			q.PrepSend(3, address(e.window.memory), uint32(len(e.window.memory))+1, 0)
@@ -42,6 +44,9 @@ func TestAnAddressOfTheGoHeapNeverReachesTheKernel(t *testing.T) {
 		"unknown": func(_ *ringEngine, q *SQE) { q.Opcode = 250 },
 	} {
 		r := openRig(t, n, engine.WaitParked)
+		if err := r.engine.submit(); err != nil { // what Open left
+			t.Fatal(err)
+		}
 		prep(r.engine, r.engine.sqe())
 		says := broken(func() { _ = r.engine.submit() })
 		if !strings.Contains(says, "broken invariant: uring: ") {
