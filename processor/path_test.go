@@ -2,6 +2,7 @@ package processor_test
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"sync/atomic"
 	"testing"
@@ -220,9 +221,14 @@ func TestARequestAllocatesNothingOnItsWay(t *testing.T) {
 			p := newPath(t, c.conns, c.depth, inline)
 			rounds := max(2000/p.requests, 4)
 			p.serve(rounds)
-			allocs := testing.AllocsPerRun(4, func() { p.serve(rounds) })
-			// The runtime's own timers and a chunk now and then need a few.
-			if requests := rounds * p.requests; allocs > float64(requests)/400 && !invariants.Enabled {
+			requests := rounds * p.requests
+			// The runtime's own timers and a chunk now and then need a few, more of them
+			// beside other work; an allocation of a request would be there each time.
+			allocs := math.Inf(1)
+			for try := 0; try < 5 && allocs > float64(requests)/400; try++ {
+				allocs = min(allocs, testing.AllocsPerRun(4, func() { p.serve(rounds) }))
+			}
+			if allocs > float64(requests)/400 && !invariants.Enabled {
 				t.Errorf("inline %t, %d × %d: %v allocations in %d requests", inline, c.conns, c.depth, allocs, requests)
 			}
 			p.stop()
