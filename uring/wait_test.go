@@ -91,12 +91,16 @@ func TestWaitingQuietlyIsGivenUpWhereItIsInVain(t *testing.T) {
 		t.Run(wait.String(), func(t *testing.T) {
 			onAllWaits(t, Config{QuietWait: On}, func(r *rig) {
 				const polls = 40
+				most := uint64(polls + 2)
+				if ringFlavour != "" { // it can't say whether an enter is needed, so each look is one
+					most += polls
+				}
 				before := r.engine.total.enters
 				for range polls {
 					r.poll(wait)
 				}
 				// Where the owner gave a limit it hears of a quiet wait in vain.
-				if n := r.engine.total.enters - before; n > polls+2 {
+				if n := r.engine.total.enters - before; n > most {
 					t.Errorf("%d calls for %d waits of an idle engine", n, polls)
 				}
 			})
