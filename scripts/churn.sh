@@ -50,8 +50,9 @@ for engine in "${engines[@]}"; do
 		back "request bytes" 0 "$(field request_bytes)" $(($(nproc) * 192 * 1024))
 		back goroutines "$goroutines" "$(field goroutines)"
 		# Each request that was in flight at the same time keeps the memory of its
-		# answer for the next.
-		back "pieces of memory in use" 0 "$(field pieces_lent)" 80
+		# answer for the next: one of each connection, and those of connections that
+		# had gone before their handler came to them.
+		back "pieces of memory in use" 0 "$(field pieces_lent)" 256
 		# What is mapped for reuse is what was in use at the same time once: at
 		# most a frame of each connection that was open.
 		back "mapped bytes" "$mapped" "$(field mapped_bytes)" $((32 << 20))
