@@ -1,15 +1,9 @@
 package processor
 
-import "time"
-
 // patientSendsMax bounds the Sends whose completions may wait: with more of them,
 // the pass that takes them lets requests gather meanwhile, which is worth more than
 // the system call.
 const patientSendsMax = 4
-
-// patienceNanos is how much later than it could a completion may come; what took
-// longer had to wait for its peer.
-const patienceNanos = int64(2 * time.Millisecond)
 
 // sendsCanWait tells the engine, if that is so and it wants to know, that nothing
 // here waits for the Sends since the last Poll.

@@ -188,7 +188,7 @@ func (p *Processor) poll() (int, error) {
 	p.tick()
 	p.idle.Woke(p.now)
 	if patient {
-		p.waited = min(p.now-slept, patienceNanos)
+		p.waited = min(p.now-slept, int64(engine.PatienceMax)) // what took longer waited for its peer
 	}
 	return n, err
 }

@@ -2,7 +2,11 @@
 
 package uring
 
-import "time"
+import (
+	"time"
+
+	"kring/engine"
+)
 
 // quiet is a wait of which the Go scheduler is not told, as long as that pays. What
 // comes soon is then there without the runtime's monitor having taken the thread's P
@@ -13,7 +17,7 @@ type quiet struct{ habit }
 // quietWait is how long a quiet wait lasts at most, and half of it at least; and so
 // long may another goroutine have to wait for the P besides. To stop the world takes
 // no longer: the runtime's signal ends the wait.
-const quietWait = 2 * time.Millisecond
+const quietWait = engine.PatienceMax
 
 func (k *quiet) mayBeQuiet(e *ringEngine) bool {
 	return e.config.QuietWait != Off && e.config.MinWait == 0 && e.quick() && k.pays()
@@ -35,9 +39,9 @@ func (k *quiet) quietly(e *ringEngine, limit time.Duration) error {
 	}
 	e.setTick()
 	err := e.waitQuietly(known+1, -1)
-	vain := e.ring.CQReady() <= known || e.onlyTick(known)
-	k.end(!vain)
-	if known == 0 && e.onlyTick(0) {
+	tick := e.onlyTick(known)
+	k.end(!tick && e.ring.CQReady() > known)
+	if tick && known == 0 {
 		e.ring.Reap(e.batch[:1])
 		e.tickDone()
 	}

@@ -41,9 +41,7 @@ const (
 	rung
 )
 
-// fallAsleep says whether the owner may sleep; a ring before it forbids that.
-func (a *alarm) fallAsleep() bool { return a.fall(asleep) }
-
+// fall says whether the owner may sleep so; a ring before it forbids that.
 func (a *alarm) fall(to uint32) bool {
 	if a.state.CompareAndSwap(awake, to) {
 		return true
@@ -131,7 +129,7 @@ func (k *inKernel) pass(e *ringEngine, wait time.Duration) error {
 			return err
 		}
 	}
-	if wait == 0 || !k.fallAsleep() {
+	if wait == 0 || !k.fall(asleep) {
 		k.rise()
 		return e.submitPending()
 	}
@@ -205,7 +203,7 @@ func (p *onPoller) pass(e *ringEngine, wait time.Duration) error {
 			return err
 		}
 	}
-	if wait == 0 || e.ring.CQReady() > 0 || !p.fallAsleep() {
+	if wait == 0 || e.ring.CQReady() > 0 || !p.fall(asleep) {
 		p.rise()
 		return nil
 	}
