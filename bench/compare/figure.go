@@ -46,17 +46,24 @@ func (res *Results) Calm() *Results {
 	return calm
 }
 
-// ToBest is how ours compares, round by round, with the best of others; false
-// when no round has both, or those that it has do not belong together.
-func (res *Results) ToBest(scenario, ours string, others []string, f Figure) (stats.Ratio, bool) {
-	return res.Across(scenario, ours, scenario, others, f)
-}
-
-// Across compares ours in one scenario with the best of others in another one.
+// Across is how ours in one scenario compares, round by round, with the best of
+// others in the same or another one; false when no round has both, or those that
+// it has do not belong together.
 func (res *Results) Across(scenario, ours, other string, others []string, f Figure) (stats.Ratio, bool) {
 	a, b := res.pairs(scenario, ours, other, others, f.m)
 	r := compareRuns(a, b, f.m)
 	return r, r.Rounds > 0
+}
+
+// Best is who of some contestants has the best median; "" for none that was
+// measured.
+func (res *Results) Best(scenario string, of []string, f Figure) string {
+	for _, r := range res.best(scenario, of, f.m) {
+		if r != nil {
+			return r.Contestant
+		}
+	}
+	return ""
 }
 
 // pairs are the runs of ours and of the best of others. A round in which their
@@ -101,11 +108,11 @@ func (m metric) counts(r *Record) bool {
 	return r.Valid() || r.heldBack() && (m.itsOwn || m.name == rate.name)
 }
 
-// HeldBack is in how many rounds the ratio that ToBest gives is one at least,
+// HeldBack is in how many rounds the ratio that Across gives is one at least,
 // because the generator held ours back, and in how many one at most, because it
 // held the other back.
-func (res *Results) HeldBack(scenario, ours string, others []string, f Figure) (atLeast, atMost int) {
-	a, b := res.pairs(scenario, ours, scenario, others, f.m)
+func (res *Results) HeldBack(scenario, ours, other string, others []string, f Figure) (atLeast, atMost int) {
+	a, b := res.pairs(scenario, ours, other, others, f.m)
 	for i := range a {
 		switch {
 		case a[i] == nil || b[i] == nil || f.m.itsOwn:

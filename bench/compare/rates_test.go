@@ -49,7 +49,7 @@ func TestARatioTakesOnlyRoundsThatBelongTogether(t *testing.T) {
 		}
 		res.Records = append(res.Records, open("ring", round, 1000, &Asked{OfSlowest, 2000, 0.5}), open("go-net", round, other, &Asked{OfSlowest, 2 * other, 0.5}))
 	}
-	if r, ok := res.ToBest("s", "ring", []string{"go-net"}, CPU); !ok || r.Rounds != 5 {
+	if r, ok := res.Across("s", "ring", "s", []string{"go-net"}, CPU); !ok || r.Rounds != 5 {
 		t.Errorf("%v, %v: want five rounds", r, ok)
 	}
 	if r := res.ratio("s", "ring", "go-net", cpu); r.Rounds != 5 {
@@ -168,25 +168,25 @@ func TestARunThatItsGeneratorHeldBackCountsForWhatIsTheServersOwn(t *testing.T) 
 			r.Load.Bound, r.Invalid = true, []string{"the generator was busy"}
 		}
 	}
-	if r, _ := res.ToBest("s", "ring", []string{"poll"}, CPU); r.Rounds != 5 {
+	if r, _ := res.Across("s", "ring", "s", []string{"poll"}, CPU); r.Rounds != 5 {
 		t.Errorf("CPU: %v", r)
 	}
-	if r, _ := res.ToBest("s", "ring", []string{"poll"}, Rate); r.Rounds != 4 || r.Median != 0.8 {
+	if r, _ := res.Across("s", "ring", "s", []string{"poll"}, Rate); r.Rounds != 4 || r.Median != 0.8 {
 		t.Errorf("requests/s: %v", r)
 	}
-	if r, ok := res.ToBest("s", "ring", []string{"poll"}, P99); ok && r.Rounds != 2 {
+	if r, ok := res.Across("s", "ring", "s", []string{"poll"}, P99); ok && r.Rounds != 2 {
 		t.Errorf("p99: %v", r)
 	}
-	if atLeast, atMost := res.HeldBack("s", "ring", []string{"poll"}, Rate); atLeast != 1 || atMost != 1 {
+	if atLeast, atMost := res.HeldBack("s", "ring", "s", []string{"poll"}, Rate); atLeast != 1 || atMost != 1 {
 		t.Errorf("at least in %d rounds, at most in %d: want one each, and the one without any news left out", atLeast, atMost)
 	}
-	if atLeast, atMost := res.HeldBack("s", "ring", []string{"poll"}, CPU); atLeast+atMost != 0 {
+	if atLeast, atMost := res.HeldBack("s", "ring", "s", []string{"poll"}, CPU); atLeast+atMost != 0 {
 		t.Errorf("CPU was held back: %d, %d", atLeast, atMost)
 	}
 	for _, r := range res.Records {
 		r.Invalid = append(r.Invalid, "errors")
 	}
-	if r, ok := res.ToBest("s", "ring", []string{"poll"}, CPU); ok {
+	if r, ok := res.Across("s", "ring", "s", []string{"poll"}, CPU); ok {
 		t.Errorf("runs with errors count: %v", r)
 	}
 }
@@ -200,10 +200,10 @@ func TestTheBestOfSeveralIsNotEachRoundsLuckiest(t *testing.T) {
 		"go-net": {50, 90, 200, 50, 90, 90},
 		"few":    {900, 900, 900, 900},
 	})
-	if r, _ := res.ToBest("s", "ring", []string{"go-net", "poll", "few", "nobody"}, Rate); r.Median != 1 || r.Rounds != 6 {
+	if r, _ := res.Across("s", "ring", "s", []string{"go-net", "poll", "few", "nobody"}, Rate); r.Median != 1 || r.Rounds != 6 {
 		t.Errorf("%v: want that to poll, whose median is the best of those with enough rounds", r)
 	}
-	if r, _ := res.ToBest("s", "ring", []string{"few"}, Rate); r.Rounds != 4 {
+	if r, _ := res.Across("s", "ring", "s", []string{"few"}, Rate); r.Rounds != 4 {
 		t.Errorf("%v: want what there is", r)
 	}
 }

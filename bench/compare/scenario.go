@@ -94,8 +94,13 @@ func Scenarios() []Scenario {
 	idle.Idle, idle.About = 10_000, "64 connections × 1 in flight, 128 B, beside 10,000 idle ones"
 	kafkaOpen := kafka("api-open", load.ApiVersions0, 64, 1, 0, false)
 	kafkaOpen.Open, kafkaOpen.About = OfSlowest, "64 connections, Kafka apiversions-v0, open loop at half of the slowest contestant's capacity"
+	echoOpen := frames("echo-open", 64, 1, requestBytes, false, false)
+	echoOpen.Open, echoOpen.About = OfSlowest, "64 connections, frames as long as Kafka apiversions-v0's, at the rate of api-open"
+	kafkaOpen.Group, echoOpen.Group = "api-open", "api-open"
 	api, echo := kafka("api-64x1", load.ApiVersions0, 64, 1, 0, false), frames("echo-64x1", 64, 1, requestBytes, false, false)
 	api.Group, echo.Group = "api", "api"
+	deep, deepEcho := kafka("api-64x16", load.ApiVersions0, 64, 16, 0, false), frames("echo-64x16", 64, 16, requestBytes, false, false)
+	deep.Group, deepEcho.Group = "api-deep", "api-deep"
 	return append(append([]Scenario{
 		frames("1x1", 1, 1, 128, true, false),
 		frames("64x1", 64, 1, 128, true, true),
@@ -110,8 +115,8 @@ func Scenarios() []Scenario {
 		frames("10000x1", 10_000, 1, 128, false, false),
 		idle,
 		api, echo,
-		kafkaOpen,
-		kafka("api-64x16", load.ApiVersions0, 64, 16, 0, false),
+		kafkaOpen, echoOpen,
+		deep, deepEcho,
 		kafka("produce-64x1", load.ProduceOne, 64, 1, 1024, false),
 	}, paced()...), curve()...)
 }

@@ -40,6 +40,27 @@ func TestAGoalIsHeldAgainstTheBestOfTheOthers(t *testing.T) {
 	}
 }
 
+// TestAGoalStandsBesideWhatTheFloorReaches: a peer that is nearly as fast as C
+// can't be beaten by a quarter.
+func TestAGoalStandsBesideWhatTheFloorReaches(t *testing.T) {
+	res := results(0.9, 5)
+	for _, r := range res.Records {
+		if r.Contestant == goNet {
+			r.Load.Rate = 95_000
+		}
+	}
+	text := Table([]Source{{"x.jsonl", res}})
+	for _, want := range []string{
+		"| ≥ 1.25 | 0.95 [0.95, 0.95] | **missed** | 1.05 [1.05, 1.05], missed | x.jsonl |",
+		"wanted ≥ 1.25; the better C floor in our place: 1.05 [1.05, 1.05], missed",
+		"| ≥ 1 | 0.90 [0.90, 0.90] | **missed** |  | x.jsonl |", // the floor to itself says nothing
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("nothing says %q in:\n%s", want, text)
+		}
+	}
+}
+
 func TestADisturbedRunDecidesNothing(t *testing.T) {
 	res := results(1.1, 5)
 	for _, r := range res.Records {
@@ -47,7 +68,7 @@ func TestADisturbedRunDecidesNothing(t *testing.T) {
 			r.OtherCPU = 0.5
 		}
 	}
-	if text := Table([]Source{{"x.jsonl", res}}); !strings.Contains(text, "too few rounds | x.jsonl") {
+	if text := Table([]Source{{"x.jsonl", res}}); !strings.Contains(text, "too few rounds |  | x.jsonl") {
 		t.Errorf("it counts:\n%s", text)
 	}
 }
@@ -58,10 +79,10 @@ func TestTooFewRoundsDecideNothing(t *testing.T) {
 		t.Errorf("four rounds: %s", got)
 	}
 	text := Table([]Source{{"old.jsonl", results(1.1, 5)}, {"new.jsonl", few}})
-	if !strings.Contains(text, "reached | old.jsonl") {
+	if !strings.Contains(text, "reached |  | old.jsonl") {
 		t.Errorf("a newer run with too few rounds hides an older one:\n%s", text)
 	}
-	if text := Table([]Source{{"new.jsonl", few}}); !strings.Contains(text, "too few rounds | new.jsonl") {
+	if text := Table([]Source{{"new.jsonl", few}}); !strings.Contains(text, "too few rounds |  | new.jsonl") {
 		t.Errorf("what little there is is not shown:\n%s", text)
 	}
 }
@@ -135,7 +156,7 @@ func TestTheTableSaysBesideHowManyIdleConnectionsItWas(t *testing.T) {
 
 func TestTheTableTakesEachGoalFromTheNewestRunThatHasIt(t *testing.T) {
 	text := Table([]Source{{"old.jsonl", results(0.5, 5)}, {"new.jsonl", results(1.1, 5)}, {"other.jsonl", &compare.Results{}}})
-	for _, want := range []string{"1.10 [1.10, 1.10] | reached | new.jsonl", "| not measured |", "- `other.jsonl`"} {
+	for _, want := range []string{"1.10 [1.10, 1.10] | reached |  | new.jsonl", "| not measured |", "- `other.jsonl`"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("nothing says %q in:\n%s", want, text)
 		}
