@@ -13,7 +13,7 @@ func (c *conn) pipelineMax() int {
 	if c.order == nil || c.unauthenticated() {
 		return 1
 	}
-	return min(c.set.PipelineMax, len(c.order.slots))
+	return min(c.set.PipelineMax, c.order.depth)
 }
 
 func (c *conn) frameBytesMax() int {

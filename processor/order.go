@@ -10,15 +10,16 @@ import (
 // its requests. Sequence numbers are the server's own: a client's correlation
 // ids may repeat.
 //
-// Invariant: first <= every number out < last <= first + len(slots).
+// Invariant: first <= every number out < last <= first + depth.
 type order struct {
+	depth int                // what the connection began with
 	slots []*reqchan.Request // by number, see at; nil: not answered yet
 	first uint64             // the number whose answer leaves next
 	last  uint64             // the number that the next request gets
 }
 
 func newOrder(depth int) *order {
-	return &order{slots: make([]*reqchan.Request, 1<<bits.Len(uint(depth-1)))}
+	return &order{depth: depth, slots: make([]*reqchan.Request, 1<<bits.Len(uint(depth-1)))}
 }
 
 // at is the place of a number: modulo the places, which are a power of two.
