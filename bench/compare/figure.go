@@ -27,6 +27,11 @@ var (
 		}
 		return float64(r.IdleBytes) / float64(r.Idle)
 	}}}
+	// Waited is the share of the time in which the server was ready to run and
+	// others had its processor.
+	Waited = Figure{metric{"waited for its processor", true, true, func(r *Record) float64 {
+		return r.Server.WaitedSeconds / r.Load.Window.Seconds()
+	}}}
 	// Syscall is system calls per request; it has a pass of its own.
 	Syscall = Figure{metric{"system calls per request", true, true, nil}}
 )

@@ -8,6 +8,9 @@ type Sample struct {
 	Involuntary   uint64  `json:"involuntary_switches"`
 	RSSBytes      int64   `json:"rss_bytes"`
 	Threads       int     `json:"threads"`
+	// WaitedSeconds is for how long threads were ready to run and others had their
+	// processor.
+	WaitedSeconds float64 `json:"waited_seconds,omitempty"`
 	// BusySeconds and StolenSeconds are the whole machine's.
 	BusySeconds   float64 `json:"machine_busy_seconds"`
 	StolenSeconds float64 `json:"machine_stolen_seconds"`
@@ -29,6 +32,7 @@ func (s Sample) Since(earlier Sample) Sample {
 		Involuntary:   s.Involuntary - min(s.Involuntary, earlier.Involuntary),
 		RSSBytes:      s.RSSBytes,
 		Threads:       s.Threads,
+		WaitedSeconds: max(0, s.WaitedSeconds-earlier.WaitedSeconds), // of a thread that ended nothing is known
 		BusySeconds:   s.BusySeconds - earlier.BusySeconds,
 		StolenSeconds: s.StolenSeconds - earlier.StolenSeconds,
 	}

@@ -57,7 +57,7 @@ func (s *Sample) readTimes(pid int) error {
 	return nil
 }
 
-// readThreads adds up the context switches of the threads that live.
+// readThreads adds up the context switches and waits of the threads that live.
 func (s *Sample) readThreads(pid int) {
 	dir := fmt.Sprintf("/proc/%d/task", pid)
 	tasks, err := os.ReadDir(dir)
@@ -72,6 +72,13 @@ func (s *Sample) readThreads(pid int) {
 		s.Voluntary += uint64(statusField(status, "voluntary_ctxt_switches:"))
 		s.Involuntary += uint64(statusField(status, "nonvoluntary_ctxt_switches:"))
 		s.RSSBytes = statusField(status, "VmRSS:") << 10
+		// /proc/PID/schedstat: nanoseconds run, nanoseconds waited, times run.
+		if stat, err := os.ReadFile(dir + "/" + t.Name() + "/schedstat"); err == nil {
+			if fields := strings.Fields(string(stat)); len(fields) > 1 {
+				waited, _ := strconv.ParseFloat(fields[1], 64)
+				s.WaitedSeconds += waited / 1e9
+			}
+		}
 	}
 }
 

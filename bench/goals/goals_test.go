@@ -61,6 +61,26 @@ func TestAGoalStandsBesideWhatTheFloorReaches(t *testing.T) {
 	}
 }
 
+// TestATailStandsBesideWhatOthersTookOfTheFloorsProcessor: of a percentile above
+// that share no server is the cause.
+func TestATailStandsBesideWhatOthersTookOfTheFloorsProcessor(t *testing.T) {
+	res := &compare.Results{Env: compare.Environment{Rounds: 5, Scenarios: []compare.Scenario{{Name: "api-open"}, {Name: "echo-open"}}}}
+	for i := range 5 {
+		for _, c := range []struct {
+			name, scenario string
+			p999           int64
+		}{{embedded, "api-open", 400}, {kafka, "api-open", 1000}, {cURing, "echo-open", 300}} {
+			res.Records = append(res.Records, &compare.Record{Scenario: c.scenario, Contestant: c.name, Round: i, Pass: compare.Measure,
+				Load:   &load.Result{Completed: 1, Window: time.Second, Latency: load.Summary{P999: c.p999}},
+				Server: contestant.Sample{WaitedSeconds: 0.004}})
+		}
+	}
+	want := "| 0.40 [0.40, 0.40] | **missed** | 0.30 [0.30, 0.30], missed (other work had its processor 0.40 % of the time) |"
+	if text := Table([]Source{{"x.jsonl", res}}); !strings.Contains(text, want) {
+		t.Errorf("nothing says %q in:\n%s", want, text)
+	}
+}
+
 func TestADisturbedRunDecidesNothing(t *testing.T) {
 	res := results(1.1, 5)
 	for _, r := range res.Records {

@@ -76,7 +76,11 @@ func (g *Goal) besideIt(from *Source) string {
 	if outcome == NotMeasured {
 		return ""
 	}
-	return fmt.Sprintf("%v, %s", r, outcome)
+	text := fmt.Sprintf("%v, %s", r, outcome)
+	if g.ofFloor != nil {
+		text += g.ofFloor(from.Results)
+	}
+	return text
 }
 
 // newest judges g by the latest source that has what it needs, or else by the
