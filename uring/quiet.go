@@ -56,8 +56,7 @@ func (k *quiet) quietly(e *ringEngine, limit time.Duration) error {
 
 // setTick has the tick come in quietWait, or in half of it at least.
 func (e *ringEngine) setTick() {
-	now := time.Now()
-	if e.ticking && now.Sub(e.tickSet) < quietWait/2 {
+	if e.ticking && time.Since(e.tickSet) < quietWait/2 {
 		return
 	}
 	q := e.sqe()
@@ -69,7 +68,7 @@ func (e *ringEngine) setTick() {
 		q.UserData = userData(opTick, 0, 0)
 		e.inflight++
 	}
-	e.ticking, e.tickSet = true, now
+	e.ticking, e.tickSet = true, time.Now()
 }
 
 // tickDone is told that the tick's CQE was reaped.
