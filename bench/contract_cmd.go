@@ -76,7 +76,9 @@ type judgedCmd struct {
 	OnTheLoop                            bool
 }
 
-func (c *judgedCmd) Run() error { return contract.Serve(contract.ServeConfig(*c), os.Stdin, os.Stdout) }
+func (c *judgedCmd) Run() error {
+	return contract.Serve(contract.ServeConfig(*c), contestant.Input(), os.Stdout)
+}
 
 // accompanyCmd is who disturbs.
 type accompanyCmd struct {
@@ -86,7 +88,7 @@ type accompanyCmd struct {
 }
 
 func (c *accompanyCmd) Run() error {
-	return contract.Accompany(contract.CompanyConfig{Kind: c.Kind, Address: c.Address, Conns: c.Conns, Ask: c.Ask, File: c.File}, os.Stdin, os.Stdout)
+	return contract.Accompany(contract.CompanyConfig{Kind: c.Kind, Address: c.Address, Conns: c.Conns, Ask: c.Ask, File: c.File}, contestant.Input(), os.Stdout)
 }
 
 // filesCmd is the scenario files alone.

@@ -23,7 +23,7 @@ func (c *holdCmd) Run() error {
 	}
 	defer h.Close()
 	fmt.Println("ready -")
-	return contestant.Obey(os.Stdin, os.Stdout, func(string) contestant.Own {
+	return contestant.Obey(contestant.Input(), os.Stdout, func(string) contestant.Own {
 		return contestant.Own{"ended": float64(h.Ended())}
 	})
 }

@@ -24,5 +24,5 @@ func (c *serveCmd) Run() error {
 	return contestant.Serve(contestant.ServeConfig{
 		Server: c.Server, Engine: c.Engine, Dispatch: c.Dispatch, Wait: c.Wait, Pipeline: c.Pipeline, Kafka: c.Kafka, Embedded: c.Embedded,
 		URing: c.URing, BigFrameBytes: c.BigFrameBytes, HandlerBatch: c.HandlerBatch,
-	}, os.Stdin, os.Stdout)
+	}, contestant.Input(), os.Stdout)
 }
