@@ -44,6 +44,11 @@ func (m *measurement) generate(ctx context.Context, c load.Config) (err error) {
 	if m.record.Load, err = g.Run(ctx, c); err != nil {
 		return err
 	}
+	// Not at the window's end: the last answers would wait for the generator
+	// meanwhile, which would be in the longest latencies.
+	if own := server.Own(); own != nil {
+		m.record.Own = own.Since(m.own)
+	}
 	if m.count != nil {
 		if m.record.Syscalls, err = m.count.Count(); err != nil {
 			return err
@@ -72,7 +77,7 @@ func (m *measurement) begin() (err error) {
 	return err
 }
 
-// end is the same in the opposite order.
+// end is the same in the opposite order, but for what the server says of itself.
 func (m *measurement) end() error {
 	after, err := contestant.TakeSample(m.server.PID())
 	if err != nil {
@@ -84,8 +89,5 @@ func (m *measurement) end() error {
 		}
 	}
 	m.record.Server = after.Since(m.before)
-	if own := m.server.Own(); own != nil {
-		m.record.Own = own.Since(m.own)
-	}
 	return nil
 }
