@@ -95,8 +95,13 @@ func TestWhereIOUringLosesIsFoundInTheData(t *testing.T) {
 func TestTheReportSaysWhatItMay(t *testing.T) {
 	rates := []float64{1000, 1100, 900, 1050, 950}
 	res := results(5, map[string][]float64{"ring": rates, "poll": {950, 1050, 1000, 900, 1100}, "go-net": {1000, 1000, 1000, 1000, 1000}})
-	res.Records = append(res.Records, &Record{Scenario: "s", Contestant: "ring", Pass: Syscalls, Syscalls: 500,
-		Load: &load.Result{Completed: 1000}})
+	for round, calls := range []uint64{40, 500, 990} {
+		res.Records = append(res.Records, &Record{Scenario: "s", Contestant: "ring", Round: round, Pass: Syscalls, Syscalls: calls,
+			Load: &load.Result{Completed: 1000}})
+	}
+	if r, _ := res.Number("s", "ring", Syscall); r.Median != 0.5 || r.Low != 0.04 || r.High != 0.99 {
+		t.Errorf("system calls of three passes: %v", r)
+	}
 	report := Markdown(res, "dir/base")
 	for _, want := range []string{"within noise", "`base.jsonl`", "| 0.5 |", "## Where io_uring loses", "Nowhere", "c-epoll is absent. It needs a C compiler: install one", "**1000** (900..1100)"} {
 		if !strings.Contains(report, want) {

@@ -147,9 +147,7 @@ func (m metric) better(a, b float64) bool { return a < b == m.lowerBetter && a !
 func (res *Results) Number(scenario, contestant string, f Figure) (stats.Ratio, bool) {
 	var values []float64
 	if f.m.of == nil {
-		if v := res.syscalls(scenario, contestant); !math.IsNaN(v) {
-			values = []float64{v}
-		}
+		values = res.syscallPasses(scenario, contestant)
 	} else {
 		values = stats.Numbers(res.series(scenario, contestant, f.m))
 	}

@@ -141,10 +141,10 @@ func TestTheForecastHasEveryRun(t *testing.T) {
 	for i := range r.Scenarios {
 		r.Scenarios[i].Kind = load.Frames
 	}
-	// a: two, 5 rounds and system calls; b: the capacity instead; c: one, whose
+	// a: two, 5 rounds and 3 of system calls; b: the capacity instead; c: one, whose
 	// capacity is known.
 	runs, all := r.forecast()
-	if want := 2*6 + 2*(3+5) + 5; runs != want {
+	if want := 2*(5+3) + 2*(3+5) + 5; runs != want {
 		t.Errorf("%d runs, want %d", runs, want)
 	}
 	if least := time.Duration(runs) * 2 * time.Second; all < least || all > least+least/4 {

@@ -111,14 +111,19 @@ func verdict(r stats.Ratio, m metric) string {
 	}
 }
 
-// syscalls per request, NaN when they were not counted.
+// syscalls per request, the median; NaN when they were not counted.
 func (res *Results) syscalls(scenario, contestant string) float64 {
+	return stats.Median(res.syscallPasses(scenario, contestant))
+}
+
+func (res *Results) syscallPasses(scenario, contestant string) []float64 {
+	var passes []float64
 	for _, r := range res.Records {
 		if r.Scenario == scenario && r.Contestant == contestant && r.Pass == Syscalls && r.Load != nil && r.Load.Completed > 0 {
-			return r.perRequest(float64(r.Syscalls))
+			passes = append(passes, r.perRequest(float64(r.Syscalls)))
 		}
 	}
-	return math.NaN()
+	return passes
 }
 
 // Loss is a scenario in which io_uring did worse than something else.
