@@ -137,14 +137,14 @@ func TestScenariosOfAGroupAlternateAndOthersFollowOneAnother(t *testing.T) {
 func TestTheForecastHasEveryRun(t *testing.T) {
 	r := &runner{Options: Options{Rounds: 5, WarmUp: time.Second, Duration: time.Second, Syscalls: true,
 		Scenarios: []Scenario{{Name: "a"}, {Name: "b", Open: OfOwn}, {Name: "c", Open: OfOwn, Few: true}}},
-		present: []*contestant.Contestant{{Name: "x", Quick: true, Usual: true}, {Name: "y", Usual: true}, {Name: "z", KafkaOnly: true}}}
+		present: []*contestant.Contestant{{Name: "x", Quick: true, Usual: true, Ours: true}, {Name: "y", Usual: true}, {Name: "z", KafkaOnly: true}}}
 	for i := range r.Scenarios {
 		r.Scenarios[i].Kind = load.Frames
 	}
-	// a: two, 5 rounds and 3 of system calls; b: the capacity instead; c: one, whose
+	// a: two, 5 rounds and system calls, ours three times; b: the capacity instead; c: one, whose
 	// capacity is known.
 	runs, all := r.forecast()
-	if want := 2*(5+3) + 2*(3+5) + 5; runs != want {
+	if want := 5 + 3 + 5 + 1 + 2*(3+5) + 5; runs != want {
 		t.Errorf("%d runs, want %d", runs, want)
 	}
 	if least := time.Duration(runs) * 2 * time.Second; all < least || all > least+least/4 {

@@ -138,9 +138,7 @@ func (r *runner) forecast() (runs int, all time.Duration) {
 		}
 		for _, t := range r.turns(g, 0) {
 			count(t, t.s.rounds(r.Rounds))
-			if r.countsSyscalls(t.s) {
-				count(t, syscallRounds)
-			}
+			count(t, r.syscallRounds(t))
 		}
 	}
 	return runs, all
@@ -183,12 +181,21 @@ func (r *runner) turns(g []*Scenario, round int) []turn {
 	return turns
 }
 
-// syscallRounds is how often system calls are counted: a server that is a little
-// faster than its generator waits for it, and then makes several times as many.
-const syscallRounds = 3
+const syscallRoundsMax = 3
 
-// countsSyscalls: in an open loop they depend on the rate.
-func (r *runner) countsSyscalls(s *Scenario) bool { return r.Syscalls && s.Open == "" }
+// syscallRounds is how often system calls are counted. Ours more than once: a server
+// that is a little faster than its generator waits for it, and then makes several
+// times as many. In an open loop they depend on the rate.
+func (r *runner) syscallRounds(t turn) int {
+	switch {
+	case !r.Syscalls || t.s.Open != "":
+		return 0
+	case t.c.Ours:
+		return syscallRoundsMax
+	default:
+		return 1
+	}
+}
 
 // group alternates the contestants in scenarios that belong together.
 func (r *runner) group(ctx context.Context, g []*Scenario) error {
@@ -204,9 +211,9 @@ func (r *runner) group(ctx context.Context, g []*Scenario) error {
 			}
 		}
 	}
-	for round := range syscallRounds {
+	for round := range syscallRoundsMax {
 		for _, t := range r.turns(g, 0) {
-			if r.countsSyscalls(t.s) {
+			if round < r.syscallRounds(t) {
 				if _, err := r.one(ctx, t, round, Syscalls, rates[t]); err != nil {
 					return err
 				}
