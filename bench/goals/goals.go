@@ -127,10 +127,8 @@ func broker() []Goal {
 		atLeast("S10", "produce-64x1", "requests/s, pool, to Go net", 1.2, compare.Rate, pool, goNet),
 		number("S10", "produce-64x1", "allocations per request, pool", 0.01, pool, compare.Allocs),
 		besideIdle(number("S11", "idle50k-paced", "user memory per idle connection, bytes, inline", 1024, inline, compare.IdleMemory)),
-		besideIdle(Goal{ID: "S11", Scenario: "idle50k-paced", Text: "p99 of the busy ones, inline, beside 50,000 idle ones to without", Bound: 1.2, AtMost: true,
-			measure: func(res *compare.Results) (stats.Ratio, bool) {
-				return res.Across("idle50k-paced", inline, "64x1-paced", []string{inline}, compare.P99)
-			}}),
+		besideIdle(against(Goal{ID: "S11", Scenario: "idle50k-paced", Text: "p99 of the busy ones, inline, beside 50,000 idle ones to without", Bound: 1.2, AtMost: true},
+			compare.P99, "idle50k-paced", inline, "64x1-paced", []string{inline})),
 		number("S12", "1000x1", "system calls per request, inline", 0.05, inline, compare.Syscall),
 		number("S12", "64x16", "system calls per request, inline", 0.01, inline, compare.Syscall),
 		number("S12", "1x1", "system calls per request, inline", 1.1, inline, compare.Syscall),
@@ -164,11 +162,17 @@ func beside(g Goal, f compare.Figure, ours string, others []string) Goal {
 		return g
 	}
 	g.floor = func(res *compare.Results) (Goal, bool) {
-		in := cmp.Or(echoes[g.Scenario], g.Scenario)
-		best := res.Best(in, floors, f)
+		in, best := betterFloor(res, g.Scenario, f)
 		return against(g, f, in, best, g.Scenario, others), best != ""
 	}
 	return g
+}
+
+// betterFloor is the one that f is better of, and the scenario that the floors have
+// in place of the given one; "" for none that was measured.
+func betterFloor(res *compare.Results, scenario string, f compare.Figure) (in, floor string) {
+	in = cmp.Or(echoes[scenario], scenario)
+	return in, res.Best(in, floors, f)
 }
 
 // against measures one in its scenario against the best of others in theirs.
@@ -206,8 +210,8 @@ func besideIdle(g Goal) Goal {
 // other work's, for every server.
 func besideOthers(g Goal) Goal {
 	g.ofFloor = func(res *compare.Results) string {
-		in := cmp.Or(echoes[g.Scenario], g.Scenario)
-		r, ok := res.Number(in, res.Best(in, floors, compare.P999), compare.Waited)
+		in, floor := betterFloor(res, g.Scenario, compare.P999)
+		r, ok := res.Number(in, floor, compare.Waited)
 		if !ok {
 			return ""
 		}
