@@ -14,19 +14,18 @@
 
 source "$(dirname "$0")/lib.bash"
 cd "$root"
-usage="usage: scripts/fuzz.sh [-j TARGETS] [-p PROCESSES] [-t TARGET] [SECONDS]"
 only= at_once=1 processes=
 while getopts j:p:t: option; do
 	case $option in
 	j) at_once=$OPTARG ;;
 	p) processes=$OPTARG ;;
 	t) only=$OPTARG ;;
-	*) die "$usage" ;;
+	*) die "$(usage)" ;;
 	esac
 done
 shift $((OPTIND - 1))
 seconds=${1:-10}
-[[ $at_once =~ ^[1-9][0-9]*$ ]] || die "-j $at_once: give a number of targets; $usage"
+[[ $at_once =~ ^[1-9][0-9]*$ ]] || die "-j $at_once: give a number of targets; $(usage)"
 [[ -n $processes || $at_once == 1 ]] || processes=1
 
 # only_late LOG says that the time was over in the middle of an input, and that was

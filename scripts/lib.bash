@@ -22,6 +22,9 @@ die() {
 	exit 1
 }
 
+# usage is the script's own line of usage, as its header has it.
+usage() { sed -n 's/^# \(usage: .*\)/\1/p' "$root/scripts/$name.sh"; }
+
 # end_others ends what on_exit does not know: for a script that has such.
 end_others() { :; }
 

@@ -16,7 +16,7 @@ while getopts kn:s: option; do
 	k) kafka=1 ;;
 	n) requests=$OPTARG ;;
 	s) seed=$OPTARG ;;
-	*) die "usage: scripts/mutate.sh [-k] [-n REQUESTS_PER_API] [-s SEED] [ENGINE...]" ;;
+	*) die "$(usage)" ;;
 	esac
 done
 shift $((OPTIND - 1))

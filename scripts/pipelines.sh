@@ -7,13 +7,12 @@
 #        (-n 10000000, a seed of its own)
 
 source "$(dirname "$0")/lib.bash"
-usage="usage: scripts/pipelines.sh [-n REQUESTS_PER_ENGINE] [-s SEED] [ENGINE...]"
 requests=10000000 seed=$RANDOM
 while getopts n:s: option; do
 	case $option in
 	n) requests=$OPTARG ;;
 	s) seed=$OPTARG ;;
-	*) die "$usage" ;;
+	*) die "$(usage)" ;;
 	esac
 done
 shift $((OPTIND - 1))

@@ -4,10 +4,9 @@
 # gone. Then the same for a shorter while against the server as users build it,
 # whose memory must not grow: the race detector's own does.
 #
-# usage: scripts/soak.sh [-s SECONDS] [-b BUSY] [-i IDLE] [ENGINE...]
+# usage: scripts/soak.sh [-s SECONDS] [-b BUSY] [-i IDLE] [-r SEED [-e SECONDS] | ENGINE...]
 #        (60 s, 64 busy and 256 idle clients)
-#        scripts/soak.sh -r SEED [-s SECONDS] [-e SECONDS] [-b BUSY] [-i IDLE]
-#        (io_uring alone, with settings chosen by SEED, others every 15 s)
+#        (with -r io_uring alone, with settings chosen by SEED, others every 15 s)
 
 source "$(dirname "$0")/lib.bash"
 source "$(dirname "$0")/state.bash"
@@ -19,7 +18,7 @@ while getopts s:b:i:r:e: option; do
 	i) idle=$OPTARG ;;
 	r) seed=$OPTARG ;;
 	e) every=$OPTARG ;;
-	*) die "usage: scripts/soak.sh [-s SECONDS] [-b BUSY] [-i IDLE] [-r SEED [-e SECONDS] | ENGINE...]" ;;
+	*) die "$(usage)" ;;
 	esac
 done
 shift $((OPTIND - 1))
