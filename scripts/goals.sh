@@ -3,7 +3,7 @@
 #
 # usage: scripts/goals.sh [-x N] [-o FOLDER] [WORD...]
 #
-#   -x N        N times the rounds (default 1: twenty minutes)
+#   -x N        N times the rounds (default 1: 22 minutes)
 #   -o FOLDER   where the raw results and RESULTS.md go (default bench/results/goals)
 #   WORD        only the runs whose line has one of the words: a scenario or a contestant
 #
@@ -17,7 +17,7 @@ while getopts x:o: option; do
 	case $option in
 	x) times=$OPTARG ;;
 	o) folder=$OPTARG ;;
-	*) die "usage: scripts/goals.sh [-x N] [-o FOLDER] [WORD...]" ;;
+	*) die "$(usage)" ;;
 	esac
 done
 shift $((OPTIND - 1))
@@ -44,9 +44,11 @@ runs=(
 	"9 800 go-net open-own,open-slowest kring-uring-inline,$peers,$floors"
 )
 
+mkdir -p "$folder"
+folder=$(cd "$folder" && pwd) # it may be named from where the caller stands
 cd "$root"
 go build -o "$scratch/bench" ./bench
-mkdir -p "$folder"
+measured=
 for run in "${runs[@]}"; do
 	read -r rounds millis base scenarios contestants <<<"$run"
 	if (($# > 0)); then
@@ -54,9 +56,11 @@ for run in "${runs[@]}"; do
 		for word in "$@"; do [[ ,$scenarios,$contestants, == *,$word,* ]] && wanted=1; done
 		[[ $wanted ]] || continue
 	fi
+	measured=1
 	say "$scenarios, $((rounds * times)) rounds"
 	"$scratch/bench" --out "$folder" --scenario "$scenarios" --contestants "$contestants" --base "$base" \
 		--rounds $((rounds * times)) --duration "${millis}ms" >>"$folder/goals.log"
 done
+[[ $measured ]] || die "$*: no run has a scenario or contestant of that name; see the list in scripts/goals.sh"
 "$scratch/bench" goals "$folder"/*.jsonl >"$folder/RESULTS.md"
 say "wrote $folder/RESULTS.md: $(grep -m1 ' reached, ' "$folder/RESULTS.md")"
