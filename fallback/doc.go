@@ -1,5 +1,5 @@
-// Package fallback has no code of its own: its folders are the engines for
-// systems where io_uring is missing or not allowed.
+// Package fallback has what its folders bound their receive buffers by: those are
+// the engines for systems where io_uring is missing or not allowed.
 //
 // Job: epoll serves Linux without io_uring, portable serves every other system
 // on Go's own net. Both keep the contract of package engine.

@@ -3,6 +3,8 @@ package portable
 import (
 	"errors"
 	"fmt"
+
+	"kring/fallback"
 )
 
 // Config is what an engine may use. The zero value works.
@@ -19,22 +21,14 @@ type Config struct {
 	AcceptsMax int
 }
 
-const (
-	buffersDefault     = 256
-	bufferBytesDefault = 16 << 10
-	acceptsMaxDefault  = 16
-
-	bufferBytesMin   = 512
-	bufferBytesMax   = 1 << 20
-	memoryBytesLimit = 1 << 30
-)
+const acceptsMaxDefault = 16
 
 func (c Config) withDefaults() Config {
 	if c.Buffers == 0 {
-		c.Buffers = buffersDefault
+		c.Buffers = fallback.BuffersDefault
 	}
 	if c.BufferBytes == 0 {
-		c.BufferBytes = bufferBytesDefault
+		c.BufferBytes = fallback.BufferBytesDefault
 	}
 	if c.AcceptsMax == 0 {
 		c.AcceptsMax = acceptsMaxDefault
@@ -45,18 +39,7 @@ func (c Config) withDefaults() Config {
 // Validate reports every fault at once.
 func (c Config) Validate() error {
 	c = c.withDefaults()
-	var faults []error
-	if c.Buffers < 1 {
-		faults = append(faults, fmt.Errorf("Buffers is %d: use at least 1, or 0 for %d", c.Buffers, buffersDefault))
-	}
-	if c.BufferBytes < bufferBytesMin || c.BufferBytes > bufferBytesMax {
-		faults = append(faults, fmt.Errorf("BufferBytes is %d: use %d to %d, or 0 for %d",
-			c.BufferBytes, bufferBytesMin, bufferBytesMax, bufferBytesDefault))
-	}
-	if c.Buffers > memoryBytesLimit/max(c.BufferBytes, 1) {
-		faults = append(faults, fmt.Errorf("Buffers of %d times BufferBytes of %d is more than %d MiB an engine: lower one of them",
-			c.Buffers, c.BufferBytes, memoryBytesLimit>>20))
-	}
+	faults := fallback.BufferFaults(c.Buffers, c.BufferBytes)
 	if c.AcceptsMax < 1 || c.AcceptsMax > 1<<16 {
 		faults = append(faults, fmt.Errorf("AcceptsMax is %d: use 1 to 65536, or 0 for %d", c.AcceptsMax, acceptsMaxDefault))
 	}
