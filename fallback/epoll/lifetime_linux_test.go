@@ -1,13 +1,9 @@
 package epoll
 
 import (
-	"bytes"
 	"errors"
-	"io"
-	"net"
 	"os"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,95 +12,6 @@ import (
 	"kring/engine"
 	"kring/internal/enginetest"
 )
-
-func readFull(c net.Conn, b []byte) (int, error) { return io.ReadFull(c, b) }
-
-func TestCancelEndsEachKindExactlyOnce(t *testing.T) {
-	both(t, func(t *testing.T, w engine.Wait) {
-		r := newRig(t, w, Config{})
-		fd, tok, peer := r.Connect()
-		cancelled := engine.Failed(unix.ECANCELED)
-		r.e.Cancel(fd, tok) // nothing outstanding: silent
-		r.Silent()
-
-		r.e.Recv(fd, tok)
-		r.e.Cancel(fd, tok)
-		r.e.Cancel(fd, tok)
-		r.Want(r.Await(tok, engine.OpRecv), cancelled, false)
-		r.e.Recv(fd, tok)
-		r.Silent()
-		r.e.Cancel(fd, tok)
-		r.Want(r.Await(tok, engine.OpRecv), cancelled, false)
-
-		buf := r.Memory(10)
-		r.e.RecvInto(fd, tok, buf)
-		r.e.Cancel(fd, tok)
-		r.Want(r.Await(tok, engine.OpRecvInto), cancelled, false)
-		r.Write(peer, []byte("four"))
-		r.e.RecvInto(fd, tok, buf)
-		r.Silent()
-		r.e.Cancel(fd, tok)
-		r.Want(r.Await(tok, engine.OpRecvInto), 4, false)
-		if string(buf[:4]) != "four" {
-			t.Errorf("got %q", buf[:4])
-		}
-
-		r.e.Cancel(r.Listener.FD, enginetest.ListenerToken)
-		r.Want(r.Await(enginetest.ListenerToken, engine.OpAccept), cancelled, false)
-		r.Silent()
-		r.e.Accept(r.Listener.FD, enginetest.ListenerToken)
-		r.Connect()
-	})
-}
-
-func TestCancelWhileDataStreamsLosesNoByte(t *testing.T) {
-	both(t, func(t *testing.T, w engine.Wait) {
-		r := newRig(t, w, Config{BufferBytes: 4 << 10})
-		fd, tok, peer := r.Connect()
-		sent := enginetest.Fill(make([]byte, 4<<20), 5)
-		go func() {
-			for b := sent; len(b) > 0; {
-				n := min(len(b), 3000)
-				_, _ = peer.Write(b[:n])
-				b = b[n:]
-			}
-		}()
-		var got []byte
-		var done [4]engine.Completion
-		armed, ends := false, 0
-		for deadline := time.Now().Add(patience); len(got) < len(sent); {
-			if time.Now().After(deadline) {
-				t.Fatalf("%d of %d bytes", len(got), len(sent))
-			}
-			if !armed {
-				r.e.Recv(fd, tok)
-				armed = true
-			}
-			n, err := r.e.Poll(done[:], time.Second)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for i := range done[:n] {
-				c := &done[i]
-				if c.Res > 0 {
-					got = append(got, c.Data...)
-					r.e.Recycle(c)
-				}
-				if !c.More {
-					armed = false
-					ends++
-				}
-			}
-			if armed {
-				r.e.Cancel(fd, tok)
-			}
-		}
-		if !bytes.Equal(got, sent) {
-			t.Error("other bytes")
-		}
-		t.Logf("cancelled %d times", ends)
-	})
-}
 
 func TestAnEventOfAnEarlierSocketNeverReachesALaterOne(t *testing.T) {
 	r := newRig(t, engine.WaitParked, Config{})
@@ -123,32 +30,6 @@ func TestAnEventOfAnEarlierSocketNeverReachesALaterOne(t *testing.T) {
 	r.Await(tok, engine.OpClose)
 	r.e.wait.deliver(&stale) // and with nobody there it goes nowhere
 	r.Silent()
-}
-
-func TestReusedNumbersNeverCrossTokens(t *testing.T) {
-	both(t, func(t *testing.T, w engine.Wait) {
-		r := newRig(t, w, Config{})
-		numbers := map[engine.FD]int{}
-		for i := range 500 {
-			fd, tok, peer := r.Connect()
-			numbers[fd]++
-			r.e.Recv(fd, tok)
-			r.Write(peer, []byte{byte(i)})
-			if got := r.Receive(tok, 1); got[0] != byte(i) {
-				t.Fatalf("connection %d got %v", i, got)
-			}
-			_ = peer.Close()
-			r.Want(r.Await(tok, engine.OpRecv), 0, false)
-			r.e.CloseFD(fd, tok)
-			r.Want(r.Await(tok, engine.OpClose), 0, false)
-			if len(r.Kept) > 0 {
-				t.Fatalf("unexpected %+v", r.Kept)
-			}
-		}
-		if len(numbers) > 250 {
-			t.Errorf("%d different numbers: this test saw no reuse", len(numbers))
-		}
-	})
 }
 
 // A number whose socket was discarded behind the engine's back is a new
@@ -178,31 +59,6 @@ func TestADiscardedNumberIsForgotten(t *testing.T) {
 		if got := len(r.e.ready.list()); got > 1 {
 			t.Errorf("%d descriptors on the ready list", got)
 		}
-	})
-}
-
-func TestShutdownEndsEverythingOnceAndThePeerSeesTheEnd(t *testing.T) {
-	both(t, func(t *testing.T, w engine.Wait) {
-		r := newRig(t, w, Config{})
-		fd, tok, peer := r.Connect()
-		out := enginetest.Fill(r.Memory(1000), 1)
-		got := enginetest.ReadAll(peer)
-		r.e.Recv(fd, tok)
-		r.e.Send(fd, tok, [][]byte{out})
-		r.Want(r.Await(tok, engine.OpSend), 1000, false)
-		r.e.Shutdown(fd, tok)
-		r.Want(r.Await(tok, engine.OpRecv), 0, false)
-		select {
-		case b := <-got:
-			if !bytes.Equal(b, out) {
-				t.Error("the peer got something else")
-			}
-		case <-time.After(patience):
-			t.Fatal("the peer saw no end")
-		}
-		r.Silent()
-		r.e.CloseFD(fd, tok)
-		r.Want(r.Await(tok, engine.OpClose), 0, false)
 	})
 }
 
@@ -243,61 +99,6 @@ func TestWakeIsStickyAndUsedUpByOnePoll(t *testing.T) {
 		if n := r.e.Counters().Wakes.Load(); n != 0 {
 			t.Errorf("%d wakes reached a sleeping owner; nobody slept", n)
 		}
-	})
-}
-
-func TestNoWakeIsLostInAHandOver(t *testing.T) {
-	both(t, func(t *testing.T, w engine.Wait) {
-		r := newRig(t, w, Config{})
-		const rounds = 5000
-		var given, taken atomic.Int64
-		step := make(chan struct{}, 1)
-		go func() {
-			for range rounds {
-				given.Add(1)
-				r.e.Wake()
-				<-step
-			}
-		}()
-		for deadline := time.Now().Add(3 * patience); taken.Load() < rounds; {
-			if time.Now().After(deadline) {
-				t.Fatalf("stuck after %d", taken.Load())
-			}
-			r.Poll(patience)
-			if given.Load() > taken.Load() {
-				taken.Add(1)
-				step <- struct{}{}
-			}
-		}
-	})
-}
-
-func TestWakeStormDuringTrafficAndAfterClose(t *testing.T) {
-	both(t, func(t *testing.T, w engine.Wait) {
-		r := newRig(t, w, Config{})
-		fd, tok, peer := r.Connect()
-		r.e.Recv(fd, tok)
-		var stop atomic.Bool
-		var all sync.WaitGroup
-		for range 8 {
-			all.Go(func() {
-				for !stop.Load() {
-					r.e.Wake()
-				}
-			})
-		}
-		for i := range 200 {
-			r.Write(peer, []byte{byte(i)})
-			if got := r.Receive(tok, 1); got[0] != byte(i) {
-				t.Fatal("other byte")
-			}
-		}
-		if err := r.e.Close(); err != nil {
-			t.Fatal(err)
-		}
-		stop.Store(true)
-		all.Wait()
-		r.e.Wake()
 	})
 }
 

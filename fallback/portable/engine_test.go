@@ -7,8 +7,6 @@ import (
 	"net"
 	"os"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -16,30 +14,6 @@ import (
 	"kring/engine"
 	"kring/internal/enginetest"
 )
-
-func TestBytesGoBothWaysUnchanged(t *testing.T) {
-	r := newRig(t, Config{BufferBytes: 1 << 10})
-	fd, tok, peer := r.Connect()
-	r.e.Recv(fd, tok)
-	for round, size := range []int{1, 100, 1 << 10, 1<<10 + 1, 100 << 10} {
-		sent := enginetest.Fill(make([]byte, size), round)
-		go func() { _, _ = peer.Write(sent) }()
-		if !bytes.Equal(r.Receive(tok, size), sent) {
-			t.Fatalf("%d bytes came differently", size)
-		}
-		out := enginetest.Fill(r.Memory(size), -round)
-		r.e.Send(fd, tok, [][]byte{out[:size/3], out[size/3 : size/3], out[size/3:]})
-		got := make([]byte, size)
-		read := make(chan error, 1)
-		go func() { _, err := io.ReadFull(peer, got); read <- err }()
-		r.Want(r.Await(tok, engine.OpSend), int32(size), false)
-		if err := <-read; err != nil || !bytes.Equal(got, out) {
-			t.Fatalf("%d bytes left differently: %v", size, err)
-		}
-	}
-	r.e.Send(fd, tok, nil)
-	r.Want(r.Await(tok, engine.OpSend), 0, false)
-}
 
 func TestNothingHappensBeforePoll(t *testing.T) {
 	r := newRig(t, Config{})
@@ -72,91 +46,6 @@ func TestReceivingAheadIsBounded(t *testing.T) {
 	}
 	if !bytes.Equal(r.Receive(tok, len(sent)), sent) {
 		t.Error("other bytes")
-	}
-}
-
-func TestSendToAPeerThatNeverReadsEndsAtShutdown(t *testing.T) {
-	r := newRig(t, Config{})
-	fd, tok, _ := r.Connect()
-	out := r.Memory(24 << 20)
-	r.e.Recv(fd, tok)
-	r.e.Send(fd, tok, [][]byte{out[:10], out[10:]})
-	r.Silent()
-	r.e.Shutdown(fd, tok)
-	r.e.Shutdown(fd, tok)
-	c := r.Await(tok, engine.OpSend)
-	if c.More || c.Res <= 0 || int(c.Res) >= len(out) {
-		t.Fatalf("%+v: want a short count", c)
-	}
-	r.Want(r.Await(tok, engine.OpRecv), 0, false)
-	r.e.Send(fd, tok, [][]byte{out})
-	r.Want(r.Await(tok, engine.OpSend), engine.Failed(syscall.EPIPE), false)
-	r.e.Recv(fd, tok)
-	r.Want(r.Await(tok, engine.OpRecv), 0, false)
-	r.e.CloseFD(fd, tok)
-	r.Want(r.Await(tok, engine.OpClose), 0, false)
-	r.Silent()
-}
-
-func TestShutdownTellsThePeerAfterWhatWasSent(t *testing.T) {
-	r := newRig(t, Config{})
-	fd, tok, peer := r.Connect()
-	out := enginetest.Fill(r.Memory(1<<20), 1)
-	got := enginetest.ReadAll(peer)
-	r.e.Recv(fd, tok)
-	r.e.Send(fd, tok, [][]byte{out})
-	r.Want(r.Await(tok, engine.OpSend), 1<<20, false)
-	r.e.Shutdown(fd, tok)
-	r.Want(r.Await(tok, engine.OpRecv), 0, false)
-	select {
-	case b := <-got:
-		if !bytes.Equal(b, out) {
-			t.Error("the peer got something else")
-		}
-	case <-time.After(patience):
-		t.Fatal("the peer saw no end")
-	}
-}
-
-func TestResetEndsBothDirections(t *testing.T) {
-	r := newRig(t, Config{})
-	fd, tok, peer := r.Connect()
-	r.e.Recv(fd, tok)
-	r.e.Send(fd, tok, [][]byte{r.Memory(24 << 20)})
-	r.Silent()
-	_ = peer.SetLinger(0)
-	_ = peer.Close()
-	if c := r.Await(tok, engine.OpSend); c.More {
-		t.Fatalf("%+v", c)
-	}
-	if c := r.Await(tok, engine.OpRecv); c.More || c.Res > 0 {
-		t.Fatalf("%+v", c)
-	}
-	r.e.Recv(fd, tok)
-	if c := r.Await(tok, engine.OpRecv); c.More || c.Res > 0 {
-		t.Fatalf("%+v", c)
-	}
-	r.Silent()
-}
-
-func TestHalfClosedPeerStillGetsItsAnswer(t *testing.T) {
-	r := newRig(t, Config{})
-	fd, tok, peer := r.Connect()
-	r.e.Recv(fd, tok)
-	r.Write(peer, []byte("request"))
-	_ = peer.CloseWrite()
-	if got := r.Receive(tok, 7); string(got) != "request" {
-		t.Fatalf("got %q", got)
-	}
-	r.Want(r.Await(tok, engine.OpRecv), 0, false)
-	got := enginetest.ReadAll(peer)
-	out := enginetest.Fill(r.Memory(300<<10), 1)
-	r.e.Send(fd, tok, [][]byte{out})
-	r.Want(r.Await(tok, engine.OpSend), int32(len(out)), false)
-	r.e.CloseFD(fd, tok)
-	r.Want(r.Await(tok, engine.OpClose), 0, false)
-	if !bytes.Equal(<-got, out) {
-		t.Fatal("the peer got something else")
 	}
 }
 
@@ -204,23 +93,6 @@ func TestNoBufferEndsTheReceiveAndRecyclingRecovers(t *testing.T) {
 	}
 }
 
-func TestRecvIntoFillsExactlyAndIsShortAtTheEnd(t *testing.T) {
-	r := newRig(t, Config{})
-	fd, tok, peer := r.Connect()
-	sent := enginetest.Fill(make([]byte, 3<<20+10), 9)
-	go func() { _, _ = peer.Write(sent); _ = peer.CloseWrite() }()
-	buf := r.Memory(3 << 20)
-	r.e.RecvInto(fd, tok, buf)
-	r.Want(r.Await(tok, engine.OpRecvInto), 3<<20, false)
-	if !bytes.Equal(buf, sent[:3<<20]) {
-		t.Fatal("other bytes")
-	}
-	r.e.RecvInto(fd, tok, buf)
-	r.Want(r.Await(tok, engine.OpRecvInto), 10, false)
-	r.e.RecvInto(fd, tok, buf)
-	r.Want(r.Await(tok, engine.OpRecvInto), 0, false)
-}
-
 func TestRecvIntoTellsTheResetAfterItsBytes(t *testing.T) {
 	r := newRig(t, Config{})
 	fd, tok, peer := r.Connect()
@@ -232,113 +104,6 @@ func TestRecvIntoTellsTheResetAfterItsBytes(t *testing.T) {
 	r.Want(r.Await(tok, engine.OpRecvInto), 5, false)
 	r.e.Recv(fd, tok)
 	r.Want(r.Await(tok, engine.OpRecv), engine.Failed(syscall.ECONNRESET), false)
-}
-
-func TestCancelEndsEachKindExactlyOnce(t *testing.T) {
-	r := newRig(t, Config{})
-	fd, tok, peer := r.Connect()
-	cancelled := engine.Failed(syscall.ECANCELED)
-	r.e.Cancel(fd, tok) // nothing outstanding: silent
-	r.Silent()
-
-	r.e.Recv(fd, tok)
-	r.e.Cancel(fd, tok)
-	r.e.Cancel(fd, tok)
-	r.Want(r.Await(tok, engine.OpRecv), cancelled, false)
-	r.e.Recv(fd, tok)
-	r.Silent()
-	r.e.Cancel(fd, tok)
-	r.Want(r.Await(tok, engine.OpRecv), cancelled, false)
-
-	buf := r.Memory(10)
-	r.Write(peer, []byte("four"))
-	r.e.RecvInto(fd, tok, buf)
-	r.Silent()
-	r.e.Cancel(fd, tok)
-	r.Want(r.Await(tok, engine.OpRecvInto), 4, false)
-	r.e.RecvInto(fd, tok, buf)
-	r.Silent()
-	r.e.Cancel(fd, tok)
-	r.Want(r.Await(tok, engine.OpRecvInto), cancelled, false)
-
-	r.e.Cancel(r.Listener.FD, enginetest.ListenerToken)
-	r.Want(r.Await(enginetest.ListenerToken, engine.OpAccept), cancelled, false)
-	r.Silent()
-	r.e.Accept(r.Listener.FD, enginetest.ListenerToken)
-	r.Connect()
-}
-
-func TestCancelWhileDataStreamsLosesNoByte(t *testing.T) {
-	r := newRig(t, Config{BufferBytes: 4 << 10})
-	fd, tok, peer := r.Connect()
-	sent := enginetest.Fill(make([]byte, 4<<20), 5)
-	go func() {
-		for b := sent; len(b) > 0; {
-			n := min(len(b), 3000)
-			_, _ = peer.Write(b[:n])
-			b = b[n:]
-		}
-	}()
-	var got []byte
-	var done [4]engine.Completion
-	armed, ends := false, 0
-	for deadline := time.Now().Add(patience); len(got) < len(sent); {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d of %d bytes", len(got), len(sent))
-		}
-		if !armed {
-			r.e.Recv(fd, tok)
-			armed = true
-		}
-		n, err := r.e.Poll(done[:], time.Second)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i := range done[:n] {
-			c := &done[i]
-			if c.Res > 0 {
-				got = append(got, c.Data...)
-				r.e.Recycle(c)
-			}
-			if !c.More {
-				armed = false
-				ends++
-			}
-		}
-		if armed {
-			r.e.Cancel(fd, tok)
-		}
-	}
-	if !bytes.Equal(got, sent) {
-		t.Error("other bytes")
-	}
-	if ends == 0 {
-		t.Error("nothing was cancelled")
-	}
-}
-
-func TestReusedSlotsNeverCrossTokens(t *testing.T) {
-	r := newRig(t, Config{})
-	numbers := map[engine.FD]int{}
-	for i := range 300 {
-		fd, tok, peer := r.Connect()
-		numbers[fd]++
-		r.e.Recv(fd, tok)
-		r.Write(peer, []byte{byte(i)})
-		if got := r.Receive(tok, 1); got[0] != byte(i) {
-			t.Fatalf("connection %d got %v", i, got)
-		}
-		_ = peer.Close()
-		r.Want(r.Await(tok, engine.OpRecv), 0, false)
-		r.e.CloseFD(fd, tok)
-		r.Want(r.Await(tok, engine.OpClose), 0, false)
-		if len(r.Kept) > 0 {
-			t.Fatalf("unexpected %+v", r.Kept)
-		}
-	}
-	if len(numbers) > 100 {
-		t.Errorf("%d different slots: this test saw no reuse", len(numbers))
-	}
 }
 
 func TestOperationsOnABadDescriptorEndWithItsError(t *testing.T) {
@@ -365,71 +130,6 @@ func TestOperationsOnABadDescriptorEndWithItsError(t *testing.T) {
 	tok := engine.MakeToken(2, 2)
 	r.e.Accept(conn, tok)
 	r.Want(r.Await(tok, engine.OpAccept), ebadf, false)
-}
-
-func TestWakeIsStickyAndUsedUpByOnePoll(t *testing.T) {
-	r := newRig(t, Config{})
-	for range 10 {
-		r.e.Wake()
-		r.e.Wake()
-		r.Poll(-1)
-		start := time.Now()
-		r.Poll(5 * time.Millisecond)
-		if d := time.Since(start); d < 5*time.Millisecond {
-			t.Fatalf("the second Poll returned after %v", d)
-		}
-	}
-}
-
-func TestNoWakeIsLostInAHandOver(t *testing.T) {
-	r := newRig(t, Config{})
-	const rounds = 5000
-	var given, taken atomic.Int64
-	step := make(chan struct{}, 1)
-	go func() {
-		for range rounds {
-			given.Add(1)
-			r.e.Wake()
-			<-step
-		}
-	}()
-	for deadline := time.Now().Add(3 * patience); taken.Load() < rounds; {
-		if time.Now().After(deadline) {
-			t.Fatalf("stuck after %d", taken.Load())
-		}
-		r.Poll(patience)
-		if given.Load() > taken.Load() {
-			taken.Add(1)
-			step <- struct{}{}
-		}
-	}
-}
-
-func TestWakeStormDuringTrafficAndAfterClose(t *testing.T) {
-	r := newRig(t, Config{})
-	fd, tok, peer := r.Connect()
-	r.e.Recv(fd, tok)
-	var stop atomic.Bool
-	var all sync.WaitGroup
-	for range 8 {
-		all.Go(func() {
-			for !stop.Load() {
-				r.e.Wake()
-			}
-		})
-	}
-	for i := range 100 {
-		r.Write(peer, []byte{byte(i)})
-		if got := r.Receive(tok, 1); got[0] != byte(i) {
-			t.Fatal("other byte")
-		}
-	}
-	if err := r.e.Close(); err != nil {
-		t.Fatal(err)
-	}
-	stop.Store(true)
-	all.Wait()
-	r.e.Wake()
 }
 
 func TestCloseEndsEveryGoroutineAndLeavesTheConnectionsWell(t *testing.T) {

@@ -1,7 +1,6 @@
 package enginetest
 
 import (
-	"io"
 	"net"
 	"testing"
 	"time"
@@ -17,9 +16,9 @@ var ListenerToken = engine.MakeToken(1<<20, 0)
 // engine's own package tests beside the suite.
 type Rig struct {
 	testing.TB
-	Listener engine.Listener     // listens from the first Connect on
-	Kept     []engine.Completion // polled, and not asked for yet
+	Listener engine.Listener // listens from the first Connect on
 
+	kept    []engine.Completion // polled, and not asked for yet
 	network engine.Network
 	engine  engine.Engine
 	pool    slab.Pool
@@ -80,7 +79,7 @@ func (r *Rig) Poll(wait time.Duration) int {
 	if err != nil {
 		r.Fatal(err)
 	}
-	r.Kept = append(r.Kept, done[:n]...)
+	r.kept = append(r.kept, done[:n]...)
 	return n
 }
 
@@ -88,14 +87,14 @@ func (r *Rig) Poll(wait time.Duration) int {
 func (r *Rig) Await(t engine.Token, op engine.Op) engine.Completion {
 	r.Helper()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); r.Poll(time.Second) {
-		for i, c := range r.Kept {
+		for i, c := range r.kept {
 			if c.Token == t && c.Op == op {
-				r.Kept = append(r.Kept[:i], r.Kept[i+1:]...)
+				r.kept = append(r.kept[:i], r.kept[i+1:]...)
 				return c
 			}
 		}
 	}
-	r.Fatalf("no completion of %v for %v; there are %+v", op, t, r.Kept)
+	r.Fatalf("no completion of %v for %v; there are %+v", op, t, r.kept)
 	return engine.Completion{}
 }
 
@@ -105,8 +104,8 @@ func (r *Rig) Silent() {
 	for range 3 {
 		r.Poll(2 * time.Millisecond)
 	}
-	if len(r.Kept) > 0 {
-		r.Fatalf("unexpected %+v", r.Kept)
+	if len(r.kept) > 0 {
+		r.Fatalf("unexpected %+v", r.kept)
 	}
 }
 
@@ -146,16 +145,6 @@ func Fill(b []byte, seed int) []byte {
 		b[i] = byte((i + seed) * 131 >> 3)
 	}
 	return b
-}
-
-// ReadAll reads what the peer gets until the end.
-func ReadAll(peer net.Conn) <-chan []byte {
-	got := make(chan []byte, 1)
-	go func() {
-		b, _ := io.ReadAll(peer)
-		got <- b
-	}()
-	return got
 }
 
 // Write has the peer write b.
