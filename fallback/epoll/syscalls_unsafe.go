@@ -12,8 +12,8 @@ import (
 )
 
 // rawBytesMax is how much may be copied while the Go scheduler does not know
-// that this thread is in the kernel: some 10 µs. Calls that copy more tell it.
-const rawBytesMax = 64 << 10
+// that this thread is in the kernel: some 30 µs. Calls that copy more tell it.
+const rawBytesMax = 128 << 10
 
 // Every pointer in this file goes to a call that has returned before the
 // function does: the kernel keeps none of them, and the conversion in the
