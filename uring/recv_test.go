@@ -23,27 +23,28 @@ func TestReceivedBytesAreThoseSentWithEveryQueueSize(t *testing.T) {
 			want := pattern(100_000)
 			sent := write(peer, want)
 			var got []byte
+			receive := func(over func() bool) {
+				r.until(func(c *engine.Completion) bool {
+					if c.Op != engine.OpRecv || c.Token != token || c.Res < 0 && c.Errno() != unix.ENOBUFS {
+						t.Fatalf("%+v", *c)
+					}
+					got = append(got, c.Data...)
+					r.engine.Recycle(c)
+					if !c.More && c.Res != 0 {
+						r.engine.Recv(fd, token)
+					}
+					return c.Res == 0 || over()
+				})
+			}
 			r.engine.Recv(fd, token)
-			r.until(func(c *engine.Completion) bool {
-				if c.Op != engine.OpRecv || c.Token != token || c.Res <= 0 && c.Errno() != unix.ENOBUFS {
-					t.Fatalf("%+v", *c)
-				}
-				got = append(got, c.Data...)
-				r.engine.Recycle(c)
-				if !c.More && len(got) < len(want) {
-					r.engine.Recv(fd, token)
-				}
-				return len(got) >= len(want)
-			})
+			receive(func() bool { return len(got) >= len(want) })
 			if err := <-sent; err != nil || !bytes.Equal(got, want) {
 				t.Fatalf("%v; %d bytes differ from those sent", err, len(got))
 			}
 			_ = peer.CloseWrite()
-			for over := false; !over; {
-				r.until(func(c *engine.Completion) bool {
-					over = c.Res == 0
-					return true
-				})
+			receive(func() bool { return false }) // until the end
+			if len(got) != len(want) {
+				t.Fatalf("%d bytes after the end of %d", len(got), len(want))
 			}
 			r.finish(fd, token, peer)
 		})
