@@ -94,7 +94,9 @@ func TestNoSettingMakesAnIdleEngineSpin(t *testing.T) {
 						r.t.Fatal(n, err)
 					}
 				}
-				if enters := r.engine.total.enters - before; enters > 10 && c.BusyPoll == 0 {
+				// Up to 7, and one more for each signal of the runtime's. A tick of a
+				// millisecond would be 150, and who spins enters thousands of times.
+				if enters := r.engine.total.enters - before; enters > 40 && c.BusyPoll == 0 {
 					r.t.Errorf("%d enters in two waits", enters)
 				}
 			})
