@@ -33,6 +33,14 @@ type HandlerFunc func(r *Request)
 // Handle calls f.
 func (f HandlerFunc) Handle(r *Request) { f(r) }
 
+// handleOf is the Handle of h, without a detour if it is a function.
+func handleOf(h Handler) func(*Request) {
+	if f, ok := h.(HandlerFunc); ok {
+		return f
+	}
+	return h.Handle
+}
+
 // ConnWatcher is a Handler that wants to know of connections. Both methods run
 // on a processor's goroutine and must not block. ConnOpened comes before the
 // first request of the connection, ConnClosed after its descriptor is closed;

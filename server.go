@@ -315,7 +315,7 @@ func (s *Server) processorConfig(id uint32) processor.Config {
 	}
 	c.InFlightShare = max(1, s.cfg.QueuedRequestsMax/8)
 	if s.cfg.Dispatch == DispatchInline {
-		c.Handle = s.handler.Handle
+		c.Handle = handleOf(s.handler)
 	}
 	return c
 }

@@ -102,7 +102,7 @@ func (s *Server) startPool() {
 		return
 	}
 	pool := handler.NewPool(handler.Config{
-		Handlers: s.cfg.Handlers, BatchMax: s.cfg.HandlerBatchMax, Handle: s.handler.Handle, Panicked: s.events.HandlerPanicked,
+		Handlers: s.cfg.Handlers, BatchMax: s.cfg.HandlerBatchMax, Handle: handleOf(s.handler), Panicked: s.events.HandlerPanicked,
 	}, s.channel)
 	s.mu.Lock()
 	s.pool = pool

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"runtime/debug"
 
+	"kring/engine"
 	"kring/reqchan"
 )
 
@@ -11,28 +12,38 @@ import (
 // runtime.Goexit on the processor.
 var ErrGoexit = errors.New("handler called runtime.Goexit on its processor")
 
-// call runs the handler and survives its panic. runtime.Goexit can't be survived
-// here: see exited.
+// call runs the handler.
 func (p *Processor) call(r *reqchan.Request) {
-	returned := false
-	defer func() {
-		v := recover()
-		if returned {
-			return
-		}
-		if v == nil { // a panic with nil has a value of its own
-			v, p.exiting = ErrGoexit, r
-		}
-		if p.cfg.Hooks.Panicked != nil {
-			p.cfg.Hooks.Panicked(r, v, debug.Stack())
-		}
-		p.count.panics++
-		if !r.Answered() {
-			r.CloseConnection(reqchan.HandlerPanicked)
-		}
-	}()
+	p.inHandle = true
 	p.cfg.Handle(r)
-	returned = true
+	p.inHandle = false
+}
+
+// survive is deferred around handlers that run here. It answers for one that
+// panicked, and then there is more to cut. runtime.Goexit can't be survived here:
+// see exited.
+func (p *Processor) survive(c *conn, lent *engine.Completion, again *bool) {
+	if !p.inHandle {
+		return
+	}
+	p.inHandle = false
+	p.endBatch(c)
+	r, v := p.direct, recover()
+	goexit := v == nil // a panic with nil has a value of its own
+	if goexit {
+		v, p.exiting = ErrGoexit, r
+	}
+	if p.cfg.Hooks.Panicked != nil {
+		p.cfg.Hooks.Panicked(r, v, debug.Stack())
+	}
+	p.count.panics++
+	if !r.Answered() {
+		r.CloseConnection(reqchan.HandlerPanicked)
+	}
+	if !goexit {
+		p.handled(c, r, lent)
+		*again = true
+	}
 }
 
 // exited is deferred by Run. A handler that calls runtime.Goexit takes the

@@ -31,8 +31,8 @@ type lease struct {
 // of a Request.
 type piece struct{}
 
-// dispatch makes a request of a frame and hands it on; false when the byte
-// capacity is used up (then nothing happened).
+// dispatch has a frame handled; false when the byte capacity is used up (then
+// nothing happened). lent is the completion whose data it lies in, if it does.
 func (p *Processor) dispatch(c *conn, b []byte, place frame.Place, lent *engine.Completion) bool {
 	if p.cfg.Handle != nil {
 		return p.handleHere(c, b, place, lent)
@@ -43,6 +43,7 @@ func (p *Processor) dispatch(c *conn, b []byte, place frame.Place, lent *engine.
 		return false
 	}
 	p.launch(c, r)
+	p.began(c)
 	p.enqueue(c, r)
 	return true
 }
@@ -58,37 +59,52 @@ func (p *Processor) handleHere(c *conn, b []byte, place frame.Place, lent *engin
 	r.Conn, r.Token = c.info, uint64(c.token)
 	if place == frame.InLent && lent != nil && p.pinned < pinnedMax {
 		r.Frame, r.Payload = b, b[frame.SizeBytes:]
-	} else if !p.house(r, b, place) {
-		return false
+	} else {
+		p.endBatch(c) // the frame takes what is open
+		if !p.house(r, b, place) {
+			return false
+		}
 	}
-	p.launch(c, r)
-	p.callTimed(r)
-	if !r.HandleReturned() {
-		// The answer comes home through the response queue, which only this
-		// goroutine empties: Memory may still be written here.
-		p.keep(r, place, lent)
-		p.direct = nil
-		p.away++
-		return true
+	a := p.launch(c, r)
+	p.callTimed(r, a)
+	if !p.joinBatch(c, r, a) {
+		p.handled(c, r, lent)
+	} else if r.Memory != nil {
+		p.recycle(r)
 	}
-	if p.outlives(c, r) {
-		p.keep(r, place, lent)
-		p.direct = nil
-	}
-	p.answered(c, r)
 	return true
 }
 
-// launch counts r in on its connection and readies it for its handler.
-func (p *Processor) launch(c *conn, r *reqchan.Request) {
-	p.count.requests++
-	p.came(r)
-	c.requests++
+// handled goes on with a request whose handler has run here, and whose answer is
+// none for a batch, or not there yet.
+func (p *Processor) handled(c *conn, r *reqchan.Request, lent *engine.Completion) {
+	p.endBatch(c)
 	p.began(c)
+	if !r.HandleReturned() {
+		// The answer comes home through the response queue, which only this
+		// goroutine empties: Memory may still be written here.
+		p.keep(r, lent)
+		p.direct = nil
+		p.away++
+		return
+	}
+	if p.outlives(c, r) {
+		p.keep(r, lent)
+		p.direct = nil
+	}
+	p.answered(c, r)
+}
+
+// launch gives r its place among the requests of its connection and readies it for
+// its handler.
+func (p *Processor) launch(c *conn, r *reqchan.Request) *apiTimes {
+	p.count.requests++
+	c.requests++
 	if c.order != nil {
 		r.Seq = c.order.next()
 	}
 	r.Begin(p.responses, p.cfg.Memory)
+	return p.came(r)
 }
 
 // house gives the frame memory that lasts until the answer; false when the
@@ -114,8 +130,8 @@ func (p *Processor) house(r *reqchan.Request, b []byte, place frame.Place) bool 
 }
 
 // keep makes the memory of a request last whose handler ran on lent memory.
-func (p *Processor) keep(r *reqchan.Request, place frame.Place, lent *engine.Completion) {
-	if r.Memory != nil || place != frame.InLent {
+func (p *Processor) keep(r *reqchan.Request, lent *engine.Completion) {
+	if r.Memory != nil { // it has its own
 		return
 	}
 	l := p.current(lent)
@@ -164,8 +180,10 @@ func (p *Processor) recycle(r *reqchan.Request) {
 			p.engine.Recycle(&m.done)
 		}
 	}
-	p.unreserve(r.Bytes)
-	r.Bytes = 0
+	if r.Bytes > 0 {
+		p.unreserve(r.Bytes)
+		r.Bytes = 0
+	}
 	r.Reset()
 	if r != p.direct {
 		p.giveRequest(r)

@@ -34,6 +34,12 @@ func (o *order) next() uint64 {
 // isNext says whether the answer to number seq would leave at once.
 func (o *order) isNext(seq uint64) bool { return seq == o.first }
 
+// isAlone says whether it would, and no other with it.
+func (o *order) isAlone(seq uint64) bool { return o.isNext(seq) && *o.at(seq + 1) == nil }
+
+// pass lets the answer whose turn it is leave without being put in.
+func (o *order) pass() { o.first++ }
+
 // put takes an answered request in.
 func (o *order) put(r *reqchan.Request) { *o.at(r.Seq) = r }
 

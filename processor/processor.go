@@ -74,6 +74,8 @@ type Processor struct {
 	count      counts
 	done       [completionsPerPoll]engine.Completion
 	direct     *reqchan.Request // the request object of handlers that run here
+	inHandle   bool             // one of them runs
+	batch      batch            // not queued yet
 	exiting    *reqchan.Request // its handler has called runtime.Goexit
 	leaseNow   *lease           // of the completion that is being cut
 	pinned     int              // receive buffers that unanswered requests lie in

@@ -130,37 +130,45 @@ func (p *Processor) mayCut(c *conn) bool {
 // cut turns bytes into requests while the connection may have more in flight.
 // lent is the completion whose data is being cut, nil if there is none.
 func (p *Processor) cut(c *conn, lent *engine.Completion) {
-	p.cutFrames(c, lent)
+	for p.cutFrames(c, lent) {
+	}
+	if p.batch.n > 0 {
+		p.endBatch(c)
+		p.direct.Reset()
+	}
 	if c.inFlight == 0 && !c.ending {
 		p.settleMute(c)
 	}
 }
 
-func (p *Processor) cutFrames(c *conn, lent *engine.Completion) {
-	for p.mayCut(c) {
+// cutFrames says that it is to be called again: a handler did not return.
+func (p *Processor) cutFrames(c *conn, lent *engine.Completion) (again bool) {
+	defer p.survive(c, lent, &again)
+	for p.batch.n > 0 || p.mayCut(c) { // while a batch grows, nothing else changes
 		b, place, status := c.in.Next(c.frameBytesMax())
 		switch status {
 		case frame.Whole:
 			if !p.dispatch(c, b, place, lent) {
 				c.in.Unread(b, place)
 				p.wait(c)
-				return
+				return false
 			}
 		case frame.NeedBytes:
-			return
+			return false
 		case frame.NeedMemory:
 			if !p.begin(c) {
 				p.wait(c)
-				return
+				return false
 			}
 		case frame.TooBig:
 			p.refuse(c, reqchan.FrameTooBig)
-			return
+			return false
 		case frame.Negative:
 			p.refuse(c, reqchan.FrameSizeNegative)
-			return
+			return false
 		}
 	}
+	return false
 }
 
 // refuse ends a connection for a frame that can't be. What was asked before it
@@ -199,6 +207,11 @@ func (p *Processor) progress(c *conn) {
 	p.settle(c)
 	p.arm(c)
 	p.finishIfIdle(c)
+}
+
+// atRest says that nothing but bytes from the peer can bring the connection on.
+func (c *conn) atRest() bool {
+	return c.receive == receiveStream && c.mute == notMuted && c.phase == serving && !c.finishing && !c.eof && c.in.Empty()
 }
 
 // wait puts the connection on the list that every pass tries again. Whatever

@@ -12,15 +12,18 @@ const requestsKeptMax = 4096
 // takeResponses brings the answers of other goroutines home.
 func (p *Processor) takeResponses() {
 	for r := p.responses.Take(); r != nil; {
-		next := r.Next()
+		next, token := r.Next(), r.Token
 		p.away--
 		p.count.home++
 		if p.limiter != nil {
 			p.limiter.home(r, p.now)
 		}
-		if c := p.connOf(engine.Token(r.Token)); c != nil {
-			p.answered(c, r)
-			p.progress(c)
+		if c := p.connOf(engine.Token(token)); c != nil {
+			p.returned(c, r)
+			if next == nil || next.Token != token {
+				p.endBatch(c)
+				p.progress(c)
+			}
 		} else {
 			p.count.late++
 			p.measured(r)
@@ -28,6 +31,17 @@ func (p *Processor) takeResponses() {
 		}
 		r = next
 	}
+}
+
+// returned takes a request whose answer came home.
+func (p *Processor) returned(c *conn, r *reqchan.Request) {
+	if p.joinBatch(c, r, p.timesOf(r.API)) {
+		p.cameHome(c, r)
+		p.recycle(r)
+		return
+	}
+	p.endBatch(c)
+	p.answered(c, r)
 }
 
 // answered lets the answers of a connection leave that may leave now.
@@ -110,7 +124,7 @@ func (p *Processor) queue(c *conn, r *reqchan.Request, response []byte) {
 		c.out = p.takeOutbound()
 	}
 	c.out.queued += r.ResponseBytes()
-	p.mark(&c.out.marks, r, r.ResponseBytes())
+	p.mark(&c.out.marks, p.timesOf(r.API), &r.Times, r.ErrorCode, r.ResponseBytes(), 1)
 	p.count.bytesOutCopied += uint64(r.ResponseCopied())
 	switch {
 	case len(r.Parts()) > 0:
@@ -132,21 +146,24 @@ func (p *Processor) soil(c *conn) {
 	}
 }
 
-// pack copies a small response behind the one before it, if that lies at the
-// arena's end and no Send covers it.
+// pack copies a small response to where it is sent from.
 func (p *Processor) pack(o *outbound, response []byte) {
-	p.count.bytesOutCopied += uint64(len(response))
+	room, chunk := p.arena.Open(len(response))
+	p.packed(o, room[:copy(room, response)], chunk)
+}
+
+// packed has b sent, which was written where chunk was opened: together with what
+// is before it, if that lies in front of it and no Send covers it.
+func (p *Processor) packed(o *outbound, b []byte, chunk *slab.Chunk) {
+	p.count.bytesOutCopied += uint64(len(b))
+	p.arena.Keep(chunk, len(b))
 	if n := len(o.segments); n > o.at+o.covered {
 		last := &o.segments[n-1]
-		if last.chunk != nil {
-			if grown, ok := p.arena.Extend(last.bytes, last.chunk, len(response)); ok {
-				copy(grown[len(last.bytes):], response)
-				last.bytes = grown
-				return
-			}
+		if last.chunk == chunk && cap(last.bytes)-len(last.bytes) == cap(b) {
+			last.bytes = last.bytes[:len(last.bytes)+len(b)]
+			p.arena.Release(chunk)
+			return
 		}
 	}
-	b, chunk := p.arena.Take(len(response))
-	copy(b, response)
 	o.segments = append(o.segments, segment{bytes: b, chunk: chunk})
 }

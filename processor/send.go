@@ -71,7 +71,9 @@ func (p *Processor) sent(c *conn, done *engine.Completion) {
 	if c.out != nil {
 		p.send(c)
 	}
-	p.progress(c)
+	if !c.atRest() {
+		p.progress(c)
+	}
 }
 
 // advance takes n sent bytes off the connection's output.
@@ -108,9 +110,8 @@ func (p *Processor) dropOutput(c *conn) {
 		p.release1(&o.segments[i])
 	}
 	p.dropMarks(&o.marks)
-	clear(o.segments)
-	clear(o.buffers)
-	*o = outbound{segments: o.segments[:0], buffers: o.buffers[:0], marks: o.marks}
+	o.segments, o.buffers = o.segments[:0], o.buffers[:0]
+	o.at, o.covered, o.queued, o.files, o.since = 0, 0, 0, 0, 0
 	c.out = nil
 	if len(p.outs) < outboundsKeptMax && cap(o.segments) <= 4*sendBuffersMax {
 		p.outs = append(p.outs, o)

@@ -15,10 +15,11 @@ const (
 	// versionsMax and errorsMax bound in the same way what is counted of an API.
 	versionsMax = 64
 	errorsMax   = 256
-	// timedFromNanos: requests that are handled here and take less than this are
-	// timed only now and then (timedEvery), because the clock costs some 25 ns.
-	timedFromNanos = 1000
-	timedEvery     = 16
+	// The clock costs some 25 ns. So of short requests that are handled here, one
+	// behind the other, one in timedEvery is timed, or more of them, so that those
+	// between take less than untimedNanos together.
+	timedEvery   = 64
+	untimedNanos = 1000
 )
 
 // OtherAPI stands for all requests whose API is not known.
@@ -53,7 +54,7 @@ type apiTimes struct {
 	failureRun uint64
 	deprecated uint64 // the versions that are, a bit each
 	took       int64  // how long the last one that was timed took here
-	untimed    int
+	untimed    int64  // how many were not, since
 }
 
 // of finds what is known of an API, the first time by making room for it.
@@ -97,7 +98,7 @@ func (p *Processor) newAPITimes(i int) *apiTimes {
 }
 
 // came notes a request that was cut.
-func (p *Processor) came(r *reqchan.Request) {
+func (p *Processor) came(r *reqchan.Request) *apiTimes {
 	r.API, r.Version, r.ErrorCode = OtherAPI, 0, 0
 	r.Times = reqchan.Times{Arrived: p.now}
 	if p.cfg.APIOf != nil {
@@ -117,13 +118,13 @@ func (p *Processor) came(r *reqchan.Request) {
 		a.version = v
 	}
 	a.versionRun++
+	return a
 }
 
 // callTimed calls the handler of a request that is handled here.
-func (p *Processor) callTimed(r *reqchan.Request) {
-	a := p.timesOf(r.API)
+func (p *Processor) callTimed(r *reqchan.Request, a *apiTimes) {
 	r.Times.Taken = max(p.now, p.times.here)
-	if a.untimed++; a.untimed < timedEvery && a.took < timedFromNanos && p.times.here > p.now {
+	if a.untimed++; a.untimed < timedEvery && a.untimed*a.took < untimedNanos && p.times.here > p.now {
 		p.call(r)
 		r.Times.Local = a.took
 		return
@@ -136,31 +137,31 @@ func (p *Processor) callTimed(r *reqchan.Request) {
 	r.Times.Local = a.took
 }
 
-// went notes the way of a request up to now, when its answer is taken from it.
-func (p *Processor) went(r *reqchan.Request) *apiTimes {
-	a, t := p.timesOf(r.API), &r.Times
-	noteNanos(&a.queue, t.Taken-t.Arrived)
-	noteNanos(&a.local, t.Local)
+// went notes the way of n requests up to now, when their answers are taken from
+// them.
+func (p *Processor) went(a *apiTimes, t *reqchan.Times, code int16, n uint64) {
+	noteNanos(&a.queue, t.Taken-t.Arrived, n)
+	noteNanos(&a.local, t.Local, n)
 	if handled := t.Taken + t.Local; t.Answered > handled {
-		noteNanos(&a.remote, t.Answered-handled)
+		noteNanos(&a.remote, t.Answered-handled, n)
 	}
-	noteNanos(&a.throttle, t.Throttled)
-	noteNanos(&a.response, p.now-t.Ready())
-	code := errorsMax
-	if c := int(r.ErrorCode) + 1; c >= 0 && c < errorsMax {
-		code = c
+	noteNanos(&a.throttle, t.Throttled, n)
+	noteNanos(&a.response, p.now-t.Ready(), n)
+	failure := errorsMax
+	if i := int(code) + 1; i >= 0 && i < errorsMax {
+		failure = i
 	}
-	if code != a.failure {
+	if failure != a.failure {
 		a.publishRuns()
-		a.failure = code
+		a.failure = failure
 	}
-	a.failureRun++
-	return a
+	a.failureRun += n
 }
 
 // measured notes a request of which nothing is to be sent.
 func (p *Processor) measured(r *reqchan.Request) {
-	a := p.went(r)
+	a := p.timesOf(r.API)
+	p.went(a, &r.Times, r.ErrorCode, 1)
 	a.total.Note(micros(p.now-r.Times.Arrived), 1)
 }
 
@@ -180,19 +181,21 @@ type mark struct {
 	n               uint64
 }
 
-// mark notes a response of so many bytes that was queued.
-func (p *Processor) mark(m *marks, r *reqchan.Request, bytes int) {
-	a, queued := p.went(r), max(p.now, r.Times.Ready())
+// mark notes n responses of one API and ErrorCode, so many bytes together, that
+// were queued. t are the times of each of their requests.
+func (p *Processor) mark(m *marks, a *apiTimes, t *reqchan.Times, code int16, bytes int, n uint64) {
+	p.went(a, t, code, n)
+	queued := max(p.now, t.Ready())
 	m.put += int64(bytes)
-	if n := len(m.list); n > m.at {
-		last := &m.list[n-1]
-		if last.api == a && last.arrived == r.Times.Arrived && last.queued == queued {
+	if len(m.list) > m.at {
+		last := &m.list[len(m.list)-1]
+		if last.api == a && last.arrived == t.Arrived && last.queued == queued {
 			last.upTo = m.put
-			last.n++
+			last.n += n
 			return
 		}
 	}
-	m.list = append(m.list, mark{m.put, a, r.Times.Arrived, queued, 1})
+	m.list = append(m.list, mark{m.put, a, t.Arrived, queued, n})
 }
 
 // sentUpTo notes the responses that are out by now.
@@ -246,13 +249,13 @@ func (a *apiTimes) publishRuns() {
 	}
 }
 
-func noteNanos(h *measure.Histogram, nanos int64) {
+func noteNanos(h *measure.Histogram, nanos int64, n uint64) {
 	if nanos >= 1000 {
-		noteMicros(h, uint64(nanos)/1000)
+		noteMicros(h, uint64(nanos)/1000, n)
 	}
 }
 
 //go:noinline
-func noteMicros(h *measure.Histogram, v uint64) { h.Note(v, 1) } // rare, where the look at nanos is not
+func noteMicros(h *measure.Histogram, v, n uint64) { h.Note(v, n) } // rare, where the look at nanos is not
 
 func micros(nanos int64) uint64 { return uint64(max(nanos, 0)) / 1000 }

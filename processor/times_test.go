@@ -24,7 +24,7 @@ func BenchmarkMeasure(b *testing.B) {
 		for range 16 {
 			p.came(r)
 			r.Times.Taken, r.Times.Local = p.now+5000, 700
-			p.mark(m, r, 100)
+			p.mark(m, p.timesOf(r.API), &r.Times, r.ErrorCode, 100, 1)
 		}
 		p.now += 20_000
 		p.sentUpTo(m, 1600)
@@ -44,7 +44,7 @@ func TestTheTimesOfARequestAreThoseThatPassed(t *testing.T) {
 		r.Times.Local = 5_000
 		r.Times.Answered = r.Times.Taken + 5_000 + 7_000
 		p.now += 3_000 + 5_000 + 7_000 + 13_000
-		p.mark(m, r, 14)
+		p.mark(m, p.timesOf(r.API), &r.Times, r.ErrorCode, 14, 1)
 		p.sentUpTo(m, 13)
 		p.now += 2_000
 		if drop {

@@ -175,6 +175,17 @@ func (r *Request) HandleReturned() bool {
 	return now == r.answered() || !r.state.CompareAndSwap(now, r.away())
 }
 
+// Plain is the response, with its size in front, of a request that was answered
+// with that and nothing else: no throttle, no files. Otherwise, or if it was not
+// answered yet, it is nil. For whoever called Handle, right after it returned; for
+// the processor, once r is home.
+func (r *Request) Plain() []byte {
+	if !r.Answered() || r.kind != AnswerSend || r.throttledUntil != 0 || len(r.parts) > 0 || r.released != nil {
+		return nil
+	}
+	return r.response
+}
+
 // Answered says that the answer was given; for whoever called Handle, when it
 // panicked.
 func (r *Request) Answered() bool { return r.state.Load() == r.answered() }

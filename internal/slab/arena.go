@@ -24,7 +24,7 @@ type Chunk struct {
 func NewArena(p *Pool) *Arena { return &Arena{pool: p} }
 
 // Take returns n bytes, 1 to ArenaChunkBytes, and the chunk to release them
-// with. Pieces taken one after the other from the same chunk are adjacent.
+// with.
 func (a *Arena) Take(n int) ([]byte, *Chunk) {
 	c := a.current
 	if c == nil || len(c.memory)-c.used < n {
@@ -36,15 +36,22 @@ func (a *Arena) Take(n int) ([]byte, *Chunk) {
 	return b, c
 }
 
-// Extend grows the piece last of chunk c by n bytes in place, when it is the
-// one taken last and there is room.
-func (a *Arena) Extend(last []byte, c *Chunk, n int) ([]byte, bool) {
-	if c != a.current || len(c.memory)-c.used < n || &c.memory[c.used-1] != &last[len(last)-1] {
-		return nil, false
+// Open begins a piece of n bytes at least: what it returns is there to be written,
+// in part or whole. Keep ends it, before anything else is taken.
+func (a *Arena) Open(n int) ([]byte, *Chunk) {
+	c := a.current
+	if c == nil || len(c.memory)-c.used < n {
+		c = a.renew(n)
 	}
+	c.refs++
+	return c.memory[c.used:], c
+}
+
+// Keep says that the piece which was opened last has n bytes. The next one of the
+// same chunk lies right behind it.
+func (a *Arena) Keep(c *Chunk, n int) {
+	invariants.Assert(c == a.current && n <= len(c.memory)-c.used, "slab: piece of %d bytes kept where none was opened", n)
 	c.used += n
-	start := c.used - n - len(last)
-	return c.memory[start:c.used:c.used], true
 }
 
 // Release gives one piece of c back.

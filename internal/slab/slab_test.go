@@ -96,25 +96,37 @@ func TestArenaPacksNeighboursAndReturnsChunks(t *testing.T) {
 	}
 }
 
-func TestExtendGrowsOnlyTheLastPiece(t *testing.T) {
+func TestOpenedPiecesAreAdjacentAndKeepTheirChunk(t *testing.T) {
 	var p slab.Pool
 	a := slab.NewArena(&p)
-	first, c := a.Take(10)
-	copy(first, "0123456789")
-	grown, ok := a.Extend(first, c, 5)
-	if !ok || string(grown[:10]) != "0123456789" || len(grown) != 15 {
-		t.Fatalf("grown to %q (%v)", grown, ok)
+	frame, c := a.Take(100)
+	room, c1 := a.Open(10)
+	if c1 != c || len(room) < 10 {
+		t.Fatalf("%d bytes, in another chunk: %v", len(room), c1 != c)
 	}
-	second, c2 := a.Take(1)
-	if _, ok := a.Extend(grown, c, 1); ok {
-		t.Fatal("a piece with a neighbour behind it was extended")
+	first := room[:copy(room, "0123456789")]
+	a.Release(c) // the piece that is open keeps its memory
+	a.Keep(c1, len(first))
+	second, c2 := a.Open(5)
+	if c2 != c || &first[:11][10] != &second[0] {
+		t.Fatal("two pieces that were opened one behind the other are not adjacent")
 	}
-	if _, ok := a.Extend(second, c2, slab.ArenaChunkBytes); ok {
-		t.Fatal("extended past the end of the chunk")
+	a.Keep(c2, 5)
+	if string(first) != "0123456789" || &frame[0] == &first[0] {
+		t.Fatalf("%q", first)
 	}
+	rest, other := a.Open(slab.ArenaChunkBytes)
+	if len(rest) != slab.ArenaChunkBytes || other == c {
+		t.Fatalf("%d bytes of a chunk that had not as many", len(rest))
+	}
+	a.Keep(other, 0)
+	a.Release(other)
 	a.Release(c)
-	a.Release(c2)
+	a.Release(c)
 	a.Close()
+	if p.Lent() != 0 {
+		t.Fatalf("%d chunks did not come back", p.Lent())
+	}
 }
 
 func TestOwnsTellsSlabMemoryFromTheHeap(t *testing.T) {
