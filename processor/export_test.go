@@ -19,6 +19,9 @@ func (p *Processor) SpoilMute() {
 	})
 }
 
+// InAPass runs f on the processor's goroutine, in the middle of a pass.
+func (p *Processor) InAPass(f func()) { p.do(f) }
+
 // CompleteForNobody has the processor take completions of connections that it
 // never had.
 func (p *Processor) CompleteForNobody() {

@@ -128,7 +128,7 @@ func (p *Processor) release() {
 			c.info.SetEnded(reqchan.EngineFailed)
 		}
 	}
-	p.takeResponses()
+	p.takeResponses(p.responses.Take())
 	for _, r := range append(p.priority.pending, p.ordinary.pending...) {
 		p.recycle(r)
 	}

@@ -140,10 +140,11 @@ func (p *Processor) Ended() <-chan struct{} { return p.ended }
 
 func (p *Processor) loop() error {
 	for {
-		p.enter(phase(p.asked.Load()))
+		home := p.responses.Take()
+		p.enter(phase(p.asked.Load())) // Order: after Take, so that what was asked before an answer was given comes before it
 		p.runErrands()
 		p.adopt()
-		p.takeResponses()
+		p.takeResponses(home)
 		p.retryWaiting()
 		p.moveOn()
 		if p.over() {

@@ -430,6 +430,7 @@ func TestDrainFinishesWhatIsInFlightAndStartsNothingNew(t *testing.T) {
 		c := s.dial()
 		mustWrite(t, c, string(frameOf(1, 9000))+string(frameOf(2, 20)))
 		r := <-waiting
+		eventually(t, "its handler has returned", func() bool { return s.processors[0].Stats().Requests == 1 })
 		s.processors[0].Drain()
 		echo(r)
 		if f, err := readFrame(c); err != nil || string(f) != string(frameOf(1, 9000)) {
@@ -443,6 +444,39 @@ func TestDrainFinishesWhatIsInFlightAndStartsNothingNew(t *testing.T) {
 		if n := s.closedBy(reqchan.ServerDraining); n != 1 {
 			t.Errorf("%d connections closed by draining", n)
 		}
+	}
+}
+
+func TestDrainBeforeAnAnswerStartsNothingAfterIt(t *testing.T) {
+	for _, inline := range []bool{true, false} {
+		var requests atomic.Int32
+		waiting := make(chan *reqchan.Request, 1)
+		s := newStage(t, stageConfig{
+			inline: inline, handlers: 1, requests: 10,
+			handle: func(r *reqchan.Request) {
+				if requests.Add(1) == 1 {
+					waiting <- r
+				} else {
+					echo(r)
+				}
+			},
+		})
+		c := s.dial()
+		mustWrite(t, c, string(frameOf(1, 20))+string(frameOf(2, 20)))
+		r := <-waiting
+		eventually(t, "its handler has returned", func() bool { return s.processors[0].Stats().Requests == 1 })
+		s.processors[0].InAPass(func() {
+			s.processors[0].Drain()
+			echo(r)
+		})
+		if f, err := readFrame(c); err != nil || string(f) != string(frameOf(1, 20)) {
+			t.Fatalf("the response in flight: %v", err)
+		}
+		if _, err := readFrame(c); err == nil {
+			t.Errorf("inline %v: a request was started", inline)
+		}
+		_ = c.Close()
+		s.stop(deadline)
 	}
 }
 

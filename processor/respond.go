@@ -9,9 +9,9 @@ import (
 // requestsKeptMax bounds how many Requests wait for reuse.
 const requestsKeptMax = 4096
 
-// takeResponses brings the answers of other goroutines home.
-func (p *Processor) takeResponses() {
-	for r := p.responses.Take(); r != nil; {
+// takeResponses brings the answers of other goroutines home: r, and what came after it.
+func (p *Processor) takeResponses(r *reqchan.Request) {
+	for r != nil {
 		next, token := r.Next(), r.Token
 		p.away--
 		p.count.home++
