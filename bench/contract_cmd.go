@@ -62,7 +62,7 @@ func (c *contractCmd) options() (contract.Options, error) {
 		rounds, window, stall = 3, 400*time.Millisecond, time.Second
 	}
 	return contract.Options{
-		Root: root, Scenarios: scenarios, Engines: c.Engine, Dispatch: c.Dispatch, Clients: c.Clients, Fill: 700 * time.Millisecond, Burst: c.Burst, Pin: c.Pin, Dir: c.Dir, FileBytes: c.Size,
+		Root: root, Scenarios: scenarios, Engines: c.Engine, Dispatch: c.Dispatch, Clients: c.Clients, Fill: 700 * time.Millisecond, Burst: c.Burst, Pin: c.Pin, GiveWay: true, Dir: c.Dir, FileBytes: c.Size,
 		Rounds: cmp.Or(c.Rounds, rounds), Window: cmp.Or(c.Window, window), Stall: cmp.Or(c.Stall, stall),
 		Out: cmp.Or(c.Out, filepath.Join(root, "bench", "results")), Progress: os.Stderr,
 	}, nil
@@ -84,11 +84,11 @@ func (c *judgedCmd) Run() error {
 type accompanyCmd struct {
 	Kind, Address, File string
 	Conns               int
-	Ask                 bool
+	Ask, GiveWay        bool
 }
 
 func (c *accompanyCmd) Run() error {
-	return contract.Accompany(contract.CompanyConfig{Kind: c.Kind, Address: c.Address, Conns: c.Conns, Ask: c.Ask, File: c.File}, contestant.Input(), os.Stdout)
+	return contract.Accompany(contract.CompanyConfig{Kind: c.Kind, Address: c.Address, Conns: c.Conns, Ask: c.Ask, File: c.File, GiveWay: c.GiveWay}, contestant.Input(), os.Stdout)
 }
 
 // filesCmd is the scenario files alone.

@@ -22,6 +22,7 @@ type CompanyConfig struct {
 	Conns   int    // of a burst, or that a sink has room for
 	Ask     bool   // a burst ends when its last connections have been answered
 	File    string // what fetch has the server send
+	GiveWay bool
 }
 
 // Accompany is the process of one who disturbs. It says that it is ready, and
@@ -30,7 +31,9 @@ func Accompany(c CompanyConfig, in io.Reader, out io.Writer) error {
 	if c.Kind == "sink" {
 		return openSink(c.Conns, in, out)
 	}
-	giveWay()
+	if c.GiveWay {
+		giveWay()
+	}
 	var does func(string) contestant.Own
 	if c.Kind == "burst" {
 		b := &bursting{CompanyConfig: c, addresses: strings.Split(c.Address, ",")}

@@ -28,6 +28,8 @@ type Options struct {
 	Fill      time.Duration // until the buffers of those are full
 	Burst     int           // connects of a burst
 	Pin       bool
+	// GiveWay has who disturbs take only what others leave of the processor.
+	GiveWay   bool
 	Dir       string // of the file that is read cold: on a disk
 	FileBytes int64
 	Out       string

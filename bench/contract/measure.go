@@ -3,6 +3,7 @@ package contract
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"kring/bench/compare"
@@ -56,7 +57,9 @@ func (r *runner) measure(ctx context.Context, x *Sample, s setup) error {
 
 // accompanied measures beside a companion.
 func (r *runner) accompanied(ctx context.Context, x *Sample, s setup, g *compare.Generator) error {
-	companion, err := contestant.StartProcess("companion", append([]string{r.self}, s.beside(s.load.Address)...), r.env.GeneratorCPUs)
+	argv := append([]string{r.self}, s.beside(s.load.Address)...)
+	argv = append(argv, "--give-way="+strconv.FormatBool(r.GiveWay))
+	companion, err := contestant.StartProcess("companion", argv, r.env.GeneratorCPUs)
 	if err != nil {
 		return err
 	}
