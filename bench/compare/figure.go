@@ -7,21 +7,35 @@ import (
 )
 
 // Figure is one figure of a run, for those who ask for ratios of their own.
-type Figure struct{ m metric }
+type Figure struct {
+	m     metric
+	parts []Part
+}
+
+// Part is a figure that is a part of another, and what the part is called.
+type Part struct {
+	Name string
+	Figure
+}
 
 // The figures.
 var (
-	Rate   = Figure{rate}
-	CPU    = Figure{cpu}
-	P50    = Figure{p50}
-	P99    = Figure{p99}
-	P999   = Figure{p999}
-	RSS    = Figure{rss}
-	Allocs = Figure{allocs}
+	Rate   = Figure{m: rate}
+	P50    = Figure{m: p50}
+	P99    = Figure{m: p99}
+	P999   = Figure{m: p999}
+	RSS    = Figure{m: rss}
+	Allocs = Figure{m: allocs}
+	// CPU is the server's processor time per request in microseconds; what its parts
+	// are is known to 10 ms a run.
+	CPU = Figure{m: cpu, parts: []Part{
+		{"user", Figure{m: metric{"user time per request", true, true, func(r *Record) float64 { return r.perRequest(r.Server.UserSeconds * 1e6) }}}},
+		{"kernel", Figure{m: metric{"kernel time per request", true, true, func(r *Record) float64 { return r.perRequest(r.Server.SystemSeconds * 1e6) }}}},
+	}}
 	// PerCPU is requests per second of the server's processor time.
-	PerCPU = Figure{metric{"requests per CPU second", false, true, func(r *Record) float64 { return 1e6 / r.CPUMicros() }}}
+	PerCPU = Figure{m: metric{"requests per CPU second", false, true, func(r *Record) float64 { return 1e6 / r.CPUMicros() }}}
 	// IdleMemory is the resident bytes that an idle connection costs.
-	IdleMemory = Figure{metric{"bytes per idle connection", true, true, func(r *Record) float64 {
+	IdleMemory = Figure{m: metric{"bytes per idle connection", true, true, func(r *Record) float64 {
 		if r.Idle == 0 {
 			return math.NaN()
 		}
@@ -29,12 +43,15 @@ var (
 	}}}
 	// Waited is the share of the time in which the server was ready to run and
 	// others had its processor.
-	Waited = Figure{metric{"waited for its processor", true, true, func(r *Record) float64 {
+	Waited = Figure{m: metric{"waited for its processor", true, true, func(r *Record) float64 {
 		return r.Server.WaitedSeconds / r.Load.Window.Seconds()
 	}}}
 	// Syscall is system calls per request; it has a pass of its own.
-	Syscall = Figure{metric{"system calls per request", true, true, nil}}
+	Syscall = Figure{m: metric{"system calls per request", true, true, nil}}
 )
+
+// Parts are what f is the sum of; none for most.
+func (f Figure) Parts() []Part { return f.parts }
 
 // disturbedRun is how much of a processor other work may take from a run that
 // goals look at. The kernel's own threads take up to 0.3 where frames are large.
@@ -156,6 +173,16 @@ func (res *Results) Number(scenario, contestant string, f Figure) (stats.Ratio, 
 	}
 	s := stats.Of(values)
 	return stats.Ratio{Rounds: s.N, Median: s.Median, Low: s.Min, High: s.Max}, true
+}
+
+// Mean is the mean of a figure over all runs that count; false when there is none.
+// Where a clock is coarse, it is finer than a median.
+func (res *Results) Mean(scenario, contestant string, f Figure) (mean float64, ok bool) {
+	values := stats.Numbers(res.series(scenario, contestant, f.m))
+	for _, v := range values {
+		mean += v / float64(len(values))
+	}
+	return mean, len(values) > 0
 }
 
 // Growth is how much more a figure of ours grows from one scenario to another

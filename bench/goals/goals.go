@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"kring/bench/compare"
 	"kring/bench/stats"
@@ -179,7 +180,26 @@ func betterFloor(res *compare.Results, scenario string, f compare.Figure) (in, f
 func against(g Goal, f compare.Figure, in, one, theirs string, others []string) Goal {
 	g.measure = func(res *compare.Results) (stats.Ratio, bool) { return res.Across(in, one, theirs, others, f) }
 	g.heldBack = func(res *compare.Results) (int, int) { return res.HeldBack(in, one, theirs, others, f) }
+	if len(f.Parts()) > 0 {
+		g.remark = func(res *compare.Results) string { return parts(res, f, in, one, theirs, res.Best(theirs, others, f)) }
+	}
 	return g
+}
+
+// parts says what a figure of two contestants is the sum of.
+func parts(res *compare.Results, f compare.Figure, in, one, theirs, other string) string {
+	var texts []string
+	for _, part := range f.Parts() {
+		a, ok := res.Mean(in, one, part.Figure)
+		b, too := res.Mean(theirs, other, part.Figure)
+		if ok && too {
+			texts = append(texts, fmt.Sprintf("%s %.2f for %.2f µs", part.Name, a, b))
+		}
+	}
+	if texts == nil {
+		return ""
+	}
+	return " (" + strings.Join(texts, ", ") + ")"
 }
 
 // number wants a figure itself to be at most so much.

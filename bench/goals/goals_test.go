@@ -61,6 +61,27 @@ func TestAGoalStandsBesideWhatTheFloorReaches(t *testing.T) {
 	}
 }
 
+// TestProcessorTimeIsToldApartByUserAndKernel: of ours, and of the floor that it is
+// held against.
+func TestProcessorTimeIsToldApartByUserAndKernel(t *testing.T) {
+	res := results(1, 5)
+	for _, r := range res.Records {
+		r.Load.Completed = 1_000_000
+		switch r.Contestant {
+		case inline:
+			r.Server = contestant.Sample{UserSeconds: 2, SystemSeconds: 7}
+		case cEpoll:
+			r.Server = contestant.Sample{UserSeconds: 0.5, SystemSeconds: 8}
+		default:
+			r.Server = contestant.Sample{UserSeconds: 1, SystemSeconds: 9}
+		}
+	}
+	want := "1.06 [1.06, 1.06] (user 2.00 for 0.50 µs, kernel 7.00 for 8.00 µs) | **missed**"
+	if text := Table([]Source{{"x.jsonl", res}}); !strings.Contains(text, want) {
+		t.Errorf("nothing says %q in:\n%s", want, text)
+	}
+}
+
 // TestATailStandsBesideWhatOthersTookOfTheFloorsProcessor: of a percentile above
 // that share no server is the cause.
 func TestATailStandsBesideWhatOthersTookOfTheFloorsProcessor(t *testing.T) {
