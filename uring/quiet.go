@@ -39,8 +39,9 @@ func (k *quiet) quietly(e *ringEngine, limit time.Duration) error {
 	}
 	e.setTick()
 	err := e.waitQuietly(known+1, -1)
-	tick := e.onlyTick(known)
-	k.end(!tick && e.ring.CQReady() > known)
+	ready := e.ring.CQReady()
+	tick := e.onlyTick(ready, known)
+	k.end(!tick && ready > known)
 	if tick && known == 0 {
 		e.ring.Reap(e.batch[:1])
 		e.tickDone()
@@ -77,9 +78,12 @@ func (e *ringEngine) tickDone() {
 	e.inflight--
 }
 
-// onlyTick says whether the tick's CQE is all that came besides the known ones. On
-// kernels without deferred work it may have come before those: then they are what
-// ended the wait, which is early and no harm.
-func (e *ringEngine) onlyTick(known uint32) bool {
-	return e.ring.CQReady() == known+1 && e.ring.newest() == userData(opTick, 0, 0)
+// onlyTick says whether the tick's CQE is all that came besides the known ones, when
+// so many were ready. Order: they are counted once, because the kernel may add to
+// them at any time (on SQPoll's thread, or on one that the owner has left), and a
+// tick behind one that was ready is not that one. Without deferred work the tick may
+// have come before the known ones: then they are what ended the wait, which is early
+// and no harm.
+func (e *ringEngine) onlyTick(ready, known uint32) bool {
+	return ready == known+1 && e.ring.readyData(known) == userData(opTick, 0, 0)
 }

@@ -176,8 +176,9 @@ func (r *Ring) publish() uint32 {
 	return r.tail - r.sqHead.Load()
 }
 
-// newest is the user data of the newest CQE that waits to be reaped; one does.
-func (r *Ring) newest() uint64 { return r.cqes[(r.cqTail.Load()-1)&r.cqMask].UserData }
+// readyData is the user data of the CQE that i others are to be reaped before; it is
+// there.
+func (r *Ring) readyData(i uint32) uint64 { return r.cqes[(r.head+i)&r.cqMask].UserData }
 
 // CQReady counts the CQEs that wait to be reaped.
 func (r *Ring) CQReady() uint32 { return r.cqTail.Load() - r.head }

@@ -128,8 +128,8 @@ func (r *ring) submitAndWait(n uint32, limit time.Duration) error {
 	return err
 }
 
-// newest: this ring waits for no tick.
-func (r *ring) newest() uint64 { return 0 }
+// readyData: this ring waits for no tick.
+func (r *ring) readyData(uint32) uint64 { return 0 }
 
 func (r *ring) CQReady() uint32 { return r.inner.CQReady() }
 

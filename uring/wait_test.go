@@ -159,6 +159,36 @@ func TestQuietWaitsShareATick(t *testing.T) {
 	})
 }
 
+// TestATickIsNotTakenForWhatCameBeforeIt: another thread (SQPoll's, or one that the
+// owner has left) may add the tick's CQE while the owner looks at another.
+func TestATickIsNotTakenForWhatCameBeforeIt(t *testing.T) {
+	onWait(t, Config{}, engine.WaitLocked, func(r *rig) {
+		e := r.engine
+		complete := func(op engine.Op) {
+			q := e.sqe()
+			q.PrepNop()
+			q.UserData = userData(op, 0, 0)
+			if err := e.submit(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		complete(opMessage)
+		ready := e.ring.CQReady()
+		complete(opTick)
+		if ready != 1 || e.onlyTick(ready, 0) {
+			t.Errorf("one of %d completions is taken for the tick behind it", ready)
+		}
+		if e.onlyTick(e.ring.CQReady(), 0) {
+			t.Error("two completions are taken for one tick")
+		}
+		e.ring.Reap(e.batch[:1])
+		if ringFlavour == "" && !e.onlyTick(e.ring.CQReady(), 0) {
+			t.Error("the tick alone is not known")
+		}
+		e.ring.Reap(e.batch[:1])
+	})
+}
+
 func TestOthersRunBesideAnEngineThatWaitsQuietly(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // one P, the engine's
 	onAllWaits(t, Config{QuietWait: On}, func(r *rig) {
