@@ -7,7 +7,8 @@
 #   -o FOLDER   where the raw results and RESULTS.md go (default bench/results/goals)
 #   WORD        only the runs whose line has one of the words: a scenario or a contestant
 #
-# The peers in C, Java and Rust take part where their toolchains are. Afterwards
+# The floors in C take part where a compiler is, the peers in Java and Rust once
+# scripts/peers.sh has built them; what is absent is not measured. Afterwards
 # `go run ./bench goals FOLDER/*.jsonl` writes the table again.
 
 source "$(dirname "$0")/lib.bash"

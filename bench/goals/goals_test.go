@@ -82,6 +82,20 @@ func TestProcessorTimeIsToldApartByUserAndKernel(t *testing.T) {
 	}
 }
 
+// TestSystemCallsStandBesideThoseOfTheFloor: a server that is done sooner than the
+// generator waits more often, in C, too.
+func TestSystemCallsStandBesideThoseOfTheFloor(t *testing.T) {
+	res := &compare.Results{}
+	for contestant, calls := range map[string]uint64{inline: 400, cURing: 500, cEpoll: 2000} {
+		res.Records = append(res.Records, &compare.Record{Scenario: "1000x1", Contestant: contestant, Pass: compare.Syscalls, Syscalls: calls,
+			Load: &load.Result{Completed: 1000}})
+	}
+	want := "≤ 0.05 | 0.40 [0.40, 0.40] | **missed** | 0.50 [0.50, 0.50], missed |"
+	if text := Table([]Source{{"x.jsonl", res}}); !strings.Contains(text, want) {
+		t.Errorf("nothing says %q in:\n%s", want, text)
+	}
+}
+
 // TestATailStandsBesideWhatOthersTookOfTheFloorsProcessor: of a percentile above
 // that share no server is the cause.
 func TestATailStandsBesideWhatOthersTookOfTheFloorsProcessor(t *testing.T) {
