@@ -26,14 +26,9 @@ func NewArena(p *Pool) *Arena { return &Arena{pool: p} }
 // Take returns n bytes, 1 to ArenaChunkBytes, and the chunk to release them
 // with.
 func (a *Arena) Take(n int) ([]byte, *Chunk) {
-	c := a.current
-	if c == nil || len(c.memory)-c.used < n {
-		c = a.renew(n)
-	}
-	b := c.memory[c.used : c.used+n : c.used+n]
-	c.used += n
-	c.refs++
-	return b, c
+	b, c := a.Open(n)
+	a.Keep(c, n)
+	return b[:n:n], c
 }
 
 // Open begins a piece of n bytes at least: what it returns is there to be written,
