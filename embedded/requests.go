@@ -15,36 +15,11 @@ import (
 
 // HandleKafka takes a request that the door let through.
 func (c *Cluster) HandleKafka(q kafka.Request) {
-	j := job{request: q.Request, version: q.Header.Version}
-	switch kmsg.Key(q.Header.Key) {
-	case kmsg.ApiVersions:
-		if v := int(q.Header.Version); v < len(c.apiVersions) {
-			q.RespondBody(c.apiVersions[v])
-			return
-		}
-	case kmsg.Produce:
-		watchSilent(q, &j)
-	case kmsg.Metadata:
-		j.metadata = q.Body
-	case kmsg.Fetch:
-		j.poll = true
-	case kmsg.CreateTopics:
-		if screenCreateTopics(q, &j) {
-			return
-		}
-	case kmsg.CreatePartitions:
-		if refuseManyPartitions(q) {
-			return
-		}
-	case kmsg.JoinGroup:
-		if refuseJoin(q) {
-			return
-		}
-	case kmsg.SASLHandshake:
-		refuseHandshake(q)
+	if v := int(q.Header.Version); kmsg.Key(q.Header.Key) == kmsg.ApiVersions && v < len(c.apiVersions) {
+		q.RespondBody(c.apiVersions[v])
 		return
 	}
-	sessionOf(q.Request.Conn).add(j)
+	sessionOf(q.Request.Conn).add(job{q: q, poll: kmsg.Key(q.Header.Key) == kmsg.Fetch})
 }
 
 // metadataChoosesCreation is the first version of Metadata that says whether
@@ -56,28 +31,24 @@ const metadataChoosesCreation = 4
 // write down that the topic exists before it stops (a killed process would
 // lose the topic with all that was acknowledged), and creates nothing for the
 // versions below 4.
-func (c *Cluster) createTopics(version int16, body []byte) {
-	req := kmsg.NewPtrMetadataRequest()
-	req.SetVersion(version)
-	if err := req.ReadFrom(body); err != nil {
-		return // kfake will see the same and close the connection
-	}
-	if version >= metadataChoosesCreation && !req.AllowAutoTopicCreation {
-		return
+func createTopics(x *exchange, req *kmsg.MetadataRequest) kmsg.Response {
+	if req.Version >= metadataChoosesCreation && !req.AllowAutoTopicCreation {
+		return nil
 	}
 	created := 0
 	for _, t := range req.Topics {
 		if created == topicsOnDemandMax {
-			return // a client asks again for what it still misses
+			break // a client asks again for what it still misses
 		}
 		if t.TopicID == [16]byte{} && t.Topic != nil && validTopicName(*t.Topic) {
 			// Where it fails (it exists, mostly) the response says what the
 			// client has to know.
-			if c.kfake.CreateTopic(*t.Topic, 0, nil) == nil {
+			if x.cluster().kfake.CreateTopic(*t.Topic, 0, nil) == nil {
 				created++
 			}
 		}
 	}
+	return nil
 }
 
 // apiVersionsKept is the last version of ApiVersions whose answer is the same

@@ -9,6 +9,8 @@ import (
 	"net"
 	"sync"
 
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"kring/kafka"
 	"kring/reqchan"
 )
@@ -33,19 +35,10 @@ type session struct {
 	head [reqchan.SizeBytes + correlationBytes]byte // owned by run
 }
 
-// job is a request and what is to be done with it.
+// job is a request on its way to kfake.
 type job struct {
-	request *reqchan.Request
-	version int16
-	// metadata is the body of a Metadata request, nil for any other: its topics may
-	// have to be created first.
-	metadata []byte
-	// shown is the payload that kfake sees, nil when it is the request's own.
-	shown []byte
-	// answer, if set, answers the request by kfake's response, which is valid
-	// until it returns.
-	answer func(response []byte)
-	poll   bool // it may wait long, and is given up when the client goes
+	q    kafka.Request
+	poll bool // it may wait long, and is given up when the client goes
 }
 
 const (
@@ -64,7 +57,7 @@ func (s *session) add(j job) {
 	s.mu.Lock()
 	if s.over {
 		s.mu.Unlock()
-		j.request.CloseConnection(reqchan.BackendFailed)
+		j.q.Request.CloseConnection(reqchan.BackendFailed)
 		return
 	}
 	s.jobs = append(s.jobs, j)
@@ -110,7 +103,7 @@ func (s *session) run() {
 			s.cluster.log.Debug("embedded: connection to the cluster failed",
 				"conn", s.client.ID.String(), "error", err)
 			s.end()
-			j.request.CloseConnection(reqchan.BackendFailed)
+			j.q.Request.CloseConnection(reqchan.BackendFailed)
 		}
 	}
 }
@@ -145,7 +138,7 @@ func (s *session) exchangeOrGiveUp(j job) error {
 		return err
 	}
 	if err != nil {
-		j.request.NoResponse()
+		j.q.Request.NoResponse()
 	}
 	return nil
 }
@@ -160,55 +153,99 @@ func (s *session) disconnect(pipe net.Conn) bool {
 	return !s.over
 }
 
-// exchange sends a request to kfake and answers it. On an error the request is
-// not answered, and nobody but the caller refers to its memory any more.
+// exchange has kfake serve a request, with the repairs of its API around it. On
+// an error the request is not answered, and nobody but the caller refers to its
+// memory any more.
 func (s *session) exchange(j job) error {
+	if repairs := repairsOf[kmsg.Key(j.q.Header.Key)]; len(repairs) > 0 {
+		return s.repaired(j, repairs)
+	}
+	return s.forward(j.q, j.q.Frame())
+}
+
+// send writes a frame's payload to kfake, and returns where its response will be.
+func (s *session) send(payload []byte) (net.Conn, error) {
 	pipe, err := s.connect()
 	if err != nil {
-		return err
-	}
-	if j.metadata != nil {
-		s.cluster.createTopics(j.version, j.metadata)
-	}
-	payload := j.shown
-	if payload == nil {
-		payload = j.request.Payload
+		return nil, err
 	}
 	size := s.head[:reqchan.SizeBytes]
 	binary.BigEndian.PutUint32(size, uint32(len(payload)))
 	if _, err := pipe.Write(size); err != nil {
-		return fmt.Errorf("write: %w", err)
+		return nil, fmt.Errorf("write: %w", err)
 	}
 	if _, err := pipe.Write(payload); err != nil {
-		return fmt.Errorf("write: %w", err)
+		return nil, fmt.Errorf("write: %w", err)
 	}
-	return s.respond(pipe, j)
+	return pipe, nil
 }
 
-// respond reads the response into the request's buffer and answers with it.
-func (s *session) respond(pipe net.Conn, j job) error {
-	r := j.request
+// receive reads the start of the response to payload, up to the correlation id,
+// and returns how long the response is with that.
+func (s *session) receive(pipe net.Conn, payload []byte) (n int, err error) {
 	if _, err := io.ReadFull(pipe, s.head[:]); err != nil {
-		return fmt.Errorf("read: %w", err)
+		return 0, fmt.Errorf("read: %w", err)
 	}
-	n := binary.BigEndian.Uint32(s.head[:])
+	size := binary.BigEndian.Uint32(s.head[:])
 	got := s.head[reqchan.SizeBytes:]
-	asked := r.Payload[correlationAt : correlationAt+correlationBytes]
-	if n < correlationBytes || string(got) != string(asked) {
-		return fmt.Errorf("response of %d bytes with correlation id %x to request %x", n, got, asked)
+	asked := payload[correlationAt : correlationAt+correlationBytes]
+	if size < correlationBytes || string(got) != string(asked) {
+		return 0, fmt.Errorf("response of %d bytes with correlation id %x to request %x", size, got, asked)
 	}
-	response := r.Buffer(int(n))
-	copy(response, got)
+	return int(size), nil
+}
+
+// forward shows kfake payload, reads its response into the request's buffer and
+// answers with it.
+func (s *session) forward(q kafka.Request, payload []byte) error {
+	pipe, err := s.send(payload)
+	if err != nil {
+		return err
+	}
+	n, err := s.receive(pipe, payload)
+	if err != nil {
+		return err
+	}
+	r := q.Request
+	response := r.Buffer(n)
+	copy(response, s.head[reqchan.SizeBytes:])
 	if _, err := io.ReadFull(pipe, response[correlationBytes:]); err != nil {
 		return fmt.Errorf("read: %w", err)
 	}
 	r.ErrorCode = kafka.ErrorCode(r.Payload, response)
-	if j.answer != nil {
-		j.answer(response)
-		return nil
-	}
 	r.Respond(response)
 	return nil
+}
+
+// roundTrip shows kfake payload, which is req encoded, and decodes its response.
+func (s *session) roundTrip(payload []byte, req kmsg.Request) (kmsg.Response, error) {
+	pipe, err := s.send(payload)
+	if err != nil {
+		return nil, err
+	}
+	n, err := s.receive(pipe, payload)
+	if err != nil {
+		return nil, err
+	}
+	header := len(kafka.AppendResponseHeader(nil, req.Key(), req.GetVersion(), 0))
+	body := make([]byte, n-correlationBytes)
+	if _, err := io.ReadFull(pipe, body); err != nil {
+		return nil, fmt.Errorf("read: %w", err)
+	}
+	if header -= correlationBytes; len(body) < header {
+		return nil, fmt.Errorf("response of %d bytes to %s", n, kmsg.NameForKey(req.Key()))
+	}
+	resp := req.ResponseKind()
+	if err := resp.ReadFrom(body[header:]); err != nil {
+		return nil, fmt.Errorf("response to %s: %w", kmsg.NameForKey(req.Key()), err)
+	}
+	return resp, nil
+}
+
+// ask puts a request of our own to kfake.
+func (s *session) ask(req kmsg.Request) (kmsg.Response, error) {
+	frame := kmsg.NewRequestFormatter().AppendRequest(nil, req, 0)
+	return s.roundTrip(frame[reqchan.SizeBytes:], req)
 }
 
 // connect returns the connection to kfake, made for the first request. It
