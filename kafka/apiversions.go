@@ -1,6 +1,10 @@
 package kafka
 
-import "github.com/twmb/franz-go/pkg/kmsg"
+import (
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
 
 // Error codes of the protocol that this package answers with.
 const (
@@ -29,21 +33,38 @@ type apiVersionsBodies struct {
 }
 
 func newApiVersionsBodies(v Versions) *apiVersionsBodies {
-	b := &apiVersionsBodies{unsupported: apiVersionsBody(v.sorted, apiVersionsUnsupportedVersion, codeUnsupportedVersion)}
+	b := &apiVersionsBodies{unsupported: apiVersionsBody(v, apiVersionsUnsupportedVersion, codeUnsupportedVersion)}
 	for version := int16(0); version <= describe(keyApiVersions).max; version++ {
-		b.served = append(b.served, apiVersionsBody(v.sorted, version, 0))
-		b.invalid = append(b.invalid, apiVersionsBody(nil, version, codeInvalidRequest))
+		b.served = append(b.served, apiVersionsBody(v, version, 0))
+		b.invalid = append(b.invalid, apiVersionsBody(Versions{}, version, codeInvalidRequest))
 	}
 	return b
 }
 
-func apiVersionsBody(ranges []VersionRange, version, code int16) []byte {
+func apiVersionsBody(v Versions, version, code int16) []byte {
 	resp := kmsg.NewPtrApiVersionsResponse()
 	resp.Version, resp.ErrorCode = version, code
-	for _, r := range ranges {
+	v.Announce(resp)
+	return resp.AppendTo(nil)
+}
+
+// featuresFrom0 is the first version of an ApiVersions response that may name a
+// supported feature whose lowest level is 0.
+const featuresFrom0 = 4
+
+// Announce puts what v announces into an ApiVersions response, and leaves out of
+// it what clients of its version can't read: up to version 3 the supported
+// features whose lowest level is 0. Java clients from 3.3 to 3.7 fail on them for
+// good, and Apache Kafka leaves them out, too (KAFKA-17011, KAFKA-17492).
+func (v Versions) Announce(resp *kmsg.ApiVersionsResponse) {
+	resp.ApiKeys = nil
+	for _, r := range v.announced {
 		key := kmsg.NewApiVersionsResponseApiKey()
 		key.ApiKey, key.MinVersion, key.MaxVersion = r.Key, r.Min, r.Max
 		resp.ApiKeys = append(resp.ApiKeys, key)
 	}
-	return resp.AppendTo(nil)
+	if resp.Version < featuresFrom0 {
+		resp.SupportedFeatures = slices.DeleteFunc(resp.SupportedFeatures,
+			func(f kmsg.ApiVersionsResponseSupportedFeature) bool { return f.MinVersion <= 0 })
+	}
 }

@@ -94,9 +94,10 @@ type Null struct {
 }
 
 // nullVersions is what Null serves: all versions, but for those of ListOffsets
-// and ApiVersions that ask for more than one offset or check who we are.
+// and ApiVersions that ask for more than one offset or check who we are, and
+// those of Produce that Apache Kafka 4 refuses.
 var nullVersions = []VersionRange{
-	{keyProduce, 0, 13}, {1, 0, 18}, {2, 1, 11}, {3, 0, 13}, {10, 0, 6}, {keyApiVersions, 0, 4}, {19, 0, 7}, {22, 0, 5},
+	{keyProduce, 3, 13}, {1, 0, 18}, {2, 1, 11}, {3, 0, 13}, {10, 0, 6}, {keyApiVersions, 0, 4}, {19, 0, 7}, {22, 0, 5},
 }
 
 // NewNull makes a Null.

@@ -6,14 +6,12 @@ import (
 	"kring/reqchan"
 )
 
-// The versions at which the Produce request or response changed.
+// The versions at which the Produce request or response changed, after 3, the
+// first that is served.
 const (
-	produceTransactionalID = 3  // request: a transactional id in front
-	produceThrottle        = 1  // response: throttle time at the end
-	produceAppendTime      = 2  // response: log append time
-	produceLogStart        = 5  // response: log start offset
-	produceErrorRecords    = 8  // response: what was wrong with which record
-	produceTopicID         = 13 // both: topics by id
+	produceLogStart     = 5  // response: log start offset
+	produceErrorRecords = 8  // response: what was wrong with which record
+	produceTopicID      = 13 // both: topics by id
 )
 
 // producer walks one Produce request and writes the response beside it. It is
@@ -30,9 +28,7 @@ type producer struct {
 func (n *Null) produce(r Request) {
 	p := producer{in: reader{left: r.Body}, out: r.Start(), version: r.Header.Version}
 	p.flexible = p.version >= describe(keyProduce).flexible
-	if p.version >= produceTransactionalID {
-		p.in.span(p.in.stringLen(p.flexible), true)
-	}
+	p.in.span(p.in.stringLen(p.flexible), true) // the transactional id
 	acks := p.in.int16()
 	p.in.int32() // the timeout: we are done at once
 	topics := p.in.count(p.flexible, false, 1)
@@ -40,9 +36,7 @@ func (n *Null) produce(r Request) {
 	for range topics {
 		p.topic(n)
 	}
-	if p.version >= produceThrottle {
-		p.out = append(p.out, 0, 0, 0, 0)
-	}
+	p.out = append(p.out, 0, 0, 0, 0) // the throttle time
 	p.endStruct()
 	r.Request.ErrorCode = p.failure
 	switch {
@@ -96,9 +90,7 @@ func (p *producer) partition(t *nullTopic, unknown int16) {
 	b := binary.BigEndian.AppendUint32(p.out, uint32(index))
 	b = binary.BigEndian.AppendUint16(b, uint16(code))
 	b = binary.BigEndian.AppendUint64(b, uint64(base))
-	if p.version >= produceAppendTime {
-		b = binary.BigEndian.AppendUint64(b, 1<<64-1) // -1: the producer's own time counts
-	}
+	b = binary.BigEndian.AppendUint64(b, 1<<64-1) // log append time -1: the producer's own time counts
 	if p.version >= produceLogStart {
 		b = binary.BigEndian.AppendUint64(b, uint64(base)) // what was before is gone
 	}

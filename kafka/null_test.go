@@ -48,7 +48,7 @@ func TestProduceAnswersAreWhatKmsgWouldEncode(t *testing.T) {
 	for range 400 {
 		req := kmsg.NewPtrProduceRequest()
 		fillProduce(r, req)
-		req.SetVersion(int16(r.IntN(14)))
+		req.SetVersion(3 + int16(r.IntN(11)))
 		kind, payload, _ := c.send(framePayload(req, 4711, "test"))
 		if req.Acks == 0 {
 			if kind != reqchan.AnswerNoResponse {

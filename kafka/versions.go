@@ -9,16 +9,27 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// VersionRange is one API and the versions of it that are served.
+// VersionRange is one API and the versions of it that are served, or announced.
 type VersionRange struct {
 	Key, Min, Max int16
 }
 
-// Versions is what is served. The zero value serves nothing. It never changes.
+// Versions is what is served, and what ApiVersions announces of it, which is not
+// always the same. The zero value serves nothing. It never changes.
 type Versions struct {
-	sorted []VersionRange
-	byKey  []VersionRange // index: key; Max < Min where the key is not served
+	sorted    []VersionRange
+	byKey     []VersionRange // index: key; Max < Min where the key is not served
+	announced []VersionRange // beside sorted
 }
+
+// announcedFrom is the first version that ApiVersions names of an API, where
+// that is not the first that is served.
+//
+// Produce: librdkafka up to 2.8 takes a broker without versions 0 to 2 for one
+// that knows neither gzip nor snappy nor lz4, and compresses nothing. Apache
+// Kafka 4 announces 0 for that reason, and closes the connection of who sends it
+// (KAFKA-18659).
+var announcedFrom = map[int16]int16{keyProduce: 0}
 
 // NewVersions makes the table; the error names every fault in ranges.
 func NewVersions(ranges ...VersionRange) (Versions, error) {
@@ -43,16 +54,23 @@ func NewVersions(ranges ...VersionRange) (Versions, error) {
 			v.sorted = append(v.sorted, r)
 		}
 	}
-	slices.SortFunc(v.sorted, func(a, b VersionRange) int { return cmp.Compare(a.Key, b.Key) })
 	if len(faults) > 0 {
 		return Versions{}, fmt.Errorf("kafka: versions: %w", errors.Join(faults...))
+	}
+	slices.SortFunc(v.sorted, func(a, b VersionRange) int { return cmp.Compare(a.Key, b.Key) })
+	v.announced = slices.Clone(v.sorted)
+	for i := range v.announced {
+		r := &v.announced[i]
+		if from, is := announcedFrom[r.Key]; is {
+			r.Min = min(r.Min, from)
+		}
 	}
 	return v, nil
 }
 
-// VersionsOf takes what another broker serves from its ApiVersions response,
-// as far as requests can be screened here: APIs and versions that this build
-// does not know are left out.
+// VersionsOf takes what another broker announces in its ApiVersions response for
+// what it serves, as far as requests can be screened here: APIs and versions that
+// this build does not know are left out.
 func VersionsOf(resp *kmsg.ApiVersionsResponse) (Versions, error) {
 	var ranges []VersionRange
 	for _, k := range resp.ApiKeys {
@@ -80,3 +98,7 @@ func (v Versions) Range(key int16) (VersionRange, bool) {
 
 // All is every API served, in the order of the keys.
 func (v Versions) All() []VersionRange { return slices.Clone(v.sorted) }
+
+// Announced is what ApiVersions says of All, in the same order: the versions
+// served, but for Produce, which is announced from version 0 on (KAFKA-18659).
+func (v Versions) Announced() []VersionRange { return slices.Clone(v.announced) }
