@@ -32,8 +32,8 @@ type Cluster struct {
 	kfakeLog *logger
 	listener *listener
 	versions kafka.Versions
-	// apiVersions are kfake's answers to ApiVersions, by version.
-	apiVersions [][]byte
+	// apiVersions are the bodies of our answers to ApiVersions, by version.
+	apiVersions atomic.Pointer[[][]byte]
 	door        *kafka.Door
 	lock        *os.File // nil without a data directory
 

@@ -10,6 +10,8 @@ var repairs = []repair{
 	{kmsg.CreateTopics, "refuses names that are no names, and bounds the partitions of one request", on(screenCreateTopics)},
 	{kmsg.CreatePartitions, "bounds the partitions of one request", on(refuseManyPartitions)},
 	{kmsg.JoinGroup, "refuses a member without a protocol, or with one twice, instead of ending the process", on(refuseJoin)},
+	{kmsg.ApiVersions, "announces nothing that nobody is behind, and what every client can read (see notServed, kafka.Versions.Announce)", on(announceVersions)},
+	{kmsg.UpdateFeatures, "nothing: our own answers to ApiVersions name the levels", on(announceLevels)},
 	{kmsg.SASLHandshake, "answers ILLEGAL_SASL_STATE where there is no SASL", on(refuseHandshake)},
 	{kmsg.Produce, "closes the connection when a batch of acks 0 is refused", on(watchSilent)},
 }

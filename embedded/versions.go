@@ -1,0 +1,99 @@
+package embedded
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kring/kafka"
+	"kring/reqchan"
+)
+
+// notServed are the APIs of kfake that are neither announced nor let in.
+//
+// The two of client telemetry (KIP-714): kfake takes what clients push and keeps
+// nothing of it. Apache Kafka announces them only where a plug-in receives, and
+// librdkafka logs an error for each client where they lead nowhere.
+var notServed = []int16{int16(kmsg.GetTelemetrySubscriptions), int16(kmsg.PushTelemetry)}
+
+// apiVersionsSame is the last version of ApiVersions whose answer is the same
+// for everybody: the next one checks whom the client takes us for (KIP-1242).
+// Every connection begins by asking this, and need not wait for a session for it.
+const apiVersionsSame = 4
+
+// announceVersions says in kfake's answer what we announce.
+func announceVersions(x *exchange, _ *kmsg.ApiVersionsRequest) kmsg.Response {
+	then(x, func(resp *kmsg.ApiVersionsResponse) {
+		if resp.ErrorCode == 0 {
+			x.cluster().versions.Announce(resp)
+		}
+	})
+	return nil
+}
+
+// announceLevels keeps new answers to ApiVersions once kfake has changed the
+// levels of features, which these name.
+func announceLevels(x *exchange, _ *kmsg.UpdateFeaturesRequest) kmsg.Response {
+	x.after = append(x.after, func(kmsg.Response) (answered bool) {
+		if _, err := x.cluster().askVersions(); err != nil {
+			x.q.CloseConnection(reqchan.BackendFailed)
+			return true
+		}
+		return false
+	})
+	return nil
+}
+
+// askVersions asks kfake what it serves, as a client would, and keeps what we
+// answer to that in every version that is the same for everybody.
+func (c *Cluster) askVersions() (served kafka.Versions, err error) {
+	pipe, err := c.listener.dial(netip.AddrPort{})
+	if err != nil {
+		return kafka.Versions{}, err
+	}
+	defer pipe.Close()
+	var bodies [][]byte
+	req := kmsg.NewPtrApiVersionsRequest()
+	req.ClientSoftwareName, req.ClientSoftwareVersion = "kring", "1" // the form is checked
+	for version := int16(0); version <= apiVersionsSame; version++ {
+		req.Version = version
+		resp, err := askOnce(pipe, req)
+		if err != nil {
+			return kafka.Versions{}, err
+		}
+		resp.ApiKeys = slices.DeleteFunc(resp.ApiKeys,
+			func(k kmsg.ApiVersionsResponseApiKey) bool { return slices.Contains(notServed, k.ApiKey) })
+		if served, err = kafka.VersionsOf(resp); err != nil {
+			return kafka.Versions{}, err
+		}
+		served.Announce(resp)
+		bodies = append(bodies, resp.AppendTo(nil))
+	}
+	c.apiVersions.Store(&bodies)
+	return served, nil
+}
+
+// askOnce asks ApiVersions, whose response has the same header in every version.
+func askOnce(pipe net.Conn, req *kmsg.ApiVersionsRequest) (*kmsg.ApiVersionsResponse, error) {
+	if _, err := pipe.Write(kmsg.NewRequestFormatter().AppendRequest(nil, req, 0)); err != nil {
+		return nil, err
+	}
+	var size [reqchan.SizeBytes]byte
+	if _, err := io.ReadFull(pipe, size[:]); err != nil {
+		return nil, err
+	}
+	frame := make([]byte, binary.BigEndian.Uint32(size[:]))
+	if _, err := io.ReadFull(pipe, frame); err != nil {
+		return nil, err
+	}
+	resp := req.ResponseKind().(*kmsg.ApiVersionsResponse)
+	if err := resp.ReadFrom(frame[correlationBytes:]); err != nil {
+		return nil, fmt.Errorf("ApiVersions response: %w", err)
+	}
+	return resp, nil
+}
