@@ -79,18 +79,27 @@ func (d *Door) Handle(r *reqchan.Request) {
 	d.admit(Request{Header: h, Body: r.Payload[h.Size:], Request: r})
 }
 
-// admit checks the body and hands the request on.
+// admit checks the body and hands the request on, without what is behind the
+// body: from here on nobody sees that.
 func (d *Door) admit(r Request) {
 	limit := d.ElementsMax
 	if limit == 0 {
 		limit = ElementsMaxDefault
 	}
-	if f := validate(r.Header.Key, r.Header.Version, r.Body, limit); f != nil {
+	size, f := validate(r.Header.Key, r.Header.Version, r.Body, limit)
+	if f != nil {
 		d.reject(r.Request, r.Header, f)
 		return
 	}
+	behind := len(r.Body) - size
+	if behind > 0 {
+		r.Body = r.Body[:size:size]
+		whole := r.Header.Size + size
+		r.Request.Payload = r.Request.Payload[:whole:whole]
+	}
 	measured := d.Quotas != nil && d.Quotas.Any()
 	if measured {
+		d.chargeBehind(r, behind)
 		r.Request.BeforeAnswer((*meteredDoor)(d))
 	}
 	if r.Header.Key == keyApiVersions && r.Header.Version >= softwareVersionFrom &&

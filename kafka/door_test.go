@@ -201,7 +201,13 @@ func FuzzDoor(f *testing.F) {
 	f.Add(rawHeader(18, 99, 0, 0))
 	f.Add(rawHeader(0, 9, 0, 0xff, 0xff, 0xff, 0xff, 0x0f))
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		c := newClient(t, NewDoor(null.Versions(), null))
+		c := newClient(t, NewDoor(null.Versions(), answers(func(r Request) {
+			size, err := Validate(r.Header.Key, r.Header.Version, r.Body, 0)
+			if whole := r.Request.Payload; err != nil || size != len(r.Body) || len(whole) != r.Header.Size+size {
+				t.Errorf("let in with a body of %d bytes, of which %d are valid (%v), in %d of %d", len(r.Body), size, err, len(whole), len(payload))
+			}
+			null.HandleKafka(r)
+		})))
 		before := heapAllocated()
 		kind, response, why := c.send(payload) // a second answer would panic
 		if used := heapAllocated() - before; used > uint64(8<<20+1024*len(payload)) {

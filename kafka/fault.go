@@ -16,7 +16,7 @@ var (
 	faultShort = &Fault{reqchan.HeaderMalformed,
 		"kafka: request header: the frame ends inside it (at least 8 bytes are needed, 10 with a client id); send a whole request per frame"}
 	faultClientID = &Fault{reqchan.HeaderMalformed,
-		"kafka: request header: the client id's length is less than -1 or more than what is left of the frame"}
+		"kafka: request header: the client id's length is more than what is left of the frame"}
 	faultHeaderTags = &Fault{reqchan.HeaderMalformed,
 		"kafka: request header: the tag section claims more or bigger tags than the frame holds, or more than 64"}
 	faultUnknownAPI = &Fault{reqchan.UnknownAPI,
@@ -28,6 +28,8 @@ var (
 		"kafka: request body: it ends inside a field, or a length in it is more than what is left"}
 	faultNull = &Fault{reqchan.BodyMalformed,
 		"kafka: request body: null, or a negative length, in a field that can't be null"}
+	faultString = &Fault{reqchan.BodyMalformed,
+		"kafka: request body: a string of more than 32767 bytes"}
 	faultUvarint = &Fault{reqchan.BodyMalformed,
 		"kafka: request body: a variable-length number of more than 32 bits"}
 	faultCount = &Fault{reqchan.BodyMalformed,
@@ -36,8 +38,6 @@ var (
 		"kafka: request body: a tag section claims more tags than the bytes left can hold"}
 	faultTagSize = &Fault{reqchan.BodyMalformed,
 		"kafka: request body: a known tag is longer than its field"}
-	faultTrailing = &Fault{reqchan.BodyMalformed,
-		"kafka: request body: bytes after its last field; the client encodes another version than its header says"}
 	faultElements = &Fault{reqchan.BodyMalformed,
 		"kafka: request body: more array elements and tags than a request may have (Door.ElementsMax); split the request"}
 )

@@ -91,7 +91,7 @@ func clientID(r *reader) ([]byte, *Fault) {
 	if len(r.left) < 2 {
 		return nil, faultShort
 	}
-	id := r.span(int(r.int16()), true)
+	id := r.span(r.stringLen(false), true)
 	if r.fault != nil {
 		return nil, faultClientID
 	}

@@ -93,7 +93,6 @@ func TestMalformedHeadersAreRefusedWithTheirReason(t *testing.T) {
 		{"no client id", rawHeader(0, 3, 0)[:8], reqchan.HeaderMalformed},
 		{"half a client id length", rawHeader(0, 3, 0)[:9], reqchan.HeaderMalformed},
 		{"client id too long", rawHeader(0, 3, 5, 1, 2), reqchan.HeaderMalformed},
-		{"client id of -2", rawHeader(0, 3, -2), reqchan.HeaderMalformed},
 		{"no tag section", rawHeader(0, 9, 0), reqchan.HeaderMalformed},
 		{"2^32-1 tags", rawHeader(0, 9, 0, 0xff, 0xff, 0xff, 0xff, 0x0f), reqchan.HeaderMalformed},
 		{"2^32-1 tags, ApiVersions", rawHeader(18, 3, 0, 0xff, 0xff, 0xff, 0xff, 0x0f), reqchan.HeaderMalformed},

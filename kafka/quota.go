@@ -49,6 +49,14 @@ func (d *Door) measure(r Request) {
 	who.Record(quota.HandlerTime, int64(time.Since(start)))
 }
 
+// chargeBehind records the bytes behind a Produce request's body, which came from
+// its client as well. The client waits for them when the request is charged.
+func (d *Door) chargeBehind(r Request, bytes int) {
+	if bytes > 0 && r.Header.Key == keyProduce {
+		d.subject(r.Header, r.Request.Conn).Record(quota.BytesIn, int64(bytes))
+	}
+}
+
 func (d *Door) subject(h Header, c *reqchan.Conn) *quota.Subject {
 	user := strings.TrimPrefix(c.Principal(), "User:")
 	return d.Quotas.For(user, h.ClientID, c.Remote.Addr())

@@ -64,12 +64,23 @@ func (r *reader) uvarint() uint32 {
 	return 0
 }
 
+// stringBytesMax is the longest string in either form (Apache Kafka: "string
+// field had invalid length").
+const stringBytesMax = 1<<15 - 1
+
 // stringLen reads a string's length, -1 for null.
 func (r *reader) stringLen(compact bool) int {
+	n := 0
 	if compact {
-		return int(r.uvarint()) - 1
+		n = int(r.uvarint()) - 1
+	} else {
+		n = orNull(int(r.int16()))
 	}
-	return int(r.int16())
+	if n > stringBytesMax {
+		r.fail(faultString)
+		return 0
+	}
+	return n
 }
 
 // wideLen reads the length of bytes or of an array, -1 for null.
@@ -77,8 +88,13 @@ func (r *reader) wideLen(compact bool) int {
 	if compact {
 		return int(r.uvarint()) - 1
 	}
-	return int(r.int32())
+	return orNull(int(r.int32()))
 }
+
+// orNull takes every negative length for null, as Apache Kafka does. Compact
+// lengths are unsigned: there null is 0, and 2^32-1 is a length of its own, which
+// Apache Kafka takes for null and kmsg does not.
+func orNull(n int) int { return max(n, -1) }
 
 // string returns a string that is not null.
 func (r *reader) string(compact bool) []byte { return r.span(r.stringLen(compact), false) }

@@ -21,9 +21,10 @@ type Handler interface {
 // Request. After that Header.ClientID, Body and Request must not be touched.
 type Request struct {
 	Header Header
-	// Body is the payload behind the header.
+	// Body is the payload behind the header, and ends where its last field does.
 	Body []byte
-	// Request is the frame that it came in.
+	// Request is the frame that it came in. Its Payload ends with Body: what a
+	// client sent behind that is cut off.
 	Request *reqchan.Request
 }
 

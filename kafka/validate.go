@@ -7,34 +7,34 @@ package kafka
 const ElementsMaxDefault = 1 << 18
 
 // Validate checks the structure of a request's body: every length and count
-// within the bytes there are, null only where it may be, nothing left over. It
-// takes time in proportion to the body at most and does not allocate. What it
-// accepts, kmsg decodes without error. elementsMax 0 means ElementsMaxDefault.
-func Validate(key, version int16, body []byte, elementsMax int) error {
+// within the bytes there are, null only where it may be. It says how many bytes
+// the body takes; what is behind them is no part of the request, and no decoder
+// may see it (some clients send such bytes, and Apache Kafka passes over them).
+// It takes time in proportion to the body at most and does not allocate.
+// body[:size] kmsg decodes without error. elementsMax 0 means ElementsMaxDefault.
+func Validate(key, version int16, body []byte, elementsMax int) (size int, err error) {
 	if elementsMax == 0 {
 		elementsMax = ElementsMaxDefault
 	}
-	if f := validate(key, version, body, elementsMax); f != nil {
-		return f
+	size, f := validate(key, version, body, elementsMax)
+	if f != nil {
+		return 0, f
 	}
-	return nil
+	return size, nil
 }
 
-func validate(key, version int16, body []byte, elementsMax int) *Fault {
+func validate(key, version int16, body []byte, elementsMax int) (size int, f *Fault) {
 	d := describe(key)
 	switch {
 	case d == nil:
-		return faultUnknownAPI
+		return 0, faultUnknownAPI
 	case version < 0 || version > d.max:
-		return faultVersion
+		return 0, faultVersion
 	}
 	s := &schemas()[key][version]
 	w := walker{reader: reader{left: body}, flexible: s.flexible, elements: elementsMax}
 	w.walk(s.nodes)
-	if w.fault == nil && len(w.left) > 0 {
-		return faultTrailing
-	}
-	return w.fault
+	return len(body) - len(w.left), w.fault
 }
 
 // walker takes a body apart along a schema.

@@ -43,13 +43,18 @@ func TestWhatKmsgEncodesIsAcceptedAndUsedUp(t *testing.T) {
 	everyVersion(func(d *description, version int16) {
 		for range 40 {
 			body := randomRequest(r, d.key, version).AppendTo(nil)
-			if err := Validate(d.key, version, body, 0); err != nil {
-				t.Fatalf("%s v%d: %v\n%x", d.name, version, err, body)
+			if size, err := Validate(d.key, version, body, 0); err != nil || size != len(body) {
+				t.Fatalf("%s v%d: %d of %d bytes, %v\n%x", d.name, version, size, len(body), err, body)
 			}
-			if err := Validate(d.key, version, append(body, 0), 0); err == nil {
-				t.Fatalf("%s v%d: a byte too much is accepted\n%x", d.name, version, body)
+			for _, behind := range [][]byte{{0}, {1, 0, 0}, {0xff, 0xff, 0xff, 0xff, 0x0f}, make([]byte, 300)} {
+				if size, err := Validate(d.key, version, append(body[:len(body):len(body)], behind...), 0); err != nil || size != len(body) {
+					t.Fatalf("%s v%d: with %x behind its %d bytes: %d, %v\n%x", d.name, version, behind, len(body), size, err, body)
+				}
 			}
-			if len(body) > 0 && Validate(d.key, version, body[:len(body)-1], 0) == nil {
+			if len(body) == 0 {
+				continue
+			}
+			if _, err := Validate(d.key, version, body[:len(body)-1], 0); err == nil {
 				t.Fatalf("%s v%d: a byte too little is accepted\n%x", d.name, version, body)
 			}
 		}
@@ -65,9 +70,9 @@ func TestWhatIsAcceptedKmsgDecodesWithinBounds(t *testing.T) {
 			for range 1 + r.IntN(4) {
 				mutate(r, body)
 			}
-			if Validate(d.key, version, body, 0) == nil {
+			if size, err := Validate(d.key, version, body, 0); err == nil {
 				accepted++
-				mustDecode(t, d.key, version, body)
+				mustDecode(t, d.key, version, body[:size])
 			}
 		}
 	})
@@ -120,15 +125,16 @@ func TestClaimsBeyondTheBytesAreRefusedAtOnce(t *testing.T) {
 		{"array in CreateTopics", 19, 0, append(createTopics, make([]byte, 1<<20)...)},
 		{"array in CreateTopics, compact", 19, 5, append(bomb, make([]byte, 100)...)},
 		{"null array that can't be", 19, 0, []byte{0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0}},
-		{"negative array", 3, 1, []byte{0xff, 0xff, 0xff, 0xfb}},
+		{"negative array that can't be null", 19, 0, []byte{0xff, 0xff, 0xff, 0xfb, 0, 0, 0, 0}},
+		{"string of 32 KiB", 18, 3, append([]byte{0x81, 0x80, 0x02}, make([]byte, 40<<10)...)},
 		{"number of six bytes", 18, 3, []byte{0x80, 0x80, 0x80, 0x80, 0x80, 0}},
 		{"number of 35 bits", 18, 3, []byte{0xff, 0xff, 0xff, 0xff, 0x7f, 0}},
-		{"known tag too long", 63, 0, append(make([]byte, 23), 1, 0, 2, 1, 0)},
+		{"known tag too long", 63, 0, append(make([]byte, 22), 1, 0, 2, 1, 0)},
 		{"nothing", 0, 9, nil},
 	}
 	for _, c := range cases {
 		start := time.Now()
-		err := Validate(c.key, c.version, c.body, 0)
+		_, err := Validate(c.key, c.version, c.body, 0)
 		var f *Fault
 		if !errors.As(err, &f) || f.Reason != reqchan.BodyMalformed {
 			t.Errorf("%s: %v", c.name, err)
@@ -139,22 +145,42 @@ func TestClaimsBeyondTheBytesAreRefusedAtOnce(t *testing.T) {
 	}
 }
 
+// Apache Kafka takes every negative length for null where null may be.
+func TestANegativeLengthIsNullWhereNullMayBe(t *testing.T) {
+	topics := []byte{0xff, 0xff, 0xff, 0xfb}
+	if size, err := Validate(3, 1, topics, 0); err != nil || size != len(topics) {
+		t.Errorf("Metadata of -5 topics: %d, %v", size, err)
+	}
+	req := kmsg.NewPtrMetadataRequest()
+	req.Version = 1
+	if err := req.ReadFrom(topics); err != nil || req.Topics != nil {
+		t.Errorf("-5 topics are decoded as %v, %v", req.Topics, err)
+	}
+	transaction := []byte{0xff, 0xfe, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0}
+	if size, err := Validate(0, 3, transaction, 0); err != nil || size != len(transaction) {
+		t.Errorf("a transactional id of -2 bytes: %d, %v", size, err)
+	}
+	if h, err := ParseHeader(rawHeader(18, 0, -2)); err != nil || h.ClientID != nil {
+		t.Errorf("a client id of -2 bytes: %q, %v", h.ClientID, err)
+	}
+}
+
 func TestElementsOfARequestAreBounded(t *testing.T) {
 	req := kmsg.NewPtrListTransactionsRequest()
 	req.ProducerIDFilters = make([]int64, 1000)
 	body := req.AppendTo(nil)
-	if err := Validate(66, 0, body, 1000); err != nil {
+	if _, err := Validate(66, 0, body, 1000); err != nil {
 		t.Error(err)
 	}
-	if err := Validate(66, 0, body, 999); err != faultElements {
+	if _, err := Validate(66, 0, body, 999); err != faultElements {
 		t.Errorf("1000 elements where 999 may be: %v", err)
 	}
 	tags := []byte{1, 1, 0xe8, 0x07} // two empty arrays, 1000 tags
 	tags = append(tags, make([]byte, 2000)...)
-	if err := Validate(66, 0, tags, 1000); err != nil {
+	if _, err := Validate(66, 0, tags, 1000); err != nil {
 		t.Error(err)
 	}
-	if err := Validate(66, 0, tags, 999); err != faultElements {
+	if _, err := Validate(66, 0, tags, 999); err != faultElements {
 		t.Errorf("1000 tags where 999 elements may be: %v", err)
 	}
 }
@@ -175,8 +201,13 @@ func FuzzValidator(f *testing.F) {
 		f.Add(k, describe(k).max, randomRequest(r, k, describe(k).max).AppendTo(nil))
 	}
 	f.Fuzz(func(t *testing.T, key, version int16, body []byte) {
-		if Validate(key, version, body, 0) == nil {
-			mustDecode(t, key, version, body)
+		size, err := Validate(key, version, body, 0)
+		if err != nil {
+			return
+		}
+		mustDecode(t, key, version, body[:size])
+		if again, err := Validate(key, version, body[:size], 0); err != nil || again != size {
+			t.Fatalf("%s v%d: of %d bytes %d are the body; of these %d, %v\n%x", describe(key).name, version, len(body), size, again, err, body)
 		}
 	})
 }

@@ -51,17 +51,16 @@ func header(key, version int16, client string, null bool) []byte {
 func TestARequestThatIsNotServedEndsItsConnectionAlone(t *testing.T) {
 	all := []byte{0xff, 0xff, 0xff, 0xff} // null: all topics
 	cases := map[string][]byte{
-		"an API that is not served":   header(52, 0, "c", false),
-		"API key -1":                  header(-1, 1, "c", false),
-		"API version -1":              header(3, -1, "c", false),
-		"a version above":             header(3, 10, "c", false),
-		"a header alone":              header(3, 1, "c", false),
-		"no header":                   {},
-		"a header that is cut off":    header(3, 1, "client", false)[:11],
-		"a negative count":            append(header(3, 1, "c", false), 0xff, 0xff, 0xff, 0xf0),
-		"a count beyond the frame":    append(header(3, 1, "c", false), 0x7f, 0xff, 0xff, 0xff),
-		"a length beyond the frame":   append(header(3, 1, "c", false), 0, 0, 0, 1, 0x7f, 0xff),
-		"bytes behind the body's end": append(append(header(3, 1, "c", false), all...), 0),
+		"an API that is not served": header(52, 0, "c", false),
+		"API key -1":                header(-1, 1, "c", false),
+		"API version -1":            header(3, -1, "c", false),
+		"a version above":           header(3, 10, "c", false),
+		"a header alone":            header(3, 1, "c", false),
+		"no header":                 {},
+		"a header that is cut off":  header(3, 1, "client", false)[:11],
+		"a negative length":         append(header(3, 1, "c", false), 0, 0, 0, 1, 0xff, 0xfe),
+		"a count beyond the frame":  append(header(3, 1, "c", false), 0x7f, 0xff, 0xff, 0xff),
+		"a length beyond the frame": append(header(3, 1, "c", false), 0, 0, 0, 1, 0x7f, 0xff),
 	}
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
 		s := servertest.Start(t, cfg, doorFor(t))
@@ -94,6 +93,8 @@ func TestHeadersOfEveryVersionAreServed(t *testing.T) {
 		for _, payload := range [][]byte{
 			append(header(3, 1, "", true), all...),
 			append(header(3, 1, "", false), all...),
+			append(header(3, 1, "", false), 0xff, 0xff, 0xff, 0xf0),  // negative is null
+			append(append(header(3, 1, "", false), all...), 1, 0, 0), // bytes behind the body
 			append(header(3, 8, "client", false), append(all, 0, 0, 0)...),
 			append(header(3, 9, "client", false), flexible...),
 		} {
