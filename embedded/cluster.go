@@ -167,7 +167,7 @@ func (c *Cluster) prepare() error {
 	}
 	c.versions = versions
 	c.door = kafka.NewDoor(versions, c)
-	c.door.Quotas = c.cfg.Quotas
+	c.door.Quotas, c.door.Rejected = c.cfg.Quotas, c.cfg.Rejected
 	return nil
 }
 

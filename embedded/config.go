@@ -7,7 +7,9 @@ import (
 	"os"
 	"strings"
 
+	"kring/kafka"
 	"kring/quota"
+	"kring/reqchan"
 )
 
 // Config of a Cluster. The zero value works: one partition per topic, nothing
@@ -41,6 +43,9 @@ type Config struct {
 	// Quotas measures every request, if set; who is over its limits is told and
 	// muted.
 	Quotas *quota.Quotas
+	// Rejected, if set, learns of every request that its connection is closed for
+	// at the door; see kafka.Door.Rejected. It must not block.
+	Rejected func(c *reqchan.Conn, h kafka.Header, why *kafka.Fault)
 	// Logger receives kfake's own log: errors and warnings as such, everything
 	// else at debug level. nil: nothing is logged.
 	Logger *slog.Logger

@@ -18,7 +18,7 @@ const (
 
 // Header is a request's header.
 type Header struct {
-	Key           int16
+	Key           int16 // -1: the header ends before all of it is known
 	Version       int16
 	CorrelationID int32
 	// Size is how many bytes of the payload the header takes; the body follows.
@@ -57,6 +57,7 @@ func ParseHeader(payload []byte) (Header, error) {
 
 func parseHeader(payload []byte) (h Header, f *Fault) {
 	if len(payload) < headerBytesMin {
+		h.Key = -1
 		return h, faultShort
 	}
 	h.Key = int16(binary.BigEndian.Uint16(payload))

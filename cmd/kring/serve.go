@@ -33,8 +33,10 @@ func (c *serveCmd) Run(p process) error {
 	if err := cfg.Validate(); err != nil {
 		return usageError{inFlags(err)}
 	}
-	served, err := c.open(log)
+	refused := newRefusals(log, refusalsEvery)
+	served, err := c.open(log, refused)
 	if err != nil {
+		refused.end()
 		return err
 	}
 	closed := newCloseLog(log)
@@ -44,6 +46,7 @@ func (c *serveCmd) Run(p process) error {
 		return err // at once: what the cluster acknowledged is written already
 	}
 	closed.end()
+	refused.end()
 	if served.close != nil {
 		err = errors.Join(err, served.close())
 	}
@@ -51,7 +54,7 @@ func (c *serveCmd) Run(p process) error {
 }
 
 // open makes the handler that the flags name.
-func (c *serveCmd) open(log *slog.Logger) (service, error) {
+func (c *serveCmd) open(log *slog.Logger, refused *refusals) (service, error) {
 	quotas, err := c.quotas()
 	if err != nil {
 		return service{}, usageError{err}
@@ -63,13 +66,13 @@ func (c *serveCmd) open(log *slog.Logger) (service, error) {
 			return service{}, usageError{err}
 		}
 		door := kafka.NewDoor(n.Versions(), n)
-		door.Quotas = quotas
+		door.Quotas, door.Rejected = quotas, refused.add
 		return service{handler: door, quotas: quotas, release: n.Close}, nil
 	case handlerEcho:
 		return service{handler: echo.Handler{}}, nil
 	}
 	cfg := c.clusterConfig()
-	cfg.Logger, cfg.Quotas = log, quotas
+	cfg.Logger, cfg.Quotas, cfg.Rejected = log, quotas, refused.add
 	if err := cfg.Validate(); err != nil {
 		return service{}, usageError{err}
 	}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kring"
+	"kring/kafka"
+	"kring/reqchan"
+)
+
+// refusals logs requests that the door closed their connection for: the first of
+// a kind at once, then at most one line for each kind in every, with how many
+// there were.
+//
+// A handler must not wait for standard error, nor a flood of refusals fill it:
+// add counts, and keeps one of a kind for a goroutine that writes.
+type refusals struct {
+	log   *slog.Logger
+	every time.Duration
+	wake  chan struct{} // holds one: there is something to write
+	quit  chan struct{}
+	done  chan struct{}
+
+	mu    sync.Mutex
+	kinds [reqchan.ReasonCount]refused // guarded by mu; index: the reason
+}
+
+// refused is what there is to say of one kind.
+type refused struct {
+	first    refusal   // since the last line
+	requests uint64    // since the last line
+	next     time.Time // no line before it
+}
+
+type refusal struct {
+	conn     *kring.Conn
+	header   kafka.Header // without its client id
+	clientID string
+	why      *kafka.Fault
+}
+
+const (
+	// refusalsEvery is often enough to notice, and rare enough to read on.
+	refusalsEvery = 10 * time.Second
+	// clientIDBytesMax bounds what of a stranger's name gets into a line.
+	clientIDBytesMax = 100
+)
+
+func newRefusals(log *slog.Logger, every time.Duration) *refusals {
+	r := &refusals{log: log, every: every, wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{})}
+	go r.write()
+	return r
+}
+
+// add is Door.Rejected. It does not block.
+func (r *refusals) add(c *kring.Conn, h kafka.Header, why *kafka.Fault) {
+	r.mu.Lock()
+	k := &r.kinds[why.Reason]
+	k.requests++
+	first := k.requests == 1
+	if first {
+		id := string(h.ClientID[:min(len(h.ClientID), clientIDBytesMax)])
+		h.ClientID = nil // it lies in the request
+		k.first = refusal{c, h, id, why}
+	}
+	r.mu.Unlock()
+	if !first {
+		return
+	}
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (r *refusals) write() {
+	defer close(r.done)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-r.wake:
+		case <-timer.C:
+		case <-r.quit:
+			r.writeDue(time.Time{})
+			return
+		}
+		if wait := r.writeDue(time.Now()); wait > 0 {
+			timer.Reset(wait)
+		}
+	}
+}
+
+// writeDue writes the lines that are due, every line if now is zero. It says how
+// long until the next one is; 0: there is none.
+func (r *refusals) writeDue(now time.Time) (wait time.Duration) {
+	for reason := range r.kinds {
+		r.mu.Lock()
+		k := &r.kinds[reason]
+		due, left := *k, k.next.Sub(now)
+		switch {
+		case due.requests == 0:
+		case left > 0 && !now.IsZero():
+			if wait == 0 || left < wait {
+				wait = left
+			}
+			due.requests = 0
+		default:
+			*k = refused{next: now.Add(r.every)}
+		}
+		r.mu.Unlock()
+		if due.requests > 0 {
+			r.line(due)
+		}
+	}
+	return wait
+}
+
+func (r *refusals) line(k refused) {
+	f := k.first
+	attrs := []any{"reason", f.why.Reason.String()}
+	if f.header.Key >= 0 {
+		attrs = append(attrs, "api", kmsg.NameForKey(f.header.Key), "api_key", f.header.Key, "version", f.header.Version)
+	}
+	attrs = append(attrs, "remote", reqchan.EndString(f.conn.Remote), "listener", f.conn.Listener, "client_id", f.clientID)
+	if s := f.conn.Software(); s.Name != "" {
+		attrs = append(attrs, "software", s.Name+" "+s.Version)
+	}
+	attrs = append(attrs, "why", f.why.Error())
+	if k.requests > 1 {
+		attrs = append(attrs, "requests", k.requests)
+	}
+	r.log.Warn("a request was refused and its connection closed", attrs...)
+}
+
+// end writes what is left. The server must be down.
+func (r *refusals) end() {
+	close(r.quit)
+	<-r.done
+}
