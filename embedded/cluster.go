@@ -134,10 +134,12 @@ func (c *Cluster) options() []kfake.Opt {
 // CreateTopics response has from version 5 on, and the eligible leader replicas
 // of DescribeTopicPartitions, for which clients fall back to Metadata. And it
 // leaves out topic ids in Produce: two that kfake does not know, in one request,
-// end its process.
+// end its process. The features and their levels are those of Apache Kafka 4.1,
+// which is what we are compared with: later ones name what is not served here
+// (streams groups, dead letter queues).
 func readable() *kversion.Versions {
 	const produce, createTopics, describeTopicPartitions = 0, 19, 75
-	v := kversion.Tip()
+	v := kversion.V4_1_0()
 	for key := int16(0); key <= kmsg.MaxKey; key++ {
 		v.SetMaxKeyVersion(key, math.MaxInt16)
 	}

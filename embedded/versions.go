@@ -21,6 +21,27 @@ import (
 // librdkafka logs an error for each client where they lead nowhere.
 var notServed = []int16{int16(kmsg.GetTelemetrySubscriptions), int16(kmsg.PushTelemetry)}
 
+// ours are the versions of APIs that we answer without kfake, instead of those
+// that kfake has.
+//
+// SASLHandshake: both versions are refused alike where there is no SASL, and for
+// librdkafka a broker without version 0 has no handshake at all.
+var ours = []kafka.VersionRange{{Key: int16(kmsg.SASLHandshake), Min: 0, Max: 1}}
+
+// servedOf turns what kfake announces into what we serve.
+func servedOf(resp *kmsg.ApiVersionsResponse) (kafka.Versions, error) {
+	resp.ApiKeys = slices.DeleteFunc(resp.ApiKeys, func(k kmsg.ApiVersionsResponseApiKey) bool {
+		return slices.Contains(notServed, k.ApiKey) ||
+			slices.ContainsFunc(ours, func(r kafka.VersionRange) bool { return r.Key == k.ApiKey })
+	})
+	for _, r := range ours {
+		k := kmsg.NewApiVersionsResponseApiKey()
+		k.ApiKey, k.MinVersion, k.MaxVersion = r.Key, r.Min, r.Max
+		resp.ApiKeys = append(resp.ApiKeys, k)
+	}
+	return kafka.VersionsOf(resp)
+}
+
 // apiVersionsSame is the last version of ApiVersions whose answer is the same
 // for everybody: the next one checks whom the client takes us for (KIP-1242).
 // Every connection begins by asking this, and need not wait for a session for it.
@@ -66,9 +87,7 @@ func (c *Cluster) askVersions() (served kafka.Versions, err error) {
 		if err != nil {
 			return kafka.Versions{}, err
 		}
-		resp.ApiKeys = slices.DeleteFunc(resp.ApiKeys,
-			func(k kmsg.ApiVersionsResponseApiKey) bool { return slices.Contains(notServed, k.ApiKey) })
-		if served, err = kafka.VersionsOf(resp); err != nil {
+		if served, err = servedOf(resp); err != nil {
 			return kafka.Versions{}, err
 		}
 		served.Announce(resp)

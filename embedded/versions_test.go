@@ -71,6 +71,32 @@ func TestTelemetryThatNobodyReceivesIsNotAnnounced(t *testing.T) {
 	}
 }
 
+// librdkafka believes in handshakes where it finds version 0.
+func TestTheHandshakeIsAnnouncedAndRefusedInBothVersions(t *testing.T) {
+	c := open(t, Config{})
+	for v := range int16(2) {
+		if !c.Versions().Supported(int16(kmsg.SASLHandshake), v) {
+			t.Errorf("version %d is not served", v)
+			continue
+		}
+		req := kmsg.NewPtrSASLHandshakeRequest()
+		req.Version, req.Mechanism = v, "PLAIN"
+		_, resp := ask(t, c, req)
+		if code := resp.(*kmsg.SASLHandshakeResponse).ErrorCode; code != kerr.IllegalSaslState.Code {
+			t.Errorf("v%d: error %d", v, code)
+		}
+	}
+}
+
+func TestNoFeatureIsNamedThatNobodyServes(t *testing.T) {
+	c := open(t, Config{})
+	for _, f := range versionsOf(t, c, 4).SupportedFeatures {
+		if f.Name == "streams.version" {
+			t.Errorf("%s is named, and no streams group is served", f.Name)
+		}
+	}
+}
+
 // KIP-1242: the client says whom it believes to have reached.
 func TestApiVersionsTellsAClientThatItReachedAnother(t *testing.T) {
 	c := open(t, Config{})
