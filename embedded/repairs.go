@@ -7,6 +7,7 @@ import "github.com/twmb/franz-go/pkg/kmsg"
 // made in this order.
 var repairs = []repair{
 	{kmsg.Metadata, "writes down a topic that Metadata creates before it answers, and creates for versions 0 to 3", on(createTopics)},
+	{kmsg.Metadata, "answers INVALID_TOPIC_EXCEPTION for names that no topic can have", on(refuseNames)},
 	{kmsg.CreateTopics, "refuses names that are no names, and bounds the partitions of one request", on(screenCreateTopics)},
 	{kmsg.CreatePartitions, "bounds the partitions of one request", on(refuseManyPartitions)},
 	{kmsg.JoinGroup, "refuses a member without a protocol, or with one twice, instead of ending the process", on(refuseJoin)},
