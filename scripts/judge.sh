@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Apache Kafka as the judge: the same frames, good, old, unknown, oversized,
-# truncated, pipelined and hostile, to Apache Kafka and to kring on each engine;
-# what a client can see must be the same, or be listed with its reason in
+# truncated, pipelined and hostile, those that real clients sent, and talks of
+# several requests, to Apache Kafka and to kring on each engine; what a client can
+# see must be the same, or be listed with its reason in
 # internal/clients/judge/differences.txt.
 #
 # usage: scripts/judge.sh [-w] [ENGINE...]     (-w: write the list anew, keeping reasons)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"reflect"
@@ -33,6 +34,9 @@ type question struct {
 	per func(*server) []ask
 	// fin ends the sending side instead of asking what is next.
 	fin bool
+	// talk, if set, asks one request after the other instead, each made of the
+	// answers so far, and says what is to be compared.
+	talk func(*talk)
 }
 
 // ask is one request of a question.
@@ -47,6 +51,8 @@ const (
 	nextCorrelation = 0x6e657874
 	// answerWithin is when a server that says nothing is called silent.
 	answerWithin = 5 * time.Second
+	// talkWithin is how long a talk of many requests may take.
+	talkWithin = 30 * time.Second
 	// silentAfter is that for a server that is known to say nothing.
 	silentAfter = time.Second
 	// frameBytesMax bounds what is believed of a response's size.
@@ -62,6 +68,12 @@ func (s *server) put(q question, patience time.Duration) (string, error) {
 	defer conn.Close()
 	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		return "", err
+	}
+	if q.talk != nil {
+		if err := conn.SetDeadline(time.Now().Add(talkWithin)); err != nil {
+			return "", err
+		}
+		return s.hold(conn, q.talk), nil
 	}
 	if q.per != nil {
 		q.asks = q.per(s)
@@ -173,19 +185,28 @@ func describe(a ask, body []byte) string {
 	if err := resp.ReadFrom(body); err != nil {
 		return "an answer that is malformed"
 	}
-	codes := map[int16]bool{}
-	errorCodes(reflect.ValueOf(resp).Elem(), codes)
+	return errorsOf(resp)
+}
+
+// errorsOf names the errors in a response; "ok" if there are none.
+func errorsOf(resp kmsg.Response) string {
 	var names []string
-	for code := range codes {
-		if code != 0 {
-			names = append(names, codeName(code))
-		}
+	for _, code := range codesOf(resp) {
+		names = append(names, codeName(code))
 	}
 	if len(names) == 0 {
 		return "ok"
 	}
 	slices.Sort(names)
 	return strings.Join(names, " + ")
+}
+
+// codesOf are the error codes in a response but 0, each once.
+func codesOf(resp kmsg.Response) []int16 {
+	codes := map[int16]bool{}
+	errorCodes(reflect.ValueOf(resp).Elem(), codes)
+	delete(codes, 0)
+	return slices.Collect(maps.Keys(codes))
 }
 
 func codeName(code int16) string {

@@ -42,7 +42,10 @@ func compare(servers []*server, how comparing) error {
 	if err != nil && (how.write == "" || !errors.Is(err, os.ErrNotExist)) {
 		return err
 	}
-	questions := transcript(servers)
+	questions, err := transcript(servers)
+	if err != nil {
+		return err
+	}
 	var found []*difference
 	var faults []error
 	for _, q := range questions {

@@ -7,10 +7,13 @@
 // connection answered. And what a hostile connection costs a server, and
 // whether mutated requests do it harm.
 //
-// Flow. transcript*.go make questions for the versions that both servers
-// have; ask puts one to a server; compare holds the outcomes against each
-// other and against differences.txt, which gives a reason for each difference
-// that is wanted; cost and mutate measure.
+// Flow. transcript.go and good*.go make questions for the versions that both
+// servers have; ofclients.go has frames that real clients sent; announced.go,
+// creation.go, fencing.go, listing.go and bounds.go hold talks of several
+// requests, each made of the answers before it, about what is announced, kept,
+// fenced, listed and refused. ask and talk put a question to a server; compare
+// holds the outcomes against each other and against differences.txt, which gives
+// a reason for each difference that is wanted; cost and mutate measure.
 //
 // Ownership. Every question has a connection of its own.
 //

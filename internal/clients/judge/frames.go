@@ -59,14 +59,23 @@ func apiName(key int16) string { return kmsg.NameForKey(key) }
 
 func versionName(v int16) string { return fmt.Sprintf("v%d", v) }
 
-// batch is a record batch of one record.
-func batch() []byte {
-	record := []byte{0, 0, 0, 1, 10, 'j', 'u', 'd', 'g', 'e', 0} // attributes, time and offset delta, no key, value, no headers
+// batch is a record batch of one record without a key.
+func batch() []byte { return batchOf(keyless, func(*kmsg.RecordBatch) {}) }
+
+// Records: attributes, time and offset delta, the key, the value, no headers.
+var (
+	keyless = []byte{0, 0, 0, 1, 10, 'j', 'u', 'd', 'g', 'e', 0}
+	keyed   = []byte{0, 0, 0, 2, 'k', 10, 'j', 'u', 'd', 'g', 'e', 0}
+)
+
+// batchOf is a record batch of one record, after change.
+func batchOf(record []byte, change func(*kmsg.RecordBatch)) []byte {
 	b := kmsg.RecordBatch{
 		Magic: 2, PartitionLeaderEpoch: -1, ProducerID: -1, ProducerEpoch: -1, FirstSequence: -1, NumRecords: 1,
 		FirstTimestamp: 1_700_000_000_000, MaxTimestamp: 1_700_000_000_000,
 		Records: append([]byte{byte(len(record) << 1)}, record...),
 	}
+	change(&b)
 	raw := b.AppendTo(nil)
 	binary.BigEndian.PutUint32(raw[8:], uint32(len(raw)-12))
 	binary.BigEndian.PutUint32(raw[17:], crc32.Checksum(raw[21:], crc32.MakeTable(crc32.Castagnoli)))

@@ -12,16 +12,31 @@ import (
 )
 
 // transcript is all that is asked.
-func transcript(servers []*server) []question {
+func transcript(servers []*server) ([]question, error) {
 	keys, versions := shared(servers)
+	announced, err := announced(servers)
+	if err != nil {
+		return nil, err
+	}
+	settings, err := settingsOfATopic(servers)
+	if err != nil {
+		return nil, err
+	}
 	var all []question
 	all = append(all, sizes()...)
 	all = append(all, headers()...)
 	all = append(all, pipelines()...)
+	all = append(all, ofClients()...)
+	all = append(all, announced...)
+	all = append(all, creation()...)
+	all = append(all, fencing()...)
+	all = append(all, listing()...)
+	all = append(all, bounds()...)
+	all = append(all, settings...)
 	all = append(all, outsideVersions(keys, versions)...)
 	all = append(all, good(versions)...)
 	all = append(all, plain(keys, versions)...)
-	return append(all, hostile(keys, versions)...)
+	return append(all, hostile(keys, versions)...), nil
 }
 
 func versionsAsk(correlation int32) ask {
@@ -87,6 +102,7 @@ func headers() []question {
 		one("tags out of order in the header", 18, 3, header(18, 3, 1, client, append([]byte{2, 78, 1, 'x', 77, 1, 'x'}, software...)...)),
 		one("a header of 2^32-1 tags", 18, 3, header(18, 3, 1, client, bomb...)),
 		one("a body of 2^32-1 tags", 18, 3, header(18, 3, 1, client, append(append([]byte{0}, software[:8]...), bomb...)...)),
+		one("65 tags in the header", 18, 3, header(18, 3, 1, client, append(append([]byte{65}, bytes.Repeat([]byte{77, 0}, 65)...), software...)...)),
 		one("a tag longer than the frame", 18, 3, header(18, 3, 1, client, append([]byte{1, 77, 0x7f}, software...)...)),
 		one("a varint of six bytes", 18, 3, header(18, 3, 1, client, append([]byte{0x80, 0x80, 0x80, 0x80, 0x80, 0}, software...)...)),
 		one("a software name with a space", 18, 3, header(18, 3, 1, client, 0, 4, 'a', ' ', 'b', 2, '1', 0)),
@@ -211,6 +227,11 @@ func bombs() []question {
 		{family: "Metadata that claims -5 topics", asks: []ask{bytesAsk(3, 1, append(raw.Header(3, 1, 1), 0xff, 0xff, 0xff, 0xfb))}},
 		{family: "Metadata that claims 2^31-1 topics", asks: []ask{bytesAsk(3, 1, append(raw.Header(3, 1, 1), 0x7f, 0xff, 0xff, 0xff))}},
 		{family: "Metadata with a null topic name", asks: []ask{bytesAsk(3, 1, append(raw.Header(3, 1, 1), 0, 0, 0, 1, 0xff, 0xff))}},
+		{family: "a topic name of 40,000 bytes, compact", per: func(*server) []ask {
+			req := namedMetadata(strings.Repeat("a", 40_000))
+			req.Version = 12
+			return []ask{asking(req, 1)}
+		}},
 		{family: "a topic name of 32 KiB", asks: []ask{asking(namedMetadata(strings.Repeat("a", 32<<10)), 1)}},
 		{family: "Metadata of a thousand unknown topics", asks: []ask{asking(manyTopics(1000), 1)}},
 		{family: "1 MiB of CreateTopics that claims a million topics", asks: []ask{bytesAsk(19, 4, topics)}},
