@@ -31,6 +31,7 @@ func transcript(servers []*server) ([]question, error) {
 	all = append(all, creation()...)
 	all = append(all, fencing()...)
 	all = append(all, listing()...)
+	all = append(all, moving()...)
 	all = append(all, bounds()...)
 	all = append(all, settings...)
 	all = append(all, outsideVersions(keys, versions)...)
