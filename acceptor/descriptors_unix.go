@@ -4,7 +4,6 @@ package acceptor
 
 import (
 	"math"
-	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,14 +28,9 @@ func Prepare(conns int) {
 	if most > 0 {
 		n = min(n, most-1)
 	}
-	null, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return // whoever accepts will say so
-	}
-	if high, err := unix.FcntlInt(uintptr(null), unix.F_DUPFD_CLOEXEC, n); err == nil {
+	if high, err := copyOfSpare(n); err == nil { // else whoever accepts will say so
 		_ = unix.Close(high)
 	}
-	_ = unix.Close(null)
 }
 
 // descriptors is RLIMIT_NOFILE (getrlimit(2)), which the Go runtime has raised

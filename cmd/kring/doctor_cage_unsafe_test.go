@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,8 +20,8 @@ import (
 
 // A cage takes something from a process before it becomes kring, as container
 // runtimes and limits do. The test binary enters it when it is called caged:
-// "caged CAGE ARGS...", CAGE being memlock, nofile, or filter=FILE with a
-// seccomp filter as JSON.
+// "caged CAGE ARGS...", CAGE being memlock, nofile, nofile=N, nodev (an empty
+// /dev, for root), or filter=FILE with a seccomp filter as JSON.
 const caged = "kring-caged"
 
 // cageNofile is enough for a Go program to start, and for little else. The
@@ -49,7 +50,22 @@ func enter(cage string) error {
 		_ = unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_IPC_LOCK, 0, 0, 0)
 		return unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unix.Rlimit{})
 	case "nofile":
-		return unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: cageNofile, Max: cageNofile})
+		most := uint64(cageNofile)
+		if file != "" {
+			var err error
+			if most, err = strconv.ParseUint(file, 10, 32); err != nil {
+				return err
+			}
+		}
+		return unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: most, Max: most})
+	case "nodev":
+		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+			return err
+		}
+		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+			return err
+		}
+		return unix.Mount("none", "/dev", "tmpfs", 0, "")
 	case "filter":
 		text, err := os.ReadFile(file)
 		if err != nil {
