@@ -138,7 +138,7 @@ func (s *Server) fallBack(failure error) bool {
 		errors.Is(failure, syscall.EMFILE) || errors.Is(failure, syscall.ENFILE) {
 		return false
 	}
-	network, why, others, err := chooseNetwork(s.cfg, s.others, failure.Error())
+	network, why, others, err := chooseNetwork(s.cfg, s.others, alongside("", failure))
 	if err != nil {
 		return false
 	}

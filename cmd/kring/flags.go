@@ -47,7 +47,7 @@ type serveCmd struct {
 	BigFrameBytes size          `group:"engine" placeholder:"BYTES" default:"64KiB" help:"Frames from this size on are received straight into their own memory, and never copied; smaller ones pass through the engine's buffers, many in one go. At least 4KiB. Default: ${default}."`
 	PackBytes     size          `group:"engine" placeholder:"BYTES" default:"4KiB" help:"Responses up to this size are copied beside their neighbours, so that many leave in one piece; larger ones leave from where they were written. 1 packs nothing, 32KiB is the most. Default: ${default}."`
 
-	Handler  string    `group:"handler" enum:"embedded, null, echo" default:"embedded" help:"Who answers: ${enum}. embedded is a one-node Kafka cluster in this process; null speaks Kafka and throws data away; echo answers every size-delimited frame with itself. Default: ${default}."`
+	Handler  string    `group:"handler" enum:"embedded, null, echo" default:"embedded" help:"Who answers: ${enum}. embedded is a one-node development broker in this process; null speaks Kafka and throws data away; echo answers every size-delimited frame with itself. Default: ${default}."`
 	Dispatch string    `group:"handler" enum:"pool, inline" default:"pool" help:"Where it runs: ${enum}. pool is goroutines behind the request channel; inline is the processor itself, with the lowest latency. Default: ${default}."`
 	Handlers int       `group:"handler" placeholder:"N" help:"Goroutines of the pool. Default: 8."`
 	Lanes    laneFlags `embed:""`
@@ -66,7 +66,9 @@ type serveCmd struct {
 
 // Help is the text above the flags.
 func (serveCmd) Help() string {
-	return `Every flag can also be set in the environment, as named with it; a flag on the command line wins. Repeatable ones take a comma-separated list there (--quota: by semicolons).
+	return `The embedded cluster (--handler embedded, the default) is a one-node broker for development: no replicas, no authentication, no encryption. It is not for data that must outlive this machine; --data-dir keeps what it has across restarts.
+
+Every flag can also be set in the environment, as named with it; a flag on the command line wins. Repeatable ones take a comma-separated list there (--quota: by semicolons).
 
 Examples:
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -42,7 +43,7 @@ Run "kring serve" and point any Kafka client at 127.0.0.1:9092.`
 // the command and returns the exit status.
 func run(args, environ []string, stdout, stderr io.Writer, signals <-chan os.Signal) int {
 	env := settingsOf(environ)
-	command, status := parse(args, env, stdout, stderr)
+	command, status := parse(asUsual(args), env, stdout, stderr)
 	if command == nil {
 		return status
 	}
@@ -65,6 +66,22 @@ func run(args, environ []string, stdout, stderr io.Writer, signals <-chan os.Sig
 		fmt.Fprintf(stderr, "kring: error: %v\n", err)
 		return exitFailure
 	}
+}
+
+// asUsual turns what people type first at any program into what this one calls
+// it: --version, -V and -v are "version"; "help" and "help serve" are --help and
+// "serve --help". -v is not verbose: nothing here is (see --log-level).
+func asUsual(args []string) []string {
+	if len(args) == 0 {
+		return args
+	}
+	switch args[0] {
+	case "--version", "-version", "-V", "-v":
+		return append([]string{"version"}, args[1:]...)
+	case "help", "-help", "-?":
+		return append(slices.Clone(args[1:]), "--help")
+	}
+	return args
 }
 
 // parse returns the command to run, or nil and the status to exit with.

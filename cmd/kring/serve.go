@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"kring"
 	"kring/echo"
@@ -111,7 +113,29 @@ func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served s
 // readyLine is the one line on standard output; its form is documented with
 // the program.
 func (c *serveCmd) readyLine(engine string, addresses []string) string {
-	return fmt.Sprintf("kring: ready on %s · %s · handler %s", strings.Join(addresses, ", "), engine, c.Handler)
+	return oneLine(fmt.Sprintf("kring: ready on %s · %s · handler %s", strings.Join(addresses, ", "), engine, handlerSays[c.Handler]))
+}
+
+// handlerSays is what the ready line says of a handler. The embedded cluster is not
+// what a production cluster is, and whoever starts it should see that.
+var handlerSays = map[string]string{
+	handlerEmbedded: handlerEmbedded + " (one-node development broker)",
+	handlerNull:     handlerNull,
+	handlerEcho:     handlerEcho,
+}
+
+// oneLine escapes whatever would end a line, or move the cursor of a terminal:
+// an error may have several lines, and a socket's path any character.
+func oneLine(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
 }
 
 // advertised is where clients are told to connect to: what the operator said,

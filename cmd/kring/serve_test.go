@@ -31,7 +31,7 @@ func TestReadyLineSaysWhereHowAndWhy(t *testing.T) {
 			t.Run(engine+" "+strings.Join(args, " "), func(t *testing.T) {
 				t.Parallel()
 				c := serve(t, append([]string{"--engine", engine}, args...)...)
-				if !strings.Contains(c.ready, " · "+engine+" (") || !strings.HasSuffix(c.ready, "handler "+args[1]) {
+				if !strings.Contains(c.ready, " · "+engine+" (") || !strings.HasSuffix(c.ready, "handler "+handlerSays[args[1]]) {
 					t.Errorf("ready line %q", c.ready)
 				}
 				c.signal(syscall.SIGTERM)
