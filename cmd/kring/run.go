@@ -30,9 +30,10 @@ type grammar struct {
 
 // process is what a command may use of the process it runs in.
 type process struct {
-	stdout, stderr io.Writer
-	signals        <-chan os.Signal // each asks to stop
-	asks           <-chan os.Signal // each asks for the state
+	stdout  io.Writer // blocks while nobody reads it
+	stderr  *lines
+	signals <-chan os.Signal // each asks to stop
+	asks    <-chan os.Signal // each asks for the state
 }
 
 const description = `The network layer of a Kafka-style broker on io_uring.
@@ -40,9 +41,12 @@ const description = `The network layer of a Kafka-style broker on io_uring.
 Run "kring serve" and point any Kafka client at 127.0.0.1:9092.`
 
 // run is the program: it parses args and the KRING_ settings of environ, runs
-// the command and returns the exit status.
-func run(args, environ []string, stdout, stderr io.Writer, signals <-chan os.Signal) int {
+// the command and returns the exit status. Nothing waits for whoever reads standard
+// error.
+func run(args, environ []string, stdout, terminal io.Writer, signals <-chan os.Signal) int {
 	env := settingsOf(environ)
+	stderr := newLines(terminal, nil) // who could be told is who does not read
+	defer stderr.end()
 	command, status := parse(asUsual(args), env, stdout, stderr)
 	if command == nil {
 		return status

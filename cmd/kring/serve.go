@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os/signal"
 	"strconv"
 	"strings"
 	"unicode"
@@ -30,6 +31,9 @@ type service struct {
 
 // Run serves until a signal or a failure.
 func (c *serveCmd) Run(p process) error {
+	if brokenPipe != nil {
+		signal.Ignore(brokenPipe) // a server outlives whoever reads its log
+	}
 	log := c.logger(p.stderr)
 	cfg := c.serverConfig()
 	if err := cfg.Validate(); err != nil {
@@ -95,9 +99,11 @@ func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served s
 		host, port := c.advertised(log, server.Addrs()[0])
 		served.advertise(host, port)
 	}
-	if _, err := fmt.Fprintln(p.stdout, c.readyLine(server.Describe(), server.Addresses())); err != nil {
+	ready := newLines(p.stdout, func(err error) { // serving does not wait for whoever reads it
 		log.Warn("the ready line could not be written", "error", err)
-	}
+	})
+	defer ready.end()
+	fmt.Fprintln(ready, c.readyLine(server.Describe(), server.Addresses()))
 	s, err := nextStop(p, log, server, server.Failed())
 	if s == nil {
 		log.Error("stopping: a part of the server failed", "error", err)
