@@ -16,7 +16,8 @@
 //
 // SIGUSR1 asks for a log line about what the server holds now: connections,
 // request bytes, buffers, goroutines, kernel threads. SIGHUP has --quota-file
-// read again, and the hosts of --ip-limit resolved again, if there are any.
+// read again, and the hosts of --ip-limit resolved again, if there are any; it never
+// ends the program.
 //
 // Exit status: 0 after SIGINT or SIGTERM, when what was in flight is finished
 // or --drain-timeout has passed; 1 when something failed at run time, or a

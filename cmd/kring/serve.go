@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"os/signal"
 	"strconv"
 	"strings"
@@ -34,6 +35,8 @@ func (c *serveCmd) Run(p process) error {
 	if brokenPipe != nil {
 		signal.Ignore(brokenPipe) // a server outlives whoever reads its log
 	}
+	rereads, leave := catchReread()
+	defer leave()
 	log := c.logger(p.stderr)
 	cfg := c.serverConfig()
 	if err := cfg.Validate(); err != nil {
@@ -45,7 +48,7 @@ func (c *serveCmd) Run(p process) error {
 	}
 	closed := newCloseLog(log)
 	cfg.Events = events(log, closed)
-	err = c.serve(p, log, cfg, served)
+	err = c.serve(p, log, cfg, served, rereads)
 	if errors.Is(err, errSecondSignal) {
 		return err // at once: what the cluster acknowledged is written already
 	}
@@ -86,12 +89,12 @@ func (c *serveCmd) open(log *slog.Logger) (service, error) {
 	return service{handler: cluster, quotas: quotas, advertise: cluster.Advertise, close: cluster.Close}, nil
 }
 
-func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served service) error {
+func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served service, rereads <-chan os.Signal) error {
 	server, err := kring.New(cfg, served.handler)
 	if err != nil {
 		return err
 	}
-	defer c.rereadOnSignal(log, server, cfg, served.quotas)()
+	defer c.rereadOnSignal(rereads, log, server, cfg, served.quotas)()
 	if err := server.Start(); err != nil {
 		return err
 	}
