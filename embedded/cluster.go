@@ -39,6 +39,10 @@ type Cluster struct {
 
 	advertise  sync.Once
 	advertised chan struct{} // closed by Advertise
+	adverts    struct {
+		sync.Mutex
+		on atomic.Pointer[map[string]kafka.Address] // by listener; replaced, never changed, under Mutex
+	}
 
 	sessions struct {
 		sync.Mutex
@@ -169,14 +173,6 @@ func (c *Cluster) prepare() error {
 	c.door = kafka.NewDoor(versions, c)
 	c.door.Quotas = c.cfg.Quotas
 	return nil
-}
-
-// Advertise says where clients reach the cluster: the address of the server's
-// listener, or what the operator knows better. The first call starts the
-// answers to clients.
-func (c *Cluster) Advertise(host string, port uint16) {
-	c.listener.advertise(net.JoinHostPort(host, strconv.Itoa(int(port))))
-	c.advertise.Do(func() { close(c.advertised) })
 }
 
 // Versions are the APIs that the cluster serves.

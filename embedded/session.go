@@ -202,6 +202,7 @@ func (s *session) respond(pipe net.Conn, j job) error {
 	if _, err := io.ReadFull(pipe, response[correlationBytes:]); err != nil {
 		return fmt.Errorf("read: %w", err)
 	}
+	response = s.readdress(r, response)
 	r.ErrorCode = kafka.ErrorCode(r.Payload, response)
 	if j.answer != nil {
 		j.answer(response)

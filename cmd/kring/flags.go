@@ -28,8 +28,8 @@ var groups = []kong.Group{
 
 // serveCmd is `kring serve`; its fields are the flags.
 type serveCmd struct {
-	Listen    []string `group:"network" placeholder:"[NAME://]ADDRESS" default:"127.0.0.1:9092" help:"Address to listen on, and what the listener is called; repeat for more. HOST:PORT: port 0 picks a free one, no host means every address of this machine. unix:PATH: a Unix domain socket, unix:@NAME one without a file; it needs --advertise. Default: ${default}; names PLAINTEXT, PLAINTEXT_2, …"`
-	Advertise string   `group:"network" placeholder:"HOST:PORT" help:"Address that clients are told to connect to. Needed when they reach this machine under another name or port. Default: the first --listen address."`
+	Listen    []string `group:"network" placeholder:"[NAME://]ADDRESS" default:"127.0.0.1:9092" help:"Address to listen on, and what the listener is called; repeat for more. HOST:PORT: port 0 picks a free one, no host means every address of this machine. unix:PATH: a Unix domain socket, unix:@NAME one without a file; without a TCP listener beside it, it needs --advertise. Default: ${default}; names PLAINTEXT, PLAINTEXT_2, …"`
+	Advertise string   `group:"network" placeholder:"HOST:PORT" help:"Address that clients are told to connect to [advertised.listeners]. Needed when they reach this machine under another name or port. One listener's own: --listener NAME.advertise=HOST:PORT. Default: where the listener that they come by is bound; localhost when that is every address; the first TCP listener for a Unix domain socket."`
 
 	Sockets socketFlags `embed:""`
 	Limits  limitFlags  `embed:""`
@@ -75,6 +75,8 @@ Examples:
     kring serve
     kring serve --data-dir ./data --sync-writes --seed-topic orders:6
     kring serve --listen 0.0.0.0:9092 --advertise broker.example.org:9092
+    kring serve --listen INTERNAL://0.0.0.0:29092 --listener INTERNAL.advertise=kring:29092 \
+                --listen EXTERNAL://0.0.0.0:9092 --listener EXTERNAL.advertise=localhost:9092
     kring serve --engine epoll --dispatch inline --handler null
     KRING_LOG_LEVEL=debug kring serve --listen 127.0.0.1:0
 
@@ -102,16 +104,7 @@ func (c *serveCmd) Validate() error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	faults = append(faults, c.validateListeners()...)
-	if c.Advertise == "" && c.Handler != handlerEcho && c.listensOnUnix() {
-		fault("--advertise: a Unix domain socket has no host and port that clients could be told; give those of their way here, such as localhost:9092")
-	}
-	if c.Advertise != "" {
-		if host, port, err := splitAddress(c.Advertise); err != nil {
-			fault("--advertise %q: %w; give HOST:PORT, such as broker.example.org:9092", c.Advertise, err)
-		} else if host == "" || port == 0 {
-			fault("--advertise %q: clients need a host and a port other than 0", c.Advertise)
-		}
-	}
+	faults = append(faults, c.validateAdvertise()...)
 	for _, n := range []struct {
 		flag       string
 		value, min int

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/netip"
 	"os"
 	"os/signal"
@@ -24,10 +23,10 @@ import (
 // service is what stands behind the network layer.
 type service struct {
 	handler   kring.Handler
-	advertise func(host string, port uint16) // nil: nobody asks for our address
-	quotas    *quota.Quotas                  // nil: nobody has any
-	release   func()                         // before draining: answers what waits; nil: nothing does
-	close     func() error                   // nil: nothing to close
+	advertise func(log *slog.Logger, bound []netip.AddrPort) // when it listens; nil: nobody asks for our address
+	quotas    *quota.Quotas                                  // nil: nobody has any
+	release   func()                                         // before draining: answers what waits; nil: nothing does
+	close     func() error                                   // nil: nothing to close
 }
 
 // Run serves until a signal or a failure.
@@ -67,13 +66,13 @@ func (c *serveCmd) open(log *slog.Logger) (service, error) {
 	}
 	switch c.Handler {
 	case handlerNull:
-		n, err := kafka.NewNull(kafka.NullConfig{Advertise: c.Advertise, PartitionsDefault: c.Partitions})
+		n, err := c.openNull()
 		if err != nil {
 			return service{}, usageError{err}
 		}
 		door := kafka.NewDoor(n.Versions(), n)
 		door.Quotas = quotas
-		return service{handler: door, quotas: quotas, release: n.Close}, nil
+		return service{handler: door, quotas: quotas, advertise: c.advertiseNull(n), release: n.Close}, nil
 	case handlerEcho:
 		return service{handler: echo.Handler{}}, nil
 	}
@@ -86,7 +85,7 @@ func (c *serveCmd) open(log *slog.Logger) (service, error) {
 	if err != nil {
 		return service{}, err
 	}
-	return service{handler: cluster, quotas: quotas, advertise: cluster.Advertise, close: cluster.Close}, nil
+	return service{handler: cluster, quotas: quotas, advertise: c.advertiseCluster(cluster), close: cluster.Close}, nil
 }
 
 func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served service, rereads <-chan os.Signal) error {
@@ -99,8 +98,7 @@ func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served s
 		return err
 	}
 	if served.advertise != nil {
-		host, port := c.advertised(log, server.Addrs()[0])
-		served.advertise(host, port)
+		served.advertise(log, server.Addrs())
 	}
 	ready := newLines(p.stdout, func(err error) { // serving does not wait for whoever reads it
 		log.Warn("the ready line could not be written", "error", err)
@@ -145,22 +143,6 @@ func oneLine(s string) string {
 		b.WriteRune(r)
 	}
 	return b.String()
-}
-
-// advertised is where clients are told to connect to: what the operator said,
-// or where we listen.
-func (c *serveCmd) advertised(log *slog.Logger, bound netip.AddrPort) (host string, port uint16) {
-	if c.Advertise != "" {
-		host, port, _ = splitAddress(c.Advertise) // Validate has seen it
-		return host, port
-	}
-	if !bound.Addr().IsUnspecified() {
-		return bound.Addr().String(), bound.Port()
-	}
-	local := net.JoinHostPort("localhost", strconv.Itoa(int(bound.Port())))
-	log.Warn("clients on other machines will not find this server: it listens on every address and is told none; name one with --advertise",
-		"listen", bound.String(), "advertised", local)
-	return "localhost", bound.Port()
 }
 
 var errSecondSignal = errors.New("a second signal came: exited without finishing what was in flight")
