@@ -82,6 +82,9 @@ func (s *session) repaired(j job, repairs []repair) error {
 	if err != nil {
 		return err
 	}
+	if refused, err := s.unkept(j.q); refused {
+		return err
+	}
 	for _, f := range x.after {
 		if f(resp) {
 			return nil

@@ -1,0 +1,22 @@
+package embedded
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// batchOf is a batch of one record, of no producer in particular.
+func batchOf(value string) []byte {
+	r := kmsg.Record{Value: []byte(value)}
+	r.Length = int32(len(r.AppendTo(nil)) - 1) // a length of less than 64 takes one byte
+	b := kmsg.RecordBatch{
+		PartitionLeaderEpoch: -1, Magic: 2, ProducerID: -1, ProducerEpoch: -1, FirstSequence: -1,
+		NumRecords: 1, Records: r.AppendTo(nil),
+	}
+	raw := b.AppendTo(nil)
+	binary.BigEndian.PutUint32(raw[8:], uint32(len(raw)-12))
+	binary.BigEndian.PutUint32(raw[17:], crc32.Checksum(raw[21:], castagnoli))
+	return raw
+}
