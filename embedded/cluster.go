@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -38,6 +39,8 @@ type Cluster struct {
 	store    *store
 	topics   *topics
 	syncs    *syncs
+	drained  context.Context // done when Drain was called
+	drain    context.CancelFunc
 	closing  chan struct{}  // closed by Close
 	watching sync.WaitGroup // the goroutine that reopens
 	versions kafka.Versions
@@ -75,6 +78,7 @@ func Open(cfg Config) (*Cluster, error) {
 		closing:    make(chan struct{}),
 		advertised: make(chan struct{}),
 	}
+	c.drained, c.drain = context.WithCancel(context.Background())
 	c.sessions.open = make(map[*session]struct{})
 	if err := c.openDir(); err != nil {
 		return nil, fmt.Errorf("embedded: data directory %q: %w", cfg.DataDir, err)
@@ -269,6 +273,7 @@ func (c *Cluster) Close() error {
 	if closed {
 		return nil
 	}
+	c.drain()
 	close(c.closing)
 	c.watching.Wait()
 	c.sessions.running.Wait() // kfake must be alive for what they still ask of it

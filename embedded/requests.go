@@ -19,7 +19,8 @@ func (c *Cluster) HandleKafka(q kafka.Request) {
 		q.RespondBody(c.apiVersions[v])
 		return
 	}
-	sessionOf(q.Request.Conn).add(job{q: q, poll: kmsg.Key(q.Header.Key) == kmsg.Fetch})
+	key := kmsg.Key(q.Header.Key)
+	sessionOf(q.Request.Conn).add(job{q: q, waits: waits[key], poll: polls[key]})
 }
 
 // apiVersionsKept is the last version of ApiVersions whose answer is the same

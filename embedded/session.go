@@ -1,7 +1,6 @@
 package embedded
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -39,8 +38,10 @@ type session struct {
 
 // job is a request on its way to kfake.
 type job struct {
-	q    kafka.Request
-	poll bool // it may wait long, and is given up when the client goes
+	q kafka.Request
+
+	waits bool // it may wait long, and is answered when the cluster is drained
+	poll  bool // and is given up when the client goes
 }
 
 const (
@@ -136,27 +137,6 @@ func (s *session) next() (j job, ok bool) {
 	s.jobs[0] = job{}
 	s.jobs = s.jobs[1:]
 	return j, true
-}
-
-// exchangeOrGiveUp is exchange, but a poll ends at once when its client has
-// gone. What the client sent behind it is still served, on a new pipe.
-func (s *session) exchangeOrGiveUp(j job) error {
-	if !j.poll {
-		return s.exchange(j)
-	}
-	pipe, err := s.connect()
-	if err != nil {
-		return err
-	}
-	unwatch := context.AfterFunc(s.client.Context(), func() { _ = pipe.Close() })
-	err = s.exchange(j)
-	if unwatch() || !s.disconnect(pipe) {
-		return err
-	}
-	if err != nil {
-		j.q.Request.NoResponse()
-	}
-	return nil
 }
 
 // disconnect forgets a pipe that was closed; false when the session is over.

@@ -30,12 +30,12 @@ type syncs struct {
 	// write it again: it takes it for written.
 	suspects map[string]bool // guarded by mu
 	// transactions are the partitions that a transactional id may have written
-	// to since its last end.
+	// to since its last end. An id that is not there may have written anywhere.
 	transactions map[string]map[string]bool // guarded by mu
 }
 
-// transactionsMax bounds how many open transactions are remembered. The ends of
-// others sync every partition.
+// transactionsMax bounds how many transactional ids are remembered. The ends of
+// others' transactions sync every partition.
 const transactionsMax = 10_000
 
 func newSyncs(dir string) *syncs {
@@ -85,25 +85,29 @@ func (s *syncs) begin(q kafka.Request) (*syncing, error) {
 
 // partitionsOf are the directories of the partitions that a request writes to.
 func (s *syncs) partitionsOf(w *syncing, req kmsg.Request) (dirs []string) {
-	add := func(topic string, partition int32) {
-		dirs = append(dirs, filepath.Join(s.dir, "partitions", url.PathEscape(topic)+"-"+strconv.Itoa(int(partition))))
-	}
 	switch req := req.(type) {
 	case *kmsg.ProduceRequest:
 		for _, t := range req.Topics {
 			for _, p := range t.Partitions {
-				add(t.Topic, p.Partition)
+				dirs = append(dirs, s.partition(t.Topic, p.Partition))
 			}
 		}
 		if req.TransactionID != nil {
 			s.wrote(*req.TransactionID, dirs)
 		}
+	case *kmsg.AddPartitionsToTxnRequest: // which writes to them when it ends
+		for _, t := range req.Topics {
+			s.wrote(req.TransactionalID, s.partitions(t.Topic, t.Partitions))
+		}
+		for _, tx := range req.Transactions {
+			for _, t := range tx.Topics {
+				s.wrote(tx.TransactionalID, s.partitions(t.Topic, t.Partitions))
+			}
+		}
 	case *kmsg.WriteTxnMarkersRequest:
 		for _, m := range req.Markers {
 			for _, t := range m.Topics {
-				for _, p := range t.Partitions {
-					add(t.Topic, p)
-				}
+				dirs = append(dirs, s.partitions(t.Topic, t.Partitions)...)
 			}
 		}
 	case *kmsg.EndTxnRequest:
@@ -118,25 +122,40 @@ func (s *syncs) partitionsOf(w *syncing, req kmsg.Request) (dirs []string) {
 	return dirs
 }
 
+func (s *syncs) partitions(topic string, of []int32) (dirs []string) {
+	for _, p := range of {
+		dirs = append(dirs, s.partition(topic, p))
+	}
+	return dirs
+}
+
+// partition is where kfake keeps one.
+func (s *syncs) partition(topic string, partition int32) string {
+	return filepath.Join(s.dir, "partitions", url.PathEscape(topic)+"-"+strconv.Itoa(int(partition)))
+}
+
 // wrote remembers where a transaction will be ended.
 func (s *syncs) wrote(id string, dirs []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	of := s.transactions[id]
-	if of == nil {
-		if len(s.transactions) == transactionsMax {
-			return
+	if of := s.transactions[id]; of != nil {
+		for _, dir := range dirs {
+			of[dir] = true
 		}
-		of = make(map[string]bool)
-		s.transactions[id] = of
 	}
-	for _, dir := range dirs {
-		of[dir] = true
+}
+
+// ended notes that no transaction of an id is open.
+func (s *syncs) ended(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.transactions[id] != nil || len(s.transactions) < transactionsMax {
+		s.transactions[id] = make(map[string]bool)
 	}
 }
 
 // writtenBy is where a transaction will be ended: everywhere, when it is not
-// known, which is so after a start and beyond transactionsMax.
+// known, which is so after a start, and beyond transactionsMax.
 func (s *syncs) writtenBy(id string) (dirs []string) {
 	s.mu.Lock()
 	of, known := s.transactions[id]
@@ -225,9 +244,7 @@ func (w *syncing) sync() error {
 	}
 	err := errors.Join(errs...)
 	if err == nil && w.ended != "" {
-		w.of.mu.Lock()
-		delete(w.of.transactions, w.ended)
-		w.of.mu.Unlock()
+		w.of.ended(w.ended)
 	}
 	return err
 }

@@ -77,7 +77,7 @@ func (c *serveCmd) open(log *slog.Logger) (service, error) {
 	if err != nil {
 		return service{}, err
 	}
-	return service{handler: cluster, quotas: quotas, advertise: cluster.Advertise, close: cluster.Close}, nil
+	return service{handler: cluster, quotas: quotas, advertise: cluster.Advertise, release: cluster.Drain, close: cluster.Close}, nil
 }
 
 func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served service) error {
