@@ -9,13 +9,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"kring/kafka"
-	"kring/reqchan"
 )
 
 // Advertise says where clients reach the cluster: the address of the server's
 // listener, or what the operator knows better. The first call starts the
 // answers to clients.
 func (c *Cluster) Advertise(host string, port uint16) {
+	c.live.RLock()
+	defer c.live.RUnlock()
 	c.listener.advertise(net.JoinHostPort(host, strconv.Itoa(int(port))))
 	c.advertise.Do(func() { close(c.advertised) })
 }
@@ -47,56 +48,59 @@ func (c *Cluster) advertisedOn(listener string) (at kafka.Address, own bool) {
 // kfake's, which knows one for all. Every API is here whose answer has an address:
 // Produce, Fetch and ShareFetch have one only where another broker leads a
 // partition, and there is no other.
-func (s *session) readdress(r *reqchan.Request, response []byte) []byte {
+func (s *session) readdress(q kafka.Request, response []byte) []byte {
 	at, own := s.cluster.advertisedOn(s.client.Listener)
 	if !own {
 		return response
 	}
-	key, version := kafka.APIOf(r.Payload)
 	var moved []byte
-	switch kmsg.Key(key) {
+	switch version := q.Header.Version; kmsg.Key(q.Header.Key) {
 	case kmsg.Metadata:
 		moved = readdressMetadata(version, response, at)
-	case kmsg.FindCoordinator:
-		moved = readdressed(key, version, response, func(resp *kmsg.FindCoordinatorResponse) {
-			if resp.NodeID >= 0 && resp.Host != "" {
-				resp.Host, resp.Port = at.Host, at.Port
-			}
-			for i := range resp.Coordinators {
-				if of := &resp.Coordinators[i]; of.NodeID >= 0 && of.Host != "" {
-					of.Host, of.Port = at.Host, at.Port
-				}
-			}
-		})
-	case kmsg.DescribeCluster:
-		moved = readdressed(key, version, response, func(resp *kmsg.DescribeClusterResponse) {
-			for i := range resp.Brokers {
-				resp.Brokers[i].Host, resp.Brokers[i].Port = at.Host, at.Port
-			}
-		})
+	case kmsg.FindCoordinator, kmsg.DescribeCluster:
+		header := len(kafka.AppendResponseHeader(nil, q.Header.Key, version, 0))
+		resp := kmsg.ResponseForKey(q.Header.Key)
+		resp.SetVersion(version)
+		if len(response) >= header && resp.ReadFrom(response[header:]) == nil {
+			s.readdressDecoded(resp)
+			moved = resp.AppendTo(append([]byte(nil), response[:header]...))
+		}
 	}
 	if moved == nil {
 		return response
 	}
-	response = r.Buffer(len(moved))
+	response = q.Request.Buffer(len(moved))
 	copy(response, moved)
 	return response
 }
 
-// readdressed decodes a response, changes it and encodes it again; nil when it is
-// not what it should be, and then the client gets it as it is.
-func readdressed[R kmsg.Response](key, version int16, response []byte, change func(R)) []byte {
-	resp, ok := kmsg.ResponseForKey(key).(R)
-	header := len(kafka.AppendResponseHeader(nil, key, version, 0))
-	if !ok || len(response) < header {
-		return nil
+// readdressDecoded does the same to a response that is decoded.
+func (s *session) readdressDecoded(resp kmsg.Response) {
+	at, own := s.cluster.advertisedOn(s.client.Listener)
+	if !own {
+		return
 	}
-	resp.SetVersion(version)
-	if resp.ReadFrom(response[header:]) != nil {
-		return nil
+	put := func(node int32, host *string, port *int32) {
+		if node >= 0 && *host != "" { // else there is none to be told
+			*host, *port = at.Host, at.Port
+		}
 	}
-	change(resp)
-	return resp.AppendTo(append([]byte(nil), response[:header]...))
+	switch resp := resp.(type) {
+	case *kmsg.MetadataResponse:
+		for i := range resp.Brokers {
+			put(resp.Brokers[i].NodeID, &resp.Brokers[i].Host, &resp.Brokers[i].Port)
+		}
+	case *kmsg.FindCoordinatorResponse:
+		put(resp.NodeID, &resp.Host, &resp.Port)
+		for i := range resp.Coordinators {
+			of := &resp.Coordinators[i]
+			put(of.NodeID, &of.Host, &of.Port)
+		}
+	case *kmsg.DescribeClusterResponse:
+		for i := range resp.Brokers {
+			put(resp.Brokers[i].NodeID, &resp.Brokers[i].Host, &resp.Brokers[i].Port)
+		}
+	}
 }
 
 // readdressMetadata does the same without decoding: clients ask for it often, it

@@ -94,6 +94,16 @@ func TestEachListenersClientsLearnItsOwnAddress(t *testing.T) {
 		if withAddress[key] != "readdress" {
 			continue
 		}
+		if key == kmsg.Metadata { // one that creates takes another way
+			for i, at := range s.Addrs() {
+				m := addressRequest(key, 12).(*kmsg.MetadataRequest)
+				m.AllowAutoTopicCreation = true
+				m.Topics[0].Topic = kmsg.StringPtr(strings.Repeat("n", i+1))
+				if got := takeAddresses(askRaw(t, at.String(), m)); got[0] != own[i] {
+					t.Errorf("Metadata that creates, on listener %d: %v, want %v", i, got, own[i])
+				}
+			}
+		}
 		for version := int16(0); version <= kmsg.RequestForKey(int16(key)).MaxVersion(); version++ {
 			if !c.Versions().Supported(int16(key), version) {
 				continue

@@ -182,7 +182,7 @@ func TestTopicsAreCreatedOnDemand(t *testing.T) {
 	for _, version := range []int16{1, 3, 4, 8, 12} {
 		topic := fmt.Sprintf("wanted-by-v%d", version)
 		var resp kmsg.MetadataResponse
-		exchange(t, conn, metadata(version, topic, "seeded"), &resp)
+		roundTripOf(t, conn, metadata(version, topic, "seeded"), &resp)
 		got := map[string]int{}
 		for _, t := range resp.Topics {
 			got[*t.Topic] = len(t.Partitions)
@@ -194,9 +194,9 @@ func TestTopicsAreCreatedOnDemand(t *testing.T) {
 	m := metadata(8, "unwanted", "../illegal")
 	m.AllowAutoTopicCreation = false
 	var resp kmsg.MetadataResponse
-	exchange(t, conn, m, &resp)
+	roundTripOf(t, conn, m, &resp)
 	m = metadata(8, "../illegal")
-	exchange(t, conn, m, &resp)
+	roundTripOf(t, conn, m, &resp)
 	for _, topic := range resp.Topics {
 		if topic.ErrorCode == 0 {
 			t.Errorf("topic %q was created", *topic.Topic)
@@ -233,7 +233,7 @@ func TestLongPollHoldsNoHandler(t *testing.T) {
 		}
 	}
 	var resp kmsg.MetadataResponse
-	exchange(t, dial(t, n.addr), metadata(8, "quiet"), &resp)
+	roundTripOf(t, dial(t, n.addr), metadata(8, "quiet"), &resp)
 }
 
 func TestClientGoneEndsItsLongPoll(t *testing.T) {
@@ -452,7 +452,7 @@ func readFrame(t *testing.T, conn net.Conn) []byte {
 	return frame
 }
 
-func exchange(t *testing.T, conn net.Conn, req kmsg.Request, resp kmsg.Response) {
+func roundTripOf(t *testing.T, conn net.Conn, req kmsg.Request, resp kmsg.Response) {
 	t.Helper()
 	if _, err := conn.Write(kmsg.NewRequestFormatter().AppendRequest(nil, req, 7)); err != nil {
 		t.Fatal(err)

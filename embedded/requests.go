@@ -15,69 +15,12 @@ import (
 
 // HandleKafka takes a request that the door let through.
 func (c *Cluster) HandleKafka(q kafka.Request) {
-	j := job{request: q.Request, version: q.Header.Version}
-	switch kmsg.Key(q.Header.Key) {
-	case kmsg.ApiVersions:
-		if v := int(q.Header.Version); v < len(c.apiVersions) {
-			q.RespondBody(c.apiVersions[v])
-			return
-		}
-	case kmsg.Produce:
-		watchSilent(q, &j)
-	case kmsg.Metadata:
-		j.metadata = q.Body
-	case kmsg.Fetch:
-		j.poll = true
-	case kmsg.CreateTopics:
-		if screenCreateTopics(q, &j) {
-			return
-		}
-	case kmsg.CreatePartitions:
-		if refuseManyPartitions(q) {
-			return
-		}
-	case kmsg.JoinGroup:
-		if refuseJoin(q) {
-			return
-		}
-	case kmsg.SASLHandshake:
-		refuseHandshake(q)
+	if v := int(q.Header.Version); kmsg.Key(q.Header.Key) == kmsg.ApiVersions && v < len(c.apiVersions) {
+		q.RespondBody(c.apiVersions[v])
 		return
 	}
-	sessionOf(q.Request.Conn).add(j)
-}
-
-// metadataChoosesCreation is the first version of Metadata that says whether
-// missing topics are to be created; before it, they always are.
-const metadataChoosesCreation = 4
-
-// createTopics creates the topics that a Metadata request names and that are
-// missing, if it asks for that. kfake could do it itself, but then does not
-// write down that the topic exists before it stops (a killed process would
-// lose the topic with all that was acknowledged), and creates nothing for the
-// versions below 4.
-func (c *Cluster) createTopics(version int16, body []byte) {
-	req := kmsg.NewPtrMetadataRequest()
-	req.SetVersion(version)
-	if err := req.ReadFrom(body); err != nil {
-		return // kfake will see the same and close the connection
-	}
-	if version >= metadataChoosesCreation && !req.AllowAutoTopicCreation {
-		return
-	}
-	created := 0
-	for _, t := range req.Topics {
-		if created == topicsOnDemandMax {
-			return // a client asks again for what it still misses
-		}
-		if t.TopicID == [16]byte{} && t.Topic != nil && validTopicName(*t.Topic) {
-			// Where it fails (it exists, mostly) the response says what the
-			// client has to know.
-			if c.kfake.CreateTopic(*t.Topic, 0, nil) == nil {
-				created++
-			}
-		}
-	}
+	key := kmsg.Key(q.Header.Key)
+	sessionOf(q.Request.Conn).add(job{q: q, waits: waits[key], poll: polls[key]})
 }
 
 // apiVersionsKept is the last version of ApiVersions whose answer is the same

@@ -4,7 +4,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"kring/kafka"
 	"kring/reqchan"
 )
 
@@ -14,21 +13,20 @@ import (
 
 // watchSilent asks kfake for the answer that a producer does not want, so that
 // an error can close the connection, as with Apache Kafka.
-func watchSilent(q kafka.Request, j *job) {
-	version := q.Header.Version
-	if acks, ok := kafka.ProduceAcks(version, q.Body); !ok || acks != 0 {
-		return
+func watchSilent(x *exchange, req *kmsg.ProduceRequest) kmsg.Response {
+	if req.Acks != 0 {
+		return nil
 	}
-	kafka.SetProduceAcks(version, q.Body, 1)
-	j.answer = func(response []byte) {
-		resp := kmsg.NewPtrProduceResponse()
-		resp.SetVersion(version)
-		if resp.ReadFrom(response[responseHeaderBytes(q):]) != nil || produceFailed(resp) {
-			q.CloseConnection(reqchan.HandlerClosed)
-			return
+	req.Acks, x.changed = 1, true
+	x.after = append(x.after, func(resp kmsg.Response) bool {
+		if produceFailed(resp.(*kmsg.ProduceResponse)) {
+			x.q.CloseConnection(reqchan.HandlerClosed)
+		} else {
+			x.q.NoResponse()
 		}
-		q.NoResponse()
-	}
+		return true
+	})
+	return nil
 }
 
 func produceFailed(resp *kmsg.ProduceResponse) bool {
@@ -42,40 +40,20 @@ func produceFailed(resp *kmsg.ProduceResponse) bool {
 	return false
 }
 
-func responseHeaderBytes(q kafka.Request) int {
-	return len(kafka.AppendResponseHeader(nil, q.Header.Key, q.Header.Version, 0))
-}
-
-// screenCreateTopics refuses what must not be created, and shows kfake the
-// rest; true when nothing is left and the request was answered.
-func screenCreateTopics(q kafka.Request, j *job) (answered bool) {
-	req := kmsg.NewPtrCreateTopicsRequest()
-	req.SetVersion(q.Header.Version)
-	if req.ReadFrom(q.Body) != nil {
-		return false // kfake will see the same and close the connection
-	}
+// screenCreateTopics refuses what must not be created, and shows kfake the rest.
+func screenCreateTopics(x *exchange, req *kmsg.CreateTopicsRequest) kmsg.Response {
 	good, refused := sortTopics(req.Topics)
 	if len(refused) == 0 {
-		return false
+		return nil
 	}
 	if len(good) == 0 {
-		resp := req.ResponseKind().(*kmsg.CreateTopicsResponse)
+		resp := x.response().(*kmsg.CreateTopicsResponse)
 		resp.Topics = refused
-		q.Respond(resp)
-		return true
+		return resp
 	}
-	req.Topics = good
-	j.shown = req.AppendTo(append([]byte(nil), q.Request.Payload[:q.Header.Size]...))
-	j.answer = func(response []byte) {
-		resp := req.ResponseKind().(*kmsg.CreateTopicsResponse)
-		if resp.ReadFrom(response[responseHeaderBytes(q):]) != nil {
-			q.CloseConnection(reqchan.BackendFailed)
-			return
-		}
-		resp.Topics = append(resp.Topics, refused...)
-		q.Respond(resp)
-	}
-	return false
+	req.Topics, x.changed = good, true
+	then(x, func(resp *kmsg.CreateTopicsResponse) { resp.Topics = append(resp.Topics, refused...) })
+	return nil
 }
 
 // sortTopics parts what may be created from what may not. As in Apache Kafka,
@@ -114,57 +92,47 @@ func topicFault(t *kmsg.CreateTopicsRequestTopic) *kerr.Error {
 }
 
 // refuseManyPartitions answers a request that would make more partitions than
-// one request may; true when it did.
-func refuseManyPartitions(q kafka.Request) bool {
-	req := kmsg.NewPtrCreatePartitionsRequest()
-	req.SetVersion(q.Header.Version)
-	if req.ReadFrom(q.Body) != nil {
-		return false
-	}
+// one request may.
+func refuseManyPartitions(x *exchange, req *kmsg.CreatePartitionsRequest) kmsg.Response {
 	total := 0
 	for i := range req.Topics {
 		total += max(int(req.Topics[i].Count), 0)
 	}
 	if total <= partitionsMax {
-		return false
+		return nil
 	}
-	resp := req.ResponseKind().(*kmsg.CreatePartitionsResponse)
+	resp := x.response().(*kmsg.CreatePartitionsResponse)
 	for i := range req.Topics {
 		t := kmsg.NewCreatePartitionsResponseTopic()
 		t.Topic, t.ErrorCode = req.Topics[i].Topic, kerr.PolicyViolation.Code
 		t.ErrorMessage = kmsg.StringPtr(kerr.PolicyViolation.Description)
 		resp.Topics = append(resp.Topics, t)
 	}
-	q.Respond(resp)
-	return true
+	return resp
 }
 
 // refuseJoin answers a member that has no protocol, or one twice: kfake counts
 // protocols, and a group without one that all its members count ends the
 // process.
-func refuseJoin(q kafka.Request) bool {
-	req := kmsg.NewPtrJoinGroupRequest()
-	req.SetVersion(q.Header.Version)
-	if req.ReadFrom(q.Body) != nil || req.Group == "" {
-		return false // kfake says what is wrong
+func refuseJoin(x *exchange, req *kmsg.JoinGroupRequest) kmsg.Response {
+	if req.Group == "" {
+		return nil // kfake says what is wrong
 	}
 	names := make(map[string]bool, len(req.Protocols))
 	for i := range req.Protocols {
 		names[req.Protocols[i].Name] = true
 	}
 	if len(names) > 0 && len(names) == len(req.Protocols) {
-		return false
+		return nil
 	}
-	resp := req.ResponseKind().(*kmsg.JoinGroupResponse)
+	resp := x.response().(*kmsg.JoinGroupResponse)
 	resp.ErrorCode, resp.MemberID, resp.Generation = kerr.InconsistentGroupProtocol.Code, req.MemberID, -1
-	q.Respond(resp)
-	return true
+	return resp
 }
 
 // refuseHandshake answers a SASL handshake where there is no SASL.
-func refuseHandshake(q kafka.Request) {
-	resp := kmsg.NewPtrSASLHandshakeResponse()
-	resp.SetVersion(q.Header.Version)
+func refuseHandshake(x *exchange, _ *kmsg.SASLHandshakeRequest) kmsg.Response {
+	resp := x.response().(*kmsg.SASLHandshakeResponse)
 	resp.ErrorCode = kerr.IllegalSaslState.Code
-	q.Respond(resp)
+	return resp
 }

@@ -1,13 +1,14 @@
 package embedded
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"sync"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"kring/kafka"
 	"kring/reqchan"
@@ -29,23 +30,18 @@ type session struct {
 	running bool     // guarded by mu; run is alive and will see jobs
 	over    bool     // guarded by mu; no job will be taken any more
 	pipe    net.Conn // guarded by mu; made by run, closed by end
+	again   bool     // guarded by mu; the pipe was closed because kfake is run anew
 
-	head [reqchan.SizeBytes + correlationBytes]byte // owned by run
+	head    [reqchan.SizeBytes + correlationBytes]byte // owned by run
+	writing *writing                                   // owned by run; of the request that is served, nil unless it writes to disk
 }
 
-// job is a request and what is to be done with it.
+// job is a request on its way to kfake.
 type job struct {
-	request *reqchan.Request
-	version int16
-	// metadata is the body of a Metadata request, nil for any other: its topics may
-	// have to be created first.
-	metadata []byte
-	// shown is the payload that kfake sees, nil when it is the request's own.
-	shown []byte
-	// answer, if set, answers the request by kfake's response, which is valid
-	// until it returns.
-	answer func(response []byte)
-	poll   bool // it may wait long, and is given up when the client goes
+	q kafka.Request
+
+	waits bool // it may wait long, and is answered when the cluster is drained
+	poll  bool // and is given up when the client goes
 }
 
 const (
@@ -64,7 +60,7 @@ func (s *session) add(j job) {
 	s.mu.Lock()
 	if s.over {
 		s.mu.Unlock()
-		j.request.CloseConnection(reqchan.BackendFailed)
+		j.q.Request.CloseConnection(reqchan.BackendFailed)
 		return
 	}
 	s.jobs = append(s.jobs, j)
@@ -106,19 +102,33 @@ func (s *session) run() {
 			return
 		}
 		err := s.exchangeOrGiveUp(j)
+		if err != nil && s.interrupted() {
+			err = s.exchangeAgain(j)
+		}
 		if err != nil {
 			s.cluster.log.Debug("embedded: connection to the cluster failed",
 				"conn", s.client.ID.String(), "error", err)
 			s.end()
-			j.request.CloseConnection(reqchan.BackendFailed)
+			j.q.Request.CloseConnection(reqchan.BackendFailed)
 		}
 	}
+}
+
+// exchangeAgain serves a request that kfake did not answer because it is run
+// anew. Nobody knows whether one that writes was written: the client is to ask
+// again.
+func (s *session) exchangeAgain(j job) error {
+	if _, writes := changes[kmsg.Key(j.q.Header.Key)]; writes {
+		return s.refuse(j.q, errWriteFailed)
+	}
+	return s.exchangeOrGiveUp(j)
 }
 
 // next takes the oldest job; without one, run is over.
 func (s *session) next() (j job, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.again = false
 	if len(s.jobs) == 0 {
 		s.running, s.jobs = false, nil
 		return job{}, false
@@ -127,27 +137,6 @@ func (s *session) next() (j job, ok bool) {
 	s.jobs[0] = job{}
 	s.jobs = s.jobs[1:]
 	return j, true
-}
-
-// exchangeOrGiveUp is exchange, but a poll ends at once when its client has
-// gone. What the client sent behind it is still served, on a new pipe.
-func (s *session) exchangeOrGiveUp(j job) error {
-	if !j.poll {
-		return s.exchange(j)
-	}
-	pipe, err := s.connect()
-	if err != nil {
-		return err
-	}
-	unwatch := context.AfterFunc(s.client.Context(), func() { _ = pipe.Close() })
-	err = s.exchange(j)
-	if unwatch() || !s.disconnect(pipe) {
-		return err
-	}
-	if err != nil {
-		j.request.NoResponse()
-	}
-	return nil
 }
 
 // disconnect forgets a pipe that was closed; false when the session is over.
@@ -160,56 +149,132 @@ func (s *session) disconnect(pipe net.Conn) bool {
 	return !s.over
 }
 
-// exchange sends a request to kfake and answers it. On an error the request is
-// not answered, and nobody but the caller refers to its memory any more.
+// interrupt closes the connection to kfake, which has ended. What waits in it is
+// given up; the next request connects anew.
+func (s *session) interrupt() {
+	s.mu.Lock()
+	pipe := s.pipe
+	s.pipe, s.again = nil, s.running
+	s.mu.Unlock()
+	if pipe != nil {
+		_ = pipe.Close() // net.Pipe: cannot fail
+	}
+}
+
+// interrupted says once that the request that failed is to be tried again.
+func (s *session) interrupted() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	again := s.again && !s.over
+	s.again = false
+	return again
+}
+
+// exchange has kfake serve a request, with the repairs of its API around it, and
+// refuses it unless what it changes can be kept, and was. On
+// an error the request is not answered, and nobody but the caller refers to its
+// memory any more.
 func (s *session) exchange(j job) error {
+	w, err := s.begin(j.q)
+	if err != nil {
+		return s.refuse(j.q, err)
+	}
+	if s.writing = w; w != nil {
+		defer w.end()
+	}
+	if repairs := repairsOf[kmsg.Key(j.q.Header.Key)]; len(repairs) > 0 {
+		return s.repaired(j, repairs)
+	}
+	return s.forward(j.q, j.q.Frame())
+}
+
+// send writes a frame's payload to kfake, and returns where its response will be.
+func (s *session) send(payload []byte) (net.Conn, error) {
 	pipe, err := s.connect()
 	if err != nil {
-		return err
-	}
-	if j.metadata != nil {
-		s.cluster.createTopics(j.version, j.metadata)
-	}
-	payload := j.shown
-	if payload == nil {
-		payload = j.request.Payload
+		return nil, err
 	}
 	size := s.head[:reqchan.SizeBytes]
 	binary.BigEndian.PutUint32(size, uint32(len(payload)))
 	if _, err := pipe.Write(size); err != nil {
-		return fmt.Errorf("write: %w", err)
+		return nil, fmt.Errorf("write: %w", err)
 	}
 	if _, err := pipe.Write(payload); err != nil {
-		return fmt.Errorf("write: %w", err)
+		return nil, fmt.Errorf("write: %w", err)
 	}
-	return s.respond(pipe, j)
+	return pipe, nil
 }
 
-// respond reads the response into the request's buffer and answers with it.
-func (s *session) respond(pipe net.Conn, j job) error {
-	r := j.request
+// receive reads the start of the response to payload, up to the correlation id,
+// and returns how long the response is with that.
+func (s *session) receive(pipe net.Conn, payload []byte) (n int, err error) {
 	if _, err := io.ReadFull(pipe, s.head[:]); err != nil {
-		return fmt.Errorf("read: %w", err)
+		return 0, fmt.Errorf("read: %w", err)
 	}
-	n := binary.BigEndian.Uint32(s.head[:])
+	size := binary.BigEndian.Uint32(s.head[:])
 	got := s.head[reqchan.SizeBytes:]
-	asked := r.Payload[correlationAt : correlationAt+correlationBytes]
-	if n < correlationBytes || string(got) != string(asked) {
-		return fmt.Errorf("response of %d bytes with correlation id %x to request %x", n, got, asked)
+	asked := payload[correlationAt : correlationAt+correlationBytes]
+	if size < correlationBytes || string(got) != string(asked) {
+		return 0, fmt.Errorf("response of %d bytes with correlation id %x to request %x", size, got, asked)
 	}
-	response := r.Buffer(int(n))
-	copy(response, got)
+	return int(size), nil
+}
+
+// forward shows kfake payload, reads its response into the request's buffer and
+// answers with it.
+func (s *session) forward(q kafka.Request, payload []byte) error {
+	pipe, err := s.send(payload)
+	if err != nil {
+		return err
+	}
+	n, err := s.receive(pipe, payload)
+	if err != nil {
+		return err
+	}
+	r := q.Request
+	response := r.Buffer(n)
+	copy(response, s.head[reqchan.SizeBytes:])
 	if _, err := io.ReadFull(pipe, response[correlationBytes:]); err != nil {
 		return fmt.Errorf("read: %w", err)
 	}
-	response = s.readdress(r, response)
-	r.ErrorCode = kafka.ErrorCode(r.Payload, response)
-	if j.answer != nil {
-		j.answer(response)
-		return nil
+	if refused, err := s.unkept(q); refused {
+		return err
 	}
+	response = s.readdress(q, response)
+	r.ErrorCode = kafka.ErrorCode(r.Payload, response)
 	r.Respond(response)
 	return nil
+}
+
+// roundTrip shows kfake payload, which is req encoded, and decodes its response.
+func (s *session) roundTrip(payload []byte, req kmsg.Request) (kmsg.Response, error) {
+	pipe, err := s.send(payload)
+	if err != nil {
+		return nil, err
+	}
+	n, err := s.receive(pipe, payload)
+	if err != nil {
+		return nil, err
+	}
+	header := len(kafka.AppendResponseHeader(nil, req.Key(), req.GetVersion(), 0))
+	body := make([]byte, n-correlationBytes)
+	if _, err := io.ReadFull(pipe, body); err != nil {
+		return nil, fmt.Errorf("read: %w", err)
+	}
+	if header -= correlationBytes; len(body) < header {
+		return nil, fmt.Errorf("response of %d bytes to %s", n, kmsg.NameForKey(req.Key()))
+	}
+	resp := req.ResponseKind()
+	if err := resp.ReadFrom(body[header:]); err != nil {
+		return nil, fmt.Errorf("response to %s: %w", kmsg.NameForKey(req.Key()), err)
+	}
+	return resp, nil
+}
+
+// ask puts a request of our own to kfake.
+func (s *session) ask(req kmsg.Request) (kmsg.Response, error) {
+	frame := kmsg.NewRequestFormatter().AppendRequest(nil, req, 0)
+	return s.roundTrip(frame[reqchan.SizeBytes:], req)
 }
 
 // connect returns the connection to kfake, made for the first request. It
@@ -229,7 +294,7 @@ func (s *session) connect() (net.Conn, error) {
 	case <-s.ended:
 		return nil, errEnded
 	}
-	pipe, err := s.cluster.listener.dial(s.client.Remote)
+	pipe, err := s.cluster.dial(s.client.Remote)
 	if err != nil {
 		return nil, err
 	}

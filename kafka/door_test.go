@@ -161,29 +161,6 @@ func TestTheDoorAllocatesNothing(t *testing.T) {
 	}
 }
 
-func TestProduceAcksAreFoundInEveryVersion(t *testing.T) {
-	for v := int16(0); v <= 13; v++ {
-		for _, transactional := range []bool{false, true} {
-			req := kmsg.NewPtrProduceRequest()
-			req.Version, req.Acks = v, 0
-			if transactional {
-				req.TransactionID = kmsg.StringPtr("some transaction")
-			}
-			if acks, ok := ProduceAcks(v, req.AppendTo(nil)); acks != 0 || !ok {
-				t.Errorf("v%d: %d, %v", v, acks, ok)
-			}
-			req.Acks = -1
-			body := req.AppendTo(nil)
-			if acks, ok := ProduceAcks(v, body); acks != -1 || !ok {
-				t.Errorf("v%d: %d, %v", v, acks, ok)
-			}
-			if _, ok := ProduceAcks(v, body[:1]); ok {
-				t.Errorf("v%d: found in one byte", v)
-			}
-		}
-	}
-}
-
 func TestVersionsReportEveryFaultAtOnce(t *testing.T) {
 	_, err := NewVersions(VersionRange{-1, 0, 1}, VersionRange{0, 5, 3}, VersionRange{3, 0, 99}, VersionRange{18, 0, 1}, VersionRange{18, 0, 1})
 	for _, want := range []string{"-1 is unknown", "5 to 3", "version 99 is unknown", "given twice"} {

@@ -35,6 +35,9 @@ func (r Request) Decode() (kmsg.Request, error) {
 	return req, req.ReadFrom(r.Body)
 }
 
+// Frame is the payload as far as it was screened: the header and Body.
+func (r Request) Frame() []byte { return r.Request.Payload[:r.Header.Size+len(r.Body)] }
+
 // Respond answers with resp, encoded into the memory it is sent from when it
 // fits there, else with one copy.
 func (r Request) Respond(resp kmsg.Response) { r.Finish(resp.AppendTo(r.Start())) }
@@ -76,35 +79,4 @@ func AppendResponseHeader(b []byte, key, version int16, correlationID int32) []b
 		b = append(b, 0)
 	}
 	return b
-}
-
-// ProduceAcks reads the acks of a Produce body, without looking at the rest of
-// it: 0 means that the client expects no response. ok is false when the body
-// ends before it.
-func ProduceAcks(version int16, body []byte) (acks int16, ok bool) {
-	field := acksOf(version, body)
-	if field == nil {
-		return 0, false
-	}
-	return int16(binary.BigEndian.Uint16(field)), true
-}
-
-// SetProduceAcks overwrites the acks of a Produce body; false when the body ends
-// before it. The caller owns body.
-func SetProduceAcks(version int16, body []byte, acks int16) bool {
-	field := acksOf(version, body)
-	if field == nil {
-		return false
-	}
-	binary.BigEndian.PutUint16(field, uint16(acks))
-	return true
-}
-
-// acksOf is where the acks of a Produce body lie.
-func acksOf(version int16, body []byte) []byte {
-	r := reader{left: body}
-	if version >= 3 { // the transactional id
-		r.span(r.stringLen(version >= describe(keyProduce).flexible), true)
-	}
-	return r.take(2)
 }

@@ -20,13 +20,16 @@ import (
 
 // A cage takes something from a process before it becomes kring, as container
 // runtimes and limits do. The test binary enters it when it is called caged:
-// "caged CAGE ARGS...", CAGE being memlock, nofile, nofile=N, nodev (an empty
+// "caged CAGE ARGS...", CAGE being memlock, nofile, nofile=N, fsize, nodev (an empty
 // /dev, for root), or filter=FILE with a seccomp filter as JSON.
 const caged = "kring-caged"
 
 // cageNofile is enough for a Go program to start, and for little else. The
 // runtime keeps two descriptors where cgroup v1 limits the CPU, one under v2.
 const cageNofile = 11
+
+// cageFsize is how long a file may become: a few hundred records.
+const cageFsize = 512 << 10
 
 func init() {
 	if len(os.Args) < 3 || os.Args[0] != caged {
@@ -66,6 +69,8 @@ func enter(cage string) error {
 			return err
 		}
 		return unix.Mount("none", "/dev", "tmpfs", 0, "")
+	case "fsize":
+		return unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: cageFsize, Max: cageFsize})
 	case "filter":
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -149,8 +154,13 @@ func answer(k uint32) unix.SockFilter {
 
 // denying answers io_uring's three system calls with errno and allows the rest.
 func denying(errno unix.Errno) []unix.SockFilter {
+	return failing(errno, unix.SYS_IO_URING_SETUP, unix.SYS_IO_URING_ENTER, unix.SYS_IO_URING_REGISTER)
+}
+
+// failing answers system calls with an error.
+func failing(errno unix.Errno, calls ...uint32) []unix.SockFilter {
 	filter := []unix.SockFilter{loadWord(offNumber)}
-	for _, nr := range []uint32{unix.SYS_IO_URING_SETUP, unix.SYS_IO_URING_ENTER, unix.SYS_IO_URING_REGISTER} {
+	for _, nr := range calls {
 		filter = append(filter, unlessEqual(nr, 1), answer(unix.SECCOMP_RET_ERRNO|uint32(errno)))
 	}
 	return append(filter, answer(unix.SECCOMP_RET_ALLOW))

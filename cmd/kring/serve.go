@@ -85,7 +85,7 @@ func (c *serveCmd) open(log *slog.Logger) (service, error) {
 	if err != nil {
 		return service{}, err
 	}
-	return service{handler: cluster, quotas: quotas, advertise: c.advertiseCluster(cluster), close: cluster.Close}, nil
+	return service{handler: cluster, quotas: quotas, advertise: c.advertiseCluster(cluster), release: cluster.Drain, close: cluster.Close}, nil
 }
 
 func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served service, rereads <-chan os.Signal) error {

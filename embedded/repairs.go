@@ -1,0 +1,26 @@
+package embedded
+
+import "github.com/twmb/franz-go/pkg/kmsg"
+
+// repairs is everything that kfake does otherwise than clients of Apache Kafka
+// rely on, and that is put right on the way to it or back. Of one API they are
+// made in this order.
+var repairs = []repair{
+	{kmsg.Metadata, "writes down a topic that Metadata creates before it answers, creates for versions 0 to 3, and bounds how many", on(createMissing)},
+	{kmsg.CreateTopics, "refuses names that are no names, and bounds the partitions of one request", on(screenCreateTopics)},
+	{kmsg.CreatePartitions, "bounds the partitions of one request", on(refuseManyPartitions)},
+	{kmsg.CreateTopics, "bounds the partitions of all topics", on(boundCreatedTopics)},
+	{kmsg.CreatePartitions, "bounds the partitions of all topics", on(boundCreatedPartitions)},
+	{kmsg.JoinGroup, "refuses a member without a protocol, or with one twice, instead of ending the process", on(refuseJoin)},
+	{kmsg.SASLHandshake, "answers ILLEGAL_SASL_STATE where there is no SASL", on(refuseHandshake)},
+	{kmsg.Produce, "closes the connection when a batch of acks 0 is refused", on(watchSilent)},
+}
+
+// repairsOf is repairs by API.
+var repairsOf = func() map[kmsg.Key][]repair {
+	of := make(map[kmsg.Key][]repair)
+	for _, r := range repairs {
+		of[r.key] = append(of[r.key], r)
+	}
+	return of
+}()
