@@ -19,7 +19,7 @@ func (s *Server) open() error {
 	if err := s.shareMemory(); err != nil {
 		return err
 	}
-	acceptor.Prepare(s.cfg.ConnsMax)
+	acceptor.Prepare(s.cfg.ConnsMax, s.cfg.HandlerFiles)
 	processors, err := s.openProcessors(s.cfg.Processors)
 	if err != nil {
 		return err
@@ -33,6 +33,10 @@ func (s *Server) open() error {
 			s.dismantle()
 			return err
 		}
+	}
+	if !acceptor.HasRoom() {
+		s.dismantle()
+		return s.errNoRoom()
 	}
 	return nil
 }

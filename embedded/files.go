@@ -15,6 +15,15 @@ const (
 // when it may hold so many descriptors for files.
 func PartitionsFor(files int) int { return max(1, (files-filesBesides)/filesPerPartition) }
 
+// FilesFor is how many descriptors a cluster with a data directory holds for files
+// when it has so many partitions; 0 partitions are as many as there may be.
+func FilesFor(partitions int) int {
+	if partitions == 0 {
+		partitions = partitionsMax
+	}
+	return filesBesides + filesPerPartition*partitions
+}
+
 // PartitionsMax is how many partitions all topics together may have.
 func (c *Cluster) PartitionsMax() int { return c.topics.max }
 

@@ -20,7 +20,8 @@ import (
 
 // A cage takes something from a process before it becomes kring, as container
 // runtimes and limits do. The test binary enters it when it is called caged:
-// "caged CAGE ARGS...", CAGE being memlock, nofile, nofile=N, fsize, nodev (an empty
+// "caged CAGE ARGS...", CAGE being memlock, nofile, nofile=N
+// or nofile=SOFT:HARD, fsize, nodev (an empty
 // /dev, for root), or filter=FILE with a seccomp filter as JSON.
 const caged = "kring-caged"
 
@@ -53,14 +54,14 @@ func enter(cage string) error {
 		_ = unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_IPC_LOCK, 0, 0, 0)
 		return unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unix.Rlimit{})
 	case "nofile":
-		most := uint64(cageNofile)
-		if file != "" {
-			var err error
-			if most, err = strconv.ParseUint(file, 10, 32); err != nil {
-				return err
+		limit := unix.Rlimit{Cur: cageNofile, Max: cageNofile}
+		if soft, hard, two := strings.Cut(file, ":"); file != "" {
+			limit.Cur, _ = strconv.ParseUint(soft, 10, 32)
+			if limit.Max = limit.Cur; two {
+				limit.Max, _ = strconv.ParseUint(hard, 10, 32)
 			}
 		}
-		return unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: most, Max: most})
+		return unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
 	case "nodev":
 		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 			return err

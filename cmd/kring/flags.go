@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"strconv"
 	"strings"
@@ -199,7 +200,37 @@ func (c *serveCmd) serverConfig() kring.Config {
 	c.Bounds.apply(&cfg)
 	c.Lanes.apply(&cfg)
 	c.Quotas.apply(&cfg)
+	cfg.HandlerFiles = c.handlerFiles(cfg)
 	return cfg
+}
+
+// handlerFiles is how many descriptors the cluster's files get: what it could use,
+// as far as connections leave it.
+func (c *serveCmd) handlerFiles(cfg kring.Config) int {
+	if c.Handler != handlerEmbedded || c.DataDir == "" {
+		return 0
+	}
+	cfg.HandlerFiles = embedded.FilesFor(0)
+	return cfg.Descriptors().Files
+}
+
+// logDescriptors says what the process's descriptors are for, and what is not to be
+// had of it.
+func (c *serveCmd) logDescriptors(log *slog.Logger, cfg kring.Config) {
+	d := cfg.Descriptors()
+	if d.Limit == 0 {
+		return
+	}
+	say := []any{"limit", d.Limit, "own", d.Own, "reserve", d.Reserve, "connections", d.Conns}
+	if d.Files > 0 {
+		say = append(say, "files", d.Files, "partitions", embedded.PartitionsFor(d.Files))
+	}
+	if d.Short > 0 {
+		log.Warn("there are fewer descriptors than --max-connections and files need: clients beyond them are closed; raise the limit (ulimit -n, LimitNOFILE, --ulimit nofile)",
+			append(say, "missing", d.Short)...)
+		return
+	}
+	log.Info("descriptors", say...)
 }
 
 // uringConfig is what --uring and --kernel-profile say.
@@ -225,6 +256,7 @@ func (c *serveCmd) clusterConfig() embedded.Config {
 	for _, l := range c.listeners() {
 		cfg.PipelineMax = max(cfg.PipelineMax, l.PipelineMax)
 	}
+	cfg.FilesMax = max(c.serverConfig().HandlerFiles, 1) // 0 would be the cluster's own default
 	for _, t := range c.SeedTopic {
 		cfg.Seed = append(cfg.Seed, embedded.Topic(t))
 	}

@@ -28,7 +28,7 @@ var flagOf = map[string]string{
 	"PackedBytesMax": "pack-bytes", "HeldBytesMax": "held-bytes", "QueuedResponseBytesMax": "queued-response-bytes",
 	"SlowReader": "slow-reader", "ThrottleMax": "max-throttle", "ConnsMax": "max-connections", "ConnRateMax": "connection-rate",
 	"ConnsPerIPMax": "max-connections-per-ip", "ConnRatePerIPMax": "connection-rate-per-ip", "PerIP": "ip-limit",
-	"ParkedMax": "max-parked", "ProtectedListener": "protected-listener", "WhenFull": "when-full", "Assignment": "assignment",
+	"ParkedMax": "max-parked", "HandlerFiles": "data-dir", "ProtectedListener": "protected-listener", "WhenFull": "when-full", "Assignment": "assignment",
 	"QuotaWindows": "quota-windows", "QuotaWindow": "quota-window", "Backlog": "backlog", "IdleTimeout": "idle-timeout",
 	"WriteTimeout": "write-timeout", "Socket": "send-buffer-bytes", "URing": "uring",
 	"Epoll": "fallback-buffers", "Portable": "fallback-buffers",

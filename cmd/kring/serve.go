@@ -47,6 +47,7 @@ func (c *serveCmd) Run(p process) error {
 	}
 	closed := newCloseLog(log)
 	cfg.Events = events(log, closed)
+	c.logDescriptors(log, cfg)
 	err = c.serve(p, log, cfg, served, rereads)
 	if errors.Is(err, errSecondSignal) {
 		return err // at once: what the cluster acknowledged is written already
