@@ -82,14 +82,6 @@ func TestEveryCauseHasItsRemedy(t *testing.T) {
 		{with(refused(errors.New("x")), func(r *Report) { r.System.OS = "darwin" }), Note, "needs Linux", "serves here"},
 
 		{with(sound(), func(r *Report) { r.Limits.NofileSoft = of(1024) }), Warning, "1024 open descriptors", "ulimit -n"},
-		{with(sound(), func(r *Report) {
-			r.Limits.NofileSoft = of(1024)
-			r.Descriptors = Descriptors{Connections: 820, DataDirConnections: 410, DataDirPartitions: 131}
-		}), Warning, "enough for 820 connections, or with --data-dir for 410 and 131 partitions", "ulimit -n"},
-		{with(sound(), func(r *Report) {
-			r.Limits.NofileSoft = of(5000)
-			r.Descriptors = Descriptors{Connections: 4000, DataDirConnections: 2000, DataDirPartitions: 661}
-		}), Warning, "with --data-dir for 2000 and 661 partitions", "ulimit -n"},
 		{with(sound(), func(r *Report) { r.Limits.MemlockSoftBytes = of(64 << 10) }), Warning, "64 KiB, and a ring for each CPU may need 2.3 MiB", "ulimit -l"},
 		{with(sound(), func(r *Report) { r.Limits.Somaxconn = of(128) }), Warning, "somaxconn=128", "somaxconn=4096"},
 		{with(sound(), func(r *Report) { r.Limits.TCPMaxSynBacklog = of(128) }), Note, "SYN cookies", "tcp_max_syn_backlog=4096"},
@@ -111,6 +103,26 @@ func TestEveryCauseHasItsRemedy(t *testing.T) {
 		}
 		if !found {
 			t.Errorf("want a %s with %q and %q, got %+v", c.severity, c.what, c.remedy, all)
+		}
+	}
+}
+
+// TestFewDescriptorsAreWarnedOfWithWhatTheyAreEnoughFor, files and sockets together.
+func TestFewDescriptorsAreWarnedOfWithWhatTheyAreEnoughFor(t *testing.T) {
+	for _, c := range []struct {
+		nofile int64
+		plan   Descriptors
+		says   string
+	}{
+		{1024, Descriptors{Connections: 820, DataDirConnections: 410, DataDirPartitions: 131}, "enough for 820 connections, or with --data-dir for 410 and 131 partitions"},
+		{5000, Descriptors{Connections: 4000, DataDirConnections: 2000, DataDirPartitions: 661}, "with --data-dir for 2000 and 661 partitions"},
+		{20000, Descriptors{Connections: 16000, DataDirConnections: 8000, DataDirPartitions: 2661}, ""},
+	} {
+		r := sound()
+		r.Limits.NofileSoft, r.Descriptors = of(c.nofile), c.plan
+		found := diagnose(r)
+		if warned := len(found) == 1 && strings.Contains(found[0].What, c.says) && strings.Contains(found[0].Remedy, "ulimit -n"); warned != (c.says != "") {
+			t.Errorf("%d descriptors: %+v", c.nofile, found)
 		}
 	}
 }
