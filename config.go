@@ -196,10 +196,13 @@ type Config struct {
 	ThrottleMax time.Duration
 
 	// ConnsMax is how many connections may be open at once [max.connections];
-	// default: as many as this process has descriptors, less a reserve (Kafka's
-	// 2^31 ends in a process without descriptors); negative: no bound. WhenFull
-	// says what becomes of one more.
+	// default: as many as this process has descriptors, less HandlerFiles and a
+	// reserve (Kafka's 2^31 ends in a process without descriptors); negative: no
+	// bound. WhenFull says what becomes of one more; see Descriptors.
 	ConnsMax int
+	// HandlerFiles is how many descriptors are kept for files of the Handler: files
+	// and sockets come out of one RLIMIT_NOFILE. Default 0: it holds none.
+	HandlerFiles int
 	// ConnRateMax is how many connections a second may be made, on average over
 	// the windows [max.connection.creation.rate]; default 0: no bound. One that
 	// is over it waits, for one window at most.
@@ -317,7 +320,7 @@ func (c Config) withDefaults() Config {
 	orElse(&c.PackedBytesMax, 4<<10)
 	orElse(&c.HeldBytesMax, 256<<10)
 	orElse(&c.QueuedResponseBytesMax, 1<<20)
-	orElse(&c.ConnsMax, acceptor.ConnsMaxDefault())
+	orElse(&c.ConnsMax, c.descriptors(0).Conns)
 	orElse(&c.ParkedMax, acceptor.ParkedMaxDefault())
 	orElse(&c.WhenFull, WhenFullWait)
 	orElse(&c.Assignment, AssignLeastConns)
@@ -384,6 +387,7 @@ func (c Config) Validate() error {
 	fault(c.PackedBytesMax < 1 || c.PackedBytesMax > slab.ArenaChunkBytes, "PackedBytesMax", c.PackedBytesMax, "choose 1 (nothing) to 32768")
 	fault(c.LatencyTarget < 0, "LatencyTarget", c.LatencyTarget, "choose 0 (no such bound) or more")
 	fault(c.BigFrameBytes < 4<<10, "BigFrameBytes", c.BigFrameBytes, "choose at least 4 KiB")
+	fault(c.HandlerFiles < 0, "HandlerFiles", c.HandlerFiles, "choose 0 (it holds none) or more")
 	oneOf("WhenFull", c.WhenFull, WhenFullWait, WhenFullRefuse)
 	oneOf("Assignment", c.Assignment, AssignLeastConns, AssignRoundRobin)
 	c.validateLimits(fault)

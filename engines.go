@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 
 	"kring/engine"
 	"kring/fallback/epoll"
@@ -50,11 +51,13 @@ func chooseNetwork(cfg Config, from []candidate, against string) (n engine.Netwo
 	return nil, "", nil, err
 }
 
+// alongside is what stands in the way, in one line: an error may have several.
 func alongside(against string, err error) string {
+	says := strings.ReplaceAll(err.Error(), "\n", "; ")
 	if against == "" {
-		return err.Error()
+		return says
 	}
-	return against + "; " + err.Error()
+	return against + "; " + says
 }
 
 // startPoller has the Go runtime open its own poller before descriptors can run

@@ -136,6 +136,7 @@ var restart = map[string]string{
 	"HandlerBatchMax":   "handlers have it for their life",
 	"LatencyTarget":     "the limiter learns for the life of the handlers",
 	"Assignment":        "acceptors have it for their life",
+	"HandlerFiles":      "the Handler has opened them",
 	"QuotaWindows":      "what was measured is kept by window",
 	"QuotaWindow":       "what was measured is kept by window",
 	"URing":             "rings are set up with it",

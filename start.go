@@ -19,7 +19,7 @@ func (s *Server) open() error {
 	if err := s.shareMemory(); err != nil {
 		return err
 	}
-	acceptor.Prepare(s.cfg.ConnsMax)
+	acceptor.Prepare(s.cfg.ConnsMax, s.cfg.HandlerFiles)
 	processors, err := s.openProcessors(s.cfg.Processors)
 	if err != nil {
 		return err
@@ -33,6 +33,10 @@ func (s *Server) open() error {
 			s.dismantle()
 			return err
 		}
+	}
+	if !acceptor.HasRoom() {
+		s.dismantle()
+		return s.errNoRoom()
 	}
 	return nil
 }
@@ -138,7 +142,7 @@ func (s *Server) fallBack(failure error) bool {
 		errors.Is(failure, syscall.EMFILE) || errors.Is(failure, syscall.ENFILE) {
 		return false
 	}
-	network, why, others, err := chooseNetwork(s.cfg, s.others, failure.Error())
+	network, why, others, err := chooseNetwork(s.cfg, s.others, alongside("", failure))
 	if err != nil {
 		return false
 	}

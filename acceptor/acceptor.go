@@ -78,7 +78,7 @@ func New(cfg Config) (*Acceptor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listener %s: %w", cfg.Name, err)
 	}
-	a := &Acceptor{cfg: cfg, listener: l, ended: make(chan struct{})}
+	a := &Acceptor{cfg: cfg, listener: l, ended: make(chan struct{}), reserve: reserve{open: openSpare}}
 	a.AssignTo(cfg.Assigners)
 	return a, nil
 }
@@ -130,7 +130,7 @@ func (a *Acceptor) Begin(e engine.Engine, t engine.Token, wake func()) {
 	a.line = a.cfg.Gate.NewLine(LineConfig{
 		Network: a.cfg.Network, Assign: a.assign, Wake: wake, WaitingMax: max(a.cfg.Listen.Backlog, waitingMin),
 	})
-	a.reserve.hold()
+	_ = a.reserve.hold() // tried again for each connection
 	a.wake.Store(&wake)
 }
 
@@ -243,15 +243,17 @@ func (a *Acceptor) failed(errno syscall.Errno, pause time.Duration) {
 }
 
 // accepted takes a new descriptor. While the reserve is released and can't be
-// held again, this one is the last there is: it goes, so that its client sees a
-// close and the next can be told the same.
+// held again for want of a descriptor, this one is the last there is: it goes, so
+// that its client sees a close and the next can be told the same.
 func (a *Acceptor) accepted(fd engine.FD) {
-	switch {
-	case a.asked.Load():
+	if a.asked.Load() {
 		a.line.Refuse(fd, Closing)
-	case !a.reserve.hold():
+		return
+	}
+	switch err := a.reserve.hold(); {
+	case err != nil && scarce(err):
 		a.line.Refuse(fd, NoDescriptor)
-		a.reserve.hold()
+		_ = a.reserve.hold() // the one that was just closed
 	default:
 		a.line.Accepted(fd)
 	}

@@ -7,4 +7,4 @@ func descriptors() int { return 0 }
 
 // Prepare makes room for the descriptors of so many connections; there is no
 // table here that would have to grow.
-func Prepare(int) {}
+func Prepare(conns, files int) {}

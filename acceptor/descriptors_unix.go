@@ -4,7 +4,6 @@ package acceptor
 
 import (
 	"math"
-	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,29 +13,25 @@ import (
 const preparedMax = 1 << 16
 
 // Prepare makes room for the descriptors of so many connections (not above 0:
-// as many as there may be), so that none that is accepted later waits for it.
+// as many as there may be) and files, so that none that is accepted later waits
+// for it.
 //
 // Kernel: the table of a process's descriptors doubles when it is full, and in
 // a process with threads who makes it grow waits until every CPU has seen that
 // (expand_fdtable): 8 to 20 ms each time, seven times on the way to 10,000. The
 // table never shrinks.
-func Prepare(conns int) {
+func Prepare(conns, files int) {
 	most := descriptors()
 	if conns <= 0 {
 		conns = most
 	}
-	n := min(conns+min(conns/reserveShare, reserveMax), preparedMax)
+	n := min(conns+min(conns/reserveShare, reserveMax)+files, preparedMax)
 	if most > 0 {
 		n = min(n, most-1)
 	}
-	null, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return // whoever accepts will say so
-	}
-	if high, err := unix.FcntlInt(uintptr(null), unix.F_DUPFD_CLOEXEC, n); err == nil {
+	if high, err := copyOfSpare(n); err == nil { // else whoever accepts will say so
 		_ = unix.Close(high)
 	}
-	_ = unix.Close(null)
 }
 
 // descriptors is RLIMIT_NOFILE (getrlimit(2)), which the Go runtime has raised

@@ -13,11 +13,13 @@ import (
 
 // What kring asks for by default, and what is little.
 const (
-	backlogDefault  = 1024
-	nofileLittle    = 4096
-	memoryLittle    = 512 << 20 // twice what unanswered requests may take
-	ringBytesLocked = 256 << 10 // of a ring and its buffer ring, rounded up
-	trialsLocked    = 1 << 20   // of rings tried out before, which the kernel frees a little later
+	backlogDefault = 1024
+	nofileLittle   = 4096
+	// partitionsLittle: a busy developer's cluster has some hundreds.
+	partitionsLittle = 1000
+	memoryLittle     = 512 << 20 // twice what unanswered requests may take
+	ringBytesLocked  = 256 << 10 // of a ring and its buffer ring, rounded up
+	trialsLocked     = 1 << 20   // of rings tried out before, which the kernel frees a little later
 )
 
 // diagnose turns what was found into what is wrong.
@@ -169,11 +171,18 @@ func named(features []uring.Feature, which func(uring.Feature) bool) string {
 	return strings.Join(names, ", ")
 }
 
+// fewDescriptors: files and sockets come out of one limit.
 func fewDescriptors(r *Report) []Finding {
-	if n := r.Limits.NofileSoft; n != nil && *n != Unlimited && *n < nofileLittle {
-		return warn(fmt.Sprintf("%d open descriptors are allowed: each connection takes one", *n), nofileRemedy)
+	n, d := r.Limits.NofileSoft, r.Descriptors
+	if n == nil || *n == Unlimited || *n >= nofileLittle && (d.DataDirPartitions == 0 || d.DataDirPartitions >= partitionsLittle) {
+		return nil
 	}
-	return nil
+	says := fmt.Sprintf("%d open descriptors are allowed: each connection takes one", *n)
+	if d.DataDirPartitions > 0 {
+		says += fmt.Sprintf(", and each partition of --data-dir three: enough for %d connections, or with --data-dir for %d and %d partitions",
+			d.Connections, d.DataDirConnections, d.DataDirPartitions)
+	}
+	return warn(says, nofileRemedy)
 }
 
 // littleLockable: rings count against memlock before Linux 5.12 and again on

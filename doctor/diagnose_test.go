@@ -107,6 +107,26 @@ func TestEveryCauseHasItsRemedy(t *testing.T) {
 	}
 }
 
+// TestFewDescriptorsAreWarnedOfWithWhatTheyAreEnoughFor, files and sockets together.
+func TestFewDescriptorsAreWarnedOfWithWhatTheyAreEnoughFor(t *testing.T) {
+	for _, c := range []struct {
+		nofile int64
+		plan   Descriptors
+		says   string
+	}{
+		{1024, Descriptors{Connections: 820, DataDirConnections: 410, DataDirPartitions: 131}, "enough for 820 connections, or with --data-dir for 410 and 131 partitions"},
+		{5000, Descriptors{Connections: 4000, DataDirConnections: 2000, DataDirPartitions: 661}, "with --data-dir for 2000 and 661 partitions"},
+		{20000, Descriptors{Connections: 16000, DataDirConnections: 8000, DataDirPartitions: 2661}, ""},
+	} {
+		r := sound()
+		r.Limits.NofileSoft, r.Descriptors = of(c.nofile), c.plan
+		found := diagnose(r)
+		if warned := len(found) == 1 && strings.Contains(found[0].What, c.says) && strings.Contains(found[0].Remedy, "ulimit -n"); warned != (c.says != "") {
+			t.Errorf("%d descriptors: %+v", c.nofile, found)
+		}
+	}
+}
+
 func TestMemlockIsNoWarningForWhomItDoesNotBind(t *testing.T) {
 	r := sound()
 	r.Limits.MemlockSoftBytes, r.Process.CapIPCLock = of(0), true

@@ -21,17 +21,19 @@ const Unlimited = -1
 // Report is what Examine found. The JSON names are documented in
 // docs/doctor.md and stay; null is what could not be read.
 type Report struct {
-	Format    int             `json:"format"`
-	Exit      int             `json:"exit"`
-	Auto      Choice          `json:"auto"`
-	Engines   []Engine        `json:"engines"`
-	Findings  []Finding       `json:"findings"`
-	System    System          `json:"system"`
-	Process   Process         `json:"process"`
-	Container Container       `json:"container"`
-	Limits    Limits          `json:"limits"`
-	CPU       CPU             `json:"cpu"`
-	Features  []uring.Feature `json:"features"`
+	Format    int       `json:"format"`
+	Exit      int       `json:"exit"`
+	Auto      Choice    `json:"auto"`
+	Engines   []Engine  `json:"engines"`
+	Findings  []Finding `json:"findings"`
+	System    System    `json:"system"`
+	Process   Process   `json:"process"`
+	Container Container `json:"container"`
+	Limits    Limits    `json:"limits"`
+	CPU       CPU       `json:"cpu"`
+	// Descriptors is what a server with default settings uses them for.
+	Descriptors Descriptors     `json:"descriptors"`
+	Features    []uring.Feature `json:"features"`
 }
 
 // Choice is the engine that a server would choose by itself.
@@ -100,6 +102,37 @@ type CPU struct {
 	CgroupCPUs float64 `json:"cgroup_cpus"`
 }
 
+// Descriptors is the plan of a server with default settings: what RLIMIT_NOFILE
+// (Limit; 0: none) is divided into. A handler that keeps data takes DataDirFiles of
+// the connections' for its files, and can have DataDirPartitions partitions.
+type Descriptors struct {
+	Limit              int `json:"limit"`
+	Own                int `json:"own"`
+	Reserve            int `json:"reserve"`
+	Connections        int `json:"connections"`
+	DataDirFiles       int `json:"data_dir_files"`
+	DataDirPartitions  int `json:"data_dir_partitions"`
+	DataDirConnections int `json:"data_dir_connections"`
+}
+
+// Keeper says what a handler that keeps data needs: how many files it would like to
+// have open, and how many partitions some are enough for. The zero value keeps none.
+type Keeper struct {
+	FilesWanted   int
+	PartitionsFor func(files int) int
+}
+
+// plan asks the server's own code.
+func (k Keeper) plan() Descriptors {
+	plain, keeping := kring.Config{}.Descriptors(), kring.Config{HandlerFiles: k.FilesWanted}.Descriptors()
+	d := Descriptors{Limit: plain.Limit, Own: plain.Own, Reserve: plain.Reserve, Connections: plain.Conns}
+	if k.PartitionsFor != nil {
+		d.DataDirFiles, d.DataDirConnections = keeping.Files, keeping.Conns
+		d.DataDirPartitions = k.PartitionsFor(keeping.Files)
+	}
+	return d
+}
+
 // Severity of a Finding.
 type Severity string
 
@@ -117,13 +150,15 @@ type Finding struct {
 	Remedy   string   `json:"remedy"`
 }
 
-// Examine looks at everything. It takes some milliseconds.
-func Examine() (Report, error) {
+// Examine looks at everything, for a server whose handler keeps data as k says. It
+// takes some milliseconds.
+func Examine(k Keeper) (Report, error) {
 	r := Report{Format: Format, Findings: []Finding{}, Container: Container{Hints: []string{}}, Features: []uring.Feature{}}
 	if err := r.choose(); err != nil {
 		return r, err
 	}
 	look(&r)
+	r.Descriptors = k.plan()
 	r.Features = append(r.Features, uring.Features()...)
 	r.Findings = append(r.Findings, diagnose(&r)...)
 	return r, nil

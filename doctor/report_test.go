@@ -16,7 +16,7 @@ import (
 )
 
 func TestExamineSaysWhatTheServerWouldDo(t *testing.T) {
-	r, err := Examine()
+	r, err := Examine(Keeper{FilesWanted: 30_000, PartitionsFor: func(files int) int { return files / 3 }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,6 +29,28 @@ func TestExamineSaysWhatTheServerWouldDo(t *testing.T) {
 	}
 	if runtime.GOOS == "linux" && (r.CPU.Online < 1 || r.Process.Seccomp == seccompUnknown || r.Limits.NofileSoft == nil) {
 		t.Errorf("%+v", r)
+	}
+}
+
+// TestTheReportHasThePlanOfDescriptors, and the plan adds up.
+func TestTheReportHasThePlanOfDescriptors(t *testing.T) {
+	r, err := Examine(Keeper{FilesWanted: 30_000, PartitionsFor: func(files int) int { return files / 3 }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := r.Descriptors
+	if d.Limit == 0 {
+		return // none here
+	}
+	if sum := d.Own + d.Reserve + d.Connections; sum > d.Limit || d.Connections < 1 {
+		t.Errorf("%+v: %d in all", d, sum)
+	}
+	if sum := d.Own + d.Reserve + d.DataDirConnections + d.DataDirFiles; sum > d.Limit || d.DataDirFiles < 1 || d.DataDirPartitions != d.DataDirFiles/3 {
+		t.Errorf("%+v: %d in all", d, sum)
+	}
+	var text bytes.Buffer
+	if err := r.WriteText(&text); err != nil || !strings.Contains(text.String(), fmt.Sprintf("descriptors %d: ", d.Limit)) {
+		t.Errorf("%v: no line says it:\n%s", err, text.String())
 	}
 }
 
@@ -74,7 +96,7 @@ func fields(v any, at string) (names []string) {
 }
 
 func TestJSONComesBackAsItWas(t *testing.T) {
-	r, err := Examine()
+	r, err := Examine(Keeper{FilesWanted: 30_000, PartitionsFor: func(files int) int { return files / 3 }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +117,7 @@ func TestJSONComesBackAsItWas(t *testing.T) {
 }
 
 func TestNoLineIsWiderThanThePage(t *testing.T) {
-	here, err := Examine()
+	here, err := Examine(Keeper{FilesWanted: 30_000, PartitionsFor: func(files int) int { return files / 3 }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -70,6 +70,7 @@ func (p page) facts(r *Report) {
 	p.entry("limits", fmt.Sprintf("memlock %s (hard %s), nofile %s (hard %s), somaxconn %s, tcp_max_syn_backlog %s",
 		bytesText(l.MemlockSoftBytes), bytesText(l.MemlockHardBytes), countText(l.NofileSoft), countText(l.NofileHard),
 		countText(l.Somaxconn), countText(l.TCPMaxSynBacklog)))
+	p.entry("", descriptorsText(&r.Descriptors))
 	cgroup := "no limit"
 	if r.CPU.CgroupCPUs > 0 {
 		cgroup = strconv.FormatFloat(r.CPU.CgroupCPUs, 'f', -1, 64)
@@ -77,6 +78,17 @@ func (p page) facts(r *Report) {
 	p.entry("cpus", fmt.Sprintf("%d online, %d allowed, GOMAXPROCS %d, cgroup %s", r.CPU.Online, r.CPU.Affinity, r.CPU.GOMAXPROCS, cgroup))
 	p.entry("memory", "cgroup "+strings.ReplaceAll(bytesText(l.CgroupMemoryBytes), "unlimited", "no limit"))
 	fmt.Fprintln(p)
+}
+
+func descriptorsText(d *Descriptors) string {
+	if d.Limit == 0 {
+		return "descriptors without a limit"
+	}
+	says := fmt.Sprintf("descriptors %d: about %d the server's own, %d in reserve, %d connections", d.Limit, d.Own, d.Reserve, d.Connections)
+	if d.DataDirPartitions > 0 {
+		says += fmt.Sprintf("; with --data-dir %d files (%d partitions) and %d connections", d.DataDirFiles, d.DataDirPartitions, d.DataDirConnections)
+	}
+	return says
 }
 
 func processText(p *Process) string {

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -26,11 +27,22 @@ import (
 // Handle may be called by any goroutine and does not block, so it serves
 // inline and pooled dispatch alike.
 type Cluster struct {
-	cfg      Config
-	log      *slog.Logger
-	kfake    *kfake.Cluster
-	kfakeLog *logger
-	listener *listener
+	cfg Config
+	log *slog.Logger
+
+	live     sync.RWMutex
+	kfake    *kfake.Cluster // guarded by live: reopen replaces it
+	kfakeLog *logger        // guarded by live
+	listener *listener      // guarded by live
+	dir      dataDir        // guarded by live; kfake's way to the data directory
+
+	store    *store
+	topics   *topics
+	syncs    *syncs
+	drained  context.Context // done when Drain was called
+	drain    context.CancelFunc
+	closing  chan struct{}  // closed by Close
+	watching sync.WaitGroup // the goroutine that reopens
 	versions kafka.Versions
 	// apiVersions are the bodies of our answers to ApiVersions, by version.
 	apiVersions atomic.Pointer[[][]byte]
@@ -39,6 +51,10 @@ type Cluster struct {
 
 	advertise  sync.Once
 	advertised chan struct{} // closed by Advertise
+	adverts    struct {
+		sync.Mutex
+		on atomic.Pointer[map[string]kafka.Address] // by listener; replaced, never changed, under Mutex
+	}
 
 	sessions struct {
 		sync.Mutex
@@ -59,10 +75,14 @@ func Open(cfg Config) (*Cluster, error) {
 	c := &Cluster{
 		cfg:        cfg,
 		log:        cfg.Logger,
-		kfakeLog:   &logger{to: cfg.Logger},
 		listener:   newListener(),
+		store:      newStore(cfg),
+		topics:     newTopics(cfg, cfg.Logger.Warn),
+		syncs:      newSyncs(cfg.DataDir),
+		closing:    make(chan struct{}),
 		advertised: make(chan struct{}),
 	}
+	c.drained, c.drain = context.WithCancel(context.Background())
 	c.sessions.open = make(map[*session]struct{})
 	if err := c.openDir(); err != nil {
 		return nil, fmt.Errorf("embedded: data directory %q: %w", cfg.DataDir, err)
@@ -97,13 +117,41 @@ func (c *Cluster) openDir() error {
 }
 
 func (c *Cluster) start() error {
-	k, err := kfake.NewCluster(c.options()...)
-	if err != nil {
+	if err := c.load(); err != nil {
 		return fmt.Errorf("embedded: start: %w", err)
 	}
-	c.kfake = k
 	if err := c.prepare(); err != nil {
-		k.Close()
+		c.kfake.Close()
+		c.dir.close()
+		return err
+	}
+	c.watchStore()
+	return nil
+}
+
+// load runs kfake on what is in the data directory.
+func (c *Cluster) load() error {
+	dir, err := openDataDir(c.cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	c.dir, c.kfakeLog = dir, &logger{to: c.log, store: c.store, dir: dir}
+	k, err := kfake.NewCluster(c.options()...)
+	if err != nil {
+		dir.close()
+		return err
+	}
+	c.kfake = k
+	return c.forgetSequences()
+}
+
+// forgetSequences removes what only an orderly stop may leave behind: see mend.
+func (c *Cluster) forgetSequences() error {
+	if c.cfg.DataDir == "" {
+		return nil
+	}
+	err := os.Remove(filepath.Join(c.cfg.DataDir, "seq_windows.json"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
@@ -120,7 +168,7 @@ func (c *Cluster) options() []kfake.Opt {
 		kfake.MaxVersions(readable()),
 	}
 	if c.cfg.DataDir != "" {
-		opts = append(opts, kfake.DataDir(c.cfg.DataDir))
+		opts = append(opts, kfake.DataDir(c.dir.path))
 	}
 	if c.cfg.SyncWrites {
 		opts = append(opts, kfake.SyncWrites())
@@ -151,12 +199,6 @@ func readable() *kversion.Versions {
 
 // prepare does what is to be done between kfake's start and the first client.
 func (c *Cluster) prepare() error {
-	if c.cfg.DataDir != "" {
-		err := os.Remove(filepath.Join(c.cfg.DataDir, "seq_windows.json")) // see mend
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("embedded: data directory %q: %w", c.cfg.DataDir, err)
-		}
-	}
 	for _, t := range c.cfg.Seed {
 		err := c.kfake.CreateTopic(t.Name, int32(t.Partitions), nil)
 		if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
@@ -171,14 +213,6 @@ func (c *Cluster) prepare() error {
 	c.door = kafka.NewDoor(versions, c)
 	c.door.Quotas, c.door.Rejected = c.cfg.Quotas, c.cfg.Rejected
 	return nil
-}
-
-// Advertise says where clients reach the cluster: the address of the server's
-// listener, or what the operator knows better. The first call starts the
-// answers to clients.
-func (c *Cluster) Advertise(host string, port uint16) {
-	c.listener.advertise(net.JoinHostPort(host, strconv.Itoa(int(port))))
-	c.advertise.Do(func() { close(c.advertised) })
 }
 
 // Versions are the APIs that the cluster serves.
@@ -235,10 +269,18 @@ func (c *Cluster) Close() error {
 	if closed {
 		return nil
 	}
+	c.drain()
+	close(c.closing)
+	c.watching.Wait()
 	c.sessions.running.Wait() // kfake must be alive for what they still ask of it
+	defer c.unlock()
+	if err := c.store.failure(); err != nil {
+		c.abandon()
+		return err
+	}
 	c.kfake.Close()
-	c.unlock()
-	return c.kfakeLog.failed()
+	c.dir.close()
+	return errors.Join(c.kfakeLog.failed(), c.syncs.all(c.cfg.SyncWrites))
 }
 
 func (c *Cluster) unlock() {

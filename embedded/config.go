@@ -30,6 +30,14 @@ type Config struct {
 	// Seed topics are created at the start unless they exist; an existing topic
 	// is left as it is.
 	Seed []Topic
+	// PartitionsMax is how many partitions all topics together may have; 0 means
+	// 10,000. What would make more is refused (POLICY_VIOLATION; a topic on demand
+	// stays unknown).
+	PartitionsMax int
+	// FilesMax is how many descriptors may be held for files; with a data
+	// directory it bounds partitions as well (PartitionsFor). 0 means half of the
+	// process's (RLIMIT_NOFILE).
+	FilesMax int
 	// BatchBytesMax is the largest batch of records accepted
 	// (message.max.bytes); 0 means 16 MiB: a Kafka broker's own 1 MiB refuses a
 	// record of 1 MiB, which is a surprise in development.
@@ -46,6 +54,10 @@ type Config struct {
 	// Rejected, if set, learns of every request that its connection is closed for
 	// at the door; see kafka.Door.Rejected. It must not block.
 	Rejected func(c *reqchan.Conn, h kafka.Header, why *kafka.Fault)
+	// DiskReserveBytes is how much of the data directory's disk is left free:
+	// what can't be kept then is refused (KAFKA_STORAGE_ERROR) until there is
+	// room again. 0 means 64 MiB, or a sixteenth of a disk of less than 1 GiB.
+	DiskReserveBytes int64
 	// Logger receives kfake's own log: errors and warnings as such, everything
 	// else at debug level. nil: nothing is logged.
 	Logger *slog.Logger
@@ -68,6 +80,12 @@ const (
 func (c Config) withDefaults() Config {
 	if c.Partitions == 0 {
 		c.Partitions = partitionsDefault
+	}
+	if c.PartitionsMax == 0 {
+		c.PartitionsMax = partitionsMax
+	}
+	if c.FilesMax == 0 {
+		c.FilesMax = filesMaxDefault()
 	}
 	if c.BatchBytesMax == 0 {
 		c.BatchBytesMax = batchBytesMaxDefault
@@ -99,7 +117,16 @@ func (c Config) Validate() error {
 	if c.BatchBytesMax < 0 {
 		fault("BatchBytesMax is %d; use a positive number of bytes", c.BatchBytesMax)
 	}
-	seen := make(map[string]bool)
+	if c.PartitionsMax < 0 {
+		fault("PartitionsMax is %d; use a positive number, or 0 for %d", c.PartitionsMax, partitionsMax)
+	}
+	if c.FilesMax < 0 {
+		fault("FilesMax is %d; use a positive number, or 0 for half of RLIMIT_NOFILE", c.FilesMax)
+	}
+	if c.DiskReserveBytes < 0 {
+		fault("DiskReserveBytes is %d; use a positive number of bytes, or 0 for 64 MiB", c.DiskReserveBytes)
+	}
+	seen, seeded := make(map[string]bool), 0
 	for _, t := range c.Seed {
 		if err := t.Validate(); err != nil {
 			fault("Seed: %w", err)
@@ -108,6 +135,10 @@ func (c Config) Validate() error {
 			fault("Seed names topic %q twice; name it once", t.Name)
 		}
 		seen[t.Name] = true
+		seeded += t.Partitions
+	}
+	if most := c.withDefaults().partitionsMax(); seeded > most {
+		fault("Seed has %d partitions, and PartitionsMax and FilesMax allow %d; use fewer, or allow more", seeded, most)
 	}
 	return errors.Join(faults...)
 }

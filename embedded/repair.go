@@ -67,6 +67,7 @@ func (s *session) repaired(j job, repairs []repair) error {
 	x := &exchange{q: j.q, session: s, req: req}
 	for i := range repairs {
 		if resp := repairs[i].do(x); resp != nil {
+			s.readdressDecoded(resp)
 			j.q.Respond(resp)
 			return nil
 		}
@@ -82,11 +83,15 @@ func (s *session) repaired(j job, repairs []repair) error {
 	if err != nil {
 		return err
 	}
+	if refused, err := s.unkept(j.q); refused {
+		return err
+	}
 	for _, f := range x.after {
 		if f(resp) {
 			return nil
 		}
 	}
+	s.readdressDecoded(resp)
 	j.q.Respond(resp)
 	return nil
 }

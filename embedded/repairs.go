@@ -6,10 +6,12 @@ import "github.com/twmb/franz-go/pkg/kmsg"
 // rely on, and that is put right on the way to it or back. Of one API they are
 // made in this order.
 var repairs = []repair{
-	{kmsg.Metadata, "writes down a topic that Metadata creates before it answers, and creates for versions 0 to 3", on(createTopics)},
+	{kmsg.Metadata, "writes down a topic that Metadata creates before it answers, creates for versions 0 to 3, and bounds how many", on(createMissing)},
 	{kmsg.Metadata, "answers INVALID_TOPIC_EXCEPTION for names that no topic can have", on(refuseNames)},
 	{kmsg.CreateTopics, "refuses names that are no names, and bounds the partitions of one request", on(screenCreateTopics)},
 	{kmsg.CreatePartitions, "bounds the partitions of one request", on(refuseManyPartitions)},
+	{kmsg.CreateTopics, "bounds the partitions of all topics", on(boundCreatedTopics)},
+	{kmsg.CreatePartitions, "bounds the partitions of all topics", on(boundCreatedPartitions)},
 	{kmsg.JoinGroup, "refuses a member without a protocol, or with one twice, instead of ending the process", on(refuseJoin)},
 	{kmsg.ApiVersions, "announces nothing that nobody is behind, and what every client can read (see notServed, kafka.Versions.Announce)", on(announceVersions)},
 	{kmsg.UpdateFeatures, "nothing: our own answers to ApiVersions name the levels", on(announceLevels)},

@@ -1,7 +1,6 @@
 package embedded
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -31,14 +30,18 @@ type session struct {
 	running bool     // guarded by mu; run is alive and will see jobs
 	over    bool     // guarded by mu; no job will be taken any more
 	pipe    net.Conn // guarded by mu; made by run, closed by end
+	again   bool     // guarded by mu; the pipe was closed because kfake is run anew
 
-	head [reqchan.SizeBytes + correlationBytes]byte // owned by run
+	head    [reqchan.SizeBytes + correlationBytes]byte // owned by run
+	writing *writing                                   // owned by run; of the request that is served, nil unless it writes to disk
 }
 
 // job is a request on its way to kfake.
 type job struct {
-	q    kafka.Request
-	poll bool // it may wait long, and is given up when the client goes
+	q kafka.Request
+
+	waits bool // it may wait long, and is answered when the cluster is drained
+	poll  bool // and is given up when the client goes
 }
 
 const (
@@ -99,6 +102,9 @@ func (s *session) run() {
 			return
 		}
 		err := s.exchangeOrGiveUp(j)
+		if err != nil && s.interrupted() {
+			err = s.exchangeAgain(j)
+		}
 		if err != nil {
 			s.cluster.log.Debug("embedded: connection to the cluster failed",
 				"conn", s.client.ID.String(), "error", err)
@@ -108,10 +114,21 @@ func (s *session) run() {
 	}
 }
 
+// exchangeAgain serves a request that kfake did not answer because it is run
+// anew. Nobody knows whether one that writes was written: the client is to ask
+// again.
+func (s *session) exchangeAgain(j job) error {
+	if _, writes := changes[kmsg.Key(j.q.Header.Key)]; writes {
+		return s.refuse(j.q, errWriteFailed)
+	}
+	return s.exchangeOrGiveUp(j)
+}
+
 // next takes the oldest job; without one, run is over.
 func (s *session) next() (j job, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.again = false
 	if len(s.jobs) == 0 {
 		s.running, s.jobs = false, nil
 		return job{}, false
@@ -120,27 +137,6 @@ func (s *session) next() (j job, ok bool) {
 	s.jobs[0] = job{}
 	s.jobs = s.jobs[1:]
 	return j, true
-}
-
-// exchangeOrGiveUp is exchange, but a poll ends at once when its client has
-// gone. What the client sent behind it is still served, on a new pipe.
-func (s *session) exchangeOrGiveUp(j job) error {
-	if !j.poll {
-		return s.exchange(j)
-	}
-	pipe, err := s.connect()
-	if err != nil {
-		return err
-	}
-	unwatch := context.AfterFunc(s.client.Context(), func() { _ = pipe.Close() })
-	err = s.exchange(j)
-	if unwatch() || !s.disconnect(pipe) {
-		return err
-	}
-	if err != nil {
-		j.q.Request.NoResponse()
-	}
-	return nil
 }
 
 // disconnect forgets a pipe that was closed; false when the session is over.
@@ -153,10 +149,39 @@ func (s *session) disconnect(pipe net.Conn) bool {
 	return !s.over
 }
 
-// exchange has kfake serve a request, with the repairs of its API around it. On
+// interrupt closes the connection to kfake, which has ended. What waits in it is
+// given up; the next request connects anew.
+func (s *session) interrupt() {
+	s.mu.Lock()
+	pipe := s.pipe
+	s.pipe, s.again = nil, s.running
+	s.mu.Unlock()
+	if pipe != nil {
+		_ = pipe.Close() // net.Pipe: cannot fail
+	}
+}
+
+// interrupted says once that the request that failed is to be tried again.
+func (s *session) interrupted() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	again := s.again && !s.over
+	s.again = false
+	return again
+}
+
+// exchange has kfake serve a request, with the repairs of its API around it, and
+// refuses it unless what it changes can be kept, and was. On
 // an error the request is not answered, and nobody but the caller refers to its
 // memory any more.
 func (s *session) exchange(j job) error {
+	w, err := s.begin(j.q)
+	if err != nil {
+		return s.refuse(j.q, err)
+	}
+	if s.writing = w; w != nil {
+		defer w.end()
+	}
 	if repairs := repairsOf[kmsg.Key(j.q.Header.Key)]; len(repairs) > 0 {
 		return s.repaired(j, repairs)
 	}
@@ -212,6 +237,10 @@ func (s *session) forward(q kafka.Request, payload []byte) error {
 	if _, err := io.ReadFull(pipe, response[correlationBytes:]); err != nil {
 		return fmt.Errorf("read: %w", err)
 	}
+	if refused, err := s.unkept(q); refused {
+		return err
+	}
+	response = s.readdress(q, response)
 	r.ErrorCode = kafka.ErrorCode(r.Payload, response)
 	r.Respond(response)
 	return nil
@@ -265,7 +294,7 @@ func (s *session) connect() (net.Conn, error) {
 	case <-s.ended:
 		return nil, errEnded
 	}
-	pipe, err := s.cluster.listener.dial(s.client.Remote)
+	pipe, err := s.cluster.dial(s.client.Remote)
 	if err != nil {
 		return nil, err
 	}

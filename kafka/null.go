@@ -3,10 +3,9 @@ package kafka
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
-	"net"
-	"net/netip"
-	"strconv"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +21,9 @@ type NullConfig struct {
 	// right unless something translates addresses on the way, and nothing on a
 	// Unix domain socket, whose clients are told no host then.
 	Advertise string
+	// AdvertiseOn is the same for the clients of single listeners, by their names
+	// (KIP-103).
+	AdvertiseOn map[string]string
 	// PartitionsDefault is how many partitions a topic gets that nobody gave a
 	// number; 0 means 4.
 	PartitionsDefault int
@@ -60,8 +62,12 @@ func (c NullConfig) Validate() error {
 		}
 	}
 	if c.Advertise != "" {
-		_, _, err := hostPort(c.Advertise)
-		fault(err == nil, "Advertise %q: %v; give host:port", c.Advertise, err)
+		_, err := ParseAddress(c.Advertise)
+		fault(err == nil, "Advertise %q: %w; give host:port", c.Advertise, err)
+	}
+	for _, listener := range slices.Sorted(maps.Keys(c.AdvertiseOn)) {
+		_, err := ParseAddress(c.AdvertiseOn[listener])
+		fault(err == nil, "AdvertiseOn[%s] %q: %w; give host:port", listener, c.AdvertiseOn[listener], err)
 	}
 	fault(c.PartitionsMax > 0, "PartitionsMax %d: give at least 1", c.PartitionsMax)
 	fault(c.PartitionsDefault > 0 && c.PartitionsDefault <= c.PartitionsMax,
@@ -83,8 +89,8 @@ func (c NullConfig) Validate() error {
 // Put it behind a Door: NewDoor(n.Versions(), n).
 type Null struct {
 	config   NullConfig
-	host     string // of Advertise
-	port     int32
+	address  Address                            // of Advertise
+	on       atomic.Pointer[map[string]Address] // of AdvertiseOn; replaced, never changed
 	versions Versions
 	answers  *apiVersionsBodies
 	topics   nullTopics
@@ -106,8 +112,13 @@ func NewNull(c NullConfig) (*Null, error) {
 		return nil, err
 	}
 	n := &Null{config: c.withDefaults()}
+	n.on.Store(&map[string]Address{})
 	if c.Advertise != "" {
-		n.host, n.port, _ = hostPort(c.Advertise)
+		n.address, _ = ParseAddress(c.Advertise) // Validate has seen it
+	}
+	for listener, address := range c.AdvertiseOn {
+		at, _ := ParseAddress(address)
+		n.AdvertiseOn(listener, at)
 	}
 	var err error
 	if n.versions, err = NewVersions(nullVersions...); err != nil {
@@ -183,25 +194,24 @@ func findCoordinator(req *kmsg.FindCoordinatorRequest) kmsg.Response {
 	return resp
 }
 
-// advertised is where the client of c is to connect to.
-func (n *Null) advertised(c *reqchan.Conn) (string, int32) {
-	if n.host != "" || c == nil || !c.Local.IsValid() {
-		return n.host, n.port
-	}
-	return c.Local.Addr().Unmap().WithZone("").String(), int32(c.Local.Port())
+// AdvertiseOn tells the clients of a listener another address from here on. One
+// goroutine may call it at a time, beside all others.
+func (n *Null) AdvertiseOn(listener string, at Address) {
+	on := maps.Clone(*n.on.Load())
+	on[listener] = at
+	n.on.Store(&on)
 }
 
-func hostPort(s string) (string, int32, error) {
-	host, port, err := net.SplitHostPort(s)
-	if err != nil {
-		return "", 0, err
+// advertised is where the client of c is to connect to.
+func (n *Null) advertised(c *reqchan.Conn) Address {
+	if c == nil {
+		return n.address
 	}
-	p, err := strconv.ParseUint(port, 10, 16)
-	if err != nil || p == 0 {
-		return "", 0, fmt.Errorf("port %q is not 1 to 65535", port)
+	if own, ok := (*n.on.Load())[c.Listener]; ok {
+		return own
 	}
-	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
-		return "", 0, errors.New("clients can't connect to that host")
+	if n.address.Host != "" || !c.Local.IsValid() {
+		return n.address
 	}
-	return host, int32(p), nil
+	return Address{c.Local.Addr().Unmap().WithZone("").String(), int32(c.Local.Port())}
 }

@@ -99,7 +99,8 @@ func topicNameFits(name string) bool {
 func (n *Null) metadata(req *kmsg.MetadataRequest, c *reqchan.Conn) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.MetadataResponse)
 	broker := kmsg.NewMetadataResponseBroker()
-	broker.Host, broker.Port = n.advertised(c)
+	at := n.advertised(c)
+	broker.Host, broker.Port = at.Host, at.Port
 	resp.Brokers = append(resp.Brokers, broker)
 	resp.ClusterID = kmsg.StringPtr("kring-null")
 	resp.ControllerID = broker.NodeID

@@ -177,6 +177,8 @@ func registerError(what string, err error) error {
 		return fmt.Errorf("io_uring_register %s: %w: the kernel is older than 5.19", what, err)
 	case unix.ENOMEM:
 		return fmt.Errorf("io_uring_register %s: %w: raise the memlock limit (ulimit -l, LimitMEMLOCK; it is %s)", what, err, memlockLimit())
+	case unix.EPERM, unix.EACCES, unix.ENOSYS: // a filter may refuse this call alone
+		return fmt.Errorf("io_uring_register %s: %w: %s", what, err, setupCause(err.(unix.Errno), readProc))
 	}
 	return fmt.Errorf("io_uring_register %s: %w", what, err)
 }

@@ -155,11 +155,15 @@ func (n *Network) selfTest() error {
 	return nil
 }
 
-// remedied adds what helps to an error that is the fault of a limit, and not of
-// the kernel.
+// remedied adds what helps to an error that is the fault of a limit or of a
+// filter, and not of the kernel. A filter may refuse io_uring_enter alone.
 func remedied(err error) error {
 	var errno unix.Errno
-	if errors.As(err, &errno) && (errno == unix.EMFILE || errno == unix.ENFILE) {
+	if !errors.As(err, &errno) {
+		return err
+	}
+	switch errno {
+	case unix.EMFILE, unix.ENFILE, unix.EPERM, unix.EACCES, unix.ENOSYS:
 		return fmt.Errorf("%w: %s", err, setupCause(errno, readProc))
 	}
 	return err
@@ -171,7 +175,10 @@ func (n *Network) selfTestOn(w engine.Wait) error {
 		return err
 	}
 	t := &selfTest{engine: e, left: -1}
-	err = errors.Join(t.run(), e.Close())
+	err = t.run()
+	if closed := e.Close(); err == nil { // else it fails of the same, and the ring is given up
+		err = closed
+	}
 	if t.left >= 0 {
 		_ = unix.Close(int(t.left))
 	}

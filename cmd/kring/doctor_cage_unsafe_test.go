@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,13 +20,17 @@ import (
 
 // A cage takes something from a process before it becomes kring, as container
 // runtimes and limits do. The test binary enters it when it is called caged:
-// "caged CAGE ARGS...", CAGE being memlock, nofile, or filter=FILE with a
-// seccomp filter as JSON.
+// "caged CAGE ARGS...", CAGE being memlock, nofile, nofile=N
+// or nofile=SOFT:HARD, fsize, nodev (an empty
+// /dev, for root), or filter=FILE with a seccomp filter as JSON.
 const caged = "kring-caged"
 
 // cageNofile is enough for a Go program to start, and for little else. The
 // runtime keeps two descriptors where cgroup v1 limits the CPU, one under v2.
 const cageNofile = 11
+
+// cageFsize is how long a file may become: a few hundred records.
+const cageFsize = 512 << 10
 
 func init() {
 	if len(os.Args) < 3 || os.Args[0] != caged {
@@ -49,7 +54,24 @@ func enter(cage string) error {
 		_ = unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_IPC_LOCK, 0, 0, 0)
 		return unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unix.Rlimit{})
 	case "nofile":
-		return unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: cageNofile, Max: cageNofile})
+		limit := unix.Rlimit{Cur: cageNofile, Max: cageNofile}
+		if soft, hard, two := strings.Cut(file, ":"); file != "" {
+			limit.Cur, _ = strconv.ParseUint(soft, 10, 32)
+			if limit.Max = limit.Cur; two {
+				limit.Max, _ = strconv.ParseUint(hard, 10, 32)
+			}
+		}
+		return unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
+	case "nodev":
+		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+			return err
+		}
+		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+			return err
+		}
+		return unix.Mount("none", "/dev", "tmpfs", 0, "")
+	case "fsize":
+		return unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: cageFsize, Max: cageFsize})
 	case "filter":
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -133,8 +155,13 @@ func answer(k uint32) unix.SockFilter {
 
 // denying answers io_uring's three system calls with errno and allows the rest.
 func denying(errno unix.Errno) []unix.SockFilter {
+	return failing(errno, unix.SYS_IO_URING_SETUP, unix.SYS_IO_URING_ENTER, unix.SYS_IO_URING_REGISTER)
+}
+
+// failing answers system calls with an error.
+func failing(errno unix.Errno, calls ...uint32) []unix.SockFilter {
 	filter := []unix.SockFilter{loadWord(offNumber)}
-	for _, nr := range []uint32{unix.SYS_IO_URING_SETUP, unix.SYS_IO_URING_ENTER, unix.SYS_IO_URING_REGISTER} {
+	for _, nr := range calls {
 		filter = append(filter, unlessEqual(nr, 1), answer(unix.SECCOMP_RET_ERRNO|uint32(errno)))
 	}
 	return append(filter, answer(unix.SECCOMP_RET_ALLOW))

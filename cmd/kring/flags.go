@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"strconv"
 	"strings"
@@ -28,8 +29,8 @@ var groups = []kong.Group{
 
 // serveCmd is `kring serve`; its fields are the flags.
 type serveCmd struct {
-	Listen    []string `group:"network" placeholder:"[NAME://]ADDRESS" default:"127.0.0.1:9092" help:"Address to listen on, and what the listener is called; repeat for more. HOST:PORT: port 0 picks a free one, no host means every address of this machine. unix:PATH: a Unix domain socket, unix:@NAME one without a file; it needs --advertise. Default: ${default}; names PLAINTEXT, PLAINTEXT_2, …"`
-	Advertise string   `group:"network" placeholder:"HOST:PORT" help:"Address that clients are told to connect to. Needed when they reach this machine under another name or port. Default: the first --listen address."`
+	Listen    []string `group:"network" placeholder:"[NAME://]ADDRESS" default:"127.0.0.1:9092" help:"Address to listen on, and what the listener is called; repeat for more. HOST:PORT: port 0 picks a free one, no host means every address of this machine. unix:PATH: a Unix domain socket, unix:@NAME one without a file; without a TCP listener beside it, it needs --advertise. Default: ${default}; names PLAINTEXT, PLAINTEXT_2, …"`
+	Advertise string   `group:"network" placeholder:"HOST:PORT" help:"Address that clients are told to connect to [advertised.listeners]. Needed when they reach this machine under another name or port. One listener's own: --listener NAME.advertise=HOST:PORT. Default: where the listener that they come by is bound; localhost when that is every address; the first TCP listener for a Unix domain socket."`
 
 	Sockets socketFlags `embed:""`
 	Limits  limitFlags  `embed:""`
@@ -47,7 +48,7 @@ type serveCmd struct {
 	BigFrameBytes size          `group:"engine" placeholder:"BYTES" default:"64KiB" help:"Frames from this size on are received straight into their own memory, and never copied; smaller ones pass through the engine's buffers, many in one go. At least 4KiB. Default: ${default}."`
 	PackBytes     size          `group:"engine" placeholder:"BYTES" default:"4KiB" help:"Responses up to this size are copied beside their neighbours, so that many leave in one piece; larger ones leave from where they were written. 1 packs nothing, 32KiB is the most. Default: ${default}."`
 
-	Handler  string    `group:"handler" enum:"embedded, null, echo" default:"embedded" help:"Who answers: ${enum}. embedded is a one-node Kafka cluster in this process; null speaks Kafka and throws data away; echo answers every size-delimited frame with itself. Default: ${default}."`
+	Handler  string    `group:"handler" enum:"embedded, null, echo" default:"embedded" help:"Who answers: ${enum}. embedded is a one-node development broker in this process; null speaks Kafka and throws data away; echo answers every size-delimited frame with itself. Default: ${default}."`
 	Dispatch string    `group:"handler" enum:"pool, inline" default:"pool" help:"Where it runs: ${enum}. pool is goroutines behind the request channel; inline is the processor itself, with the lowest latency. Default: ${default}."`
 	Handlers int       `group:"handler" placeholder:"N" help:"Goroutines of the pool. Default: 8."`
 	Lanes    laneFlags `embed:""`
@@ -66,13 +67,17 @@ type serveCmd struct {
 
 // Help is the text above the flags.
 func (serveCmd) Help() string {
-	return `Every flag can also be set in the environment, as named with it; a flag on the command line wins. Repeatable ones take a comma-separated list there (--quota: by semicolons).
+	return `The embedded cluster (--handler embedded, the default) is a one-node broker for development: no replicas, no authentication, no encryption. It is not for data that must outlive this machine; --data-dir keeps what it has across restarts.
+
+Every flag can also be set in the environment, as named with it; a flag on the command line wins. Repeatable ones take a comma-separated list there (--quota: by semicolons).
 
 Examples:
 
     kring serve
     kring serve --data-dir ./data --sync-writes --seed-topic orders:6
     kring serve --listen 0.0.0.0:9092 --advertise broker.example.org:9092
+    kring serve --listen INTERNAL://0.0.0.0:29092 --listener INTERNAL.advertise=kring:29092 \
+                --listen EXTERNAL://0.0.0.0:9092 --listener EXTERNAL.advertise=localhost:9092
     kring serve --engine epoll --dispatch inline --handler null
     KRING_LOG_LEVEL=debug kring serve --listen 127.0.0.1:0
 
@@ -100,16 +105,7 @@ func (c *serveCmd) Validate() error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	faults = append(faults, c.validateListeners()...)
-	if c.Advertise == "" && c.Handler != handlerEcho && c.listensOnUnix() {
-		fault("--advertise: a Unix domain socket has no host and port that clients could be told; give those of their way here, such as localhost:9092")
-	}
-	if c.Advertise != "" {
-		if host, port, err := splitAddress(c.Advertise); err != nil {
-			fault("--advertise %q: %w; give HOST:PORT, such as broker.example.org:9092", c.Advertise, err)
-		} else if host == "" || port == 0 {
-			fault("--advertise %q: clients need a host and a port other than 0", c.Advertise)
-		}
-	}
+	faults = append(faults, c.validateAdvertise()...)
 	for _, n := range []struct {
 		flag       string
 		value, min int
@@ -204,7 +200,37 @@ func (c *serveCmd) serverConfig() kring.Config {
 	c.Bounds.apply(&cfg)
 	c.Lanes.apply(&cfg)
 	c.Quotas.apply(&cfg)
+	cfg.HandlerFiles = c.handlerFiles(cfg)
 	return cfg
+}
+
+// handlerFiles is how many descriptors the cluster's files get: what it could use,
+// as far as connections leave it.
+func (c *serveCmd) handlerFiles(cfg kring.Config) int {
+	if c.Handler != handlerEmbedded || c.DataDir == "" {
+		return 0
+	}
+	cfg.HandlerFiles = embedded.FilesFor(0)
+	return cfg.Descriptors().Files
+}
+
+// logDescriptors says what the process's descriptors are for, and what is not to be
+// had of it.
+func (c *serveCmd) logDescriptors(log *slog.Logger, cfg kring.Config) {
+	d := cfg.Descriptors()
+	if d.Limit == 0 {
+		return
+	}
+	say := []any{"limit", d.Limit, "own", d.Own, "reserve", d.Reserve, "connections", d.Conns}
+	if d.Files > 0 {
+		say = append(say, "files", d.Files, "partitions", embedded.PartitionsFor(d.Files))
+	}
+	if d.Short > 0 {
+		log.Warn("there are fewer descriptors than --max-connections and files need: clients beyond them are closed; raise the limit (ulimit -n, LimitNOFILE, --ulimit nofile)",
+			append(say, "missing", d.Short)...)
+		return
+	}
+	log.Info("descriptors", say...)
 }
 
 // uringConfig is what --uring and --kernel-profile say.
@@ -230,6 +256,7 @@ func (c *serveCmd) clusterConfig() embedded.Config {
 	for _, l := range c.listeners() {
 		cfg.PipelineMax = max(cfg.PipelineMax, l.PipelineMax)
 	}
+	cfg.FilesMax = max(c.serverConfig().HandlerFiles, 1) // 0 would be the cluster's own default
 	for _, t := range c.SeedTopic {
 		cfg.Seed = append(cfg.Seed, embedded.Topic(t))
 	}

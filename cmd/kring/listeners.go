@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -37,6 +36,9 @@ func (s *listenerSetting) UnmarshalText(text []byte) error {
 		return fmt.Errorf("%q is not NAME.SETTING=VALUE, such as PLAINTEXT_2.max-connections=100", text)
 	}
 	set, known := listenerSettings[setting]
+	if setting == advertiseSetting {
+		set, known = advertisable, true
+	}
 	if !known {
 		return fmt.Errorf("%q: a listener has no setting %q of its own; give one of %s", text, setting, listenerSettingNames())
 	}
@@ -68,7 +70,7 @@ var listenerSettings = map[string]func(l *kring.ListenerConfig, value string) er
 }
 
 func listenerSettingNames() string {
-	return strings.Join(slices.Sorted(maps.Keys(listenerSettings)), ", ")
+	return strings.Join(slices.Sorted(maps.Keys(listenerSettings)), ", ") + ", " + advertiseSetting + "=HOST:PORT"
 }
 
 // permissions reads those of a Unix domain socket's file, in octal.
@@ -145,7 +147,7 @@ func (c *serveCmd) listeners() []kring.ListenerConfig {
 		}
 		of := kring.ListenerConfig{Name: name, Address: address}
 		for _, s := range c.Sockets.Listener {
-			if s.listener == name {
+			if s.listener == name && s.setting != advertiseSetting {
 				_ = listenerSettings[s.setting](&of, s.value) // UnmarshalText has seen it
 			}
 		}
@@ -160,14 +162,6 @@ func defaultListenerName(i int) string {
 		return "PLAINTEXT"
 	}
 	return fmt.Sprintf("PLAINTEXT_%d", i+1)
-}
-
-// listensOnUnix says that an address is a Unix domain socket's.
-func (c *serveCmd) listensOnUnix() bool {
-	return slices.ContainsFunc(c.listeners(), func(l kring.ListenerConfig) bool {
-		_, ok := engine.UnixPath(l.Address)
-		return ok
-	})
 }
 
 // splitName takes the name off NAME://ADDRESS.
@@ -200,35 +194,4 @@ func (c *serveCmd) validateListeners() (faults []error) {
 		}
 	}
 	return faults
-}
-
-// inFlags puts the flag in front of what a Config says is wrong with its field.
-func inFlags(err error) error {
-	var faults []error
-	for line := range strings.SplitSeq(err.Error(), "\n") {
-		field, _, _ := strings.Cut(line, " ")
-		if flag, ok := flagOf[strings.TrimSuffix(field, ",")]; ok {
-			line = "--" + flag + ": " + line
-		}
-		faults = append(faults, errors.New(line))
-	}
-	return errors.Join(faults...)
-}
-
-// flagOf names the flag of each field of kring.Config that has one.
-var flagOf = map[string]string{
-	"Listeners": "listen", "Engine": "engine", "Dispatch": "dispatch", "Wait": "wait", "Gosched": "gosched", "Accept": "accept",
-	"Processors": "processors", "Handlers": "handlers", "HandlerBatchMax": "handler-batch",
-	"QueuedRequestsMax": "queued-requests", "QueuedPriorityMax": "queued-priority", "Priority": "priority-api",
-	"QueuedRequestBytesMax": "queued-request-bytes", "LatencyTarget": "latency-target", "LatencyCounts": "latency-target",
-	"PipelineMax": "pipeline", "Rebalance": "rebalance", "FrameBytesMax": "max-frame-bytes", "BigFrameBytes": "big-frame-bytes",
-	"PackedBytesMax": "pack-bytes", "HeldBytesMax": "held-bytes", "QueuedResponseBytesMax": "queued-response-bytes",
-	"SlowReader": "slow-reader", "ThrottleMax": "max-throttle", "ConnsMax": "max-connections", "ConnRateMax": "connection-rate",
-	"ConnsPerIPMax": "max-connections-per-ip", "ConnRatePerIPMax": "connection-rate-per-ip", "PerIP": "ip-limit",
-	"ParkedMax": "max-parked", "ProtectedListener": "protected-listener", "WhenFull": "when-full", "Assignment": "assignment",
-	"QuotaWindows": "quota-windows", "QuotaWindow": "quota-window", "Backlog": "backlog", "IdleTimeout": "idle-timeout",
-	"WriteTimeout": "write-timeout", "Socket": "send-buffer-bytes", "URing": "uring",
-	"Epoll": "fallback-buffers", "Portable": "fallback-buffers",
-	"Socket.SendBufferBytes": "send-buffer-bytes", "Socket.ReceiveBufferBytes": "receive-buffer-bytes",
-	"Socket.KeepAliveInterval": "keep-alive-interval", "Socket.KeepAliveProbes": "keep-alive-probes",
 }

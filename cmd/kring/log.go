@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -15,16 +16,24 @@ import (
 )
 
 // logger writes to standard error what --log-level and --log-format ask for.
-func (c *serveCmd) logger(stderr io.Writer) *slog.Logger {
+func (c *serveCmd) logger(stderr *lines) *slog.Logger {
 	opts := &slog.HandlerOptions{}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err == nil { // the flag allows nothing else
 		opts.Level = level
 	}
-	if c.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(stderr, opts))
+	to := func(w io.Writer) *slog.Logger {
+		if c.LogFormat == "json" {
+			return slog.New(slog.NewJSONHandler(w, opts))
+		}
+		return slog.New(slog.NewTextHandler(w, opts))
 	}
-	return slog.New(slog.NewTextHandler(stderr, opts))
+	stderr.saying(func(n uint64) []byte {
+		var line bytes.Buffer
+		to(&line).Warn("log lines were dropped: standard error was not read in time", "lines", n)
+		return line.Bytes()
+	})
+	return to(stderr)
 }
 
 // events logs what the server tells.
@@ -44,9 +53,8 @@ func events(log *slog.Logger, closed *closeLog) kring.Events {
 	return e
 }
 
-// closeLog logs closed connections. A processor must not wait for standard
-// error, so it leaves the line in a queue; what a full queue does not take is
-// counted.
+// closeLog logs closed connections. A processor does not format lines: it leaves
+// what happened in a queue; what a full queue does not take is counted.
 type closeLog struct {
 	log     *slog.Logger
 	queue   chan closing
@@ -88,7 +96,7 @@ func (l *closeLog) end() {
 	close(l.queue)
 	<-l.done
 	if n := l.skipped.Load(); n > 0 {
-		l.log.Warn("standard error was too slow for the log of closed connections", "not_logged", n)
+		l.log.Warn("connections closed faster than they could be logged", "not_logged", n)
 	}
 }
 

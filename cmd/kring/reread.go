@@ -9,22 +9,32 @@ import (
 	"kring/quota"
 )
 
-// rereadOnSignal has a signal read again what may have changed outside: the
-// file of quotas, and the addresses of hosts that --ip-limit names. Where there
-// is neither, the signal keeps its meaning: the terminal is gone. The function it
-// gives ends that.
-func (c *serveCmd) rereadOnSignal(log *slog.Logger, server *kring.Server, cfg kring.Config, quotas *quota.Quotas) func() {
-	if rereadSignal == nil || c.Quotas.QuotaFile == "" && len(c.Limits.IPLimit) == 0 {
-		return func() {}
+// catchReread has the signal to read again caught from here on, and kept until
+// somebody looks: a server that still reads its data directory must not die of it.
+// The function ends that.
+func catchReread() (<-chan os.Signal, func()) {
+	signals := make(chan os.Signal, 1)
+	if rereadSignal == nil {
+		return signals, func() {}
 	}
-	signals, over := make(chan os.Signal, 1), make(chan struct{})
 	signal.Notify(signals, rereadSignal)
+	return signals, func() { signal.Stop(signals) }
+}
+
+// rereadOnSignal has a signal read again what may have changed outside: the
+// file of quotas, and the addresses of hosts that --ip-limit names. The function
+// it gives ends that.
+func (c *serveCmd) rereadOnSignal(signals <-chan os.Signal, log *slog.Logger, server *kring.Server, cfg kring.Config, quotas *quota.Quotas) func() {
+	over := make(chan struct{})
 	go func() { // aside: a name service may take its time, and signals to stop must not
 		for {
 			select {
 			case <-over:
 				return
 			case <-signals:
+			}
+			if c.Quotas.QuotaFile == "" && len(c.Limits.IPLimit) == 0 {
+				log.Info("nothing to reread: neither --quota-file nor --ip-limit is set", "signal", rereadSignal.String())
 			}
 			if c.Quotas.QuotaFile != "" {
 				c.rereadQuotas(log, quotas)
@@ -34,10 +44,7 @@ func (c *serveCmd) rereadOnSignal(log *slog.Logger, server *kring.Server, cfg kr
 			}
 		}
 	}()
-	return func() {
-		signal.Stop(signals)
-		close(over)
-	}
+	return func() { close(over) }
 }
 
 // rereadQuotas takes the limits of the file as it is now, or leaves all as they

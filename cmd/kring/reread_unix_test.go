@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -96,15 +95,17 @@ func TestHostsOfLimitsAreResolvedAgainAtASignal(t *testing.T) {
 	}
 }
 
-// TestWithNothingToReadAgainTheSignalEndsTheProgram: its terminal is gone.
-func TestWithNothingToReadAgainTheSignalEndsTheProgram(t *testing.T) {
-	// A signal that we ignore, as under nohup, the program would ignore as well.
-	caught := make(chan os.Signal, 1)
-	signal.Notify(caught, syscall.SIGHUP)
-	defer signal.Stop(caught)
-	c := serve(t, "--handler", "echo")
-	c.signal(syscall.SIGHUP)
-	if status := c.exit(); status != -1 {
-		t.Errorf("exit status %d, want the signal's", status)
+// TestWithNothingToReadAgainTheSignalChangesNothing: a service manager's reload, or
+// the end of a terminal, must not end connections and what they have in flight.
+func TestWithNothingToReadAgainTheSignalChangesNothing(t *testing.T) {
+	for _, handler := range []string{"echo", "embedded"} {
+		c := serve(t, "--handler", handler)
+		c.signal(syscall.SIGHUP)
+		c.logged(`level=INFO msg="nothing to reread: neither --quota-file nor --ip-limit is set"`)
+		ask(t, dial(t, c.addr), kmsg.NewPtrApiVersionsRequest())
+		c.signal(syscall.SIGTERM)
+		if status := c.exit(); status != exitOK {
+			t.Errorf("%s: exit status %d, want 0", handler, status)
+		}
 	}
 }

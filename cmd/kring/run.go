@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -29,9 +30,10 @@ type grammar struct {
 
 // process is what a command may use of the process it runs in.
 type process struct {
-	stdout, stderr io.Writer
-	signals        <-chan os.Signal // each asks to stop
-	asks           <-chan os.Signal // each asks for the state
+	stdout  io.Writer // blocks while nobody reads it
+	stderr  *lines
+	signals <-chan os.Signal // each asks to stop
+	asks    <-chan os.Signal // each asks for the state
 }
 
 const description = `The network layer of a Kafka-style broker on io_uring.
@@ -39,10 +41,13 @@ const description = `The network layer of a Kafka-style broker on io_uring.
 Run "kring serve" and point any Kafka client at 127.0.0.1:9092.`
 
 // run is the program: it parses args and the KRING_ settings of environ, runs
-// the command and returns the exit status.
-func run(args, environ []string, stdout, stderr io.Writer, signals <-chan os.Signal) int {
+// the command and returns the exit status. Nothing waits for whoever reads standard
+// error.
+func run(args, environ []string, stdout, terminal io.Writer, signals <-chan os.Signal) int {
 	env := settingsOf(environ)
-	command, status := parse(args, env, stdout, stderr)
+	stderr := newLines(terminal, nil) // who could be told is who does not read
+	defer stderr.end()
+	command, status := parse(asUsual(args), env, stdout, stderr)
 	if command == nil {
 		return status
 	}
@@ -65,6 +70,22 @@ func run(args, environ []string, stdout, stderr io.Writer, signals <-chan os.Sig
 		fmt.Fprintf(stderr, "kring: error: %v\n", err)
 		return exitFailure
 	}
+}
+
+// asUsual turns what people type first at any program into what this one calls
+// it: --version, -V and -v are "version"; "help" and "help serve" are --help and
+// "serve --help". -v is not verbose: nothing here is (see --log-level).
+func asUsual(args []string) []string {
+	if len(args) == 0 {
+		return args
+	}
+	switch args[0] {
+	case "--version", "-version", "-V", "-v":
+		return append([]string{"version"}, args[1:]...)
+	case "help", "-help", "-?":
+		return append(slices.Clone(args[1:]), "--help")
+	}
+	return args
 }
 
 // parse returns the command to run, or nil and the status to exit with.

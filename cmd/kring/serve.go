@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/netip"
+	"os"
+	"os/signal"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"kring"
 	"kring/echo"
@@ -20,14 +23,19 @@ import (
 // service is what stands behind the network layer.
 type service struct {
 	handler   kring.Handler
-	advertise func(host string, port uint16) // nil: nobody asks for our address
-	quotas    *quota.Quotas                  // nil: nobody has any
-	release   func()                         // before draining: answers what waits; nil: nothing does
-	close     func() error                   // nil: nothing to close
+	advertise func(log *slog.Logger, bound []netip.AddrPort) // when it listens; nil: nobody asks for our address
+	quotas    *quota.Quotas                                  // nil: nobody has any
+	release   func()                                         // before draining: answers what waits; nil: nothing does
+	close     func() error                                   // nil: nothing to close
 }
 
 // Run serves until a signal or a failure.
 func (c *serveCmd) Run(p process) error {
+	if brokenPipe != nil {
+		signal.Ignore(brokenPipe) // a server outlives whoever reads its log
+	}
+	rereads, leave := catchReread()
+	defer leave()
 	log := c.logger(p.stderr)
 	cfg := c.serverConfig()
 	if err := cfg.Validate(); err != nil {
@@ -41,7 +49,8 @@ func (c *serveCmd) Run(p process) error {
 	}
 	closed := newCloseLog(log)
 	cfg.Events = events(log, closed)
-	err = c.serve(p, log, cfg, served)
+	c.logDescriptors(log, cfg)
+	err = c.serve(p, log, cfg, served, rereads)
 	if errors.Is(err, errSecondSignal) {
 		return err // at once: what the cluster acknowledged is written already
 	}
@@ -61,13 +70,13 @@ func (c *serveCmd) open(log *slog.Logger, refused *refusals) (service, error) {
 	}
 	switch c.Handler {
 	case handlerNull:
-		n, err := kafka.NewNull(kafka.NullConfig{Advertise: c.Advertise, PartitionsDefault: c.Partitions})
+		n, err := c.openNull()
 		if err != nil {
 			return service{}, usageError{err}
 		}
 		door := kafka.NewDoor(n.Versions(), n)
 		door.Quotas, door.Rejected = quotas, refused.add
-		return service{handler: door, quotas: quotas, release: n.Close}, nil
+		return service{handler: door, quotas: quotas, advertise: c.advertiseNull(n), release: n.Close}, nil
 	case handlerEcho:
 		return service{handler: echo.Handler{}}, nil
 	}
@@ -80,25 +89,26 @@ func (c *serveCmd) open(log *slog.Logger, refused *refusals) (service, error) {
 	if err != nil {
 		return service{}, err
 	}
-	return service{handler: cluster, quotas: quotas, advertise: cluster.Advertise, close: cluster.Close}, nil
+	return service{handler: cluster, quotas: quotas, advertise: c.advertiseCluster(cluster), release: cluster.Drain, close: cluster.Close}, nil
 }
 
-func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served service) error {
+func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served service, rereads <-chan os.Signal) error {
 	server, err := kring.New(cfg, served.handler)
 	if err != nil {
 		return err
 	}
-	defer c.rereadOnSignal(log, server, cfg, served.quotas)()
+	defer c.rereadOnSignal(rereads, log, server, cfg, served.quotas)()
 	if err := server.Start(); err != nil {
 		return err
 	}
 	if served.advertise != nil {
-		host, port := c.advertised(log, server.Addrs()[0])
-		served.advertise(host, port)
+		served.advertise(log, server.Addrs())
 	}
-	if _, err := fmt.Fprintln(p.stdout, c.readyLine(server.Describe(), server.Addresses())); err != nil {
+	ready := newLines(p.stdout, func(err error) { // serving does not wait for whoever reads it
 		log.Warn("the ready line could not be written", "error", err)
-	}
+	})
+	defer ready.end()
+	fmt.Fprintln(ready, c.readyLine(server.Describe(), server.Addresses()))
 	s, err := nextStop(p, log, server, server.Failed())
 	if s == nil {
 		log.Error("stopping: a part of the server failed", "error", err)
@@ -114,23 +124,29 @@ func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served s
 // readyLine is the one line on standard output; its form is documented with
 // the program.
 func (c *serveCmd) readyLine(engine string, addresses []string) string {
-	return fmt.Sprintf("kring: ready on %s · %s · handler %s", strings.Join(addresses, ", "), engine, c.Handler)
+	return oneLine(fmt.Sprintf("kring: ready on %s · %s · handler %s", strings.Join(addresses, ", "), engine, handlerSays[c.Handler]))
 }
 
-// advertised is where clients are told to connect to: what the operator said,
-// or where we listen.
-func (c *serveCmd) advertised(log *slog.Logger, bound netip.AddrPort) (host string, port uint16) {
-	if c.Advertise != "" {
-		host, port, _ = splitAddress(c.Advertise) // Validate has seen it
-		return host, port
+// handlerSays is what the ready line says of a handler. The embedded cluster is not
+// what a production cluster is, and whoever starts it should see that.
+var handlerSays = map[string]string{
+	handlerEmbedded: handlerEmbedded + " (one-node development broker)",
+	handlerNull:     handlerNull,
+	handlerEcho:     handlerEcho,
+}
+
+// oneLine escapes whatever would end a line, or move the cursor of a terminal:
+// an error may have several lines, and a socket's path any character.
+func oneLine(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+			continue
+		}
+		b.WriteRune(r)
 	}
-	if !bound.Addr().IsUnspecified() {
-		return bound.Addr().String(), bound.Port()
-	}
-	local := net.JoinHostPort("localhost", strconv.Itoa(int(bound.Port())))
-	log.Warn("clients on other machines will not find this server: it listens on every address and is told none; name one with --advertise",
-		"listen", bound.String(), "advertised", local)
-	return "localhost", bound.Port()
+	return b.String()
 }
 
 var errSecondSignal = errors.New("a second signal came: exited without finishing what was in flight")

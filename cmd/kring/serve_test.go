@@ -31,7 +31,7 @@ func TestReadyLineSaysWhereHowAndWhy(t *testing.T) {
 			t.Run(engine+" "+strings.Join(args, " "), func(t *testing.T) {
 				t.Parallel()
 				c := serve(t, append([]string{"--engine", engine}, args...)...)
-				if !strings.Contains(c.ready, " · "+engine+" (") || !strings.HasSuffix(c.ready, "handler "+args[1]) {
+				if !strings.Contains(c.ready, " · "+engine+" (") || !strings.HasSuffix(c.ready, "handler "+handlerSays[args[1]]) {
 					t.Errorf("ready line %q", c.ready)
 				}
 				c.signal(syscall.SIGTERM)
@@ -86,8 +86,8 @@ func TestClosedConnectionsAreLoggedWithTheirReason(t *testing.T) {
 }
 
 func TestSecondSignalExitsAtOnce(t *testing.T) {
-	c := serve(t)
-	longPoll(t, c.addr)
+	c := serve(t, "--handler", "echo")
+	untaken(t, c.addr)
 	c.signal(syscall.SIGTERM)
 	c.logged(`msg="stopping: no new connections`)
 	c.signal(syscall.SIGTERM)
@@ -98,15 +98,72 @@ func TestSecondSignalExitsAtOnce(t *testing.T) {
 }
 
 func TestDrainTimeoutCutsOffWhatIsLeft(t *testing.T) {
-	c := serve(t, "--drain-timeout", "100ms")
-	conn := longPoll(t, c.addr)
+	c := serve(t, "--handler", "echo", "--drain-timeout", "100ms")
+	conn := untaken(t, c.addr)
 	c.signal(syscall.SIGTERM)
 	if status := c.exit(); status != exitOK {
 		t.Errorf("exit status %d, want 0", status)
 	}
 	c.logged(`--drain-timeout passed`)
-	if _, err := conn.Read(make([]byte, 1)); err == nil {
+	if n, _ := io.Copy(io.Discard, conn); n == untakenBytes {
 		t.Error("the connection was not cut off")
+	}
+}
+
+// untakenBytes is more than the sockets between a client and the server hold.
+const untakenBytes = 64 << 20
+
+// untaken leaves a response of untakenBytes in the server, that its client does
+// not take, but for the first bytes.
+func untaken(t *testing.T, addr string) net.Conn {
+	t.Helper()
+	conn := dial(t, addr)
+	size := binary.BigEndian.AppendUint32(nil, untakenBytes)
+	if _, err := conn.Write(append(size, make([]byte, untakenBytes)...)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(conn, size); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// What waits for something to happen in the server does not hold it up.
+func TestALongPollDoesNotHoldUpTheEnd(t *testing.T) {
+	for _, handler := range []string{"embedded", "null"} {
+		t.Run(handler, func(t *testing.T) {
+			c := serve(t, "--handler", handler)
+			polling := longPoll(t, c.addr)
+			if handler == "embedded" {
+				joinAlone(t, c.addr)
+			}
+			c.signal(syscall.SIGTERM)
+			began := time.Now()
+			response(t, polling)
+			if status := c.exit(); status != exitOK {
+				t.Errorf("exit status %d, want 0", status)
+			}
+			if took := time.Since(began); took > deadline/2 {
+				t.Errorf("the end took %v", took)
+			}
+		})
+	}
+}
+
+// joinAlone makes a member and has another join while the first does not join
+// again: the second waits for the first, for longer than any test.
+func joinAlone(t *testing.T, addr string) {
+	t.Helper()
+	join := kmsg.NewPtrJoinGroupRequest()
+	join.Version, join.Group, join.ProtocolType = 3, "waiting", "consumer"
+	join.SessionTimeoutMillis, join.RebalanceTimeoutMillis = 290_000, 290_000
+	p := kmsg.NewJoinGroupRequestProtocol()
+	p.Name = "range"
+	join.Protocols = append(join.Protocols, p)
+	ask(t, dial(t, addr), join)
+	waiting := dial(t, addr)
+	if _, err := waiting.Write(kmsg.NewRequestFormatter().AppendRequest(nil, join, 1)); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -209,6 +266,12 @@ func ask(t *testing.T, conn net.Conn, req kmsg.Request) {
 	if _, err := conn.Write(kmsg.NewRequestFormatter().AppendRequest(nil, req, 1)); err != nil {
 		t.Fatal(err)
 	}
+	response(t, conn)
+}
+
+// response reads one.
+func response(t *testing.T, conn net.Conn) {
+	t.Helper()
 	var size [4]byte
 	if _, err := io.ReadFull(conn, size[:]); err != nil {
 		t.Fatal(err)

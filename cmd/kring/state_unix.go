@@ -12,3 +12,7 @@ var stateSignal os.Signal = syscall.SIGUSR1
 
 // rereadSignal has the settings read again that may change meanwhile.
 var rereadSignal os.Signal = syscall.SIGHUP
+
+// brokenPipe comes of writing where nobody reads any more; Go ends the process
+// by it if that is standard output or standard error (os/signal).
+var brokenPipe os.Signal = syscall.SIGPIPE

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+
+	"kring"
+	"kring/embedded"
+	"kring/engine"
+	"kring/kafka"
+)
+
+// advertiseSetting is the setting of a listener that is not the network layer's:
+// it says what the handler tells this listener's clients (KIP-103).
+const advertiseSetting = "advertise"
+
+// advertisable checks it.
+func advertisable(_ *kring.ListenerConfig, value string) error {
+	if _, err := kafka.ParseAddress(value); err != nil {
+		return fmt.Errorf("%w; give HOST:PORT that clients can connect to, such as broker.example.org:9092", err)
+	}
+	return nil
+}
+
+// ownAddresses are those that --listener says, by listener.
+func (c *serveCmd) ownAddresses() map[string]kafka.Address {
+	own := map[string]kafka.Address{}
+	for _, s := range c.Sockets.Listener {
+		if s.setting == advertiseSetting {
+			own[s.listener], _ = kafka.ParseAddress(s.value) // UnmarshalText has seen it
+		}
+	}
+	return own
+}
+
+// validateAdvertise names the faults of what clients are to be told.
+func (c *serveCmd) validateAdvertise() (faults []error) {
+	if c.Advertise != "" {
+		if _, err := kafka.ParseAddress(c.Advertise); err != nil {
+			faults = append(faults, fmt.Errorf("--advertise %q: clients need a host and a port other than 0: %w; give HOST:PORT, such as broker.example.org:9092", c.Advertise, err))
+		}
+		return faults
+	}
+	own, tcp := c.ownAddresses(), false
+	var mute []string
+	for _, l := range c.listeners() {
+		_, unix := engine.UnixPath(l.Address)
+		tcp = tcp || !unix
+		if _, said := own[l.Name]; unix && !said {
+			mute = append(mute, l.Name)
+		}
+	}
+	if len(mute) > 0 && !tcp && c.Handler != handlerEcho {
+		faults = append(faults, fmt.Errorf("--advertise: a Unix domain socket has no host and port that clients could be told; give those of their way here, such as localhost:9092, or --listener %s.advertise=, or --listen on TCP as well", mute[0]))
+	}
+	return faults
+}
+
+// advertised are the addresses that clients are told, listener by listener: its
+// own, that for all, where it is bound, or for a Unix domain socket, that of the
+// first TCP listener.
+//
+// A listener on every address of the machine is bound to none that clients could
+// be told. Kafka refuses to start then. Kafka's own container image says localhost,
+// and so does this, with a warning: in a container whose port is published, that is
+// where the clients are that somebody tries first.
+func (c *serveCmd) advertised(log *slog.Logger, bound []netip.AddrPort) map[string]kafka.Address {
+	all := c.ownAddresses()
+	listeners := c.listeners()
+	var forSockets kafka.Address // of the first TCP listener
+	for i, l := range listeners {
+		if _, said := all[l.Name]; !said && c.Advertise != "" {
+			all[l.Name], _ = kafka.ParseAddress(c.Advertise) // Validate has seen it
+		} else if !said && bound[i].IsValid() {
+			all[l.Name] = reachedAt(log, l.Name, bound[i])
+		}
+		if forSockets.Host == "" && bound[i].IsValid() {
+			forSockets = all[l.Name]
+		}
+	}
+	for _, l := range listeners {
+		if _, said := all[l.Name]; !said {
+			all[l.Name] = forSockets
+		}
+	}
+	return all
+}
+
+// reachedAt is where a listener's clients find it when nobody said.
+func reachedAt(log *slog.Logger, listener string, bound netip.AddrPort) kafka.Address {
+	if !bound.Addr().IsUnspecified() {
+		return kafka.Address{Host: bound.Addr().String(), Port: int32(bound.Port())}
+	}
+	local := kafka.Address{Host: "localhost", Port: int32(bound.Port())}
+	log.Warn("clients on other machines, and in other containers, will not find this server: it listens on every address and is told none; name one with --advertise, or --listener "+listener+".advertise=HOST:PORT",
+		"listener", listener, "listen", bound.String(), "advertised", local.String())
+	return local
+}
+
+// advertiseCluster tells an embedded cluster.
+func (c *serveCmd) advertiseCluster(cluster *embedded.Cluster) func(*slog.Logger, []netip.AddrPort) {
+	return func(log *slog.Logger, bound []netip.AddrPort) {
+		all := c.advertised(log, bound)
+		listeners := c.listeners()
+		first := all[listeners[0].Name]
+		for _, l := range listeners[1:] {
+			if at := all[l.Name]; at != first {
+				cluster.AdvertiseOn(l.Name, at.Host, uint16(at.Port))
+			}
+		}
+		cluster.Advertise(first.Host, uint16(first.Port))
+	}
+}
+
+// openNull makes the null handler; it tells a client the address that it came by,
+// unless it is told another.
+func (c *serveCmd) openNull() (*kafka.Null, error) {
+	cfg := kafka.NullConfig{Advertise: c.Advertise, AdvertiseOn: map[string]string{}, PartitionsDefault: c.Partitions}
+	for listener, at := range c.ownAddresses() {
+		cfg.AdvertiseOn[listener] = at.String()
+	}
+	return kafka.NewNull(cfg)
+}
+
+// advertiseNull says what can't be seen by a connection: where the clients of a
+// Unix domain socket find a TCP listener.
+func (c *serveCmd) advertiseNull(n *kafka.Null) func(*slog.Logger, []netip.AddrPort) {
+	return func(log *slog.Logger, bound []netip.AddrPort) {
+		if c.Advertise != "" {
+			return
+		}
+		quiet := slog.New(slog.DiscardHandler) // a TCP connection's own address is what its client is told
+		all := c.advertised(quiet, bound)
+		for i, l := range c.listeners() {
+			if !bound[i].IsValid() && all[l.Name].Host != "" {
+				n.AdvertiseOn(l.Name, all[l.Name])
+			}
+		}
+	}
+}

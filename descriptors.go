@@ -1,0 +1,44 @@
+package kring
+
+import (
+	"fmt"
+
+	"kring/acceptor"
+)
+
+// Descriptors says what the descriptors of a process are for.
+type Descriptors = acceptor.Descriptors
+
+// What a server holds, as counted on Linux and rounded up: of the process the
+// standard streams, the Go runtime's poller and what it reads of cgroups; of an
+// engine its ring, and what wakes it.
+const (
+	ofProcess  = 16
+	ofEngine   = 4
+	ofListener = 2
+)
+
+// Descriptors plans what this process's descriptors are for (RLIMIT_NOFILE): the
+// server's own, HandlerFiles, and connections. ConnsMax goes by it when it is 0.
+func (c Config) Descriptors() Descriptors {
+	conns := c.ConnsMax
+	c = c.withDefaults()
+	return c.descriptors(conns)
+}
+
+// descriptors plans for a Config that has its defaults, but perhaps ConnsMax.
+func (c *Config) descriptors(conns int) Descriptors {
+	engines, sockets := c.Processors+len(c.Listeners), len(c.Listeners)
+	if c.Accept == AcceptPerProcessor {
+		engines, sockets = c.Processors, c.Processors*len(c.Listeners)
+	}
+	own := ofProcess + ofEngine*engines + ofListener*sockets
+	return acceptor.PlanDescriptors(acceptor.DescriptorLimit(), own, c.HandlerFiles, conns)
+}
+
+// errNoRoom says that clients would be reset for want of descriptors, each of them.
+func (s *Server) errNoRoom() error {
+	d := s.cfg.descriptors(0)
+	return fmt.Errorf("kring: too many open files before anybody connects: RLIMIT_NOFILE is %d, and the server itself needs about %d, and room for clients: "+
+		"raise the limit (ulimit -n 65536; systemd: LimitNOFILE=65536; docker: --ulimit nofile=65536:65536), or have fewer processors than %d", d.Limit, d.Own, s.cfg.Processors)
+}

@@ -1,0 +1,126 @@
+package embedded
+
+import (
+	"errors"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kring/kafka"
+	"kring/reqchan"
+)
+
+// change says how an API writes to disk.
+type change struct {
+	// code is what clients are told when it can't be written. Where a group's or
+	// a transaction's coordinator is asked, that is NOT_COORDINATOR, as Apache
+	// Kafka translates it (CoordinatorOperationExceptionHelper,
+	// TransactionStateManager): clients retry that, and take
+	// KAFKA_STORAGE_ERROR there for fatal.
+	code int16
+	// shrinks: it frees space, and is served while the disk is nearly full.
+	shrinks bool
+}
+
+var (
+	grows       = change{code: kerr.KafkaStorageError.Code}
+	shrinks     = change{code: kerr.KafkaStorageError.Code, shrinks: true}
+	coordinated = change{code: kerr.NotCoordinator.Code}
+	leaves      = change{code: kerr.NotCoordinator.Code, shrinks: true}
+)
+
+// changes are the APIs with which kfake writes to disk. Metadata, which creates
+// topics, is not among them: see createMissing.
+var changes = map[kmsg.Key]change{
+	kmsg.Produce:                   grows,
+	kmsg.OffsetCommit:              grows,
+	kmsg.CreateTopics:              grows,
+	kmsg.CreatePartitions:          grows,
+	kmsg.CreateACLs:                grows,
+	kmsg.DeleteACLs:                grows,
+	kmsg.AlterConfigs:              grows,
+	kmsg.IncrementalAlterConfigs:   grows,
+	kmsg.AlterClientQuotas:         grows,
+	kmsg.AlterUserSCRAMCredentials: grows,
+	kmsg.WriteTxnMarkers:           grows,
+	kmsg.AlterShareGroupOffsets:    grows,
+
+	kmsg.DeleteTopics:            shrinks,
+	kmsg.DeleteRecords:           shrinks,
+	kmsg.DeleteGroups:            shrinks,
+	kmsg.OffsetDelete:            shrinks,
+	kmsg.DeleteShareGroupOffsets: shrinks,
+
+	kmsg.JoinGroup:          coordinated,
+	kmsg.SyncGroup:          coordinated,
+	kmsg.InitProducerID:     coordinated,
+	kmsg.AddPartitionsToTxn: coordinated,
+	kmsg.AddOffsetsToTxn:    coordinated,
+	kmsg.EndTxn:             coordinated,
+	kmsg.TxnOffsetCommit:    coordinated,
+
+	// Most write nothing, and a member that is not heard falls out of its group.
+	kmsg.ConsumerGroupHeartbeat: leaves,
+	kmsg.LeaveGroup:             leaves,
+}
+
+var errWriteFailed = errors.New("a write to the data directory failed")
+
+// begin admits a request that writes to disk; nil for one that does not. On an
+// error the request is to be refused.
+func (s *session) begin(q kafka.Request) (*writing, error) {
+	store := s.cluster.store
+	if store.dir == "" {
+		return nil, nil
+	}
+	c, ok := changes[kmsg.Key(q.Header.Key)]
+	if !ok {
+		return nil, nil
+	}
+	w, err := store.begin(int64(len(q.Request.Payload)), c.shrinks)
+	if err != nil || !s.cluster.cfg.SyncWrites {
+		return w, err
+	}
+	w.sync, err = s.cluster.syncs.begin(q)
+	if err != nil {
+		w.end()
+		return nil, err
+	}
+	return w, nil
+}
+
+// unkept refuses a request after kfake has served it, if what it changed is not
+// sure to be on disk.
+func (s *session) unkept(q kafka.Request) (refused bool, err error) {
+	if s.writing == nil {
+		return false, nil
+	}
+	if err := s.writing.kept(); err != nil {
+		return true, s.refuse(q, err)
+	}
+	return false, nil
+}
+
+// refuse answers a request that can't be kept with an error in every element.
+func (s *session) refuse(q kafka.Request, cause error) error {
+	req, err := q.Decode()
+	if err != nil {
+		return err
+	}
+	code := changes[kmsg.Key(req.Key())].code
+	switch req := req.(type) {
+	case *kmsg.ProduceRequest:
+		if req.Acks == 0 {
+			q.CloseConnection(reqchan.HandlerClosed)
+			return nil
+		}
+	case *kmsg.InitProducerIDRequest:
+		if req.TransactionalID == nil {
+			// No coordinator was asked: clients would look for that of no
+			// transactional id. Apache Kafka answers this when it has no ids.
+			code = kerr.CoordinatorLoadInProgress.Code
+		}
+	}
+	q.Respond(refusalOf(req, code, cause.Error()))
+	return nil
+}

@@ -1,0 +1,98 @@
+package embedded
+
+import (
+	"context"
+	"net"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// waits are the APIs that kfake answers when something happens. polls among them
+// end, unanswered, with their client's interest.
+var (
+	waits = map[kmsg.Key]bool{kmsg.Fetch: true, kmsg.ShareFetch: true, kmsg.JoinGroup: true, kmsg.SyncGroup: true}
+	polls = map[kmsg.Key]bool{kmsg.Fetch: true, kmsg.ShareFetch: true}
+)
+
+// Drain answers at once what waits for something to happen, and what begins to
+// wait from now on. Call it before the server is shut down, which waits for all
+// that is in flight. It does not block, and may be called more than once.
+func (c *Cluster) Drain() { c.drain() }
+
+// exchangeOrGiveUp is exchange, but what waits ends at once when the cluster is
+// drained, and a poll when its client has gone. What the client sent behind it is
+// still served, on a new pipe.
+func (s *session) exchangeOrGiveUp(j job) error {
+	if !j.waits {
+		return s.exchange(j)
+	}
+	pipe, err := s.connect()
+	if err != nil {
+		return err
+	}
+	stay := s.hangUp(pipe, j.poll)
+	err = s.exchange(j)
+	gone, drained := stay()
+	switch {
+	case !gone && !drained, !s.disconnect(pipe):
+		return err
+	case err == nil:
+		return nil // it was answered just before
+	case gone:
+		j.q.Request.NoResponse()
+		return nil
+	}
+	return s.answerDrained(j)
+}
+
+// hangUp closes pipe when the cluster is drained, or the client of a poll has
+// gone. stay ends that and says which of the two came.
+func (s *session) hangUp(pipe net.Conn, poll bool) (stay func() (gone, drained bool)) {
+	end := func() { _ = pipe.Close() } // net.Pipe: cannot fail
+	unwatch := func() bool { return true }
+	if poll {
+		unwatch = context.AfterFunc(s.client.Context(), end)
+	}
+	undrain := context.AfterFunc(s.cluster.drained, end)
+	return func() (gone, drained bool) { return !unwatch(), !undrain() }
+}
+
+// answerDrained answers a request that waited as if nothing had happened for as
+// long as it may wait, or so that it comes again, elsewhere or later.
+func (s *session) answerDrained(j job) error {
+	req, err := j.q.Decode()
+	if err != nil {
+		return err
+	}
+	switch req := req.(type) {
+	case *kmsg.FetchRequest:
+		return s.fetchNow(j, req)
+	case *kmsg.ShareFetchRequest:
+		j.q.Respond(req.ResponseKind())
+	default:
+		// As Apache Kafka's coordinator does when it is not active any more.
+		j.q.Respond(refusalOf(req, kerr.CoordinatorNotAvailable.Code, "the server is shutting down"))
+	}
+	return nil
+}
+
+// fetchNow answers a fetch without waiting. One that goes on with a fetch session
+// (KIP-227) is told that nothing has changed in it: the session's epoch has been
+// moved on by the fetch that was given up.
+func (s *session) fetchNow(j job, req *kmsg.FetchRequest) error {
+	if req.SessionEpoch > 0 {
+		resp := req.ResponseKind().(*kmsg.FetchResponse)
+		resp.SessionID = req.SessionID
+		j.q.Respond(resp)
+		return nil
+	}
+	const sessionless = -1
+	req.MaxWaitMillis, req.MinBytes, req.SessionID, req.SessionEpoch = 0, 0, 0, sessionless
+	resp, err := s.ask(req)
+	if err != nil {
+		return err
+	}
+	j.q.Respond(resp)
+	return nil
+}

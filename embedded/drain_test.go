@@ -1,0 +1,115 @@
+package embedded
+
+import (
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kring/reqchan"
+)
+
+// parked is a request that waits in a cluster.
+func parked(t *testing.T, c *Cluster, req kmsg.Request) (answer func() kmsg.Response) {
+	t.Helper()
+	conn := &reqchan.Conn{}
+	c.ConnOpened(conn)
+	t.Cleanup(func() { c.ConnClosed(conn, reqchan.PeerFinished) })
+	r := newRequest(t, conn, 0, req)
+	c.Handle(r.Request)
+	if r.HandleReturned() {
+		t.Fatalf("%T did not wait", req)
+	}
+	return func() kmsg.Response {
+		t.Helper()
+		kind, response := r.await()
+		if kind != reqchan.AnswerSend {
+			t.Fatalf("%T: answered with %v", req, kind)
+		}
+		resp := req.ResponseKind()
+		body := response[reqchan.SizeBytes+correlationBytes:]
+		if resp.IsFlexible() {
+			body = body[1:]
+		}
+		if err := resp.ReadFrom(body); err != nil {
+			t.Fatal(err)
+		}
+		return resp
+	}
+}
+
+func fetching(topic string, offset int64) *kmsg.FetchRequest {
+	req := kmsg.NewPtrFetchRequest()
+	req.Version, req.MaxWaitMillis, req.MinBytes, req.MaxBytes = 11, 600_000, 1, 1<<20
+	in := kmsg.NewFetchRequestTopic()
+	in.Topic = topic
+	p := kmsg.NewFetchRequestTopicPartition()
+	p.FetchOffset, p.PartitionMaxBytes, p.CurrentLeaderEpoch = offset, 1<<20, -1
+	in.Partitions = append(in.Partitions, p)
+	req.Topics = append(req.Topics, in)
+	return req
+}
+
+// What waits when the cluster is drained is answered as if its time were over.
+func TestDrainAnswersWhatWaits(t *testing.T) {
+	c := open(t, Config{Seed: []Topic{{"quiet", 1}}})
+	if got := code(t, c, producing(t, "quiet", "only")); got != 0 {
+		t.Fatalf("error %d", got)
+	}
+	whole := fetching("quiet", 1)
+	whole.SessionID, whole.SessionEpoch = 0, -1
+	fetched := parked(t, c, whole)
+
+	// A member that does not come again keeps the next from joining.
+	first := joining()
+	first.SessionTimeoutMillis, first.RebalanceTimeoutMillis = 290_000, 290_000
+	if got := code(t, c, first); got != 0 {
+		t.Fatalf("error %d", got)
+	}
+	joined := parked(t, c, first)
+
+	c.Drain()
+	c.Drain()
+	resp := fetched().(*kmsg.FetchResponse)
+	if resp.ErrorCode != 0 || len(resp.Topics) != 1 || resp.Topics[0].Partitions[0].ErrorCode != 0 ||
+		resp.Topics[0].Partitions[0].HighWatermark != 1 || len(resp.Topics[0].Partitions[0].RecordBatches) != 0 {
+		t.Errorf("a fetch was answered with %+v", resp)
+	}
+	if got := joined().(*kmsg.JoinGroupResponse).ErrorCode; got != kerr.CoordinatorNotAvailable.Code {
+		t.Errorf("a join was answered with error %d", got)
+	}
+	// Nothing waits from now on, and what there is, is still served.
+	if resp := atOnce(t, c, fetching("quiet", 1)).(*kmsg.FetchResponse); resp.ErrorCode != 0 {
+		t.Errorf("a later fetch: error %d", resp.ErrorCode)
+	}
+	whole = fetching("quiet", 0)
+	whole.SessionEpoch = -1
+	if resp := atOnce(t, c, whole).(*kmsg.FetchResponse); len(resp.Topics[0].Partitions[0].RecordBatches) == 0 {
+		t.Error("a later fetch found no record")
+	}
+}
+
+func atOnce(t *testing.T, c *Cluster, req kmsg.Request) kmsg.Response {
+	t.Helper()
+	_, resp := ask(t, c, req)
+	return resp
+}
+
+// A fetch session's fetch is told that nothing has changed.
+func TestDrainKeepsAFetchSession(t *testing.T) {
+	c := open(t, Config{Seed: []Topic{{"quiet", 1}}})
+	opening := fetching("quiet", 0)
+	opening.SessionEpoch, opening.MaxWaitMillis = 0, 0
+	_, resp := ask(t, c, opening)
+	id := resp.(*kmsg.FetchResponse).SessionID
+	if id == 0 {
+		t.Skip("no fetch session was made")
+	}
+	next := fetching("quiet", 0)
+	next.SessionID, next.SessionEpoch, next.Topics = id, 1, nil
+	answer := parked(t, c, next)
+	c.Drain()
+	if got := answer().(*kmsg.FetchResponse); got.SessionID != id || got.ErrorCode != 0 || len(got.Topics) != 0 {
+		t.Errorf("answered with %+v", got)
+	}
+}

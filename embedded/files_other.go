@@ -1,0 +1,5 @@
+//go:build !unix
+
+package embedded
+
+func filesMaxDefault() int { return filesMaxUnknown }
