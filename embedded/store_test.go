@@ -222,8 +222,13 @@ func put(t *testing.T, at string, file bool) {
 
 func await(t *testing.T, holds func() bool) {
 	t.Helper()
-	for end := time.Now().Add(deadline); !holds(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
+	late := time.After(deadline)
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	for !holds() {
+		select {
+		case <-look.C:
+		case <-late:
 			t.Fatal("it never came to hold")
 		}
 	}
