@@ -78,6 +78,7 @@ func Open(cfg Config) (*Cluster, error) {
 		closing:    make(chan struct{}),
 		advertised: make(chan struct{}),
 	}
+	c.kfakeLog = &logger{to: cfg.Logger, store: c.store}
 	c.drained, c.drain = context.WithCancel(context.Background())
 	c.sessions.open = make(map[*session]struct{})
 	if err := c.openDir(); err != nil {
@@ -105,12 +106,16 @@ func (c *Cluster) openDir() error {
 		return err
 	}
 	c.lock = lock
-	if err := mend(dir); err != nil {
+	if err := c.mendDir(); err != nil {
 		c.unlock()
 		return err
 	}
 	return nil
 }
+
+// mendDir brings the data directory in order for load: at the start, and after a
+// failed write.
+func (c *Cluster) mendDir() error { return mend(c.cfg.DataDir) }
 
 func (c *Cluster) start() error {
 	if err := c.load(); err != nil {
@@ -125,24 +130,25 @@ func (c *Cluster) start() error {
 	return nil
 }
 
-// load runs kfake on what is in the data directory.
+// load runs kfake on what mendDir left in the data directory.
 func (c *Cluster) load() error {
 	dir, err := openDataDir(c.cfg.DataDir)
 	if err != nil {
 		return err
 	}
-	c.dir, c.kfakeLog = dir, &logger{to: c.log, store: c.store, dir: dir}
+	c.dir, c.kfakeLog.dir = dir, dir
 	k, err := kfake.NewCluster(c.options()...)
 	if err != nil {
 		dir.close()
 		return err
 	}
 	c.kfake = k
-	return c.forgetSequences()
+	return c.openedDir()
 }
 
-// forgetSequences removes what only an orderly stop may leave behind: see mend.
-func (c *Cluster) forgetSequences() error {
+// openedDir notes that kfake has read the directory: what only an orderly stop
+// may leave behind is removed. See mend.
+func (c *Cluster) openedDir() error {
 	if c.cfg.DataDir == "" {
 		return nil
 	}
