@@ -41,6 +41,7 @@ type Cluster struct {
 	syncs    *syncs
 	drained  context.Context // done when Drain was called
 	drain    context.CancelFunc
+	starts   *starts
 	closing  chan struct{}  // closed by Close
 	watching sync.WaitGroup // the goroutine that reopens
 	versions kafka.Versions
@@ -78,6 +79,7 @@ func Open(cfg Config) (*Cluster, error) {
 		closing:    make(chan struct{}),
 		advertised: make(chan struct{}),
 	}
+	c.starts = newStarts(cfg.DataDir, func(f *os.File) error { return c.syncs.file(f) })
 	c.kfakeLog = &logger{to: cfg.Logger, store: c.store}
 	c.drained, c.drain = context.WithCancel(context.Background())
 	c.sessions.open = make(map[*session]struct{})
@@ -115,7 +117,9 @@ func (c *Cluster) openDir() error {
 
 // mendDir brings the data directory in order for load: at the start, and after a
 // failed write.
-func (c *Cluster) mendDir() error { return mend(c.cfg.DataDir) }
+func (c *Cluster) mendDir() error {
+	return errors.Join(mend(c.cfg.DataDir), c.starts.keepEnds())
+}
 
 func (c *Cluster) start() error {
 	if err := c.load(); err != nil {
@@ -143,7 +147,13 @@ func (c *Cluster) load() error {
 		return err
 	}
 	c.kfake = k
-	return c.openedDir()
+	if err := c.openedDir(); err != nil {
+		k.Close()
+		c.kfake = nil
+		dir.close()
+		return err
+	}
+	return nil
 }
 
 // openedDir notes that kfake has read the directory: what only an orderly stop
@@ -156,7 +166,7 @@ func (c *Cluster) openedDir() error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return nil
+	return c.applyStarts()
 }
 
 func (c *Cluster) options() []kfake.Opt {

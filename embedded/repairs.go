@@ -13,6 +13,7 @@ var repairs = []repair{
 	{kmsg.CreatePartitions, "bounds the partitions of all topics", on(boundCreatedPartitions)},
 	{kmsg.JoinGroup, "refuses a member without a protocol, or with one twice, instead of ending the process", on(refuseJoin)},
 	{kmsg.SASLHandshake, "answers ILLEGAL_SASL_STATE where there is no SASL", on(refuseHandshake)},
+	{kmsg.DeleteRecords, "writes down that records were deleted, and where an empty log goes on", on(keepDeleted)}, // behind what refuses some
 	{kmsg.Produce, "closes the connection when a batch of acks 0 is refused", on(watchSilent)},
 }
 
