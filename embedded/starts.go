@@ -169,8 +169,8 @@ func (s *starts) keepEnd(dir string, offset int64) error {
 	}
 	for _, path := range empty {
 		base, _ := strconv.ParseInt(strings.TrimSuffix(filepath.Base(path), ".dat"), 10, 64)
-		if base >= offset {
-			return nil // it ends there already
+		if base > offset {
+			return nil // it ended later
 		}
 		if err := os.Remove(path); err != nil {
 			return err
