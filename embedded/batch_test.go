@@ -7,17 +7,17 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// batchOf is a batch of one record, of no producer in particular.
-func batchOf(value string) []byte {
-	return encode(kmsg.RecordBatch{ProducerID: -1, ProducerEpoch: -1, FirstSequence: -1}, value)
+// oneRecord is a batch of one record, of no producer in particular.
+func oneRecord(value string) []byte {
+	return encodeBatch(kmsg.RecordBatch{ProducerID: -1, ProducerEpoch: -1, FirstSequence: -1}, value)
 }
 
 // transactional is a producer's first batch of one record in a transaction.
 func transactional(id int64, epoch int16) []byte {
-	return encode(kmsg.RecordBatch{ProducerID: id, ProducerEpoch: epoch, Attributes: batchTransactional}, "x")
+	return encodeBatch(kmsg.RecordBatch{ProducerID: id, ProducerEpoch: epoch, Attributes: batchTransactional}, "x")
 }
 
-func encode(b kmsg.RecordBatch, value string) []byte {
+func encodeBatch(b kmsg.RecordBatch, value string) []byte {
 	r := kmsg.Record{Value: []byte(value)}
 	r.Length = int32(len(r.AppendTo(nil)) - 1) // a length of less than 64 takes one byte
 	b.PartitionLeaderEpoch, b.Magic, b.NumRecords, b.Records = -1, 2, 1, r.AppendTo(nil)

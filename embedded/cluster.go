@@ -41,6 +41,7 @@ type Cluster struct {
 	syncs    *syncs
 	drained  context.Context // done when Drain was called
 	drain    context.CancelFunc
+	starts   *starts
 	closing  chan struct{}  // closed by Close
 	watching sync.WaitGroup // the goroutine that reopens
 	versions kafka.Versions
@@ -82,6 +83,8 @@ func Open(cfg Config) (*Cluster, error) {
 		closing:    make(chan struct{}),
 		advertised: make(chan struct{}),
 	}
+	c.starts = newStarts(cfg.DataDir, func(f *os.File) error { return c.syncs.file(f) })
+	c.kfakeLog = &logger{to: cfg.Logger, store: c.store}
 	c.drained, c.drain = context.WithCancel(context.Background())
 	c.sessions.open = make(map[*session]struct{})
 	if err := c.openDir(); err != nil {
@@ -109,11 +112,17 @@ func (c *Cluster) openDir() error {
 		return err
 	}
 	c.lock = lock
-	if err := mend(dir); err != nil {
+	if err := c.mendDir(); err != nil {
 		c.unlock()
 		return err
 	}
 	return nil
+}
+
+// mendDir brings the data directory in order for load: at the start, and after a
+// failed write.
+func (c *Cluster) mendDir() error {
+	return errors.Join(mend(c.cfg.DataDir), c.starts.keepEnds())
 }
 
 func (c *Cluster) start() error {
@@ -129,24 +138,31 @@ func (c *Cluster) start() error {
 	return nil
 }
 
-// load runs kfake on what is in the data directory.
+// load runs kfake on what mendDir left in the data directory.
 func (c *Cluster) load() error {
 	dir, err := openDataDir(c.cfg.DataDir)
 	if err != nil {
 		return err
 	}
-	c.dir, c.kfakeLog = dir, &logger{to: c.log, store: c.store, dir: dir}
+	c.dir, c.kfakeLog.dir = dir, dir
 	k, err := kfake.NewCluster(c.options()...)
 	if err != nil {
 		dir.close()
 		return err
 	}
 	c.kfake = k
-	return c.forgetSequences()
+	if err := c.openedDir(); err != nil {
+		k.Close()
+		c.kfake = nil
+		dir.close()
+		return err
+	}
+	return nil
 }
 
-// forgetSequences removes what only an orderly stop may leave behind: see mend.
-func (c *Cluster) forgetSequences() error {
+// openedDir notes that kfake has read the directory: what only an orderly stop
+// may leave behind is removed. See mend.
+func (c *Cluster) openedDir() error {
 	if c.cfg.DataDir == "" {
 		return nil
 	}
@@ -154,7 +170,7 @@ func (c *Cluster) forgetSequences() error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return nil
+	return c.applyStarts()
 }
 
 func (c *Cluster) options() []kfake.Opt {

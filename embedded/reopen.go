@@ -104,7 +104,8 @@ func (c *Cluster) reopen() error {
 	if err := c.syncs.rewriteSuspects(); err != nil {
 		return fmt.Errorf("write again what may not be on disk: %w", err)
 	}
-	if err := errors.Join(c.forgetSequences(), mend(c.cfg.DataDir)); err != nil {
+	c.kfakeLog = &logger{to: c.log, store: c.store}
+	if err := c.mendDir(); err != nil {
 		return err
 	}
 	before := c.listener

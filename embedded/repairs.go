@@ -16,6 +16,7 @@ var repairs = []repair{
 	{kmsg.ApiVersions, "announces nothing that nobody is behind, and what every client can read (see notServed, kafka.Versions.Announce)", on(announceVersions)},
 	{kmsg.UpdateFeatures, "nothing: our own answers to ApiVersions name the levels", on(announceLevels)},
 	{kmsg.SASLHandshake, "answers ILLEGAL_SASL_STATE where there is no SASL", on(refuseHandshake)},
+	{kmsg.DeleteRecords, "writes down that records were deleted, and where an empty log goes on", on(keepDeleted)}, // behind what refuses some
 	{kmsg.Produce, "closes the connection when a batch of acks 0 is refused", on(watchSilent)},
 }
 

@@ -36,7 +36,7 @@ func code(t *testing.T, c *Cluster, req kmsg.Request) int16 {
 	return r.Request.ErrorCode
 }
 
-func committing(offset int64) *kmsg.OffsetCommitRequest {
+func committingAt(offset int64) *kmsg.OffsetCommitRequest {
 	req := kmsg.NewPtrOffsetCommitRequest()
 	req.Version, req.Group, req.Generation = 8, "readers", -1
 	topic := kmsg.NewOffsetCommitRequestTopic()
@@ -48,22 +48,22 @@ func committing(offset int64) *kmsg.OffsetCommitRequest {
 	return req
 }
 
-func producing(t *testing.T, topic string, value string) *kmsg.ProduceRequest {
+func storing(t *testing.T, topic string, value string) *kmsg.ProduceRequest {
 	t.Helper()
 	req := kmsg.NewPtrProduceRequest()
 	req.Version, req.Acks = 9, -1
 	in := kmsg.NewProduceRequestTopic()
 	in.Topic = topic
 	p := kmsg.NewProduceRequestTopicPartition()
-	p.Records = batchOf(value)
+	p.Records = oneRecord(value)
 	in.Partitions = append(in.Partitions, p)
 	req.Topics = append(req.Topics, in)
 	return req
 }
 
-// committed is where a group stands in a copy of a data directory, which is
+// committedIn is where a group stands in a copy of a data directory, which is
 // what a killed process leaves.
-func committed(t *testing.T, dir string) int64 {
+func committedIn(t *testing.T, dir string) int64 {
 	t.Helper()
 	n := serve(t, Config{DataDir: killed(t, dir)})
 	offsets, err := kadm.NewClient(n.client()).FetchOffsets(t.Context(), "readers")
@@ -93,7 +93,7 @@ func TestAFullDiskRefusesACommitInsteadOfForgettingIt(t *testing.T) {
 	free.Store(math.MaxInt64 / 2)
 	c.store.space = func(string) (space, error) { return space{free: free.Load(), total: 1 << 40}, nil }
 
-	if got := code(t, c, committing(5)); got != 0 {
+	if got := code(t, c, committingAt(5)); got != 0 {
 		t.Fatalf("commit with room: error %d", got)
 	}
 	free.Store(reserveBytesMax / 2)
@@ -101,8 +101,8 @@ func TestAFullDiskRefusesACommitInsteadOfForgettingIt(t *testing.T) {
 		req  kmsg.Request
 		want *kerr.Error
 	}{
-		{committing(6), kerr.KafkaStorageError},
-		{producing(t, "orders", "x"), kerr.KafkaStorageError},
+		{committingAt(6), kerr.KafkaStorageError},
+		{storing(t, "orders", "x"), kerr.KafkaStorageError},
 		{creating(topicOf("more", 1)), kerr.KafkaStorageError},
 		{joining(), kerr.NotCoordinator},
 		{initialising(nil), kerr.CoordinatorLoadInProgress},
@@ -122,10 +122,10 @@ func TestAFullDiskRefusesACommitInsteadOfForgettingIt(t *testing.T) {
 		t.Errorf("a deletion, which frees space, was not served: error %d", got)
 	}
 	free.Store(math.MaxInt64 / 2)
-	if got := code(t, c, committing(777)); got != 0 {
+	if got := code(t, c, committingAt(777)); got != 0 {
 		t.Errorf("commit with room again: error %d", got)
 	}
-	if got := committed(t, dir); got != 777 {
+	if got := committedIn(t, dir); got != 777 {
 		t.Errorf("after a kill the group is at %d, want 777", got)
 	}
 }
@@ -174,13 +174,13 @@ func TestWhatFailsToBeWrittenIsNotAcknowledged(t *testing.T) {
 		req      func(*testing.T) kmsg.Request
 		want     *kerr.Error
 	}{
-		{"groups.log", false, func(*testing.T) kmsg.Request { return committing(6) }, kerr.KafkaStorageError},
+		{"groups.log", false, func(*testing.T) kmsg.Request { return committingAt(6) }, kerr.KafkaStorageError},
 		{"pids.log", false, func(*testing.T) kmsg.Request { return initialising(nil) }, kerr.CoordinatorLoadInProgress},
 		{"topics.json.tmp", false, func(*testing.T) kmsg.Request { return creating(topicOf("more", 1)) }, kerr.KafkaStorageError},
 		{"topics.json.tmp", false, func(*testing.T) kmsg.Request { return deleting("orders") }, kerr.KafkaStorageError},
 		{"acls.json.tmp", false, func(*testing.T) kmsg.Request { return grantingAll() }, kerr.KafkaStorageError},
-		{"partitions/orders-0", true, func(t *testing.T) kmsg.Request { return producing(t, "orders", "x") }, kerr.KafkaStorageError},
-		{"partitions/orders-0/0.idx", false, func(t *testing.T) kmsg.Request { return producing(t, "orders", "x") }, kerr.KafkaStorageError},
+		{"partitions/orders-0", true, func(t *testing.T) kmsg.Request { return storing(t, "orders", "x") }, kerr.KafkaStorageError},
+		{"partitions/orders-0/0.idx", false, func(t *testing.T) kmsg.Request { return storing(t, "orders", "x") }, kerr.KafkaStorageError},
 	} {
 		t.Run(c.obstacle, func(t *testing.T) {
 			dir := t.TempDir()
@@ -194,8 +194,8 @@ func TestWhatFailsToBeWrittenIsNotAcknowledged(t *testing.T) {
 				t.Fatal(err)
 			}
 			// It is written when the obstacle is gone, and nobody has to ask for that.
-			await(t, func() bool { return code(t, n.cluster, committing(777)) == 0 })
-			if got := committed(t, dir); got != 777 {
+			await(t, func() bool { return code(t, n.cluster, committingAt(777)) == 0 })
+			if got := committedIn(t, dir); got != 777 {
 				t.Errorf("after a kill the group is at %d, want 777", got)
 			}
 			if got := code(t, n.cluster, c.req(t)); got == c.want.Code {
@@ -222,8 +222,13 @@ func put(t *testing.T, at string, file bool) {
 
 func await(t *testing.T, holds func() bool) {
 	t.Helper()
-	for end := time.Now().Add(deadline); !holds(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
+	late := time.After(deadline)
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	for !holds() {
+		select {
+		case <-look.C:
+		case <-late:
 			t.Fatal("it never came to hold")
 		}
 	}
@@ -266,13 +271,13 @@ func TestAConsumerOutlivesTheReopening(t *testing.T) {
 	n.produce("orders", 0, 10)
 	c := n.consume("orders", 0, 10, kgo.ConsumerGroup("waiting"))
 	put(t, filepath.Join(dir, "partitions", "others-0"), true)
-	if got := code(t, n.cluster, producing(t, "others", "x")); got != kerr.KafkaStorageError.Code {
+	if got := code(t, n.cluster, storing(t, "others", "x")); got != kerr.KafkaStorageError.Code {
 		t.Fatalf("error %d", got)
 	}
 	if err := os.Remove(filepath.Join(dir, "partitions", "others-0")); err != nil {
 		t.Fatal(err)
 	}
-	await(t, func() bool { return code(t, n.cluster, producing(t, "orders", "record 10")) == 0 })
+	await(t, func() bool { return code(t, n.cluster, storing(t, "orders", "record 10")) == 0 })
 	if f := c.PollFetches(t.Context()); f.NumRecords() != 1 || string(f.Records()[0].Value) != "record 10" {
 		t.Errorf("got %d records, %v", f.NumRecords(), f.Err())
 	}
@@ -287,7 +292,7 @@ func TestAStoreThatFailedSaysSoAtTheEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Advertise("localhost", 9092)
-	if got := code(t, c, committing(5)); got != 0 {
+	if got := code(t, c, committingAt(5)); got != 0 {
 		t.Fatalf("error %d", got)
 	}
 	c.store.space = func(string) (space, error) { return space{}, fs.ErrInvalid } // it can't be opened again
@@ -295,7 +300,7 @@ func TestAStoreThatFailedSaysSoAtTheEnd(t *testing.T) {
 	if err := c.Close(); err == nil || !strings.Contains(err.Error(), "no space left") {
 		t.Errorf("close: %v", err)
 	}
-	if got := committed(t, dir); got != 5 {
+	if got := committedIn(t, dir); got != 5 {
 		t.Errorf("after the end the group is at %d, want 5", got)
 	}
 }

@@ -129,9 +129,13 @@ func (s *syncs) partitions(topic string, of []int32) (dirs []string) {
 	return dirs
 }
 
-// partition is where kfake keeps one.
 func (s *syncs) partition(topic string, partition int32) string {
-	return filepath.Join(s.dir, "partitions", url.PathEscape(topic)+"-"+strconv.Itoa(int(partition)))
+	return partitionDir(s.dir, topic, partition)
+}
+
+// partitionDir is where kfake keeps a partition.
+func partitionDir(dir, topic string, partition int32) string {
+	return filepath.Join(dir, "partitions", url.PathEscape(topic)+"-"+strconv.Itoa(int(partition)))
 }
 
 // wrote remembers where a transaction will be ended.

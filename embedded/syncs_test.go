@@ -51,9 +51,9 @@ func TestWhatCantBeSyncedIsNotAcknowledged(t *testing.T) {
 		req  func(*testing.T) kmsg.Request
 		want *kerr.Error
 	}{
-		{"0.dat", func(t *testing.T) kmsg.Request { return producing(t, "orders", "x") }, kerr.KafkaStorageError},
-		{"0.idx", func(t *testing.T) kmsg.Request { return producing(t, "orders", "x") }, kerr.KafkaStorageError},
-		{"groups.log", func(*testing.T) kmsg.Request { return committing(6) }, kerr.KafkaStorageError},
+		{"0.dat", func(t *testing.T) kmsg.Request { return storing(t, "orders", "x") }, kerr.KafkaStorageError},
+		{"0.idx", func(t *testing.T) kmsg.Request { return storing(t, "orders", "x") }, kerr.KafkaStorageError},
+		{"groups.log", func(*testing.T) kmsg.Request { return committingAt(6) }, kerr.KafkaStorageError},
 		{"pids.log", func(*testing.T) kmsg.Request { return initialising(nil) }, kerr.CoordinatorLoadInProgress},
 		{"data", func(*testing.T) kmsg.Request { return creating(topicOf("more", 1)) }, kerr.KafkaStorageError},
 	} {
@@ -69,11 +69,11 @@ func TestWhatCantBeSyncedIsNotAcknowledged(t *testing.T) {
 				}
 			}
 			d.heal()
-			await(t, func() bool { return code(t, n.cluster, committing(777)) == 0 })
+			await(t, func() bool { return code(t, n.cluster, committingAt(777)) == 0 })
 			if got := code(t, n.cluster, c.req(t)); got == c.want.Code {
 				t.Errorf("refused for ever: error %d", got)
 			}
-			if got := committed(t, dir); got != 777 && c.file != "groups.log" {
+			if got := committedIn(t, dir); got != 777 && c.file != "groups.log" {
 				t.Errorf("after a kill the group is at %d, want 777", got)
 			}
 		})
@@ -130,7 +130,7 @@ func TestAllThatARequestWritesIsSynced(t *testing.T) {
 		if got := code(t, c, add); got != 0 {
 			t.Fatalf("add: error %d", got)
 		}
-		p := producing(t, topic, "x")
+		p := storing(t, topic, "x")
 		p.TransactionID = kmsg.StringPtr("txn")
 		p.Topics[0].Partitions[0].Records = transactional(id.ProducerID, id.ProducerEpoch)
 		if got := code(t, c, p); got != 0 {

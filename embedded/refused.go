@@ -13,7 +13,7 @@ import (
 // each.
 func refusalOf(req kmsg.Request, code int16, message string) kmsg.Response {
 	resp := req.ResponseKind()
-	r := refusal{code: code, message: message}
+	r := refuser{code: code, message: message}
 	r.fill(reflect.ValueOf(resp).Elem(), reflect.ValueOf(req).Elem())
 	switch resp := resp.(type) {
 	case *kmsg.InitProducerIDResponse:
@@ -24,7 +24,7 @@ func refusalOf(req kmsg.Request, code int16, message string) kmsg.Response {
 	return resp
 }
 
-type refusal struct {
+type refuser struct {
 	code    int16
 	message string
 }
@@ -39,7 +39,7 @@ var asked = map[string][]string{
 
 // fill makes dst, a struct of a response, answer src, what it answers in the
 // request.
-func (r refusal) fill(dst, src reflect.Value) {
+func (r refuser) fill(dst, src reflect.Value) {
 	for i := range dst.NumField() {
 		name, to := dst.Type().Field(i).Name, dst.Field(i)
 		switch name {
@@ -66,7 +66,7 @@ func (r refusal) fill(dst, src reflect.Value) {
 }
 
 // copy answers one field: elements one by one, anything else as it was sent.
-func (r refusal) copy(to, from reflect.Value) {
+func (r refuser) copy(to, from reflect.Value) {
 	answersElements := to.Kind() == reflect.Slice && from.Kind() == reflect.Slice && to.Type().Elem().Kind() == reflect.Struct
 	switch {
 	case answersElements:
@@ -83,7 +83,7 @@ func (r refusal) copy(to, from reflect.Value) {
 
 // element is the answer to one element of a request, which may be a struct, or
 // just a name or a number.
-func (r refusal) element(t reflect.Type, from reflect.Value) reflect.Value {
+func (r refuser) element(t reflect.Type, from reflect.Value) reflect.Value {
 	made := reflect.New(t)
 	if d, ok := made.Interface().(interface{ Default() }); ok {
 		d.Default()

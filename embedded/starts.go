@@ -1,0 +1,303 @@
+package embedded
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// starts remembers where logs start from which records were deleted. kfake writes
+// that down when it stops in an orderly way: after kill -9 deleted records were
+// back; and a log of which nothing was left began at offset 0 again, below what
+// groups had committed.
+//
+// It is written before the records are deleted, and applied at the next start.
+type starts struct {
+	dir    string // empty: memory
+	synced func(*os.File) error
+
+	mu sync.Mutex
+	at map[string]*topicStart // guarded by mu; by topic
+}
+
+type topicStart struct {
+	ID         string          `json:"id"` // of the topic, as kfake writes it
+	Partitions map[int32]int64 `json:"partitions"`
+}
+
+const (
+	startsName = "log_starts.json"
+	// startsMax is of how many topics a start is remembered before those are
+	// looked for that are no more.
+	startsMax = 1024
+)
+
+func newStarts(dir string, synced func(*os.File) error) *starts {
+	return &starts{dir: dir, synced: synced, at: make(map[string]*topicStart)}
+}
+
+func (s *starts) path() string { return filepath.Join(s.dir, startsName) }
+
+// read is what the last process wrote.
+func (s *starts) read() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.at)
+	raw, err := os.ReadFile(s.path())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = json.Unmarshal(raw, &s.at)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w; remove it to see records again that were deleted", startsName, err)
+	}
+	return nil
+}
+
+// note writes down where partitions of a topic will start.
+func (s *starts) note(topic string, id [16]byte, partitions map[int32]int64, exists func(topic, id string) bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	text := base64.StdEncoding.EncodeToString(id[:])
+	t := s.at[topic]
+	if t == nil || t.ID != text {
+		if len(s.at) >= startsMax {
+			s.prune(exists)
+		}
+		t = &topicStart{ID: text, Partitions: make(map[int32]int64)}
+		s.at[topic] = t
+	}
+	for p, offset := range partitions {
+		t.Partitions[p] = max(t.Partitions[p], offset)
+	}
+	raw, err := json.Marshal(s.at)
+	if err != nil {
+		return err
+	}
+	return s.replace(s.path(), raw)
+}
+
+// prune forgets topics that are no more. The caller holds mu.
+func (s *starts) prune(exists func(topic, id string) bool) {
+	for topic, t := range s.at {
+		if !exists(topic, t.ID) {
+			delete(s.at, topic)
+		}
+	}
+}
+
+// replace writes a file as a whole, or leaves the old one.
+func (s *starts) replace(path string, raw []byte) error {
+	f, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(raw)
+	if err = errors.Join(err, s.synced(f), f.Close()); err != nil {
+		return errors.Join(err, os.Remove(path+".tmp"))
+	}
+	return os.Rename(path+".tmp", path)
+}
+
+// keepEnds makes an empty segment where a log has none left, so that it goes on
+// at its offset: kfake looks at a snapshot only beside a segment.
+func (s *starts) keepEnds() error {
+	if s.dir == "" {
+		return nil
+	}
+	if err := s.read(); err != nil {
+		return err
+	}
+	ids, err := s.topicIDs()
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for topic, t := range s.at {
+		if ids[topic] != t.ID {
+			continue
+		}
+		for p, offset := range t.Partitions {
+			if err := s.keepEnd(partitionDir(s.dir, topic, p), offset); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// topicIDs are the topics that kfake will find; one that it can't read is its to
+// complain about.
+func (s *starts) topicIDs() (map[string]string, error) {
+	raw, err := os.ReadFile(filepath.Join(s.dir, "topics.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var file struct {
+		Topics []struct {
+			Name string `json:"name"`
+			ID   string `json:"id"`
+		} `json:"topics"`
+	}
+	if err != nil || json.Unmarshal(raw, &file) != nil {
+		return nil, err
+	}
+	ids := make(map[string]string, len(file.Topics))
+	for _, t := range file.Topics {
+		ids[t.Name] = t.ID
+	}
+	return ids, nil
+}
+
+func (s *starts) keepEnd(dir string, offset int64) error {
+	empty, err := emptySegments(dir)
+	if err != nil || empty == nil {
+		return err
+	}
+	for _, path := range empty {
+		base, _ := strconv.ParseInt(strings.TrimSuffix(filepath.Base(path), ".dat"), 10, 64)
+		if base > offset {
+			return nil // it ended later
+		}
+		if err := os.Remove(path); err != nil {
+			return err
+		}
+	}
+	snapshot := fmt.Sprintf(`{"version":1,"high_watermark":%d,"last_stable_offset":%[1]d,"log_start_offset":%[1]d,`+
+		`"segments":[{"base_offset":%[1]d,"size":0}]}`, offset)
+	return errors.Join(
+		os.WriteFile(filepath.Join(dir, strconv.FormatInt(offset, 10)+".dat"), nil, 0o644),
+		s.replace(filepath.Join(dir, "snapshot.json"), []byte(snapshot)),
+	)
+}
+
+// emptySegments are the segments of a partition that has no others; nil when one
+// has something in it, or nothing was ever written.
+func emptySegments(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	empty := []string{}
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), ".dat") {
+			continue
+		}
+		info, err := e.Info()
+		if err != nil {
+			return nil, err
+		}
+		if info.Size() > 0 {
+			return nil, nil
+		}
+		empty = append(empty, filepath.Join(dir, e.Name()))
+	}
+	return empty, nil
+}
+
+// applyStarts deletes again what was deleted when kfake was killed.
+func (c *Cluster) applyStarts() error {
+	c.starts.mu.Lock()
+	defer c.starts.mu.Unlock()
+	c.starts.prune(c.topicExists)
+	for topic, t := range c.starts.at {
+		for p, offset := range t.Partitions {
+			at := c.kfake.PartitionInfo(topic, p)
+			if at == nil || offset <= at.LogStartOffset || offset > at.HighWatermark {
+				continue
+			}
+			if err := c.kfake.DeleteRecords(topic, p, offset); err != nil {
+				return fmt.Errorf("start of %s-%d: %w", topic, p, err)
+			}
+		}
+	}
+	return nil
+}
+
+// topicExists: the caller sees to it that kfake runs.
+func (c *Cluster) topicExists(topic, id string) bool {
+	at := c.kfake.TopicInfo(topic)
+	return at != nil && base64.StdEncoding.EncodeToString(at.TopicID[:]) == id
+}
+
+// deleteBefore deletes the records of a partition before an offset, -1 being its
+// end, so that they stay deleted.
+func (c *Cluster) deleteBefore(topic string, partition int32, offset int64) error {
+	c.live.RLock()
+	defer c.live.RUnlock()
+	if c.kfake == nil {
+		return errWriteFailed
+	}
+	if err := c.noteStarts(topic, map[int32]int64{partition: offset}); err != nil {
+		return err
+	}
+	return c.kfake.DeleteRecords(topic, partition, offset)
+}
+
+// noteStarts writes down where partitions will start. The caller holds live.
+func (c *Cluster) noteStarts(topic string, offsets map[int32]int64) error {
+	info := c.kfake.TopicInfo(topic)
+	if c.starts.dir == "" || info == nil {
+		return nil
+	}
+	noted := make(map[int32]int64)
+	for p, offset := range offsets {
+		at := c.kfake.PartitionInfo(topic, p)
+		if at == nil {
+			continue
+		}
+		if offset == -1 {
+			offset = at.HighWatermark
+		}
+		if offset > at.LogStartOffset && offset <= at.HighWatermark { // else kfake refuses, or does nothing
+			noted[p] = offset
+		}
+	}
+	if len(noted) == 0 {
+		return nil
+	}
+	err := c.starts.note(topic, info.TopicID, noted, c.topicExists)
+	if err == nil && c.cfg.SyncWrites {
+		err = c.syncs.directory(c.cfg.DataDir)
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", startsName, err) // and nothing was deleted
+	}
+	return nil
+}
+
+// keepDeleted writes down where logs will start before kfake deletes records.
+func keepDeleted(x *exchange, req *kmsg.DeleteRecordsRequest) kmsg.Response {
+	c := x.cluster()
+	c.live.RLock()
+	defer c.live.RUnlock()
+	if c.starts.dir == "" || c.kfake == nil {
+		return nil // kfake, if it runs, has nothing to keep
+	}
+	for i := range req.Topics {
+		offsets := make(map[int32]int64, len(req.Topics[i].Partitions))
+		for _, p := range req.Topics[i].Partitions {
+			offsets[p.Partition] = p.Offset
+		}
+		if err := c.noteStarts(req.Topics[i].Topic, offsets); err != nil {
+			return refusalOf(req, kerr.KafkaStorageError.Code, err.Error())
+		}
+	}
+	return nil
+}

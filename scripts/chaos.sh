@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# The embedded cluster on a disk that fills and frees, whose fsync fails now and
+# then, killed with kill -9 again and again while idempotent producers, commits and
+# new topics go on: what was acknowledged is there, or the answer was an error.
+# As root it makes itself a small disk; others only kill. The tests run six short
+# rounds of it.
+#
+# usage: scripts/chaos.sh [ROUNDS]      (100 rounds of about 6 s)
+
+source "$(dirname "$0")/lib.bash"
+rounds=${1:-100}
+[[ $rounds =~ ^[1-9][0-9]*$ ]] || die "$(usage)"
+cd "$root"
+KRING_CHAOS_ROUNDS=$rounds go test ./cmd/kring -count=1 -timeout $((rounds * 15 + 300))s \
+	-run '^TestWhateverTheDiskDoesNothingAcknowledgedIsLost$' -v | grep -v '^=== '
