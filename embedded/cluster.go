@@ -9,9 +9,11 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -35,7 +37,8 @@ type Cluster struct {
 	// apiVersions are kfake's answers to ApiVersions, by version.
 	apiVersions [][]byte
 	door        *kafka.Door
-	lock        *os.File // nil without a data directory
+	lock        *os.File   // nil without a data directory
+	loaded      LoadReport // of the data directory
 
 	advertise  sync.Once
 	advertised chan struct{} // closed by Advertise
@@ -89,7 +92,9 @@ func (c *Cluster) openDir() error {
 		return err
 	}
 	c.lock = lock
-	if err := mend(dir); err != nil {
+	c.loaded, err = mend(&c.cfg)
+	c.loaded.log(c.log)
+	if err != nil {
 		c.unlock()
 		return err
 	}
@@ -97,6 +102,7 @@ func (c *Cluster) openDir() error {
 }
 
 func (c *Cluster) start() error {
+	began := time.Now()
 	k, err := kfake.NewCluster(c.options()...)
 	if err != nil {
 		return fmt.Errorf("embedded: start: %w", err)
@@ -106,8 +112,22 @@ func (c *Cluster) start() error {
 		k.Close()
 		return err
 	}
+	c.loaded.Took += time.Since(began)
+	if c.loaded.Partitions > 0 {
+		c.log.Info("data directory loaded", c.loaded.attrs()...)
+	}
+	if c.loaded.Bytes > freedBytesMin {
+		debug.FreeOSMemory() // kfake read every segment whole, one after another
+	}
 	return nil
 }
+
+// freedBytesMin is from how many bytes on a load leaves memory worth giving
+// back.
+const freedBytesMin = 32 << 20
+
+// Loaded says what Open found in the data directory.
+func (c *Cluster) Loaded() LoadReport { return c.loaded }
 
 func (c *Cluster) options() []kfake.Opt {
 	opts := []kfake.Opt{
@@ -115,7 +135,10 @@ func (c *Cluster) options() []kfake.Opt {
 		kfake.ListenFn(func(string, string) (net.Listener, error) { return c.listener, nil }),
 		kfake.ClusterID(c.cfg.ClusterID),
 		kfake.DefaultNumPartitions(c.cfg.Partitions),
-		kfake.BrokerConfigs(map[string]string{"message.max.bytes": strconv.Itoa(c.cfg.BatchBytesMax)}),
+		kfake.BrokerConfigs(map[string]string{
+			"message.max.bytes": strconv.Itoa(c.cfg.BatchBytesMax),
+			"log.segment.bytes": strconv.Itoa(segmentBytesMax),
+		}),
 		kfake.WithLogger(c.kfakeLog),
 		kfake.MaxVersions(readable()),
 	}
@@ -150,8 +173,7 @@ func readable() *kversion.Versions {
 // prepare does what is to be done between kfake's start and the first client.
 func (c *Cluster) prepare() error {
 	if c.cfg.DataDir != "" {
-		err := os.Remove(filepath.Join(c.cfg.DataDir, "seq_windows.json")) // see mend
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := c.openedDir(); err != nil {
 			return fmt.Errorf("embedded: data directory %q: %w", c.cfg.DataDir, err)
 		}
 	}
@@ -169,6 +191,17 @@ func (c *Cluster) prepare() error {
 	c.door = kafka.NewDoor(versions, c)
 	c.door.Quotas = c.cfg.Quotas
 	return nil
+}
+
+// openedDir notes that kfake has read the directory. An orderly stop alone
+// writes seq_windows.json; after a crash it would be older than the log, and
+// producers would be refused for it (OUT_OF_ORDER_SEQUENCE_NUMBER).
+func (c *Cluster) openedDir() error {
+	err := os.Remove(filepath.Join(c.cfg.DataDir, "seq_windows.json"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return writeManifest(c.cfg.DataDir, false)
 }
 
 // Advertise says where clients reach the cluster: the address of the server's
@@ -235,8 +268,12 @@ func (c *Cluster) Close() error {
 	}
 	c.sessions.running.Wait() // kfake must be alive for what they still ask of it
 	c.kfake.Close()
+	err := c.kfakeLog.failed()
+	if err == nil && c.cfg.DataDir != "" {
+		err = writeManifest(c.cfg.DataDir, true)
+	}
 	c.unlock()
-	return c.kfakeLog.failed()
+	return err
 }
 
 func (c *Cluster) unlock() {

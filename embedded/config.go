@@ -22,6 +22,11 @@ type Config struct {
 	// cache when they are acknowledged: a killed process loses nothing, a power
 	// cut may.
 	SyncWrites bool
+	// AcceptLoss opens a data directory although whole files of it are missing,
+	// empty or unreadable, without what they held. Otherwise Open fails and
+	// names them. Damage within a file does not stop Open: it is cut out, kept
+	// under "damaged" in the data directory, and reported (see Loaded).
+	AcceptLoss bool
 	// Partitions of a topic that is created on demand; 0 means 1, which is
 	// Kafka's default and keeps the order of everything in a topic.
 	Partitions int
@@ -41,8 +46,9 @@ type Config struct {
 	// Quotas measures every request, if set; who is over its limits is told and
 	// muted.
 	Quotas *quota.Quotas
-	// Logger receives kfake's own log: errors and warnings as such, everything
-	// else at debug level. nil: nothing is logged.
+	// Logger receives kfake's own log (errors and warnings as such, everything
+	// else at debug level), what Open found damaged in the data directory (at
+	// most 20 lines) and what loading it took (info). nil: nothing is logged.
 	Logger *slog.Logger
 }
 
@@ -82,6 +88,9 @@ func (c Config) Validate() error {
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf("embedded: "+format, args...)) }
 	if c.SyncWrites && c.DataDir == "" {
 		fault("SyncWrites without DataDir: there is nothing to sync; name a data directory")
+	}
+	if c.AcceptLoss && c.DataDir == "" {
+		fault("AcceptLoss without DataDir: there is nothing to lose; name a data directory")
 	}
 	if c.DataDir != "" {
 		if info, err := os.Stat(c.DataDir); err == nil && !info.IsDir() {
