@@ -37,8 +37,10 @@ type Cluster struct {
 	// apiVersions are kfake's answers to ApiVersions, by version.
 	apiVersions [][]byte
 	door        *kafka.Door
-	lock        *os.File   // nil without a data directory
-	loaded      LoadReport // of the data directory
+	lock        *os.File           // nil without a data directory
+	loaded      LoadReport         // of the data directory
+	txns        *txnLog            // nil without a data directory
+	resume      map[int64]*txnNote // transactions that kfake is to be told about
 
 	advertise  sync.Once
 	advertised chan struct{} // closed by Advertise
@@ -92,8 +94,16 @@ func (c *Cluster) openDir() error {
 		return err
 	}
 	c.lock = lock
-	c.loaded, err = mend(&c.cfg)
+	m, err := mend(&c.cfg)
+	c.loaded = m.report
 	c.loaded.log(c.log)
+	if err == nil {
+		owned := m.ownedTxns()
+		if m.session == nil {
+			c.resume = owned // else kfake knows
+		}
+		c.txns, err = openTxnLog(dir, c.cfg.SyncWrites, owned)
+	}
 	if err != nil {
 		c.unlock()
 		return err
@@ -201,7 +211,7 @@ func (c *Cluster) openedDir() error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return writeManifest(c.cfg.DataDir, false)
+	return errors.Join(writeManifest(c.cfg.DataDir, false), c.resumeTxns())
 }
 
 // Advertise says where clients reach the cluster: the address of the server's
@@ -277,6 +287,7 @@ func (c *Cluster) Close() error {
 }
 
 func (c *Cluster) unlock() {
+	c.txns.close()
 	if c.lock != nil {
 		_ = c.lock.Close() // nothing was written to it
 	}

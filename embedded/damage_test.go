@@ -130,7 +130,8 @@ func TestAFlippedByteCostsOneBatchAtMost(t *testing.T) {
 				_ = os.Remove(filepath.Join(dir, manifestName))
 				_ = os.Remove(filepath.Join(dir, "partitions", "orders-0", "snapshot.json"))
 			}
-			report, err := mend(&Config{DataDir: dir})
+			m, err := mend(&Config{DataDir: dir})
+			report := m.report
 			if err != nil {
 				t.Fatalf("byte %d: %v", at-begin, err)
 			}
@@ -146,8 +147,8 @@ func TestAFlippedByteCostsOneBatchAtMost(t *testing.T) {
 				t.Errorf("byte %d is not covered by the checksum and can be known again: %+v", at-begin, d)
 			}
 			again, err := mend(&Config{DataDir: dir})
-			if err != nil || len(again.Damage) != 0 {
-				t.Errorf("byte %d: the second start: %+v, %v", at-begin, again.Damage, err)
+			if err != nil || len(again.report.Damage) != 0 {
+				t.Errorf("byte %d: the second start: %+v, %v", at-begin, again.report.Damage, err)
 			}
 		}
 	}
@@ -167,7 +168,8 @@ func TestAFlippedByteAtTheEndsOfALogIsFound(t *testing.T) {
 				t.Fatal(err)
 			}
 			flip(t, filepath.Join(dir, segment), at, 1<<(at%8))
-			report, err := mend(&Config{DataDir: dir})
+			m, err := mend(&Config{DataDir: dir})
+			report := m.report
 			if err != nil {
 				t.Fatalf("byte %d: %v", at-begin, err)
 			}

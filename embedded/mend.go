@@ -33,7 +33,8 @@ type mender struct {
 	folders          map[string]int64 // of partitions, and the bytes of their segments
 	topics           map[string]topicEntry
 	compactByDefault bool
-	deleting         map[string]bool // topics whose deletion may have been interrupted
+	deleting         map[string]bool // topics, or ids, whose deletion may have been interrupted
+	txns             map[int64]*txnNote
 	pids             map[int64]pidEntry
 	session          *sessionState // nil: the last process did not write one
 
@@ -45,16 +46,17 @@ type mender struct {
 }
 
 // mend brings a data directory in order. On an error kfake must not open it.
-func mend(cfg *Config) (LoadReport, error) {
+func mend(cfg *Config) (*mender, error) {
 	began := time.Now()
 	m := &mender{
 		dir: cfg.DataDir, clusterID: cfg.ClusterID, acceptLoss: cfg.AcceptLoss, now: began,
 		copies: newCopies(cfg.DataDir, began), folders: make(map[string]int64), topics: make(map[string]topicEntry),
-		windows: make(map[windowKey]*seqWindow), lostEnds: make(map[place]bool), open: make(map[int64]*sessionTxn),
+		deleting: make(map[string]bool),
+		windows:  make(map[windowKey]*seqWindow), lostEnds: make(map[place]bool), open: make(map[int64]*sessionTxn),
 	}
 	err := m.mend()
 	m.report.Took = time.Since(began)
-	return m.report, err
+	return m, err
 }
 
 func (m *mender) mend() error {
@@ -63,7 +65,7 @@ func (m *mender) mend() error {
 	if err := m.listFolders(); err != nil {
 		return err
 	}
-	if err := errors.Join(m.checkFiles(), m.readSession()); err != nil {
+	if err := errors.Join(m.checkFiles(), m.readSession(), m.readTxns()); err != nil {
 		return err
 	}
 	if len(m.topics) == 0 && len(m.folders) == 0 {

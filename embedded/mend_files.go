@@ -305,7 +305,7 @@ func (m *mender) checkFolders() error {
 		for n := range t.Partitions {
 			name := folderName(t.Name, int32(n))
 			known[name] = true
-			if _, ok := m.folders[name]; !ok && was.ID == t.ID && was.Bytes[strconv.Itoa(n)] > 0 && !m.deleting[t.Name] {
+			if _, ok := m.folders[name]; !ok && was.ID == t.ID && was.Bytes[strconv.Itoa(n)] > 0 && !m.deleting[t.Name] && !m.deleting[t.ID] {
 				faults = append(faults, m.missing(filepath.Join("partitions", name), "is missing; the partition had records"))
 			}
 		}

@@ -43,6 +43,8 @@ func (c *Cluster) HandleKafka(q kafka.Request) {
 	case kmsg.SASLHandshake:
 		refuseHandshake(q)
 		return
+	case kmsg.AddPartitionsToTxn, kmsg.AddOffsetsToTxn, kmsg.TxnOffsetCommit, kmsg.EndTxn, kmsg.InitProducerID, kmsg.DeleteTopics:
+		c.txns.watch(q, &j)
 	}
 	sessionOf(q.Request.Conn).add(j)
 }

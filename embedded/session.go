@@ -45,6 +45,10 @@ type job struct {
 	// answer, if set, answers the request by kfake's response, which is valid
 	// until it returns.
 	answer func(response []byte)
+	// before and after, if set, run around the exchange with kfake. Their
+	// errors close the connection: what was asked may be done or not.
+	before func() error
+	after  func(response []byte) error
 	poll   bool // it may wait long, and is given up when the client goes
 }
 
@@ -170,6 +174,11 @@ func (s *session) exchange(j job) error {
 	if j.metadata != nil {
 		s.cluster.createTopics(j.version, j.metadata)
 	}
+	if j.before != nil {
+		if err := j.before(); err != nil {
+			return err
+		}
+	}
 	payload := j.shown
 	if payload == nil {
 		payload = j.request.Payload
@@ -201,6 +210,11 @@ func (s *session) respond(pipe net.Conn, j job) error {
 	copy(response, got)
 	if _, err := io.ReadFull(pipe, response[correlationBytes:]); err != nil {
 		return fmt.Errorf("read: %w", err)
+	}
+	if j.after != nil {
+		if err := j.after(response); err != nil {
+			return err
+		}
 	}
 	r.ErrorCode = kafka.ErrorCode(r.Payload, response)
 	if j.answer != nil {
