@@ -95,6 +95,7 @@ func (c *Cluster) openDir() error {
 	}
 	c.lock = lock
 	m, err := mend(&c.cfg)
+	c.kfakeLog.gate = m.gate
 	c.loaded = m.report
 	c.loaded.log(c.log)
 	if err == nil {
@@ -208,7 +209,10 @@ func (c *Cluster) prepare() error {
 // producers would be refused for it (OUT_OF_ORDER_SEQUENCE_NUMBER).
 func (c *Cluster) openedDir() error {
 	err := os.Remove(filepath.Join(c.cfg.DataDir, "seq_windows.json"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	if err := errors.Join(err, c.kfakeLog.gate.open()); err != nil {
 		return err
 	}
 	return errors.Join(writeManifest(c.cfg.DataDir, false), c.resumeTxns())

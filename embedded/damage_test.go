@@ -7,8 +7,11 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -336,5 +339,63 @@ func TestOffsetsGoOnAfterEverythingWasDeleted(t *testing.T) {
 	n.produceOne("orders", "next")
 	if got := n.offsets("orders"); len(got) != 1 || !slices.Equal(got["next"], []int64{7}) {
 		t.Errorf("records at %v, want one at 7", got)
+	}
+}
+
+// A directory that is large enough for kfake to take turns is loaded whole, and
+// keeps nothing of it; nor does one whose start was killed.
+func TestALargeDirectoryIsLoadedInTurns(t *testing.T) {
+	const partitions, records, size = 5, 75, 1 << 20
+	dir := t.TempDir()
+	cfg := Config{DataDir: dir, Seed: []Topic{{"large", partitions}}}
+	n := serve(t, cfg)
+	c := n.client(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.ProducerBatchMaxBytes(size+1000))
+	value := make([]byte, size)
+	for i := range records {
+		if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: "large", Partition: int32(i % partitions), Value: value}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n.close()
+	if m, err := mend(&cfg); err != nil || !m.gated {
+		t.Fatalf("gated %v, %v", m.gated, err)
+	} // as if it had been killed now
+	for range 2 {
+		n = serve(t, cfg)
+		if report := n.cluster.Loaded(); report.Batches != records || len(report.Damage) > 0 {
+			t.Errorf("loaded %+v", report)
+		}
+		left, err := filepath.Glob(filepath.Join(dir, "partitions", "*", "*.dat"))
+		if err != nil || len(left) != partitions {
+			t.Errorf("segments %v, %v", left, err)
+		}
+		n.close()
+	}
+}
+
+// No more partitions are loaded at once than there are processors.
+func TestTurnsAreTaken(t *testing.T) {
+	g := newLoadGate()
+	var now, most atomic.Int32
+	var loads sync.WaitGroup
+	for range 50 {
+		loads.Go(func() {
+			g.heard("partition %s-%d "+gateLine+" %d corrupt bytes", []any{"topic", int32(0), gateFirst, 1})
+			for n := now.Add(1); ; {
+				if m := most.Load(); n <= m || most.CompareAndSwap(m, n) {
+					break
+				}
+			}
+			runtime.Gosched()
+			now.Add(-1)
+			g.heard("partition %s-%d "+gateLine+" %d corrupt bytes", []any{"topic", int32(0), gateLast, 1})
+		})
+	}
+	loads.Wait()
+	if got := int(most.Load()); got > runtime.GOMAXPROCS(0) {
+		t.Errorf("%d at once", got)
+	}
+	if g.heard("partition %s-%d "+gateLine+" %d corrupt bytes", []any{"topic", int32(0), int64(5), 1}) {
+		t.Error("a line about damage was kept back")
 	}
 }

@@ -12,7 +12,8 @@ import (
 // logger carries kfake's log lines to slog, and keeps its first error: kfake
 // reports a failed save at its end in no other way.
 type logger struct {
-	to *slog.Logger
+	to   *slog.Logger
+	gate *loadGate // nil without a data directory
 
 	mu  sync.Mutex
 	err error // guarded by mu
@@ -20,6 +21,9 @@ type logger struct {
 
 // Logf is kfake's.
 func (l *logger) Logf(level kfake.LogLevel, format string, args ...any) {
+	if l.gate.heard(format, args) {
+		return
+	}
 	at := slog.LevelDebug
 	switch level {
 	case kfake.LogLevelError:

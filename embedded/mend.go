@@ -26,11 +26,13 @@ type mender struct {
 	acceptLoss bool
 	now        time.Time
 	copies     *copies
+	gate       *loadGate
 
 	// Read before the partitions, then only read.
 	manifest         manifest
 	clean            bool             // the last process closed the directory
 	folders          map[string]int64 // of partitions, and the bytes of their segments
+	gated            bool             // kfake takes turns when it loads them
 	topics           map[string]topicEntry
 	compactByDefault bool
 	deleting         map[string]bool // topics, or ids, whose deletion may have been interrupted
@@ -50,7 +52,7 @@ func mend(cfg *Config) (*mender, error) {
 	began := time.Now()
 	m := &mender{
 		dir: cfg.DataDir, clusterID: cfg.ClusterID, acceptLoss: cfg.AcceptLoss, now: began,
-		copies: newCopies(cfg.DataDir, began), folders: make(map[string]int64), topics: make(map[string]topicEntry),
+		copies: newCopies(cfg.DataDir, began), gate: newLoadGate(), folders: make(map[string]int64), topics: make(map[string]topicEntry),
 		deleting: make(map[string]bool),
 		windows:  make(map[windowKey]*seqWindow), lostEnds: make(map[place]bool), open: make(map[int64]*sessionTxn),
 	}
@@ -92,6 +94,11 @@ func (m *mender) mend() error {
 
 // mendPartitions mends as many partitions at once as there are processors.
 func (m *mender) mendPartitions() error {
+	total := int64(0)
+	for _, n := range m.folders {
+		total += n
+	}
+	m.gated = total >= gateBytesMin
 	work := make(chan *partition)
 	var (
 		workers sync.WaitGroup
@@ -127,6 +134,11 @@ func (m *mender) mendPartition(p *partition, mem []byte) error {
 	}
 	if err := p.writeSnapshot(); err != nil {
 		return fmt.Errorf("%s: %w", p.name, err)
+	}
+	if m.gated && len(p.segments) > 0 && m.folders[filepath.Base(p.name)] >= gatePartitionMin {
+		if err := m.gate.close(p); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
 	}
 	m.collect(p)
 	m.mu.Lock()

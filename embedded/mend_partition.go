@@ -103,6 +103,9 @@ func (p *partition) mend(mem []byte) error {
 
 // list finds the segments.
 func (p *partition) list() error {
+	if err := removeGates(p.path("") + string(filepath.Separator)); err != nil {
+		return err
+	}
 	files, err := os.ReadDir(p.path(""))
 	if err != nil {
 		return err
@@ -143,6 +146,7 @@ func (p *partition) readSnapshot() {
 			What: "unreadable; it was made anew from the segments. Records that were deleted from within a segment may be back"})
 		return
 	}
+	s.ungated()
 	p.old = s
 	p.fresh = len(s.Segments) == len(p.segments)
 	for i := 0; p.fresh && i < len(p.segments); i++ {
