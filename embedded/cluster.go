@@ -37,8 +37,9 @@ type Cluster struct {
 	// apiVersions are kfake's answers to ApiVersions, by version.
 	apiVersions [][]byte
 	door        *kafka.Door
-	lock        *os.File           // nil without a data directory
-	loaded      LoadReport         // of the data directory
+	lock        *os.File   // nil without a data directory
+	loaded      LoadReport // of the data directory
+	memory      memoryLog
 	txns        *txnLog            // nil without a data directory
 	resume      map[int64]*txnNote // transactions that kfake is to be told about
 
@@ -68,6 +69,7 @@ func Open(cfg Config) (*Cluster, error) {
 		listener:   newListener(),
 		advertised: make(chan struct{}),
 	}
+	c.memory.max = cfg.MemoryLogBytesMax
 	c.sessions.open = make(map[*session]struct{})
 	if err := c.openDir(); err != nil {
 		return nil, fmt.Errorf("embedded: data directory %q: %w", cfg.DataDir, err)

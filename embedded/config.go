@@ -27,6 +27,12 @@ type Config struct {
 	// names them. Damage within a file does not stop Open: it is cut out, kept
 	// under "damaged" in the data directory, and reported (see Loaded).
 	AcceptLoss bool
+	// MemoryLogBytesMax bounds the bytes of records that are kept without
+	// DataDir; 0 means a quarter of the machine's or the cgroup's memory, or
+	// 1 GiB where that is unknown. Beyond it Produce is refused
+	// (KAFKA_STORAGE_ERROR, which producers retry) until records or topics are
+	// deleted. The process takes up to twice as much.
+	MemoryLogBytesMax int64
 	// Partitions of a topic that is created on demand; 0 means 1, which is
 	// Kafka's default and keeps the order of everything in a topic.
 	Partitions int
@@ -73,6 +79,12 @@ func (c Config) withDefaults() Config {
 	if c.BatchBytesMax == 0 {
 		c.BatchBytesMax = batchBytesMaxDefault
 	}
+	if c.MemoryLogBytesMax == 0 && c.DataDir == "" {
+		c.MemoryLogBytesMax = memoryDefault
+		if n := machineMemory(); n > 0 {
+			c.MemoryLogBytesMax = n / memoryShare
+		}
+	}
 	if c.ClusterID == "" {
 		c.ClusterID = "kring-embedded"
 	}
@@ -91,6 +103,12 @@ func (c Config) Validate() error {
 	}
 	if c.AcceptLoss && c.DataDir == "" {
 		fault("AcceptLoss without DataDir: there is nothing to lose; name a data directory")
+	}
+	if c.MemoryLogBytesMax < 0 {
+		fault("MemoryLogBytesMax is %d; use a positive number of bytes", c.MemoryLogBytesMax)
+	}
+	if c.MemoryLogBytesMax > 0 && c.DataDir != "" {
+		fault("MemoryLogBytesMax with DataDir: records are on disk there; leave one of the two out")
 	}
 	if c.DataDir != "" {
 		if info, err := os.Stat(c.DataDir); err == nil && !info.IsDir() {

@@ -198,10 +198,15 @@ func abortMarker(producer int64, epoch int16, offset int64, now time.Time) []byt
 		FirstTimestamp: now.UnixMilli(), MaxTimestamp: now.UnixMilli(),
 		ProducerID: producer, ProducerEpoch: epoch, FirstSequence: -1, NumRecords: 1, Records: record.AppendTo(nil),
 	}
+	seal(&b)
+	return b.AppendTo(nil)
+}
+
+// seal sets a batch's length and checksum.
+func seal(b *kmsg.RecordBatch) {
 	raw := b.AppendTo(nil)
 	b.Length = int32(len(raw) - batchBodyAt)
-	b.CRC = int32(crc32.Checksum(b.AppendTo(nil)[batchAttributesAt:], castagnoli))
-	return b.AppendTo(nil)
+	b.CRC = int32(crc32.Checksum(raw[batchAttributesAt:], castagnoli))
 }
 
 // pidEntry is an entry of kfake's pids.log.

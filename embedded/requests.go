@@ -23,6 +23,9 @@ func (c *Cluster) HandleKafka(q kafka.Request) {
 			return
 		}
 	case kmsg.Produce:
+		if c.refuseForMemory(q) {
+			return
+		}
 		watchSilent(q, &j)
 	case kmsg.Metadata:
 		j.metadata = q.Body
