@@ -24,6 +24,7 @@ type mender struct {
 	dir        string
 	clusterID  string
 	acceptLoss bool
+	sync       bool
 	now        time.Time
 	copies     *copies
 	gate       *loadGate
@@ -51,7 +52,7 @@ type mender struct {
 func mend(cfg *Config) (*mender, error) {
 	began := time.Now()
 	m := &mender{
-		dir: cfg.DataDir, clusterID: cfg.ClusterID, acceptLoss: cfg.AcceptLoss, now: began,
+		dir: cfg.DataDir, clusterID: cfg.ClusterID, acceptLoss: cfg.AcceptLoss, sync: cfg.SyncWrites, now: began,
 		copies: newCopies(cfg.DataDir, began), gate: newLoadGate(), folders: make(map[string]int64), topics: make(map[string]topicEntry),
 		deleting: make(map[string]bool),
 		windows:  make(map[windowKey]*seqWindow), lostEnds: make(map[place]bool), open: make(map[int64]*sessionTxn),
@@ -62,9 +63,7 @@ func mend(cfg *Config) (*mender, error) {
 }
 
 func (m *mender) mend() error {
-	m.manifest = readManifest(m.dir)
-	m.clean = m.manifest.Clean
-	if err := m.listFolders(); err != nil {
+	if err := errors.Join(m.readManifest(), m.listFolders()); err != nil {
 		return err
 	}
 	if err := errors.Join(m.checkFiles(), m.readSession(), m.readTxns()); err != nil {

@@ -206,7 +206,7 @@ func (m *mender) checkFile(f stateFile, raw []byte, needed bool) error {
 	}
 	if raw != nil {
 		if !f.json || f.read(m, raw) == nil {
-			return nil // what is left of it is read
+			return m.changed(f.name) // what is left of it is read
 		}
 		if _, err := m.copies.moveAway(f.name); err != nil {
 			return err
@@ -217,13 +217,23 @@ func (m *mender) checkFile(f stateFile, raw []byte, needed bool) error {
 
 func (m *mender) makeBlank(f stateFile) error {
 	if !f.json {
-		return writeFile(filepath.Join(m.dir, f.name), bytes.NewReader(nil))
+		return errors.Join(writeFile(filepath.Join(m.dir, f.name), bytes.NewReader(nil)), m.changed(f.name))
 	}
 	blank, err := json.Marshal(f.blank(m))
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.read(m, blank), replaceFile(filepath.Join(m.dir, f.name), bytes.NewReader(blank)))
+	return errors.Join(f.read(m, blank), replaceFile(filepath.Join(m.dir, f.name), bytes.NewReader(blank)), m.changed(f.name))
+}
+
+// changed notes that a file is not what Open or Close left, and is right: the
+// next start must not refuse it, if this one does not come to its end.
+func (m *mender) changed(name string) error {
+	if _, ok := m.manifest.Files[name]; !ok {
+		return nil
+	}
+	delete(m.manifest.Files, name)
+	return m.manifest.write(m.dir)
 }
 
 // missing is the error for a file that holds nothing that can be read, or nil
@@ -373,12 +383,20 @@ func (n *manifest) compare(f stateFile, raw []byte) error {
 	return nil
 }
 
-func readManifest(dir string) (n manifest) {
-	raw, err := os.ReadFile(filepath.Join(dir, manifestName))
-	if err != nil || json.Unmarshal(raw, &n) != nil {
-		return manifest{} // directories of older versions have none
+func (m *mender) readManifest() error {
+	raw, err := os.ReadFile(filepath.Join(m.dir, manifestName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // directories of older versions have none
 	}
-	return n
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(raw, &m.manifest); err != nil {
+		m.manifest = manifest{}
+		m.note(Damage{File: manifestName, What: "unreadable; it is made anew. Files that are missing may not be missed", NextOffset: -1})
+	}
+	m.clean = m.manifest.Clean
+	return nil
 }
 
 // writeManifest describes a directory that nobody writes to.
@@ -409,6 +427,10 @@ func writeManifest(dir string, clean bool) error {
 		}
 		n.Topics[name] = manifestTopic{t.ID, sizes}
 	}
+	return n.write(dir)
+}
+
+func (n *manifest) write(dir string) error {
 	raw, err := json.Marshal(n)
 	if err != nil {
 		return err

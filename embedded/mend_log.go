@@ -70,9 +70,11 @@ func (m *mender) mendLog(name string) (entries [][]byte, err error) {
 		return entries, nil
 	}
 	if from == len(raw) && len(good) == 1 {
-		return entries, os.Truncate(path, good[0].(*bytes.Reader).Size())
+		err = os.Truncate(path, good[0].(*bytes.Reader).Size())
+	} else {
+		err = replaceFile(path, io.MultiReader(append(good, bytes.NewReader(raw[from:]))...))
 	}
-	return entries, replaceFile(path, io.MultiReader(append(good, bytes.NewReader(raw[from:]))...))
+	return entries, errors.Join(err, m.changed(name))
 }
 
 // nextEntry is where the next entry begins. Entries are JSON objects, which

@@ -160,6 +160,9 @@ func (p *partition) readSnapshot() {
 // checkSegments finds segments that are missing or empty, as far as the last
 // snapshot tells.
 func (p *partition) checkSegments() error {
+	if p.old != nil && len(p.segments) == 0 && !p.m.clean {
+		p.noteNone()
+	}
 	if p.old == nil || p.compact && !p.m.clean {
 		return nil // compaction replaces every segment
 	}
@@ -184,6 +187,19 @@ func (p *partition) checkSegments() error {
 		}
 	}
 	return nil
+}
+
+// noteNone reports that nothing is left of a log: kfake removes a segment
+// before it writes the one that compaction made of it.
+func (p *partition) noteNone() {
+	total := int64(0)
+	for _, was := range p.old.Segments {
+		total += was.Size
+	}
+	if total > 0 {
+		p.m.note(Damage{File: p.name, Topic: p.topic, Partition: p.number, Lost: p.compact, Offset: p.old.LogStartOffset, NextOffset: -1,
+			What: fmt.Sprintf("no segment is left of %d bytes: records were deleted or had expired, or a compaction was interrupted", total)})
+	}
 }
 
 // checkGap finds a segment that is missing between segment i and the next.
@@ -504,6 +520,9 @@ func (p *partition) writeSnapshot() error {
 	raw, err := json.Marshal(n)
 	if err != nil {
 		return err
+	}
+	if !p.m.sync {
+		return swapFile(p.path("snapshot.json"), raw) // as safe as the records
 	}
 	return replaceFile(p.path("snapshot.json"), bytes.NewReader(raw))
 }
