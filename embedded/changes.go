@@ -71,7 +71,7 @@ var errWriteFailed = errors.New("a write to the data directory failed")
 func (s *session) begin(q kafka.Request) (*writing, error) {
 	store := s.cluster.store
 	if store.dir == "" {
-		return nil, nil
+		return nil, s.cluster.memoryFor(q)
 	}
 	c, ok := changes[kmsg.Key(q.Header.Key)]
 	if !ok {
@@ -107,20 +107,21 @@ func (s *session) refuse(q kafka.Request, cause error) error {
 	if err != nil {
 		return err
 	}
-	code := changes[kmsg.Key(req.Key())].code
-	switch req := req.(type) {
-	case *kmsg.ProduceRequest:
-		if req.Acks == 0 {
-			q.CloseConnection(reqchan.HandlerClosed)
-			return nil
-		}
-	case *kmsg.InitProducerIDRequest:
-		if req.TransactionalID == nil {
-			// No coordinator was asked: clients would look for that of no
-			// transactional id. Apache Kafka answers this when it has no ids.
-			code = kerr.CoordinatorLoadInProgress.Code
-		}
+	if produce, ok := req.(*kmsg.ProduceRequest); ok && produce.Acks == 0 {
+		q.CloseConnection(reqchan.HandlerClosed)
+		return nil
 	}
-	q.Respond(refusalOf(req, code, cause.Error()))
+	q.Respond(s.refusal(req, cause))
 	return nil
+}
+
+// refusal is the answer to a request that can't be kept.
+func (s *session) refusal(req kmsg.Request, cause error) kmsg.Response {
+	code := changes[kmsg.Key(req.Key())].code
+	if init, ok := req.(*kmsg.InitProducerIDRequest); ok && init.TransactionalID == nil {
+		// No coordinator was asked: clients would look for that of no
+		// transactional id. Apache Kafka answers this when it has no ids.
+		code = kerr.CoordinatorLoadInProgress.Code
+	}
+	return refusalOf(req, code, cause.Error())
 }

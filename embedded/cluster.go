@@ -10,9 +10,11 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -48,7 +50,11 @@ type Cluster struct {
 	// apiVersions are the bodies of our answers to ApiVersions, by version.
 	apiVersions atomic.Pointer[[][]byte]
 	door        *kafka.Door
-	lock        *os.File // nil without a data directory
+	lock        *os.File   // nil without a data directory
+	loaded      LoadReport // of the data directory
+	memory      memoryLog
+	txns        *txnLog            // nil without a data directory
+	resume      map[int64]*txnNote // transactions that kfake is to be told about
 
 	advertise  sync.Once
 	advertised chan struct{} // closed by Advertise
@@ -86,6 +92,7 @@ func Open(cfg Config) (*Cluster, error) {
 	c.starts = newStarts(cfg.DataDir, func(f *os.File) error { return c.syncs.file(f) })
 	c.kfakeLog = &logger{to: cfg.Logger, store: c.store}
 	c.drained, c.drain = context.WithCancel(context.Background())
+	c.memory.max = cfg.MemoryLogBytesMax
 	c.sessions.open = make(map[*session]struct{})
 	if err := c.openDir(); err != nil {
 		return nil, fmt.Errorf("embedded: data directory %q: %w", cfg.DataDir, err)
@@ -122,7 +129,23 @@ func (c *Cluster) openDir() error {
 // mendDir brings the data directory in order for load: at the start, and after a
 // failed write.
 func (c *Cluster) mendDir() error {
-	return errors.Join(mend(c.cfg.DataDir), c.starts.keepEnds())
+	if err := c.starts.keepEnds(); err != nil {
+		return err
+	}
+	m, err := mend(&c.cfg)
+	c.kfakeLog.gate = m.gate
+	c.loaded = m.report
+	c.loaded.log(c.log)
+	if err != nil {
+		return err
+	}
+	owned := m.ownedTxns()
+	if c.resume = nil; m.session == nil {
+		c.resume = owned // else kfake knows
+	}
+	c.txns.close()
+	c.txns, err = openTxnLog(c.cfg.DataDir, c.cfg.SyncWrites, owned)
+	return err
 }
 
 func (c *Cluster) start() error {
@@ -140,6 +163,7 @@ func (c *Cluster) start() error {
 
 // load runs kfake on what mendDir left in the data directory.
 func (c *Cluster) load() error {
+	began := time.Now()
 	dir, err := openDataDir(c.cfg.DataDir)
 	if err != nil {
 		return err
@@ -157,21 +181,22 @@ func (c *Cluster) load() error {
 		dir.close()
 		return err
 	}
+	c.loaded.Took += time.Since(began)
+	if c.loaded.Partitions > 0 {
+		c.log.Info("data directory loaded", c.loaded.attrs()...)
+	}
+	if c.loaded.Bytes > freedBytesMin {
+		debug.FreeOSMemory() // kfake read every segment whole, one after another
+	}
 	return nil
 }
 
-// openedDir notes that kfake has read the directory: what only an orderly stop
-// may leave behind is removed. See mend.
-func (c *Cluster) openedDir() error {
-	if c.cfg.DataDir == "" {
-		return nil
-	}
-	err := os.Remove(filepath.Join(c.cfg.DataDir, "seq_windows.json"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return c.applyStarts()
-}
+// freedBytesMin is from how many bytes on a load leaves memory worth giving
+// back.
+const freedBytesMin = 32 << 20
+
+// Loaded says what Open found in the data directory.
+func (c *Cluster) Loaded() LoadReport { return c.loaded }
 
 func (c *Cluster) options() []kfake.Opt {
 	opts := []kfake.Opt{
@@ -179,7 +204,10 @@ func (c *Cluster) options() []kfake.Opt {
 		kfake.ListenFn(func(string, string) (net.Listener, error) { return c.listener, nil }),
 		kfake.ClusterID(c.cfg.ClusterID),
 		kfake.DefaultNumPartitions(c.cfg.Partitions),
-		kfake.BrokerConfigs(map[string]string{"message.max.bytes": strconv.Itoa(c.cfg.BatchBytesMax)}),
+		kfake.BrokerConfigs(map[string]string{
+			"message.max.bytes": strconv.Itoa(c.cfg.BatchBytesMax),
+			"log.segment.bytes": strconv.Itoa(segmentBytesMax),
+		}),
 		kfake.WithLogger(c.kfakeLog),
 		kfake.MaxVersions(readable()),
 	}
@@ -229,6 +257,23 @@ func (c *Cluster) prepare() error {
 	c.door = kafka.NewDoor(versions, c)
 	c.door.Quotas, c.door.Rejected = c.cfg.Quotas, c.cfg.Rejected
 	return nil
+}
+
+// openedDir notes that kfake has read the directory. An orderly stop alone
+// writes seq_windows.json; after a crash it would be older than the log, and
+// producers would be refused for it (OUT_OF_ORDER_SEQUENCE_NUMBER).
+func (c *Cluster) openedDir() error {
+	if c.cfg.DataDir == "" {
+		return nil
+	}
+	err := os.Remove(filepath.Join(c.cfg.DataDir, "seq_windows.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	if err := errors.Join(err, c.kfakeLog.gate.open()); err != nil {
+		return err
+	}
+	return errors.Join(writeManifest(c.cfg.DataDir, false), c.resumeTxns(), c.applyStarts())
 }
 
 // Versions are the APIs that the cluster serves.
@@ -296,10 +341,15 @@ func (c *Cluster) Close() error {
 	}
 	c.kfake.Close()
 	c.dir.close()
-	return errors.Join(c.kfakeLog.failed(), c.syncs.all(c.cfg.SyncWrites))
+	err := errors.Join(c.kfakeLog.failed(), c.syncs.all(c.cfg.SyncWrites))
+	if err == nil && c.cfg.DataDir != "" {
+		err = writeManifest(c.cfg.DataDir, true)
+	}
+	return err
 }
 
 func (c *Cluster) unlock() {
+	c.txns.close()
 	if c.lock != nil {
 		_ = c.lock.Close() // nothing was written to it
 	}

@@ -24,6 +24,17 @@ type Config struct {
 	// cache when they are acknowledged: a killed process loses nothing, a power
 	// cut may.
 	SyncWrites bool
+	// AcceptLoss opens a data directory although whole files of it are missing,
+	// empty or unreadable, without what they held. Otherwise Open fails and
+	// names them. Damage within a file does not stop Open: it is cut out, kept
+	// under "damaged" in the data directory, and reported (see Loaded).
+	AcceptLoss bool
+	// MemoryLogBytesMax bounds the bytes of records that are kept without
+	// DataDir; 0 means a quarter of the machine's or the cgroup's memory, or
+	// 1 GiB where that is unknown. Beyond it Produce is refused
+	// (KAFKA_STORAGE_ERROR, which producers retry) until records or topics are
+	// deleted. The process takes up to twice as much.
+	MemoryLogBytesMax int64
 	// Partitions of a topic that is created on demand; 0 means 1, which is
 	// Kafka's default and keeps the order of everything in a topic.
 	Partitions int
@@ -58,8 +69,9 @@ type Config struct {
 	// what can't be kept then is refused (KAFKA_STORAGE_ERROR) until there is
 	// room again. 0 means 64 MiB, or a sixteenth of a disk of less than 1 GiB.
 	DiskReserveBytes int64
-	// Logger receives kfake's own log: errors and warnings as such, everything
-	// else at debug level. nil: nothing is logged.
+	// Logger receives kfake's own log (errors and warnings as such, everything
+	// else at debug level), what Open found damaged in the data directory (at
+	// most 20 lines) and what loading it took (info). nil: nothing is logged.
 	Logger *slog.Logger
 }
 
@@ -90,6 +102,12 @@ func (c Config) withDefaults() Config {
 	if c.BatchBytesMax == 0 {
 		c.BatchBytesMax = batchBytesMaxDefault
 	}
+	if c.MemoryLogBytesMax == 0 && c.DataDir == "" {
+		c.MemoryLogBytesMax = memoryDefault
+		if n := machineMemory(); n > 0 {
+			c.MemoryLogBytesMax = n / memoryShare
+		}
+	}
 	if c.ClusterID == "" {
 		c.ClusterID = "kring-embedded"
 	}
@@ -105,6 +123,15 @@ func (c Config) Validate() error {
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf("embedded: "+format, args...)) }
 	if c.SyncWrites && c.DataDir == "" {
 		fault("SyncWrites without DataDir: there is nothing to sync; name a data directory")
+	}
+	if c.AcceptLoss && c.DataDir == "" {
+		fault("AcceptLoss without DataDir: there is nothing to lose; name a data directory")
+	}
+	if c.MemoryLogBytesMax < 0 {
+		fault("MemoryLogBytesMax is %d; use a positive number of bytes", c.MemoryLogBytesMax)
+	}
+	if c.MemoryLogBytesMax > 0 && c.DataDir != "" {
+		fault("MemoryLogBytesMax with DataDir: records are on disk there; leave one of the two out")
 	}
 	if c.DataDir != "" {
 		if info, err := os.Stat(c.DataDir); err == nil && !info.IsDir() {

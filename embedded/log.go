@@ -19,6 +19,7 @@ type logger struct {
 	to     *slog.Logger
 	store  *store
 	dir    dataDir
+	gate   *loadGate   // nil without a data directory
 	closed atomic.Bool // what kfake can't save any more is not to be saved
 
 	mu  sync.Mutex
@@ -27,6 +28,9 @@ type logger struct {
 
 // Logf is kfake's.
 func (l *logger) Logf(level kfake.LogLevel, format string, args ...any) {
+	if l.gate.heard(format, args) {
+		return
+	}
 	at := slog.LevelDebug
 	if l.closed.Load() {
 		level = kfake.LogLevelDebug

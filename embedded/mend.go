@@ -1,206 +1,195 @@
 package embedded
 
 import (
-	"encoding/binary"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
+	"runtime"
+	"sync"
+	"time"
 )
 
-// kfake reads back what a killed process left behind, with three exceptions
-// that would cost acknowledged data at the second crash. mend closes them
-// before kfake opens the directory:
-//
-//   - A torn entry at the end of groups.log or pids.log is ignored but left in
-//     place, so that everything appended after it would be ignored as well.
-//   - A batch whose index entry was not written any more shifts the entries of
-//     all later batches by one, and with them their transaction marks.
-//   - seq_windows.json is written by an orderly stop only. After a crash it is
-//     older than the log, and idempotent producers would be refused
-//     (OUT_OF_ORDER_SEQUENCE_NUMBER); without it they are taken as they come.
-//     It is removed once kfake has read it: see Open.
-func mend(dir string) error {
-	return errors.Join(
-		mendLog(filepath.Join(dir, "groups.log")),
-		mendLog(filepath.Join(dir, "pids.log")),
-		mendPartitions(filepath.Join(dir, "partitions")),
+// What kfake makes of a data directory that a crash or a bad disk left costs
+// data: it ends a segment or a log at the first fault and forgets what is
+// behind it, takes a file that is missing for an empty one, knows no sequence
+// number of before, and aborts open transactions without a marker. So mend
+// reads the directory before kfake opens it, once, in bounded memory, and
+// leaves one that kfake reads to the letter.
+type mender struct {
+	dir        string
+	clusterID  string
+	acceptLoss bool
+	sync       bool
+	now        time.Time
+	copies     *copies
+	gate       *loadGate
+
+	// Read before the partitions, then only read.
+	manifest         manifest
+	clean            bool             // the last process closed the directory
+	folders          map[string]int64 // of partitions, and the bytes of their segments
+	gated            bool             // kfake takes turns when it loads them
+	topics           map[string]topicEntry
+	compactByDefault bool
+	deleting         map[string]bool // topics, or ids, whose deletion may have been interrupted
+	txns             map[int64]*txnNote
+	pids             map[int64]pidEntry
+	session          *sessionState // nil: the last process did not write one
+
+	mu       sync.Mutex
+	report   LoadReport               // guarded by mu
+	windows  map[windowKey]*seqWindow // guarded by mu
+	lostEnds map[place]bool           // guarded by mu
+	open     map[int64]*sessionTxn    // guarded by mu
+}
+
+// mend brings a data directory in order. On an error kfake must not open it.
+func mend(cfg *Config) (*mender, error) {
+	began := time.Now()
+	m := &mender{
+		dir: cfg.DataDir, clusterID: cfg.ClusterID, acceptLoss: cfg.AcceptLoss, sync: cfg.SyncWrites, now: began,
+		copies: newCopies(cfg.DataDir, began), gate: newLoadGate(), folders: make(map[string]int64), topics: make(map[string]topicEntry),
+		deleting: make(map[string]bool),
+		windows:  make(map[windowKey]*seqWindow), lostEnds: make(map[place]bool), open: make(map[int64]*sessionTxn),
+	}
+	err := m.mend()
+	m.report.Took = time.Since(began)
+	return m, err
+}
+
+func (m *mender) mend() error {
+	if err := errors.Join(m.readManifest(), m.listFolders()); err != nil {
+		return err
+	}
+	if err := errors.Join(m.checkFiles(), m.readSession(), m.readTxns()); err != nil {
+		return err
+	}
+	if len(m.topics) == 0 && len(m.folders) == 0 {
+		if _, err := os.Stat(filepath.Join(m.dir, "meta.json")); errors.Is(err, fs.ErrNotExist) {
+			return nil // the first start
+		}
+	}
+	if err := m.checkFolders(); err != nil {
+		return err
+	}
+	if _, err := m.mendLog("groups.log"); err != nil {
+		return err
+	}
+	pids, err := m.mendLog("pids.log")
+	if err != nil {
+		return err
+	}
+	m.pids = readPIDs(pids)
+	if err := m.mendPartitions(); err != nil {
+		return err
+	}
+	return m.writeProducers()
+}
+
+// mendPartitions mends as many partitions at once as there are processors.
+func (m *mender) mendPartitions() error {
+	total := int64(0)
+	for _, n := range m.folders {
+		total += n
+	}
+	m.gated = total >= gateBytesMin
+	work := make(chan *partition)
+	var (
+		workers sync.WaitGroup
+		mu      sync.Mutex
+		faults  []error // guarded by mu
 	)
-}
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-// A log entry is its length (of what follows the checksum), a checksum of that,
-// a version and the data, little-endian.
-const (
-	entryDataAt  = 8
-	entryDataMin = 2
-)
-
-// mendLog cuts a torn entry off the end of a log.
-func mendLog(path string) error {
-	raw, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	for range min(runtime.GOMAXPROCS(0), max(1, len(m.folders))) {
+		workers.Go(func() {
+			mem := make([]byte, windowBytes)
+			for p := range work {
+				if err := m.mendPartition(p, mem); err != nil {
+					mu.Lock()
+					faults = append(faults, err)
+					mu.Unlock()
+				}
+			}
+		})
 	}
-	if err != nil {
-		return err
-	}
-	if n := wholeEntries(raw); n < len(raw) {
-		return os.Truncate(path, int64(n))
-	}
-	return nil
-}
-
-// wholeEntries is the length of the valid entries that raw begins with.
-func wholeEntries(raw []byte) int {
-	at := 0
-	for {
-		rest := raw[at:]
-		if len(rest) < entryDataAt+entryDataMin {
-			return at
-		}
-		n := uint64(binary.LittleEndian.Uint32(rest))
-		if n < entryDataMin || n > uint64(len(rest)-entryDataAt) {
-			return at
-		}
-		data := rest[entryDataAt : entryDataAt+int(n)]
-		if crc32.Checksum(data, castagnoli) != binary.LittleEndian.Uint32(rest[4:]) {
-			return at
-		}
-		at += entryDataAt + int(n)
-	}
-}
-
-func mendPartitions(dir string) error {
-	partitions, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	var faults []error
-	for _, p := range partitions {
-		if p.IsDir() {
-			faults = append(faults, mendPartition(filepath.Join(dir, p.Name())))
+	for name := range m.folders {
+		topic, n, ok := folderTopic(name)
+		if ok {
+			work <- &partition{m: m, topic: topic, number: n, name: filepath.Join("partitions", name), compact: m.compact(topic)}
 		}
 	}
+	close(work)
+	workers.Wait()
 	return errors.Join(faults...)
 }
 
-// mendPartition completes the index of the last segment; the others were
-// completed when they were closed.
-func mendPartition(dir string) error {
-	files, err := os.ReadDir(dir)
-	if err != nil {
+func (m *mender) mendPartition(p *partition, mem []byte) error {
+	if err := errors.Join(p.mend(mem)); err != nil {
 		return err
 	}
-	last := int64(-1)
-	for _, f := range files {
-		if base, ok := strings.CutSuffix(f.Name(), ".dat"); ok {
-			if n, err := strconv.ParseInt(base, 10, 64); err == nil {
-				last = max(last, n)
-			}
+	if err := p.writeSnapshot(); err != nil {
+		return fmt.Errorf("%s: %w", p.name, err)
+	}
+	if m.gated && len(p.segments) > 0 && m.folders[filepath.Base(p.name)] >= gatePartitionMin {
+		if err := m.gate.close(p); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
-	if last < 0 {
-		return nil
-	}
-	segment := filepath.Join(dir, strconv.FormatInt(last, 10))
-	if err := mendIndex(segment+".dat", segment+".idx"); err != nil {
-		return fmt.Errorf("index of %s.dat: %w", segment, err)
+	m.collect(p)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.report.Partitions++
+	m.report.Segments += len(p.segments)
+	m.report.Batches += p.batches()
+	for _, s := range p.segments {
+		m.report.Bytes += s.size
 	}
 	return nil
 }
 
-// The index has one entry per batch: version, checksum, leader epoch, greatest
-// timestamp so far (kfake computes that one anew) and flags, little-endian.
-const (
-	indexEntryBytes   = 15
-	indexEntryVersion = 1
-	indexInTxn        = 1
-)
-
-// The start of a record batch, big-endian: base offset, length of what
-// follows, leader epoch, magic, checksum, attributes.
-const (
-	batchHeaderBytes   = 23
-	batchLengthAt      = 8
-	batchBodyAt        = 12
-	batchEpochAt       = 12
-	batchAttributesAt  = 21
-	batchTransactional = 0x10
-	batchControl       = 0x20
-)
-
-// mendIndex appends the entries that the index lacks.
-func mendIndex(dat, idx string) error {
-	segment, err := os.Open(dat)
-	if err != nil {
-		return err
-	}
-	defer segment.Close()
-	index, err := os.OpenFile(idx, os.O_RDWR|os.O_CREATE, 0o644)
-	if err != nil {
-		return err
-	}
-	defer index.Close()
-	info, err := index.Stat()
-	if err != nil {
-		return err
-	}
-	have := info.Size() / indexEntryBytes
-	missing, err := missingEntries(segment, have)
-	if err != nil {
-		return err
-	}
-	if torn := info.Size() % indexEntryBytes; torn == 0 && len(missing) == 0 {
+// readSession reads what an orderly stop says about open transactions.
+func (m *mender) readSession() error {
+	const name = "session_state.json"
+	raw, err := os.ReadFile(filepath.Join(m.dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if _, err := index.WriteAt(missing, have*indexEntryBytes); err != nil {
+	if err != nil {
 		return err
 	}
-	return errors.Join(index.Truncate(have*indexEntryBytes+int64(len(missing))), index.Sync())
+	s := new(sessionState)
+	if err := json.Unmarshal(raw, s); err == nil {
+		m.session = s
+		return nil
+	} else if err := m.missing(name, fmt.Sprintf("is unreadable: %v", err)); err != nil {
+		return err
+	}
+	_, err = m.copies.moveAway(name)
+	return err
 }
 
-// missingEntries makes the index entries of all whole batches but the first
-// have. A torn batch at the end is kfake's to cut off.
-func missingEntries(segment *os.File, have int64) ([]byte, error) {
-	info, err := segment.Stat()
+func (m *mender) note(d Damage) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.report.add(d)
+}
+
+// keep copies what is to be cut. Where that fails the damage has no copy: the
+// disk may be full or failing, and what is whole is to be served.
+func (m *mender) keep(name string, at, to int64) string {
+	kept, err := m.copies.keepRange(name, at, to)
 	if err != nil {
-		return nil, err
+		return ""
 	}
-	var entries []byte
-	var header [batchHeaderBytes]byte
-	for at, n := int64(0), int64(0); ; n++ {
-		if _, err := segment.ReadAt(header[:], at); errors.Is(err, io.EOF) {
-			return entries, nil
-		} else if err != nil {
-			return nil, err
-		}
-		at += batchBodyAt + int64(binary.BigEndian.Uint32(header[batchLengthAt:]))
-		if at > info.Size() {
-			return entries, nil
-		}
-		if n >= have {
-			entries = append(entries, indexEntry(header[:])...)
-		}
-	}
+	return kept
 }
 
-func indexEntry(batch []byte) []byte {
-	e := make([]byte, indexEntryBytes)
-	e[0] = indexEntryVersion
-	binary.LittleEndian.PutUint32(e[2:], binary.BigEndian.Uint32(batch[batchEpochAt:]))
-	if binary.BigEndian.Uint16(batch[batchAttributesAt:])&(batchTransactional|batchControl) == batchTransactional {
-		e[14] = indexInTxn
-	}
-	e[1] = byte(crc32.Checksum(e[2:], castagnoli))
-	return e
+func newTopicID() string {
+	id := make([]byte, 16)
+	_, _ = rand.Read(id) // never fails
+	return base64.StdEncoding.EncodeToString(id)
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -28,11 +29,13 @@ func TestTornLogEntryIsCutOff(t *testing.T) {
 	flipped[len(flipped)-1] ^= 1
 	for _, tail := range [][]byte{nil, torn[:1], torn[:9], torn[:len(torn)-1], flipped, make([]byte, 100),
 		bytes.Repeat([]byte{0xff}, 40)} {
-		path := filepath.Join(t.TempDir(), "groups.log")
+		dir := t.TempDir()
+		path := filepath.Join(dir, "groups.log")
 		if err := os.WriteFile(path, append(bytes.Clone(whole), tail...), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := mendLog(path); err != nil {
+		m := &mender{dir: dir, copies: newCopies(dir, time.Now())}
+		if _, err := m.mendLog("groups.log"); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, whole) {
@@ -102,7 +105,6 @@ func TestMissingIndexEntriesAreMadeAnew(t *testing.T) {
 	}
 	n.close()
 
-	dat := filepath.Join(dir, "partitions", "mixed-0", "0.dat")
 	idx := filepath.Join(dir, "partitions", "mixed-0", "0.idx")
 	want, err := os.ReadFile(idx)
 	if err != nil {
@@ -112,7 +114,7 @@ func TestMissingIndexEntriesAreMadeAnew(t *testing.T) {
 		if err := os.Truncate(idx, int64(size)); err != nil {
 			t.Fatal(err)
 		}
-		if err := mendIndex(dat, idx); err != nil {
+		if _, err := mend(&Config{DataDir: dir}); err != nil {
 			t.Fatal(err)
 		}
 		got, err := os.ReadFile(idx)
@@ -168,6 +170,12 @@ func TestTransactionsAreToldApartAfterALostIndexEntry(t *testing.T) {
 
 	n = serve(t, Config{DataDir: left})
 	n.produceOne("mixed", "kept")
+	if err := n.client(kgo.TransactionalID("txn")).BeginTransaction(); err != nil {
+		t.Fatal(err) // its id is taken anew, which aborts what was open
+	}
+	if _, _, err := n.clients[len(n.clients)-1].ProducerID(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
 	c := n.client(kgo.ConsumeTopics("mixed"), kgo.FetchIsolationLevel(kgo.ReadCommitted()),

@@ -18,6 +18,12 @@ var repairs = []repair{
 	{kmsg.SASLHandshake, "answers ILLEGAL_SASL_STATE where there is no SASL", on(refuseHandshake)},
 	{kmsg.DeleteRecords, "writes down that records were deleted, and where an empty log goes on", on(keepDeleted)}, // behind what refuses some
 	{kmsg.Produce, "closes the connection when a batch of acks 0 is refused", on(watchSilent)},
+	{kmsg.AddPartitionsToTxn, "goes on with an open transaction after a crash", noteTxn},
+	{kmsg.AddOffsetsToTxn, "goes on with an open transaction after a crash", noteTxn},
+	{kmsg.TxnOffsetCommit, "goes on with an open transaction after a crash", noteTxn},
+	{kmsg.InitProducerID, "goes on with an open transaction after a crash", noteTxn},
+	{kmsg.EndTxn, "goes on with an open transaction after a crash", noteTxn},
+	{kmsg.DeleteTopics, "ends the deletion of a topic that a crash interrupted", noteTxn},
 }
 
 // repairsOf is repairs by API.

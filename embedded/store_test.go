@@ -186,13 +186,11 @@ func TestWhatFailsToBeWrittenIsNotAcknowledged(t *testing.T) {
 			dir := t.TempDir()
 			n := serve(t, Config{DataDir: dir, Seed: []Topic{{"orders", 1}}})
 			at := filepath.Join(dir, c.obstacle)
-			put(t, at, c.isFile)
+			gone := put(t, at, c.isFile)
 			if got := code(t, n.cluster, c.req(t)); got != c.want.Code {
 				t.Errorf("error %d, want %v", got, c.want)
 			}
-			if err := os.RemoveAll(at); err != nil {
-				t.Fatal(err)
-			}
+			gone()
 			// It is written when the obstacle is gone, and nobody has to ask for that.
 			await(t, func() bool { return code(t, n.cluster, committingAt(777)) == 0 })
 			if got := committedIn(t, dir); got != 777 {
@@ -205,18 +203,28 @@ func TestWhatFailsToBeWrittenIsNotAcknowledged(t *testing.T) {
 	}
 }
 
-// put makes a directory with something in it, or a file, in place of what is there.
-func put(t *testing.T, at string, file bool) {
+// put makes a directory with something in it, or a file, in place of what is there,
+// which is back when gone was called.
+func put(t *testing.T, at string, file bool) (gone func()) {
 	t.Helper()
-	if err := os.RemoveAll(at); err != nil {
-		t.Fatal(err)
-	}
+	aside := filepath.Join(t.TempDir(), "aside")
+	had := os.Rename(at, aside) == nil
 	inside := filepath.Join(at, "inside")
 	if file {
 		inside = at
 	}
 	if err := errors.Join(os.MkdirAll(filepath.Dir(inside), 0o755), os.WriteFile(inside, nil, 0o644)); err != nil {
 		t.Fatal(err)
+	}
+	return func() {
+		t.Helper()
+		err := os.RemoveAll(at)
+		if had {
+			err = errors.Join(err, os.Rename(aside, at))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

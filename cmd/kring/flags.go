@@ -55,10 +55,12 @@ type serveCmd struct {
 
 	Quotas quotaFlags `embed:""`
 
-	DataDir    string  `group:"cluster" placeholder:"DIR" help:"Keep records, topics, groups and offsets here, across restarts. Default: memory only."`
-	SyncWrites bool    `group:"cluster" help:"fsync before every acknowledgement, so that what was acknowledged survives the machine and not just the process. Needs --data-dir."`
-	Partitions int     `group:"cluster" placeholder:"N" default:"1" help:"Partitions of a topic that is created on demand. Default: ${default}."`
-	SeedTopic  []topic `group:"cluster" placeholder:"NAME:PARTITIONS" help:"Topic to create at the start unless it exists; repeat for more."`
+	DataDir           string  `group:"cluster" placeholder:"DIR" help:"Keep records, topics, groups and offsets here, across restarts. Default: memory only."`
+	SyncWrites        bool    `group:"cluster" help:"fsync before every acknowledgement, so that what was acknowledged survives the machine and not just the process. Needs --data-dir."`
+	AcceptDataLoss    bool    `group:"cluster" help:"Start although whole files of --data-dir are missing, empty or unreadable, without what they held. Otherwise kring names them and does not start."`
+	MemoryLogBytesMax size    `group:"cluster" placeholder:"BYTES" help:"Records that are kept without --data-dir, such as 512MiB. Beyond it they are refused (KAFKA_STORAGE_ERROR), which producers retry, until some are deleted. The process takes up to twice as much. Default: a quarter of the memory."`
+	Partitions        int     `group:"cluster" placeholder:"N" default:"1" help:"Partitions of a topic that is created on demand. Default: ${default}."`
+	SeedTopic         []topic `group:"cluster" placeholder:"NAME:PARTITIONS" help:"Topic to create at the start unless it exists; repeat for more."`
 
 	DrainTimeout time.Duration `group:"process" placeholder:"DURATION" default:"10s" help:"How long what is in flight may take to finish after SIGINT or SIGTERM; a second signal exits at once. Default: ${default}."`
 	LogLevel     string        `group:"process" enum:"debug, info, warn, error" default:"info" help:"Least severe log line on standard error: ${enum}. debug has one for each closed connection. Default: ${default}."`
@@ -156,6 +158,15 @@ func (c *serveCmd) validateCluster() []error {
 	if c.SyncWrites && c.DataDir == "" {
 		faults = append(faults, errors.New("--sync-writes: nothing is written without --data-dir; name a directory"))
 	}
+	if c.AcceptDataLoss && c.DataDir == "" {
+		faults = append(faults, errors.New("--accept-data-loss: nothing is kept without --data-dir; name a directory"))
+	}
+	if c.MemoryLogBytesMax < 0 {
+		faults = append(faults, fmt.Errorf("--memory-log-bytes-max %d: give 1 or more, such as 512MiB", c.MemoryLogBytesMax))
+	}
+	if c.MemoryLogBytesMax > 0 && c.DataDir != "" {
+		faults = append(faults, errors.New("--memory-log-bytes-max: with --data-dir records are on disk; leave one of the two out"))
+	}
 	if c.Partitions < 1 {
 		faults = append(faults, fmt.Errorf("--partitions %d: give 1 or more", c.Partitions))
 	}
@@ -251,7 +262,7 @@ func (c *serveCmd) uringConfig() (uring.Config, error) {
 // clusterConfig is what the flags say about the embedded cluster.
 func (c *serveCmd) clusterConfig() embedded.Config {
 	cfg := embedded.Config{
-		DataDir: c.DataDir, SyncWrites: c.SyncWrites, Partitions: c.Partitions, PipelineMax: c.Pipeline,
+		DataDir: c.DataDir, SyncWrites: c.SyncWrites, AcceptLoss: c.AcceptDataLoss, MemoryLogBytesMax: int64(c.MemoryLogBytesMax), Partitions: c.Partitions, PipelineMax: c.Pipeline,
 	}
 	for _, l := range c.listeners() {
 		cfg.PipelineMax = max(cfg.PipelineMax, l.PipelineMax)

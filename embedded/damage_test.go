@@ -1,0 +1,401 @@
+package embedded
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// left is a copy of a running cluster's directory: what a killed process leaves.
+func (n *node) left() string {
+	n.t.Helper()
+	dir := filepath.Join(n.t.TempDir(), "left")
+	if err := os.CopyFS(dir, os.DirFS(n.cluster.cfg.DataDir)); err != nil {
+		n.t.Fatal(err)
+	}
+	return dir
+}
+
+// filled is a stopped cluster's directory with a topic of so many batches of
+// one record each.
+func filled(t *testing.T, batches int) string {
+	t.Helper()
+	dir := t.TempDir()
+	n := serve(t, Config{DataDir: dir})
+	c := n.client(kgo.MaxBufferedRecords(1), kgo.ProducerLinger(0))
+	for i := range batches {
+		if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: "orders", Value: fmt.Appendf(nil, "record %d", i)}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	commitOn(t, n, "orders", int64(batches))
+	n.close()
+	return dir
+}
+
+func commitOn(t *testing.T, n *node, topic string, at int64) {
+	t.Helper()
+	var offsets kadm.Offsets
+	offsets.AddOffset(topic, 0, at, -1)
+	if err := kadm.NewClient(n.client()).CommitAllOffsets(t.Context(), "readers", offsets); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// offsets reads a topic with one partition to its end: the offset of each
+// record, by its value.
+func (n *node) offsets(topic string, opts ...kgo.Opt) map[string][]int64 {
+	n.t.Helper()
+	ctx, cancel := context.WithTimeout(n.t.Context(), deadline)
+	defer cancel()
+	c := n.client(append([]kgo.Opt{kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())}, opts...)...)
+	ends, err := kadm.NewClient(c).ListEndOffsets(ctx, topic)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	end, _ := ends.Lookup(topic, 0)
+	got := make(map[string][]int64)
+	for at := int64(0); at < end.Offset; {
+		fetches := c.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			n.t.Fatalf("after %d of %d: %v", len(got), end.Offset, err)
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			got[string(r.Value)] = append(got[string(r.Value)], r.Offset)
+			at = r.Offset + 1
+		})
+	}
+	return got
+}
+
+func (l *lockedLog) said() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func flip(t *testing.T, path string, at int64, mask byte) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[at] ^= mask
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// batchAt finds where the n-th batch of a segment begins.
+func batchAt(t *testing.T, path string, n int) int64 {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := int64(0)
+	for range n {
+		h := readHead(b[at:])
+		at += h.bytes
+	}
+	return at
+}
+
+// One byte costs at most the batch that it is in, wherever it is, and what it
+// cost is said and kept.
+func TestAFlippedByteCostsOneBatchAtMost(t *testing.T) {
+	const batches, hit = 30, 17
+	whole := filled(t, batches)
+	segment := filepath.Join("partitions", "orders-0", "0.dat")
+	begin := batchAt(t, filepath.Join(whole, segment), hit)
+	end := batchAt(t, filepath.Join(whole, segment), hit+1)
+	for at := begin; at < end; at++ {
+		for _, crashed := range []bool{false, true} {
+			dir := filepath.Join(t.TempDir(), "dir")
+			if err := os.CopyFS(dir, os.DirFS(whole)); err != nil {
+				t.Fatal(err)
+			}
+			flip(t, filepath.Join(dir, segment), at, 1<<(at%8))
+			if crashed {
+				_ = os.Remove(filepath.Join(dir, manifestName))
+				_ = os.Remove(filepath.Join(dir, "partitions", "orders-0", "snapshot.json"))
+			}
+			m, err := mend(&Config{DataDir: dir})
+			report := m.report
+			if err != nil {
+				t.Fatalf("byte %d: %v", at-begin, err)
+			}
+			if report.Batches < batches-1 || len(report.Damage) != 1 {
+				t.Errorf("byte %d: %d batches of %d left; %+v", at-begin, report.Batches, batches, report.Damage)
+				continue
+			}
+			d := report.Damage[0]
+			if lost := report.Batches < batches; d.Lost != lost || d.Offset != hit || lost && (d.NextOffset != hit+1 || d.Bytes != end-begin || d.Copy == "") {
+				t.Errorf("byte %d: %+v", at-begin, d)
+			}
+			if at-begin < batchChecksumAt && d.Lost {
+				t.Errorf("byte %d is not covered by the checksum and can be known again: %+v", at-begin, d)
+			}
+			again, err := mend(&Config{DataDir: dir})
+			if err != nil || len(again.report.Damage) != 0 {
+				t.Errorf("byte %d: the second start: %+v, %v", at-begin, again.report.Damage, err)
+			}
+		}
+	}
+}
+
+// The last and the first batch have a neighbour less.
+func TestAFlippedByteAtTheEndsOfALogIsFound(t *testing.T) {
+	const batches = 10
+	whole := filled(t, batches)
+	segment := filepath.Join("partitions", "orders-0", "0.dat")
+	for _, hit := range []int{0, batches - 1} {
+		begin := batchAt(t, filepath.Join(whole, segment), hit)
+		end := batchAt(t, filepath.Join(whole, segment), hit+1)
+		for at := begin; at < end; at++ {
+			dir := filepath.Join(t.TempDir(), "dir")
+			if err := os.CopyFS(dir, os.DirFS(whole)); err != nil {
+				t.Fatal(err)
+			}
+			flip(t, filepath.Join(dir, segment), at, 1<<(at%8))
+			m, err := mend(&Config{DataDir: dir})
+			report := m.report
+			if err != nil {
+				t.Fatalf("byte %d: %v", at-begin, err)
+			}
+			if report.Batches < batches-1 || len(report.Damage) != 1 {
+				t.Errorf("batch %d, byte %d: %d batches of %d left; %+v", hit, at-begin, report.Batches, batches, report.Damage)
+				continue
+			}
+			if d := report.Damage[0]; at-begin < batchChecksumAt && d.Lost || d.Lost && (d.Offset != int64(hit) || d.NextOffset != int64(hit)+1) {
+				t.Errorf("batch %d, byte %d: %+v", hit, at-begin, d)
+			}
+		}
+	}
+}
+
+// What is behind the damage is served, at the offsets that it had, and the log
+// tells what is not.
+func TestWhatIsBehindDamageIsServed(t *testing.T) {
+	const batches = 200
+	dir := filled(t, batches)
+	segment := filepath.Join(dir, "partitions", "orders-0", "0.dat")
+	flip(t, segment, batchAt(t, segment, 50)+70, 1)
+	flip(t, segment, batchAt(t, segment, 120)+65, 4)
+	var lines lockedLog
+	n := serve(t, Config{DataDir: dir, Logger: slog.New(slog.NewTextHandler(&lines, nil))})
+	got := n.offsets("orders")
+	for i := range batches {
+		want := []int64{int64(i)}
+		if i == 50 || i == 120 {
+			want = nil
+		}
+		if at := got[fmt.Sprintf("record %d", i)]; !slices.Equal(at, want) {
+			t.Errorf("record %d is at %v, want %v", i, at, want)
+		}
+	}
+	for _, want := range []string{`offsets="50 to 50"`, `offsets="120 to 120"`, "topic=orders", "0.dat", "damaged", "lost=2"} {
+		if !strings.Contains(lines.said(), want) {
+			t.Errorf("no %q in the log:\n%s", want, lines.said())
+		}
+	}
+	n.produceOne("orders", "later")
+	if at := n.offsets("orders")["later"]; !slices.Equal(at, []int64{batches}) {
+		t.Errorf("a later record is at %v, want %d", at, batches)
+	}
+}
+
+// A flipped byte in a log of commits or producers costs its entry alone.
+func TestEntriesBehindDamageInALogSurvive(t *testing.T) {
+	dir := t.TempDir()
+	entries := make([][]byte, 20)
+	var raw []byte
+	starts := make([]int, len(entries)+1)
+	for i := range entries {
+		entries[i] = entry(fmt.Sprintf(`{"type":"commit","g":"readers","t":"orders","p":%d,"o":5}`, i))
+		raw = append(raw, entries[i]...)
+		starts[i+1] = len(raw)
+	}
+	path := filepath.Join(dir, "groups.log")
+	for at := starts[7]; at < starts[8]; at++ {
+		b := bytes.Clone(raw)
+		b[at] ^= 1 << (at % 8)
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		m := &mender{dir: dir, copies: newCopies(dir, time.Now())}
+		got, err := m.mendLog("groups.log")
+		if err != nil || len(got) != len(entries)-1 || len(m.report.Damage) != 1 || !m.report.Damage[0].Lost || m.report.Damage[0].Copy == "" {
+			t.Fatalf("byte %d: %d entries, %+v, %v", at-starts[7], len(got), m.report.Damage, err)
+		}
+		left, err := os.ReadFile(path)
+		if want := append(bytes.Clone(raw[:starts[7]]), raw[starts[8]:]...); err != nil || !bytes.Equal(left, want) {
+			t.Fatalf("byte %d: %d bytes left, want %d; %v", at-starts[7], len(left), len(want), err)
+		}
+		kept, err := os.ReadFile(filepath.Join(dir, m.report.Damage[0].Copy))
+		if err != nil || !bytes.Equal(kept, b[starts[7]:starts[8]]) {
+			t.Fatalf("byte %d: copy of %d bytes; %v", at-starts[7], len(kept), err)
+		}
+	}
+}
+
+// Whole files that are missing, empty or unreadable stop the start, by name,
+// until their loss is accepted.
+func TestMissingFilesStopTheStartUntilTheLossIsAccepted(t *testing.T) {
+	const batches = 5
+	for _, end := range []string{"stopped", "killed"} {
+		whole := filled(t, batches)
+		if end == "killed" {
+			n := serve(t, Config{DataDir: whole})
+			n.produceOne("orders", "after the second start")
+			whole = n.left()
+		}
+		files := []string{"meta.json", "topics.json", "acls.json", "sasl.json", "broker_configs.json", "quotas.json", "groups.log", "pids.log",
+			"partitions/orders-0", "partitions/orders-0/0.dat"}
+		for _, name := range files {
+			for _, fault := range []string{"missing", "empty", "unreadable"} {
+				t.Run(end+" "+fault+" "+name, func(t *testing.T) {
+					dir := filepath.Join(t.TempDir(), "dir")
+					if err := os.CopyFS(dir, os.DirFS(whole)); err != nil {
+						t.Fatal(err)
+					}
+					if !spoil(t, filepath.Join(dir, name), fault) {
+						return
+					}
+					if end == "killed" && name == "partitions/orders-0/0.dat" && fault == "missing" {
+						return // retention may have removed it
+					}
+					if _, err := Open(Config{DataDir: dir}); err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "--accept-data-loss") {
+						t.Fatalf("Open: %v, want %s and the remedy named", err, name)
+					}
+					n := serve(t, Config{DataDir: dir, AcceptLoss: true})
+					if damage := n.cluster.Loaded().Damage; len(damage) == 0 || !damage[0].Lost {
+						t.Errorf("damage %+v, want it said", damage)
+					}
+					n.produceOne("orders", "new")
+					if got := n.offsets("orders"); len(got["new"]) != 1 || !strings.HasPrefix(name, "partitions") && len(got["record 0"]) != 1 {
+						t.Errorf("after the loss was accepted: %v", got)
+					}
+					n.close()
+					serve(t, Config{DataDir: dir}).close()
+				})
+			}
+		}
+	}
+}
+
+// spoil damages a file; false where that is no damage of its kind.
+func spoil(t *testing.T, path, fault string) bool {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	switch {
+	case fault == "missing":
+		err = os.RemoveAll(path)
+	case info.IsDir():
+		return false
+	case fault == "empty":
+		err = os.Truncate(path, 0)
+	case filepath.Ext(path) == ".json":
+		err = os.Truncate(path, info.Size()-1)
+	default:
+		return false
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return true
+}
+
+// A log from which everything was deleted goes on at its offset, so that nobody
+// who committed one skips what is produced then.
+func TestOffsetsGoOnAfterEverythingWasDeleted(t *testing.T) {
+	dir := filled(t, 7)
+	n := serve(t, Config{DataDir: dir})
+	var offsets kadm.Offsets
+	offsets.AddOffset("orders", 0, 7, -1)
+	if _, err := kadm.NewClient(n.client()).DeleteRecords(t.Context(), offsets); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		n.close()
+		n = serve(t, Config{DataDir: dir})
+	}
+	n.produceOne("orders", "next")
+	if got := n.offsets("orders"); len(got) != 1 || !slices.Equal(got["next"], []int64{7}) {
+		t.Errorf("records at %v, want one at 7", got)
+	}
+}
+
+// A directory that is large enough for kfake to take turns is loaded whole, and
+// keeps nothing of it; nor does one whose start was killed.
+func TestALargeDirectoryIsLoadedInTurns(t *testing.T) {
+	const partitions, records, size = 5, 75, 1 << 20
+	dir := t.TempDir()
+	cfg := Config{DataDir: dir, Seed: []Topic{{"large", partitions}}}
+	n := serve(t, cfg)
+	c := n.client(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.ProducerBatchMaxBytes(size+1000))
+	value := make([]byte, size)
+	for i := range records {
+		if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: "large", Partition: int32(i % partitions), Value: value}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n.close()
+	if m, err := mend(&cfg); err != nil || !m.gated {
+		t.Fatalf("gated %v, %v", m.gated, err)
+	} // as if it had been killed now
+	for range 2 {
+		n = serve(t, cfg)
+		if report := n.cluster.Loaded(); report.Batches != records || len(report.Damage) > 0 {
+			t.Errorf("loaded %+v", report)
+		}
+		left, err := filepath.Glob(filepath.Join(dir, "partitions", "*", "*.dat"))
+		if err != nil || len(left) != partitions {
+			t.Errorf("segments %v, %v", left, err)
+		}
+		n.close()
+	}
+}
+
+// No more partitions are loaded at once than there are processors.
+func TestTurnsAreTaken(t *testing.T) {
+	g := newLoadGate()
+	var now, most atomic.Int32
+	var loads sync.WaitGroup
+	for range 50 {
+		loads.Go(func() {
+			g.heard("partition %s-%d "+gateLine+" %d corrupt bytes", []any{"topic", int32(0), gateFirst, 1})
+			for n := now.Add(1); ; {
+				if m := most.Load(); n <= m || most.CompareAndSwap(m, n) {
+					break
+				}
+			}
+			runtime.Gosched()
+			now.Add(-1)
+			g.heard("partition %s-%d "+gateLine+" %d corrupt bytes", []any{"topic", int32(0), gateLast, 1})
+		})
+	}
+	loads.Wait()
+	if got := int(most.Load()); got > runtime.GOMAXPROCS(0) {
+		t.Errorf("%d at once", got)
+	}
+	if g.heard("partition %s-%d "+gateLine+" %d corrupt bytes", []any{"topic", int32(0), int64(5), 1}) {
+		t.Error("a line about damage was kept back")
+	}
+}

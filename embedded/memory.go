@@ -1,0 +1,118 @@
+package embedded
+
+import (
+	"fmt"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kring/kafka"
+)
+
+const (
+	// memoryShare is which part of the machine's memory, or of the cgroup's,
+	// records may take without a data directory: kfake's files grow by
+	// doubling, and Go's collector lets garbage pile up beside them.
+	memoryShare = 4
+	// memoryDefault is the bound where the memory of the machine is unknown.
+	memoryDefault = 1 << 30
+	// memoryAskInterval is how often kfake is asked for what it holds.
+	memoryAskInterval = 50 * time.Millisecond
+	// memorySayInterval is how often a refusal is logged.
+	memorySayInterval = time.Minute
+)
+
+// memoryLog bounds the records that a cluster without a data directory keeps.
+// The zero value bounds nothing.
+type memoryLog struct {
+	max    int64        // bytes; 0: no bound
+	used   atomic.Int64 // bytes; what kfake said last, and what was let in since
+	asking atomic.Bool
+	asked  atomic.Int64 // nanoseconds since 1970; when kfake was asked last
+	said   atomic.Int64 // nanoseconds since 1970; when a refusal was logged last
+}
+
+// memoryFull says whether n more bytes of records are too many, and counts
+// them if not. It does not block: over the bound it has kfake asked what is
+// left after deletions, for the next who tries.
+func (c *Cluster) memoryFull(n int) bool {
+	m := &c.memory
+	if m.max == 0 {
+		return false
+	}
+	used := m.used.Add(int64(n))
+	if used <= m.max {
+		return false
+	}
+	m.used.Add(-int64(n))
+	c.askMemory()
+	now := time.Now().UnixNano()
+	if said := m.said.Load(); now-said >= int64(memorySayInterval) && m.said.CompareAndSwap(said, now) {
+		c.log.Error("records are refused: the memory for them is full; delete topics or records, raise MemoryLogBytesMax (--memory-log-bytes-max), or keep them in a data directory",
+			"bytes", used-int64(n), "bytes_max", m.max)
+	}
+	return true
+}
+
+// askMemory sets used to what kfake holds, soon.
+func (c *Cluster) askMemory() {
+	m := &c.memory
+	if time.Now().UnixNano()-m.asked.Load() < int64(memoryAskInterval) || !m.asking.CompareAndSwap(false, true) {
+		return
+	}
+	c.sessions.Lock()
+	closed := c.sessions.closed
+	if !closed {
+		c.sessions.running.Add(1) // Close waits for it
+	}
+	c.sessions.Unlock()
+	if closed {
+		return
+	}
+	go func() {
+		defer c.sessions.running.Done()
+		defer m.asking.Store(false)
+		defer func() { m.asked.Store(time.Now().UnixNano()) }()
+		if held, err := c.held(); err != nil {
+			c.log.Debug("embedded: what is held in memory is unknown", "error", err)
+		} else {
+			m.used.Store(held)
+		}
+	}()
+}
+
+// held asks kfake how many bytes of records it has.
+func (c *Cluster) held() (int64, error) {
+	pipe, err := c.listener.dial(netip.AddrPort{})
+	if err != nil {
+		return 0, err
+	}
+	defer pipe.Close()
+	req := kmsg.NewPtrDescribeLogDirsRequest()
+	req.Version = 1
+	resp, err := askKfake(pipe, req)
+	if err != nil {
+		return 0, err
+	}
+	total := int64(0)
+	for _, d := range resp.(*kmsg.DescribeLogDirsResponse).Dirs {
+		for _, t := range d.Topics {
+			for _, p := range t.Partitions {
+				total += p.Size
+			}
+		}
+	}
+	return total, nil
+}
+
+// memoryFor is an error when the records of a Produce request do not fit. The client
+// gets the error of a broker whose disk is full: it is retriable, because retention
+// or a deletion may make room, and a producer gives up after its delivery timeout.
+func (c *Cluster) memoryFor(q kafka.Request) error {
+	if kmsg.Key(q.Header.Key) != kmsg.Produce || !c.memoryFull(len(q.Body)) {
+		return nil
+	}
+	return fmt.Errorf("the memory for records is full (%d bytes): delete topics or records, or give the broker more", c.memory.max)
+}

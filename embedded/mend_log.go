@@ -1,0 +1,99 @@
+package embedded
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// A log entry is its length (of what follows the checksum), a checksum of that,
+// a version and the data, little-endian.
+const (
+	entryDataAt  = 8
+	entryDataMin = 2
+)
+
+// entryAt is the entry that raw begins with: its data without the version, and
+// its whole length.
+func entryAt(raw []byte) (data []byte, size int, ok bool) {
+	if len(raw) < entryDataAt+entryDataMin {
+		return nil, 0, false
+	}
+	n := uint64(binary.LittleEndian.Uint32(raw))
+	if n < entryDataMin || n > uint64(len(raw)-entryDataAt) {
+		return nil, 0, false
+	}
+	body := raw[entryDataAt : entryDataAt+int(n)]
+	if crc32.Checksum(body, castagnoli) != binary.LittleEndian.Uint32(raw[4:]) {
+		return nil, 0, false
+	}
+	return body[entryDataMin:], entryDataAt + int(n), true
+}
+
+func appendEntry(to, data []byte) []byte {
+	body := append([]byte{layoutVersion, 0}, data...)
+	to = binary.LittleEndian.AppendUint32(to, uint32(len(body)))
+	to = binary.LittleEndian.AppendUint32(to, crc32.Checksum(body, castagnoli))
+	return append(to, body...)
+}
+
+// mendLog reads a log, cuts out what is no entry, and gives the entries. kfake
+// ends at the first fault, and forgets everything behind it.
+func (m *mender) mendLog(name string) (entries [][]byte, err error) {
+	path := filepath.Join(m.dir, name)
+	raw, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var good []io.Reader
+	from, whole := 0, true
+	for at := 0; at < len(raw); {
+		if data, size, ok := entryAt(raw[at:]); ok {
+			entries = append(entries, data)
+			at += size
+			continue
+		}
+		next := nextEntry(raw, at+1)
+		m.noteEntry(name, raw, at, next)
+		good, whole = append(good, bytes.NewReader(raw[from:at])), false
+		from, at = next, next
+	}
+	if whole {
+		return entries, nil
+	}
+	if from == len(raw) && len(good) == 1 {
+		err = os.Truncate(path, good[0].(*bytes.Reader).Size())
+	} else {
+		err = replaceFile(path, io.MultiReader(append(good, bytes.NewReader(raw[from:]))...))
+	}
+	return entries, errors.Join(err, m.changed(name))
+}
+
+// nextEntry is where the next entry begins. Entries are JSON objects, which
+// tells them from what looks like one by chance.
+func nextEntry(raw []byte, at int) int {
+	for ; at < len(raw); at++ {
+		if data, _, ok := entryAt(raw[at:]); ok && len(data) > 0 && data[0] == '{' {
+			return at
+		}
+	}
+	return len(raw)
+}
+
+func (m *mender) noteEntry(name string, raw []byte, at, next int) {
+	d := Damage{File: name, What: "unreadable entries, cut out", Lost: true, At: int64(at), Bytes: int64(next - at)}
+	rest := raw[at:]
+	if next == len(raw) && (len(rest) < entryDataAt || uint64(binary.LittleEndian.Uint32(rest)) > uint64(len(rest)-entryDataAt) || len(bytes.Trim(rest, "\x00")) == 0) && !m.clean {
+		d.What, d.Lost = "a write that was interrupted, cut off", false
+	}
+	d.Copy = m.keep(name, d.At, d.At+d.Bytes)
+	m.note(d)
+}

@@ -1,0 +1,576 @@
+package embedded
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// snapshot is kfake's snapshot.json. kfake reads it to the letter while the
+// segments have the sizes in it, and replays the partition otherwise, with
+// every record in memory at once.
+type snapshot struct {
+	Version          int               `json:"version"`
+	HighWatermark    int64             `json:"high_watermark"`
+	LastStableOffset int64             `json:"last_stable_offset"`
+	LogStartOffset   int64             `json:"log_start_offset"`
+	Epoch            int32             `json:"epoch"`
+	LeaderNode       int32             `json:"leader_node,omitempty"`
+	MaxTimestamp     int64             `json:"max_timestamp"`
+	CreatedAt        time.Time         `json:"created_at"`
+	AbortedTxns      []abortedTxn      `json:"aborted_txns,omitempty"`
+	Segments         []snapshotSegment `json:"segments"`
+}
+
+type abortedTxn struct {
+	ProducerID  int64 `json:"producer_id"`
+	FirstOffset int64 `json:"first_offset"`
+	LastOffset  int64 `json:"last_offset"`
+}
+
+type snapshotSegment struct {
+	BaseOffset int64 `json:"base_offset"`
+	Size       int64 `json:"size"`
+	MinEpoch   int32 `json:"min_epoch,omitempty"`
+	MaxEpoch   int32 `json:"max_epoch,omitempty"`
+}
+
+// partition is one partition's folder, and what its scan found.
+type partition struct {
+	m       *mender
+	topic   string
+	number  int32
+	name    string // of the folder, relative to the data directory
+	compact bool
+
+	segments []*segment
+	old      *snapshot // nil if there is none
+	fresh    bool      // old describes the segments as they are
+
+	producers producers
+	aborted   []abortedTxn
+}
+
+func (p *partition) path(name string) string { return filepath.Join(p.m.dir, p.name, name) }
+
+// mend reads a partition, then changes what has to be changed. It changes
+// nothing when it returns an error of checkSegments.
+func (p *partition) mend(mem []byte) error {
+	if err := p.list(); err != nil {
+		return err
+	}
+	p.readSnapshot()
+	if err := p.checkSegments(); err != nil {
+		return err
+	}
+	next := int64(0)
+	for i, s := range p.segments {
+		s.next = max(next, s.offset)
+		start := s.next
+		if err := s.scan(mem, p.visit); err != nil {
+			return err
+		}
+		if s.batches == 0 && len(s.cuts) == 0 {
+			s.next = start
+		}
+		next = s.next
+		if err := p.checkGap(i); err != nil {
+			return err
+		}
+	}
+	p.producers.lost = p.noteDamage()
+	for _, s := range p.segments {
+		if err := p.rewrite(s); err != nil {
+			return fmt.Errorf("%s.dat: %w", s.path, err)
+		}
+	}
+	if err := p.split(); err != nil {
+		return err
+	}
+	return p.abortOrphans()
+}
+
+// list finds the segments.
+func (p *partition) list() error {
+	if err := removeGates(p.path("") + string(filepath.Separator)); err != nil {
+		return err
+	}
+	files, err := os.ReadDir(p.path(""))
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		base, ok := strings.CutSuffix(f.Name(), ".dat")
+		offset, err := strconv.ParseInt(base, 10, 64)
+		if !ok || err != nil || offset < 0 || f.IsDir() {
+			continue
+		}
+		info, err := f.Info()
+		if err != nil {
+			return err
+		}
+		p.segments = append(p.segments, &segment{
+			path: p.path(base), offset: offset, size: info.Size(), modified: info.ModTime(),
+			limit: math.MaxInt64, dense: !p.compact, end: -1,
+		})
+	}
+	slices.SortFunc(p.segments, func(a, b *segment) int { return int(min(max(a.offset-b.offset, -1), 1)) })
+	for i := range max(0, len(p.segments)-1) {
+		p.segments[i].limit = p.segments[i+1].offset
+	}
+	return nil
+}
+
+func (p *partition) readSnapshot() {
+	raw, err := os.ReadFile(p.path("snapshot.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	s := new(snapshot)
+	if err == nil {
+		err = json.Unmarshal(raw, s)
+	}
+	if err != nil || s.Version > layoutVersion {
+		p.m.note(Damage{File: filepath.Join(p.name, "snapshot.json"),
+			What: "unreadable; it was made anew from the segments. Records that were deleted from within a segment may be back"})
+		return
+	}
+	s.ungated()
+	p.old = s
+	p.fresh = len(s.Segments) == len(p.segments)
+	for i := 0; p.fresh && i < len(p.segments); i++ {
+		p.fresh = s.Segments[i].BaseOffset == p.segments[i].offset && s.Segments[i].Size == p.segments[i].size
+	}
+	if n := len(p.segments); p.fresh && n > 0 {
+		p.segments[n-1].end = s.HighWatermark
+	}
+}
+
+// checkSegments finds segments that are missing or empty, as far as the last
+// snapshot tells.
+func (p *partition) checkSegments() error {
+	if p.old != nil && len(p.segments) == 0 && !p.m.clean {
+		p.noteNone()
+	}
+	if p.old == nil || p.compact && !p.m.clean {
+		return nil // compaction replaces every segment
+	}
+	here := make(map[int64]*segment)
+	first := int64(math.MaxInt64)
+	for _, s := range p.segments {
+		here[s.offset] = s
+		first = min(first, s.offset)
+	}
+	for _, was := range p.old.Segments {
+		name := filepath.Join(p.name, strconv.FormatInt(was.BaseOffset, 10)+".dat")
+		s := here[was.BaseOffset]
+		if s == nil && (p.m.clean || was.BaseOffset > first) && was.Size > 0 {
+			if err := p.m.missing(name, fmt.Sprintf("is missing; it had %d bytes", was.Size)); err != nil {
+				return err
+			}
+		}
+		if s != nil && s.size == 0 && was.Size > 0 {
+			if err := p.m.missing(name, fmt.Sprintf("is empty; it had %d bytes", was.Size)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// noteNone reports that nothing is left of a log: kfake removes a segment
+// before it writes the one that compaction made of it.
+func (p *partition) noteNone() {
+	total := int64(0)
+	for _, was := range p.old.Segments {
+		total += was.Size
+	}
+	if total > 0 {
+		p.m.note(Damage{File: p.name, Topic: p.topic, Partition: p.number, Lost: p.compact, Offset: p.old.LogStartOffset, NextOffset: -1,
+			What: fmt.Sprintf("no segment is left of %d bytes: records were deleted or had expired, or a compaction was interrupted", total)})
+	}
+}
+
+// checkGap finds a segment that is missing between segment i and the next.
+func (p *partition) checkGap(i int) error {
+	s := p.segments[i]
+	if p.compact || s.limit == math.MaxInt64 || s.next >= s.limit || p.adjacent(i) {
+		return nil
+	}
+	if n := len(s.cuts); n > 0 && s.cuts[n-1].to == s.size {
+		return nil // what was cut was there
+	}
+	return p.m.missing(fmt.Sprintf("%s.dat", filepath.Join(p.name, strconv.FormatInt(s.next, 10))),
+		fmt.Sprintf("(or what follows it up to offset %d) is missing", s.limit-1))
+}
+
+// adjacent says that segments i and i+1 were neighbours, and i as large as it
+// is, at the last start or stop.
+func (p *partition) adjacent(i int) bool {
+	if p.old == nil {
+		return false
+	}
+	for j := range max(0, len(p.old.Segments)-1) {
+		if was := p.old.Segments[j]; was.BaseOffset == p.segments[i].offset {
+			return was.Size == p.segments[i].size && p.old.Segments[j+1].BaseOffset == p.segments[i+1].offset
+		}
+	}
+	return false
+}
+
+// visit takes a batch into account.
+func (p *partition) visit(s *segment, h *batchHead, w *window, at int64) error {
+	if !h.control() {
+		p.producers.batch(h, s.modified)
+		return nil
+	}
+	commit, err := commits(w, at, h)
+	if err != nil {
+		return err
+	}
+	if first, open := p.producers.ended(h); open && !commit {
+		p.aborted = append(p.aborted, abortedTxn{ProducerID: h.producer, FirstOffset: first, LastOffset: h.offset})
+	}
+	return nil
+}
+
+const (
+	controlBytesMax = 1 << 10 // kfake's and Kafka's markers have 78
+	controlCommit   = 1
+)
+
+// commits reads a control batch: whether it commits. What cannot be read
+// aborts, as in kfake.
+func commits(w *window, at int64, h *batchHead) (bool, error) {
+	n := h.bytes - batchHeaderBytes
+	if n > controlBytesMax {
+		return false, nil
+	}
+	b, err := w.take(at+batchHeaderBytes, int(n))
+	if err != nil {
+		return false, err
+	}
+	// A record: length, attributes, timestamp and offset deltas, length of the
+	// key, and the key: version and type, 16 bits each.
+	for field := range 5 {
+		size := 1
+		if field != 1 { // the attributes are a byte
+			_, size = binary.Varint(b)
+		}
+		if size <= 0 || size > len(b) {
+			return false, nil
+		}
+		b = b[size:]
+	}
+	return len(b) >= 4 && binary.BigEndian.Uint16(b[2:]) == controlCommit, nil
+}
+
+// noteDamage reports every cut and patch, with a copy of what is to be cut;
+// true if the log's end was lost.
+func (p *partition) noteDamage() (endLost bool) {
+	for i, s := range p.segments {
+		name := filepath.Join(p.name, filepath.Base(s.path)+".dat")
+		for _, c := range s.patches {
+			p.m.note(Damage{File: name, Topic: p.topic, Partition: p.number, At: c.at,
+				What: "a batch's " + c.field + " was wrong and was set right; its checksum holds", Offset: int64(binary.BigEndian.Uint64(c.head[:])), NextOffset: -1})
+		}
+		for j := range s.cuts {
+			c := &s.cuts[j]
+			if s.end > s.next {
+				c.unfinished = false // it was whole at an orderly stop
+			}
+			d := Damage{File: name, What: "unreadable bytes, cut out", Topic: p.topic, Partition: p.number,
+				Offset: c.offset, NextOffset: c.nextOffset, At: c.at, Bytes: c.to - c.at, Lost: !c.unfinished && !c.duplicate}
+			if d.NextOffset < 0 && s.end > s.next {
+				d.NextOffset = s.end
+			}
+			d.What = c.what()
+			d.Copy = p.m.keep(name, c.at, c.to)
+			p.m.note(d)
+			endLost = endLost || d.Lost && i == len(p.segments)-1 && c.to == s.size
+		}
+		if n := len(s.cuts); s.end > s.next && (n == 0 || s.cuts[n-1].to < s.size) {
+			p.m.note(Damage{File: name, What: "the segment ends before the log did", Topic: p.topic, Partition: p.number,
+				Offset: s.next, NextOffset: s.end, Lost: true})
+			endLost = true
+		}
+		endLost = p.noteShorter(i, name) || endLost
+	}
+	return endLost
+}
+
+// noteShorter reports a segment that has fewer bytes than at the last start or
+// stop.
+func (p *partition) noteShorter(i int, name string) bool {
+	if p.old == nil || p.compact && !p.m.clean {
+		return false
+	}
+	s := p.segments[i]
+	for _, was := range p.old.Segments {
+		if was.BaseOffset != s.offset || was.Size <= s.size {
+			continue
+		}
+		d := Damage{File: name, What: fmt.Sprintf("has %d bytes and had %d", s.size, was.Size), Topic: p.topic,
+			Partition: p.number, Offset: s.next, NextOffset: -1, Lost: true}
+		switch last := i == len(p.segments)-1; {
+		case !last:
+			d.NextOffset = s.limit
+		case p.old.HighWatermark > s.next:
+			d.NextOffset = p.old.HighWatermark
+		}
+		p.m.note(d)
+		return i == len(p.segments)-1
+	}
+	return false
+}
+
+func (c *cut) what() string {
+	switch {
+	case c.duplicate:
+		return "batches that the next segment has as well, cut off"
+	case c.unfinished:
+		return "a write that was interrupted, cut off"
+	}
+	return "unreadable bytes, cut out"
+}
+
+// rewrite applies a segment's patches and cuts, and brings its index in line.
+func (p *partition) rewrite(s *segment) error {
+	if err := applyPatches(s); err != nil {
+		return err
+	}
+	if err := applyCuts(s); err != nil {
+		return err
+	}
+	old, err := os.ReadFile(s.path + ".idx")
+	if err == nil && sameIndex(old, s.index) {
+		return nil
+	}
+	return replaceFile(s.path+".idx", bytes.NewReader(s.index))
+}
+
+func applyPatches(s *segment) error {
+	if len(s.patches) == 0 {
+		return nil
+	}
+	f, err := os.OpenFile(s.path+".dat", os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	var faults []error
+	for _, c := range s.patches {
+		_, err := f.WriteAt(c.head[:], c.at)
+		faults = append(faults, err)
+	}
+	return errors.Join(append(faults, f.Sync(), f.Close())...)
+}
+
+func applyCuts(s *segment) error {
+	if len(s.cuts) == 0 {
+		return nil
+	}
+	size := s.size
+	for _, c := range s.cuts {
+		size -= c.to - c.at
+	}
+	if first := s.cuts[0]; len(s.cuts) == 1 && first.to == s.size {
+		s.size = size
+		return os.Truncate(s.path+".dat", size)
+	}
+	f, err := os.Open(s.path + ".dat")
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var kept []io.Reader
+	at := int64(0)
+	for _, c := range s.cuts {
+		kept = append(kept, io.NewSectionReader(f, at, c.at-at))
+		at = c.to
+	}
+	kept = append(kept, io.NewSectionReader(f, at, s.size-at))
+	s.size = size
+	return replaceFile(s.path+".dat", io.MultiReader(kept...))
+}
+
+// sameIndex leaves out the timestamps and what depends on them, which kfake
+// does not read.
+func sameIndex(a, b []byte) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for len(a) > 0 {
+		ea, oka := indexEpoch(a)
+		eb, okb := indexEpoch(b)
+		if !oka || !okb || ea != eb {
+			return false
+		}
+		a, b = a[indexEntryBytes:], b[indexEntryBytes:]
+	}
+	return true
+}
+
+// split parts segments that are too large to be read whole. The later part is
+// written first: if that is interrupted, both have its batches, and the next
+// scan cuts them off the earlier one.
+func (p *partition) split() error {
+	var parted []*segment
+	for _, s := range p.segments {
+		if s.size < splitBytes || len(s.cuts) > 0 || len(s.splits) == 0 {
+			parted = append(parted, s)
+			continue
+		}
+		parts, err := p.part(s)
+		if err != nil {
+			return err
+		}
+		parted = append(parted, parts...)
+		p.fresh = false
+	}
+	p.segments = parted
+	return nil
+}
+
+func (p *partition) part(s *segment) ([]*segment, error) {
+	f, err := os.Open(s.path + ".dat")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	parts := []*segment{s}
+	for i := len(s.splits) - 1; i >= 0; i-- {
+		at := s.splits[i]
+		n := *s
+		n.path, n.offset, n.size = p.path(strconv.FormatInt(at.offset, 10)), at.offset, s.size-at.at
+		n.index, n.batches = s.index[at.batch*indexEntryBytes:], s.batches-at.batch
+		if err := replaceFile(n.path+".dat", io.NewSectionReader(f, at.at, n.size)); err != nil {
+			return nil, err
+		}
+		if err := replaceFile(n.path+".idx", bytes.NewReader(n.index)); err != nil {
+			return nil, err
+		}
+		if err := errors.Join(os.Truncate(s.path+".dat", at.at), os.Truncate(s.path+".idx", at.batch*indexEntryBytes)); err != nil {
+			return nil, err
+		}
+		s.size, s.batches, s.next, s.limit = at.at, at.batch, at.offset, at.offset
+		s.index = s.index[:at.batch*indexEntryBytes]
+		parts = slices.Insert(parts, 1, &n)
+	}
+	return parts, nil
+}
+
+// nextOffset is the log's end.
+func (p *partition) nextOffset() int64 {
+	if n := len(p.segments); n > 0 {
+		return p.segments[n-1].next
+	}
+	return 0
+}
+
+// writeSnapshot has kfake read the segments one by one instead of replaying
+// them all in memory.
+func (p *partition) writeSnapshot() error {
+	end := p.nextOffset()
+	if err := p.dropEmpty(); err != nil {
+		return err
+	}
+	if len(p.segments) == 0 {
+		var err error
+		if end, err = p.keepEnd(end); err != nil {
+			return err
+		}
+	}
+	if len(p.segments) == 0 || p.fresh && !p.changed() {
+		return nil
+	}
+	n := snapshot{Version: layoutVersion, HighWatermark: end, LastStableOffset: end, AbortedTxns: p.aborted, CreatedAt: time.Now()}
+	n.LogStartOffset = p.segments[0].offset
+	if p.batches() == 0 {
+		n.LogStartOffset = end
+	}
+	if p.old != nil {
+		n.CreatedAt, n.Epoch, n.LeaderNode = p.old.CreatedAt, p.old.Epoch, p.old.LeaderNode
+		if len(p.old.Segments) > 0 && p.old.Segments[0].BaseOffset == p.segments[0].offset {
+			n.LogStartOffset = max(n.LogStartOffset, min(p.old.LogStartOffset, end))
+		}
+	} else if t := p.producers.firstTime; t > 0 {
+		n.CreatedAt = time.UnixMilli(t)
+	}
+	for _, s := range p.segments {
+		n.Segments = append(n.Segments, snapshotSegment{BaseOffset: s.offset, Size: s.size, MinEpoch: s.epochMin, MaxEpoch: s.epochMax})
+		if s.batches > 0 {
+			n.Epoch = s.epochMax
+		}
+	}
+	for _, t := range p.producers.open {
+		n.LastStableOffset = min(n.LastStableOffset, t.first)
+	}
+	slices.SortFunc(n.AbortedTxns, func(a, b abortedTxn) int { return int(min(max(a.LastOffset-b.LastOffset, -1), 1)) })
+	raw, err := json.Marshal(n)
+	if err != nil {
+		return err
+	}
+	if !p.m.sync {
+		return swapFile(p.path("snapshot.json"), raw) // as safe as the records
+	}
+	return replaceFile(p.path("snapshot.json"), bytes.NewReader(raw))
+}
+
+// dropEmpty removes segments without a batch, which kfake passes over; a
+// later one would look like one behind a gap.
+func (p *partition) dropEmpty() error {
+	var faults []error
+	all := len(p.segments)
+	p.segments = slices.DeleteFunc(p.segments, func(s *segment) bool {
+		if s.batches > 0 {
+			return false
+		}
+		faults = append(faults, os.Remove(s.path+".dat"), os.Remove(s.path+".idx"))
+		return true
+	})
+	p.fresh = p.fresh && all == len(p.segments)
+	return errors.Join(faults...)
+}
+
+// keepEnd makes an empty segment, so that a log from which everything was
+// deleted goes on at its offset: kfake looks at a snapshot only if there is a
+// segment.
+func (p *partition) keepEnd(end int64) (int64, error) {
+	if p.old != nil {
+		end = max(end, p.old.HighWatermark)
+	}
+	if end == 0 {
+		return 0, nil
+	}
+	s := &segment{path: p.path(strconv.FormatInt(end, 10)), offset: end, next: end}
+	p.segments, p.fresh = append(p.segments, s), false
+	return end, errors.Join(writeFile(s.path+".dat", bytes.NewReader(nil)), writeFile(s.path+".idx", bytes.NewReader(nil)))
+}
+
+func (p *partition) batches() int64 {
+	n := int64(0)
+	for _, s := range p.segments {
+		n += s.batches
+	}
+	return n
+}
+
+func (p *partition) changed() bool {
+	for _, s := range p.segments {
+		if len(s.cuts) > 0 || len(s.patches) > 0 {
+			return true
+		}
+	}
+	return p.producers.aborted > 0
+}

@@ -1,0 +1,181 @@
+package embedded
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kring/kafka"
+	"kring/reqchan"
+)
+
+// readTxns reads txns.log: the transactions that go on, and the topics whose
+// deletion may have been interrupted.
+func (m *mender) readTxns() error {
+	entries, err := m.mendLog(txnLogName)
+	if err != nil {
+		return err
+	}
+	l := &txnLog{open: make(map[int64]*txnNote)}
+	for _, raw := range entries {
+		n := new(txnNote)
+		if json.Unmarshal(raw, n) != nil {
+			continue // its checksum holds: no version of ours wrote it
+		}
+		if len(n.Deleting) == 0 {
+			l.add(n)
+			continue
+		}
+		for _, topic := range n.Deleting {
+			m.deleting[topic] = true
+		}
+	}
+	m.txns = l.open
+	return nil
+}
+
+// ownedTxns leaves out the transactions whose producer has got a new epoch:
+// kfake aborted them.
+func (m *mender) ownedTxns() map[int64]*txnNote {
+	for id, t := range m.txns {
+		if known, ok := m.pids[id]; !ok || known.TxID != t.TxID || known.Epoch != t.Epoch {
+			delete(m.txns, id)
+		}
+	}
+	return m.txns
+}
+
+// resumeTxns tells kfake, as their clients had, what the open transactions
+// have besides their records. It ends those whose end a crash interrupted. The
+// times of the transactions begin anew.
+func (c *Cluster) resumeTxns() error {
+	if len(c.resume) == 0 {
+		return nil
+	}
+	pipe, err := c.listener.dial(netip.AddrPort{})
+	if err != nil {
+		return err
+	}
+	defer pipe.Close()
+	for _, t := range c.resume {
+		for _, req := range t.requests() {
+			resp, err := askKfake(pipe, req)
+			if err != nil {
+				return fmt.Errorf("resume transaction %q: %w", t.TxID, err)
+			}
+			if code := txnError(resp); code != 0 {
+				// Its owner learns of it by what it asks next.
+				c.log.Warn("a transaction does not go on as it was", "transactional_id", t.TxID, "error", kerr.ErrorForCode(code))
+				break
+			}
+		}
+		if t.Ending != nil {
+			if err := c.txns.note(&txnNote{PID: t.PID, Epoch: t.Epoch, TxID: t.TxID, Over: true}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// requests are those that bring kfake where the transaction was.
+func (n *txnNote) requests() []kmsg.Request {
+	var all []kmsg.Request
+	if len(n.Partitions) > 0 {
+		req := kmsg.NewPtrAddPartitionsToTxnRequest()
+		req.Version, req.TransactionalID, req.ProducerID, req.ProducerEpoch = 3, n.TxID, n.PID, n.Epoch
+		for topic, ps := range n.Partitions {
+			t := kmsg.NewAddPartitionsToTxnRequestTopic()
+			t.Topic, t.Partitions = topic, ps
+			req.Topics = append(req.Topics, t)
+		}
+		all = append(all, req)
+	}
+	for group, topics := range n.Groups {
+		add := kmsg.NewPtrAddOffsetsToTxnRequest()
+		add.Version, add.TransactionalID, add.ProducerID, add.ProducerEpoch, add.Group = 3, n.TxID, n.PID, n.Epoch, group
+		all = append(all, add)
+		if len(topics) > 0 {
+			all = append(all, n.offsets(group, topics))
+		}
+	}
+	if n.Ending != nil {
+		req := kmsg.NewPtrEndTxnRequest()
+		req.Version, req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Commit = n.Ending.Version, n.TxID, n.PID, n.Epoch, n.Ending.Commit
+		all = append(all, req)
+	}
+	return all
+}
+
+// offsets leaves out who of the group sent them: kfake checked it then, and
+// members do not outlive a crash.
+func (n *txnNote) offsets(group string, topics map[string]map[int32]txnOffset) kmsg.Request {
+	req := kmsg.NewPtrTxnOffsetCommitRequest()
+	req.Version, req.TransactionalID, req.Group, req.ProducerID, req.ProducerEpoch, req.Generation = 3, n.TxID, group, n.PID, n.Epoch, -1
+	for topic, offsets := range topics {
+		t := kmsg.NewTxnOffsetCommitRequestTopic()
+		t.Topic = topic
+		for number, o := range offsets {
+			p := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+			p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = number, o.Offset, o.LeaderEpoch, o.Metadata
+			t.Partitions = append(t.Partitions, p)
+		}
+		req.Topics = append(req.Topics, t)
+	}
+	return req
+}
+
+// txnError is the first error in a response to one of requests.
+func txnError(resp kmsg.Response) int16 {
+	switch resp := resp.(type) {
+	case *kmsg.AddPartitionsToTxnResponse:
+		for _, t := range resp.Topics {
+			for _, p := range t.Partitions {
+				if p.ErrorCode != 0 {
+					return p.ErrorCode
+				}
+			}
+		}
+	case *kmsg.AddOffsetsToTxnResponse:
+		return resp.ErrorCode
+	case *kmsg.TxnOffsetCommitResponse:
+		for _, t := range resp.Topics {
+			for _, p := range t.Partitions {
+				if p.ErrorCode != 0 {
+					return p.ErrorCode
+				}
+			}
+		}
+	case *kmsg.EndTxnResponse:
+		return resp.ErrorCode
+	}
+	return 0
+}
+
+// askKfake sends a request of our own. It must not be ApiVersions, whose
+// response has another header (see askOnce).
+func askKfake(pipe net.Conn, req kmsg.Request) (kmsg.Response, error) {
+	if _, err := pipe.Write(kmsg.NewRequestFormatter().AppendRequest(nil, req, 0)); err != nil {
+		return nil, err
+	}
+	var size [reqchan.SizeBytes]byte
+	if _, err := io.ReadFull(pipe, size[:]); err != nil {
+		return nil, err
+	}
+	frame := make([]byte, binary.BigEndian.Uint32(size[:]))
+	if _, err := io.ReadFull(pipe, frame); err != nil {
+		return nil, err
+	}
+	head := len(kafka.AppendResponseHeader(nil, req.Key(), req.GetVersion(), 0))
+	if len(frame) < head {
+		return nil, io.ErrUnexpectedEOF
+	}
+	resp := req.ResponseKind()
+	return resp, resp.ReadFrom(frame[head:])
+}
