@@ -10,15 +10,17 @@ var repairs = []repair{
 	{kmsg.CreateTopics, "refuses names that are no names, and bounds the partitions of one request", on(screenCreateTopics)},
 	{kmsg.CreatePartitions, "bounds the partitions of one request", on(refuseManyPartitions)},
 	{kmsg.JoinGroup, "refuses a member without a protocol, or with one twice, instead of ending the process", on(refuseJoin)},
+	{kmsg.ShareFetch, "answers records with nothing, not null", on(shareRecords)},
 	{kmsg.SASLHandshake, "answers ILLEGAL_SASL_STATE where there is no SASL", on(refuseHandshake)},
 	{kmsg.Produce, "closes the connection when a batch of acks 0 is refused", on(watchSilent)},
 }
 
-// repairsOf is repairs by API.
-var repairsOf = func() map[kmsg.Key][]repair {
-	of := make(map[kmsg.Key][]repair)
+// repairsOf is repairs by API. It is filled by init, because repairs ask for the
+// repairs of other APIs.
+var repairsOf = make(map[kmsg.Key][]repair)
+
+func init() {
 	for _, r := range repairs {
-		of[r.key] = append(of[r.key], r)
+		repairsOf[r.key] = append(repairsOf[r.key], r)
 	}
-	return of
-}()
+}

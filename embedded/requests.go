@@ -19,7 +19,8 @@ func (c *Cluster) HandleKafka(q kafka.Request) {
 		q.RespondBody(c.apiVersions[v])
 		return
 	}
-	sessionOf(q.Request.Conn).add(job{q: q, poll: kmsg.Key(q.Header.Key) == kmsg.Fetch})
+	key := kmsg.Key(q.Header.Key)
+	sessionOf(q.Request.Conn).add(job{q: q, poll: key == kmsg.Fetch || key == kmsg.ShareFetch})
 }
 
 // metadataChoosesCreation is the first version of Metadata that says whether
