@@ -117,7 +117,7 @@ func (c *Cluster) options() []kfake.Opt {
 		kfake.DefaultNumPartitions(c.cfg.Partitions),
 		kfake.BrokerConfigs(map[string]string{"message.max.bytes": strconv.Itoa(c.cfg.BatchBytesMax)}),
 		kfake.WithLogger(c.kfakeLog),
-		kfake.MaxVersions(readable()),
+		kfake.MaxVersions(everyVersion()),
 	}
 	if c.cfg.DataDir != "" {
 		opts = append(opts, kfake.DataDir(c.cfg.DataDir))
@@ -128,22 +128,15 @@ func (c *Cluster) options() []kfake.Opt {
 	return opts
 }
 
-// readable caps what kfake advertises to what every client can read. It leaves
-// out nullable fields that Apache Kafka always fills, and Java's admin client
-// fails on their absence (NullPointerException): the configurations that a
-// CreateTopics response has from version 5 on, and the eligible leader replicas
-// of DescribeTopicPartitions, for which clients fall back to Metadata. And it
-// leaves out topic ids in Produce: two that kfake does not know, in one request,
-// end its process.
-func readable() *kversion.Versions {
-	const produce, createTopics, describeTopicPartitions = 0, 19, 75
+// everyVersion caps nothing. It is named all the same: without a cap kfake plays
+// a broker that is not released yet, which refuses the first batch of a partition
+// whose sequence does not begin at 0 (KAFKA-15591), and names the features of an
+// older one.
+func everyVersion() *kversion.Versions {
 	v := kversion.Tip()
 	for key := int16(0); key <= kmsg.MaxKey; key++ {
 		v.SetMaxKeyVersion(key, math.MaxInt16)
 	}
-	v.SetMaxKeyVersion(produce, 12)
-	v.SetMaxKeyVersion(createTopics, 4)
-	v.SetMaxKeyVersion(describeTopicPartitions, -1)
 	return v
 }
 

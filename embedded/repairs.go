@@ -8,10 +8,14 @@ import "github.com/twmb/franz-go/pkg/kmsg"
 var repairs = []repair{
 	{kmsg.Metadata, "writes down a topic that Metadata creates before it answers, and creates for versions 0 to 3", on(createTopics)},
 	{kmsg.CreateTopics, "refuses names that are no names, and bounds the partitions of one request", on(screenCreateTopics)},
+	{kmsg.CreateTopics, "answers from version 5 on with all settings of a topic, never with null", on(createdConfigs)},
 	{kmsg.CreatePartitions, "bounds the partitions of one request", on(refuseManyPartitions)},
+	{kmsg.DescribeTopicPartitions, "answers eligible leaders with [], not null, bounds the partitions, and answers a cursor that is nowhere", on(describePartitions)},
 	{kmsg.JoinGroup, "refuses a member without a protocol, or with one twice, instead of ending the process", on(refuseJoin)},
 	{kmsg.ShareFetch, "answers records with nothing, not null", on(shareRecords)},
 	{kmsg.SASLHandshake, "answers ILLEGAL_SASL_STATE where there is no SASL", on(refuseHandshake)},
+	// The two that follow come last of Produce: what refuses batches comes before.
+	{kmsg.Produce, "answers two unknown topic ids in one request instead of ending the process", on(produceByTopic)},
 	{kmsg.Produce, "closes the connection when a batch of acks 0 is refused", on(watchSilent)},
 }
 
