@@ -33,9 +33,10 @@ type Cluster struct {
 	listener *listener
 	versions kafka.Versions
 	// apiVersions are kfake's answers to ApiVersions, by version.
-	apiVersions [][]byte
-	door        *kafka.Door
-	lock        *os.File // nil without a data directory
+	apiVersions  [][]byte
+	door         *kafka.Door
+	transactions transactions
+	lock         *os.File // nil without a data directory
 
 	advertise  sync.Once
 	advertised chan struct{} // closed by Advertise
