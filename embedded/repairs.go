@@ -7,6 +7,13 @@ import "github.com/twmb/franz-go/pkg/kmsg"
 // made in this order.
 var repairs = []repair{
 	{kmsg.Metadata, "writes down a topic that Metadata creates before it answers, and creates for versions 0 to 3", on(createTopics)},
+	{kmsg.Metadata, "lets its user say which rack a broker is in, or none", on(nodes)},
+	{kmsg.DescribeCluster, "lets its user say which rack a broker is in, or none", on(describeCluster)},
+	{kmsg.DescribeConfigs, "lets its user say which rack a broker is in, or none", on(rackSetting)},
+	{kmsg.DescribeLogDirs, "names the data directory and the space on its volume, also where it holds nothing that was asked for", on(describeLogDirs)},
+	{kmsg.AlterReplicaLogDirs, "refuses folders that there are none of (LOG_DIR_NOT_FOUND)", on(moveToLogDir)},
+	{kmsg.ApiVersions, "serves DescribeQuorum", on(announceOwn)},
+	{kmsg.DescribeQuorum, "serves DescribeQuorum", on(describeQuorum)},
 	{kmsg.CreateTopics, "refuses names that are no names, and bounds the partitions of one request", on(screenCreateTopics)},
 	{kmsg.CreateTopics, "answers from version 5 on with all settings of a topic, never with null", on(createdConfigs)},
 	{kmsg.CreatePartitions, "bounds the partitions of one request", on(refuseManyPartitions)},

@@ -78,10 +78,11 @@ func (c *Cluster) askVersions() (kafka.Versions, error) {
 		if err := resp.ReadFrom(body); err != nil {
 			return kafka.Versions{}, fmt.Errorf("ApiVersions response: %w", err)
 		}
+		addOwn(resp)
 		if served, err = kafka.VersionsOf(resp); err != nil {
 			return kafka.Versions{}, err
 		}
-		c.apiVersions = append(c.apiVersions, body)
+		c.apiVersions = append(c.apiVersions, resp.AppendTo(nil))
 		if !served.Supported(req.Key(), version+1) {
 			break
 		}
