@@ -156,3 +156,22 @@ func TestWhatKfakeDoesNotHaveIsAnnounced(t *testing.T) {
 		}
 	}
 }
+
+func TestAllUsersAreDescribedWhereNoneIsNamed(t *testing.T) {
+	c := open(t, Config{})
+	add, user := kmsg.NewPtrAlterUserSCRAMCredentialsRequest(), kmsg.NewAlterUserSCRAMCredentialsRequestUpsertion()
+	user.Name, user.Mechanism, user.Iterations = "somebody", 1, 4096
+	user.Salt, user.SaltedPassword = []byte("salt"), make([]byte, 32)
+	add.Upsertions = append(add.Upsertions, user)
+	if got := answer[*kmsg.AlterUserSCRAMCredentialsResponse](t, c, 0, add).Results[0].ErrorCode; got != 0 {
+		t.Fatalf("error %d", got)
+	}
+	for _, users := range [][]kmsg.DescribeUserSCRAMCredentialsRequestUser{nil, {}} {
+		req := kmsg.NewPtrDescribeUserSCRAMCredentialsRequest()
+		req.Users = users
+		resp := answer[*kmsg.DescribeUserSCRAMCredentialsResponse](t, c, 0, req)
+		if len(resp.Results) != 1 || resp.Results[0].User != "somebody" {
+			t.Errorf("null %v: %+v", users == nil, resp.Results)
+		}
+	}
+}

@@ -36,6 +36,7 @@ type Cluster struct {
 	apiVersions  [][]byte
 	door         *kafka.Door
 	transactions transactions
+	topicNames   topicNames
 	lock         *os.File // nil without a data directory
 
 	advertise  sync.Once

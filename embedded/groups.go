@@ -41,7 +41,6 @@ func listGroups(x *exchange, req *kmsg.ListGroupsRequest) kmsg.Response {
 // by which tools show them, and what else is never null in Apache Kafka.
 func describeConsumers(x *exchange, _ *kmsg.ConsumerGroupDescribeRequest) kmsg.Response {
 	then(x, func(resp *kmsg.ConsumerGroupDescribeResponse) {
-		names := make(map[[16]byte]string)
 		for i := range resp.Groups {
 			g := &resp.Groups[i]
 			if g.ErrorCode == 0 && g.AssignorName == "" {
@@ -52,29 +51,20 @@ func describeConsumers(x *exchange, _ *kmsg.ConsumerGroupDescribeRequest) kmsg.R
 				if m.SubscribedTopicRegex == nil {
 					m.SubscribedTopicRegex = kmsg.StringPtr("")
 				}
-				x.nameTopics(names, m.Assignment.TopicPartitions)
-				x.nameTopics(names, m.TargetAssignment.TopicPartitions)
+				x.nameTopics(m.Assignment.TopicPartitions)
+				x.nameTopics(m.TargetAssignment.TopicPartitions)
 			}
 		}
 	})
 	return nil
 }
 
-// nameTopics names topics by their ids; names keeps what was looked up.
-func (x *exchange) nameTopics(names map[[16]byte]string, topics []kmsg.AssignmentTopicPartition) {
+// nameTopics names topics by their ids.
+func (x *exchange) nameTopics(topics []kmsg.AssignmentTopicPartition) {
 	for i := range topics {
-		t := &topics[i]
-		if t.Topic != "" {
-			continue
+		if t := &topics[i]; t.Topic == "" {
+			t.Topic = x.cluster().topicName(t.TopicID)
 		}
-		name, known := names[t.TopicID]
-		if !known {
-			if info := x.cluster().kfake.TopicIDInfo(t.TopicID); info != nil {
-				name = info.Topic
-			}
-			names[t.TopicID] = name
-		}
-		t.Topic = name
 	}
 }
 
@@ -116,6 +106,17 @@ func nobodysLeave(x *exchange, req *kmsg.LeaveGroupRequest) kmsg.Response {
 			m.MemberID, m.InstanceID = req.Members[i].MemberID, req.Members[i].InstanceID
 			m.ErrorCode = kerr.UnknownMemberID.Code
 			resp.Members = append(resp.Members, m)
+		}
+	})
+	return nil
+}
+
+// joinOfAnother says of a group that is there, but is no consumer's, that the
+// member's protocols are not its own; see nobodysHeartbeat.
+func joinOfAnother(x *exchange, _ *kmsg.JoinGroupRequest) kmsg.Response {
+	then(x, func(resp *kmsg.JoinGroupResponse) {
+		if resp.ErrorCode == kerr.GroupIDNotFound.Code {
+			resp.ErrorCode = kerr.InconsistentGroupProtocol.Code
 		}
 	})
 	return nil

@@ -180,3 +180,17 @@ func TestNoQuotasAreNotNull(t *testing.T) {
 		}
 	}
 }
+
+func TestAConsumerDoesNotJoinAShareGroup(t *testing.T) {
+	c := open(t, Config{Seed: []Topic{{"read", 1}}})
+	joinAs(t, c, netip.MustParseAddrPort("127.0.0.1:1024"))
+	for _, v := range versionsFrom(t, c, kmsg.JoinGroup, 0) {
+		req, protocol := kmsg.NewPtrJoinGroupRequest(), kmsg.NewJoinGroupRequestProtocol()
+		req.Group, req.ProtocolType, req.SessionTimeoutMillis = "share-group", "consumer", 30_000
+		protocol.Name = "range"
+		req.Protocols = append(req.Protocols, protocol)
+		if got := answer[*kmsg.JoinGroupResponse](t, c, v, req).ErrorCode; got != kerr.InconsistentGroupProtocol.Code {
+			t.Errorf("v%d: error %d", v, got)
+		}
+	}
+}

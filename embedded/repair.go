@@ -62,12 +62,12 @@ func (x *exchange) ask(req kmsg.Request) (kmsg.Response, error) { return x.sessi
 // had asked. Only for APIs whose repairs answer by a response.
 func (x *exchange) askRepaired(req kmsg.Request) (kmsg.Response, error) {
 	inner := &exchange{q: x.q, session: x.session, req: req}
-	if resp := inner.before(repairsOf[kmsg.Key(req.Key())]); resp != nil || inner.err != nil {
-		return resp, inner.err
+	resp := inner.before(repairsOf[kmsg.Key(req.Key())])
+	if resp == nil && inner.err == nil {
+		resp, inner.err = x.ask(req)
 	}
-	resp, err := x.ask(req)
-	if err != nil {
-		return nil, err
+	if inner.err != nil {
+		return nil, inner.err
 	}
 	for _, f := range inner.after {
 		f(resp)
@@ -100,8 +100,7 @@ func (s *session) repaired(j job, repairs []repair) error {
 	if resp := x.before(repairs); x.err != nil {
 		return x.err
 	} else if resp != nil {
-		j.q.Respond(resp)
-		return nil
+		return x.respond(resp)
 	}
 	frame := j.q.Frame()
 	if x.changed {
@@ -114,6 +113,12 @@ func (s *session) repaired(j job, repairs []repair) error {
 	if err != nil {
 		return err
 	}
+	return x.respond(resp)
+}
+
+// respond answers with kfake's response, or with one that took its place, once
+// those have seen it that asked to.
+func (x *exchange) respond(resp kmsg.Response) error {
 	for _, f := range x.after {
 		if f(resp) {
 			return nil
@@ -122,6 +127,6 @@ func (s *session) repaired(j job, repairs []repair) error {
 			return x.err
 		}
 	}
-	j.q.Respond(resp)
+	x.q.Respond(resp)
 	return nil
 }

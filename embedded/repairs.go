@@ -20,6 +20,7 @@ var repairs = []repair{
 	{kmsg.DescribeTopicPartitions, "answers eligible leaders with [], not null, bounds the partitions, and answers a cursor that is nowhere", on(describePartitions)},
 	{kmsg.DescribeClientQuotas, "answers with [], not null, where there are no quotas", on(noQuotas)},
 	{kmsg.JoinGroup, "refuses a member without a protocol, or with one twice, instead of ending the process", on(refuseJoin)},
+	{kmsg.JoinGroup, "answers INCONSISTENT_GROUP_PROTOCOL where a share group has the name", on(joinOfAnother)},
 	{kmsg.Heartbeat, "answers UNKNOWN_MEMBER_ID where there is no such group", on(nobodysHeartbeat)},
 	{kmsg.SyncGroup, "answers UNKNOWN_MEMBER_ID where there is no such group", on(nobodysSync)},
 	{kmsg.LeaveGroup, "answers UNKNOWN_MEMBER_ID where there is no such group, from version 3 on for each member", on(nobodysLeave)},
@@ -27,6 +28,7 @@ var repairs = []repair{
 	{kmsg.ListGroups, "passes over case in the filters of states and types, and names the protocol of KIP-848's groups", on(listGroups)},
 	{kmsg.ConsumerGroupDescribe, "names the topics that members are assigned, and the assignor", on(describeConsumers)},
 	{kmsg.ShareFetch, "answers records with nothing, not null", on(shareRecords)},
+	{kmsg.DescribeUserSCRAMCredentials, "describes all users where none is named", on(everyUser)},
 	{kmsg.SASLHandshake, "answers ILLEGAL_SASL_STATE where there is no SASL", on(refuseHandshake)},
 	{kmsg.InitProducerID, "goes by the transactional id, fences an older epoch unless it is the producer's own last, and refuses half a producer", on(initProducer)},
 	{kmsg.AddPartitionsToTxn, "goes by the transactional id, and answers INVALID_PRODUCER_EPOCH before version 2", on(addPartitions)},
@@ -35,6 +37,7 @@ var repairs = []repair{
 	{kmsg.EndTxn, "goes by the transactional id, answers INVALID_PRODUCER_EPOCH before version 2, and aborts no empty transaction before 5", on(endTransaction)},
 	{kmsg.DescribeTransactions, "remembers how a transaction ended", on(describeTransactions)},
 	{kmsg.ListTransactions, "remembers how transactions ended, names unknown states, and matches whole ids", on(listTransactions)},
+	{kmsg.Produce, "has the names of topics that are asked for by id", on(nameProduced)},
 	{kmsg.Produce, "looks at a transaction's producer before it looks at its partitions or begins it", on(fenceProducer)},
 	// The two that follow come last of Produce: what refuses batches comes before.
 	{kmsg.Produce, "answers two unknown topic ids in one request instead of ending the process", on(produceByTopic)},
