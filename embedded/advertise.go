@@ -1,7 +1,6 @@
 package embedded
 
 import (
-	"encoding/binary"
 	"maps"
 	"net"
 	"strconv"
@@ -44,106 +43,47 @@ func (c *Cluster) advertisedOn(listener string) (at kafka.Address, own bool) {
 	return at, own
 }
 
-// readdress puts the address of the client's own listener into a response of
-// kfake's, which knows one for all. Every API is here whose answer has an address:
-// Produce, Fetch and ShareFetch have one only where another broker leads a
-// partition, and there is no other.
-func (s *session) readdress(q kafka.Request, response []byte) []byte {
-	at, own := s.cluster.advertisedOn(s.client.Listener)
-	if !own {
-		return response
-	}
-	var moved []byte
-	switch version := q.Header.Version; kmsg.Key(q.Header.Key) {
-	case kmsg.Metadata:
-		moved = readdressMetadata(version, response, at)
-	case kmsg.FindCoordinator, kmsg.DescribeCluster:
-		header := len(kafka.AppendResponseHeader(nil, q.Header.Key, version, 0))
-		resp := kmsg.ResponseForKey(q.Header.Key)
-		resp.SetVersion(version)
-		if len(response) >= header && resp.ReadFrom(response[header:]) == nil {
-			s.readdressDecoded(resp)
-			moved = resp.AppendTo(append([]byte(nil), response[:header]...))
+// What follows puts the address of the client's own listener into kfake's responses,
+// which know one for all. Every API is here whose answer has an address: Produce,
+// Fetch and the like have one only where another broker leads a partition, and there
+// is no other.
+
+func readdressMetadata(x *exchange, _ *kmsg.MetadataRequest) kmsg.Response {
+	readdress(x, func(resp *kmsg.MetadataResponse, at kafka.Address) {
+		for i := range resp.Brokers {
+			resp.Brokers[i].Host, resp.Brokers[i].Port = at.Host, at.Port
 		}
-	}
-	if moved == nil {
-		return response
-	}
-	response = q.Request.Buffer(len(moved))
-	copy(response, moved)
-	return response
+	})
+	return nil
 }
 
-// readdressDecoded does the same to a response that is decoded.
-func (s *session) readdressDecoded(resp kmsg.Response) {
-	at, own := s.cluster.advertisedOn(s.client.Listener)
-	if !own {
-		return
-	}
-	put := func(node int32, host *string, port *int32) {
-		if node >= 0 && *host != "" { // else there is none to be told
-			*host, *port = at.Host, at.Port
+func readdressCoordinator(x *exchange, _ *kmsg.FindCoordinatorRequest) kmsg.Response {
+	readdress(x, func(resp *kmsg.FindCoordinatorResponse, at kafka.Address) {
+		if resp.NodeID >= 0 && resp.Host != "" {
+			resp.Host, resp.Port = at.Host, at.Port
 		}
-	}
-	switch resp := resp.(type) {
-	case *kmsg.MetadataResponse:
-		for i := range resp.Brokers {
-			put(resp.Brokers[i].NodeID, &resp.Brokers[i].Host, &resp.Brokers[i].Port)
-		}
-	case *kmsg.FindCoordinatorResponse:
-		put(resp.NodeID, &resp.Host, &resp.Port)
 		for i := range resp.Coordinators {
-			of := &resp.Coordinators[i]
-			put(of.NodeID, &of.Host, &of.Port)
+			if of := &resp.Coordinators[i]; of.NodeID >= 0 && of.Host != "" {
+				of.Host, of.Port = at.Host, at.Port
+			}
 		}
-	case *kmsg.DescribeClusterResponse:
+	})
+	return nil
+}
+
+func readdressCluster(x *exchange, _ *kmsg.DescribeClusterRequest) kmsg.Response {
+	readdress(x, func(resp *kmsg.DescribeClusterResponse, at kafka.Address) {
 		for i := range resp.Brokers {
-			put(resp.Brokers[i].NodeID, &resp.Brokers[i].Host, &resp.Brokers[i].Port)
+			resp.Brokers[i].Host, resp.Brokers[i].Port = at.Host, at.Port
 		}
-	}
+	})
+	return nil
 }
 
-// readdressMetadata does the same without decoding: clients ask for it often, it
-// can be large, and the one broker is at its beginning:
-//
-//	throttle (from version 3) · count of brokers · node id · host · port · …
-func readdressMetadata(version int16, response []byte, at kafka.Address) []byte {
-	const throttleFrom, flexibleFrom = 3, 9
-	from := len(kafka.AppendResponseHeader(nil, int16(kmsg.Metadata), version, 0))
-	if version >= throttleFrom {
-		from += 4
+// readdress has change see the response, where the client's listener has an address
+// of its own.
+func readdress[Resp kmsg.Response](x *exchange, change func(Resp, kafka.Address)) {
+	if at, own := x.cluster().advertisedOn(x.session.client.Listener); own {
+		then(x, func(resp Resp) { change(resp, at) })
 	}
-	rest := response[min(from, len(response)):]
-	var brokers, hostBytes, before int // before: what stands before the host's characters
-	if version >= flexibleFrom {
-		var n, m int
-		brokers, n = compactLength(rest)
-		hostBytes, m = compactLength(rest[min(n+4, len(rest)):])
-		from, before = from+n+4, m
-	} else if len(rest) >= 10 {
-		brokers, hostBytes = int(int32(binary.BigEndian.Uint32(rest))), int(int16(binary.BigEndian.Uint16(rest[8:])))
-		from, before = from+8, 2
-	}
-	to := from + before + hostBytes + 4
-	if brokers != 1 || hostBytes < 0 || before == 0 || to > len(response) {
-		return nil
-	}
-	moved := append(make([]byte, 0, len(response)+len(at.Host)+binary.MaxVarintLen32), response[:from]...)
-	if version >= flexibleFrom {
-		moved = binary.AppendUvarint(moved, uint64(len(at.Host)+1))
-	} else {
-		moved = binary.BigEndian.AppendUint16(moved, uint16(len(at.Host)))
-	}
-	moved = binary.BigEndian.AppendUint32(append(moved, at.Host...), uint32(at.Port))
-	return append(moved, response[to:]...)
-}
-
-// compactLength reads a compact length, and how many bytes it takes; those are 0
-// when there is none.
-func compactLength(b []byte) (length, bytes int) {
-	n, bytes := binary.Uvarint(b)
-	if bytes <= 0 || n > 1<<15 {
-		return -1, 0
-	}
-	return int(n) - 1, bytes
 }

@@ -21,6 +21,7 @@ import (
 // of it here.
 var withAddress = map[kmsg.Key]string{
 	kmsg.Metadata: "readdress", kmsg.FindCoordinator: "readdress", kmsg.DescribeCluster: "readdress",
+	kmsg.DescribeQuorum: "what DescribeCluster says",
 	kmsg.Produce: "only of another leader", kmsg.Fetch: "only of another leader",
 	kmsg.ShareFetch: "only of another leader", kmsg.ShareAcknowledge: "only of another leader",
 }
@@ -205,20 +206,4 @@ func askRaw(t *testing.T, addr string, req kmsg.Request) kmsg.Response {
 		t.Fatalf("%T v%d: %v", req, req.GetVersion(), err)
 	}
 	return resp
-}
-
-// FuzzReaddressMetadata: whatever the bytes are, none is made up.
-func FuzzReaddressMetadata(f *testing.F) {
-	f.Add(int16(1), []byte{0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 'a', 0, 0, 0, 1})
-	f.Add(int16(9), []byte{0, 0, 0, 1, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 2, 'a', 0, 0, 0, 1})
-	f.Add(int16(12), []byte{0, 0, 0, 1, 0, 0, 0, 0, 0, 2})
-	f.Fuzz(func(t *testing.T, version int16, response []byte) {
-		if version < 0 || version > 13 {
-			return
-		}
-		moved := readdressMetadata(version, slices.Clip(response), kafka.Address{Host: "host", Port: 9092})
-		if moved != nil && len(moved) > len(response)+len("host")+2 {
-			t.Errorf("%d bytes became %d", len(response), len(moved))
-		}
-	})
 }

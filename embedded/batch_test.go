@@ -12,8 +12,8 @@ func oneRecord(value string) []byte {
 	return encodeBatch(kmsg.RecordBatch{ProducerID: -1, ProducerEpoch: -1, FirstSequence: -1}, value)
 }
 
-// transactional is a producer's first batch of one record in a transaction.
-func transactional(id int64, epoch int16) []byte {
+// inTransaction is a producer's first batch of one record in a transaction.
+func inTransaction(id int64, epoch int16) []byte {
 	return encodeBatch(kmsg.RecordBatch{ProducerID: id, ProducerEpoch: epoch, Attributes: batchTransactional}, "x")
 }
 

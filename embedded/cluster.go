@@ -48,13 +48,15 @@ type Cluster struct {
 	watching sync.WaitGroup // the goroutine that reopens
 	versions kafka.Versions
 	// apiVersions are the bodies of our answers to ApiVersions, by version.
-	apiVersions atomic.Pointer[[][]byte]
-	door        *kafka.Door
-	lock        *os.File   // nil without a data directory
-	loaded      LoadReport // of the data directory
-	memory      memoryLog
-	txns        *txnLog            // nil without a data directory
-	resume      map[int64]*txnNote // transactions that kfake is to be told about
+	apiVersions  atomic.Pointer[[][]byte]
+	door         *kafka.Door
+	transactions transactions
+	topicNames   topicNames
+	lock         *os.File   // nil without a data directory
+	loaded       LoadReport // of the data directory
+	memory       memoryLog
+	txns         *txnLog            // nil without a data directory
+	resume       map[int64]*txnNote // transactions that kfake is to be told about
 
 	advertise  sync.Once
 	advertised chan struct{} // closed by Advertise
@@ -209,7 +211,7 @@ func (c *Cluster) options() []kfake.Opt {
 			"log.segment.bytes": strconv.Itoa(segmentBytesMax),
 		}),
 		kfake.WithLogger(c.kfakeLog),
-		kfake.MaxVersions(readable()),
+		kfake.MaxVersions(everyVersion()),
 	}
 	if c.cfg.DataDir != "" {
 		opts = append(opts, kfake.DataDir(c.dir.path))
@@ -220,24 +222,17 @@ func (c *Cluster) options() []kfake.Opt {
 	return opts
 }
 
-// readable caps what kfake advertises to what every client can read. It leaves
-// out nullable fields that Apache Kafka always fills, and Java's admin client
-// fails on their absence (NullPointerException): the configurations that a
-// CreateTopics response has from version 5 on, and the eligible leader replicas
-// of DescribeTopicPartitions, for which clients fall back to Metadata. And it
-// leaves out topic ids in Produce: two that kfake does not know, in one request,
-// end its process. The features and their levels are those of Apache Kafka 4.1,
-// which is what we are compared with: later ones name what is not served here
-// (streams groups, dead letter queues).
-func readable() *kversion.Versions {
-	const produce, createTopics, describeTopicPartitions = 0, 19, 75
+// everyVersion caps nothing. It is named all the same: without a cap kfake plays
+// a broker that is not released yet, which refuses the first batch of a partition
+// whose sequence does not begin at 0 (KAFKA-15591), and names the features of an
+// older one. The features and their levels are those of Apache Kafka 4.1, which is
+// what we are compared with: later ones name what is not served here (streams
+// groups, dead letter queues).
+func everyVersion() *kversion.Versions {
 	v := kversion.V4_1_0()
 	for key := int16(0); key <= kmsg.MaxKey; key++ {
 		v.SetMaxKeyVersion(key, math.MaxInt16)
 	}
-	v.SetMaxKeyVersion(produce, 12)
-	v.SetMaxKeyVersion(createTopics, 4)
-	v.SetMaxKeyVersion(describeTopicPartitions, -1)
 	return v
 }
 

@@ -29,7 +29,7 @@ func (l *listener) advertise(hostport string) { l.advertised.Store(&hostport) }
 func (l *listener) dial(client netip.AddrPort) (net.Conn, error) {
 	ours, theirs := net.Pipe()
 	select {
-	case l.dialled <- clientConn{theirs, net.TCPAddrFromAddrPort(client)}:
+	case l.dialled <- clientConn{theirs, clientHost(client)}:
 		return ours, nil
 	case <-l.done:
 		return nil, net.ErrClosed
@@ -54,6 +54,15 @@ func (l *listener) Close() error {
 
 // Addr is what kfake tells clients to connect to.
 func (l *listener) Addr() net.Addr { return address(*l.advertised.Load()) }
+
+// clientHost is how Apache Kafka writes a member's host: Java's text of an
+// address without a name. A Unix socket's client has none.
+func clientHost(client netip.AddrPort) address {
+	if !client.IsValid() {
+		return "/unix"
+	}
+	return address("/" + client.Addr().Unmap().String())
+}
 
 type address string
 

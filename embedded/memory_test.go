@@ -12,7 +12,7 @@ import (
 )
 
 // producing is a request with one batch of so many bytes.
-func producing(topic string, size int) *kmsg.ProduceRequest {
+func produceOf(topic string, size int) *kmsg.ProduceRequest {
 	record := kmsg.Record{Value: make([]byte, size)}
 	record.Length = int32(len(record.AppendTo(nil)))
 	b := kmsg.RecordBatch{Magic: batchMagic, ProducerID: -1, ProducerEpoch: -1, FirstSequence: -1, NumRecords: 1, Records: record.AppendTo(nil)}
@@ -36,7 +36,7 @@ func TestRecordsInMemoryAreBounded(t *testing.T) {
 	c := open(t, Config{MemoryLogBytesMax: bound, Seed: []Topic{{"kept", 1}, {"deleted", 1}}, Logger: slog.New(slog.NewTextHandler(&lines, nil))})
 	produce := func(topic string) (int16, string) {
 		t.Helper()
-		_, resp := ask(t, c, producing(topic, size))
+		_, resp := ask(t, c, produceOf(topic, size))
 		p := resp.(*kmsg.ProduceResponse).Topics[0].Partitions[0]
 		if p.ErrorMessage == nil {
 			return p.ErrorCode, ""
@@ -66,7 +66,7 @@ func TestRecordsInMemoryAreBounded(t *testing.T) {
 	if held, err := c.held(); err != nil || held > bound {
 		t.Errorf("%d bytes held, %v", held, err)
 	}
-	silent := producing("kept", size)
+	silent := produceOf("kept", size)
 	silent.Acks = 0
 	if kind, _ := ask(t, c, silent); kind != reqchan.AnswerClose {
 		t.Errorf("a producer that wants no answer: %v, want its connection closed", kind)

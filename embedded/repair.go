@@ -37,6 +37,7 @@ type exchange struct {
 	req     kmsg.Request
 	changed bool // kfake is shown req instead of the client's own bytes
 	after   []func(kmsg.Response) (answered bool)
+	err     error // see fail
 }
 
 func (x *exchange) cluster() *Cluster { return x.session.cluster }
@@ -57,6 +58,37 @@ func then[Resp kmsg.Response](x *exchange, f func(Resp)) {
 // version must be set.
 func (x *exchange) ask(req kmsg.Request) (kmsg.Response, error) { return x.session.ask(req) }
 
+// askRepaired is ask, with the repairs of the API around it, as if the client
+// had asked. Only for APIs whose repairs answer by a response.
+func (x *exchange) askRepaired(req kmsg.Request) (kmsg.Response, error) {
+	inner := &exchange{q: x.q, session: x.session, req: req}
+	resp := inner.before(repairsOf[kmsg.Key(req.Key())])
+	if resp == nil && inner.err == nil {
+		resp, inner.err = x.ask(req)
+	}
+	if inner.err != nil {
+		return nil, inner.err
+	}
+	for _, f := range inner.after {
+		f(resp)
+	}
+	return resp, inner.err
+}
+
+// fail ends the client's connection instead of an answer: what the answer needs
+// could not be had from kfake.
+func (x *exchange) fail(err error) { x.err = err }
+
+// before makes the repairs that come before kfake sees the request.
+func (x *exchange) before(repairs []repair) kmsg.Response {
+	for i := range repairs {
+		if resp := repairs[i].do(x); resp != nil || x.err != nil {
+			return resp
+		}
+	}
+	return nil
+}
+
 // repaired serves a request whose API has repairs. On an error the request is not
 // answered.
 func (s *session) repaired(j job, repairs []repair) error {
@@ -65,12 +97,10 @@ func (s *session) repaired(j job, repairs []repair) error {
 		return fmt.Errorf("decode a request that was screened: %w", err)
 	}
 	x := &exchange{q: j.q, session: s, req: req}
-	for i := range repairs {
-		if resp := repairs[i].do(x); resp != nil {
-			s.readdressDecoded(resp)
-			j.q.Respond(resp)
-			return nil
-		}
+	if resp := x.before(repairs); x.err != nil {
+		return x.err
+	} else if resp != nil {
+		return x.respond(resp)
 	}
 	frame := j.q.Frame()
 	if x.changed {
@@ -86,12 +116,20 @@ func (s *session) repaired(j job, repairs []repair) error {
 	if refused, err := s.unkept(j.q); refused {
 		return err
 	}
+	return x.respond(resp)
+}
+
+// respond answers with kfake's response, or with one that took its place, once
+// those have seen it that asked to.
+func (x *exchange) respond(resp kmsg.Response) error {
 	for _, f := range x.after {
 		if f(resp) {
 			return nil
 		}
+		if x.err != nil {
+			return x.err
+		}
 	}
-	s.readdressDecoded(resp)
-	j.q.Respond(resp)
+	x.q.Respond(resp)
 	return nil
 }

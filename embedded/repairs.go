@@ -6,17 +6,50 @@ import "github.com/twmb/franz-go/pkg/kmsg"
 // rely on, and that is put right on the way to it or back. Of one API they are
 // made in this order.
 var repairs = []repair{
+	// The first may ask kfake once more; what follows sees that response.
 	{kmsg.Metadata, "writes down a topic that Metadata creates before it answers, creates for versions 0 to 3, and bounds how many", on(createMissing)},
+	{kmsg.Metadata, "advertises an address for each listener (KIP-103)", on(readdressMetadata)},
+	{kmsg.FindCoordinator, "advertises an address for each listener (KIP-103)", on(readdressCoordinator)},
+	{kmsg.DescribeCluster, "advertises an address for each listener (KIP-103)", on(readdressCluster)},
 	{kmsg.Metadata, "answers INVALID_TOPIC_EXCEPTION for names that no topic can have", on(refuseNames)},
+	{kmsg.Metadata, "lets its user say which rack a broker is in, or none", on(nodes)},
+	{kmsg.DescribeCluster, "lets its user say which rack a broker is in, or none", on(describeCluster)},
+	{kmsg.DescribeConfigs, "lets its user say which rack a broker is in, or none", on(rackSetting)},
+	{kmsg.DescribeLogDirs, "names the data directory and the space on its volume, also where it holds nothing that was asked for", on(describeLogDirs)},
+	{kmsg.AlterReplicaLogDirs, "refuses folders that there are none of (LOG_DIR_NOT_FOUND)", on(moveToLogDir)},
+	{kmsg.DescribeQuorum, "serves DescribeQuorum", on(describeQuorum)},
 	{kmsg.CreateTopics, "refuses names that are no names, and bounds the partitions of one request", on(screenCreateTopics)},
+	{kmsg.CreateTopics, "answers from version 5 on with all settings of a topic, never with null", on(createdConfigs)},
 	{kmsg.CreatePartitions, "bounds the partitions of one request", on(refuseManyPartitions)},
 	{kmsg.CreateTopics, "bounds the partitions of all topics", on(boundCreatedTopics)},
 	{kmsg.CreatePartitions, "bounds the partitions of all topics", on(boundCreatedPartitions)},
-	{kmsg.JoinGroup, "refuses a member without a protocol, or with one twice, instead of ending the process", on(refuseJoin)},
 	{kmsg.ApiVersions, "announces nothing that nobody is behind, and what every client can read (see notServed, kafka.Versions.Announce)", on(announceVersions)},
 	{kmsg.UpdateFeatures, "nothing: our own answers to ApiVersions name the levels", on(announceLevels)},
-	{kmsg.SASLHandshake, "answers ILLEGAL_SASL_STATE where there is no SASL", on(refuseHandshake)},
 	{kmsg.DeleteRecords, "writes down that records were deleted, and where an empty log goes on", on(keepDeleted)}, // behind what refuses some
+	{kmsg.DescribeTopicPartitions, "answers eligible leaders with [], not null, bounds the partitions, and answers a cursor that is nowhere", on(describePartitions)},
+	{kmsg.DescribeClientQuotas, "answers with [], not null, where there are no quotas", on(noQuotas)},
+	{kmsg.JoinGroup, "refuses a member without a protocol, or with one twice, instead of ending the process", on(refuseJoin)},
+	{kmsg.JoinGroup, "answers INCONSISTENT_GROUP_PROTOCOL where a share group has the name", on(joinOfAnother)},
+	{kmsg.Heartbeat, "answers UNKNOWN_MEMBER_ID where there is no such group", on(nobodysHeartbeat)},
+	{kmsg.SyncGroup, "answers UNKNOWN_MEMBER_ID where there is no such group", on(nobodysSync)},
+	{kmsg.LeaveGroup, "answers UNKNOWN_MEMBER_ID where there is no such group, from version 3 on for each member", on(nobodysLeave)},
+	{kmsg.OffsetFetch, "answers that nothing is committed where there is no such group", on(nobodysOffsets)},
+	{kmsg.ListGroups, "passes over case in the filters of states and types, and names the protocol of KIP-848's groups", on(listGroups)},
+	{kmsg.ConsumerGroupDescribe, "names the topics that members are assigned, and the assignor", on(describeConsumers)},
+	{kmsg.ShareFetch, "answers records with nothing, not null", on(shareRecords)},
+	{kmsg.DescribeUserSCRAMCredentials, "describes all users where none is named", on(everyUser)},
+	{kmsg.SASLHandshake, "answers ILLEGAL_SASL_STATE where there is no SASL", on(refuseHandshake)},
+	{kmsg.InitProducerID, "goes by the transactional id, fences an older epoch unless it is the producer's own last, and refuses half a producer", on(initProducer)},
+	{kmsg.AddPartitionsToTxn, "goes by the transactional id, and answers INVALID_PRODUCER_EPOCH before version 2", on(addPartitions)},
+	{kmsg.AddOffsetsToTxn, "goes by the transactional id, and answers INVALID_PRODUCER_EPOCH before version 2", on(addOffsets)},
+	{kmsg.TxnOffsetCommit, "answers INVALID_PRODUCER_EPOCH to an old epoch", on(commitOffsets)},
+	{kmsg.EndTxn, "goes by the transactional id, answers INVALID_PRODUCER_EPOCH before version 2, and aborts no empty transaction before 5", on(endTransaction)},
+	{kmsg.DescribeTransactions, "remembers how a transaction ended", on(describeTransactions)},
+	{kmsg.ListTransactions, "remembers how transactions ended, names unknown states, and matches whole ids", on(listTransactions)},
+	{kmsg.Produce, "has the names of topics that are asked for by id", on(nameProduced)},
+	{kmsg.Produce, "looks at a transaction's producer before it looks at its partitions or begins it", on(fenceProducer)},
+	// The two that follow come last of Produce: what refuses batches comes before.
+	{kmsg.Produce, "answers two unknown topic ids in one request instead of ending the process", on(produceByTopic)},
 	{kmsg.Produce, "closes the connection when a batch of acks 0 is refused", on(watchSilent)},
 	{kmsg.AddPartitionsToTxn, "goes on with an open transaction after a crash", noteTxn},
 	{kmsg.AddOffsetsToTxn, "goes on with an open transaction after a crash", noteTxn},
@@ -26,11 +59,12 @@ var repairs = []repair{
 	{kmsg.DeleteTopics, "ends the deletion of a topic that a crash interrupted", noteTxn},
 }
 
-// repairsOf is repairs by API.
-var repairsOf = func() map[kmsg.Key][]repair {
-	of := make(map[kmsg.Key][]repair)
+// repairsOf is repairs by API. It is filled by init, because repairs ask for the
+// repairs of other APIs.
+var repairsOf = make(map[kmsg.Key][]repair)
+
+func init() {
 	for _, r := range repairs {
-		of[r.key] = append(of[r.key], r)
+		repairsOf[r.key] = append(repairsOf[r.key], r)
 	}
-	return of
-}()
+}

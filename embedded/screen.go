@@ -74,6 +74,7 @@ func sortTopics(topics []kmsg.CreateTopicsRequestTopic) (good []kmsg.CreateTopic
 		}
 		t := kmsg.NewCreateTopicsResponseTopic()
 		t.Topic, t.ErrorCode, t.ErrorMessage = topics[i].Topic, fault.Code, kmsg.StringPtr(fault.Description)
+		t.Configs = []kmsg.CreateTopicsResponseTopicConfig{} // null would end Java's admin client
 		refused = append(refused, t)
 	}
 	return good, refused

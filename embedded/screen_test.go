@@ -132,17 +132,6 @@ func TestAHandshakeWithoutSASLIsRefused(t *testing.T) {
 	}
 }
 
-// Two topic ids that kfake does not know, in one Produce request, would end the
-// process: no version of Produce that has topic ids is served.
-func TestNoProduceRequestHasTopicIDs(t *testing.T) {
-	c := open(t, Config{})
-	r, served := c.Versions().Range(int16(kmsg.Produce))
-	const topicIDsFrom = 13
-	if !served || r.Max >= topicIDsFrom {
-		t.Errorf("Produce is served in versions %v", r)
-	}
-}
-
 // A group in which no protocol is counted once for each member would end the
 // process: nobody joins without a protocol, or with one twice.
 func TestNobodyJoinsWithoutAProtocolOrWithOneTwice(t *testing.T) {

@@ -240,7 +240,6 @@ func (s *session) forward(q kafka.Request, payload []byte) error {
 	if refused, err := s.unkept(q); refused {
 		return err
 	}
-	response = s.readdress(q, response)
 	r.ErrorCode = kafka.ErrorCode(r.Payload, response)
 	r.Respond(response)
 	return nil

@@ -132,7 +132,7 @@ func TestAllThatARequestWritesIsSynced(t *testing.T) {
 		}
 		p := storing(t, topic, "x")
 		p.TransactionID = kmsg.StringPtr("txn")
-		p.Topics[0].Partitions[0].Records = transactional(id.ProducerID, id.ProducerEpoch)
+		p.Topics[0].Partitions[0].Records = inTransaction(id.ProducerID, id.ProducerEpoch)
 		if got := code(t, c, p); got != 0 {
 			t.Fatalf("produce: error %d", got)
 		}

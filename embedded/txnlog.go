@@ -227,13 +227,15 @@ func noteTxn(x *exchange) kmsg.Response {
 		})
 	case *kmsg.EndTxnRequest:
 		n := txnNote{PID: req.ProducerID, Epoch: req.ProducerEpoch, TxID: req.TransactionalID}
+		ending := n
+		ending.Ending = &txnEnd{Commit: req.Commit, Version: req.Version}
+		if refusal := noteBefore(x, &ending); refusal != nil {
+			return refusal
+		}
 		noteAfter(x, func(resp *kmsg.EndTxnResponse) *txnNote {
 			n.Over, n.Refused = resp.ErrorCode == 0, resp.ErrorCode != 0
 			return &n
 		})
-		ending := n
-		ending.Ending = &txnEnd{Commit: req.Commit, Version: req.Version}
-		return noteBefore(x, &ending)
 	case *kmsg.DeleteTopicsRequest:
 		return noteBefore(x, &txnNote{Deleting: deleted(req)})
 	}

@@ -26,7 +26,12 @@ var notServed = []int16{int16(kmsg.GetTelemetrySubscriptions), int16(kmsg.PushTe
 //
 // SASLHandshake: both versions are refused alike where there is no SASL, and for
 // librdkafka a broker without version 0 has no handshake at all.
-var ours = []kafka.VersionRange{{Key: int16(kmsg.SASLHandshake), Min: 0, Max: 1}}
+//
+// DescribeQuorum: kfake does not have it, and admin tools ask for it.
+var ours = []kafka.VersionRange{
+	{Key: int16(kmsg.SASLHandshake), Min: 0, Max: 1},
+	{Key: int16(kmsg.DescribeQuorum), Min: 0, Max: 2},
+}
 
 // servedOf turns what kfake announces into what we serve.
 func servedOf(resp *kmsg.ApiVersionsResponse) (kafka.Versions, error) {

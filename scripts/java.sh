@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Apache Kafka's own Java tools against kring: verifiable producer and consumer,
-# the performance tests, topics, consumer groups and transactions.
+# the performance tests, topics, consumer groups, transactions, share groups and
+# what is asked of a cluster.
 #
 # usage: scripts/java.sh [ENGINE...]
 #
@@ -113,22 +114,56 @@ transactions() {
 		--transactional-id java-transactions --transaction-duration-ms 100 \
 		--producer-props "bootstrap.servers=$kring_addr" acks=all
 	expect '^10000 records sent, ' 'transactional producer performance'
-	# Over, whichever word the cluster has for it: Apache Kafka says
-	# CompleteCommit, the embedded cluster Empty.
 	tool TransactionsCommand --bootstrap-server "$kring_addr" list
-	expect '^java-transactions\b.*(CompleteCommit|Empty)' 'listing transactions'
+	expect '^java-transactions\b.*CompleteCommit' 'listing transactions'
 	tool TransactionsCommand --bootstrap-server "$kring_addr" describe --transactional-id java-transactions
-	expect 'java-transactions\b.*(CompleteCommit|Empty)' 'describing a transaction'
+	expect 'java-transactions\b.*CompleteCommit' 'describing a transaction'
 	tool VerifiableConsumer --bootstrap-server "$kring_addr" --topic java-transactional --max-messages 10000 \
 		--group-id java-transactional --reset-policy earliest --consumer.config "$scratch/committed.properties"
 	awk -F '"count":' '/"records_consumed"/ { n += $2 } END { exit n != 10000 }' "$out" ||
 		die "$engine: a committed read of the transactional topic: $(tail -n 5 "$out")"
 }
 
+# A share group reads every record, and each once where it acknowledges.
+shares() {
+	local mode
+	for mode in auto sync; do
+		tool VerifiableShareConsumer --bootstrap-server "$kring_addr" --topic java-verifiable --max-messages 10000 \
+			--group-id "java-shares-$mode" --offset-reset-strategy earliest --acknowledgement-mode "$mode" --verbose
+		grep -o '"name":"record_data".*' "$out" | grep -o '"value":"[0-9]*"' | grep -o '[0-9]*' | sort -n >"$scratch/read"
+		cmp "$scratch/acked" "$scratch/read" || die "$engine: what the share consumer read ($mode) is not what was acknowledged"
+		expect '"name":"offsets_acknowledged"' "share consumer, $mode"
+	done
+	tool consumer.group.ShareGroupCommand --bootstrap-server "$kring_addr" --list
+	expect '^java-shares-sync$' 'listing share groups'
+	tool consumer.group.ShareGroupCommand --bootstrap-server "$kring_addr" --describe --group java-shares-sync
+	# columns: GROUP TOPIC PARTITION START-OFFSET
+	awk '$1 == "java-shares-sync" { n += $4 } END { exit n != 10000 }' "$out" ||
+		die "$engine: the share group's offsets do not add up: $(cat "$out")"
+	tool consumer.group.ShareGroupCommand --bootstrap-server "$kring_addr" --delete --group java-shares-auto
+	expect "'java-shares-auto'.*success" 'deleting a share group'
+	tool GroupsCommand --bootstrap-server "$kring_addr" --list
+	expect '^java-shares-sync +Share +share' 'listing groups'
+	! grep -q java-shares-auto "$out" || die "$engine: a deleted share group is still listed"
+}
+
+# What an operator asks of a cluster that is not about topics.
+cluster() {
+	tool MetadataQuorumCommand --bootstrap-server "$kring_addr" describe --status
+	expect '^LeaderId: +0' 'describing the quorum'
+	expect '^CurrentVoters: .*"id": 0' 'describing the quorum'
+	tool MetadataQuorumCommand --bootstrap-server "$kring_addr" describe --replication
+	expect '^0 .*Leader' 'describing the replicas of the metadata'
+	tool LogDirsCommand --bootstrap-server "$kring_addr" --describe
+	expect '"logDir":"memory"' 'describing the log directories'
+	tool ClusterTool list-endpoints --bootstrap-server "$kring_addr"
+	expect '^0 .*null' "the broker's rack"
+}
+
 echo isolation.level=read_committed >"$scratch/committed.properties"
 for engine in "${engines[@]}"; do
 	start_kring "$engine"
-	for part in topics verifiable groups performance transactions; do
+	for part in topics verifiable groups performance transactions shares cluster; do
 		$part
 		say "$engine: $part"
 	done
