@@ -37,6 +37,13 @@ type Cluster struct {
 	door        *kafka.Door
 	lock        *os.File // nil without a data directory
 
+	inside   *inside // our own connection to kfake
+	settings *settings
+	janitor  *janitor
+	// decoding is held while the records of a batch are read: one at a time, so
+	// that what they decompress to is bounded over all connections.
+	decoding sync.Mutex
+
 	advertise  sync.Once
 	advertised chan struct{} // closed by Advertise
 
@@ -64,6 +71,7 @@ func Open(cfg Config) (*Cluster, error) {
 		advertised: make(chan struct{}),
 	}
 	c.sessions.open = make(map[*session]struct{})
+	c.inside, c.settings = &inside{cluster: c}, newSettings(c)
 	if err := c.openDir(); err != nil {
 		return nil, fmt.Errorf("embedded: data directory %q: %w", cfg.DataDir, err)
 	}
@@ -103,9 +111,11 @@ func (c *Cluster) start() error {
 	}
 	c.kfake = k
 	if err := c.prepare(); err != nil {
+		c.inside.close()
 		k.Close()
 		return err
 	}
+	c.janitor = startJanitor(c)
 	return nil
 }
 
@@ -115,7 +125,8 @@ func (c *Cluster) options() []kfake.Opt {
 		kfake.ListenFn(func(string, string) (net.Listener, error) { return c.listener, nil }),
 		kfake.ClusterID(c.cfg.ClusterID),
 		kfake.DefaultNumPartitions(c.cfg.Partitions),
-		kfake.BrokerConfigs(map[string]string{"message.max.bytes": strconv.Itoa(c.cfg.BatchBytesMax)}),
+		kfake.BrokerConfigs(map[string]string{"log.cleaner.backoff.ms": strconv.Itoa(cleanerOff)}),
+		kfake.GroupMaxSessionTimeout(sessionTimeoutMax),
 		kfake.WithLogger(c.kfakeLog),
 		kfake.MaxVersions(readable()),
 	}
@@ -154,6 +165,9 @@ func (c *Cluster) prepare() error {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("embedded: data directory %q: %w", c.cfg.DataDir, err)
 		}
+	}
+	if err := c.settings.load(); err != nil {
+		return fmt.Errorf("embedded: read the settings: %w", err)
 	}
 	for _, t := range c.cfg.Seed {
 		err := c.kfake.CreateTopic(t.Name, int32(t.Partitions), nil)
@@ -233,6 +247,8 @@ func (c *Cluster) Close() error {
 	if closed {
 		return nil
 	}
+	c.janitor.close()
+	c.inside.close()
 	c.sessions.running.Wait() // kfake must be alive for what they still ask of it
 	c.kfake.Close()
 	c.unlock()

@@ -67,7 +67,7 @@ func (s *session) repaired(j job, repairs []repair) error {
 	x := &exchange{q: j.q, session: s, req: req}
 	for i := range repairs {
 		if resp := repairs[i].do(x); resp != nil {
-			j.q.Respond(resp)
+			x.respond(resp)
 			return nil
 		}
 	}
@@ -82,11 +82,17 @@ func (s *session) repaired(j job, repairs []repair) error {
 	if err != nil {
 		return err
 	}
+	x.respond(resp)
+	return nil
+}
+
+// respond answers with kfake's response, or with one that took its place, once
+// those have seen it that asked to.
+func (x *exchange) respond(resp kmsg.Response) {
 	for _, f := range x.after {
 		if f(resp) {
-			return nil
+			return
 		}
 	}
-	j.q.Respond(resp)
-	return nil
+	x.q.Respond(resp)
 }

@@ -7,11 +7,23 @@ import "github.com/twmb/franz-go/pkg/kmsg"
 // made in this order.
 var repairs = []repair{
 	{kmsg.Metadata, "writes down a topic that Metadata creates before it answers, and creates for versions 0 to 3", on(createTopics)},
+	{kmsg.CreateTopics, "refuses settings that it does not have and values that they can't have", on(checkNewSettings)},
 	{kmsg.CreateTopics, "refuses names that are no names, and bounds the partitions of one request", on(screenCreateTopics)},
 	{kmsg.CreatePartitions, "bounds the partitions of one request", on(refuseManyPartitions)},
 	{kmsg.JoinGroup, "refuses a member without a protocol, or with one twice, instead of ending the process", on(refuseJoin)},
 	{kmsg.SASLHandshake, "answers ILLEGAL_SASL_STATE where there is no SASL", on(refuseHandshake)},
+	{kmsg.Produce, "obeys cleanup.policy, message.timestamp.* and compression.type, and clears the bit of append time where a producer sets it", on(screenProduce)},
 	{kmsg.Produce, "closes the connection when a batch of acks 0 is refused", on(watchSilent)},
+	{kmsg.Fetch, "stores batches of append time with the right checksum", on(showAppendTime)},
+	{kmsg.ShareFetch, "stores batches of append time with the right checksum", on(showAppendTimeShared)},
+	{kmsg.AlterConfigs, "checks names and values, and keeps what it was started with", on(alterConfigs)},
+	{kmsg.IncrementalAlterConfigs, "checks names and values, appends to defaults, and keeps the settings of groups over a kill", on(incrementalAlterConfigs)},
+	{kmsg.DescribeConfigs, "describes all settings of topics, by the values that it obeys", on(describeConfigs)},
+	{kmsg.DeleteTopics, "says when a topic has changed", on(forgetTopics)},
+	{kmsg.DeleteRecords, "refuses to delete from topics that are compacted only", on(keepCompacted)},
+	{kmsg.OffsetCommit, "bounds the metadata of offsets", on(boundCommit)},
+	{kmsg.TxnOffsetCommit, "bounds the metadata of offsets", on(boundTxnCommit)},
+	{kmsg.OffsetFetch, "answers with metadata, never with null", on(fillMetadata)},
 }
 
 // repairsOf is repairs by API.

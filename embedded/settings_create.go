@@ -1,0 +1,57 @@
+package embedded
+
+import (
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// checkNewSettings refuses the topics of a CreateTopics request whose settings a
+// topic could not be given later either.
+func checkNewSettings(x *exchange, req *kmsg.CreateTopicsRequest) kmsg.Response {
+	s := x.cluster().settings
+	var good []kmsg.CreateTopicsRequestTopic
+	var bad []kmsg.CreateTopicsResponseTopic
+	for _, t := range req.Topics {
+		fault := s.checkNew(&t)
+		if fault == nil {
+			good = append(good, t)
+			continue
+		}
+		b := kmsg.NewCreateTopicsResponseTopic()
+		b.Topic = t.Topic
+		b.ErrorCode, b.ErrorMessage = fault.answer()
+		bad = append(bad, b)
+	}
+	x.changed = true // values are put into the form that kfake reads
+	req.Topics = good
+	if len(bad) > 0 {
+		then(x, func(resp *kmsg.CreateTopicsResponse) { resp.Topics = append(resp.Topics, bad...) })
+	}
+	return nil
+}
+
+// checkNew checks the settings of a topic that is to be created, and has them in
+// the form in which they are stored.
+func (s *settings) checkNew(t *kmsg.CreateTopicsRequestTopic) *refusal {
+	is := make(map[string]string, len(t.Configs))
+	for _, c := range t.Configs {
+		if c.Value == nil {
+			return refuse(kerr.InvalidConfig.Code, "Null value not supported for topic configs: "+c.Name)
+		}
+		is[c.Name] = *c.Value
+	}
+	if fault := s.checkTopic(is); fault != nil {
+		return fault
+	}
+	for i := range t.Configs {
+		t.Configs[i].Value = kmsg.StringPtr(is[t.Configs[i].Name])
+	}
+	return nil
+}
+
+// forgetTopics is for what changes topics by itself: what was looked up of their
+// settings is looked up again.
+func forgetTopics(x *exchange, _ *kmsg.DeleteTopicsRequest) kmsg.Response {
+	then(x, func(*kmsg.DeleteTopicsResponse) { x.cluster().settings.forget() })
+	return nil
+}
