@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kversion"
 
 	"kring/kafka"
+	"kring/quota"
 	"kring/reqchan"
 )
 
@@ -37,9 +38,10 @@ type Cluster struct {
 	door        *kafka.Door
 	lock        *os.File // nil without a data directory
 
-	inside   *inside // our own connection to kfake
-	settings *settings
-	janitor  *janitor
+	inside       *inside // our own connection to kfake
+	settings     *settings
+	clientQuotas clientQuotas
+	janitor      *janitor
 	// decoding is held while the records of a batch are read: one at a time, so
 	// that what they decompress to is bounded over all connections.
 	decoding sync.Mutex
@@ -181,7 +183,24 @@ func (c *Cluster) prepare() error {
 	}
 	c.versions = versions
 	c.door = kafka.NewDoor(versions, c)
-	c.door.Quotas = c.cfg.Quotas
+	return c.prepareQuotas()
+}
+
+// prepareQuotas has everybody measured by the operator's quotas and by those that
+// clients have asked for.
+func (c *Cluster) prepareQuotas() error {
+	c.clientQuotas.to = c.cfg.Quotas
+	if c.clientQuotas.to == nil {
+		none, err := quota.New(quota.Config{})
+		if err != nil {
+			return err
+		}
+		c.clientQuotas.to = none
+	}
+	c.door.Quotas = c.clientQuotas.to
+	if _, err := c.clientQuotas.load(c.inside.ask); err != nil {
+		return fmt.Errorf("embedded: read the quotas: %w", err)
+	}
 	return nil
 }
 

@@ -24,6 +24,7 @@ var repairs = []repair{
 	{kmsg.OffsetCommit, "bounds the metadata of offsets", on(boundCommit)},
 	{kmsg.TxnOffsetCommit, "bounds the metadata of offsets", on(boundTxnCommit)},
 	{kmsg.OffsetFetch, "answers with metadata, never with null", on(fillMetadata)},
+	{kmsg.AlterClientQuotas, "enforces the quotas that it keeps", on(alterClientQuotas)},
 }
 
 // repairsOf is repairs by API.
