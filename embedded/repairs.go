@@ -25,6 +25,13 @@ var repairs = []repair{
 	{kmsg.TxnOffsetCommit, "bounds the metadata of offsets", on(boundTxnCommit)},
 	{kmsg.OffsetFetch, "answers with metadata, never with null", on(fillMetadata)},
 	{kmsg.AlterClientQuotas, "enforces the quotas that it keeps", on(alterClientQuotas)},
+	{kmsg.CreateACLs, "refuses ACLs that nobody checks", on(refuseCreateACLs)},
+	{kmsg.DeleteACLs, "refuses ACLs that nobody checks", on(refuseDeleteACLs)},
+	{kmsg.DescribeACLs, "refuses ACLs that nobody checks", on(refuseDescribeACLs)},
+	{kmsg.ElectLeaders, "elects nobody where the leader leads", on(electLeaders)},
+	{kmsg.AlterPartitionAssignments, "refuses brokers that there are not", on(screenAssignments)},
+	{kmsg.AlterReplicaLogDirs, "refuses log directories that there are not", on(screenLogDirs)},
+	{kmsg.UpdateFeatures, "keeps the level of a feature, and obeys it", on(keepFeatures)},
 }
 
 // repairsOf is repairs by API.
