@@ -158,7 +158,12 @@ func quotaFault(e *kmsg.AlterClientQuotasRequestEntry) *refusal {
 }
 
 func quotaOpsFault(e *kmsg.AlterClientQuotasRequestEntry, ofIP bool, invalid func(string, ...any) *refusal) *refusal {
+	named := make(map[string]bool, len(e.Ops))
 	for _, op := range e.Ops {
+		if named[op.Key] {
+			return invalid("Quota %s is named twice", op.Key)
+		}
+		named[op.Key] = true
 		_, known := quotaKinds[op.Key]
 		instead, notDone := quotaNotDone[op.Key]
 		switch {

@@ -52,7 +52,7 @@ type partitionName struct {
 
 func (s *screening) topic(t *kmsg.ProduceRequestTopic, rules *topicRules) {
 	var refused []kmsg.ProduceResponseTopicPartition
-	good := t.Partitions[:0:0]
+	good := t.Partitions[:0] // in place: what is read is ahead of what is written
 	for _, p := range t.Partitions {
 		if bad := s.partition(t.Topic, &p, rules); bad != nil {
 			refused = append(refused, *bad)
@@ -61,7 +61,6 @@ func (s *screening) topic(t *kmsg.ProduceRequestTopic, rules *topicRules) {
 		good = append(good, p)
 	}
 	if len(refused) == 0 {
-		copy(t.Partitions, good)
 		return
 	}
 	t.Partitions, s.x.changed = good, true
@@ -74,12 +73,16 @@ func (s *screening) topic(t *kmsg.ProduceRequestTopic, rules *topicRules) {
 // perhaps changed.
 func (s *screening) partition(topic string, p *kmsg.ProduceRequestTopicPartition, rules *topicRules) *kmsg.ProduceResponseTopicPartition {
 	b := recordBatch(p.Records)
-	if !rules.concerns(b, s.now) || !b.whole() || b.attributes()&batchControl != 0 {
-		return nil
-	}
 	c := s.x.cluster()
 	bad := kmsg.NewProduceResponseTopicPartition()
 	bad.Partition, bad.BaseOffset, bad.LogAppendTime = p.Partition, -1, -1
+	if fault := rules.sizeFault(b); fault != nil && c.kfake.PartitionInfo(topic, p.Partition) != nil {
+		bad.ErrorCode, bad.ErrorMessage = fault.answer()
+		return &bad
+	}
+	if !rules.concerns(b, s.now) || !b.whole() || b.attributes()&batchControl != 0 {
+		return nil
+	}
 	c.decoding.Lock()
 	changed, refused := rules.judge(b, s.now, topic, &bad)
 	c.decoding.Unlock()
@@ -138,6 +141,19 @@ func addRefused(topics []kmsg.ProduceResponseTopic, bad kmsg.ProduceResponseTopi
 		}
 	}
 	return append(topics, bad)
+}
+
+// sizeFault says what is wrong with the bytes of a batch.
+func (r *topicRules) sizeFault(b recordBatch) *refusal {
+	switch {
+	case len(b) < batchRecordsAt || b[batchMagicAt] != batchMagic:
+		return nil // kfake says so
+	case len(b) > batchBodyAt+int(binary.BigEndian.Uint32(b[batchLengthAt:])):
+		return refuse(kerr.InvalidRecord.Code, "A partition has one batch in a request.")
+	case len(b) > r.messageBytes:
+		return refuse(kerr.MessageTooLarge.Code, fmt.Sprintf("The batch has %d bytes; max.message.bytes is %d.", len(b), r.messageBytes))
+	}
+	return nil
 }
 
 // concerns says that a batch has to be looked at. Most batches do not: it reads

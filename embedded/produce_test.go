@@ -430,3 +430,22 @@ func TestATopicHasItsOwnCodec(t *testing.T) {
 		cancel()
 	}
 }
+
+// A batch that is too large, and two where one may be, are refused as Apache Kafka
+// refuses them.
+func TestABatchOfTheWrongSizeIsRefused(t *testing.T) {
+	c := open(t, Config{})
+	mustCreate(t, c, "small", "max.message.bytes=200")
+	batch := batchOf(nowMillis(), 0, rec{"a", 10, 0})
+	for want, records := range map[*kerr.Error][]byte{
+		kerr.MessageTooLarge: batchOf(nowMillis(), 0, rec{"a", 200, 0}),
+		kerr.InvalidRecord:   append(append([]byte(nil), batch...), batch...),
+	} {
+		if p := produced(t, c, "small", 9, records); p.ErrorCode != want.Code || p.BaseOffset != -1 || p.ErrorMessage == nil {
+			t.Errorf("%+v, want %v", p, want)
+		}
+	}
+	if p := produced(t, c, "small", 9, batch); p.ErrorCode != 0 || p.BaseOffset != 0 {
+		t.Errorf("%+v", p)
+	}
+}

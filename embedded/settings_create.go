@@ -24,10 +24,33 @@ func checkNewSettings(x *exchange, req *kmsg.CreateTopicsRequest) kmsg.Response 
 	}
 	x.changed = true // values are put into the form that kfake reads
 	req.Topics = good
-	if len(bad) > 0 {
-		then(x, func(resp *kmsg.CreateTopicsResponse) { resp.Topics = append(resp.Topics, bad...) })
-	}
+	then(x, func(resp *kmsg.CreateTopicsResponse) {
+		resp.Topics = append(resp.Topics, bad...)
+		explain(resp)
+	})
 	return nil
+}
+
+// explain says what is wrong where only an error stands.
+func explain(resp *kmsg.CreateTopicsResponse) {
+	for i := range resp.Topics {
+		t := &resp.Topics[i]
+		if t.ErrorCode == 0 || t.ErrorMessage != nil {
+			continue
+		}
+		message := refuse(t.ErrorCode, "").Error()
+		switch t.ErrorCode {
+		case kerr.TopicAlreadyExists.Code:
+			message = "Topic '" + t.Topic + "' already exists."
+		case kerr.InvalidTopicException.Code:
+			message = "Topic '" + t.Topic + "' collides with another topic: '.' and '_' are one in the names of metrics."
+		case kerr.InvalidReplicationFactor.Code:
+			message = "The embedded cluster has one broker: no partition has more than one replica."
+		case kerr.InvalidPartitions.Code:
+			message = "Number of partitions was set to an invalid non-positive value."
+		}
+		t.ErrorMessage = &message
+	}
 }
 
 // checkNew checks the settings of a topic that is to be created, and has them in

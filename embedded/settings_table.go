@@ -35,7 +35,8 @@ type setting struct {
 	valid   validity
 }
 
-// validity says what is wrong with a value of the right type; empty: nothing.
+// validity says what is wrong with a value of the right type, or with an element
+// of a list; empty: nothing.
 type validity func(value string) string
 
 const (
@@ -66,7 +67,7 @@ const (
 
 // topicSettings is every setting of a topic, in the order of their names.
 var topicSettings = []setting{
-	{cleanupPolicy, "log.cleanup.policy", kmsg.ConfigTypeList, "delete", enforced, "", eachOf("compact", "delete")},
+	{cleanupPolicy, "log.cleanup.policy", kmsg.ConfigTypeList, "delete", enforced, "", oneOf("compact", "delete")},
 	{gzipLevel, gzipLevel, kmsg.ConfigTypeInt, "-1", enforced, "", gzipLevels},
 	{lz4Level, lz4Level, kmsg.ConfigTypeInt, "9", enforced, "", within(1, 17)},
 	{compressionType, compressionType, kmsg.ConfigTypeString, "producer", enforced, "",
@@ -76,9 +77,9 @@ var topicSettings = []setting{
 	{"file.delete.delay.ms", "log.segment.delete.delay.ms", kmsg.ConfigTypeLong, "60000", harmless, "", atLeast(0)},
 	{"flush.messages", "log.flush.interval.messages", kmsg.ConfigTypeLong, forever, undone, syncInstead, atLeast(1)},
 	{"flush.ms", "log.flush.interval.ms", kmsg.ConfigTypeLong, forever, undone, syncInstead, atLeast(0)},
-	{"follower.replication.throttled.replicas", "", kmsg.ConfigTypeList, "", harmless, "", replicas("follower.replication.throttled.replicas")},
+	{"follower.replication.throttled.replicas", "", kmsg.ConfigTypeList, "", harmless, "", replica("follower.replication.throttled.replicas")},
 	{"index.interval.bytes", "log.index.interval.bytes", kmsg.ConfigTypeInt, "4096", harmless, "", atLeast(0)},
-	{"leader.replication.throttled.replicas", "", kmsg.ConfigTypeList, "", harmless, "", replicas("leader.replication.throttled.replicas")},
+	{"leader.replication.throttled.replicas", "", kmsg.ConfigTypeList, "", harmless, "", replica("leader.replication.throttled.replicas")},
 	{"local.retention.bytes", "log.local.retention.bytes", kmsg.ConfigTypeLong, "-2", harmless, "", atLeast(-2)},
 	{"local.retention.ms", "log.local.retention.ms", kmsg.ConfigTypeLong, "-2", harmless, "", atLeast(-2)},
 	{maxCompactionLag, "log.cleaner.max.compaction.lag.ms", kmsg.ConfigTypeLong, forever, undone, uncompactedReason, atLeast(1)},
@@ -174,19 +175,31 @@ func (s *setting) check(value string) (stored, fault string) {
 	case kmsg.ConfigTypeBoolean:
 		stored = strings.ToLower(stored)
 		fault = unless(stored == "true" || stored == "false", "Expected value to be either true or false")
-	case kmsg.ConfigTypeList:
-		stored = strings.Join(list(stored), ",")
-	}
-	if fault == "" && s.valid != nil {
-		fault = s.valid(stored)
 	}
 	if fault != "" {
-		return "", "Invalid value " + value + " for configuration " + s.name + ": " + fault
+		return "", s.invalid(value, fault)
+	}
+	elements := []string{stored}
+	if s.value == kmsg.ConfigTypeList {
+		elements = list(stored)
+		stored = strings.Join(elements, ",")
+	}
+	for _, e := range elements {
+		if s.valid == nil {
+			break
+		}
+		if fault = s.valid(e); fault != "" {
+			return "", s.invalid(e, fault)
+		}
 	}
 	if s.done == undone && stored != s.preset {
 		return "", s.name + "=" + stored + " is not done by the embedded cluster: " + s.advice()
 	}
 	return stored, ""
+}
+
+func (s *setting) invalid(value, fault string) string {
+	return "Invalid value " + value + " for configuration " + s.name + ": " + fault
 }
 
 func (s *setting) advice() string {
@@ -248,33 +261,13 @@ func oneOf(values ...string) validity {
 	}
 }
 
-func eachOf(values ...string) validity {
-	one := oneOf(values...)
+// replica is the form of a throttled replica.
+func replica(name string) validity {
 	return func(value string) string {
-		for _, element := range list(value) {
-			if fault := one(element); fault != "" {
-				return fault
-			}
-		}
-		return ""
-	}
-}
-
-// replicas is the form of a list of throttled replicas.
-func replicas(name string) validity {
-	return func(value string) string {
-		if value == "" || value == "*" {
-			return ""
-		}
-		for _, element := range list(value) {
-			partition, broker, _ := strings.Cut(element, ":")
-			_, err := strconv.ParseUint(partition, 10, 31)
-			_, err2 := strconv.ParseUint(broker, 10, 31)
-			if err != nil || err2 != nil {
-				return name + " must be the literal '*' or a list of replicas in the following format: " +
-					"[partitionId]:[brokerId],[partitionId]:[brokerId],..."
-			}
-		}
-		return ""
+		partition, broker, _ := strings.Cut(value, ":")
+		_, err := strconv.ParseUint(partition, 10, 31)
+		_, err2 := strconv.ParseUint(broker, 10, 31)
+		return unless(value == "*" || err == nil && err2 == nil, name+" must be the literal '*' or a list of replicas in the "+
+			"following format: [partitionId]:[brokerId],[partitionId]:[brokerId],...")
 	}
 }

@@ -136,8 +136,9 @@ func TestASettingIsRefusedWithKafkasWords(t *testing.T) {
 		"segment.bytes=1048575":             "Invalid value 1048575 for configuration segment.bytes: Value must be at least 1048576",
 		"leader.replication.throttled.replicas=x": "Invalid value x for configuration leader.replication.throttled.replicas: leader.replication.throttled.replicas must be the literal '*'" +
 			" or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],...",
-		"no.such=1":             "Unknown topic config name: no.such",
-		"message.max.bytes=100": "Unknown topic config name: message.max.bytes",
+		"no.such=1":                   "Unknown topic config name: no.such",
+		"message.max.bytes=100":       "Unknown topic config name: message.max.bytes",
+		"cleanup.policy=compact,none": "Invalid value none for configuration cleanup.policy: String must be one of: compact, delete",
 	} {
 		if code, message := create(t, c, "made", change); code != kerr.InvalidConfig.Code || message != want {
 			t.Errorf("create with %s: error %d %q, want %q", change, code, message, want)
@@ -429,6 +430,22 @@ func TestEveryTopicOfARequestIsAnswered(t *testing.T) {
 	}
 	if len(got) != 2 || got["bad-setting"] != kerr.InvalidConfig.Code || got["../bad-name"] != kerr.InvalidTopicException.Code {
 		t.Errorf("answered with %v", got)
+	}
+}
+
+// A topic that can't be made is answered with the reason.
+func TestATopicThatCantBeMadeSaysWhy(t *testing.T) {
+	c := open(t, Config{Seed: []Topic{{"a.b", 1}}})
+	two := topicOf("two-replicas", 1)
+	two.ReplicationFactor = 2
+	_, resp := ask(t, c, creating(topicOf("a.b", 1), topicOf("a_b", 1), two, topicOf("none", 0)))
+	want := map[string]string{
+		"a.b": "already exists", "a_b": "collides", "two-replicas": "one broker", "none": "non-positive",
+	}
+	for _, topic := range resp.(*kmsg.CreateTopicsResponse).Topics {
+		if topic.ErrorCode == 0 || !strings.Contains(text(topic.ErrorMessage), want[topic.Topic]) {
+			t.Errorf("%s: error %d %q", topic.Topic, topic.ErrorCode, text(topic.ErrorMessage))
+		}
 	}
 }
 
