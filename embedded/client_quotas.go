@@ -180,3 +180,35 @@ func quotaOpsFault(e *kmsg.AlterClientQuotasRequestEntry, ofIP bool, invalid fun
 	}
 	return nil
 }
+
+// quotaMatchMax is the last way in which a filter matches: exactly, the default,
+// any.
+const quotaMatchMax = 2
+
+// screenDescribeQuotas refuses filters that nothing can pass. kfake finds nothing
+// for them.
+func screenDescribeQuotas(x *exchange, req *kmsg.DescribeClientQuotasRequest) kmsg.Response {
+	var fault *refusal
+	seen := make(map[string]bool)
+	for _, c := range req.Components {
+		switch {
+		case c.EntityType != "user" && c.EntityType != "client-id" && c.EntityType != "ip":
+			fault = refuse(kerr.UnsupportedVersion.Code, "Custom entity type "+c.EntityType+" not supported")
+		case seen[c.EntityType]:
+			fault = refuse(kerr.InvalidRequest.Code, "Duplicate "+c.EntityType+" filter component entity type")
+		case c.MatchType < 0 || c.MatchType > quotaMatchMax:
+			fault = refuse(kerr.InvalidRequest.Code, fmt.Sprintf("Unexpected match type: %d", c.MatchType))
+		}
+		seen[c.EntityType] = true
+	}
+	if seen["ip"] && (seen["user"] || seen["client-id"]) {
+		fault = refuse(kerr.InvalidRequest.Code, "Invalid entity filter component combination, IP filter component should not be "+
+			"used with user or clientId filter component.")
+	}
+	if fault == nil {
+		return nil
+	}
+	resp := x.response().(*kmsg.DescribeClientQuotasResponse)
+	resp.ErrorCode, resp.ErrorMessage = fault.answer()
+	return resp
+}

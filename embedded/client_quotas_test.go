@@ -165,3 +165,25 @@ func TestQuotasThatCantBeEnforcedAreRefused(t *testing.T) {
 		t.Errorf("%d entities, limits %v", n, limits)
 	}
 }
+
+func TestQuotasAreDescribedByFiltersThatCanMatch(t *testing.T) {
+	c := open(t, Config{})
+	for filter, want := range map[string]int16{
+		"user:2": 0, "user:2 client-id:1": 0, "ip:2": 0,
+		"group:2": kerr.UnsupportedVersion.Code, "user:2 user:1": kerr.InvalidRequest.Code,
+		"user:7": kerr.InvalidRequest.Code, "user:2 ip:2": kerr.InvalidRequest.Code,
+	} {
+		req := kmsg.NewPtrDescribeClientQuotasRequest()
+		req.Version = 1
+		for _, part := range strings.Fields(filter) {
+			component := kmsg.NewDescribeClientQuotasRequestComponent()
+			kind, match, _ := strings.Cut(part, ":")
+			component.EntityType, component.MatchType = kind, kmsg.QuotasMatchType(match[0]-'0')
+			req.Components = append(req.Components, component)
+		}
+		_, resp := ask(t, c, req)
+		if code := resp.(*kmsg.DescribeClientQuotasResponse).ErrorCode; code != want {
+			t.Errorf("%s: error %d, want %d", filter, code, want)
+		}
+	}
+}

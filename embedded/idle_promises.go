@@ -10,7 +10,10 @@ import (
 // What kfake says yes to and then does not do, and what has nothing to do on one
 // node without an authorizer, is answered here, as Apache Kafka answers it.
 
-const noAuthorizer = "No Authorizer is configured."
+const (
+	noAuthorizer = "No Authorizer is configured."
+	onlyBroker   = "The embedded cluster has one broker, 0: every partition has the one replica there."
+)
 
 func refuseCreateACLs(x *exchange, req *kmsg.CreateACLsRequest) kmsg.Response {
 	resp := x.response().(*kmsg.CreateACLsResponse)
@@ -76,7 +79,7 @@ func screenAssignments(x *exchange, req *kmsg.AlterPartitionAssignmentsRequest) 
 				p.ErrorCode = kerr.NoReassignmentInProgress.Code
 			case !slices.Equal(asked.Replicas, []int32{nodeID}):
 				p.ErrorCode = kerr.InvalidReplicaAssignment.Code
-				p.ErrorMessage = kmsg.StringPtr("The embedded cluster has one broker, 0: every partition has the one replica there.")
+				p.ErrorMessage = kmsg.StringPtr(onlyBroker)
 			}
 			answer.Partitions = append(answer.Partitions, p)
 		}

@@ -120,3 +120,33 @@ func TestAFeatureKeepsItsLevel(t *testing.T) {
 		}
 	}
 }
+
+// Partitions are made on the broker that there is, and only where there are more
+// than before.
+func TestPartitionsAreMadeWhereTheyCanBe(t *testing.T) {
+	c := open(t, Config{Seed: []Topic{{"two", 2}}})
+	var topics []kmsg.CreateTopicsRequestTopic
+	for name, replicas := range map[string][]int32{"here": {0}, "elsewhere": {1}, "twice": {0, 0}, "both": {0, 1}, "nowhere": {}} {
+		topic, a := topicOf(name, -1), kmsg.NewCreateTopicsRequestTopicReplicaAssignment()
+		topic.ReplicationFactor, a.Replicas = -1, replicas
+		topic.ReplicaAssignment = append(topic.ReplicaAssignment, a)
+		topics = append(topics, topic)
+	}
+	_, resp := ask(t, c, creating(topics...))
+	for _, topic := range resp.(*kmsg.CreateTopicsResponse).Topics {
+		if want := kerr.InvalidReplicaAssignment.Code; topic.ErrorCode != want && topic.Topic != "here" || topic.Topic == "here" && topic.ErrorCode != 0 {
+			t.Errorf("%s: error %d", topic.Topic, topic.ErrorCode)
+		}
+	}
+	for count, want := range map[int32]int16{1: kerr.InvalidPartitions.Code, 2: kerr.InvalidPartitions.Code, 3: 0} {
+		req := kmsg.NewPtrCreatePartitionsRequest()
+		req.Version, req.ValidateOnly = 2, true
+		topic := kmsg.NewCreatePartitionsRequestTopic()
+		topic.Topic, topic.Count = "two", count
+		req.Topics = append(req.Topics, topic)
+		_, resp := ask(t, c, req)
+		if got := resp.(*kmsg.CreatePartitionsResponse).Topics; len(got) != 1 || got[0].ErrorCode != want {
+			t.Errorf("%d partitions: %+v, want %d", count, got, want)
+		}
+	}
+}

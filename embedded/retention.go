@@ -234,10 +234,18 @@ func keepCompacted(x *exchange, req *kmsg.DeleteRecordsRequest) kmsg.Response {
 		}
 		refused = append(refused, bad)
 	}
-	if len(refused) == 0 {
-		return nil
+	if len(refused) > 0 {
+		req.Topics, x.changed = good, true
 	}
-	req.Topics, x.changed = good, true
-	then(x, func(resp *kmsg.DeleteRecordsResponse) { resp.Topics = append(resp.Topics, refused...) })
+	then(x, func(resp *kmsg.DeleteRecordsResponse) {
+		for i := range resp.Topics {
+			for j := range resp.Topics[i].Partitions {
+				if p := &resp.Topics[i].Partitions[j]; p.ErrorCode != 0 {
+					p.LowWatermark = -1
+				}
+			}
+		}
+		resp.Topics = append(resp.Topics, refused...)
+	})
 	return nil
 }

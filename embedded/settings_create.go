@@ -1,6 +1,10 @@
 package embedded
 
 import (
+	"cmp"
+	"slices"
+	"strconv"
+
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -12,7 +16,7 @@ func checkNewSettings(x *exchange, req *kmsg.CreateTopicsRequest) kmsg.Response 
 	var good []kmsg.CreateTopicsRequestTopic
 	var bad []kmsg.CreateTopicsResponseTopic
 	for _, t := range req.Topics {
-		fault := s.checkNew(&t)
+		fault := cmp.Or(assignmentFault(&t), s.checkNew(&t))
 		if fault == nil {
 			good = append(good, t)
 			continue
@@ -53,6 +57,17 @@ func explain(resp *kmsg.CreateTopicsResponse) {
 	}
 }
 
+// assignmentFault says what is wrong with the replicas that a new topic is to
+// have: kfake counts them and does not look where they are.
+func assignmentFault(t *kmsg.CreateTopicsRequestTopic) *refusal {
+	for _, a := range t.ReplicaAssignment {
+		if len(a.Replicas) > 0 && !slices.Equal(a.Replicas, []int32{nodeID}) {
+			return refuse(kerr.InvalidReplicaAssignment.Code, onlyBroker)
+		}
+	}
+	return nil
+}
+
 // checkNew checks the settings of a topic that is to be created, and has them in
 // the form in which they are stored.
 func (s *settings) checkNew(t *kmsg.CreateTopicsRequestTopic) *refusal {
@@ -76,5 +91,28 @@ func (s *settings) checkNew(t *kmsg.CreateTopicsRequestTopic) *refusal {
 // settings is looked up again.
 func forgetTopics(x *exchange, _ *kmsg.DeleteTopicsRequest) kmsg.Response {
 	then(x, func(*kmsg.DeleteTopicsResponse) { x.cluster().settings.forget() })
+	return nil
+}
+
+// refuseSameCount refuses to make as many partitions as there are: kfake says yes
+// to that.
+func refuseSameCount(x *exchange, req *kmsg.CreatePartitionsRequest) kmsg.Response {
+	var refused []kmsg.CreatePartitionsResponseTopic
+	good := req.Topics[:0:0]
+	for _, t := range req.Topics {
+		if has := len(x.cluster().kfake.PartitionInfos(t.Topic)); has == 0 || has != int(t.Count) {
+			good = append(good, t)
+			continue
+		}
+		bad := kmsg.NewCreatePartitionsResponseTopic()
+		bad.Topic, bad.ErrorCode = t.Topic, kerr.InvalidPartitions.Code
+		bad.ErrorMessage = kmsg.StringPtr("Topic already has " + strconv.Itoa(int(t.Count)) + " partition(s).")
+		refused = append(refused, bad)
+	}
+	if len(refused) == 0 {
+		return nil
+	}
+	req.Topics, x.changed = good, true
+	then(x, func(resp *kmsg.CreatePartitionsResponse) { resp.Topics = append(resp.Topics, refused...) })
 	return nil
 }
