@@ -185,8 +185,9 @@ func quotaOpsFault(e *kmsg.AlterClientQuotasRequestEntry, ofIP bool, invalid fun
 // any.
 const quotaMatchMax = 2
 
-// screenDescribeQuotas refuses filters that nothing can pass. kfake finds nothing
-// for them.
+// screenDescribeQuotas refuses filters that nothing can pass, for which kfake finds
+// nothing, and answers with a list where there is nothing: Java's admin client
+// fails on null.
 func screenDescribeQuotas(x *exchange, req *kmsg.DescribeClientQuotasRequest) kmsg.Response {
 	var fault *refusal
 	seen := make(map[string]bool)
@@ -206,6 +207,11 @@ func screenDescribeQuotas(x *exchange, req *kmsg.DescribeClientQuotasRequest) km
 			"used with user or clientId filter component.")
 	}
 	if fault == nil {
+		then(x, func(resp *kmsg.DescribeClientQuotasResponse) {
+			if resp.Entries == nil {
+				resp.Entries = []kmsg.DescribeClientQuotasResponseEntry{}
+			}
+		})
 		return nil
 	}
 	resp := x.response().(*kmsg.DescribeClientQuotasResponse)

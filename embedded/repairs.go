@@ -26,7 +26,7 @@ var repairs = []repair{
 	{kmsg.TxnOffsetCommit, "bounds the metadata of offsets", on(boundTxnCommit)},
 	{kmsg.OffsetFetch, "answers with metadata, never with null", on(fillMetadata)},
 	{kmsg.AlterClientQuotas, "enforces the quotas that it keeps", on(alterClientQuotas)},
-	{kmsg.DescribeClientQuotas, "refuses filters that nothing can pass", on(screenDescribeQuotas)},
+	{kmsg.DescribeClientQuotas, "refuses filters that nothing can pass, and answers with no null", on(screenDescribeQuotas)},
 	{kmsg.CreateACLs, "refuses ACLs that nobody checks", on(refuseCreateACLs)},
 	{kmsg.DeleteACLs, "refuses ACLs that nobody checks", on(refuseDeleteACLs)},
 	{kmsg.DescribeACLs, "refuses ACLs that nobody checks", on(refuseDescribeACLs)},
