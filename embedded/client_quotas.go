@@ -92,7 +92,7 @@ func alterClientQuotas(x *exchange, req *kmsg.AlterClientQuotasRequest) kmsg.Res
 		case fault != nil:
 		case err != nil:
 			fault = refuse(kerr.UnknownServerError.Code, "")
-		case entities+i >= clientQuotasMax:
+		case entities+i >= clientQuotasMax && slices.ContainsFunc(e.Ops, sets):
 			fault = refuse(kerr.PolicyViolation.Code, fmt.Sprintf("%d entities have quotas; at most %d may.", entities, clientQuotasMax))
 		case !req.ValidateOnly:
 			fault = q.keep(x.ask, *e)
@@ -111,6 +111,8 @@ func alterClientQuotas(x *exchange, req *kmsg.AlterClientQuotasRequest) kmsg.Res
 	}
 	return resp
 }
+
+func sets(op kmsg.AlterClientQuotasRequestEntryOp) bool { return !op.Remove }
 
 // keep has kfake keep one entity's quotas.
 func (q *clientQuotas) keep(ask asker, e kmsg.AlterClientQuotasRequestEntry) *refusal {

@@ -189,11 +189,35 @@ func (s *settings) load() error {
 		return err
 	}
 	for topic := range topics {
+		if err := s.heal(topic); err != nil {
+			return err
+		}
 		if rules := s.of(topic); rules != nil && rules.appendTime {
 			s.stamps.Store(true)
 		}
 	}
 	return s.store(s.cluster.inside.ask, nil, broker)
+}
+
+// heal takes from a topic what older versions of kring took for a setting: with
+// max.message.bytes=10MB kfake refuses every record.
+func (s *settings) heal(topic string) error {
+	info := s.cluster.kfake.TopicInfo(topic)
+	if info == nil {
+		return nil
+	}
+	wrong := make(map[string]*string)
+	for name, v := range info.Configs {
+		fault := "Unknown topic config name: " + name
+		if of := settingOfTopic[name]; of != nil && v != nil {
+			_, fault = of.check(*v)
+		}
+		if fault != "" {
+			s.cluster.log.Warn("embedded: a topic's setting is no setting and is dropped", "topic", topic, "why", fault)
+			wrong[name] = nil
+		}
+	}
+	return storeSettings(s.cluster.inside.ask, kmsg.ConfigResourceTypeTopic, topic, wrong)
 }
 
 // store has kfake keep what clients set of the broker, and obey it where kfake

@@ -158,10 +158,17 @@ var (
 	}()
 )
 
+// settingBytesMax is how long a value may be: kfake writes all of them down with
+// every change of one.
+const settingBytesMax = 16 << 10
+
 // check gives a value as it is stored, or says what is wrong with it, in the
 // words of Apache Kafka (ConfigDef.parseType).
 func (s *setting) check(value string) (stored, fault string) {
 	stored = strings.TrimSpace(value)
+	if len(stored) > settingBytesMax {
+		return "", s.invalid(stored[:20]+"…", "Value must be no longer than "+strconv.Itoa(settingBytesMax)+" bytes")
+	}
 	switch s.value {
 	case kmsg.ConfigTypeInt:
 		_, err := strconv.ParseInt(stored, 10, 32)

@@ -2,7 +2,10 @@ package embedded
 
 import (
 	"context"
+	"log/slog"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -136,9 +139,10 @@ func TestASettingIsRefusedWithKafkasWords(t *testing.T) {
 		"segment.bytes=1048575":             "Invalid value 1048575 for configuration segment.bytes: Value must be at least 1048576",
 		"leader.replication.throttled.replicas=x": "Invalid value x for configuration leader.replication.throttled.replicas: leader.replication.throttled.replicas must be the literal '*'" +
 			" or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],...",
-		"no.such=1":                   "Unknown topic config name: no.such",
-		"message.max.bytes=100":       "Unknown topic config name: message.max.bytes",
-		"cleanup.policy=compact,none": "Invalid value none for configuration cleanup.policy: String must be one of: compact, delete",
+		"no.such=1":             "Unknown topic config name: no.such",
+		"message.max.bytes=100": "Unknown topic config name: message.max.bytes",
+		"cleanup.policy=" + strings.Repeat("compact,", 3000): "Invalid value compact,compact,comp… for configuration cleanup.policy: Value must be no longer than 16384 bytes",
+		"cleanup.policy=compact,none":                        "Invalid value none for configuration cleanup.policy: String must be one of: compact, delete",
 	} {
 		if code, message := create(t, c, "made", change); code != kerr.InvalidConfig.Code || message != want {
 			t.Errorf("create with %s: error %d %q, want %q", change, code, message, want)
@@ -147,7 +151,7 @@ func TestASettingIsRefusedWithKafkasWords(t *testing.T) {
 			t.Errorf("alter %s: error %d %q, want %q", change, code, message, want)
 		}
 		name, value, _ := strings.Cut(change, "=")
-		if code, message := replaceAll(t, c, "settings", name, value); code != kerr.InvalidConfig.Code || message != want {
+		if code, message := replaceAll(t, c, ofTopic, "settings", name, value); code != kerr.InvalidConfig.Code || message != want {
 			t.Errorf("AlterConfigs %s: error %d %q, want %q", change, code, message, want)
 		}
 	}
@@ -159,13 +163,13 @@ func TestASettingIsRefusedWithKafkasWords(t *testing.T) {
 	}
 }
 
-// replaceAll gives a topic one setting and no other, by AlterConfigs.
-func replaceAll(t *testing.T, c *Cluster, topic, name, value string) (int16, string) {
+// replaceAll gives a resource one setting and no other, by AlterConfigs.
+func replaceAll(t *testing.T, c *Cluster, kind kmsg.ConfigResourceType, resource, name, value string) (int16, string) {
 	t.Helper()
 	req := kmsg.NewPtrAlterConfigsRequest()
 	req.Version = 2
 	r := kmsg.NewAlterConfigsRequestResource()
-	r.ResourceType, r.ResourceName = ofTopic, topic
+	r.ResourceType, r.ResourceName = kind, resource
 	if name != "" {
 		s := kmsg.NewAlterConfigsRequestResourceConfig()
 		s.Name, s.Value = name, &value
@@ -225,7 +229,7 @@ func TestAlterationsAreAsApacheKafkaMakesThem(t *testing.T) {
 	if got := value("retention.ms"); got != "5" {
 		t.Errorf("retention.ms is %q", got)
 	}
-	if code, _ := replaceAll(t, c, "settings", "", ""); code != 0 || value("retention.ms") != "604800000" {
+	if code, _ := replaceAll(t, c, ofTopic, "settings", "", ""); code != 0 || value("retention.ms") != "604800000" {
 		t.Errorf("AlterConfigs without settings: error %d, retention.ms %s", code, value("retention.ms"))
 	}
 	if code, _ := alter(t, c, ofTopic, "nobody-has", "retention.ms=1"); code != kerr.UnknownTopicOrPartition.Code {
@@ -344,6 +348,18 @@ func TestOnlyWhatABrokerCanChangeIsChanged(t *testing.T) {
 		}
 	}
 	mustAlter(t, c, ofBroker, "", "log.cleaner.threads=2", "-no.such")
+	// Who replaces all that was set does not take away what the cluster was started with.
+	if code, message := replaceAll(t, c, ofBroker, "0", "log.retention.ms", "5"); code != 0 {
+		t.Errorf("AlterConfigs: error %d %q", code, message)
+	}
+	got := describe(t, c, ofBroker, "0")
+	if text(got["log.retention.ms"].Value) != "5" || text(got["log.cleaner.threads"].Value) != "1" || text(got["message.max.bytes"].Value) != "16777216" {
+		t.Errorf("described as %v", got)
+	}
+	kept, err := describedBroker(c.inside.ask)
+	if err != nil || kept["message.max.bytes"] != "16777216" || kept["log.cleaner.backoff.ms"] != strconv.Itoa(cleanerOff) {
+		t.Errorf("kfake has %v (%v)", kept, err)
+	}
 }
 
 func TestSettingsOfGroupsAreDoneOrRefused(t *testing.T) {
@@ -394,6 +410,30 @@ func TestSettingsOutliveAKill(t *testing.T) {
 	large := batchOf(nowMillis(), 0, rec{"k", 2_100_000, 0})
 	if p := produced(t, c, "settings", 9, large); p.ErrorCode != kerr.MessageTooLarge.Code {
 		t.Errorf("a batch over message.max.bytes: error %d", p.ErrorCode)
+	}
+}
+
+// A data directory of an older version may have settings that are none. They go,
+// with a line that says so, and what is right stays.
+func TestWhatWasNeverASettingIsDropped(t *testing.T) {
+	dir, killed := t.TempDir(), t.TempDir()
+	c := open(t, Config{DataDir: dir})
+	if err := c.kfake.CreateTopic("old", 1, map[string]string{"max.message.bytes": "10MB", "no.such": "1", "retention.ms": "7000"}); err != nil {
+		t.Fatal(err)
+	}
+	copyDir(t, dir, killed)
+	log := &lockedLog{}
+	c = open(t, Config{DataDir: killed, Logger: slog.New(slog.NewTextHandler(log, nil))})
+	if p := produced(t, c, "old", 9, batchOf(nowMillis(), 0, rec{"a", 10, 0})); p.ErrorCode != 0 {
+		t.Errorf("%+v", p)
+	}
+	if info := c.kfake.TopicInfo("old"); len(info.Configs) != 1 || text(info.Configs["retention.ms"]) != "7000" {
+		t.Errorf("settings %v", info.Configs)
+	}
+	log.mu.Lock()
+	defer log.mu.Unlock()
+	if lines := log.text.String(); !strings.Contains(lines, "Not a number") || !strings.Contains(lines, "no.such") {
+		t.Errorf("the log says:\n%s", lines)
 	}
 }
 
@@ -464,5 +504,20 @@ func TestAnAdminClientChangesSettings(t *testing.T) {
 	got, err := adm.DescribeTopicConfigs(ctx, "good")
 	if err != nil || len(got) != 1 || len(got[0].Configs) != len(topicSettings) {
 		t.Errorf("described as %v, %v", got, err)
+	}
+}
+
+// Every setting of a topic stands in docs/embedded.md with what becomes of it.
+func TestEverySettingIsDocumented(t *testing.T) {
+	page, err := os.ReadFile("../docs/embedded.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	becomes := map[done]string{enforced: "enforced", harmless: "makes no difference", undone: "refused"}
+	for _, s := range topicSettings {
+		row := "| `" + s.name + "` | " + becomes[s.done]
+		if !strings.Contains(string(page), row) {
+			t.Errorf("docs/embedded.md has no row %q", row)
+		}
 	}
 }
