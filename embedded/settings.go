@@ -208,14 +208,15 @@ func (s *settings) heal(topic string) error {
 	}
 	wrong := make(map[string]*string)
 	for name, v := range info.Configs {
-		fault := "Unknown topic config name: " + name
+		why := "there is no such setting"
 		if of := settingOfTopic[name]; of != nil && v != nil {
-			_, fault = of.check(*v)
+			if _, fault := of.check(*v); fault == "" {
+				continue
+			}
+			why = "its value means nothing" // which may be a secret
 		}
-		if fault != "" {
-			s.cluster.log.Warn("embedded: a topic's setting is no setting and is dropped", "topic", topic, "why", fault)
-			wrong[name] = nil
-		}
+		s.cluster.log.Warn("embedded: a topic's setting is dropped", "topic", topic, "setting", name, "why", why)
+		wrong[name] = nil
 	}
 	return storeSettings(s.cluster.inside.ask, kmsg.ConfigResourceTypeTopic, topic, wrong)
 }

@@ -432,7 +432,7 @@ func TestWhatWasNeverASettingIsDropped(t *testing.T) {
 	}
 	log.mu.Lock()
 	defer log.mu.Unlock()
-	if lines := log.text.String(); !strings.Contains(lines, "Not a number") || !strings.Contains(lines, "no.such") {
+	if lines := log.text.String(); !strings.Contains(lines, "max.message.bytes") || !strings.Contains(lines, "no.such") || strings.Contains(lines, "10MB") {
 		t.Errorf("the log says:\n%s", lines)
 	}
 }
