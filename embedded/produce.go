@@ -146,10 +146,16 @@ func addRefused(topics []kmsg.ProduceResponseTopic, bad kmsg.ProduceResponseTopi
 // sizeFault says what is wrong with the bytes of a batch.
 func (r *topicRules) sizeFault(b recordBatch) *refusal {
 	switch {
-	case len(b) < batchRecordsAt || b[batchMagicAt] != batchMagic:
+	case b == nil:
 		return nil // kfake says so
-	case len(b) > batchBodyAt+int(binary.BigEndian.Uint32(b[batchLengthAt:])):
-		return refuse(kerr.InvalidRecord.Code, "A partition has one batch in a request.")
+	case len(b) < batchRecordsAt:
+		return refuse(kerr.InvalidRecord.Code, fmt.Sprintf("There is no batch of records in %d bytes.", len(b)))
+	case b[batchMagicAt] > batchMagic:
+		return nil // kfake says that it is corrupt
+	case b[batchMagicAt] != batchMagic:
+		return refuse(kerr.InvalidRecord.Code, fmt.Sprintf("The records have the format %d; only 2 is known.", b[batchMagicAt]))
+	case len(b) != batchBodyAt+int(binary.BigEndian.Uint32(b[batchLengthAt:])):
+		return refuse(kerr.InvalidRecord.Code, "A partition has one whole batch in a request.")
 	case len(b) > r.messageBytes:
 		return refuse(kerr.MessageTooLarge.Code, fmt.Sprintf("The batch has %d bytes; max.message.bytes is %d.", len(b), r.messageBytes))
 	}

@@ -437,12 +437,22 @@ func TestABatchOfTheWrongSizeIsRefused(t *testing.T) {
 	c := open(t, Config{})
 	mustCreate(t, c, "small", "max.message.bytes=200")
 	batch := batchOf(nowMillis(), 0, rec{"a", 10, 0})
-	for want, records := range map[*kerr.Error][]byte{
-		kerr.MessageTooLarge: batchOf(nowMillis(), 0, rec{"a", 200, 0}),
-		kerr.InvalidRecord:   append(append([]byte(nil), batch...), batch...),
+	old := append([]byte(nil), batch...)
+	old[batchMagicAt] = 1
+	for _, one := range []struct {
+		what    string
+		records []byte
+		want    *kerr.Error
+	}{
+		{"too large", batchOf(nowMillis(), 0, rec{"a", 200, 0}), kerr.MessageTooLarge},
+		{"two", append(append([]byte(nil), batch...), batch...), kerr.InvalidRecord},
+		{"cut off", batch[:len(batch)-1], kerr.InvalidRecord},
+		{"a header cut off", batch[:20], kerr.InvalidRecord},
+		{"nothing", []byte{}, kerr.InvalidRecord},
+		{"an old format", old, kerr.InvalidRecord},
 	} {
-		if p := produced(t, c, "small", 9, records); p.ErrorCode != want.Code || p.BaseOffset != -1 || p.ErrorMessage == nil {
-			t.Errorf("%+v, want %v", p, want)
+		if p := produced(t, c, "small", 9, one.records); p.ErrorCode != one.want.Code || p.BaseOffset != -1 || p.ErrorMessage == nil {
+			t.Errorf("%s: %+v, want %v", one.what, p, one.want)
 		}
 	}
 	if p := produced(t, c, "small", 9, batch); p.ErrorCode != 0 || p.BaseOffset != 0 {
