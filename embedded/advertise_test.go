@@ -22,7 +22,7 @@ import (
 var withAddress = map[kmsg.Key]string{
 	kmsg.Metadata: "readdress", kmsg.FindCoordinator: "readdress", kmsg.DescribeCluster: "readdress",
 	kmsg.DescribeQuorum: "what DescribeCluster says",
-	kmsg.Produce: "only of another leader", kmsg.Fetch: "only of another leader",
+	kmsg.Produce:        "only of another leader", kmsg.Fetch: "only of another leader",
 	kmsg.ShareFetch: "only of another leader", kmsg.ShareAcknowledge: "only of another leader",
 }
 

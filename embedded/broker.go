@@ -36,21 +36,6 @@ func describeCluster(x *exchange, _ *kmsg.DescribeClusterRequest) kmsg.Response 
 	return nil
 }
 
-// rackSetting is nodes for the broker's settings.
-func rackSetting(x *exchange, _ *kmsg.DescribeConfigsRequest) kmsg.Response {
-	then(x, func(resp *kmsg.DescribeConfigsResponse) {
-		for i := range resp.Resources {
-			r := &resp.Resources[i]
-			for j := range r.Configs {
-				if c := &r.Configs[j]; r.ResourceType == kmsg.ConfigResourceTypeBroker && c.Name == rackConfig {
-					c.Value, c.Source, c.IsDefault = nil, kmsg.ConfigSourceDefaultConfig, true
-				}
-			}
-		}
-	})
-	return nil
-}
-
 // broker asks for the one node, as this client is to see it.
 func (x *exchange) broker() (*kmsg.MetadataResponseBroker, error) {
 	req := kmsg.NewPtrMetadataRequest()

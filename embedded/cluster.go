@@ -22,6 +22,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kversion"
 
 	"kring/kafka"
+	"kring/quota"
 	"kring/reqchan"
 )
 
@@ -57,6 +58,14 @@ type Cluster struct {
 	memory       memoryLog
 	txns         *txnLog            // nil without a data directory
 	resume       map[int64]*txnNote // transactions that kfake is to be told about
+
+	inside       *inside // our own connection to kfake
+	settings     *settings
+	clientQuotas clientQuotas
+	janitor      *janitor
+	// decoding is held while the records of a batch are read: one at a time, so
+	// that what they decompress to is bounded over all connections.
+	decoding sync.Mutex
 
 	advertise  sync.Once
 	advertised chan struct{} // closed by Advertise
@@ -96,6 +105,7 @@ func Open(cfg Config) (*Cluster, error) {
 	c.drained, c.drain = context.WithCancel(context.Background())
 	c.memory.max = cfg.MemoryLogBytesMax
 	c.sessions.open = make(map[*session]struct{})
+	c.inside, c.settings = &inside{cluster: c}, newSettings(c)
 	if err := c.openDir(); err != nil {
 		return nil, fmt.Errorf("embedded: data directory %q: %w", cfg.DataDir, err)
 	}
@@ -155,11 +165,13 @@ func (c *Cluster) start() error {
 		return fmt.Errorf("embedded: start: %w", err)
 	}
 	if err := c.prepare(); err != nil {
+		c.inside.close()
 		c.kfake.Close()
 		c.dir.close()
 		return err
 	}
 	c.watchStore()
+	c.janitor = startJanitor(c)
 	return nil
 }
 
@@ -207,9 +219,10 @@ func (c *Cluster) options() []kfake.Opt {
 		kfake.ClusterID(c.cfg.ClusterID),
 		kfake.DefaultNumPartitions(c.cfg.Partitions),
 		kfake.BrokerConfigs(map[string]string{
-			"message.max.bytes": strconv.Itoa(c.cfg.BatchBytesMax),
-			"log.segment.bytes": strconv.Itoa(segmentBytesMax),
+			"log.segment.bytes":      strconv.Itoa(segmentBytesMax),
+			"log.cleaner.backoff.ms": strconv.Itoa(cleanerOff),
 		}),
+		kfake.GroupMaxSessionTimeout(sessionTimeoutMax),
 		kfake.WithLogger(c.kfakeLog),
 		kfake.MaxVersions(everyVersion()),
 	}
@@ -238,6 +251,9 @@ func everyVersion() *kversion.Versions {
 
 // prepare does what is to be done between kfake's start and the first client.
 func (c *Cluster) prepare() error {
+	if err := c.settings.load(); err != nil {
+		return fmt.Errorf("embedded: read the settings: %w", err)
+	}
 	for _, t := range c.cfg.Seed {
 		err := c.kfake.CreateTopic(t.Name, int32(t.Partitions), nil)
 		if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
@@ -250,7 +266,25 @@ func (c *Cluster) prepare() error {
 	}
 	c.versions = versions
 	c.door = kafka.NewDoor(versions, c)
-	c.door.Quotas, c.door.Rejected = c.cfg.Quotas, c.cfg.Rejected
+	c.door.Rejected = c.cfg.Rejected
+	return c.prepareQuotas()
+}
+
+// prepareQuotas has everybody measured by the operator's quotas and by those that
+// clients have asked for.
+func (c *Cluster) prepareQuotas() error {
+	c.clientQuotas.to = c.cfg.Quotas
+	if c.clientQuotas.to == nil {
+		none, err := quota.New(quota.Config{})
+		if err != nil {
+			return err
+		}
+		c.clientQuotas.to = none
+	}
+	c.door.Quotas = c.clientQuotas.to
+	if _, err := c.clientQuotas.load(c.inside.ask); err != nil {
+		return fmt.Errorf("embedded: read the quotas: %w", err)
+	}
 	return nil
 }
 
@@ -328,6 +362,8 @@ func (c *Cluster) Close() error {
 	c.drain()
 	close(c.closing)
 	c.watching.Wait()
+	c.janitor.close()
+	c.inside.close()
 	c.sessions.running.Wait() // kfake must be alive for what they still ask of it
 	defer c.unlock()
 	if err := c.store.failure(); err != nil {

@@ -10,7 +10,7 @@ import (
 	"kring/reqchan"
 )
 
-func setting(name, value string) kmsg.CreateTopicsRequestTopicConfig {
+func newSetting(name, value string) kmsg.CreateTopicsRequestTopicConfig {
 	c := kmsg.NewCreateTopicsRequestTopicConfig()
 	c.Name, c.Value = name, kmsg.StringPtr(value)
 	return c
@@ -27,7 +27,7 @@ func TestCreateTopicsAnswersWithTheSettingsOfTheTopic(t *testing.T) {
 	for _, version := range versions {
 		name := "created-" + string('0'+rune(version))
 		topic := topicOf(name, -1)
-		topic.ReplicationFactor, topic.Configs = -1, append(topic.Configs, setting("retention.ms", "1000"))
+		topic.ReplicationFactor, topic.Configs = -1, append(topic.Configs, newSetting("retention.ms", "1000"))
 		resp := answer[*kmsg.CreateTopicsResponse](t, c, version, creating(topic, topicOf("no name", 1)))
 		for _, got := range resp.Topics {
 			if got.Topic == name {
@@ -72,7 +72,7 @@ func checkCreated(t *testing.T, c *Cluster, got *kmsg.CreateTopicsResponseTopic,
 func TestATopicThatIsOnlyLookedAtHasItsSettings(t *testing.T) {
 	c := open(t, Config{})
 	topic := topicOf("looked-at", 3)
-	topic.Configs = append(topic.Configs, setting("retention.ms", "1000"))
+	topic.Configs = append(topic.Configs, newSetting("retention.ms", "1000"))
 	req := creating(topic)
 	req.ValidateOnly = true
 	got := answer[*kmsg.CreateTopicsResponse](t, c, 7, req).Topics[0]

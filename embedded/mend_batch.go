@@ -23,7 +23,7 @@ const (
 	batchProducerAt      = 43
 	batchProducerEpochAt = 51
 	batchSequenceAt      = 53
-	batchRecordsAt       = 57
+	batchRecordCountAt   = 57
 
 	batchMagic         = 2
 	batchTransactional = 0x10

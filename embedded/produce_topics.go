@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -96,7 +97,7 @@ func (c *Cluster) topicName(id [16]byte) string {
 	if name, ok := c.topicNames.of[id]; ok {
 		return name
 	}
-	info := c.kfake.TopicIDInfo(id)
+	info := ofKfake(c, func(k *kfake.Cluster) *kfake.TopicInfo { return k.TopicIDInfo(id) })
 	if info == nil {
 		return ""
 	}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
 )
 
 // After a failed write kfake's memory and the disk differ: it takes a batch that
@@ -96,6 +98,13 @@ var errNotHere = errors.New("a running cluster can't be separated from its data 
 
 // reopen loads the data directory anew. Clients that ask meanwhile wait.
 func (c *Cluster) reopen() error {
+	if err := c.reload(); err != nil {
+		return err
+	}
+	return c.settings.load() // of groups kfake knows in memory only
+}
+
+func (c *Cluster) reload() error {
 	c.live.Lock()
 	defer c.live.Unlock()
 	if !c.abandon() {
@@ -147,4 +156,28 @@ func (c *Cluster) dial(client netip.AddrPort) (net.Conn, error) {
 		return nil, errWriteFailed
 	}
 	return c.listener.dial(client)
+}
+
+// ofKfake has f ask kfake as it runs now. While the directory is loaded anew it waits,
+// and where that failed it is the zero value: kfake knows nothing then. A kfake that
+// has ended would never answer. f must not need ofKfake itself.
+func ofKfake[T any](c *Cluster, f func(*kfake.Cluster) T) (t T) {
+	c.live.RLock()
+	defer c.live.RUnlock()
+	if c.kfake != nil {
+		t = f(c.kfake)
+	}
+	return t
+}
+
+func (c *Cluster) topicInfo(topic string) *kfake.TopicInfo {
+	return ofKfake(c, func(k *kfake.Cluster) *kfake.TopicInfo { return k.TopicInfo(topic) })
+}
+
+func (c *Cluster) partitionInfo(topic string, partition int32) *kfake.PartitionInfo {
+	return ofKfake(c, func(k *kfake.Cluster) *kfake.PartitionInfo { return k.PartitionInfo(topic, partition) })
+}
+
+func (c *Cluster) partitionInfos(topic string) []*kfake.PartitionInfo {
+	return ofKfake(c, func(k *kfake.Cluster) []*kfake.PartitionInfo { return k.PartitionInfos(topic) })
 }

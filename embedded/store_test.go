@@ -178,7 +178,7 @@ func TestWhatFailsToBeWrittenIsNotAcknowledged(t *testing.T) {
 		{"pids.log", false, func(*testing.T) kmsg.Request { return initialising(nil) }, kerr.CoordinatorLoadInProgress},
 		{"topics.json.tmp", false, func(*testing.T) kmsg.Request { return creating(topicOf("more", 1)) }, kerr.KafkaStorageError},
 		{"topics.json.tmp", false, func(*testing.T) kmsg.Request { return deleting("orders") }, kerr.KafkaStorageError},
-		{"acls.json.tmp", false, func(*testing.T) kmsg.Request { return grantingAll() }, kerr.KafkaStorageError},
+		{"sasl.json.tmp", false, func(*testing.T) kmsg.Request { return addingUser() }, kerr.KafkaStorageError},
 		{"partitions/orders-0", true, func(t *testing.T) kmsg.Request { return storing(t, "orders", "x") }, kerr.KafkaStorageError},
 		{"partitions/orders-0/0.idx", false, func(t *testing.T) kmsg.Request { return storing(t, "orders", "x") }, kerr.KafkaStorageError},
 	} {
@@ -242,13 +242,11 @@ func await(t *testing.T, holds func() bool) {
 	}
 }
 
-func grantingAll() *kmsg.CreateACLsRequest {
-	req := kmsg.NewPtrCreateACLsRequest()
-	req.Version = 2
-	a := kmsg.NewCreateACLsRequestCreation()
-	a.ResourceType, a.ResourceName, a.ResourcePatternType = kmsg.ACLResourceTypeTopic, "orders", kmsg.ACLResourcePatternTypeLiteral
-	a.Principal, a.Host, a.Operation, a.PermissionType = "User:ann", "*", kmsg.ACLOperationRead, kmsg.ACLPermissionTypeAllow
-	req.Creations = append(req.Creations, a)
+func addingUser() *kmsg.AlterUserSCRAMCredentialsRequest {
+	req, user := kmsg.NewPtrAlterUserSCRAMCredentialsRequest(), kmsg.NewAlterUserSCRAMCredentialsRequestUpsertion()
+	user.Name, user.Mechanism, user.Iterations = "somebody", 1, 4096
+	user.Salt, user.SaltedPassword = []byte("salt"), make([]byte, 32)
+	req.Upsertions = append(req.Upsertions, user)
 	return req
 }
 

@@ -83,7 +83,7 @@ func produceIn(t *testing.T, c *Cluster, version int16, p producer, sequence int
 	return answer[*kmsg.ProduceResponse](t, c, version, req).Topics[0].Partitions[0].ErrorCode
 }
 
-func described(t *testing.T, c *Cluster, transaction string) kmsg.DescribeTransactionsResponseTransactionState {
+func describedTxn(t *testing.T, c *Cluster, transaction string) kmsg.DescribeTransactionsResponseTransactionState {
 	t.Helper()
 	req := kmsg.NewPtrDescribeTransactionsRequest()
 	req.TransactionalIDs = []string{transaction}
@@ -135,7 +135,7 @@ func TestOnlyItsOwnLastEpochMayBeNamed(t *testing.T) {
 			}
 		}
 	}
-	if got := described(t, c, "taken-over"); got.ProducerEpoch != second.epoch {
+	if got := describedTxn(t, c, "taken-over"); got.ProducerEpoch != second.epoch {
 		t.Errorf("the epoch is %d, was %d", got.ProducerEpoch, second.epoch)
 	}
 }
@@ -173,7 +173,7 @@ func TestAFencedProducerIsToldInWordsThatItKnows(t *testing.T) {
 			}
 		}
 	}
-	if got := described(t, c, "fenced"); got.State != txnEmpty {
+	if got := describedTxn(t, c, "fenced"); got.State != txnEmpty {
 		t.Errorf("a fenced producer began a transaction: %s", got.State)
 	}
 }
@@ -232,7 +232,7 @@ func TestATransactionIsFoundByItsID(t *testing.T) {
 			t.Errorf("%s without an id: error %d", name, got)
 		}
 	}
-	if got := described(t, c, "one"); got.State != txnEmpty {
+	if got := describedTxn(t, c, "one"); got.State != txnEmpty {
 		t.Errorf("another began the transaction: %s", got.State)
 	}
 }
@@ -249,7 +249,7 @@ func TestATransactionSaysHowItEnded(t *testing.T) {
 			if code := addPartition(t, c, 3, p); code != 0 {
 				t.Fatalf("AddPartitionsToTxn: error %d", code)
 			}
-			open := described(t, c, p.transaction)
+			open := describedTxn(t, c, p.transaction)
 			if open.State != txnOngoing {
 				t.Fatalf("%s, not %s", open.State, txnOngoing)
 			}
@@ -257,14 +257,14 @@ func TestATransactionSaysHowItEnded(t *testing.T) {
 				t.Fatalf("EndTxn v%d: error %d", version, code)
 			}
 			want := map[bool]string{true: txnCommited, false: txnAborted}[commit]
-			got := described(t, c, p.transaction)
+			got := describedTxn(t, c, p.transaction)
 			if got.State != want || got.StartTimestamp < open.StartTimestamp {
 				t.Errorf("v%d, commit %v: %+v", version, commit, got)
 			}
 			if code := end(t, c, version, p, commit); code != 0 {
 				t.Errorf("v%d, commit %v: asked again: error %d", version, commit, code)
 			}
-			if got := initialized(t, c, p.transaction); described(t, c, got.transaction).State != txnEmpty {
+			if got := initialized(t, c, p.transaction); describedTxn(t, c, got.transaction).State != txnEmpty {
 				t.Errorf("v%d, commit %v: not empty after the next producer came", version, commit)
 			}
 		}
@@ -279,12 +279,12 @@ func TestATransactionThatTookTooLongWasAborted(t *testing.T) {
 	if code := produceIn(t, c, produceBegins, p, 0); code != 0 {
 		t.Fatalf("Produce: error %d", code)
 	}
-	for end := time.Now().Add(deadline); described(t, c, "slow").State == txnOngoing; {
+	for end := time.Now().Add(deadline); describedTxn(t, c, "slow").State == txnOngoing; {
 		if time.Now().After(end) {
 			t.Fatal("still open")
 		}
 	}
-	if got := described(t, c, "slow"); got.State != txnAborted || got.ProducerEpoch != p.epoch+1 {
+	if got := describedTxn(t, c, "slow"); got.State != txnAborted || got.ProducerEpoch != p.epoch+1 {
 		t.Errorf("%+v", got)
 	}
 	resp := answer[*kmsg.InitProducerIDResponse](t, c, 4, naming(p, time.Minute))
@@ -293,7 +293,7 @@ func TestATransactionThatTookTooLongWasAborted(t *testing.T) {
 	}
 }
 
-func listed(t *testing.T, c *Cluster, change func(*kmsg.ListTransactionsRequest)) (ids, unknown []string, code int16) {
+func listedTxn(t *testing.T, c *Cluster, change func(*kmsg.ListTransactionsRequest)) (ids, unknown []string, code int16) {
 	t.Helper()
 	req := kmsg.NewPtrListTransactionsRequest()
 	change(req)
@@ -335,7 +335,7 @@ func TestTransactionsAreListedByHowTheyEnded(t *testing.T) {
 		{longer: -1, pattern: kmsg.StringPtr("commit.*|em..y"), want: all[1:3]},
 		{longer: -1, pattern: kmsg.StringPtr("a)(b"), code: kerr.InvalidRegularExpression.Code},
 	} {
-		got, unknown, code := listed(t, c, func(req *kmsg.ListTransactionsRequest) {
+		got, unknown, code := listedTxn(t, c, func(req *kmsg.ListTransactionsRequest) {
 			req.StateFilters, req.TransactionalIDPattern, req.DurationFilterMillis = ask.states, ask.pattern, ask.longer
 		})
 		if !slices.Equal(got, ask.want) || !slices.Equal(unknown, ask.unknown) || code != ask.code {

@@ -62,19 +62,6 @@ func announceVersions(x *exchange, _ *kmsg.ApiVersionsRequest) kmsg.Response {
 	return nil
 }
 
-// announceLevels keeps new answers to ApiVersions once kfake has changed the
-// levels of features, which these name.
-func announceLevels(x *exchange, _ *kmsg.UpdateFeaturesRequest) kmsg.Response {
-	x.after = append(x.after, func(kmsg.Response) (answered bool) {
-		if _, err := x.cluster().askVersions(); err != nil {
-			x.q.CloseConnection(reqchan.BackendFailed)
-			return true
-		}
-		return false
-	})
-	return nil
-}
-
 // askVersions asks kfake what it serves, as a client would, and keeps what we
 // answer to that in every version that is the same for everybody.
 func (c *Cluster) askVersions() (served kafka.Versions, err error) {

@@ -108,31 +108,3 @@ func TestApiVersionsTellsAClientThatItReachedAnother(t *testing.T) {
 		t.Errorf("error %d", code)
 	}
 }
-
-func TestALevelThatWasChangedIsAnnounced(t *testing.T) {
-	c := open(t, Config{})
-	const feature = "transaction.version"
-	level := func() int16 {
-		for _, f := range versionsOf(t, c, 4).FinalizedFeatures {
-			if f.Name == feature {
-				return f.MaxVersionLevel
-			}
-		}
-		return 0
-	}
-	if level() < 2 {
-		t.Fatalf("%s is at level %d: nothing to change", feature, level())
-	}
-	req := kmsg.NewPtrUpdateFeaturesRequest()
-	req.Version, req.TimeoutMillis = 1, 1000
-	u := kmsg.NewUpdateFeaturesRequestFeatureUpdate()
-	u.Feature, u.MaxVersionLevel, u.UpgradeType = feature, 1, 2
-	req.FeatureUpdates = append(req.FeatureUpdates, u)
-	_, resp := ask(t, c, req)
-	if code := resp.(*kmsg.UpdateFeaturesResponse).ErrorCode; code != 0 {
-		t.Fatalf("UpdateFeatures: error %d", code)
-	}
-	if level() != 1 {
-		t.Errorf("%s was set to level 1; ApiVersions says %d", feature, level())
-	}
-}

@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"math"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -80,6 +81,9 @@ type Quotas struct {
 	windows  rate.Windows
 	seed     maphash.Seed
 	table    atomic.Pointer[table]
+	setting  sync.Mutex
+	own      []Limit // guarded by setting; of Config and Set
+	clients  []Limit // guarded by setting; of SetByClients
 	subjects [shards]shard
 	meters   [shards]meters
 
@@ -94,16 +98,56 @@ func New(cfg Config) (*Quotas, error) {
 		return nil, fmt.Errorf("quota: %w", err)
 	}
 	cfg = cfg.withDefaults()
-	q := &Quotas{cfg: cfg, windows: rate.Windows{Count: cfg.Windows, Size: cfg.Window}, seed: maphash.MakeSeed()}
+	q := &Quotas{cfg: cfg, windows: rate.Windows{Count: cfg.Windows, Size: cfg.Window}, seed: maphash.MakeSeed(), own: cfg.Limits}
 	q.table.Store(t)
 	return q, nil
 }
 
-// Set replaces all limits at once, or changes nothing and names every fault.
+// Set replaces all limits at once, but those of SetByClients, or changes nothing
+// and names every fault.
 // What was used counts on under the new limits, wherever the same user, client
 // or pair is measured as before. It takes effect on the next answer of everybody;
 // any goroutine may call it while requests are measured.
 func (q *Quotas) Set(limits []Limit) error {
+	q.setting.Lock()
+	defer q.setting.Unlock()
+	if err := q.set(limits, q.clients); err != nil {
+		return err
+	}
+	q.own = limits
+	return nil
+}
+
+// SetByClients replaces the limits that clients have asked for by requests
+// (AlterClientQuotas), or changes nothing and names every fault. Where Set has
+// one of the same kind for the same entity, the clients' holds. Otherwise it is
+// as Set.
+func (q *Quotas) SetByClients(limits []Limit) error {
+	q.setting.Lock()
+	defer q.setting.Unlock()
+	if err := q.set(q.own, limits); err != nil {
+		return err
+	}
+	q.clients = limits
+	return nil
+}
+
+// set makes the table of both. The caller holds setting.
+func (q *Quotas) set(own, clients []Limit) error {
+	type bound struct {
+		entity Entity
+		kind   Kind
+	}
+	over := make(map[bound]bool, len(clients))
+	for _, l := range clients {
+		over[bound{l.Entity, l.Kind}] = true
+	}
+	limits := append([]Limit(nil), clients...)
+	for _, l := range own {
+		if !over[bound{l.Entity, l.Kind}] {
+			limits = append(limits, l)
+		}
+	}
 	t, err := newTable(limits)
 	if err != nil {
 		return fmt.Errorf("quota: %w", err)

@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -334,4 +335,37 @@ func BenchmarkForAndRecord(b *testing.B) {
 			q.For("ANONYMOUS", client, ip).Record(Requests, 1)
 		}
 	})
+}
+
+// What clients ask for stands beside what the operator says and wins over it;
+// either is replaced alone, and goes back alone.
+func TestLimitsOfClientsStandBesideTheOperators(t *testing.T) {
+	limit := func(client string, per float64) Limit { return Limit{Entity{ClientID: client}, Requests, per} }
+	q, _ := newQuotas(t, Config{Limits: []Limit{limit("a", 1), limit("b", 2)}})
+	holds := func(want ...Limit) {
+		t.Helper()
+		got := q.Limits()
+		slices.SortFunc(got, func(a, b Limit) int { return strings.Compare(a.Entity.ClientID, b.Entity.ClientID) })
+		if !slices.Equal(got, want) {
+			t.Errorf("limits %v, want %v", got, want)
+		}
+	}
+	for _, step := range []struct {
+		set  func([]Limit) error
+		to   []Limit
+		want []Limit
+	}{
+		{q.SetByClients, []Limit{limit("b", 20), limit("c", 30)}, []Limit{limit("a", 1), limit("b", 20), limit("c", 30)}},
+		{q.Set, []Limit{limit("c", 3)}, []Limit{limit("b", 20), limit("c", 30)}},
+		{q.SetByClients, nil, []Limit{limit("c", 3)}},
+	} {
+		if err := step.set(step.to); err != nil {
+			t.Fatal(err)
+		}
+		holds(step.want...)
+	}
+	if q.SetByClients([]Limit{limit("", 1)}) == nil {
+		t.Error("a limit for nobody was taken")
+	}
+	holds(limit("c", 3))
 }

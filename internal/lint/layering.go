@@ -32,7 +32,7 @@ var layers = []layer{
 	{"quota", words("internal/rate")},
 	{"kafka", words(". reqchan quota internal/invariants " + kmsg)},
 	{"kafka/internal/schemagen", nil},
-	{"embedded", words(". reqchan kafka quota internal/queue internal/slab internal/invariants " + kfake + " " + kmsg + " " + kerr + " " + kversion)},
+	{"embedded", words(". reqchan kafka quota internal/queue internal/slab internal/invariants " + kfake + " " + kmsg + " " + kerr + " " + kversion + " " + codecs)},
 	{"gateway", words(". reqchan kafka quota internal/queue internal/slab internal/invariants " + kmsg)},
 	{"cmd/kring", anything},
 	{"examples/...", anything},
@@ -57,11 +57,13 @@ var layers = []layer{
 }
 
 const (
-	sys      = "golang.org/x/sys/unix"
-	goleak   = "go.uber.org/goleak"
-	kmsg     = "github.com/twmb/franz-go/pkg/kmsg"
-	kerr     = "github.com/twmb/franz-go/pkg/kerr"
-	kfake    = "github.com/twmb/franz-go/pkg/kfake"
+	sys    = "golang.org/x/sys/unix"
+	goleak = "go.uber.org/goleak"
+	kmsg   = "github.com/twmb/franz-go/pkg/kmsg"
+	kerr   = "github.com/twmb/franz-go/pkg/kerr"
+	kfake  = "github.com/twmb/franz-go/pkg/kfake"
+	// codecs are what records are compressed with, as in franz-go.
+	codecs   = "github.com/klauspost/compress/s2 github.com/klauspost/compress/zstd github.com/pierrec/lz4/v4"
 	kversion = "github.com/twmb/franz-go/pkg/kversion"
 	giouring = "github.com/pawelgaczynski/giouring"
 )

@@ -1,0 +1,249 @@
+package embedded
+
+import (
+	"encoding/binary"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Retention is applied here and not by kfake, which does it once an hour, only
+// to topics with retention settings of their own, takes it from topics that are
+// compacted only, and where one old record stands among new ones takes all that
+// came before it. What is deleted is a prefix of the log, in whole batches, as
+// far as its records are too old or the log is too large, and never what may
+// still be aborted or committed.
+
+const (
+	// retentionEvery is how often logs are looked at
+	// [log.retention.check.interval.ms].
+	retentionEvery = 5 * time.Minute
+	// retentionFirst is when they are for the first time, as in Apache Kafka.
+	retentionFirst = 30 * time.Second
+	// retentionFetchBytes is how much of a log is read at once to see where its
+	// batches end.
+	retentionFetchBytes = 1 << 20
+)
+
+// janitor applies retention until it is stopped.
+type janitor struct {
+	cluster *Cluster
+	stop    chan struct{}
+	stopped sync.WaitGroup
+}
+
+func startJanitor(c *Cluster) *janitor {
+	j := &janitor{cluster: c, stop: make(chan struct{})}
+	j.stopped.Go(j.run)
+	return j
+}
+
+func (j *janitor) run() {
+	timer := time.NewTimer(retentionFirst)
+	defer timer.Stop()
+	for {
+		select {
+		case <-j.stop:
+			return
+		case <-timer.C:
+		}
+		if err := j.cluster.retain(time.Now(), j.stop); err != nil {
+			j.cluster.log.Error("embedded: retention failed; it is tried again", "in", retentionEvery, "error", err)
+		}
+		timer.Reset(retentionEvery)
+	}
+}
+
+// close ends it, and waits.
+func (j *janitor) close() {
+	close(j.stop)
+	j.stopped.Wait()
+}
+
+// partitionCounts is how many partitions each topic has.
+func (c *Cluster) partitionCounts() (map[string]int, error) {
+	req := kmsg.NewPtrMetadataRequest()
+	req.Version = 4 // no topics: all of them
+	resp, err := c.inside.ask(req)
+	if err != nil {
+		return nil, err
+	}
+	of := make(map[string]int)
+	for _, t := range resp.(*kmsg.MetadataResponse).Topics {
+		if t.Topic != nil {
+			of[*t.Topic] = len(t.Partitions)
+		}
+	}
+	return of, nil
+}
+
+// retain deletes what no topic wants to keep any more.
+func (c *Cluster) retain(now time.Time, stop <-chan struct{}) error {
+	topics, err := c.partitionCounts()
+	if err != nil {
+		return err
+	}
+	for topic := range topics {
+		rules := c.settings.of(topic)
+		if rules == nil || !rules.expires || rules.retainMillis < 0 && rules.retainBytes < 0 {
+			continue
+		}
+		for _, p := range c.partitionInfos(topic) {
+			select {
+			case <-stop:
+				return nil
+			default:
+			}
+			if err := c.retainPartition(topic, rules, partitionState{
+				p.Partition, p.LogStartOffset, min(p.HighWatermark, p.LastStableOffset), p.MaxTimestamp, p.NumBytes,
+			}, now); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// partitionState is what retention asks of a partition.
+type partitionState struct {
+	partition    int32
+	start, end   int64 // of what may be deleted
+	maxTimestamp int64
+	bytes        int64
+}
+
+func (c *Cluster) retainPartition(topic string, rules *topicRules, p partitionState, now time.Time) error {
+	if p.start >= p.end {
+		return nil
+	}
+	from := p.start
+	if rules.retainMillis >= 0 && p.maxTimestamp >= 0 {
+		young, err := c.firstSince(topic, p, now.UnixMilli()-rules.retainMillis)
+		if err != nil {
+			return err
+		}
+		from = max(from, young)
+	}
+	if rules.retainBytes >= 0 && p.bytes > rules.retainBytes {
+		small, err := c.firstWithin(topic, p, p.bytes-rules.retainBytes)
+		if err != nil {
+			return err
+		}
+		from = max(from, small)
+	}
+	if from = min(from, p.end); from == p.start {
+		return nil
+	}
+	err := c.deleteBefore(topic, p.partition, from)
+	if errors.Is(err, kerr.UnknownTopicOrPartition) || errors.Is(err, kerr.OffsetOutOfRange) {
+		return nil // it was deleted meanwhile
+	}
+	return err
+}
+
+// firstSince is the offset up to which everything is older than since.
+func (c *Cluster) firstSince(topic string, p partitionState, since int64) (int64, error) {
+	if p.maxTimestamp < since {
+		return p.end, nil
+	}
+	req := kmsg.NewPtrListOffsetsRequest()
+	req.Version, req.ReplicaID = 4, -1
+	t, asked := kmsg.NewListOffsetsRequestTopic(), kmsg.NewListOffsetsRequestTopicPartition()
+	t.Topic, asked.Partition, asked.Timestamp, asked.CurrentLeaderEpoch = topic, p.partition, max(since, 0), -1
+	t.Partitions = append(t.Partitions, asked)
+	req.Topics = append(req.Topics, t)
+	resp, err := c.inside.ask(req)
+	if err != nil {
+		return 0, err
+	}
+	for _, t := range resp.(*kmsg.ListOffsetsResponse).Topics {
+		for _, found := range t.Partitions {
+			if found.ErrorCode == 0 && found.Offset >= 0 {
+				return found.Offset, nil
+			}
+		}
+	}
+	return p.start, nil // nothing is known to be older
+}
+
+// firstWithin is the offset up to which whole batches of at most excess bytes lie.
+func (c *Cluster) firstWithin(topic string, p partitionState, excess int64) (int64, error) {
+	from := p.start
+	for from < p.end {
+		batches, err := c.read(topic, p.partition, from)
+		if err != nil || len(batches) == 0 {
+			return from, err
+		}
+		for len(batches) >= batchRecordsAt {
+			size := batchBodyAt + int(binary.BigEndian.Uint32(batches[batchLengthAt:]))
+			if size > len(batches) {
+				break
+			}
+			if excess -= int64(size); excess < 0 {
+				return from, nil
+			}
+			from = int64(binary.BigEndian.Uint64(batches)) + int64(binary.BigEndian.Uint32(batches[batchLastDeltaAt:])) + 1
+			batches = batches[size:]
+		}
+	}
+	return from, nil
+}
+
+// read fetches a part of a log; nothing where there is none.
+func (c *Cluster) read(topic string, partition int32, from int64) ([]byte, error) {
+	req := kmsg.NewPtrFetchRequest()
+	req.Version, req.ReplicaID, req.MaxBytes, req.SessionEpoch = 11, -1, retentionFetchBytes, -1
+	t, p := kmsg.NewFetchRequestTopic(), kmsg.NewFetchRequestTopicPartition()
+	t.Topic, p.Partition, p.FetchOffset, p.PartitionMaxBytes, p.CurrentLeaderEpoch = topic, partition, from, retentionFetchBytes, -1
+	t.Partitions = append(t.Partitions, p)
+	req.Topics = append(req.Topics, t)
+	resp, err := c.inside.ask(req)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range resp.(*kmsg.FetchResponse).Topics {
+		for _, p := range t.Partitions {
+			return p.RecordBatches, nil
+		}
+	}
+	return nil, nil
+}
+
+// keepCompacted refuses to delete records of a topic that is compacted only, as
+// Apache Kafka does.
+func keepCompacted(x *exchange, req *kmsg.DeleteRecordsRequest) kmsg.Response {
+	var refused []kmsg.DeleteRecordsResponseTopic
+	good := req.Topics[:0:0]
+	for _, t := range req.Topics {
+		rules := x.cluster().settings.of(t.Topic)
+		if rules == nil || rules.expires {
+			good = append(good, t)
+			continue
+		}
+		bad := kmsg.NewDeleteRecordsResponseTopic()
+		bad.Topic = t.Topic
+		for _, p := range t.Partitions {
+			answer := kmsg.NewDeleteRecordsResponseTopicPartition()
+			answer.Partition, answer.ErrorCode, answer.LowWatermark = p.Partition, kerr.PolicyViolation.Code, -1
+			bad.Partitions = append(bad.Partitions, answer)
+		}
+		refused = append(refused, bad)
+	}
+	if len(refused) > 0 {
+		req.Topics, x.changed = good, true
+	}
+	then(x, func(resp *kmsg.DeleteRecordsResponse) {
+		for i := range resp.Topics {
+			for j := range resp.Topics[i].Partitions {
+				if p := &resp.Topics[i].Partitions[j]; p.ErrorCode != 0 {
+					p.LowWatermark = -1
+				}
+			}
+		}
+		resp.Topics = append(resp.Topics, refused...)
+	})
+	return nil
+}
