@@ -86,15 +86,32 @@ func (e *ringEngine) feed() {
 	}
 }
 
-// freeBuffers is how many receives can find a buffer now. Of those given to the
-// kernel, each CQE that nobody has reaped may hold one. With every buffer lent it
-// is 1: that receive's end tells its owner to recycle.
+// freeBuffers is how many receives are armed now. Of the buffers given to the kernel
+// it leaves out those that lie filled in CQEs which nobody has reaped; half of the
+// others are for receives that were armed before and get their data in the meantime.
+// With every buffer lent it is 1: that receive's end tells its owner to recycle.
 func (e *ringEngine) freeBuffers() int {
-	unreaped := int(e.ring.CQReady()) + len(e.spill)
-	if e.window.given == 0 && unreaped == 0 {
+	w := e.window
+	filled := e.ring.readyBuffers(w)
+	for i := range e.spill {
+		filled += w.filledBy(&e.spill[i])
+	}
+	if w.given == 0 && filled == 0 {
 		return 1
 	}
-	return max(e.window.given-unreaped, 0)
+	return max((w.given-filled+1)/2, 0)
+}
+
+// filledBy is how many buffers a CQE brings. An incremental buffer may be shared, so
+// there it is at most so many.
+func (w *window) filledBy(q *CQE) int {
+	switch {
+	case q.Flags&CQEBuffer == 0:
+		return 0
+	case w.places != nil:
+		return (int(max(q.Res, 0)) + w.size - 1) / w.size
+	}
+	return 1
 }
 
 // arm arms up to n of the receives in queue, and returns who still waits and
