@@ -33,6 +33,7 @@ type conn struct {
 	dirty     bool // in Processor.dirty
 	waiting   bool // in Processor.waiting, for memory or a receive buffer
 	starved   bool // waits for a receive buffer
+	doubted   bool // seemed idle at the last look, see peerWrites
 	sending   bool // a Send is outstanding
 
 	reason   reqchan.CloseReason

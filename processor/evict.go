@@ -21,8 +21,8 @@ type evictRank uint8
 
 const (
 	evictNever   evictRank = iota
-	evictBusy              // has a request in flight or a response to send
-	evictIdle              // has neither
+	evictBusy              // has a request in flight or under way, or a response to send
+	evictIdle              // has none of these
 	evictClosing           // is closing already: it costs nobody anything
 )
 
@@ -54,7 +54,7 @@ func (p *Processor) nominee(spared string) (best Candidate) {
 		switch {
 		case c.ending || c.finishing:
 			one.rank = evictClosing
-		case c.inFlight > 0 || c.sending:
+		case c.inFlight > 0 || c.sending || c.receive == receiveFrame:
 			one.rank = evictBusy
 		}
 		if one.Better(best) {

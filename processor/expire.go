@@ -135,9 +135,9 @@ func (p *Processor) expireOne(c *conn) {
 	switch {
 	case c.ending: // its join needs no clock
 		return
-	case write > 0 && c.sending && p.now-c.out.since >= write:
+	case write > 0 && c.sending && p.now-c.out.since >= write && !p.peerReads(c):
 		p.terminate(c, reqchan.WriteTimeout)
-	case idle > 0 && !c.excused() && p.now-c.active >= idle:
+	case idle > 0 && !c.excused() && p.now-c.active >= idle && !p.peerWrites(c):
 		p.terminate(c, reqchan.IdleExpired)
 	default:
 		p.wheel.add(c, p.now)

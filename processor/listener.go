@@ -42,7 +42,8 @@ type Settings struct {
 	// for so long and has no request in flight; 0: never.
 	IdleTimeout time.Duration
 	// WriteTimeout closes a connection whose peer took nothing of a response
-	// for so long; 0: never.
+	// for so long, and at most twice as long: where completions don't tell, the
+	// kernel is asked, and is compared with what it said before. 0: never.
 	WriteTimeout time.Duration
 	// Priority: requests go into the priority lane of the request channel.
 	Priority bool

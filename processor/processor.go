@@ -27,6 +27,7 @@ type Processor struct {
 	engine  engine.Engine
 	patient engine.PatientSender          // nil: the engine is none
 	waiter  engine.PatientWaiter          // nil: the engine is none
+	teller  engine.ProgressTeller         // nil: the engine is none
 	ready   atomic.Pointer[engine.Engine] // what the bell wakes
 
 	// From other goroutines.
@@ -126,6 +127,7 @@ func (p *Processor) Run(opened func(error)) error {
 	p.engine = e
 	p.patient, _ = e.(engine.PatientSender)
 	p.waiter, _ = e.(engine.PatientWaiter)
+	p.teller, _ = e.(engine.ProgressTeller)
 	p.ready.Store(&e)
 	p.tick()
 	p.started.Store(p.now)

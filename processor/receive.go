@@ -64,7 +64,7 @@ func (p *Processor) feed(c *conn, data []byte, lent *engine.Completion) {
 func (p *Processor) tookIn(c *conn, n int) {
 	p.count.bytesIn += uint64(n)
 	c.bytesIn += uint64(n)
-	c.active = p.now
+	c.active, c.doubted = p.now, false
 }
 
 // settle ends a round of cutting.

@@ -98,12 +98,14 @@ func (p *Processor) outlives(c *conn, r *reqchan.Request) bool {
 // outbound is what a connection has to send.
 type outbound struct {
 	segments []segment
-	at       int      // the first segment that is not sent yet
-	covered  int      // segments from at on that the outstanding Send covers
-	queued   int      // bytes from at on
-	files    int      // segments of files that are not read whole
-	buffers  [][]byte // what the outstanding Send was given
-	since    int64    // when the outstanding Send was given, or last took something
+	at       int             // the first segment that is not sent yet
+	covered  int             // segments from at on that the outstanding Send covers
+	queued   int             // bytes from at on
+	files    int             // segments of files that are not read whole
+	buffers  [][]byte        // what the outstanding Send was given
+	since    int64           // when the outstanding Send was given, or its peer was seen to take something
+	looked   bool            // the peer was looked at since, see peerReads,
+	seen     engine.Progress // and this is what was seen
 	marks    marks
 }
 

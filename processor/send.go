@@ -40,7 +40,7 @@ func (p *Processor) send(c *conn) {
 	if len(o.buffers) == 0 {
 		return
 	}
-	o.covered, o.since = len(o.buffers), p.now
+	o.covered, o.since, o.looked = len(o.buffers), p.now, false
 	c.sending = true
 	p.given = append(p.given, c)
 	p.count.sends++

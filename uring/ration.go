@@ -15,8 +15,14 @@ import (
 // there are. Then the others end without any, and armed again in the order of
 // their ends they come behind it for ever: with 4 buffers, one flooding
 // connection kept another waiting for 70,000 of its completions. So while
-// buffers are short all receives are armed by feed alone, and those that got
-// nothing in the last round come first.
+// buffers are short all receives are armed by feed alone, as many as there are
+// buffers, and those that got nothing in the last round come first. Each brings
+// one completion and comes behind the others again: a multishot receive that
+// stood would be served as often as it has data, before all who wait.
+//
+// Invariant: while buffers are short, between two completions of a connection
+// every other connection that has data is served at least once, but for those
+// receives that were multishot when the shortage began and still stand.
 type rationing struct {
 	short    int         // Polls until buffers count as plenty again
 	rounds   uint64      // of feed, which order who was served when
@@ -72,12 +78,40 @@ func (e *ringEngine) starved(fd engine.FD, s *socket, c *engine.Completion) bool
 func (e *ringEngine) feed() {
 	e.short--
 	e.rounds++
-	n := max(e.window.given, 1)
+	n := e.freeBuffers()
 	e.hungry, n = e.arm(e.hungry, n)
 	e.starving, _ = e.arm(e.starving, n)
 	if e.waits() {
 		e.short = shortPolls
 	}
+}
+
+// freeBuffers is how many receives are armed now. Of the buffers given to the kernel
+// it leaves out those that lie filled in CQEs which nobody has reaped; half of the
+// others are for receives that were armed before and get their data in the meantime.
+// With every buffer lent it is 1: that receive's end tells its owner to recycle.
+func (e *ringEngine) freeBuffers() int {
+	w := e.window
+	filled := e.ring.readyBuffers(w)
+	for i := range e.spill {
+		filled += w.filledBy(&e.spill[i])
+	}
+	if w.given == 0 && filled == 0 {
+		return 1
+	}
+	return max((w.given-filled+1)/2, 0)
+}
+
+// filledBy is how many buffers a CQE brings. An incremental buffer may be shared, so
+// there it is at most so many.
+func (w *window) filledBy(q *CQE) int {
+	switch {
+	case q.Flags&CQEBuffer == 0:
+		return 0
+	case w.places != nil:
+		return (int(max(q.Res, 0)) + w.size - 1) / w.size
+	}
+	return 1
 }
 
 // arm arms up to n of the receives in queue, and returns who still waits and

@@ -180,6 +180,14 @@ func (r *Ring) publish() uint32 {
 // there.
 func (r *Ring) readyData(i uint32) uint64 { return r.cqes[(r.head+i)&r.cqMask].UserData }
 
+// readyBuffers counts the buffers of w that the CQEs bring which wait to be reaped.
+func (r *Ring) readyBuffers(w *window) (n int) {
+	for i := range r.CQReady() {
+		n += w.filledBy(&r.cqes[(r.head+i)&r.cqMask])
+	}
+	return n
+}
+
 // CQReady counts the CQEs that wait to be reaped.
 func (r *Ring) CQReady() uint32 { return r.cqTail.Load() - r.head }
 

@@ -131,6 +131,15 @@ func (r *ring) submitAndWait(n uint32, limit time.Duration) error {
 // readyData: this ring waits for no tick.
 func (r *ring) readyData(uint32) uint64 { return 0 }
 
+func (r *ring) readyBuffers(w *window) (n int) {
+	ready := min(int(r.inner.CQReady()), len(r.seen))
+	r.inner.PeekBatchCQE(r.seen[:ready])
+	for _, c := range r.seen[:ready] {
+		n += w.filledBy((*CQE)(unsafe.Pointer(c))) // Sound: both are io_uring_cqe
+	}
+	return n
+}
+
 func (r *ring) CQReady() uint32 { return r.inner.CQReady() }
 
 func (r *ring) NeedsEnter() bool { return true }

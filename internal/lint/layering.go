@@ -19,7 +19,7 @@ var layers = []layer{
 	{"uring", words("engine internal/slab internal/invariants internal/park internal/sock " + sys + " " + giouring)},
 	{"fallback", nil},
 	{"fallback/epoll", words("engine fallback internal/slab internal/invariants internal/park internal/sock " + sys)},
-	{"fallback/portable", words("engine fallback internal/slab internal/unixsock internal/invariants " + sys)},
+	{"fallback/portable", words("engine fallback internal/slab internal/sock internal/unixsock internal/invariants " + sys)},
 	{"acceptor", words("engine internal/rate " + sys)},
 	{"processor", words("engine reqchan internal/measure internal/frame internal/queue internal/slab internal/invariants")},
 	{"reqchan", words("internal/measure internal/queue internal/slab internal/invariants")},

@@ -1,0 +1,79 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io"
+	"net"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// sendFrame writes a frame of n bytes.
+func sendFrame(conn net.Conn, n int) error {
+	_, err := conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(n)), bytes.Repeat([]byte{'x'}, n)...))
+	return err
+}
+
+// answered reads the answer of a frame of n bytes.
+func answered(conn net.Conn, n int) error {
+	_ = conn.SetReadDeadline(time.Now().Add(deadline))
+	_, err := io.ReadFull(conn, make([]byte, 4+n))
+	return err
+}
+
+// A process that was stopped (docker pause, a snapshot) for longer than its timeouts
+// serves what came meanwhile, and sends on what was half sent.
+func TestAProcessThatWasStoppedClosesNobodyForIt(t *testing.T) {
+	const silent, half = 300, 4
+	for _, engine := range enginesHere() {
+		t.Run(engine, func(t *testing.T) {
+			c := serve(t, "--handler", "echo", "--engine", engine, "--idle-timeout", "2s", "--write-timeout", "2s")
+			var conns, large []net.Conn
+			for range silent {
+				conn := dial(t, c.addr)
+				if err := sendFrame(conn, 10); err != nil || answered(conn, 10) != nil {
+					t.Fatal("not served before the stop")
+				}
+				conns = append(conns, conn)
+			}
+			for range half {
+				conn := dial(t, c.addr)
+				go func() { _ = sendFrame(conn, 8<<20) }()
+				if _, err := io.ReadFull(conn, make([]byte, 4+1)); err != nil {
+					t.Fatal(err)
+				}
+				large = append(large, conn)
+			}
+			c.signal(syscall.SIGSTOP)
+			for _, conn := range conns {
+				if err := sendFrame(conn, 100); err != nil {
+					t.Fatal(err)
+				}
+			}
+			<-time.After(3 * time.Second) // longer than the timeouts: there is nothing to wait for in a stopped process
+			c.signal(syscall.SIGCONT)
+			lost := 0
+			for _, conn := range conns {
+				if answered(conn, 100) != nil {
+					lost++
+				}
+			}
+			if lost > 0 {
+				t.Errorf("%d of %d requests that came meanwhile were not answered", lost, silent)
+			}
+			for i, conn := range large {
+				if err := answered(conn, 8<<20-1-4); err != nil {
+					t.Errorf("answer %d that was half sent: %v", i, err)
+				}
+			}
+			c.signal(syscall.SIGTERM)
+			if status := c.exit(); status != exitOK {
+				t.Errorf("exit status %d, want 0", status)
+			}
+		})
+	}
+}

@@ -1,0 +1,49 @@
+package contract
+
+import (
+	"io"
+	"net"
+	"syscall"
+	"testing"
+
+	"kring"
+	"kring/internal/servertest"
+	"kring/reqchan"
+)
+
+// smallWindow makes a client whose system takes little at a time: over the loopback
+// interface segments are so large that it would take nothing for a long time otherwise.
+func smallWindow(_, _ string, c syscall.RawConn) error {
+	return c.Control(func(fd uintptr) {
+		_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 16<<10)
+		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_MAXSEG, 1400)
+	})
+}
+
+// Kernel: tcp(7): a sender learns of room when a third of its buffer is free, which for
+// a slow reader is seldom.
+func TestAPeerThatReadsSlowlyIsNotCutForAWriteTimeout(t *testing.T) {
+	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
+		const response = 600 << 10
+		cfg.WriteTimeout = patient
+		cfg.Socket.SendBufferBytes = 100 << 10
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
+			r.Respond(r.Buffer(response))
+		}))
+		c := servertest.DialWith(t, &net.Dialer{Control: smallWindow}, s.Addrs()[0].String())
+		if _, err := c.Write(servertest.Frame([]byte("much"))); err != nil {
+			t.Fatal(err)
+		}
+		b := make([]byte, 2<<10)
+		err := paced(150, patient/20, func(int) error {
+			_, err := io.ReadFull(c, b)
+			return err
+		})
+		if err != nil {
+			t.Fatalf("%v%s", err, whyClosed(s))
+		}
+		if _, err := io.CopyN(io.Discard, c, response+reqchan.SizeBytes-150*int64(len(b))); err != nil {
+			t.Fatalf("the rest: %v%s", err, whyClosed(s))
+		}
+	})
+}
