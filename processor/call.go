@@ -33,12 +33,12 @@ func (p *Processor) survive(c *conn, lent *engine.Completion, again *bool) {
 	if goexit {
 		v, p.exiting = ErrGoexit, r
 	}
-	if p.cfg.Hooks.Panicked != nil {
-		p.cfg.Hooks.Panicked(r, v, debug.Stack())
-	}
 	p.count.panics++
 	if !r.Answered() {
 		r.CloseConnection(reqchan.HandlerPanicked)
+	}
+	if p.cfg.Hooks.Panicked != nil {
+		p.cfg.Hooks.Panicked(r, v, debug.Stack())
 	}
 	if !goexit {
 		p.handled(c, r, lent)

@@ -37,9 +37,9 @@ func (p *Processor) dispatch(c *conn, b []byte, place frame.Place, lent *engine.
 	if p.cfg.Handle != nil {
 		return p.handleHere(c, b, place, lent)
 	}
-	r := p.takeRequest(c)
+	r := p.requests.Take(c.info, uint64(c.token))
 	if !p.house(r, b, place) {
-		p.giveRequest(r)
+		p.requests.Put(r)
 		return false
 	}
 	p.launch(c, r)
@@ -51,12 +51,7 @@ func (p *Processor) dispatch(c *conn, b []byte, place frame.Place, lent *engine.
 // handleHere runs the handler on the frame where it lies. Only a request that
 // is not answered at once needs memory of its own.
 func (p *Processor) handleHere(c *conn, b []byte, place frame.Place, lent *engine.Completion) bool {
-	r := p.direct
-	if r == nil {
-		r = p.takeRequest(c)
-		p.direct = r
-	}
-	r.Conn, r.Token = c.info, uint64(c.token)
+	r := p.takeDirect(c)
 	if place == frame.InLent && lent != nil && p.pinned < pinnedMax {
 		r.Frame, r.Payload = b, b[frame.SizeBytes:]
 	} else {
@@ -152,17 +147,15 @@ func (p *Processor) current(lent *engine.Completion) *lease {
 	return l
 }
 
-// takeRequest finds a Request to reuse.
-func (p *Processor) takeRequest(c *conn) *reqchan.Request {
-	var r *reqchan.Request
-	if n := len(p.requests); n > 0 {
-		r = p.requests[n-1]
-		p.requests = p.requests[:n-1]
+// takeDirect is the request of a handler that runs here: what it is made of is
+// that of the last one, unless that is still needed.
+func (p *Processor) takeDirect(c *conn) *reqchan.Request {
+	if p.direct == nil {
+		p.direct = p.requests.Take(c.info, uint64(c.token))
 	} else {
-		r = new(reqchan.Request)
+		p.direct = p.requests.Again(p.direct, c.info, uint64(c.token))
 	}
-	r.Conn, r.Token = c.info, uint64(c.token)
-	return r
+	return p.direct
 }
 
 // recycle ends a request: its memory and its share of the byte capacity go
@@ -186,16 +179,8 @@ func (p *Processor) recycle(r *reqchan.Request) {
 	}
 	r.Reset()
 	if r != p.direct {
-		p.giveRequest(r)
+		p.requests.Put(r)
 	}
-}
-
-func (p *Processor) giveRequest(r *reqchan.Request) {
-	if len(p.requests) < requestsKeptMax {
-		p.requests = append(p.requests, r)
-		return
-	}
-	r.Free()
 }
 
 // reserve takes n bytes of the channel's capacity, in larger steps than n.

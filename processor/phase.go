@@ -150,11 +150,10 @@ func (p *Processor) release() {
 			p.closed(c)
 		}
 	}
-	for _, r := range append(p.requests, p.direct) {
-		if r != nil {
-			r.Free()
-		}
+	if p.direct != nil {
+		p.direct.Free()
 	}
+	p.requests.Free()
 	for _, page := range p.headPages {
 		p.cfg.Memory.Put(page)
 	}

@@ -50,14 +50,14 @@ type Processor struct {
 	limiter    *limiter // nil: no latency target
 	conns      []*conn
 	free       []uint32
-	heads      [][]byte           // memory for sizes of big frames, to be reused
-	headPages  [][]byte           // what heads lie in
-	requests   []*reqchan.Request // free ones, to be reused
-	outs       []*outbound        // free ones, to be reused
-	dirty      []*conn            // have output that no Send covers
-	given      []*conn            // got a Send since the last Poll
-	waiting    []*conn            // could not go on for want of memory or a buffer
-	movers     []*conn            // may be handed over
+	heads      [][]byte // memory for sizes of big frames, to be reused
+	headPages  [][]byte // what heads lie in
+	requests   reqchan.Requests
+	outs       []*outbound // free ones, to be reused
+	dirty      []*conn     // have output that no Send covers
+	given      []*conn     // got a Send since the last Poll
+	waiting    []*conn     // could not go on for want of memory or a buffer
+	movers     []*conn     // may be handed over
 	heirTurn   int
 	handedOver int   // requests that were published since handlers were let run
 	rounds     int   // that handlers were let run in this pass
@@ -73,7 +73,7 @@ type Processor struct {
 	alarms     alarms
 	count      counts
 	done       [completionsPerPoll]engine.Completion
-	direct     *reqchan.Request // the request object of handlers that run here
+	direct     *reqchan.Request // the last one of handlers that run here, unless it is still needed
 	inHandle   bool             // one of them runs
 	batch      batch            // not queued yet
 	exiting    *reqchan.Request // its handler has called runtime.Goexit

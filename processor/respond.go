@@ -6,9 +6,6 @@ import (
 	"kring/reqchan"
 )
 
-// requestsKeptMax bounds how many Requests wait for reuse.
-const requestsKeptMax = 4096
-
 // takeResponses brings the answers of other goroutines home: r, and what came after it.
 func (p *Processor) takeResponses(r *reqchan.Request) {
 	for r != nil {
@@ -92,7 +89,7 @@ func (p *Processor) outlives(c *conn, r *reqchan.Request) bool {
 	if c.order != nil && !c.order.isNext(r.Seq) {
 		return true
 	}
-	return r.ResponseBytes() > c.set.PackedBytesMax || len(r.Parts()) > 0 || r.CloseAt() > 0
+	return r.ResponseBytes() > c.set.PackedBytesMax && !r.ResponseOnHeap() || len(r.Parts()) > 0 || r.CloseAt() > 0
 }
 
 // outbound is what a connection has to send.
@@ -129,7 +126,7 @@ func (p *Processor) queue(c *conn, r *reqchan.Request, response []byte) {
 	switch {
 	case len(r.Parts()) > 0:
 		p.queueParts(c.out, r, response)
-	case len(response) <= c.set.PackedBytesMax:
+	case len(response) <= c.set.PackedBytesMax || r.ResponseOnHeap():
 		p.pack(c.out, response)
 		p.recycle(r)
 	default:

@@ -54,6 +54,9 @@ type Stats struct {
 	// Requests were cut; Responses were queued on their connection; Late ones
 	// found it gone; Dropped were in flight when the server cut it.
 	Requests, Responses, Late, Dropped uint64
+	// ExtraAnswers came to requests that had been answered, and were dropped: a
+	// handler answered twice, or a timeout and the work that it was for both did.
+	ExtraAnswers uint64
 	// Panics of handlers on the processor.
 	Panics uint64
 	// Sends counts gathered sends; Responses / Sends is the batching.
@@ -131,7 +134,8 @@ func (p *Processor) Stats() Stats {
 		Throttles: at(15), Parks: at(16), SlowReaders: at(17),
 		Prioritized: at(20), FileReads: at(21),
 		MovedIn: at(22), MovedOut: at(23), LatencyDepth: at(24),
-		Polls: at(18), ResponsesWaiting: max(int64(p.responses.Pushed()-at(19)), 0),
+		ExtraAnswers: p.requests.Extra(),
+		Polls:        at(18), ResponsesWaiting: max(int64(p.responses.Pushed()-at(19)), 0),
 	}
 	s.IdleNanos, s.AliveNanos = p.idleOf()
 	for i := range s.Closed {
@@ -174,6 +178,7 @@ func (s *Stats) Add(o *Stats) {
 	s.Late += o.Late
 	s.Dropped += o.Dropped
 	s.Panics += o.Panics
+	s.ExtraAnswers += o.ExtraAnswers
 	s.Sends += o.Sends
 	s.Held += o.Held
 	s.Mutes += o.Mutes

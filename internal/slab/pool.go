@@ -33,6 +33,7 @@ type Pool struct {
 	reserved []byte // never changes between Reserve and Close
 	mapped   atomic.Int64
 	lent     atomic.Int64
+	refused  atomic.Uint64
 }
 
 type class struct {
@@ -62,21 +63,35 @@ func (p *Pool) Reserve(n int) ([]byte, error) {
 	return b, nil
 }
 
-// Get returns memory of length n whose content is undefined and whose capacity
-// is the size class. It panics when the system refuses memory, as the Go heap does.
-func (p *Pool) Get(n int) []byte {
+// TryGet returns memory of length n whose content is undefined and whose capacity
+// is the size class. An error says that the system refused it, and what to do.
+func (p *Pool) TryGet(n int) ([]byte, error) {
 	k := classOf(n)
 	c := &p.classes[k]
 	c.mu.Lock()
 	if len(c.free) == 0 {
-		p.refill(c, k)
+		if err := p.refill(c, k); err != nil {
+			c.mu.Unlock()
+			p.refused.Add(1)
+			return nil, err
+		}
 	}
 	b := c.free[len(c.free)-1]
 	c.free[len(c.free)-1] = nil
 	c.free = c.free[:len(c.free)-1]
 	c.mu.Unlock()
 	p.lent.Add(1)
-	return b[:n]
+	return b[:n], nil
+}
+
+// Get is TryGet for who has nothing to do without memory: it panics when the
+// system refuses it, as the Go heap does.
+func (p *Pool) Get(n int) []byte {
+	b, err := p.TryGet(n)
+	if err != nil {
+		panic("kring: " + err.Error())
+	}
+	return b
 }
 
 // Put gives back a slice that Get returned; only its start and capacity matter.
@@ -104,6 +119,9 @@ func (p *Pool) Lent() int64 { return p.lent.Load() }
 
 // Mapped is the memory taken from the system, in bytes.
 func (p *Pool) Mapped() int64 { return p.mapped.Load() }
+
+// Refused counts how often the system refused memory.
+func (p *Pool) Refused() uint64 { return p.refused.Load() }
 
 // Close unmaps everything, or, while something is still lent, what is mapped
 // on its own and free. The Pool may be used again.
@@ -138,19 +156,19 @@ func (p *Pool) Close() {
 }
 
 // refill adds at least one free piece of class k; c.mu is held.
-func (p *Pool) refill(c *class, k int) {
+func (p *Pool) refill(c *class, k int) error {
 	size := 1 << k
 	if b := p.carve(max(size, reservedCarve)); b != nil {
 		c.fill(b, size)
-		return
+		return nil
 	}
 	n := size
 	if k <= classCarved {
 		n = regionBytes
 	}
-	region, err := Map(n)
+	region, err := mapOrRefuse(n)
 	if err != nil {
-		panic(fmt.Sprintf("kring: mmap of %d bytes: %v (address-space limit or vm.max_map_count)", n, err))
+		return fmt.Errorf("mmap of %d bytes: %w (raise the address-space limit, the memory limit or vm.max_map_count)", n, err)
 	}
 	register(region)
 	p.mapped.Add(int64(n))
@@ -160,6 +178,7 @@ func (p *Pool) refill(c *class, k int) {
 		p.regions.mu.Unlock()
 	}
 	c.fill(region, size)
+	return nil
 }
 
 // fill makes free pieces of b, the first on top.
