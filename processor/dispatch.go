@@ -32,15 +32,15 @@ type lease struct {
 type piece struct{}
 
 // dispatch has a frame handled; false when the byte capacity is used up (then
-// nothing happened). lent is the completion whose data it lies in, if it does.
+// nothing happened). When the system has no memory for it the connection ends. lent is the completion whose data it lies in, if it does.
 func (p *Processor) dispatch(c *conn, b []byte, place frame.Place, lent *engine.Completion) bool {
 	if p.cfg.Handle != nil {
 		return p.handleHere(c, b, place, lent)
 	}
 	r := p.requests.Take(c.info, uint64(c.token))
-	if !p.house(r, b, place) {
+	if !p.house(c, r, b, place) {
 		p.requests.Put(r)
-		return false
+		return c.ending
 	}
 	p.launch(c, r)
 	p.began(c)
@@ -56,8 +56,8 @@ func (p *Processor) handleHere(c *conn, b []byte, place frame.Place, lent *engin
 		r.Frame, r.Payload = b, b[frame.SizeBytes:]
 	} else {
 		p.endBatch(c) // the frame takes what is open
-		if !p.house(r, b, place) {
-			return false
+		if !p.house(c, r, b, place) {
+			return c.ending
 		}
 	}
 	a := p.launch(c, r)
@@ -103,8 +103,8 @@ func (p *Processor) launch(c *conn, r *reqchan.Request) *apiTimes {
 }
 
 // house gives the frame memory that lasts until the answer; false when the
-// byte capacity is used up.
-func (p *Processor) house(r *reqchan.Request, b []byte, place frame.Place) bool {
+// byte capacity is used up, or the connection has ended for want of memory.
+func (p *Processor) house(c *conn, r *reqchan.Request, b []byte, place frame.Place) bool {
 	n := len(b)
 	switch {
 	case place == frame.InOwn: // reserved when it was begun
@@ -112,16 +112,30 @@ func (p *Processor) house(r *reqchan.Request, b []byte, place frame.Place) bool 
 	case !p.reserve(int64(n)):
 		return false
 	case n > slab.ArenaChunkBytes:
-		r.Frame, r.Memory = p.cfg.Memory.Get(n), piece{}
-		p.count.bytesInCopied += uint64(copy(r.Frame, b))
+		m, err := p.cfg.Memory.TryGet(n)
+		if err != nil {
+			return p.homeless(c, n)
+		}
+		r.Frame, r.Memory = m, piece{}
+		p.count.bytesInCopied += uint64(copy(m, b))
 	default:
 		m, chunk := p.arena.Take(n)
+		if chunk == nil {
+			return p.homeless(c, n)
+		}
 		r.Frame, r.Memory = m, chunk
 		p.count.bytesInCopied += uint64(copy(m, b))
 	}
 	r.Bytes = int64(n)
 	r.Payload = r.Frame[frame.SizeBytes:n:n]
 	return true
+}
+
+// homeless ends the connection whose frame of n bytes there is no memory for.
+func (p *Processor) homeless(c *conn, n int) bool {
+	p.unreserve(int64(n))
+	p.memoryRefused(c)
+	return false
 }
 
 // keep makes the memory of a request last whose handler ran on lent memory.

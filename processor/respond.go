@@ -127,8 +127,12 @@ func (p *Processor) queue(c *conn, r *reqchan.Request, response []byte) {
 	case len(r.Parts()) > 0:
 		p.queueParts(c.out, r, response)
 	case len(response) <= c.set.PackedBytesMax || r.ResponseOnHeap():
-		p.pack(c.out, response)
+		packed := p.pack(c.out, response)
 		p.recycle(r)
+		if !packed {
+			p.memoryRefused(c)
+			return
+		}
 	default:
 		c.out.segments = append(c.out.segments, segment{bytes: response, request: r})
 	}
@@ -143,10 +147,15 @@ func (p *Processor) soil(c *conn) {
 	}
 }
 
-// pack copies a small response to where it is sent from.
-func (p *Processor) pack(o *outbound, response []byte) {
+// pack copies a small response to where it is sent from; false when the system has
+// no memory for it.
+func (p *Processor) pack(o *outbound, response []byte) bool {
 	room, chunk := p.arena.Open(len(response))
+	if chunk == nil {
+		return false
+	}
 	p.packed(o, room[:copy(room, response)], chunk)
+	return true
 }
 
 // packed has b sent, which was written where chunk was opened: together with what
