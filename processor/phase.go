@@ -30,7 +30,7 @@ func (p *Processor) Cut() { p.ask(cutting) }
 func (p *Processor) Stop() { p.ask(stopped) }
 
 // Abandon asks Run to return without the requests that are not answered; their
-// memory stays with whoever holds them. Any goroutine.
+// memory stays with whoever holds them until they are. Any goroutine.
 func (p *Processor) Abandon() { p.ask(abandoned) }
 
 // Drained is closed when the processor was asked to drain (or more) and has no
@@ -152,6 +152,7 @@ func (p *Processor) release() {
 	}
 	if p.direct != nil {
 		p.direct.Free()
+		p.direct = nil
 	}
 	p.requests.Free()
 	for _, page := range p.headPages {
@@ -159,6 +160,8 @@ func (p *Processor) release() {
 	}
 	p.arena.Close()
 	p.cfg.Channel.Release(p.credit)
+	p.credit = 0
+	p.responses.Disown(p.takeLate)
 	p.ordinary.sender.Leave()
 	p.priority.sender.Leave()
 	p.stopped.Store(measure.Now())
@@ -166,6 +169,23 @@ func (p *Processor) release() {
 	p.stats.publish(&p.count)
 	p.sayDrained()
 	p.endErrands()
+}
+
+// takeLate gives back what comes home when the processor has ended: by release, and
+// then by whoever answers.
+func (p *Processor) takeLate() {
+	p.late.Lock()
+	defer p.late.Unlock()
+	for r := p.responses.Take(); r != nil; {
+		next := r.Next()
+		p.away--
+		p.recycle(r)
+		r = next
+	}
+	p.requests.Free()
+	p.arena.Close()
+	p.cfg.Channel.Release(p.credit)
+	p.credit = 0
 }
 
 func (p *Processor) sayDrained() {

@@ -43,8 +43,9 @@ type Processor struct {
 
 	// Owner: the goroutine in Run, all that follows.
 	arena      *slab.Arena
-	doors      []Door // nil: free
-	gone       bool   // the engine is closed
+	doors      []Door     // nil: free
+	gone       bool       // the engine is closed
+	late       sync.Mutex // held by whoever has what was the owner's, once Run has ended
 	ordinary   outgoing
 	priority   outgoing
 	limiter    *limiter // nil: no latency target

@@ -34,6 +34,7 @@ type Pool struct {
 	mapped   atomic.Int64
 	lent     atomic.Int64
 	refused  atomic.Uint64
+	closed   atomic.Bool
 }
 
 type class struct {
@@ -68,11 +69,13 @@ func (p *Pool) Reserve(n int) ([]byte, error) {
 func (p *Pool) TryGet(n int) ([]byte, error) {
 	k := classOf(n)
 	c := &p.classes[k]
+	p.lent.Add(1) // Order: before it is taken, so that Close never takes it away
 	c.mu.Lock()
 	if len(c.free) == 0 {
 		if err := p.refill(c, k); err != nil {
 			c.mu.Unlock()
 			p.refused.Add(1)
+			p.lent.Add(-1)
 			return nil, err
 		}
 	}
@@ -80,7 +83,6 @@ func (p *Pool) TryGet(n int) ([]byte, error) {
 	c.free[len(c.free)-1] = nil
 	c.free = c.free[:len(c.free)-1]
 	c.mu.Unlock()
-	p.lent.Add(1)
 	return b[:n], nil
 }
 
@@ -101,7 +103,6 @@ func (p *Pool) Put(b []byte) {
 	invariants.Assert(len(b) == 1<<k, "slab: Put of %d bytes, not a size class", len(b))
 	invariants.Assert(Owns(b), "slab: Put of memory that is not slab memory")
 	invariants.Poison(b)
-	p.lent.Add(-1)
 	c := &p.classes[k]
 	c.mu.Lock()
 	keep := k <= classCarved || (len(c.free)+1)<<k <= cachedBytesMax || lies(b, p.reserved)
@@ -111,6 +112,9 @@ func (p *Pool) Put(b []byte) {
 	c.mu.Unlock()
 	if !keep {
 		p.unmap(b)
+	}
+	if p.lent.Add(-1) == 0 && p.closed.Load() { // Order: when it is with the others
+		p.Close()
 	}
 }
 
@@ -124,8 +128,10 @@ func (p *Pool) Mapped() int64 { return p.mapped.Load() }
 func (p *Pool) Refused() uint64 { return p.refused.Load() }
 
 // Close unmaps everything, or, while something is still lent, what is mapped
-// on its own and free. The Pool may be used again.
+// on its own and free; the rest when the last of that comes back. The Pool may be
+// used again.
 func (p *Pool) Close() {
+	p.closed.Store(true)
 	all := p.Lent() == 0
 	for k := classMin; k <= classMax; k++ {
 		if k <= classCarved && !all {
