@@ -1,6 +1,8 @@
 package processor
 
 import (
+	"runtime"
+
 	"kring/internal/measure"
 	"kring/reqchan"
 )
@@ -115,13 +117,7 @@ func (p *Processor) over() bool {
 
 // release ends Run: whatever is left gives its memory and descriptors back.
 func (p *Processor) release() {
-	p.assigned.Drain(func(s socket) {
-		if s.moved != nil {
-			p.settleIn(s.moved) // ends below with the others
-		} else {
-			p.discard(s)
-		}
-	}, -1)
+	p.takeNoMore()
 	for _, c := range p.conns {
 		if c.info != nil { // the engine died under it
 			c.ending, c.reason = true, reqchan.EngineFailed
@@ -169,6 +165,23 @@ func (p *Processor) release() {
 	p.stats.publish(&p.count)
 	p.sayDrained()
 	p.endErrands()
+}
+
+// takeNoMore has nobody assign or hand over anything from here on, and gives back what
+// has not been adopted.
+func (p *Processor) takeNoMore() {
+	p.ask(abandoned)
+	for p.assignedLen.Load() > 0 { // Order: as in assign: who was counted before has pushed, or will in a moment
+		p.assigned.Drain(func(s socket) {
+			p.assignedLen.Add(-1)
+			if s.moved != nil {
+				p.settleIn(s.moved) // ends with the others
+			} else {
+				p.discard(s)
+			}
+		}, -1)
+		runtime.Gosched()
+	}
 }
 
 // takeLate gives back what comes home when the processor has ended: by release, and

@@ -119,6 +119,7 @@ func (p *Processor) Run(opened func(error)) error {
 		p.arena.Close()
 		p.ordinary.sender.Leave()
 		p.priority.sender.Leave()
+		p.takeNoMore()
 		p.sayDrained() // it will never have a connection: nobody waits for it
 		p.endErrands()
 		opened(err)
