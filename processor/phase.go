@@ -1,8 +1,11 @@
 package processor
 
 import (
+	"errors"
+	"fmt"
 	"runtime"
 
+	"kring/engine"
 	"kring/internal/measure"
 	"kring/reqchan"
 )
@@ -115,8 +118,9 @@ func (p *Processor) over() bool {
 	return p.phase == stopped && p.away == 0 || p.phase == abandoned
 }
 
-// release ends Run: whatever is left gives its memory and descriptors back.
-func (p *Processor) release() {
+// release ends Run: whatever is left gives its memory and descriptors back. An error
+// says that the kernel keeps some of it.
+func (p *Processor) release() error {
 	p.takeNoMore()
 	for _, c := range p.conns {
 		if c.info != nil { // the engine died under it
@@ -129,11 +133,15 @@ func (p *Processor) release() {
 		p.recycle(r)
 	}
 	p.filing.Wait()
-	_ = p.engine.Close() // nothing can be done about a failure any more
+	err := p.engine.Close()
+	held := errors.Is(err, engine.ErrMemoryHeld) // about another failure nothing can be done any more
 	p.gone = true
 	p.endDoors()
 	for _, c := range p.conns {
 		if c.info != nil { // only now does the kernel leave its memory alone
+			if held {
+				p.loseHeld(c)
+			}
 			p.dropParked(c)
 			p.dropOutput(c)
 			p.abandonInput(c)
@@ -165,6 +173,38 @@ func (p *Processor) release() {
 	p.stats.publish(&p.count)
 	p.sayDrained()
 	p.endErrands()
+	if held {
+		return fmt.Errorf("processor %d: %d bytes are lost: %w", p.cfg.ID, p.count.lost, err)
+	}
+	return nil
+}
+
+// loseHeld forgets the memory of c that the engine has not given back: nobody gets
+// it again. What it holds of the channel's capacity is given back.
+func (p *Processor) loseHeld(c *conn) {
+	switch c.receive {
+	case receiveSize:
+		p.count.lost += uint64(len(c.head))
+		p.headPages = nil // it lies in one of them
+	case receiveFrame:
+		own := c.in.Lose()
+		p.unreserve(int64(len(own)))
+		p.count.lost += uint64(len(own))
+	}
+	if c.reading != nil {
+		p.count.lost += uint64(len(c.reading))
+		c.reading = nil
+	}
+	if o := c.out; o != nil && c.sending {
+		p.count.lost += uint64(o.queued)
+		for i := o.at; i < len(o.segments); i++ {
+			if r := o.segments[i].request; r != nil {
+				p.unreserve(r.Bytes)
+			}
+		}
+		p.dropMarks(&o.marks)
+		c.out = nil
+	}
 }
 
 // takeNoMore has nobody assign or hand over anything from here on, and gives back what

@@ -1,6 +1,7 @@
 package processor
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -132,9 +133,7 @@ func (p *Processor) Run(opened func(error)) error {
 	p.tick()
 	p.started.Store(p.now)
 	opened(nil)
-	err = p.loop()
-	p.release()
-	return err
+	return errors.Join(p.loop(), p.release())
 }
 
 // Ended is closed when Run has returned, or is about to.

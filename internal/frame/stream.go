@@ -181,6 +181,13 @@ func (s *Stream) Abandon(memory *slab.Pool) (own []byte) {
 	return own
 }
 
+// Lose gives the memory of Begin up, and returns it, if a frame was being filled in
+// it.
+func (s *Stream) Lose() (own []byte) {
+	own, s.own, s.filled = s.own, nil, 0
+	return own
+}
+
 func (s *Stream) ahead() []byte {
 	if s.Held() > 0 {
 		return s.held[s.heldAt:]
