@@ -280,7 +280,8 @@ type Events struct {
 	ConnClosed func(c *Conn, why CloseReason)
 	// AcceptFailed: accepting on a listener failed and starts again after pause.
 	AcceptFailed func(listener string, err error, pause time.Duration)
-	// HandlerPanicked: Handle panicked; the connection of r is closed.
+	// HandlerPanicked: Handle panicked; the connection of r is closed if it had not
+	// been answered (Request.ClosedByPanic).
 	HandlerPanicked func(r *Request, v any, stack []byte)
 }
 

@@ -20,9 +20,10 @@ type CloseReason = reqchan.CloseReason
 
 // Handler answers requests. Handle is called from many goroutines at once, but
 // (while PipelineMax is 1) for one request of a connection at a time, in the
-// order they arrived. It must answer every request exactly once (Respond,
-// NoResponse or CloseConnection), before it returns or later and from any
-// goroutine. With inline dispatch it must not block.
+// order they arrived. It must answer every request (Respond, NoResponse or
+// CloseConnection), before it returns or later and from any goroutine. The first
+// answer counts; others do nothing but be counted (Stats.Total.ExtraAnswers). With
+// inline dispatch it must not block.
 type Handler interface {
 	Handle(r *Request)
 }

@@ -275,23 +275,35 @@ func (s *Server) takeOut(name string) *listener {
 
 // drainListener ends a detached listener.
 func (s *Server) drainListener(ctx context.Context, l *listener) error {
-	l.stop()
-	<-l.ended
-	l.conns.Drain()
-	s.refresh()
-	var err error
-	select {
-	case <-l.conns.Drained():
-	case <-ctx.Done():
-		err = fmt.Errorf("kring: listener %s: %d connections were cut off: %w", l.conns.Name(), l.conns.Open(), ctx.Err())
-		l.conns.Cut()
+	gone := make(chan struct{})
+	var err error // written before gone is closed
+	go func() {
+		defer close(gone)
+		l.stop()
+		comesBefore(l.ended, ctx.Done())
+		l.conns.Drain()
 		s.refresh()
+		if !comesBefore(l.conns.Drained(), ctx.Done()) {
+			err = errCutOff(l, ctx)
+			l.conns.Cut()
+			s.refresh()
+		}
 		<-l.conns.Drained()
+		<-l.ended
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.leaving.listeners = slices.DeleteFunc(slices.Clone(s.leaving.listeners), func(o *listener) bool { return o == l })
+	}()
+	late, stop := expired(ctx, returnGrace)
+	defer stop()
+	if !comesBefore(gone, late) { // a Handler blocks a processor
+		return errCutOff(l, ctx)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.leaving.listeners = slices.DeleteFunc(slices.Clone(s.leaving.listeners), func(o *listener) bool { return o == l })
 	return err
+}
+
+func errCutOff(l *listener, ctx context.Context) error {
+	return fmt.Errorf("kring: listener %s: %d connections were cut off: %w", l.conns.Name(), l.conns.Open(), ctx.Err())
 }
 
 // refresh has every connection go by what its listener says by now.

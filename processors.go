@@ -28,14 +28,30 @@ func (s *Server) serveWith(processors []*processor.Processor) {
 	}
 }
 
-// shrink takes the last processors away, down to n. Their connections go on
+// aliveFirst has those at the end whose engine died.
+func aliveFirst(processors []*processor.Processor) []*processor.Processor {
+	all := slices.Clone(processors)
+	slices.SortStableFunc(all, func(a, b *processor.Processor) int {
+		switch {
+		case a.Serves() == b.Serves():
+			return 0
+		case a.Serves():
+			return -1
+		}
+		return 1
+	})
+	return all
+}
+
+// shrink takes processors away, down to n: those that died, and then the last. Their connections go on
 // with the others, each as soon as it has nothing in flight; Kafka closes them.
 // changing is held.
 func (s *Server) shrink(n int) {
 	if n == len(s.processors) {
 		return
 	}
-	stay, leave := slices.Clone(s.processors[:n]), slices.Clone(s.processors[n:])
+	all := aliveFirst(s.processors)
+	stay, leave := slices.Clone(all[:n]), slices.Clone(all[n:])
 	s.mu.Lock()
 	s.leaving.processors = slices.Concat(s.leaving.processors, leave)
 	s.mu.Unlock()
@@ -112,8 +128,12 @@ func (s *Server) rebalance(ctx context.Context, every time.Duration) {
 	}
 }
 
-// shed evens out the numbers of connections.
+// shed evens out the numbers of connections, of the processors that are alive.
 func shed(processors []*processor.Processor) {
+	processors = slices.DeleteFunc(slices.Clone(processors), func(p *processor.Processor) bool { return !p.Serves() })
+	if len(processors) < 2 {
+		return
+	}
 	loads, total := make([]int64, len(processors)), int64(0)
 	for i, p := range processors {
 		loads[i] = p.Load()

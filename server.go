@@ -55,6 +55,7 @@ type Server struct {
 	failed   chan error // what an acceptor or a processor died of, the first
 	finish   sync.Once
 	finished chan struct{}
+	endError error // of the first Shutdown; written before finished is closed
 }
 
 // stage is how far a Server's life has come.
@@ -163,119 +164,6 @@ func (s *Server) Addresses() []string {
 // Failed gives the error that an acceptor or a processor died of. A program
 // should then shut down: the connections of that part are gone.
 func (s *Server) Failed() <-chan error { return s.failed }
-
-// Shutdown stops accepting, lets every connection finish what it has in flight
-// and closes it, and ends when all is closed. When ctx ends first, what is left
-// is cut off, and the error says so; Stats counts it. A second call waits for
-// the first. Before Start it only sees to it that there is none.
-func (s *Server) Shutdown(ctx context.Context) error {
-	var err error
-	s.finish.Do(func() {
-		defer close(s.finished)
-		s.end() // Order: before the lock, so that a Start that waits for something stops waiting
-		s.changing.Lock()
-		defer s.changing.Unlock()
-		began := s.stage == started
-		s.stage = ended
-		if began {
-			err = s.stop(ctx)
-		}
-	})
-	<-s.finished
-	return err
-}
-
-// stop ends everything that Start began. Each signal goes to all before any is
-// waited for.
-func (s *Server) stop(ctx context.Context) error {
-	listeners, processors := s.everyListener(), s.everyProcessor()
-	for _, l := range listeners {
-		l.stop()
-	}
-	for _, l := range listeners {
-		<-l.ended
-	}
-	for _, p := range processors {
-		p.Drain()
-	}
-	return errors.Join(awaitDrained(ctx, processors), s.stopProcessing(ctx, processors))
-}
-
-func awaitDrained(ctx context.Context, processors []*processor.Processor) error {
-	for _, p := range processors {
-		select {
-		case <-p.Drained():
-		case <-ctx.Done():
-			return fmt.Errorf("kring: not everything in flight was finished: %w", ctx.Err())
-		}
-	}
-	return nil
-}
-
-// stopProcessing cuts what is left and ends the handlers before the
-// processors, so that every answer comes home. A Handler that never answers is
-// not waited for beyond ctx and a little.
-func (s *Server) stopProcessing(ctx context.Context, processors []*processor.Processor) error {
-	cut(processors)
-	s.channel.Close()
-	for _, p := range processors {
-		p.Stop()
-	}
-	home := make(chan struct{})
-	go func() {
-		s.endPool()
-		awaitEnded(processors)
-		close(home)
-	}()
-	var err error
-	select {
-	case <-home:
-	case <-expired(ctx, answerGrace):
-		err = errors.New("kring: the Handler has not answered every request: what it holds is abandoned")
-		for _, p := range processors {
-			p.Abandon()
-		}
-		awaitEnded(processors)
-	}
-	s.retiring.Wait()
-	s.memory.Close()
-	return err
-}
-
-// endPool waits until the handlers have left.
-func (s *Server) endPool() {
-	s.channel.Close()
-	if s.pool != nil {
-		s.pool.Close()
-	}
-}
-
-// cut ends the connections that are left.
-func cut(processors []*processor.Processor) {
-	for _, p := range processors {
-		p.Cut()
-	}
-	for _, p := range processors {
-		<-p.Drained()
-	}
-}
-
-func awaitEnded(processors []*processor.Processor) {
-	for _, p := range processors {
-		<-p.Ended()
-	}
-}
-
-// answerGrace is how long a Handler has, after Shutdown's context ended and the
-// connections were cut, to answer what it holds.
-const answerGrace = time.Second
-
-// expired is closed some time after ctx ended.
-func expired(ctx context.Context, grace time.Duration) <-chan struct{} {
-	late := make(chan struct{})
-	context.AfterFunc(ctx, func() { time.AfterFunc(grace, func() { close(late) }) })
-	return late
-}
 
 func (s *Server) fail(err error) {
 	if err != nil {

@@ -37,6 +37,8 @@ type Stats struct {
 	// MemoryMapped is the off-heap memory taken from the system, in bytes, and
 	// MemoryLent how many pieces of it are in use now; the rest is for reuse.
 	MemoryMapped, MemoryLent int64
+	// MemoryRefused is how often the system refused such memory.
+	MemoryRefused uint64
 	// Total is the sum over Processors, and those that are no more.
 	Total      processor.Stats
 	Processors []processor.Stats
@@ -71,6 +73,7 @@ func (s *Server) Stats() Stats {
 		QueuedPriority: s.channel.PriorityLen(),
 		RequestBytes:   s.channel.Bytes(),
 		MemoryMapped:   s.memory.Mapped(),
+		MemoryRefused:  s.memory.Refused(),
 		MemoryLent:     s.memory.Lent(),
 		WatcherPanics:  s.watcherPanics.Load(),
 	}

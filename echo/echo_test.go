@@ -14,7 +14,7 @@ func TestEveryPayloadComesBackInTheMemoryItCameIn(t *testing.T) {
 	for _, payload := range []string{"", "x", "a frame of some bytes"} {
 		frame := pool.Get(reqchan.SizeBytes + len(payload))
 		copy(frame[reqchan.SizeBytes:], payload)
-		r := &reqchan.Request{Frame: frame, Payload: frame[reqchan.SizeBytes:]}
+		r := reqchan.NewRequest(nil, frame)
 		r.Begin(nil, pool)
 		Handler{}.Handle(r)
 		if !r.HandleReturned() {

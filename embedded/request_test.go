@@ -27,7 +27,8 @@ func newRequest(t *testing.T, conn *reqchan.Conn, seq uint64, req kmsg.Request) 
 	bell := queue.NewDoorbell(func() { r.came <- struct{}{} })
 	bell.Arm()
 	r.home = reqchan.NewResponseQueue(bell)
-	r.Request = &reqchan.Request{Conn: conn, Seq: seq, Frame: frame, Payload: frame[reqchan.SizeBytes:]}
+	r.Request = reqchan.NewRequest(conn, frame)
+	r.Seq = seq
 	r.Begin(r.home, new(slab.Pool))
 	return r
 }
@@ -71,7 +72,9 @@ func TestPipelinedRequestsAreHandledInTheirOrder(t *testing.T) {
 	for range 4 {
 		handlers.Go(func() {
 			for seq := range seqs {
-				o.take(&reqchan.Request{Seq: seq}, handle)
+				r := reqchan.NewRequest(nil, nil)
+				r.Seq = seq
+				o.take(r, handle)
 			}
 		})
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"syscall"
 	"time"
@@ -89,10 +90,16 @@ type Engine interface {
 	// Close releases the engine. Outstanding operations end without a
 	// completion; their descriptors stay open and are the owner's to Discard,
 	// but for those that CloseFD was called for: they are closed.
-	// Memory handed to them is the owner's again. Data that is still lent stays
-	// readable until its Recycle, which the owner may still call.
+	// Memory handed to them is the owner's again, unless the error is
+	// ErrMemoryHeld. Data that is still lent stays readable until its Recycle,
+	// which the owner may still call.
 	Close() error
 }
+
+// ErrMemoryHeld is an error of Close: operations have not ended, and the kernel may
+// read and write the memory of any that is outstanding, for ever. The owner must
+// not use that memory again, nor unmap it.
+var ErrMemoryHeld = errors.New("memory of operations that have not ended stays with the kernel")
 
 // FD names a socket of one Network: the file descriptor on Linux engines, a
 // table index on portable. Nothing above the engines may use it as a number.

@@ -57,7 +57,8 @@ func (b *bench) await(n int) {
 func newRequests(producer, n int) []*reqchan.Request {
 	reqs := make([]*reqchan.Request, n)
 	for i := range reqs {
-		reqs[i] = &reqchan.Request{Token: uint64(producer)}
+		reqs[i] = reqchan.NewRequest(nil, nil)
+		reqs[i].Token = uint64(producer)
 	}
 	return reqs
 }

@@ -51,7 +51,8 @@ func newOwner(ch *reqchan.Channel) *owner {
 func (o *owner) begun(n int) []*reqchan.Request {
 	reqs := make([]*reqchan.Request, n)
 	for i := range reqs {
-		reqs[i] = &reqchan.Request{Seq: uint64(i)}
+		reqs[i] = reqchan.NewRequest(nil, nil)
+		reqs[i].Seq = uint64(i)
 		reqs[i].Begin(o.home, &o.pool)
 	}
 	return reqs
@@ -259,21 +260,38 @@ func checkMisbehaved(t *testing.T, r *reqchan.Request) {
 	}
 }
 
-func TestAnsweringTwiceIsCaughtAndTheFirstAnswerStays(t *testing.T) {
+// A second answer is dropped, in Handle and behind it, and nothing panics.
+func TestOfSeveralAnswersTheFirstCounts(t *testing.T) {
 	var told atomic.Int64
-	ch, p := start(Config{Handlers: 1, Handle: func(r *reqchan.Request) {
-		r.NoResponse()
-		r.NoResponse()
+	var late sync.WaitGroup
+	ch, p := start(Config{Handlers: 2, Handle: func(r *reqchan.Request) {
+		switch r.Seq % 3 {
+		case 0:
+			r.NoResponse()
+			r.CloseConnection(reqchan.HandlerClosed)
+		case 1: // home with its batch, and then once more
+			r.NoResponse()
+			late.Go(func() { r.Respond([]byte("late")) })
+		case 2: // the other goroutine has the request, and may be at it
+			answering := make(chan struct{})
+			late.Go(func() { close(answering); r.NoResponse() })
+			<-answering
+			panic("as asked")
+		}
 	}, Panicked: func(*reqchan.Request, any, []byte) { told.Add(1) }}, reqchan.Config{})
 	o := newOwner(ch)
-	o.exchange(t, o.begun(10), func(r *reqchan.Request) {
-		if kind, _, _ := r.Answer(); kind != reqchan.AnswerNoResponse {
-			t.Errorf("answered %d", kind)
-		}
-	})
+	for range 50 {
+		o.exchange(t, o.begun(30), func(r *reqchan.Request) {
+			kind, _, why := r.Answer()
+			if kind != reqchan.AnswerNoResponse && (r.Seq%3 != 2 || kind != reqchan.AnswerClose || why != reqchan.HandlerPanicked) {
+				t.Errorf("request %d: answered %d, %s", r.Seq, kind, why)
+			}
+		})
+	}
+	late.Wait()
 	stop(ch, p)
-	if told.Load() != 10 {
-		t.Errorf("told of %d panics, want 10", told.Load())
+	if told.Load() != 500 {
+		t.Errorf("told of %d panics, want 500", told.Load())
 	}
 }
 

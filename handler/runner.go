@@ -181,6 +181,9 @@ func (h *runner) survive(again *bool) {
 		r.CloseConnection(reqchan.HandlerPanicked)
 	}
 	h.pool.cfg.Panicked(r, v, debug.Stack())
+	if !r.HandleReturned() { // another goroutine has it, and is about to answer
+		h.items[h.at] = nil
+	}
 	if h.alone {
 		h.alone = false
 		reqchan.Return(h.items[:1])

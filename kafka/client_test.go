@@ -27,12 +27,12 @@ type client struct {
 	home    *reqchan.ResponseQueue
 	bell    *queue.Doorbell
 	rung    chan struct{}
-	request reqchan.Request
+	request *reqchan.Request
 	frame   []byte
 }
 
 func newClient(t testing.TB, h handler) *client {
-	c := &client{t: t, handler: h, rung: make(chan struct{}, 1)}
+	c := &client{t: t, handler: h, rung: make(chan struct{}, 1), request: reqchan.NewRequest(nil, nil)}
 	c.conn = &reqchan.Conn{Local: netip.MustParseAddrPort("127.0.0.1:9092")}
 	c.bell = queue.NewDoorbell(func() {
 		select {
@@ -67,7 +67,7 @@ func (c *client) start(payload []byte) bool {
 	copy(c.frame[reqchan.SizeBytes:], payload)
 	c.request.Frame, c.request.Payload, c.request.Conn = c.frame, c.frame[reqchan.SizeBytes:], c.conn
 	c.request.Begin(c.home, &c.pool)
-	c.handler.Handle(&c.request)
+	c.handler.Handle(c.request)
 	return c.request.HandleReturned()
 }
 
@@ -79,7 +79,7 @@ func (c *client) await() {
 		c.bell.Arm()
 		if c.home.Waiting() {
 			c.bell.Disarm()
-			if c.home.Take() != &c.request {
+			if c.home.Take() != c.request {
 				c.t.Fatal("a request came home that was not sent")
 			}
 			return

@@ -30,9 +30,6 @@ func (p *Processor) joinBatch(c *conn, r *reqchan.Request, a *apiTimes) bool {
 		c.order != nil && !c.order.isAlone(r.Seq) {
 		return false
 	}
-	if c.order != nil {
-		c.order.pass()
-	}
 	g := &p.batch
 	if g.n > 0 && (g.api != a || g.code != r.ErrorCode || g.times != r.Times) {
 		p.endBatch(c)
@@ -40,11 +37,17 @@ func (p *Processor) joinBatch(c *conn, r *reqchan.Request, a *apiTimes) bool {
 	if len(response) > cap(g.out)-len(g.out) {
 		p.endBatch(c)
 		room, chunk := p.arena.Open(len(response))
+		if chunk == nil {
+			return false // as a single answer it will end the connection
+		}
 		g.out, g.chunk = room[:0], chunk
 		g.api, g.code, g.times = a, r.ErrorCode, r.Times
 		if c.out == nil {
 			c.out = p.takeOutbound()
 		}
+	}
+	if c.order != nil {
+		c.order.pass()
 	}
 	g.n++
 	g.out = append(g.out, response...)

@@ -33,12 +33,12 @@ func (p *Processor) survive(c *conn, lent *engine.Completion, again *bool) {
 	if goexit {
 		v, p.exiting = ErrGoexit, r
 	}
-	if p.cfg.Hooks.Panicked != nil {
-		p.cfg.Hooks.Panicked(r, v, debug.Stack())
-	}
 	p.count.panics++
 	if !r.Answered() {
 		r.CloseConnection(reqchan.HandlerPanicked)
+	}
+	if p.cfg.Hooks.Panicked != nil {
+		p.cfg.Hooks.Panicked(r, v, debug.Stack())
 	}
 	if !goexit {
 		p.handled(c, r, lent)
@@ -58,5 +58,5 @@ func (p *Processor) exited() {
 	p.exiting = nil
 	p.measured(r)
 	p.recycle(r)
-	p.release()
+	_ = p.release() // the caller will never hear of it; Stats does
 }

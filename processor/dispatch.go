@@ -32,15 +32,15 @@ type lease struct {
 type piece struct{}
 
 // dispatch has a frame handled; false when the byte capacity is used up (then
-// nothing happened). lent is the completion whose data it lies in, if it does.
+// nothing happened). When the system has no memory for it the connection ends. lent is the completion whose data it lies in, if it does.
 func (p *Processor) dispatch(c *conn, b []byte, place frame.Place, lent *engine.Completion) bool {
 	if p.cfg.Handle != nil {
 		return p.handleHere(c, b, place, lent)
 	}
-	r := p.takeRequest(c)
-	if !p.house(r, b, place) {
-		p.giveRequest(r)
-		return false
+	r := p.requests.Take(c.info, uint64(c.token))
+	if !p.house(c, r, b, place) {
+		p.requests.Put(r)
+		return c.ending
 	}
 	p.launch(c, r)
 	p.began(c)
@@ -51,18 +51,13 @@ func (p *Processor) dispatch(c *conn, b []byte, place frame.Place, lent *engine.
 // handleHere runs the handler on the frame where it lies. Only a request that
 // is not answered at once needs memory of its own.
 func (p *Processor) handleHere(c *conn, b []byte, place frame.Place, lent *engine.Completion) bool {
-	r := p.direct
-	if r == nil {
-		r = p.takeRequest(c)
-		p.direct = r
-	}
-	r.Conn, r.Token = c.info, uint64(c.token)
+	r := p.takeDirect(c)
 	if place == frame.InLent && lent != nil && p.pinned < pinnedMax {
 		r.Frame, r.Payload = b, b[frame.SizeBytes:]
 	} else {
 		p.endBatch(c) // the frame takes what is open
-		if !p.house(r, b, place) {
-			return false
+		if !p.house(c, r, b, place) {
+			return c.ending
 		}
 	}
 	a := p.launch(c, r)
@@ -108,8 +103,8 @@ func (p *Processor) launch(c *conn, r *reqchan.Request) *apiTimes {
 }
 
 // house gives the frame memory that lasts until the answer; false when the
-// byte capacity is used up.
-func (p *Processor) house(r *reqchan.Request, b []byte, place frame.Place) bool {
+// byte capacity is used up, or the connection has ended for want of memory.
+func (p *Processor) house(c *conn, r *reqchan.Request, b []byte, place frame.Place) bool {
 	n := len(b)
 	switch {
 	case place == frame.InOwn: // reserved when it was begun
@@ -117,16 +112,30 @@ func (p *Processor) house(r *reqchan.Request, b []byte, place frame.Place) bool 
 	case !p.reserve(int64(n)):
 		return false
 	case n > slab.ArenaChunkBytes:
-		r.Frame, r.Memory = p.cfg.Memory.Get(n), piece{}
-		p.count.bytesInCopied += uint64(copy(r.Frame, b))
+		m, err := p.cfg.Memory.TryGet(n)
+		if err != nil {
+			return p.homeless(c, n)
+		}
+		r.Frame, r.Memory = m, piece{}
+		p.count.bytesInCopied += uint64(copy(m, b))
 	default:
 		m, chunk := p.arena.Take(n)
+		if chunk == nil {
+			return p.homeless(c, n)
+		}
 		r.Frame, r.Memory = m, chunk
 		p.count.bytesInCopied += uint64(copy(m, b))
 	}
 	r.Bytes = int64(n)
 	r.Payload = r.Frame[frame.SizeBytes:n:n]
 	return true
+}
+
+// homeless ends the connection whose frame of n bytes there is no memory for.
+func (p *Processor) homeless(c *conn, n int) bool {
+	p.unreserve(int64(n))
+	p.memoryRefused(c)
+	return false
 }
 
 // keep makes the memory of a request last whose handler ran on lent memory.
@@ -152,17 +161,15 @@ func (p *Processor) current(lent *engine.Completion) *lease {
 	return l
 }
 
-// takeRequest finds a Request to reuse.
-func (p *Processor) takeRequest(c *conn) *reqchan.Request {
-	var r *reqchan.Request
-	if n := len(p.requests); n > 0 {
-		r = p.requests[n-1]
-		p.requests = p.requests[:n-1]
+// takeDirect is the request of a handler that runs here: what it is made of is
+// that of the last one, unless that is still needed.
+func (p *Processor) takeDirect(c *conn) *reqchan.Request {
+	if p.direct == nil {
+		p.direct = p.requests.Take(c.info, uint64(c.token))
 	} else {
-		r = new(reqchan.Request)
+		p.direct = p.requests.Again(p.direct, c.info, uint64(c.token))
 	}
-	r.Conn, r.Token = c.info, uint64(c.token)
-	return r
+	return p.direct
 }
 
 // recycle ends a request: its memory and its share of the byte capacity go
@@ -186,16 +193,8 @@ func (p *Processor) recycle(r *reqchan.Request) {
 	}
 	r.Reset()
 	if r != p.direct {
-		p.giveRequest(r)
+		p.requests.Put(r)
 	}
-}
-
-func (p *Processor) giveRequest(r *reqchan.Request) {
-	if len(p.requests) < requestsKeptMax {
-		p.requests = append(p.requests, r)
-		return
-	}
-	r.Free()
 }
 
 // reserve takes n bytes of the channel's capacity, in larger steps than n.

@@ -63,7 +63,12 @@ func (p *Processor) readAhead(c *conn) {
 	for i := o.at; i < len(o.segments); i++ {
 		s := &o.segments[i]
 		if s.file != nil {
-			c.reading = p.cfg.Memory.Get(int(min(s.file.left, fileChunkBytes)))
+			piece, err := p.cfg.Memory.TryGet(int(min(s.file.left, fileChunkBytes)))
+			if err != nil {
+				p.memoryRefused(c)
+				return
+			}
+			c.reading = piece
 			p.readFile(c, s.file)
 			return
 		}

@@ -20,7 +20,7 @@ func (h *handlers) run(demand int, for_ time.Duration) (latency time.Duration) {
 	var sum, n int64
 	for end := h.now + int64(for_); h.now < end; {
 		for len(h.queue) < demand {
-			r := []*reqchan.Request{{}}
+			r := []*reqchan.Request{reqchan.NewRequest(nil, nil)}
 			if h.l.admit(r, h.now) == 0 {
 				break
 			}
@@ -72,7 +72,12 @@ func TestTheBoundFollowsTheLatencyTarget(t *testing.T) {
 func TestTheBoundCountsWhatIsWithTheHandlers(t *testing.T) {
 	l := newLimiter(LatencyConfig{Target: time.Second, Least: 1, Most: 3,
 		Counts: func(r *reqchan.Request) bool { return r.API == 0 }})
-	reqs := []*reqchan.Request{{API: 1}, {}, {API: 1}, {}, {}, {API: 1}, {}}
+	var reqs []*reqchan.Request
+	for _, api := range []int16{1, 0, 1, 0, 0, 1, 0} {
+		r := reqchan.NewRequest(nil, nil)
+		r.API = api
+		reqs = append(reqs, r)
+	}
 	if n := l.admit(reqs, 1); n != 6 || l.away != 3 {
 		t.Fatalf("%d admitted, %d away", n, l.away)
 	}

@@ -1,6 +1,7 @@
 package processor
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -161,5 +162,11 @@ func (i Intake) Assign(c engine.Accepted) bool {
 }
 
 // Load is how many connections the processor has, of all listeners, those that
-// wait to be adopted with them. Any goroutine.
-func (i Intake) Load() int64 { return i.processor.load.Load() }
+// wait to be adopted with them; as many as can be when it takes none any more. Any
+// goroutine.
+func (i Intake) Load() int64 {
+	if !i.processor.Serves() {
+		return math.MaxInt64
+	}
+	return i.processor.load.Load()
+}

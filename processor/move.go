@@ -37,6 +37,10 @@ func (p *Processor) Shed(n int, to *Processor) {
 // with them. Any goroutine.
 func (p *Processor) Load() int64 { return p.load.Load() }
 
+// Serves says that the processor takes connections: it was not told to end, and
+// its engine is alive. Any goroutine.
+func (p *Processor) Serves() bool { return phase(p.asked.Load()) == serving }
+
 // calm says that nothing of the connection is with a handler, on its way out or
 // waiting for its time.
 func (p *Processor) calm(c *conn) bool {

@@ -1,6 +1,11 @@
 package processor
 
 import (
+	"errors"
+	"fmt"
+	"runtime"
+
+	"kring/engine"
 	"kring/internal/measure"
 	"kring/reqchan"
 )
@@ -30,7 +35,7 @@ func (p *Processor) Cut() { p.ask(cutting) }
 func (p *Processor) Stop() { p.ask(stopped) }
 
 // Abandon asks Run to return without the requests that are not answered; their
-// memory stays with whoever holds them. Any goroutine.
+// memory stays with whoever holds them until they are. Any goroutine.
 func (p *Processor) Abandon() { p.ask(abandoned) }
 
 // Drained is closed when the processor was asked to drain (or more) and has no
@@ -113,15 +118,10 @@ func (p *Processor) over() bool {
 	return p.phase == stopped && p.away == 0 || p.phase == abandoned
 }
 
-// release ends Run: whatever is left gives its memory and descriptors back.
-func (p *Processor) release() {
-	p.assigned.Drain(func(s socket) {
-		if s.moved != nil {
-			p.settleIn(s.moved) // ends below with the others
-		} else {
-			p.discard(s)
-		}
-	}, -1)
+// release ends Run: whatever is left gives its memory and descriptors back. An error
+// says that the kernel keeps some of it.
+func (p *Processor) release() error {
+	p.takeNoMore()
 	for _, c := range p.conns {
 		if c.info != nil { // the engine died under it
 			c.ending, c.reason = true, reqchan.EngineFailed
@@ -133,11 +133,15 @@ func (p *Processor) release() {
 		p.recycle(r)
 	}
 	p.filing.Wait()
-	_ = p.engine.Close() // nothing can be done about a failure any more
+	err := p.engine.Close()
+	held := errors.Is(err, engine.ErrMemoryHeld) // about another failure nothing can be done any more
 	p.gone = true
 	p.endDoors()
 	for _, c := range p.conns {
 		if c.info != nil { // only now does the kernel leave its memory alone
+			if held {
+				p.loseHeld(c)
+			}
 			p.dropParked(c)
 			p.dropOutput(c)
 			p.abandonInput(c)
@@ -150,16 +154,18 @@ func (p *Processor) release() {
 			p.closed(c)
 		}
 	}
-	for _, r := range append(p.requests, p.direct) {
-		if r != nil {
-			r.Free()
-		}
+	if p.direct != nil {
+		p.direct.Free()
+		p.direct = nil
 	}
+	p.requests.Free()
 	for _, page := range p.headPages {
 		p.cfg.Memory.Put(page)
 	}
 	p.arena.Close()
 	p.cfg.Channel.Release(p.credit)
+	p.credit = 0
+	p.responses.Disown(p.takeLate)
 	p.ordinary.sender.Leave()
 	p.priority.sender.Leave()
 	p.stopped.Store(measure.Now())
@@ -167,6 +173,72 @@ func (p *Processor) release() {
 	p.stats.publish(&p.count)
 	p.sayDrained()
 	p.endErrands()
+	if held {
+		return fmt.Errorf("processor %d: %d bytes are lost: %w", p.cfg.ID, p.count.lost, err)
+	}
+	return nil
+}
+
+// loseHeld forgets the memory of c that the engine has not given back: nobody gets
+// it again. What it holds of the channel's capacity is given back.
+func (p *Processor) loseHeld(c *conn) {
+	switch c.receive {
+	case receiveSize:
+		p.count.lost += uint64(len(c.head))
+		p.headPages = nil // it lies in one of them
+	case receiveFrame:
+		own := c.in.Lose()
+		p.unreserve(int64(len(own)))
+		p.count.lost += uint64(len(own))
+	}
+	if c.reading != nil {
+		p.count.lost += uint64(len(c.reading))
+		c.reading = nil
+	}
+	if o := c.out; o != nil && c.sending {
+		p.count.lost += uint64(o.queued)
+		for i := o.at; i < len(o.segments); i++ {
+			if r := o.segments[i].request; r != nil {
+				p.unreserve(r.Bytes)
+			}
+		}
+		p.dropMarks(&o.marks)
+		c.out = nil
+	}
+}
+
+// takeNoMore has nobody assign or hand over anything from here on, and gives back what
+// has not been adopted.
+func (p *Processor) takeNoMore() {
+	p.ask(abandoned)
+	for p.assignedLen.Load() > 0 { // Order: as in assign: who was counted before has pushed, or will in a moment
+		p.assigned.Drain(func(s socket) {
+			p.assignedLen.Add(-1)
+			if s.moved != nil {
+				p.settleIn(s.moved) // ends with the others
+			} else {
+				p.discard(s)
+			}
+		}, -1)
+		runtime.Gosched()
+	}
+}
+
+// takeLate gives back what comes home when the processor has ended: by release, and
+// then by whoever answers.
+func (p *Processor) takeLate() {
+	p.late.Lock()
+	defer p.late.Unlock()
+	for r := p.responses.Take(); r != nil; {
+		next := r.Next()
+		p.away--
+		p.recycle(r)
+		r = next
+	}
+	p.requests.Free()
+	p.arena.Close()
+	p.cfg.Channel.Release(p.credit)
+	p.credit = 0
 }
 
 func (p *Processor) sayDrained() {

@@ -1,6 +1,7 @@
 package processor
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -44,21 +45,22 @@ type Processor struct {
 
 	// Owner: the goroutine in Run, all that follows.
 	arena      *slab.Arena
-	doors      []Door // nil: free
-	gone       bool   // the engine is closed
+	doors      []Door     // nil: free
+	gone       bool       // the engine is closed
+	late       sync.Mutex // held by whoever has what was the owner's, once Run has ended
 	ordinary   outgoing
 	priority   outgoing
 	limiter    *limiter // nil: no latency target
 	conns      []*conn
 	free       []uint32
-	heads      [][]byte           // memory for sizes of big frames, to be reused
-	headPages  [][]byte           // what heads lie in
-	requests   []*reqchan.Request // free ones, to be reused
-	outs       []*outbound        // free ones, to be reused
-	dirty      []*conn            // have output that no Send covers
-	given      []*conn            // got a Send since the last Poll
-	waiting    []*conn            // could not go on for want of memory or a buffer
-	movers     []*conn            // may be handed over
+	heads      [][]byte // memory for sizes of big frames, to be reused
+	headPages  [][]byte // what heads lie in
+	requests   reqchan.Requests
+	outs       []*outbound // free ones, to be reused
+	dirty      []*conn     // have output that no Send covers
+	given      []*conn     // got a Send since the last Poll
+	waiting    []*conn     // could not go on for want of memory or a buffer
+	movers     []*conn     // may be handed over
 	heirTurn   int
 	handedOver int   // requests that were published since handlers were let run
 	rounds     int   // that handlers were let run in this pass
@@ -74,7 +76,7 @@ type Processor struct {
 	alarms     alarms
 	count      counts
 	done       [completionsPerPoll]engine.Completion
-	direct     *reqchan.Request // the request object of handlers that run here
+	direct     *reqchan.Request // the last one of handlers that run here, unless it is still needed
 	inHandle   bool             // one of them runs
 	batch      batch            // not queued yet
 	exiting    *reqchan.Request // its handler has called runtime.Goexit
@@ -119,6 +121,7 @@ func (p *Processor) Run(opened func(error)) error {
 		p.arena.Close()
 		p.ordinary.sender.Leave()
 		p.priority.sender.Leave()
+		p.takeNoMore()
 		p.sayDrained() // it will never have a connection: nobody waits for it
 		p.endErrands()
 		opened(err)
@@ -132,9 +135,7 @@ func (p *Processor) Run(opened func(error)) error {
 	p.tick()
 	p.started.Store(p.now)
 	opened(nil)
-	err = p.loop()
-	p.release()
-	return err
+	return errors.Join(p.loop(), p.release())
 }
 
 // Ended is closed when Run has returned, or is about to.

@@ -47,12 +47,17 @@ func (p *Processor) feed(c *conn, data []byte, lent *engine.Completion) {
 	if c.ending || c.finishing {
 		return
 	}
-	c.in.Feed(data, p.cfg.Memory)
+	if !c.in.Feed(data, p.cfg.Memory) {
+		p.memoryRefused(c)
+		return
+	}
 	p.cut(c, lent)
 	if c.ending {
 		return
 	}
-	p.settle(c)
+	if !p.settle(c) {
+		return
+	}
 	if c.in.Held() > c.set.HeldBytesMax && c.receive == receiveStream && !c.cancelled {
 		c.cancelled = true // mute: TCP pushes back from here
 		p.count.mutes++
@@ -67,10 +72,20 @@ func (p *Processor) tookIn(c *conn, n int) {
 	c.active, c.doubted = p.now, false
 }
 
-// settle ends a round of cutting.
-func (p *Processor) settle(c *conn) {
-	c.in.Settle(p.cfg.Memory)
+// settle ends a round of cutting; false: and the connection, for want of memory.
+func (p *Processor) settle(c *conn) bool {
+	ok := c.in.Settle(p.cfg.Memory)
 	p.count.bytesInCopied += uint64(c.in.TakeCopied())
+	if !ok {
+		p.memoryRefused(c)
+	}
+	return ok
+}
+
+// memoryRefused ends a connection that the system had no memory for.
+func (p *Processor) memoryRefused(c *conn) {
+	p.endBatch(c)
+	p.terminate(c, reqchan.MemoryRefused)
 }
 
 // receiveEnded decides what follows the last completion of a receive.
@@ -81,6 +96,8 @@ func (p *Processor) receiveEnded(c *conn, done *engine.Completion) {
 	case errno == syscall.ENOBUFS:
 		c.starved = true
 		p.wait(c)
+	case errno == syscall.ENOMEM:
+		p.memoryRefused(c)
 	case done.Res > 0 || errno == syscall.ECANCELED:
 		p.arm(c)
 	case done.Res == 0:
@@ -109,7 +126,10 @@ func (p *Processor) arm(c *conn) {
 		p.engine.RecvInto(c.fd, c.token, rest)
 	case c.big && c.in.Empty():
 		if c.head == nil {
-			c.head = p.takeHead()
+			if c.head = p.takeHead(); c.head == nil {
+				p.memoryRefused(c)
+				return
+			}
 		}
 		c.receive = receiveSize
 		p.engine.RecvInto(c.fd, c.token, c.head)
@@ -157,7 +177,9 @@ func (p *Processor) cutFrames(c *conn, lent *engine.Completion) (again bool) {
 			return false
 		case frame.NeedMemory:
 			if !p.begin(c) {
-				p.wait(c)
+				if !c.ending {
+					p.wait(c)
+				}
 				return false
 			}
 		case frame.TooBig:
@@ -180,13 +202,20 @@ func (p *Processor) refuse(c *conn, why reqchan.CloseReason) {
 }
 
 // begin takes memory for a frame that is not whole yet; false when the byte
-// capacity is used up. A big frame gets the socket for itself.
+// capacity is used up, or the connection has ended for want of memory. A big frame
+// gets the socket for itself.
 func (p *Processor) begin(c *conn) bool {
 	n := frame.SizeBytes + c.in.Size()
 	if !p.reserve(int64(n)) {
 		return false
 	}
-	c.in.Begin(p.cfg.Memory.Get(n))
+	memory, err := p.cfg.Memory.TryGet(n)
+	if err != nil {
+		p.unreserve(int64(n))
+		p.memoryRefused(c)
+		return false
+	}
+	c.in.Begin(memory)
 	c.big = n-frame.SizeBytes >= c.set.BigFrameBytes
 	if c.big && c.receive == receiveStream && !c.cancelled && len(c.in.Rest()) >= c.set.BigFrameBytes/4 {
 		c.cancelled = true
@@ -201,10 +230,9 @@ func (p *Processor) progress(c *conn) {
 		return
 	}
 	p.cut(c, nil)
-	if c.ending {
+	if c.ending || !p.settle(c) {
 		return
 	}
-	p.settle(c)
 	p.arm(c)
 	p.finishIfIdle(c)
 }
@@ -252,10 +280,13 @@ func (p *Processor) abandonInput(c *conn) {
 	}
 }
 
-// takeHead finds memory for the size of a big frame.
+// takeHead finds memory for the size of a big frame; nil when the system refuses it.
 func (p *Processor) takeHead() []byte {
 	if len(p.heads) == 0 {
-		page := p.cfg.Memory.Get(headsPageBytes)
+		page, err := p.cfg.Memory.TryGet(headsPageBytes)
+		if err != nil {
+			return nil
+		}
 		p.headPages = append(p.headPages, page)
 		for ; len(page) >= frame.SizeBytes; page = page[frame.SizeBytes:] {
 			p.heads = append(p.heads, page[:frame.SizeBytes:frame.SizeBytes])

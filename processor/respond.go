@@ -6,9 +6,6 @@ import (
 	"kring/reqchan"
 )
 
-// requestsKeptMax bounds how many Requests wait for reuse.
-const requestsKeptMax = 4096
-
 // takeResponses brings the answers of other goroutines home: r, and what came after it.
 func (p *Processor) takeResponses(r *reqchan.Request) {
 	for r != nil {
@@ -92,7 +89,7 @@ func (p *Processor) outlives(c *conn, r *reqchan.Request) bool {
 	if c.order != nil && !c.order.isNext(r.Seq) {
 		return true
 	}
-	return r.ResponseBytes() > c.set.PackedBytesMax || len(r.Parts()) > 0 || r.CloseAt() > 0
+	return r.ResponseBytes() > c.set.PackedBytesMax && !r.ResponseOnHeap() || len(r.Parts()) > 0 || r.CloseAt() > 0
 }
 
 // outbound is what a connection has to send.
@@ -131,9 +128,13 @@ func (p *Processor) queue(c *conn, r *reqchan.Request, response []byte) {
 	switch {
 	case len(r.Parts()) > 0:
 		p.queueParts(c.out, r, response)
-	case len(response) <= c.set.PackedBytesMax:
-		p.pack(c.out, response)
+	case len(response) <= c.set.PackedBytesMax || r.ResponseOnHeap():
+		packed := p.pack(c.out, response)
 		p.recycle(r)
+		if !packed {
+			p.memoryRefused(c)
+			return
+		}
 	default:
 		c.out.segments = append(c.out.segments, segment{bytes: response, request: r})
 	}
@@ -148,10 +149,15 @@ func (p *Processor) soil(c *conn) {
 	}
 }
 
-// pack copies a small response to where it is sent from.
-func (p *Processor) pack(o *outbound, response []byte) {
+// pack copies a small response to where it is sent from; false when the system has
+// no memory for it.
+func (p *Processor) pack(o *outbound, response []byte) bool {
 	room, chunk := p.arena.Open(len(response))
+	if chunk == nil {
+		return false
+	}
 	p.packed(o, room[:copy(room, response)], chunk)
+	return true
 }
 
 // packed has b sent, which was written where chunk was opened: together with what

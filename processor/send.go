@@ -36,8 +36,7 @@ func (p *Processor) send(c *conn) {
 		}
 		o.buffers = append(o.buffers, o.segments[i].bytes)
 	}
-	p.readAhead(c)
-	if len(o.buffers) == 0 {
+	if p.readAhead(c); len(o.buffers) == 0 || c.ending {
 		return
 	}
 	o.covered, o.since, o.looked = len(o.buffers), p.now, false

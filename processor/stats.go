@@ -39,6 +39,7 @@ type counts struct {
 	fileReads uint64
 
 	home uint64 // answers taken from the response queue
+	lost uint64 // bytes of memory that the kernel kept
 }
 
 // Stats of a Processor, totals since its start, as of its last pass.
@@ -54,6 +55,9 @@ type Stats struct {
 	// Requests were cut; Responses were queued on their connection; Late ones
 	// found it gone; Dropped were in flight when the server cut it.
 	Requests, Responses, Late, Dropped uint64
+	// ExtraAnswers came to requests that had been answered, and were dropped: a
+	// handler answered twice, or a timeout and the work that it was for both did.
+	ExtraAnswers uint64
 	// Panics of handlers on the processor.
 	Panics uint64
 	// Sends counts gathered sends; Responses / Sends is the batching.
@@ -80,6 +84,9 @@ type Stats struct {
 	// LatencyDepth is how many requests may be with the handlers now, for the sake
 	// of their latency; 0 without a target.
 	LatencyDepth uint64
+	// BytesLost is memory that is not used again, because the kernel had not let go
+	// of it when the engine was closed.
+	BytesLost uint64
 	// Polls counts passes, FileReads the pieces of files that were read for
 	// responses.
 	Polls, FileReads uint64
@@ -95,7 +102,7 @@ type Stats struct {
 }
 
 // firstClosed is where the reasons begin among published.values.
-const firstClosed = 25
+const firstClosed = 26
 
 // published is a copy of counts for other goroutines, written once a pass.
 type published struct {
@@ -105,7 +112,7 @@ type published struct {
 func (s *published) publish(c *counts) {
 	for i, v := range [firstClosed]uint64{c.opened, c.requests, c.responses, c.late, c.dropped, c.panics,
 		c.sends, c.held, c.mutes, c.waits, c.bytesIn, c.bytesOut,
-		c.bytesDirect, c.bytesInCopied, c.bytesOutCopied, c.throttles, c.parks, c.slow, c.polls, c.home, c.prioritized, c.fileReads, c.movedIn, c.movedOut, c.depth} {
+		c.bytesDirect, c.bytesInCopied, c.bytesOutCopied, c.throttles, c.parks, c.slow, c.polls, c.home, c.prioritized, c.fileReads, c.movedIn, c.movedOut, c.depth, c.lost} {
 		if s.values[i].Load() != v {
 			s.values[i].Store(v)
 		}
@@ -131,6 +138,7 @@ func (p *Processor) Stats() Stats {
 		Throttles: at(15), Parks: at(16), SlowReaders: at(17),
 		Prioritized: at(20), FileReads: at(21),
 		MovedIn: at(22), MovedOut: at(23), LatencyDepth: at(24),
+		ExtraAnswers: p.requests.Extra(), BytesLost: at(25),
 		Polls: at(18), ResponsesWaiting: max(int64(p.responses.Pushed()-at(19)), 0),
 	}
 	s.IdleNanos, s.AliveNanos = p.idleOf()
@@ -174,6 +182,8 @@ func (s *Stats) Add(o *Stats) {
 	s.Late += o.Late
 	s.Dropped += o.Dropped
 	s.Panics += o.Panics
+	s.ExtraAnswers += o.ExtraAnswers
+	s.BytesLost += o.BytesLost
 	s.Sends += o.Sends
 	s.Held += o.Held
 	s.Mutes += o.Mutes

@@ -16,7 +16,7 @@ func timing(now int64, apiOf func([]byte) (int16, int16)) *Processor {
 // answered, queued and sent, sixteen of them in a pass.
 func BenchmarkMeasure(b *testing.B) {
 	p := timing(0, func(payload []byte) (int16, int16) { return int16(payload[1]), int16(payload[3]) })
-	r := &reqchan.Request{Payload: make([]byte, 100)}
+	r := reqchan.NewRequest(nil, make([]byte, reqchan.SizeBytes+100))
 	m := &marks{}
 	b.ReportAllocs()
 	for i := 0; i < b.N; i += 16 {
@@ -37,7 +37,7 @@ func BenchmarkMeasure(b *testing.B) {
 func TestTheTimesOfARequestAreThoseThatPassed(t *testing.T) {
 	p := timing(1_000_000, nil)
 	m := &marks{}
-	r := &reqchan.Request{Payload: make([]byte, 10)}
+	r := reqchan.NewRequest(nil, make([]byte, reqchan.SizeBytes+10))
 	for _, drop := range []bool{false, true} {
 		p.came(r)
 		r.Times.Taken = p.now + 3_000
@@ -78,7 +78,7 @@ func TestTheTimesOfARequestAreThoseThatPassed(t *testing.T) {
 func TestKeysVersionsAndErrorsOutOfRangeAreCountedTogether(t *testing.T) {
 	var key, version int16
 	p := timing(0, func([]byte) (int16, int16) { return key, version })
-	r := &reqchan.Request{}
+	r := reqchan.NewRequest(nil, nil)
 	for _, k := range []int16{-32768, -1, apisMax, 32767} {
 		key = k
 		p.came(r)

@@ -51,7 +51,9 @@ func TestPriorityStarvesNobody(t *testing.T) {
 	ordinary, priority := c.NewSender(bell), c.NewPrioritySender(bell)
 	fill := func(s *Sender, seq uint64, n int) {
 		for range n {
-			s.TrySend([]*Request{{Seq: seq}})
+			r := NewRequest(nil, nil)
+			r.Seq = seq
+			s.TrySend([]*Request{r})
 		}
 	}
 	fill(ordinary, 0, 10)

@@ -67,7 +67,8 @@ func (o *owner) called() bool {
 func (o *owner) begun(n int) []*Request {
 	reqs := make([]*Request, n)
 	for i := range reqs {
-		reqs[i] = &Request{Seq: uint64(i)}
+		reqs[i] = NewRequest(nil, nil)
+		reqs[i].Seq = uint64(i)
 		reqs[i].Begin(o.home, &o.pool)
 	}
 	return reqs

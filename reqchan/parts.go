@@ -1,7 +1,6 @@
 package reqchan
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math"
 	"os"
@@ -23,7 +22,8 @@ type Part struct {
 // RespondParts answers with the parts, one behind the other, as one frame. The
 // files must stay open until released is called (nil: nobody wants to know),
 // once, when the server needs them no more: the response is out, or will never
-// be. It is called on the processor's goroutine and must not block.
+// be. It is called on the processor's goroutine, or at once if the request was
+// answered before, and must not block.
 //
 // The size of the frame is sent before the files are read: one that turns out
 // to be shorter than its Length ends the connection (FileFailed).
@@ -43,28 +43,71 @@ func (r *Request) RespondParts(parts []Part, released func()) error {
 			return fmt.Errorf("kring: parts 0 to %d of a response are %d bytes: a frame has at most %d", i, total, math.MaxInt32)
 		}
 	}
-	b := r.Buffer(inMemory)[:0]
-	for _, p := range parts {
-		b = append(b, p.Bytes...)
-	}
 	if front < 0 {
 		front = inMemory
 	}
+	if !r.claim() {
+		if released != nil {
+			released()
+		}
+		return nil
+	}
+	r.released = released
+	b := r.gather(parts, inMemory)
+	if b == nil {
+		r.publish(AnswerClose, MemoryRefused)
+		return nil
+	}
 	if r.answering != nil {
-		if instead := r.answering.AnsweringParts(r, b[:front:front], int(total)); instead != nil {
-			r.released = released
-			r.place(instead)
-			r.answer(AnswerSend, ReasonNone)
+		if instead := r.seenParts(b[:front:front], int(total)); instead != nil {
+			r.send(instead)
 			return nil
 		}
 	}
-	r.copied = inMemory
-	r.response = r.scratch[:SizeBytes+inMemory]
-	binary.BigEndian.PutUint32(r.response, uint32(total))
-	r.parts, r.released = append(r.parts[:0], parts...), released
+	r.copied = int32(inMemory)
+	r.response = r.large[:SizeBytes+inMemory]
+	r.parts = append(r.parts[:0], parts...)
 	r.fileBytes = total - int64(inMemory)
-	r.answer(AnswerSend, ReasonNone)
+	r.publish(AnswerSend, ReasonNone)
 	return nil
+}
+
+// gather copies the bytes of parts, n altogether, to large memory; nil when the
+// system refuses it. They may lie in memory of Buffer: that goes back afterwards.
+func (r *Request) gather(parts []Part, n int) []byte {
+	var old []byte
+	if cap(r.large) < SizeBytes+n {
+		old, r.large = r.large, nil
+	}
+	fits := r.widen(SizeBytes + n)
+	var b []byte
+	if fits {
+		b = r.large[SizeBytes:SizeBytes:cap(r.large)]
+		for _, p := range parts {
+			b = append(b, p.Bytes...)
+		}
+	}
+	if old != nil {
+		r.pool.Put(old)
+	}
+	if !fits {
+		r.wide.Store(false)
+	}
+	return b
+}
+
+// seenParts is seen for an answer of parts.
+func (r *Request) seenParts(head []byte, size int) (instead []byte) {
+	done := false
+	defer func() {
+		if !done {
+			r.released = nil // the caller is still at it
+			r.unclaim()
+		}
+	}()
+	instead = r.answering.AnsweringParts(r, head, size)
+	done = true
+	return instead
 }
 
 // Parts are what the response is made of, for the processor; none when it is all

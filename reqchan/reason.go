@@ -34,6 +34,8 @@ const (
 	AuthenticationFailed
 	// Evicted: it had to make room for a connection of the protected listener.
 	Evicted
+	// MemoryRefused: the system had no memory for a frame or for a response.
+	MemoryRefused
 	// ReasonCount is how many there are.
 	ReasonCount
 )
@@ -62,6 +64,7 @@ var reasonNames = [ReasonCount]string{
 	SlowReader:           "slow_reader",
 	AuthenticationFailed: "authentication_failed",
 	Evicted:              "evicted",
+	MemoryRefused:        "memory_refused",
 }
 
 // String is the reason's stable name in logs and metrics.

@@ -49,42 +49,6 @@ func TestAnAnswerBringsItsRequestHomeExactlyOnce(t *testing.T) {
 	}
 }
 
-// Kafka: SE-02, F-41, F-42, SE-02.
-func TestAnsweringTwicePanicsInEveryLife(t *testing.T) {
-	o := newOwner()
-	twice := func(r *Request) (panicked bool) {
-		defer func() { panicked = recover() != nil }()
-		r.NoResponse()
-		return
-	}
-	r := &Request{life: 1<<31 - 2} // the state's numbers come around here
-	r.state.Store(r.answered())
-	for range 5 {
-		r.Begin(o.home, &o.pool)
-		if r.Answered() {
-			t.Fatal("answered by the life before")
-		}
-		r.CloseConnection(HandlerClosed)
-		if !twice(r) {
-			t.Error("in Handle: no panic")
-		}
-		if !r.HandleReturned() || o.home.Waiting() {
-			t.Error("who called Handle has to bring it home")
-		}
-		r.Begin(o.home, &o.pool)
-		if r.HandleReturned() {
-			t.Error("not answered yet")
-		}
-		r.NoResponse()
-		if !twice(r) {
-			t.Error("after Handle: no panic")
-		}
-		if o.home.Take() != r {
-			t.Error("the answer has to bring it home")
-		}
-	}
-}
-
 func TestReturnKeepsTheOrderOfEachHome(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		owners := []*owner{newOwner(), newOwner(), newOwner()}

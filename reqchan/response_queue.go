@@ -14,7 +14,11 @@ import (
 // Its weakness: all who bring something home write one word, once per batch.
 type ResponseQueue struct {
 	bell *queue.Doorbell
-	_    [128]byte
+	// orphaned, when set, is called instead of the bell: the owner has ended.
+	// Order: Disown sets it before it takes what is there; whoever pushes does that
+	// before it loads this.
+	orphaned atomic.Pointer[func()]
+	_        [128]byte
 	// top is the newest, linked by Request.next. Order: Push's CompareAndSwap
 	// publishes the requests and all that their handlers wrote; the Swap in Take
 	// reads it.
@@ -40,7 +44,21 @@ func (q *ResponseQueue) Push(newest, oldest *Request, n int) {
 }
 
 // Announce wakes the owner, if it sleeps, to take what was pushed.
-func (q *ResponseQueue) Announce() { q.bell.Ring() }
+func (q *ResponseQueue) Announce() {
+	if take := q.orphaned.Load(); take != nil {
+		(*take)()
+		return
+	}
+	q.bell.Ring()
+}
+
+// Disown has take called by whoever brings something home from now on, because
+// the owner has ended; the owner calls it now. It may be called by several
+// goroutines at once, and sees to it that one of them takes.
+func (q *ResponseQueue) Disown(take func()) {
+	q.orphaned.Store(&take)
+	take()
+}
 
 // Pushed counts what ever was brought here. Any goroutine.
 func (q *ResponseQueue) Pushed() uint64 { return q.pushed.Load() }

@@ -7,16 +7,16 @@ import "time"
 // the answer; of several calls the one that ends last counts. It applies to any
 // kind of answer, NoResponse included; what the client is told of it is the
 // caller's to write. The server bounds it (Config.ThrottleMax). d <= 0 does
-// nothing.
+// nothing, as does a call after the answer.
 func (r *Request) Throttle(d time.Duration) {
-	if d > 0 {
-		r.throttledUntil = max(r.throttledUntil, Now()+int64(d))
+	if until := Now() + int64(d); d > 0 && until > r.throttledUntil.Load() && !r.Answered() {
+		r.throttledUntil.Store(until)
 	}
 }
 
 // ThrottledUntil is when the throttle of r ends, in nanoseconds of Now; 0 when
 // there is none. For the processor, once r is home.
-func (r *Request) ThrottledUntil() int64 { return r.throttledUntil }
+func (r *Request) ThrottledUntil() int64 { return r.throttledUntil.Load() }
 
 // CloseConnectionAfter answers by closing the connection d from now, for a
 // reason that is counted. Until then nothing is read of it; then response is
@@ -25,11 +25,14 @@ func (r *Request) ThrottledUntil() int64 { return r.throttledUntil }
 // timer meanwhile, no goroutine (KIP-306, connection.failed.authentication.delay.ms).
 // A server that shuts down does not wait. Memory as in Respond.
 func (r *Request) CloseConnectionAfter(why CloseReason, d time.Duration, response []byte) {
-	if response != nil {
-		r.place(response)
+	if !r.claim() {
+		return
+	}
+	if response != nil && !r.place(response) {
+		why = MemoryRefused
 	}
 	r.closeAt = Now() + max(int64(d), 0)
-	r.answer(AnswerClose, why)
+	r.publish(AnswerClose, why)
 }
 
 // CloseAt is when a connection closed by CloseConnectionAfter ends, in

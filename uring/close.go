@@ -28,7 +28,7 @@ func (e *ringEngine) Close() error {
 	errs := []error{e.sleeper.close(), e.unbind()}
 	if stuck != nil {
 		// Better to leak than to let the kernel write into somebody's memory.
-		errs = append(errs, fmt.Errorf("uring: Close: %d operations did not end, so their memory stays mapped: %w", e.inflight, stuck))
+		errs = append(errs, fmt.Errorf("uring: Close: %d operations did not end: %w: %w", e.inflight, engine.ErrMemoryHeld, stuck))
 	}
 	for i := range e.parts { // of a bundle, and nobody has seen them
 		e.Recycle(&e.parts[i])

@@ -43,7 +43,11 @@ func events(log *slog.Logger, closed *closeLog) kring.Events {
 			log.Warn("accepting failed and pauses", "listener", listener, "error", err, "pause", pause)
 		},
 		HandlerPanicked: func(r *kring.Request, v any, stack []byte) {
-			log.Error("the handler panicked; its connection is closed",
+			what := "the handler panicked; its connection is closed"
+			if !r.ClosedByPanic() {
+				what = "the handler panicked; its request had been answered"
+			}
+			log.Error(what,
 				"conn", r.Conn.ID.String(), "remote", reqchan.EndString(r.Conn.Remote), "panic", fmt.Sprint(v), "stack", string(stack))
 		},
 	}

@@ -95,7 +95,11 @@ func (o *operation) recv() {
 func (o *operation) fetch() error {
 	s, pool := o.s, &o.e.network.pool
 	if s.buffer == nil {
-		s.buffer = pool.Get(o.e.network.config.BufferBytes)
+		b, err := pool.TryGet(o.e.network.config.BufferBytes)
+		if err != nil {
+			return syscall.ENOMEM
+		}
+		s.buffer = b
 	}
 	o.count()
 	n, err := s.conn.Read(s.buffer)

@@ -34,8 +34,13 @@ func misbehave(r *kring.Request) {
 func TestAHandlerThatFailsClosesItsConnectionOnly(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
 		cfg.Handlers = 1
-		var told atomic.Int64
-		cfg.Events.HandlerPanicked = func(*kring.Request, any, []byte) { told.Add(1) }
+		var told, closed atomic.Int64
+		cfg.Events.HandlerPanicked = func(r *kring.Request, _ any, _ []byte) {
+			told.Add(1)
+			if r.ClosedByPanic() {
+				closed.Add(1)
+			}
+		}
 		s := servertest.Start(t, cfg, kring.HandlerFunc(misbehave))
 		other := servertest.Dial(t, s)
 		other.Ask("before", "before")
@@ -54,7 +59,8 @@ func TestAHandlerThatFailsClosesItsConnectionOnly(t *testing.T) {
 		servertest.Eventually(t, "all are counted", func() bool {
 			st := s.Stats()
 			return st.Total.Closed[reqchan.HandlerPanicked] == uint64(len(failures)) &&
-				st.Total.Panics+st.Handlers.Panics == uint64(len(failures))+1 && told.Load() == int64(len(failures))+1
+				st.Total.Panics+st.Handlers.Panics == uint64(len(failures))+1 && told.Load() == int64(len(failures))+1 &&
+				closed.Load() == int64(len(failures))
 		})
 	})
 }

@@ -1,6 +1,7 @@
 package faultengine
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 )
@@ -27,6 +28,11 @@ func (n *Network) Check() error {
 	for _, e := range n.engines {
 		if !e.closed {
 			forgotten("engine %d was not closed", e.number)
+		}
+		for _, h := range e.held {
+			if !bytes.Equal(h.memory, h.was) {
+				forgotten("engine %d: memory that it had not given back was used for something else", e.number)
+			}
 		}
 		if k := len(e.lender.lent); k > 0 && (!e.closed || e.orderly) {
 			forgotten("engine %d: %d leases were not recycled", e.number, k)

@@ -72,6 +72,10 @@ type Config struct {
 	// FailClose is the chance that OpClose carries an error; the descriptor is
 	// closed all the same, as after close(2).
 	FailClose float64
+	// HoldMemory has Close fail with engine.ErrMemoryHeld while operations on memory
+	// are outstanding. The engine then keeps that memory, and Check tells whether
+	// anybody else wrote there.
+	HoldMemory bool
 	// FailAfterPolls kills every engine at its n-th Poll; 0 never does.
 	FailAfterPolls int
 

@@ -1,6 +1,7 @@
 package faultengine
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"sync/atomic"
 
@@ -30,6 +31,7 @@ type Engine struct {
 	gone      map[engine.Token]struct{} // tokens whose OpClose was delivered
 	lender    lender
 	recycled  uint64 // Recycles so far
+	held      []held // memory that Close did not give back
 }
 
 // operation is one Accept, Recv, RecvInto, Send or CloseFD, from the call to the
@@ -257,11 +259,16 @@ func (e *Engine) Close() error {
 	orderly := !e.dead()
 	for _, d := range e.descs {
 		orderly = orderly && d.recv == nil && d.send == nil
+		e.hold(d.recv)
+		e.hold(d.send)
 		d.recv, d.send, d.owner = nil, nil, nil
 	}
 	e.orderly = orderly
 	e.lender.close()
 	e.submitted, e.queue, e.descs = nil, nil, nil
+	if len(e.held) > 0 {
+		return fmt.Errorf("faultengine: Close of engine %d: %w", e.number, engine.ErrMemoryHeld)
+	}
 	return nil
 }
 

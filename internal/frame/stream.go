@@ -55,8 +55,9 @@ type Stream struct {
 }
 
 // Feed lends b until the next Feed or Settle. Settle must have been called
-// since the last Feed.
-func (s *Stream) Feed(b []byte, memory *slab.Pool) {
+// since the last Feed. false: the system refused memory, and bytes are lost; the
+// stream can only be abandoned.
+func (s *Stream) Feed(b []byte, memory *slab.Pool) (ok bool) {
 	invariants.Assert(s.lent == nil, "frame: Feed before Settle")
 	if s.own != nil && s.filled < len(s.own) {
 		n := copy(s.own[s.filled:], b)
@@ -65,10 +66,10 @@ func (s *Stream) Feed(b []byte, memory *slab.Pool) {
 		b = b[n:]
 	}
 	if len(b) > 0 && s.Held() > 0 {
-		s.hold(b, memory)
-		return
+		return s.hold(b, memory)
 	}
 	s.lent, s.lentAt = b, 0
+	return true
 }
 
 // Next cuts the next frame: its bytes, size included, and where they lie.
@@ -140,18 +141,18 @@ func (s *Stream) TakeCopied() int {
 }
 
 // Settle copies what is left of the lent bytes, so that they can go back, and
-// gives memory back that is not needed any more.
-func (s *Stream) Settle(memory *slab.Pool) {
+// gives memory back that is not needed any more. false is as in Feed.
+func (s *Stream) Settle(memory *slab.Pool) (ok bool) {
 	rest := s.lent[s.lentAt:]
 	s.lent, s.lentAt = nil, 0
 	if len(rest) > 0 {
-		s.hold(rest, memory)
-		return
+		return s.hold(rest, memory)
 	}
 	if s.held != nil && s.Held() == 0 {
 		memory.Put(s.held)
 		s.held, s.heldAt = nil, 0
 	}
+	return true
 }
 
 // Held is how many bytes wait to be cut, outside lent memory.
@@ -180,6 +181,13 @@ func (s *Stream) Abandon(memory *slab.Pool) (own []byte) {
 	return own
 }
 
+// Lose gives the memory of Begin up, and returns it, if a frame was being filled in
+// it.
+func (s *Stream) Lose() (own []byte) {
+	own, s.own, s.filled = s.own, nil, 0
+	return own
+}
+
 func (s *Stream) ahead() []byte {
 	if s.Held() > 0 {
 		return s.held[s.heldAt:]
@@ -187,21 +195,25 @@ func (s *Stream) ahead() []byte {
 	return s.lent[s.lentAt:]
 }
 
-// hold appends b to what is held, moving it to larger memory when it must.
-func (s *Stream) hold(b []byte, memory *slab.Pool) {
+// hold appends b to what is held, moving it to larger memory when it must; false
+// when the system refuses that.
+func (s *Stream) hold(b []byte, memory *slab.Pool) bool {
 	s.copied += len(b)
 	kept := s.held[s.heldAt:]
 	if cap(s.held)-len(s.held) >= len(b) {
 		s.held = append(s.held, b...)
-		return
+		return true
 	}
 	if s.held != nil && cap(s.held)-len(kept) >= len(b) && s.heldAt >= len(kept) {
 		s.copied += len(kept)
 		n := copy(s.held, kept) // half of it was cut: moving is cheaper than growing
 		s.held, s.heldAt = append(s.held[:n], b...), 0
-		return
+		return true
 	}
-	larger := memory.Get(2 * (len(kept) + len(b)))
+	larger, err := memory.TryGet(2 * (len(kept) + len(b)))
+	if err != nil {
+		return false
+	}
 	s.copied += len(kept)
 	n := copy(larger, kept)
 	n += copy(larger[n:], b)
@@ -209,6 +221,7 @@ func (s *Stream) hold(b []byte, memory *slab.Pool) {
 		memory.Put(s.held)
 	}
 	s.held, s.heldAt = larger[:n], 0
+	return true
 }
 
 func cut(b []byte, max int) ([]byte, Status) {

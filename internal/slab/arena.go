@@ -24,19 +24,25 @@ type Chunk struct {
 func NewArena(p *Pool) *Arena { return &Arena{pool: p} }
 
 // Take returns n bytes, 1 to ArenaChunkBytes, and the chunk to release them
-// with.
+// with; a nil chunk when the system refuses memory.
 func (a *Arena) Take(n int) ([]byte, *Chunk) {
 	b, c := a.Open(n)
+	if c == nil {
+		return nil, nil
+	}
 	a.Keep(c, n)
 	return b[:n:n], c
 }
 
 // Open begins a piece of n bytes at least: what it returns is there to be written,
-// in part or whole. Keep ends it, before anything else is taken.
+// in part or whole. Keep ends it, before anything else is taken. A nil chunk says
+// that the system refuses memory; then there is nothing to end.
 func (a *Arena) Open(n int) ([]byte, *Chunk) {
 	c := a.current
 	if c == nil || len(c.memory)-c.used < n {
-		c = a.renew(n)
+		if c = a.renew(n); c == nil {
+			return nil, nil
+		}
 	}
 	c.refs++
 	return c.memory[c.used:], c
@@ -77,13 +83,17 @@ func (a *Arena) renew(n int) *Chunk {
 		a.current = nil
 		a.drop(old)
 	}
+	memory, err := a.pool.TryGet(ArenaChunkBytes)
+	if err != nil {
+		return nil
+	}
 	var c *Chunk
 	if k := len(a.spare); k > 0 {
 		c, a.spare = a.spare[k-1], a.spare[:k-1]
 	} else {
 		c = &Chunk{}
 	}
-	c.memory, c.used, c.refs = a.pool.Get(ArenaChunkBytes), 0, 0
+	c.memory, c.used, c.refs = memory, 0, 0
 	a.current = c
 	return c
 }

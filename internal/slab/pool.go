@@ -33,6 +33,8 @@ type Pool struct {
 	reserved []byte // never changes between Reserve and Close
 	mapped   atomic.Int64
 	lent     atomic.Int64
+	refused  atomic.Uint64
+	closed   atomic.Bool
 }
 
 type class struct {
@@ -62,21 +64,36 @@ func (p *Pool) Reserve(n int) ([]byte, error) {
 	return b, nil
 }
 
-// Get returns memory of length n whose content is undefined and whose capacity
-// is the size class. It panics when the system refuses memory, as the Go heap does.
-func (p *Pool) Get(n int) []byte {
+// TryGet returns memory of length n whose content is undefined and whose capacity
+// is the size class. An error says that the system refused it, and what to do.
+func (p *Pool) TryGet(n int) ([]byte, error) {
 	k := classOf(n)
 	c := &p.classes[k]
+	p.lent.Add(1) // Order: before it is taken, so that Close never takes it away
 	c.mu.Lock()
 	if len(c.free) == 0 {
-		p.refill(c, k)
+		if err := p.refill(c, k); err != nil {
+			c.mu.Unlock()
+			p.refused.Add(1)
+			p.lent.Add(-1)
+			return nil, err
+		}
 	}
 	b := c.free[len(c.free)-1]
 	c.free[len(c.free)-1] = nil
 	c.free = c.free[:len(c.free)-1]
 	c.mu.Unlock()
-	p.lent.Add(1)
-	return b[:n]
+	return b[:n], nil
+}
+
+// Get is TryGet for who has nothing to do without memory: it panics when the
+// system refuses it, as the Go heap does.
+func (p *Pool) Get(n int) []byte {
+	b, err := p.TryGet(n)
+	if err != nil {
+		panic("kring: " + err.Error())
+	}
+	return b
 }
 
 // Put gives back a slice that Get returned; only its start and capacity matter.
@@ -86,7 +103,6 @@ func (p *Pool) Put(b []byte) {
 	invariants.Assert(len(b) == 1<<k, "slab: Put of %d bytes, not a size class", len(b))
 	invariants.Assert(Owns(b), "slab: Put of memory that is not slab memory")
 	invariants.Poison(b)
-	p.lent.Add(-1)
 	c := &p.classes[k]
 	c.mu.Lock()
 	keep := k <= classCarved || (len(c.free)+1)<<k <= cachedBytesMax || lies(b, p.reserved)
@@ -97,6 +113,9 @@ func (p *Pool) Put(b []byte) {
 	if !keep {
 		p.unmap(b)
 	}
+	if p.lent.Add(-1) == 0 && p.closed.Load() { // Order: when it is with the others
+		p.Close()
+	}
 }
 
 // Lent counts the slices that are out: 0 when everything came home.
@@ -105,9 +124,14 @@ func (p *Pool) Lent() int64 { return p.lent.Load() }
 // Mapped is the memory taken from the system, in bytes.
 func (p *Pool) Mapped() int64 { return p.mapped.Load() }
 
+// Refused counts how often the system refused memory.
+func (p *Pool) Refused() uint64 { return p.refused.Load() }
+
 // Close unmaps everything, or, while something is still lent, what is mapped
-// on its own and free. The Pool may be used again.
+// on its own and free; the rest when the last of that comes back. The Pool may be
+// used again.
 func (p *Pool) Close() {
+	p.closed.Store(true)
 	all := p.Lent() == 0
 	for k := classMin; k <= classMax; k++ {
 		if k <= classCarved && !all {
@@ -138,19 +162,19 @@ func (p *Pool) Close() {
 }
 
 // refill adds at least one free piece of class k; c.mu is held.
-func (p *Pool) refill(c *class, k int) {
+func (p *Pool) refill(c *class, k int) error {
 	size := 1 << k
 	if b := p.carve(max(size, reservedCarve)); b != nil {
 		c.fill(b, size)
-		return
+		return nil
 	}
 	n := size
 	if k <= classCarved {
 		n = regionBytes
 	}
-	region, err := Map(n)
+	region, err := mapOrRefuse(n)
 	if err != nil {
-		panic(fmt.Sprintf("kring: mmap of %d bytes: %v (address-space limit or vm.max_map_count)", n, err))
+		return fmt.Errorf("mmap of %d bytes: %w (raise the address-space limit, the memory limit or vm.max_map_count)", n, err)
 	}
 	register(region)
 	p.mapped.Add(int64(n))
@@ -160,6 +184,7 @@ func (p *Pool) refill(c *class, k int) {
 		p.regions.mu.Unlock()
 	}
 	c.fill(region, size)
+	return nil
 }
 
 // fill makes free pieces of b, the first on top.

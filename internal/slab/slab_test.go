@@ -1,7 +1,9 @@
 package slab_test
 
 import (
+	"errors"
 	"sync"
+	"syscall"
 	"testing"
 
 	"kring/internal/invariants"
@@ -181,5 +183,39 @@ func TestReservedMemoryIsUsedFirstAndStaysUntilTheEnd(t *testing.T) {
 	} else {
 		p.Put(b)
 		p.Close()
+	}
+}
+
+// Whoever is refused memory is told, and takes nothing along: the same class serves
+// whoever comes next, and Get panics without a lock in its hands.
+func TestRefusedMemoryIsAnErrorAndNothingElse(t *testing.T) {
+	var p slab.Pool
+	defer p.Close()
+	warm := p.Get(100)
+	p.Put(warm)
+	restore := slab.Refuse(func(int) error { return syscall.ENOMEM })
+	defer restore()
+	for range 2 {
+		if _, err := p.TryGet(200_000); !errors.Is(err, syscall.ENOMEM) {
+			t.Fatalf("refused with %v", err)
+		}
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("Get of memory that there is not: no panic")
+				}
+			}()
+			p.Get(200_000)
+		}()
+	}
+	p.Put(p.Get(100)) // there is some of it
+	restore()
+	b, err := p.TryGet(200_000)
+	if err != nil || len(b) != 200_000 {
+		t.Fatalf("%d bytes, %v", len(b), err)
+	}
+	p.Put(b)
+	if p.Lent() != 0 || p.Refused() != 4 {
+		t.Errorf("%d lent, %d refused", p.Lent(), p.Refused())
 	}
 }

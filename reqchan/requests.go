@@ -1,0 +1,77 @@
+package reqchan
+
+import "sync/atomic"
+
+const (
+	// requestsKeptMax bounds how many jobs wait for reuse.
+	requestsKeptMax = 4096
+	// A block of Requests is one allocation, and stays as long as anybody holds one
+	// of it. blockMax makes it no more than one for so many requests, and
+	// blocksHeldMax bounds what those keep that take long: a block is the smaller
+	// the more requests are out, down to blockMin.
+	blockMax      = 512
+	blockMin      = 16
+	blocksHeldMax = 1 << 19
+)
+
+// Requests are where a processor has its Requests from. It belongs to one
+// goroutine, but for Extra.
+//
+// Every frame gets a Request that nobody has had before, because whoever had one
+// may have it still, and answer late; what is costly of it, the job behind, is
+// used again. So a late answer finds that its life is over.
+type Requests struct {
+	free  []*job
+	block []Request
+	out   int
+	extra atomic.Uint64
+}
+
+// Take returns a Request of c that has no frame yet.
+func (s *Requests) Take(c *Conn, token uint64) *Request {
+	j := (*job)(nil)
+	if n := len(s.free); n > 0 {
+		j = s.free[n-1]
+		s.free[n-1] = nil
+		s.free = s.free[:n-1]
+	} else {
+		j = &job{extra: &s.extra}
+	}
+	s.out++
+	return s.give(j, c, token)
+}
+
+// Again returns another Request instead of r, which is home and needed no more.
+func (s *Requests) Again(r *Request, c *Conn, token uint64) *Request { return s.give(r.job, c, token) }
+
+func (s *Requests) give(j *job, c *Conn, token uint64) *Request {
+	if len(s.block) == 0 {
+		s.block = make([]Request, max(min(blocksHeldMax/max(s.out, 1), blockMax), blockMin))
+	}
+	r := &s.block[0]
+	s.block = s.block[1:]
+	r.job, r.Conn, j.Token = j, c, token
+	return r
+}
+
+// Put takes back what r was made of. r is home, and Reset.
+func (s *Requests) Put(r *Request) {
+	s.out--
+	if len(s.free) < requestsKeptMax {
+		s.free = append(s.free, r.job)
+	} else {
+		r.Free()
+	}
+}
+
+// Free gives the memory of those back that are not out.
+func (s *Requests) Free() {
+	for _, j := range s.free {
+		(&Request{job: j}).Free()
+	}
+	s.free, s.block = nil, nil
+}
+
+// Extra is how many answers came to requests that were answered before, and were
+// dropped. Any goroutine.
+func (s *Requests) Extra() uint64 { return s.extra.Load() }

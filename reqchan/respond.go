@@ -1,0 +1,189 @@
+package reqchan
+
+import "runtime"
+
+const (
+	// smallBytes is the response memory of the Go heap that a job keeps: as much
+	// as is packed by default, so that what lies there is copied anyway.
+	smallBytes = 4 << 10
+	// largeKeptBytes is the largest other memory that it keeps.
+	largeKeptBytes = 16 << 10
+)
+
+// Respond answers with payload (the response frame without its size).
+// Memory of Buffer, or Payload itself, is sent from where it is; any other is
+// copied first, so the caller may use it again at once.
+func (r *Request) Respond(payload []byte) {
+	if !r.claim() {
+		return
+	}
+	if r.answering != nil {
+		payload = r.seen(AnswerSend, payload)
+	}
+	r.send(payload)
+}
+
+// send publishes an answer of payload, or, when there is no memory to send it
+// from, one that closes the connection.
+func (r *Request) send(payload []byte) {
+	if r.place(payload) {
+		r.publish(AnswerSend, ReasonNone)
+	} else {
+		r.publish(AnswerClose, MemoryRefused)
+	}
+}
+
+// NoResponse answers with nothing (Produce with acks=0): the next request of
+// the connection may go on.
+func (r *Request) NoResponse() {
+	if !r.claim() {
+		return
+	}
+	if r.answering != nil {
+		r.seen(AnswerNoResponse, nil)
+	}
+	r.publish(AnswerNoResponse, ReasonNone)
+}
+
+// CloseConnection answers by closing the connection, for a reason that is
+// counted. Responses queued before it are still sent.
+func (r *Request) CloseConnection(why CloseReason) {
+	if r.claim() {
+		r.publish(AnswerClose, why)
+	}
+}
+
+// seen shows the answer to who asked for that. One that panics leaves the request
+// without an answer.
+func (r *Request) seen(k AnswerKind, payload []byte) []byte {
+	done := false
+	defer func() {
+		if !done {
+			r.unclaim()
+		}
+	}()
+	payload = r.answering.Answering(r, k, payload)
+	done = true
+	return payload
+}
+
+// Buffer lends n bytes for the response. Respond with it, or with a part that
+// starts where it starts, and nothing is copied. A later call for more keeps
+// nothing of the content. The content is undefined. One goroutine at a time may
+// use it. Once the request is answered it is memory that nobody else has, and that
+// is not sent.
+func (r *Request) Buffer(n int) []byte {
+	n += SizeBytes
+	for {
+		loaded, now, over := r.moment()
+		s := r.small.Load()
+		switch {
+		case over || now&claimed != 0:
+			return make([]byte, n)[SizeBytes:]
+		case now&busy != 0: // for the moment that it takes to get memory
+			runtime.Gosched()
+		case s != nil && len(s.b) >= n && !r.wide.Load():
+			if now&lent != 0 || r.state.CompareAndSwap(loaded, now|lent) {
+				return s.b[SizeBytes:n]
+			}
+		case r.state.CompareAndSwap(loaded, now|lent|busy):
+			return r.lend(n)
+		}
+	}
+}
+
+// lend is Buffer for more than lies at hand; the caller has made r busy.
+func (r *Request) lend(n int) []byte {
+	defer r.state.Add(^(busy - 1)) // minus busy
+	if cap(r.large) < n && n <= smallBytes {
+		return r.smallOf(n)[SizeBytes:n]
+	}
+	if !r.widen(n) {
+		return make([]byte, n)[SizeBytes:] // Respond will have to copy it, or to refuse
+	}
+	return r.large[SizeBytes:n:cap(r.large)]
+}
+
+// smallOf is memory of the Go heap, n <= smallBytes of it. The caller has made r
+// busy, or claimed it.
+func (r *Request) smallOf(n int) []byte {
+	s := r.small.Load()
+	if s == nil {
+		s = &scratch{make([]byte, smallBytes)}
+		r.small.Store(s)
+	}
+	return s.b[:n]
+}
+
+// widen sees to large memory of n bytes at least; false when the system refuses
+// it. The caller has made r busy, or claimed it.
+func (r *Request) widen(n int) bool {
+	if cap(r.large) >= n {
+		return true
+	}
+	r.dropLarge()
+	b, err := r.pool.TryGet(n)
+	if err != nil {
+		return false
+	}
+	r.large = b[:cap(b)]
+	r.wide.Store(true)
+	return true
+}
+
+func (r *Request) dropLarge() {
+	if r.large != nil {
+		r.pool.Put(r.large)
+		r.large = nil
+		r.wide.Store(false)
+	}
+}
+
+// place puts payload where it is sent from, with room for its size in front; false
+// when the system refuses memory for it. The caller has claimed r.
+func (r *Request) place(payload []byte) bool {
+	n := SizeBytes + len(payload)
+	switch {
+	case len(payload) > 0 && sameStart(payload, r.Frame, SizeBytes):
+		r.response = r.Frame[:n]
+	case sameStart(payload, r.large, SizeBytes):
+		r.response = r.large[:n]
+	case r.isSmall(payload):
+		r.response = r.small.Load().b[:n]
+	case cap(r.large) < n && n <= smallBytes:
+		r.keepSmall() // whoever has it from Buffer may still write there
+		r.response = r.smallOf(n)
+		r.copied = int32(copy(r.response[SizeBytes:], payload))
+	case r.widen(n):
+		r.response = r.large[:n]
+		r.copied = int32(copy(r.response[SizeBytes:], payload))
+	default:
+		return false
+	}
+	return true
+}
+
+func (r *Request) isSmall(payload []byte) bool {
+	s := r.small.Load()
+	return s != nil && sameStart(payload, s.b, SizeBytes)
+}
+
+// keepSmall gives small memory up to the garbage collector that Buffer lent and
+// that the answer is not made of: whoever has it may not know yet that the request
+// is answered, and write there. The caller has claimed the request, or it is home.
+func (r *job) keepSmall() {
+	s := r.small.Load()
+	if s == nil || r.state.Load()&lent == 0 {
+		return
+	}
+	if len(r.response) == 0 || &r.response[0] != &s.b[0] {
+		r.small.Store(nil)
+	}
+}
+
+// sameStart says whether part begins at whole[at].
+func sameStart(part, whole []byte, at int) bool {
+	part = part[:cap(part)]
+	return len(part) > 0 && cap(whole) > at && &part[0] == &whole[:cap(whole)][at] &&
+		cap(part) <= cap(whole)-at
+}
