@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,8 +20,8 @@ import (
 
 // A cage takes something from a process before it becomes kring, as container
 // runtimes and limits do. The test binary enters it when it is called caged:
-// "caged CAGE ARGS...", CAGE being memlock, nofile, fsize, or filter=FILE with a
-// seccomp filter as JSON.
+// "caged CAGE ARGS...", CAGE being memlock, nofile or nofile=N, fsize, or
+// filter=FILE with a seccomp filter as JSON.
 const caged = "kring-caged"
 
 // cageNofile is enough for a Go program to start, and for little else. The
@@ -52,7 +53,14 @@ func enter(cage string) error {
 		_ = unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_IPC_LOCK, 0, 0, 0)
 		return unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unix.Rlimit{})
 	case "nofile":
-		return unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: cageNofile, Max: cageNofile})
+		n := uint64(cageNofile)
+		if file != "" {
+			var err error
+			if n, err = strconv.ParseUint(file, 10, 64); err != nil {
+				return err
+			}
+		}
+		return unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: n})
 	case "fsize":
 		return unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: cageFsize, Max: cageFsize})
 	case "filter":

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/sys/unix"
 )
 
@@ -257,5 +258,47 @@ func TestAFullDiskLosesNothingThatWasAcknowledged(t *testing.T) {
 	c.signal(syscall.SIGTERM)
 	if status := c.exit(); status != exitOK {
 		t.Errorf("exit status %d, want 0; standard error:\n%s", status, c.stderr.String())
+	}
+}
+
+// With few descriptors there are few partitions, and each that there is can be
+// written, beside as many clients as may come.
+func TestFewDescriptorsMeanFewPartitions(t *testing.T) {
+	c := serveIn(t, "nofile=1024", "--data-dir", t.TempDir())
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	defer cancel()
+	client := impatient(t, c.addr)
+	admin := kadm.NewClient(client)
+	if _, err := admin.CreateTopic(ctx, 600, 1, nil, "many"); !errors.Is(err, kerr.PolicyViolation) {
+		t.Errorf("600 partitions: %v", err)
+	}
+	made := 0
+	for n := 0; ; n++ {
+		_, err := admin.CreateTopic(ctx, 10, 1, nil, fmt.Sprintf("ten-%d", n))
+		if errors.Is(err, kerr.PolicyViolation) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		made++
+	}
+	if made < 10 {
+		t.Errorf("only %d partitions may be", 10*made)
+	}
+	for range 300 { // they stay open
+		ask(t, dial(t, c.addr), kmsg.NewPtrApiVersionsRequest())
+	}
+	writer, err := kgo.NewClient(kgo.SeedBrokers(c.addr), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.RecordRetries(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writer.Close()
+	for n := range made {
+		for p := range int32(10) {
+			if err := writer.ProduceSync(ctx, &kgo.Record{Topic: fmt.Sprintf("ten-%d", n), Partition: p, Value: []byte("x")}).FirstErr(); err != nil {
+				t.Fatalf("partition %d of topic %d: %v", p, n, err)
+			}
+		}
 	}
 }
