@@ -6,6 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"kring/kafka"
+	"kring/reqchan"
 )
 
 // repair changes how one API is served, where kfake's own way would mislead a
@@ -35,6 +36,7 @@ type exchange struct {
 	q       kafka.Request
 	session *session
 	req     kmsg.Request
+	silent  bool // it is a Produce with acks 0
 	changed bool // kfake is shown req instead of the client's own bytes
 	after   []func(kmsg.Response) (answered bool)
 }
@@ -53,6 +55,16 @@ func then[Resp kmsg.Response](x *exchange, f func(Resp)) {
 	})
 }
 
+// refuse answers a request that kfake does not see. A producer that wants no
+// answer learns of it by the end of its connection.
+func (x *exchange) refuse(resp kmsg.Response) {
+	if x.silent {
+		x.q.CloseConnection(reqchan.HandlerClosed)
+		return
+	}
+	x.q.Respond(resp)
+}
+
 // ask puts a request of our own to kfake, on the connection of the client. Its
 // version must be set.
 func (x *exchange) ask(req kmsg.Request) (kmsg.Response, error) { return x.session.ask(req) }
@@ -64,10 +76,11 @@ func (s *session) repaired(j job, repairs []repair) error {
 	if err != nil {
 		return fmt.Errorf("decode a request that was screened: %w", err)
 	}
-	x := &exchange{q: j.q, session: s, req: req}
+	produce, ok := req.(*kmsg.ProduceRequest)
+	x := &exchange{q: j.q, session: s, req: req, silent: ok && produce.Acks == 0}
 	for i := range repairs {
 		if resp := repairs[i].do(x); resp != nil {
-			j.q.Respond(resp)
+			x.refuse(resp)
 			return nil
 		}
 	}
