@@ -257,16 +257,15 @@ func (c *chaos) round(n int, length time.Duration, disk string, fills bool) {
 	}
 	child := start(c.t, args...)
 	if n%4 == 3 {
-		cage := filterCage(c.t, failing(unix.EIO, unix.SYS_FSYNC, unix.SYS_FDATASYNC))
-		child = startCaged(c.t, cage, args...)
+		child = startCaged(c.t, filterCage(c.t, failingSync()), args...)
 	}
 	m := readyForm.FindStringSubmatch(<-child.lines())
 	if m == nil {
 		child.exit()
-		if n%4 != 3 {
-			c.t.Fatalf("round %d: not ready; standard error:\n%s", n, child.stderr.String())
-		}
-		return // what the last kill left can't be mended on a disk that can't sync
+		c.t.Fatalf("round %d: not ready; standard error:\n%s", n, child.stderr.String())
+	}
+	if n%4 == 3 {
+		holdDescriptors(c.t, m[1])
 	}
 	c.door.to.Store(&m[1])
 	ctx, cancel := context.WithTimeout(context.Background(), length/2+rand.N(length))
