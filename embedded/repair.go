@@ -35,6 +35,7 @@ type exchange struct {
 	q       kafka.Request
 	session *session
 	req     kmsg.Request
+	silent  bool // it is a Produce with acks 0
 	changed bool // kfake is shown req instead of the client's own bytes
 	after   []func(kmsg.Response) (answered bool)
 	err     error // see fail
@@ -96,7 +97,8 @@ func (s *session) repaired(j job, repairs []repair) error {
 	if err != nil {
 		return fmt.Errorf("decode a request that was screened: %w", err)
 	}
-	x := &exchange{q: j.q, session: s, req: req}
+	produce, ok := req.(*kmsg.ProduceRequest)
+	x := &exchange{q: j.q, session: s, req: req, silent: ok && produce.Acks == 0}
 	if resp := x.before(repairs); x.err != nil {
 		return x.err
 	} else if resp != nil {
@@ -106,7 +108,7 @@ func (s *session) repaired(j job, repairs []repair) error {
 	if x.changed {
 		frame = req.AppendTo(append([]byte(nil), frame[:j.q.Header.Size]...))
 	}
-	if len(x.after) == 0 {
+	if len(x.after) == 0 && !x.silent {
 		return s.forward(j.q, frame)
 	}
 	resp, err := s.roundTrip(frame, req)
@@ -130,6 +132,10 @@ func (x *exchange) respond(resp kmsg.Response) error {
 			return x.err
 		}
 	}
-	x.q.Respond(resp)
+	if produce, ok := resp.(*kmsg.ProduceResponse); ok && x.silent {
+		x.endSilent(produce)
+	} else {
+		x.q.Respond(resp)
+	}
 	return nil
 }

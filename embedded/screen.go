@@ -14,19 +14,20 @@ import (
 // watchSilent asks kfake for the answer that a producer does not want, so that
 // an error can close the connection, as with Apache Kafka.
 func watchSilent(x *exchange, req *kmsg.ProduceRequest) kmsg.Response {
-	if req.Acks != 0 {
-		return nil
+	if x.silent {
+		req.Acks, x.changed = 1, true
 	}
-	req.Acks, x.changed = 1, true
-	x.after = append(x.after, func(resp kmsg.Response) bool {
-		if produceFailed(resp.(*kmsg.ProduceResponse)) {
-			x.q.CloseConnection(reqchan.HandlerClosed)
-		} else {
-			x.q.NoResponse()
-		}
-		return true
-	})
 	return nil
+}
+
+// endSilent is the answer to a producer that wants none: what was refused, by kfake
+// or by a repair, costs it its connection.
+func (x *exchange) endSilent(resp *kmsg.ProduceResponse) {
+	if produceFailed(resp) {
+		x.q.CloseConnection(reqchan.HandlerClosed)
+	} else {
+		x.q.NoResponse()
+	}
 }
 
 func produceFailed(resp *kmsg.ProduceResponse) bool {

@@ -1,7 +1,6 @@
 package embedded
 
 import (
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -87,13 +86,11 @@ func TestADeletionThatCantBeKeptIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	n := serve(t, Config{DataDir: dir})
 	n.produce("orders", 0, 5)
-	put(t, filepath.Join(dir, startsName+".tmp"), false)
+	takeAway := put(t, filepath.Join(dir, startsName+".tmp"), false)
 	if got := code(t, n.cluster, deletingRecords("orders", 3)); got != kerr.KafkaStorageError.Code {
 		t.Errorf("error %d", got)
 	}
-	if err := os.RemoveAll(filepath.Join(dir, startsName+".tmp")); err != nil {
-		t.Fatal(err)
-	}
+	takeAway()
 	await(t, func() bool { return code(t, n.cluster, deletingRecords("orders", 3)) == 0 })
 	if err := n.cluster.deleteBefore("orders", 0, 4); err != nil {
 		t.Error(err)

@@ -45,9 +45,10 @@ const (
 	reserveBytesMax  = 64 << 20
 	reserveShare     = 16 // of the whole disk, where that is less
 	reserveInodesMax = 64
-	// growthBytes is what a request may cause to be written beyond its own
-	// size: indexes, entries of logs, a JSON file that is written anew.
-	growthBytes = 256 << 10
+	// growthBytes is what a request causes to be written beyond its own size:
+	// indexes and entries of logs. A JSON file that is written anew is the
+	// reserve's.
+	growthBytes = 16 << 10
 )
 
 func newStore(cfg Config) *store {

@@ -185,12 +185,11 @@ func TestWhatFailsToBeWrittenIsNotAcknowledged(t *testing.T) {
 		t.Run(c.obstacle, func(t *testing.T) {
 			dir := t.TempDir()
 			n := serve(t, Config{DataDir: dir, Seed: []Topic{{"orders", 1}}})
-			at := filepath.Join(dir, c.obstacle)
-			gone := put(t, at, c.isFile)
+			takeAway := put(t, filepath.Join(dir, c.obstacle), c.isFile)
 			if got := code(t, n.cluster, c.req(t)); got != c.want.Code {
 				t.Errorf("error %d, want %v", got, c.want)
 			}
-			gone()
+			takeAway()
 			// It is written when the obstacle is gone, and nobody has to ask for that.
 			await(t, func() bool { return code(t, n.cluster, committingAt(777)) == 0 })
 			if got := committedIn(t, dir); got != 777 {
@@ -203,12 +202,15 @@ func TestWhatFailsToBeWrittenIsNotAcknowledged(t *testing.T) {
 	}
 }
 
-// put makes a directory with something in it, or a file, in place of what is there,
-// which is back when gone was called.
-func put(t *testing.T, at string, file bool) (gone func()) {
+// put makes a directory with something in it, or a file, in place of what is
+// there, until takeAway.
+func put(t *testing.T, at string, file bool) (takeAway func()) {
 	t.Helper()
-	aside := filepath.Join(t.TempDir(), "aside")
-	had := os.Rename(at, aside) == nil
+	before := filepath.Join(t.TempDir(), "before")
+	moved := os.Rename(at, before)
+	if moved != nil && !errors.Is(moved, fs.ErrNotExist) {
+		t.Fatal(moved)
+	}
 	inside := filepath.Join(at, "inside")
 	if file {
 		inside = at
@@ -218,12 +220,13 @@ func put(t *testing.T, at string, file bool) (gone func()) {
 	}
 	return func() {
 		t.Helper()
-		err := os.RemoveAll(at)
-		if had {
-			err = errors.Join(err, os.Rename(aside, at))
-		}
-		if err != nil {
+		if err := os.RemoveAll(at); err != nil {
 			t.Fatal(err)
+		}
+		if moved == nil {
+			if err := os.Rename(before, at); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }
@@ -255,15 +258,12 @@ func addingUser() *kmsg.AlterUserSCRAMCredentialsRequest {
 func TestARefusedBatchIsStoredWhenItComesAgain(t *testing.T) {
 	dir := t.TempDir()
 	n := serve(t, Config{DataDir: dir, Seed: []Topic{{"orders", 1}}})
-	at := filepath.Join(dir, "partitions", "orders-0")
-	put(t, at, true)
+	takeAway := put(t, filepath.Join(dir, "partitions", "orders-0"), true)
 	produced := make(chan error, 1)
 	c := n.client(kgo.RetryBackoffFn(func(int) time.Duration { return 10 * time.Millisecond }), kgo.RecordRetries(math.MaxInt))
 	c.Produce(t.Context(), &kgo.Record{Topic: "orders", Value: []byte("record 0")}, func(_ *kgo.Record, err error) { produced <- err })
 	await(t, func() bool { return n.cluster.store.failures.Load() > 0 })
-	if err := os.Remove(at); err != nil {
-		t.Fatal(err)
-	}
+	takeAway()
 	if err := <-produced; err != nil {
 		t.Fatal(err)
 	}
@@ -276,13 +276,11 @@ func TestAConsumerOutlivesTheReopening(t *testing.T) {
 	n := serve(t, Config{DataDir: dir, Seed: []Topic{{"orders", 1}, {"others", 1}}})
 	n.produce("orders", 0, 10)
 	c := n.consume("orders", 0, 10, kgo.ConsumerGroup("waiting"))
-	put(t, filepath.Join(dir, "partitions", "others-0"), true)
+	takeAway := put(t, filepath.Join(dir, "partitions", "others-0"), true)
 	if got := code(t, n.cluster, storing(t, "others", "x")); got != kerr.KafkaStorageError.Code {
 		t.Fatalf("error %d", got)
 	}
-	if err := os.Remove(filepath.Join(dir, "partitions", "others-0")); err != nil {
-		t.Fatal(err)
-	}
+	takeAway()
 	await(t, func() bool { return code(t, n.cluster, storing(t, "orders", "record 10")) == 0 })
 	if f := c.PollFetches(t.Context()); f.NumRecords() != 1 || string(f.Records()[0].Value) != "record 10" {
 		t.Errorf("got %d records, %v", f.NumRecords(), f.Err())

@@ -175,6 +175,50 @@ func (c *chaos) create(ctx context.Context, admin *kadm.Client, name string) {
 	}
 }
 
+// consume reads in a group, from the beginning on, until it has seen all records
+// that were acknowledged; the last of them are known when flushed is closed.
+func (c *chaos) consume(flushed <-chan struct{}) {
+	client := c.client(kgo.ConsumeTopics(chaosTopic), kgo.ConsumerGroup("consumers"), kgo.SessionTimeout(6*time.Second),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.AutoCommitInterval(100*time.Millisecond))
+	defer client.Close()
+	seen := make(map[uint64]bool)
+	var late <-chan time.Time
+	for {
+		within, cancel := context.WithTimeout(context.Background(), time.Second)
+		client.PollFetches(within).EachRecord(func(r *kgo.Record) { seen[binary.BigEndian.Uint64(r.Value)] = true })
+		cancel()
+		select {
+		case <-flushed:
+		default:
+			continue
+		}
+		if late == nil {
+			late = time.After(deadline)
+		}
+		unseen := c.unseen(seen)
+		if len(unseen) == 0 {
+			return
+		}
+		select {
+		case <-late:
+			c.t.Errorf("a consumer has not seen %d acknowledged records", len(unseen))
+			return
+		default:
+		}
+	}
+}
+
+func (c *chaos) unseen(seen map[uint64]bool) (unseen []uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for number := range c.acked {
+		if !seen[number] {
+			unseen = append(unseen, number)
+		}
+	}
+	return unseen
+}
+
 // fillAndFree takes all that is left of a disk, and gives it back, at random.
 func fillAndFree(ctx context.Context, disk string) {
 	filler := filepath.Join(disk, "filler")
@@ -213,16 +257,15 @@ func (c *chaos) round(n int, length time.Duration, disk string, fills bool) {
 	}
 	child := start(c.t, args...)
 	if n%4 == 3 {
-		cage := filterCage(c.t, failing(unix.EIO, unix.SYS_FSYNC, unix.SYS_FDATASYNC))
-		child = startCaged(c.t, cage, args...)
+		child = startCaged(c.t, filterCage(c.t, failingSync()), args...)
 	}
 	m := readyForm.FindStringSubmatch(<-child.lines())
 	if m == nil {
 		child.exit()
-		if n%4 != 3 {
-			c.t.Fatalf("round %d: not ready; standard error:\n%s", n, child.stderr.String())
-		}
-		return // what the last kill left can't be mended on a disk that can't sync
+		c.t.Fatalf("round %d: not ready; standard error:\n%s", n, child.stderr.String())
+	}
+	if n%4 == 3 {
+		holdDescriptors(c.t, m[1])
 	}
 	c.door.to.Store(&m[1])
 	ctx, cancel := context.WithTimeout(context.Background(), length/2+rand.N(length))
@@ -254,6 +297,9 @@ func TestWhateverTheDiskDoesNothingAcknowledgedIsLost(t *testing.T) {
 		clients.Go(func() { c.produce(ctx, flush) })
 	}
 	clients.Go(func() { c.administer(ctx) })
+	flushed := make(chan struct{})
+	var consumer sync.WaitGroup
+	consumer.Go(func() { c.consume(flushed) })
 	for n := range rounds {
 		c.round(n, length, disk, fills)
 	}
@@ -262,6 +308,8 @@ func TestWhateverTheDiskDoesNothingAcknowledgedIsLost(t *testing.T) {
 	c.door.to.Store(&last.addr)
 	close(flush)
 	clients.Wait()
+	close(flushed)
+	consumer.Wait()
 	c.check()
 	t.Logf("%d rounds: %d of %d records acknowledged, %d of %d commits, %d topics; %d refusals; the disk was filled: %v",
 		rounds, len(c.acked), c.next, c.committed, c.attempted, len(c.topics), c.refusals, fills)

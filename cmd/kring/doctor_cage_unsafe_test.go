@@ -155,14 +155,24 @@ func answer(k uint32) unix.SockFilter {
 
 // denying answers io_uring's three system calls with errno and allows the rest.
 func denying(errno unix.Errno) []unix.SockFilter {
-	return failing(errno, unix.SYS_IO_URING_SETUP, unix.SYS_IO_URING_ENTER, unix.SYS_IO_URING_REGISTER)
-}
-
-// failing answers system calls with an error.
-func failing(errno unix.Errno, calls ...uint32) []unix.SockFilter {
 	filter := []unix.SockFilter{loadWord(offNumber)}
-	for _, nr := range calls {
+	for _, nr := range []uint32{unix.SYS_IO_URING_SETUP, unix.SYS_IO_URING_ENTER, unix.SYS_IO_URING_REGISTER} {
 		filter = append(filter, unlessEqual(nr, 1), answer(unix.SECCOMP_RET_ERRNO|uint32(errno)))
 	}
 	return append(filter, answer(unix.SECCOMP_RET_ALLOW))
+}
+
+// syncFailsFrom answers fsync with EIO for descriptors from this one on: a process
+// starts with low ones, and gets others when enough connections hold those.
+const syncFailsFrom = 64
+
+func failingSync() []unix.SockFilter {
+	return []unix.SockFilter{
+		loadWord(offNumber),
+		unlessEqual(unix.SYS_FSYNC, 3),
+		loadWord(argument(0)),
+		{Code: unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K, K: syncFailsFrom, Jt: 0, Jf: 1},
+		answer(unix.SECCOMP_RET_ERRNO | uint32(unix.EIO)),
+		answer(unix.SECCOMP_RET_ALLOW),
+	}
 }

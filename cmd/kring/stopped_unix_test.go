@@ -18,8 +18,8 @@ func sendFrame(conn net.Conn, n int) error {
 	return err
 }
 
-// answered reads the answer of a frame of n bytes.
-func answered(conn net.Conn, n int) error {
+// echoed reads the answer of a frame of n bytes.
+func echoed(conn net.Conn, n int) error {
 	_ = conn.SetReadDeadline(time.Now().Add(deadline))
 	_, err := io.ReadFull(conn, make([]byte, 4+n))
 	return err
@@ -35,7 +35,7 @@ func TestAProcessThatWasStoppedClosesNobodyForIt(t *testing.T) {
 			var conns, large []net.Conn
 			for range silent {
 				conn := dial(t, c.addr)
-				if err := sendFrame(conn, 10); err != nil || answered(conn, 10) != nil {
+				if err := sendFrame(conn, 10); err != nil || echoed(conn, 10) != nil {
 					t.Fatal("not served before the stop")
 				}
 				conns = append(conns, conn)
@@ -58,7 +58,7 @@ func TestAProcessThatWasStoppedClosesNobodyForIt(t *testing.T) {
 			c.signal(syscall.SIGCONT)
 			lost := 0
 			for _, conn := range conns {
-				if answered(conn, 100) != nil {
+				if echoed(conn, 100) != nil {
 					lost++
 				}
 			}
@@ -66,7 +66,7 @@ func TestAProcessThatWasStoppedClosesNobodyForIt(t *testing.T) {
 				t.Errorf("%d of %d requests that came meanwhile were not answered", lost, silent)
 			}
 			for i, conn := range large {
-				if err := answered(conn, 8<<20-1-4); err != nil {
+				if err := echoed(conn, 8<<20-1-4); err != nil {
 					t.Errorf("answer %d that was half sent: %v", i, err)
 				}
 			}

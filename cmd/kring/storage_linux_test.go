@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -13,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/sys/unix"
 )
 
@@ -148,7 +150,8 @@ func TestWhatTheDiskCantSyncIsNotAcknowledged(t *testing.T) {
 	}
 	kill(t, c)
 	before := k
-	c = serveIn(t, filterCage(t, failing(unix.EIO, unix.SYS_FSYNC, unix.SYS_FDATASYNC)), args...)
+	c = serveIn(t, filterCage(t, failingSync()), args...)
+	holdDescriptors(t, c.addr)
 	if refused := k.store(t, c.addr, 20); refused != 60 {
 		t.Errorf("%d of 60 were refused", refused)
 	}
@@ -163,6 +166,20 @@ func TestWhatTheDiskCantSyncIsNotAcknowledged(t *testing.T) {
 	kill(t, c)
 	c = serve(t, args...)
 	k.check(t, c.addr)
+}
+
+// holdDescriptors has a server in the cage of failingSync use up the descriptors
+// that it can sync.
+func holdDescriptors(t *testing.T, addr string) {
+	t.Helper()
+	for range syncFailsFrom {
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		ask(t, conn, kmsg.NewPtrApiVersionsRequest())
+	}
 }
 
 // No limit of a file's length can be seen before it is reached.
@@ -240,13 +257,17 @@ func TestAFullDiskLosesNothingThatWasAcknowledged(t *testing.T) {
 		t.Errorf("%d of 600 were refused on a full disk", refused)
 	}
 	kill(t, c)
-	c = serve(t, args...) // on the full disk
-	k.check(t, c.addr)
-	if refused := k.store(t, c.addr, 5); refused != 15 {
-		t.Errorf("%d of 15 were refused on a full disk", refused)
+	if c = onFullDisk(t, args...); c != nil {
+		k.check(t, c.addr)
+		if refused := k.store(t, c.addr, 5); refused != 15 {
+			t.Errorf("%d of 15 were refused on a full disk", refused)
+		}
 	}
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
+	}
+	if c == nil {
+		c = serve(t, args...)
 	}
 	if refused := k.store(t, c.addr, 10); refused > 0 {
 		t.Errorf("%d of 30 were refused with space again", refused)
@@ -258,4 +279,63 @@ func TestAFullDiskLosesNothingThatWasAcknowledged(t *testing.T) {
 	if status := c.exit(); status != exitOK {
 		t.Errorf("exit status %d, want 0; standard error:\n%s", status, c.stderr.String())
 	}
+}
+
+// With few descriptors there are few partitions, and each that there is can be
+// written, beside as many clients as may come.
+func TestFewDescriptorsMeanFewPartitions(t *testing.T) {
+	c := serveIn(t, "nofile=1024", "--data-dir", t.TempDir())
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	defer cancel()
+	client := impatient(t, c.addr)
+	admin := kadm.NewClient(client)
+	if _, err := admin.CreateTopic(ctx, 600, 1, nil, "many"); !errors.Is(err, kerr.PolicyViolation) {
+		t.Errorf("600 partitions: %v", err)
+	}
+	made := 0
+	for n := 0; ; n++ {
+		_, err := admin.CreateTopic(ctx, 10, 1, nil, fmt.Sprintf("ten-%d", n))
+		if errors.Is(err, kerr.PolicyViolation) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		made++
+	}
+	if made < 10 {
+		t.Errorf("only %d partitions may be", 10*made)
+	}
+	for range 300 { // they stay open
+		ask(t, dial(t, c.addr), kmsg.NewPtrApiVersionsRequest())
+	}
+	writer, err := kgo.NewClient(kgo.SeedBrokers(c.addr), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.RecordRetries(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writer.Close()
+	for n := range made {
+		for p := range int32(10) {
+			if err := writer.ProduceSync(ctx, &kgo.Record{Topic: fmt.Sprintf("ten-%d", n), Partition: p, Value: []byte("x")}).FirstErr(); err != nil {
+				t.Fatalf("partition %d of topic %d: %v", p, n, err)
+			}
+		}
+	}
+}
+
+// onFullDisk starts kring; nil when it says that it can't, because what a kill
+// left behind can't be mended without space.
+func onFullDisk(t *testing.T, args ...string) *child {
+	t.Helper()
+	c := start(t, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
+	m := readyForm.FindStringSubmatch(<-c.lines())
+	if m != nil {
+		c.addr = m[1]
+		return c
+	}
+	if status := c.exit(); status != exitFailure {
+		t.Errorf("exit status %d, want 1", status)
+	}
+	c.logged("no space left on device")
+	return nil
 }
