@@ -377,6 +377,32 @@ func TestLogAppendTimeIsTheTimeOfArrival(t *testing.T) {
 	}
 }
 
+// Who waits for the first record of a topic already sees that its time is ours.
+func TestAConsumerThatWaitsSeesAppendTime(t *testing.T) {
+	n := serve(t, Config{})
+	mustCreate(t, n.cluster, "arrivals", "message.timestamp.type=LogAppendTime")
+	reader := n.client(kgo.ConsumeTopics("arrivals"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(deadline))
+	ctx, cancel := context.WithTimeout(context.Background(), deadline)
+	defer cancel()
+	got := make(chan *kgo.Record, 1)
+	go func() {
+		fetches := reader.PollFetches(ctx)
+		for _, r := range fetches.Records() {
+			got <- r
+			return
+		}
+		close(got)
+	}()
+	eventually(t, "a fetch waits", func() bool { return n.sessionsRunning() > 0 })
+	before := nowMillis()
+	if p := produced(t, n.cluster, "arrivals", 9, batchOf(12345, 0, rec{"a", 1, 77})); p.ErrorCode != 0 {
+		t.Fatalf("%+v", p)
+	}
+	if r := <-got; r == nil || r.Attrs.TimestampType() != 1 || r.Timestamp.UnixMilli() < before {
+		t.Errorf("read %+v", r)
+	}
+}
+
 // listed is the first offset of partition 0 at or after a time.
 func listed(t *testing.T, c *Cluster, topic string, at int64) int64 {
 	t.Helper()

@@ -379,6 +379,15 @@ func TestSettingsOfGroupsAreDoneOrRefused(t *testing.T) {
 		t.Errorf("no group: error %d", code)
 	}
 	mustAlter(t, c, ofGroup, "g", "consumer.session.timeout.ms=50000", "consumer.heartbeat.interval.ms=5000", "-no.such")
+	got := describe(t, c, ofGroup, "g")
+	if len(got) != len(groupSettings) || text(got["consumer.session.timeout.ms"].Value) != "50000" ||
+		text(got["share.auto.offset.reset"].Value) != "latest" {
+		t.Errorf("described as %v", got)
+	}
+	mustAlter(t, c, ofGroup, "g", "-consumer.session.timeout.ms")
+	if value := text(describe(t, c, ofGroup, "g")["consumer.session.timeout.ms"].Value); value != "45000" {
+		t.Errorf("the default is %q", value)
+	}
 	if code, message := alter(t, c, kmsg.ConfigResourceTypeClientMetrics, "m", "interval.ms=100"); code != kerr.InvalidRequest.Code || message == "" {
 		t.Errorf("client metrics: error %d %q", code, message)
 	}
