@@ -219,7 +219,7 @@ func TestADecompressionBombIsRefused(t *testing.T) {
 		return sealed(kmsg.RecordBatch{PartitionLeaderEpoch: -1, Magic: 2, Attributes: int16(codec), FirstTimestamp: nowMillis(),
 			MaxTimestamp: nowMillis(), ProducerID: -1, ProducerEpoch: -1, FirstSequence: -1, NumRecords: 1, Records: compressed(codec, raw)})
 	}
-	if p := produced(t, c, "compacted", 9, bomb(codecZstd)); p.ErrorCode != kerr.MessageTooLarge.Code || !strings.Contains(text(p.ErrorMessage), "256 MiB") {
+	if p := produced(t, c, "compacted", 9, bomb(codecZstd)); p.ErrorCode != kerr.MessageTooLarge.Code || !strings.Contains(text(p.ErrorMessage), "128 MiB") {
 		t.Errorf("a bomb: %d %q", p.ErrorCode, text(p.ErrorMessage))
 	}
 	for codec := 1; codec < 5; codec++ {
