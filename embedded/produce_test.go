@@ -481,6 +481,9 @@ func TestABatchOfTheWrongSizeIsRefused(t *testing.T) {
 			t.Errorf("%s: %+v, want %v", one.what, p, one.want)
 		}
 	}
+	if p := produced(t, c, "small", 6, batchOf(nowMillis(), codecZstd, rec{"a", 10, 0})); p.ErrorCode != kerr.UnsupportedCompressionType.Code {
+		t.Errorf("zstd in version 6: %+v", p)
+	}
 	if p := produced(t, c, "small", 9, batch); p.ErrorCode != 0 || p.BaseOffset != 0 {
 		t.Errorf("%+v", p)
 	}
