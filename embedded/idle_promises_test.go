@@ -150,3 +150,25 @@ func TestPartitionsAreMadeWhereTheyCanBe(t *testing.T) {
 		}
 	}
 }
+
+// Credentials are kept and described over a kill, as Apache Kafka keeps them also
+// where nobody authenticates.
+func TestCredentialsOutliveAKill(t *testing.T) {
+	dir, killed := t.TempDir(), t.TempDir()
+	c := open(t, Config{DataDir: dir})
+	req := kmsg.NewPtrAlterUserSCRAMCredentialsRequest()
+	u := kmsg.NewAlterUserSCRAMCredentialsRequestUpsertion()
+	u.Name, u.Mechanism, u.Iterations, u.Salt, u.SaltedPassword = "kept", 1, 4096, []byte("salt"), []byte("password")
+	req.Upsertions = append(req.Upsertions, u)
+	_, resp := ask(t, c, req)
+	if code := resp.(*kmsg.AlterUserSCRAMCredentialsResponse).Results[0].ErrorCode; code != 0 {
+		t.Fatalf("error %d", code)
+	}
+	copyDir(t, dir, killed)
+	described := kmsg.NewPtrDescribeUserSCRAMCredentialsRequest()
+	_, resp = ask(t, open(t, Config{DataDir: killed}), described)
+	got := resp.(*kmsg.DescribeUserSCRAMCredentialsResponse).Results
+	if len(got) != 1 || got[0].User != "kept" || len(got[0].CredentialInfos) != 1 || got[0].CredentialInfos[0].Iterations != 4096 {
+		t.Errorf("described as %+v", got)
+	}
+}

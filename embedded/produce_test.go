@@ -219,7 +219,7 @@ func TestADecompressionBombIsRefused(t *testing.T) {
 		return sealed(kmsg.RecordBatch{PartitionLeaderEpoch: -1, Magic: 2, Attributes: int16(codec), FirstTimestamp: nowMillis(),
 			MaxTimestamp: nowMillis(), ProducerID: -1, ProducerEpoch: -1, FirstSequence: -1, NumRecords: 1, Records: compressed(codec, raw)})
 	}
-	if p := produced(t, c, "compacted", 9, bomb(codecZstd)); p.ErrorCode != kerr.MessageTooLarge.Code || !strings.Contains(text(p.ErrorMessage), "256 MiB") {
+	if p := produced(t, c, "compacted", 9, bomb(codecZstd)); p.ErrorCode != kerr.MessageTooLarge.Code || !strings.Contains(text(p.ErrorMessage), "128 MiB") {
 		t.Errorf("a bomb: %d %q", p.ErrorCode, text(p.ErrorMessage))
 	}
 	for codec := 1; codec < 5; codec++ {
@@ -377,6 +377,32 @@ func TestLogAppendTimeIsTheTimeOfArrival(t *testing.T) {
 	}
 }
 
+// Who waits for the first record of a topic already sees that its time is ours.
+func TestAConsumerThatWaitsSeesAppendTime(t *testing.T) {
+	n := serve(t, Config{})
+	mustCreate(t, n.cluster, "arrivals", "message.timestamp.type=LogAppendTime")
+	reader := n.client(kgo.ConsumeTopics("arrivals"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(deadline))
+	ctx, cancel := context.WithTimeout(context.Background(), deadline)
+	defer cancel()
+	got := make(chan *kgo.Record, 1)
+	go func() {
+		fetches := reader.PollFetches(ctx)
+		for _, r := range fetches.Records() {
+			got <- r
+			return
+		}
+		close(got)
+	}()
+	eventually(t, "a fetch waits", func() bool { return n.sessionsRunning() > 0 })
+	before := nowMillis()
+	if p := produced(t, n.cluster, "arrivals", 9, batchWith(12345, 0, rec{"a", 1, 77})); p.ErrorCode != 0 {
+		t.Fatalf("%+v", p)
+	}
+	if r := <-got; r == nil || r.Attrs.TimestampType() != 1 || r.Timestamp.UnixMilli() < before {
+		t.Errorf("read %+v", r)
+	}
+}
+
 // listed is the first offset of partition 0 at or after a time.
 func listed(t *testing.T, c *Cluster, topic string, at int64) int64 {
 	t.Helper()
@@ -454,6 +480,9 @@ func TestABatchOfTheWrongSizeIsRefused(t *testing.T) {
 		if p := produced(t, c, "small", 9, one.records); p.ErrorCode != one.want.Code || p.BaseOffset != -1 || p.ErrorMessage == nil {
 			t.Errorf("%s: %+v, want %v", one.what, p, one.want)
 		}
+	}
+	if p := produced(t, c, "small", 6, batchWith(nowMillis(), codecZstd, rec{"a", 10, 0})); p.ErrorCode != kerr.UnsupportedCompressionType.Code {
+		t.Errorf("zstd in version 6: %+v", p)
 	}
 	if p := produced(t, c, "small", 9, batch); p.ErrorCode != 0 || p.BaseOffset != 0 {
 		t.Errorf("%+v", p)

@@ -69,7 +69,7 @@ type record struct {
 
 // decodedBytesMax is how many bytes of records one batch may hold once they are
 // decompressed, where they are looked at: 16 MiB of zstd can be 16 GiB.
-const decodedBytesMax = 256 << 20
+const decodedBytesMax = 128 << 20
 
 var errDecodedTooLarge = fmt.Errorf("the records of one batch are more than %d MiB when they are decompressed", decodedBytesMax>>20)
 

@@ -16,8 +16,9 @@ type repair struct {
 	// upstream says what kfake would have to do instead.
 	upstream string
 	// do sees the request before kfake does. It may change it (exchange.changed),
-	// ask to see kfake's response (exchange.then), or answer it: a response that
-	// is not nil goes to the client, and kfake does not see the request.
+	// ask to see the response (then), or answer it: a response that is not nil goes
+	// to the client, through those before it that asked to see one, and kfake does
+	// not see the request.
 	// It runs on the session's goroutine and may block, as kfake itself does.
 	do func(*exchange) kmsg.Response
 }

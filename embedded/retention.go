@@ -119,70 +119,48 @@ func (c *Cluster) retainPartition(topic string, rules *topicRules, p partitionSt
 	if p.start >= p.end {
 		return nil
 	}
-	from := p.start
-	if rules.retainMillis >= 0 && p.maxTimestamp >= 0 {
-		young, err := c.firstSince(topic, p, now.UnixMilli()-rules.retainMillis)
-		if err != nil {
-			return err
-		}
-		from = max(from, young)
-	}
-	if rules.retainBytes >= 0 && p.bytes > rules.retainBytes {
-		small, err := c.firstWithin(topic, p, p.bytes-rules.retainBytes)
-		if err != nil {
-			return err
-		}
-		from = max(from, small)
+	from, err := c.firstKept(topic, rules, p, now.UnixMilli())
+	if err != nil {
+		return err
 	}
 	if from = min(from, p.end); from == p.start {
 		return nil
 	}
-	err := c.deleteBefore(topic, p.partition, from)
+	err = c.deleteBefore(topic, p.partition, from)
 	if errors.Is(err, kerr.UnknownTopicOrPartition) || errors.Is(err, kerr.OffsetOutOfRange) {
 		return nil // it was deleted meanwhile
 	}
 	return err
 }
 
-// firstSince is the offset up to which everything is older than since.
-func (c *Cluster) firstSince(topic string, p partitionState, since int64) (int64, error) {
-	if p.maxTimestamp < since {
+// firstKept is the offset of the first batch that is to stay: neither are all its
+// records too old, nor is the log too large with it. It reads no more than what
+// goes and the batch behind it, and decodes no records.
+func (c *Cluster) firstKept(topic string, rules *topicRules, p partitionState, now int64) (int64, error) {
+	tooOld := func(maxTimestamp int64) bool {
+		return rules.retainMillis >= 0 && maxTimestamp >= 0 && now-maxTimestamp > rules.retainMillis
+	}
+	if tooOld(p.maxTimestamp) {
 		return p.end, nil
 	}
-	req := kmsg.NewPtrListOffsetsRequest()
-	req.Version, req.ReplicaID = 4, -1
-	t, asked := kmsg.NewListOffsetsRequestTopic(), kmsg.NewListOffsetsRequestTopicPartition()
-	t.Topic, asked.Partition, asked.Timestamp, asked.CurrentLeaderEpoch = topic, p.partition, max(since, 0), -1
-	t.Partitions = append(t.Partitions, asked)
-	req.Topics = append(req.Topics, t)
-	resp, err := c.inside.ask(req)
-	if err != nil {
-		return 0, err
+	excess := int64(-1)
+	if rules.retainBytes >= 0 {
+		excess = p.bytes - rules.retainBytes
 	}
-	for _, t := range resp.(*kmsg.ListOffsetsResponse).Topics {
-		for _, found := range t.Partitions {
-			if found.ErrorCode == 0 && found.Offset >= 0 {
-				return found.Offset, nil
-			}
-		}
-	}
-	return p.start, nil // nothing is known to be older
-}
-
-// firstWithin is the offset up to which whole batches of at most excess bytes lie.
-func (c *Cluster) firstWithin(topic string, p partitionState, excess int64) (int64, error) {
-	from := p.start
-	for from < p.end {
-		batches, err := c.read(topic, p.partition, from)
-		if err != nil || len(batches) == 0 {
+	from, atOnce := p.start, int32(1) // which is one batch
+	for last := int64(-1); last < from && from < p.end; {
+		last = from
+		batches, err := c.read(topic, p.partition, from, atOnce)
+		if err != nil || len(batches) < batchRecordsAt {
 			return from, err
 		}
+		atOnce = retentionFetchBytes
 		for len(batches) >= batchRecordsAt {
 			size := batchBodyAt + int(binary.BigEndian.Uint32(batches[batchLengthAt:]))
-			if size > len(batches) {
+			if size < batchRecordsAt || size > len(batches) {
 				break
 			}
-			if excess -= int64(size); excess < 0 {
+			if excess -= int64(size); excess < 0 && !tooOld(recordBatch(batches).maxTimestamp()) {
 				return from, nil
 			}
 			from = int64(binary.BigEndian.Uint64(batches)) + int64(binary.BigEndian.Uint32(batches[batchLastDeltaAt:])) + 1
@@ -192,12 +170,13 @@ func (c *Cluster) firstWithin(topic string, p partitionState, excess int64) (int
 	return from, nil
 }
 
-// read fetches a part of a log; nothing where there is none.
-func (c *Cluster) read(topic string, partition int32, from int64) ([]byte, error) {
+// read fetches a part of a log of about bytes, of at least one batch; nothing where
+// there is none.
+func (c *Cluster) read(topic string, partition int32, from int64, bytes int32) ([]byte, error) {
 	req := kmsg.NewPtrFetchRequest()
-	req.Version, req.ReplicaID, req.MaxBytes, req.SessionEpoch = 11, -1, retentionFetchBytes, -1
+	req.Version, req.ReplicaID, req.MaxBytes, req.SessionEpoch = 11, -1, bytes, -1
 	t, p := kmsg.NewFetchRequestTopic(), kmsg.NewFetchRequestTopicPartition()
-	t.Topic, p.Partition, p.FetchOffset, p.PartitionMaxBytes, p.CurrentLeaderEpoch = topic, partition, from, retentionFetchBytes, -1
+	t.Topic, p.Partition, p.FetchOffset, p.PartitionMaxBytes, p.CurrentLeaderEpoch = topic, partition, from, bytes, -1
 	t.Partitions = append(t.Partitions, p)
 	req.Topics = append(req.Topics, t)
 	resp, err := c.inside.ask(req)

@@ -39,7 +39,8 @@ func describeConfigs(x *exchange, req *kmsg.DescribeConfigsRequest) kmsg.Respons
 				r.Configs = responseOf(s.describeTopic(r.ResourceName), req, req.Resources[i].ConfigNames)
 			case kmsg.ConfigResourceTypeBroker:
 				r.Configs = responseOf(s.describeBroker(r.ResourceName), req, req.Resources[i].ConfigNames)
-				r.Configs = append(r.Configs, rackOf(r.ResourceName, req.Resources[i].ConfigNames)...)
+			case kmsg.ConfigResourceTypeGroupConfig:
+				r.Configs = responseOf(describeGroup(r.Configs), req, req.Resources[i].ConfigNames)
 			}
 		}
 	})
@@ -137,6 +138,24 @@ func (s *settings) describeBroker(name string) []described {
 		}
 		return 1
 	})
+	return all
+}
+
+// describeGroup is the settings of a group of which kfake has kept some: it has no
+// value for the others, and names some that it does not obey.
+func describeGroup(kept []kmsg.DescribeConfigsResponseResourceConfig) []described {
+	var all []described
+	for i := range groupSettings {
+		of := &groupSettings[i]
+		d := described{name: of.name, value: of.value}
+		for _, c := range kept {
+			if c.Name == of.name && c.Source == kmsg.ConfigSourceGroupConfig && c.Value != nil {
+				d.sources = append(d.sources, source{c.Source, of.name, *c.Value})
+			}
+		}
+		d.sources = append(d.sources, source{kmsg.ConfigSourceDefaultConfig, of.name, of.preset})
+		all = append(all, d)
+	}
 	return all
 }
 

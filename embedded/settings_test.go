@@ -379,6 +379,15 @@ func TestSettingsOfGroupsAreDoneOrRefused(t *testing.T) {
 		t.Errorf("no group: error %d", code)
 	}
 	mustAlter(t, c, ofGroup, "g", "consumer.session.timeout.ms=50000", "consumer.heartbeat.interval.ms=5000", "-no.such")
+	got := describe(t, c, ofGroup, "g")
+	if len(got) != len(groupSettings) || text(got["consumer.session.timeout.ms"].Value) != "50000" ||
+		text(got["share.auto.offset.reset"].Value) != "latest" {
+		t.Errorf("described as %v", got)
+	}
+	mustAlter(t, c, ofGroup, "g", "-consumer.session.timeout.ms")
+	if value := text(describe(t, c, ofGroup, "g")["consumer.session.timeout.ms"].Value); value != "45000" {
+		t.Errorf("the default is %q", value)
+	}
 	if code, message := alter(t, c, kmsg.ConfigResourceTypeClientMetrics, "m", "interval.ms=100"); code != kerr.InvalidRequest.Code || message == "" {
 		t.Errorf("client metrics: error %d %q", code, message)
 	}
@@ -421,6 +430,12 @@ func TestWhatWasNeverASettingIsDropped(t *testing.T) {
 	if err := c.kfake.CreateTopic("old", 1, map[string]string{"max.message.bytes": "10MB", "no.such": "1", "retention.ms": "7000"}); err != nil {
 		t.Fatal(err)
 	}
+	value := func(v string) *string { return &v }
+	if err := storeSettings(c.inside.ask, ofBroker, "", map[string]*string{
+		"log.retention.ms": value("8000"), "log.retention.bytes": nil, "group.max.session.timeout.ms": value("1"),
+	}); err != nil {
+		t.Fatal(err)
+	}
 	copyDir(t, dir, killed)
 	log := &lockedLog{}
 	c = open(t, Config{DataDir: killed, Logger: slog.New(slog.NewTextHandler(log, nil))})
@@ -429,6 +444,11 @@ func TestWhatWasNeverASettingIsDropped(t *testing.T) {
 	}
 	if info := c.kfake.TopicInfo("old"); len(info.Configs) != 1 || text(info.Configs["retention.ms"]) != "7000" {
 		t.Errorf("settings %v", info.Configs)
+	}
+	kept, err := describedBroker(c.inside.ask)
+	if got := c.settings.ofBroker(); err != nil || len(got) != 1 || got["log.retention.ms"] != "8000" ||
+		kept["group.max.session.timeout.ms"] != "" || kept["log.retention.ms"] != "" {
+		t.Errorf("of the broker %v, and kfake has %v (%v)", got, kept, err)
 	}
 	log.mu.Lock()
 	defer log.mu.Unlock()

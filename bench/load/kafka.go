@@ -323,9 +323,10 @@ func recordBatch(n int) []byte {
 	record := kmsg.Record{Value: value}
 	body := record.AppendTo(nil)[1:] // without its length, a varint of one byte while it is zero
 	record.Length = int32(len(body))
+	now := time.Now().UnixMilli() // retention deletes what is too old
 	batch := kmsg.RecordBatch{
 		Magic: 2, PartitionLeaderEpoch: -1, ProducerID: -1, ProducerEpoch: -1, FirstSequence: -1,
-		FirstTimestamp: 1, MaxTimestamp: 1, NumRecords: 1, Records: record.AppendTo(nil),
+		FirstTimestamp: now, MaxTimestamp: now, NumRecords: 1, Records: record.AppendTo(nil),
 	}
 	raw := batch.AppendTo(nil)
 	const lengthAt, crcAt, attributesAt = 8, 17, 21

@@ -69,7 +69,20 @@ func preparations() []kmsg.Request {
 	commit := offsetCommit(2)
 	init := kmsg.NewPtrInitProducerIDRequest()
 	init.Version, init.TransactionalID, init.TransactionTimeoutMillis = 0, kmsg.StringPtr("judge"), 60000
-	return []kmsg.Request{create, metadata, produce, group, transaction, commit, init}
+	return []kmsg.Request{keepEverything(), create, metadata, produce, group, transaction, commit, init}
+}
+
+// keepEverything has a broker keep what has times of long ago, as what is asked
+// about has.
+func keepEverything() kmsg.Request {
+	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	broker := kmsg.NewIncrementalAlterConfigsRequestResource()
+	broker.ResourceType = kmsg.ConfigResourceTypeBroker
+	retention := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+	retention.Name, retention.Value = "log.retention.ms", kmsg.StringPtr("-1")
+	broker.Configs = append(broker.Configs, retention)
+	req.Resources = append(req.Resources, broker)
+	return req
 }
 
 func newTopic(name string, partitions int32, replicas int16) kmsg.CreateTopicsRequestTopic {
