@@ -32,6 +32,7 @@ var repairs = []repair{
 	{kmsg.SASLHandshake, "answers ILLEGAL_SASL_STATE where there is no SASL", on(refuseHandshake)},
 	{kmsg.InitProducerID, "goes by the transactional id, fences an older epoch unless it is the producer's own last, and refuses half a producer", on(initProducer)},
 	{kmsg.AddPartitionsToTxn, "goes by the transactional id, and answers INVALID_PRODUCER_EPOCH before version 2", on(addPartitions)},
+	{kmsg.AddPartitionsToTxn, "serves versions 4 and 5: several transactions, and whether they have partitions", on(addPartitionsOfMany)},
 	{kmsg.AddOffsetsToTxn, "goes by the transactional id, and answers INVALID_PRODUCER_EPOCH before version 2", on(addOffsets)},
 	{kmsg.TxnOffsetCommit, "answers INVALID_PRODUCER_EPOCH to an old epoch", on(commitOffsets)},
 	{kmsg.EndTxn, "goes by the transactional id, answers INVALID_PRODUCER_EPOCH before version 2, and aborts no empty transaction before 5", on(endTransaction)},
