@@ -260,6 +260,9 @@ func (c *Cluster) prepare() error {
 			return fmt.Errorf("embedded: seed topic %q: %w", t.Name, err)
 		}
 	}
+	if err := c.restoreShares(); err != nil {
+		return fmt.Errorf("embedded: restore share groups: %w", err)
+	}
 	versions, err := c.askVersions()
 	if err != nil {
 		return fmt.Errorf("embedded: ask for the served versions: %w", err)

@@ -8,9 +8,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+const groupEmpty = "Empty"
+
 // The states and types of groups as kfake writes them.
 var (
-	groupStates = []string{"PreparingRebalance", "CompletingRebalance", "Stable", "Dead", "Empty", "Assigning", "Reconciling"}
+	groupStates = []string{"PreparingRebalance", "CompletingRebalance", "Stable", "Dead", groupEmpty, "Assigning", "Reconciling"}
 	groupTypes  = []string{"classic", "consumer", "share"}
 )
 
@@ -28,6 +30,7 @@ func listGroups(x *exchange, req *kmsg.ListGroupsRequest) kmsg.Response {
 	respell(req.TypesFilter, groupTypes)
 	x.changed = true
 	then(x, func(resp *kmsg.ListGroupsResponse) {
+		resp.Groups = slices.DeleteFunc(resp.Groups, func(g kmsg.ListGroupsResponseGroup) bool { return isKeeper(g.Group) })
 		for i := range resp.Groups {
 			if g := &resp.Groups[i]; g.ProtocolType == "" && g.GroupType == consumerProtocol {
 				g.ProtocolType = consumerProtocol

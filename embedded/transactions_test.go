@@ -43,11 +43,34 @@ func initializedFor(t *testing.T, c *Cluster, transaction string, timeout time.D
 
 func addPartition(t *testing.T, c *Cluster, version int16, p producer) int16 {
 	t.Helper()
+	if version >= addPartitionsMany {
+		return added(t, c, version, p, false, 0)[0]
+	}
 	req, topic := kmsg.NewPtrAddPartitionsToTxnRequest(), kmsg.NewAddPartitionsToTxnRequestTopic()
 	req.TransactionalID, req.ProducerID, req.ProducerEpoch = p.transaction, p.id, p.epoch
 	topic.Topic, topic.Partitions = txnTopic, []int32{0}
 	req.Topics = append(req.Topics, topic)
 	return answer[*kmsg.AddPartitionsToTxnResponse](t, c, version, req).Topics[0].Partitions[0].ErrorCode
+}
+
+// added are the errors of the partitions of a transaction, in a version of
+// AddPartitionsToTxn that has several.
+func added(t *testing.T, c *Cluster, version int16, p producer, verify bool, partitions ...int32) (codes []int16) {
+	t.Helper()
+	req := kmsg.NewPtrAddPartitionsToTxnRequest()
+	of, topic := kmsg.NewAddPartitionsToTxnRequestTransaction(), kmsg.NewAddPartitionsToTxnRequestTransactionTopic()
+	of.TransactionalID, of.ProducerID, of.ProducerEpoch, of.VerifyOnly = p.transaction, p.id, p.epoch, verify
+	topic.Topic, topic.Partitions = txnTopic, partitions
+	of.Topics = append(of.Topics, topic)
+	req.Transactions = append(req.Transactions, of)
+	resp := answer[*kmsg.AddPartitionsToTxnResponse](t, c, version, req)
+	if len(resp.Transactions) != 1 || resp.Transactions[0].TransactionalID != p.transaction {
+		t.Fatalf("v%d: %+v", version, resp)
+	}
+	for _, p := range resp.Transactions[0].Topics[0].Partitions {
+		codes = append(codes, p.ErrorCode)
+	}
+	return codes
 }
 
 func addGroup(t *testing.T, c *Cluster, version int16, p producer) int16 {
@@ -161,9 +184,6 @@ func TestAFencedProducerIsToldInWordsThatItKnows(t *testing.T) {
 		{kmsg.Produce, never, func(v int16) int16 { return produceIn(t, c, v, old, 0) }},
 	} {
 		for _, version := range versionsFrom(t, c, api.key, 0) {
-			if api.key == kmsg.AddPartitionsToTxn && version >= addPartitionsMany {
-				break // of brokers
-			}
 			want := invalid
 			if version >= api.fencedSince {
 				want = fenced
@@ -234,6 +254,45 @@ func TestATransactionIsFoundByItsID(t *testing.T) {
 	}
 	if got := describedTxn(t, c, "one"); got.State != txnEmpty {
 		t.Errorf("another began the transaction: %s", got.State)
+	}
+}
+
+// @platformatic/kafka adds partitions by version 5, which is for brokers.
+func TestPartitionsAreAddedInEveryVersion(t *testing.T) {
+	c := open(t, Config{Seed: []Topic{{txnTopic, 2}}})
+	unknown, abortable := kerr.UnknownTopicOrPartition.Code, kerr.TransactionAbortable.Code
+	for _, version := range versionsFrom(t, c, kmsg.AddPartitionsToTxn, 0) {
+		p := initialized(t, c, fmt.Sprintf("added-%d", version))
+		if code := addPartition(t, c, version, p); code != 0 {
+			t.Fatalf("v%d: error %d", version, code)
+		}
+		if code := produceIn(t, c, 11, p, 0); code != 0 {
+			t.Errorf("v%d: Produce: error %d", version, code)
+		}
+		if code := addPartition(t, c, version, producer{"", p.id, p.epoch}); code != kerr.InvalidRequest.Code {
+			t.Errorf("v%d without an id: error %d", version, code)
+		}
+		if version < addPartitionsMany {
+			continue
+		}
+		for _, ask := range []struct {
+			of         producer
+			partitions []int32
+			want       []int16
+		}{
+			{p, []int32{0, 1}, []int16{0, abortable}},
+			{p, []int32{0, 7}, []int16{kerr.OperationNotAttempted.Code, unknown}},
+			{producer{p.transaction, p.id + 1, p.epoch}, []int32{0}, []int16{kerr.InvalidProducerIDMapping.Code}},
+			{producer{p.transaction, p.id, p.epoch + 1}, []int32{0}, []int16{kerr.ProducerFenced.Code}},
+			{producer{"", p.id, p.epoch}, []int32{0}, []int16{kerr.InvalidRequest.Code}},
+		} {
+			if got := added(t, c, version, ask.of, true, ask.partitions...); !slices.Equal(got, ask.want) {
+				t.Errorf("v%d, %+v: verified %v", version, ask, got)
+			}
+		}
+		if code := end(t, c, 3, p, true); code != 0 {
+			t.Errorf("EndTxn: error %d", code)
+		}
 	}
 }
 

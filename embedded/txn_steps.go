@@ -8,13 +8,12 @@ import (
 // The requests of which a transaction is made. Each notes what became of it, and
 // has errors that its version knows.
 
-// addPartitionsMany is the first version of AddPartitionsToTxn that is for brokers
-// alone: many transactions at once.
-const addPartitionsMany = 4
-
 func addPartitions(x *exchange, req *kmsg.AddPartitionsToTxnRequest) kmsg.Response {
 	if req.Version >= addPartitionsMany {
-		return nil
+		return nil // see addPartitionsOfMany
+	}
+	if req.TransactionalID == "" {
+		return refuseAdd(x, req)
 	}
 	x.disown(req.TransactionalID, &req.ProducerID)
 	then(x, func(resp *kmsg.AddPartitionsToTxnResponse) {
@@ -31,6 +30,21 @@ func addPartitions(x *exchange, req *kmsg.AddPartitionsToTxnRequest) kmsg.Respon
 		}
 	})
 	return nil
+}
+
+func refuseAdd(x *exchange, req *kmsg.AddPartitionsToTxnRequest) kmsg.Response {
+	resp := x.response().(*kmsg.AddPartitionsToTxnResponse)
+	for i := range req.Topics {
+		t := kmsg.NewAddPartitionsToTxnResponseTopic()
+		t.Topic = req.Topics[i].Topic
+		for _, partition := range req.Topics[i].Partitions {
+			p := kmsg.NewAddPartitionsToTxnResponseTopicPartition()
+			p.Partition, p.ErrorCode = partition, kerr.InvalidRequest.Code
+			t.Partitions = append(t.Partitions, p)
+		}
+		resp.Topics = append(resp.Topics, t)
+	}
+	return resp
 }
 
 func addOffsets(x *exchange, req *kmsg.AddOffsetsToTxnRequest) kmsg.Response {

@@ -77,6 +77,10 @@ verifiable() {
 }
 
 groups() {
+	tool consumer.group.ConsumerGroupCommand --bootstrap-server "$kring_addr" --list
+	expect '^java-verifiable$' 'listing consumer groups'
+	tool consumer.group.ConsumerGroupCommand --bootstrap-server "$kring_addr" --list --type Classic
+	expect '^java-verifiable +Classic' 'listing consumer groups by type'
 	tool consumer.group.ConsumerGroupCommand --bootstrap-server "$kring_addr" --list --state
 	expect '^java-verifiable +Empty' 'listing consumer groups'
 	tool GroupsCommand --bootstrap-server "$kring_addr" --list
