@@ -162,9 +162,9 @@ func TestADescriptionOfPartitionsAnswersWhatCannotBeDescribed(t *testing.T) {
 func TestProduceAnswersTopicIDsThatNobodyHas(t *testing.T) {
 	c := open(t, Config{Seed: []Topic{{"one", 1}, {"two", 1}}})
 	id := func(name string) [16]byte { return c.kfake.TopicInfo(name).TopicID }
-	batch := batchWith(-1, -1, -1, false)
+	batch := batchOf(-1, -1, -1, false)
 	for _, version := range versionsFrom(t, c, kmsg.Produce, produceNamesIDs) {
-		req := producingTo(nil, "", batch)
+		req := producing(nil, "", batch)
 		req.Topics = []kmsg.ProduceRequestTopic{
 			batchFor("", [16]byte{1}, batch), batchFor("", id("one"), batch), batchFor("", [16]byte{2}, batch),
 			batchFor("", id("two"), batch), batchFor("", [16]byte{3}, batch),

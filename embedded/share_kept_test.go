@@ -26,8 +26,8 @@ func connect(t *testing.T, c *Cluster) *connection {
 	return conn
 }
 
-// asked is the answer to a request, whose version is flexible.
-func asked[Resp kmsg.Response](on *connection, version int16, req kmsg.Request) Resp {
+// answerOn is the answer to a request, whose version is flexible.
+func answerOn[Resp kmsg.Response](on *connection, version int16, req kmsg.Request) Resp {
 	on.t.Helper()
 	req.SetVersion(version)
 	r := newRequest(on.t, on.conn, on.seq, req)
@@ -52,10 +52,10 @@ func (on *connection) acquire(topic string) (first, last int64) {
 	on.t.Helper()
 	beat := kmsg.NewPtrShareGroupHeartbeatRequest()
 	beat.GroupID, beat.MemberID, beat.SubscribedTopicNames = "shared", "member", []string{topic}
-	if code := asked[*kmsg.ShareGroupHeartbeatResponse](on, 1, beat).ErrorCode; code != 0 {
+	if code := answerOn[*kmsg.ShareGroupHeartbeatResponse](on, 1, beat).ErrorCode; code != 0 {
 		on.t.Fatalf("ShareGroupHeartbeat: error %d", code)
 	}
-	resp := asked[*kmsg.ShareFetchResponse](on, 1, shareFetching(on.c, topic, 0))
+	resp := answerOn[*kmsg.ShareFetchResponse](on, 1, shareFetching(on.c, topic, 0))
 	if resp.ErrorCode != 0 || len(resp.Topics) == 0 || len(resp.Topics[0].Partitions[0].AcquiredRecords) == 0 {
 		on.t.Fatalf("ShareFetch: %+v", resp)
 	}
@@ -73,7 +73,7 @@ func (on *connection) acknowledge(topic string, first, last int64) {
 	p.AcknowledgementBatches = append(p.AcknowledgementBatches, batch)
 	of.TopicID, of.Partitions = on.c.kfake.TopicInfo(topic).TopicID, append(of.Partitions, p)
 	req.Topics = append(req.Topics, of)
-	resp := asked[*kmsg.ShareAcknowledgeResponse](on, 1, req)
+	resp := answerOn[*kmsg.ShareAcknowledgeResponse](on, 1, req)
 	if resp.ErrorCode != 0 || resp.Topics[0].Partitions[0].ErrorCode != 0 {
 		on.t.Fatalf("ShareAcknowledge: %+v", resp)
 	}
@@ -92,7 +92,7 @@ func shareStartsAt(t *testing.T, c *Cluster) int64 {
 }
 
 // killed is a cluster on what a killed process left of a directory.
-func killed(t *testing.T, dir string) *Cluster {
+func afterKill(t *testing.T, dir string) *Cluster {
 	t.Helper()
 	left := filepath.Join(t.TempDir(), "left")
 	if err := os.CopyFS(left, os.DirFS(dir)); err != nil {
@@ -117,11 +117,11 @@ func TestAShareGroupGoesOnAfterAKill(t *testing.T) {
 	if first, last := on.acquire("shared-topic"); first != 0 || last != 9 {
 		t.Fatalf("acquired %d to %d", first, last)
 	}
-	if got := shareStartsAt(t, killed(t, dir)); got != 0 {
+	if got := shareStartsAt(t, afterKill(t, dir)); got != 0 {
 		t.Errorf("killed before it acknowledged, the group starts at %d", got)
 	}
 	on.acknowledge("shared-topic", 0, 5)
-	after := killed(t, dir)
+	after := afterKill(t, dir)
 	if got := shareStartsAt(t, after); got != 6 {
 		t.Errorf("killed after it acknowledged, the group starts at %d", got)
 	}
@@ -162,11 +162,11 @@ func TestADeletedShareGroupDoesNotComeBack(t *testing.T) {
 			if code := answer[*kmsg.AlterShareGroupOffsetsResponse](t, c, 0, alter).ErrorCode; code != 0 {
 				t.Fatalf("AlterShareGroupOffsets: error %d", code)
 			}
-			if got := shareStartsAt(t, killed(t, dir)); got != 1 {
+			if got := shareStartsAt(t, afterKill(t, dir)); got != 1 {
 				t.Errorf("altered, then killed: the group starts at %d", got)
 			}
 			forget(t, c)
-			if got := shareStartsAt(t, killed(t, dir)); got != -1 {
+			if got := shareStartsAt(t, afterKill(t, dir)); got != -1 {
 				t.Errorf("deleted, then killed: the group starts at %d", got)
 			}
 		})
@@ -192,7 +192,7 @@ func TestTheOffsetsOfADeletedGroupDoNotComeBack(t *testing.T) {
 		req.Group, req.Topics = "deleted", append(req.Topics, of)
 		return answer[*kmsg.OffsetFetchResponse](t, c, 7, req).Topics[0].Partitions[0].Offset
 	}
-	if got := fetched(killed(t, dir)); got != 7 {
+	if got := fetched(afterKill(t, dir)); got != 7 {
 		t.Errorf("committed, then killed: %d", got)
 	}
 	req := kmsg.NewPtrDeleteGroupsRequest()
@@ -202,7 +202,7 @@ func TestTheOffsetsOfADeletedGroupDoNotComeBack(t *testing.T) {
 			t.Errorf("%s: error %d", g.Group, g.ErrorCode)
 		}
 	}
-	if got := fetched(killed(t, dir)); got != -1 {
+	if got := fetched(afterKill(t, dir)); got != -1 {
 		t.Errorf("deleted, then killed: %d", got)
 	}
 }
