@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"math"
@@ -132,21 +133,47 @@ func (p *partition) list() error {
 	return nil
 }
 
+// readSnapshot reads the snapshot of a partition's folder.
+func readSnapshot(dir string) (*snapshot, error) {
+	raw, err := os.ReadFile(filepath.Join(dir, "snapshot.json"))
+	if err != nil {
+		return nil, err
+	}
+	s := new(snapshot)
+	if err := json.Unmarshal(raw, s); err != nil {
+		return nil, err
+	}
+	s.ungated()
+	if s.Version != layoutVersion || s.LogStartOffset < 0 || s.LogStartOffset > s.HighWatermark || s.LastStableOffset > s.HighWatermark {
+		return nil, errors.New("version or offsets that cannot be")
+	}
+	return s, nil
+}
+
+// checksum is of what the snapshot says, not of its bytes.
+func (s *snapshot) checksum() uint32 {
+	raw, err := json.Marshal(s)
+	if err != nil {
+		return 0 // a time that cannot be written down: as good as any
+	}
+	return crc32.Checksum(raw, castagnoli)
+}
+
 func (p *partition) readSnapshot() {
-	raw, err := os.ReadFile(p.path("snapshot.json"))
+	s, err := readSnapshot(p.path(""))
 	if errors.Is(err, fs.ErrNotExist) {
 		return
 	}
-	s := new(snapshot)
 	if err == nil {
-		err = json.Unmarshal(raw, s)
+		if sum, ok := p.m.manifest.Snapshots[filepath.Base(p.name)]; ok && sum != s.checksum() {
+			err = errors.New("it was changed since the cluster stopped")
+		}
 	}
-	if err != nil || s.Version > layoutVersion {
-		p.m.note(Damage{File: filepath.Join(p.name, "snapshot.json"),
-			What: "unreadable; it was made anew from the segments. Records that were deleted from within a segment may be back"})
+	if err != nil {
+		p.m.note(Damage{File: filepath.Join(p.name, "snapshot.json"), NextOffset: -1,
+			What: fmt.Sprintf("unreadable (%v); it was made anew from the segments. Records that were deleted from within a segment may be back", err)})
 		return
 	}
-	s.ungated()
 	p.old = s
 	p.fresh = len(s.Segments) == len(p.segments)
 	for i := 0; p.fresh && i < len(p.segments); i++ {
@@ -491,8 +518,11 @@ func (p *partition) writeSnapshot() error {
 			return err
 		}
 	}
-	if len(p.segments) == 0 || p.fresh && !p.changed() {
+	if len(p.segments) == 0 || p.fresh && !p.changed() && p.old.HighWatermark == end {
 		return nil
+	}
+	if err := p.m.forgetSnapshots(); err != nil {
+		return err
 	}
 	n := snapshot{Version: layoutVersion, HighWatermark: end, LastStableOffset: end, AbortedTxns: p.aborted, CreatedAt: time.Now()}
 	n.LogStartOffset = p.segments[0].offset

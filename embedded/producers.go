@@ -314,16 +314,19 @@ type windowKey struct {
 func (m *mender) writeProducers() error {
 	path := filepath.Join(m.dir, "seq_windows.json")
 	var old seqWindows
-	if raw, err := os.ReadFile(path); err == nil && json.Unmarshal(raw, &old) != nil {
-		m.note(Damage{File: "seq_windows.json", What: "unreadable; it was made anew from the segments"})
-		old = seqWindows{}
+	const name = "seq_windows.json"
+	if raw, err := os.ReadFile(path); err == nil {
+		if json.Unmarshal(raw, &old) != nil || m.manifest.compare(stateFile{name: name, json: true}, raw) != nil {
+			m.note(Damage{File: name, What: "unreadable; it was made anew from the segments", NextOffset: -1})
+			old = seqWindows{}
+		}
 	}
 	for _, w := range old.Windows {
 		key := windowKey{w.Producer, place{w.Topic, w.Partition}}
 		if m.lostEnds[key.place] {
 			continue
 		}
-		if read := m.windows[key]; read == nil || w.Count > 0 && w.last() >= read.last() {
+		if read := m.windows[key]; read == nil || w.Count > 0 && w.last() > read.last() {
 			m.windows[key] = &w
 		}
 	}
@@ -336,7 +339,7 @@ func (m *mender) writeProducers() error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(replaceFile(path, bytes.NewReader(raw)), m.writePIDs(), m.writeSession())
+	return errors.Join(m.changed(name), replaceFile(path, bytes.NewReader(raw)), m.writePIDs(), m.writeSession())
 }
 
 // writePIDs adds the producers that pids.log lacks: kfake does not write down
