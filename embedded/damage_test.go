@@ -3,6 +3,7 @@ package embedded
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -271,7 +272,7 @@ func TestMissingFilesStopTheStartUntilTheLossIsAccepted(t *testing.T) {
 			n.produceOne("orders", "after the second start")
 			whole = n.left()
 		}
-		files := []string{"meta.json", "topics.json", "acls.json", "sasl.json", "broker_configs.json", "quotas.json", "groups.log", "pids.log",
+		files := []string{"meta.json", "topics.json", "acls.json", "sasl.json", "broker_configs.json", "quotas.json", "groups.log", "pids.log", "txns.log",
 			"partitions/orders-0", "partitions/orders-0/0.dat"}
 		for _, name := range files {
 			for _, fault := range []string{"missing", "empty", "unreadable"} {
@@ -317,6 +318,8 @@ func spoil(t *testing.T, path, fault string) bool {
 		err = os.RemoveAll(path)
 	case info.IsDir():
 		return false
+	case filepath.Base(path) == txnLogName:
+		return false // it has what is open: mostly nothing
 	case fault == "empty":
 		err = os.Truncate(path, 0)
 	case filepath.Ext(path) == ".json":
@@ -477,4 +480,34 @@ func sameSnapshot(dir, whole, name string) bool {
 	}
 	b, err := readSnapshot(filepath.Dir(filepath.Join(whole, name)))
 	return err == nil && a.checksum() == b.checksum()
+}
+
+// A deletion that a crash interrupted is no damage.
+func TestAnInterruptedDeletionIsNoDamage(t *testing.T) {
+	n := serve(t, Config{DataDir: filled(t, 3)})
+	dir := n.left()
+	raw, err := json.Marshal(txnNote{Deleting: []string{"orders"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "partitions", "orders-0")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(Config{DataDir: dir}); err == nil {
+		t.Error("a folder that is missing was not missed")
+	}
+	appendTo(t, filepath.Join(dir, txnLogName), appendEntry(nil, raw))
+	n = serve(t, Config{DataDir: dir})
+	if damage := n.cluster.Loaded().Damage; len(damage) > 0 {
+		t.Errorf("damage %+v", damage)
+	}
+	resp, err := kadm.NewClient(n.client()).DeleteTopics(t.Context(), "orders")
+	if err != nil || resp.Error() != nil {
+		t.Errorf("%v, %v", err, resp.Error())
+	}
+	left := n.left()
+	entries := (&mender{dir: left, copies: newCopies(left, time.Now()), deleting: make(map[string]bool)})
+	if err := entries.readTxns(); err != nil || !entries.deleting["orders"] {
+		t.Errorf("a deletion was not noted: %v, %v", entries.deleting, err)
+	}
 }

@@ -47,7 +47,7 @@ func (p *partition) mend(mem []byte) error {
 		s.next = max(next, s.offset)
 		start := s.next
 		if err := s.scan(mem, p.visit); err != nil {
-			return err
+			return fmt.Errorf("%s.dat cannot be read: %w: put it back from a backup, or move it away and accept that what it held is lost (Config.AcceptLoss; kring serve --accept-data-loss)", s.path, err)
 		}
 		if s.batches == 0 && len(s.cuts) == 0 {
 			s.next = start

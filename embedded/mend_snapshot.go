@@ -70,13 +70,12 @@ func (s *snapshot) checksum() uint32 {
 
 func (p *partition) readSnapshot() {
 	s, err := readSnapshot(p.path(""))
-	if errors.Is(err, fs.ErrNotExist) {
+	sum, known := p.m.manifest.Snapshots[filepath.Base(p.name)]
+	if errors.Is(err, fs.ErrNotExist) && !known {
 		return
 	}
-	if err == nil {
-		if sum, ok := p.m.manifest.Snapshots[filepath.Base(p.name)]; ok && sum != s.checksum() {
-			err = errors.New("it was changed since the cluster stopped")
-		}
+	if err == nil && known && sum != s.checksum() {
+		err = errors.New("it was changed since the cluster stopped")
 	}
 	if err != nil {
 		p.m.note(Damage{File: filepath.Join(p.name, "snapshot.json"), NextOffset: -1,
