@@ -511,3 +511,23 @@ func TestAnInterruptedDeletionIsNoDamage(t *testing.T) {
 		t.Errorf("a deletion was not noted: %v, %v", entries.deleting, err)
 	}
 }
+
+// What looks like the magic of a batch at every byte is looked through in one
+// pass.
+func TestDamageBeforeMisleadingBytesIsPassedQuickly(t *testing.T) {
+	dir := t.TempDir()
+	n := serve(t, Config{DataDir: dir})
+	c := n.client(kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.ProducerBatchMaxBytes(13<<20))
+	for _, value := range [][]byte{bytes.Repeat([]byte{batchMagic}, 12<<20), []byte("behind it")} {
+		if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: "orders", Value: value}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n.close()
+	flip(t, filepath.Join(dir, "partitions", "orders-0", "0.dat"), 6<<20, 1)
+	before := time.Now()
+	m, err := mend(&Config{DataDir: dir})
+	if took := time.Since(before); err != nil || m.report.Batches != 1 || len(m.report.Damage) != 1 || took > deadline/2 {
+		t.Errorf("%+v in %v, %v", m.report, took, err)
+	}
+}

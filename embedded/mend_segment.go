@@ -193,14 +193,17 @@ func (s *segment) findNext(w *window, at int64) (cut, error) {
 		return c, err
 	}
 	for from := at + 1; s.size-from >= batchHeaderBytes; {
-		n := int(min(int64(len(w.mem)), s.size-from))
-		b, err := w.take(from, n)
+		n := w.ahead(from)
+		if n < batchHeaderBytes { // read on
+			n = min(int64(len(w.mem)), s.size-from)
+		}
+		b, err := w.take(from, int(n))
 		if err != nil {
 			return c, err
 		}
 		i := bytes.IndexByte(b[batchMagicAt:], batchMagic)
 		if i < 0 {
-			from += int64(n - batchMagicAt)
+			from += n - batchMagicAt
 			continue
 		}
 		from += int64(i)
