@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io/fs"
+	"math"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -129,7 +130,7 @@ func (m *mender) readTopics(raw []byte) error {
 	topics := make(map[string]topicEntry)
 	for _, t := range f.Topics {
 		id, err := base64.StdEncoding.DecodeString(t.ID)
-		if _, twice := topics[t.Name]; twice || err != nil || len(id) != 16 || !validTopicName(t.Name) || t.Partitions < 0 || t.Partitions > math32 {
+		if _, twice := topics[t.Name]; twice || err != nil || len(id) != 16 || !validTopicName(t.Name) || t.Partitions < 0 || t.Partitions > math.MaxInt32 {
 			return fmt.Errorf("is unreadable: topic %q with id %q and %d partitions cannot be", t.Name, t.ID, t.Partitions)
 		}
 		topics[t.Name] = t
@@ -137,8 +138,6 @@ func (m *mender) readTopics(raw []byte) error {
 	m.topics = topics
 	return nil
 }
-
-const math32 = 1<<31 - 1
 
 func (m *mender) readConfigs(raw []byte) error {
 	var f configsFile
