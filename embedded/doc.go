@@ -11,6 +11,11 @@
 // response straight into the request's buffer and answers. Topics are created
 // when a Metadata request asks for them, through the path that kfake persists.
 //
+// Open mends a data directory before kfake reads it, in one pass and bounded
+// memory: it cuts out what is damaged and keeps a copy, names files that are
+// missing, reads back the sequences of producers, and goes on with open
+// transactions (see mender, txnLog).
+//
 // Ownership: a session belongs to one client connection and ends with it, so
 // that a fetch or a join that waits in kfake ends too. A request belongs to its
 // session from Handle to the answer. Close ends the sessions, then kfake.

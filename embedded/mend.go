@@ -46,6 +46,7 @@ type mender struct {
 	windows  map[windowKey]*seqWindow // guarded by mu
 	lostEnds map[place]bool           // guarded by mu
 	open     map[int64]*sessionTxn    // guarded by mu
+	forgot   bool                     // guarded by mu; the manifest on disk has no checksums of snapshots
 }
 
 // mend brings a data directory in order. On an error kfake must not open it.
@@ -124,6 +125,9 @@ func (m *mender) mendPartitions() error {
 	}
 	close(work)
 	workers.Wait()
+	if m.forgot {
+		m.manifest.Snapshots = nil
+	}
 	return errors.Join(faults...)
 }
 
@@ -151,6 +155,19 @@ func (m *mender) mendPartition(p *partition, mem []byte) error {
 	return nil
 }
 
+// forgetSnapshots notes that a snapshot is about to be made anew.
+func (m *mender) forgetSnapshots() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.clean || m.forgot {
+		return nil
+	}
+	m.forgot = true
+	n := m.manifest // whose checksums other partitions still read
+	n.Snapshots = nil
+	return n.write(m.dir)
+}
+
 // readSession reads what an orderly stop says about open transactions.
 func (m *mender) readSession() error {
 	const name = "session_state.json"
@@ -162,10 +179,15 @@ func (m *mender) readSession() error {
 		return err
 	}
 	s := new(sessionState)
-	if err := json.Unmarshal(raw, s); err == nil {
+	fault := m.manifest.compare(stateFile{name: name, json: true}, raw)
+	if err := json.Unmarshal(raw, s); err != nil {
+		fault = fmt.Errorf("is unreadable: %w", err)
+	}
+	if fault == nil {
 		m.session = s
 		return nil
-	} else if err := m.missing(name, fmt.Sprintf("is unreadable: %v", err)); err != nil {
+	}
+	if err := m.missing(name, fault.Error()); err != nil {
 		return err
 	}
 	_, err = m.copies.moveAway(name)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io/fs"
+	"math"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -129,7 +130,7 @@ func (m *mender) readTopics(raw []byte) error {
 	topics := make(map[string]topicEntry)
 	for _, t := range f.Topics {
 		id, err := base64.StdEncoding.DecodeString(t.ID)
-		if _, twice := topics[t.Name]; twice || err != nil || len(id) != 16 || !validTopicName(t.Name) || t.Partitions < 0 || t.Partitions > math32 {
+		if _, twice := topics[t.Name]; twice || err != nil || len(id) != 16 || !validTopicName(t.Name) || t.Partitions < 0 || t.Partitions > math.MaxInt32 {
 			return fmt.Errorf("is unreadable: topic %q with id %q and %d partitions cannot be", t.Name, t.ID, t.Partitions)
 		}
 		topics[t.Name] = t
@@ -137,8 +138,6 @@ func (m *mender) readTopics(raw []byte) error {
 	m.topics = topics
 	return nil
 }
-
-const math32 = 1<<31 - 1
 
 func (m *mender) readConfigs(raw []byte) error {
 	var f configsFile
@@ -340,7 +339,7 @@ func (m *mender) checkFolders() error {
 	return nil
 }
 
-// manifest is kring.json: what a data directory had when Open or Close was
+// manifest is kring.manifest: what a data directory had when Open or Close was
 // done with it. It tells a file that is gone from one that never was.
 type manifest struct {
 	Version int `json:"version"`
@@ -348,6 +347,9 @@ type manifest struct {
 	Clean  bool                     `json:"clean"`
 	Files  map[string]manifestFile  `json:"files,omitempty"`
 	Topics map[string]manifestTopic `json:"topics,omitempty"`
+	// Snapshots are the checksums of the partitions' snapshots, by folder, as
+	// snapshot.checksum makes them.
+	Snapshots map[string]uint32 `json:"snapshots,omitempty"`
 }
 
 type manifestFile struct {
@@ -360,7 +362,11 @@ type manifestTopic struct {
 	Bytes map[string]int64 `json:"bytes"` // by partition
 }
 
-const manifestName = "kring.json"
+// manifestName is a line of JSON and a line with its checksum.
+const (
+	manifestName = "kring.manifest"
+	manifestSum  = "crc32c %08x\n"
+)
 
 // compare says how a file differs from what Open or Close left.
 func (n *manifest) compare(f stateFile, raw []byte) error {
@@ -391,7 +397,8 @@ func (m *mender) readManifest() error {
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(raw, &m.manifest); err != nil {
+	line, sum, _ := bytes.Cut(raw, []byte("\n"))
+	if string(sum) != fmt.Sprintf(manifestSum, crc32.Checksum(line, castagnoli)) || json.Unmarshal(line, &m.manifest) != nil {
 		m.manifest = manifest{}
 		m.note(Damage{File: manifestName, What: "unreadable; it is made anew. Files that are missing may not be missed", NextOffset: -1})
 	}
@@ -415,8 +422,21 @@ func writeManifest(dir string, clean bool) error {
 			}
 		}
 	}
+	for _, name := range []string{"seq_windows.json", "session_state.json"} {
+		if raw, err := os.ReadFile(filepath.Join(dir, name)); err == nil && clean {
+			n.Files[name] = manifestFile{int64(len(raw)), crc32.Checksum(raw, castagnoli)}
+		}
+	}
 	if err := m.listFolders(); err != nil {
 		return err
+	}
+	if clean { // or they are about to become old
+		n.Snapshots = make(map[string]uint32)
+		for name := range m.folders {
+			if s, err := readSnapshot(filepath.Join(dir, "partitions", name)); err == nil {
+				n.Snapshots[name] = s.checksum()
+			}
+		}
 	}
 	for name, t := range m.topics {
 		sizes := make(map[string]int64)
@@ -435,5 +455,6 @@ func (n *manifest) write(dir string) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(filepath.Join(dir, manifestName), bytes.NewReader(raw))
+	sum := fmt.Sprintf("\n"+manifestSum, crc32.Checksum(raw, castagnoli))
+	return replaceFile(filepath.Join(dir, manifestName), strings.NewReader(string(raw)+sum))
 }

@@ -3,48 +3,16 @@ package embedded
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
-
-// snapshot is kfake's snapshot.json. kfake reads it to the letter while the
-// segments have the sizes in it, and replays the partition otherwise, with
-// every record in memory at once.
-type snapshot struct {
-	Version          int               `json:"version"`
-	HighWatermark    int64             `json:"high_watermark"`
-	LastStableOffset int64             `json:"last_stable_offset"`
-	LogStartOffset   int64             `json:"log_start_offset"`
-	Epoch            int32             `json:"epoch"`
-	LeaderNode       int32             `json:"leader_node,omitempty"`
-	MaxTimestamp     int64             `json:"max_timestamp"`
-	CreatedAt        time.Time         `json:"created_at"`
-	AbortedTxns      []abortedTxn      `json:"aborted_txns,omitempty"`
-	Segments         []snapshotSegment `json:"segments"`
-}
-
-type abortedTxn struct {
-	ProducerID  int64 `json:"producer_id"`
-	FirstOffset int64 `json:"first_offset"`
-	LastOffset  int64 `json:"last_offset"`
-}
-
-type snapshotSegment struct {
-	BaseOffset int64 `json:"base_offset"`
-	Size       int64 `json:"size"`
-	MinEpoch   int32 `json:"min_epoch,omitempty"`
-	MaxEpoch   int32 `json:"max_epoch,omitempty"`
-}
 
 // partition is one partition's folder, and what its scan found.
 type partition struct {
@@ -79,7 +47,7 @@ func (p *partition) mend(mem []byte) error {
 		s.next = max(next, s.offset)
 		start := s.next
 		if err := s.scan(mem, p.visit); err != nil {
-			return err
+			return fmt.Errorf("%s.dat cannot be read: %w: put it back from a backup, or move it away and accept that what it held is lost (Config.AcceptLoss; kring serve --accept-data-loss)", s.path, err)
 		}
 		if s.batches == 0 && len(s.cuts) == 0 {
 			s.next = start
@@ -130,31 +98,6 @@ func (p *partition) list() error {
 		p.segments[i].limit = p.segments[i+1].offset
 	}
 	return nil
-}
-
-func (p *partition) readSnapshot() {
-	raw, err := os.ReadFile(p.path("snapshot.json"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return
-	}
-	s := new(snapshot)
-	if err == nil {
-		err = json.Unmarshal(raw, s)
-	}
-	if err != nil || s.Version > layoutVersion {
-		p.m.note(Damage{File: filepath.Join(p.name, "snapshot.json"),
-			What: "unreadable; it was made anew from the segments. Records that were deleted from within a segment may be back"})
-		return
-	}
-	s.ungated()
-	p.old = s
-	p.fresh = len(s.Segments) == len(p.segments)
-	for i := 0; p.fresh && i < len(p.segments); i++ {
-		p.fresh = s.Segments[i].BaseOffset == p.segments[i].offset && s.Segments[i].Size == p.segments[i].size
-	}
-	if n := len(p.segments); p.fresh && n > 0 {
-		p.segments[n-1].end = s.HighWatermark
-	}
 }
 
 // checkSegments finds segments that are missing or empty, as far as the last
@@ -476,55 +419,6 @@ func (p *partition) nextOffset() int64 {
 		return p.segments[n-1].next
 	}
 	return 0
-}
-
-// writeSnapshot has kfake read the segments one by one instead of replaying
-// them all in memory.
-func (p *partition) writeSnapshot() error {
-	end := p.nextOffset()
-	if err := p.dropEmpty(); err != nil {
-		return err
-	}
-	if len(p.segments) == 0 {
-		var err error
-		if end, err = p.keepEnd(end); err != nil {
-			return err
-		}
-	}
-	if len(p.segments) == 0 || p.fresh && !p.changed() {
-		return nil
-	}
-	n := snapshot{Version: layoutVersion, HighWatermark: end, LastStableOffset: end, AbortedTxns: p.aborted, CreatedAt: time.Now()}
-	n.LogStartOffset = p.segments[0].offset
-	if p.batches() == 0 {
-		n.LogStartOffset = end
-	}
-	if p.old != nil {
-		n.CreatedAt, n.Epoch, n.LeaderNode = p.old.CreatedAt, p.old.Epoch, p.old.LeaderNode
-		if len(p.old.Segments) > 0 && p.old.Segments[0].BaseOffset == p.segments[0].offset {
-			n.LogStartOffset = max(n.LogStartOffset, min(p.old.LogStartOffset, end))
-		}
-	} else if t := p.producers.firstTime; t > 0 {
-		n.CreatedAt = time.UnixMilli(t)
-	}
-	for _, s := range p.segments {
-		n.Segments = append(n.Segments, snapshotSegment{BaseOffset: s.offset, Size: s.size, MinEpoch: s.epochMin, MaxEpoch: s.epochMax})
-		if s.batches > 0 {
-			n.Epoch = s.epochMax
-		}
-	}
-	for _, t := range p.producers.open {
-		n.LastStableOffset = min(n.LastStableOffset, t.first)
-	}
-	slices.SortFunc(n.AbortedTxns, func(a, b abortedTxn) int { return int(min(max(a.LastOffset-b.LastOffset, -1), 1)) })
-	raw, err := json.Marshal(n)
-	if err != nil {
-		return err
-	}
-	if !p.m.sync {
-		return swapFile(p.path("snapshot.json"), raw) // as safe as the records
-	}
-	return replaceFile(p.path("snapshot.json"), bytes.NewReader(raw))
 }
 
 // dropEmpty removes segments without a batch, which kfake passes over; a

@@ -138,12 +138,17 @@ func (s *segment) sound(w *window, at int64) (h batchHead, ok bool, err error) {
 		return h, false, err
 	}
 	h = readHead(b)
-	if h.magic != batchMagic || h.bytes < batchHeaderBytes || h.bytes > s.size-at || h.lastDelta < 0 ||
-		h.offset < s.next || h.next() > s.limit || h.next() < 0 {
+	if !s.plausible(&h, at) {
 		return h, false, nil
 	}
 	sum, err := w.checksum(at+batchAttributesAt, h.bytes-batchAttributesAt)
 	return h, sum == h.checksum, err
+}
+
+// plausible says whether a batch with this header may be there.
+func (s *segment) plausible(h *batchHead, at int64) bool {
+	return h.magic == batchMagic && h.bytes >= batchHeaderBytes && h.bytes <= s.size-at && h.lastDelta >= 0 &&
+		h.offset >= s.next && h.next() <= s.limit && h.next() >= 0
 }
 
 // mendOffset sets an offset right that does not fit, where everything around
@@ -193,17 +198,19 @@ func (s *segment) findNext(w *window, at int64) (cut, error) {
 		return c, err
 	}
 	for from := at + 1; s.size-from >= batchHeaderBytes; {
-		n := int(min(int64(len(w.mem)), s.size-from))
-		b, err := w.take(from, n)
+		n := w.ahead(from)
+		if n < batchHeaderBytes { // read on
+			n = min(int64(len(w.mem)), s.size-from)
+		}
+		b, err := w.take(from, int(n))
 		if err != nil {
 			return c, err
 		}
-		i := bytes.IndexByte(b[batchMagicAt:], batchMagic)
-		if i < 0 {
-			from += int64(n - batchMagicAt)
+		i, found := s.firstPlausible(b, from)
+		from += int64(i)
+		if !found {
 			continue
 		}
-		from += int64(i)
 		if h, ok, err := s.sound(w, from); err != nil {
 			return c, err
 		} else if ok && h.offset-s.next <= offsetJumpMax {
@@ -213,6 +220,25 @@ func (s *segment) findNext(w *window, at int64) (cut, error) {
 		from++
 	}
 	return c, nil
+}
+
+// firstPlausible is where in b, which is at a place of the file, a header may
+// begin; if none is found, where to look on.
+func (s *segment) firstPlausible(b []byte, at int64) (i int, found bool) {
+	for i+batchHeaderBytes <= len(b) {
+		n := bytes.IndexByte(b[i+batchMagicAt:], batchMagic)
+		if n < 0 {
+			return len(b) - batchMagicAt, false
+		}
+		if i += n; i+batchHeaderBytes > len(b) {
+			return i, false
+		}
+		if h := readHead(b[i:]); s.plausible(&h, at+int64(i)) {
+			return i, true
+		}
+		i++
+	}
+	return i, false
 }
 
 // judge says what the bytes to the end of the file are, if no batch follows.

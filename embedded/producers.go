@@ -216,7 +216,10 @@ type pidEntry struct {
 	Epoch   int16  `json:"epoch"`
 	TxID    string `json:"txid,omitempty"`
 	Timeout int32  `json:"timeout,omitempty"` // milliseconds
-	Commit  *bool  `json:"commit,omitempty"`
+	Commit  *bool  `json:"commit,omitempty"`  // how the last transaction ended
+
+	carried bool // Commit is from an earlier entry
+	ended   bool // the last entry is the end of a transaction
 }
 
 // readPIDs replays pids.log as kfake does.
@@ -230,9 +233,12 @@ func readPIDs(entries [][]byte) map[int64]pidEntry {
 		was, known := pids[e.PID]
 		switch {
 		case e.Type == "init":
+			if known && e.Commit == nil && e.TxID == was.TxID {
+				e.Commit, e.carried = was.Commit, was.Commit != nil
+			}
 			pids[e.PID] = e
 		case known:
-			was.Epoch = e.Epoch
+			was.Epoch, was.carried, was.ended = e.Epoch, false, e.Type == "endtx"
 			if e.Commit != nil {
 				was.Commit = e.Commit
 			}
@@ -314,16 +320,19 @@ type windowKey struct {
 func (m *mender) writeProducers() error {
 	path := filepath.Join(m.dir, "seq_windows.json")
 	var old seqWindows
-	if raw, err := os.ReadFile(path); err == nil && json.Unmarshal(raw, &old) != nil {
-		m.note(Damage{File: "seq_windows.json", What: "unreadable; it was made anew from the segments"})
-		old = seqWindows{}
+	const name = "seq_windows.json"
+	if raw, err := os.ReadFile(path); err == nil {
+		if json.Unmarshal(raw, &old) != nil || m.manifest.compare(stateFile{name: name, json: true}, raw) != nil {
+			m.note(Damage{File: name, What: "unreadable; it was made anew from the segments", NextOffset: -1})
+			old = seqWindows{}
+		}
 	}
 	for _, w := range old.Windows {
 		key := windowKey{w.Producer, place{w.Topic, w.Partition}}
 		if m.lostEnds[key.place] {
 			continue
 		}
-		if read := m.windows[key]; read == nil || w.Count > 0 && w.last() >= read.last() {
+		if read := m.windows[key]; read == nil || w.Count > 0 && w.last() > read.last() {
 			m.windows[key] = &w
 		}
 	}
@@ -336,13 +345,28 @@ func (m *mender) writeProducers() error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(replaceFile(path, bytes.NewReader(raw)), m.writePIDs(), m.writeSession())
+	return errors.Join(m.changed(name), replaceFile(path, bytes.NewReader(raw)), m.writePIDs(), m.writeSession())
 }
 
 // writePIDs adds the producers that pids.log lacks: kfake does not write down
 // those that never asked it for an id, nor epochs that they raised themselves.
+// And it forgets how the last transaction ended when it raises the epoch, so
+// that EndTxn, sent again after a crash, would be refused (INVALID_TXN_STATE).
 func (m *mender) writePIDs() error {
+	m.raiseEnded()
 	var add []byte
+	for id, known := range m.pids {
+		if !known.carried {
+			continue
+		}
+		known.Type, known.PID, known.carried = "init", id, false
+		m.pids[id] = known
+		raw, err := json.Marshal(known)
+		if err != nil {
+			return err
+		}
+		add = appendEntry(add, raw)
+	}
 	for key, w := range m.windows {
 		known, ok := m.pids[key.producer]
 		if ok && known.Epoch >= w.Epoch || !ok && w.transactional {
@@ -366,6 +390,25 @@ func (m *mender) writePIDs() error {
 	}
 	return appendFile(path, size, add)
 }
+
+// raiseEnded raises the epoch of a transaction that a crash interrupted when
+// it had ended, and before kfake had raised it (EndTxn from version 5 on): who
+// asks for the end again learns of the epoch.
+func (m *mender) raiseEnded() {
+	for id, t := range m.txns {
+		known := m.pids[id]
+		if t.Ending == nil || t.Ending.Version < txnEndRaises || !known.ended || known.TxID != t.TxID || known.Epoch != t.Epoch ||
+			known.Commit == nil || *known.Commit != t.Ending.Commit || m.open[id] != nil || len(t.Partitions) > 0 {
+			continue
+		}
+		known.Epoch++
+		known.carried, known.ended = true, false
+		m.pids[id] = known
+	}
+}
+
+// txnEndRaises is the first version of EndTxn that raises the epoch (KIP-890).
+const txnEndRaises = 5
 
 func (m *mender) writeSession() error {
 	m.report.OpenTxns = len(m.open)

@@ -3,10 +3,14 @@ package embedded
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -18,6 +22,12 @@ import (
 // readTxns reads txns.log: the transactions that go on, and the topics whose
 // deletion may have been interrupted.
 func (m *mender) readTxns() error {
+	_, err := os.Stat(filepath.Join(m.dir, txnLogName))
+	if errors.Is(err, fs.ErrNotExist) && m.manifest.Version > 0 { // without one the directory is of an older version
+		if err := m.missing(txnLogName, "is missing"); err != nil {
+			return err
+		}
+	}
 	entries, err := m.mendLog(txnLogName)
 	if err != nil {
 		return err

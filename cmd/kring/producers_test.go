@@ -376,6 +376,35 @@ func (w *wire) endTxn(txn string, id int64, epoch int16, commit bool) int16 {
 	return w.ask(req).(*kmsg.EndTxnResponse).ErrorCode
 }
 
+// Whoever asks for the end of a transaction again after a kill, because the
+// answer was lost, is told that it was done.
+func TestTheEndOfATransactionIsToldAgainAfterAKill(t *testing.T) {
+	b := newBroker(t, "--seed-topic", "txn:1")
+	for _, version := range []int16{3, 5} {
+		for _, commit := range []bool{true, false} {
+			txn := fmt.Sprintf("v%d %v", version, commit)
+			w := b.wire()
+			id, epoch := w.producer(txn)
+			w.addPartition(txn, id, epoch, "txn")
+			if _, code := w.produce("txn", txn, batch(id, epoch, 0, true, txn)); code != 0 {
+				t.Fatal(kerr.ErrorForCode(code))
+			}
+			req := kmsg.NewPtrEndTxnRequest()
+			req.Version, req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Commit = version, txn, id, epoch, commit
+			first := w.ask(req).(*kmsg.EndTxnResponse)
+			b.kill()
+			again := b.wire().ask(req).(*kmsg.EndTxnResponse)
+			if first.ErrorCode != 0 || again.ErrorCode != 0 || version >= 5 && (again.ProducerID != first.ProducerID || again.ProducerEpoch != first.ProducerEpoch) {
+				t.Errorf("%s: %+v, again %+v", txn, first, again)
+			}
+			req.Commit = !commit
+			if other := b.wire().ask(req).(*kmsg.EndTxnResponse); other.ErrorCode != kerr.InvalidTxnState.Code {
+				t.Errorf("%s: the other end: %v", txn, kerr.ErrorForCode(other.ErrorCode))
+			}
+		}
+	}
+}
+
 // What a transaction has on the broker besides records outlives a kill as well:
 // partitions that were added, and offsets that are to be committed with it.
 func TestATransactionsPartitionsAndOffsetsOutliveAKill(t *testing.T) {
