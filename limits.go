@@ -129,6 +129,7 @@ func (st *Stats) addListeners(a *acceptor.Admission) {
 		st.Refused += l.RefusedTotal() - unassigned
 		st.AcceptFailures += l.Failures
 		st.Waiting += l.WaitingNow
+		st.Waited += l.Waited
 		st.Parked += l.ParkedNow
 	}
 }

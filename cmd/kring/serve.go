@@ -170,7 +170,7 @@ func (c *serveCmd) shutDown(p process, log *slog.Logger, server *kring.Server) e
 func summarize(log *slog.Logger, st kring.Stats) {
 	log.Info("stopped",
 		"connections", st.Accepted, "refused", st.Refused+st.Unassigned,
-		"requests", st.Total.Requests, "responses", st.Total.Responses, "throttled", st.Total.Throttles,
+		"requests", st.Total.Requests, "responses", st.Total.Responses, "throttled", st.Total.Throttles, "waited", st.Waited,
 		slog.Any("closed", counts(st.ClosedBy())))
 	e := st.Engines
 	log.Debug("what the engines counted",
