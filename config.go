@@ -397,6 +397,7 @@ func (c Config) Validate() error {
 	oneOf("WhenFull", c.WhenFull, WhenFullWait, WhenFullRefuse)
 	oneOf("Assignment", c.Assignment, AssignLeastConns, AssignRoundRobin)
 	c.validateLimits(fault)
+	faults = append(faults, c.validateParts()...)
 	if c.Engine == EngineAuto || c.Engine == EngineURing {
 		wait := engine.WaitParked
 		if c.Wait == WaitLocked {

@@ -259,6 +259,16 @@ type Config struct {
 	KernelProfile string
 }
 
+// ErrSetting marks an error of New that is the Config's and not the machine's:
+// another engine must not take its place, because it would serve without what was
+// asked for. What a kernel lacks is no such error.
+var ErrSetting = errors.New("wrong setting")
+
+// settingError is an ErrSetting with its own text.
+type settingError struct{ error }
+
+func (e settingError) Unwrap() []error { return []error{e.error, ErrSetting} }
+
 const (
 	entriesMax     = 32768
 	buffersMax     = 32768

@@ -121,6 +121,7 @@ func (c *serveCmd) Validate() error {
 		faults = append(faults, err)
 	}
 	faults = append(faults, c.Bounds.validate()...)
+	faults = append(faults, c.Limits.validate()...)
 	faults = append(faults, c.Quotas.validate()...)
 	faults = append(faults, c.Lanes.validate(c.Handler)...)
 	faults = append(faults, c.validateURing()...)
@@ -242,7 +243,7 @@ func (c *serveCmd) uringConfig() (uring.Config, error) {
 		if !ok {
 			faults = append(faults, fmt.Errorf("--uring %q: give KEY=VALUE, such as recv=single", s))
 		} else if err := cfg.Set(key, value); err != nil {
-			faults = append(faults, fmt.Errorf("--uring %s: %w", s, err))
+			faults = append(faults, fmt.Errorf("--uring %s: %s", s, strings.TrimPrefix(err.Error(), "uring: ")))
 		}
 	}
 	return cfg, errors.Join(faults...)

@@ -40,7 +40,7 @@ func (c *serveCmd) logger(stderr *lines) *slog.Logger {
 func events(log *slog.Logger, closed *closeLog) kring.Events {
 	e := kring.Events{
 		AcceptFailed: func(listener string, err error, pause time.Duration) {
-			log.Warn("accepting failed and pauses", "listener", listener, "error", err, "pause", pause)
+			log.Warn("accepting failed and pauses", "listener", listener, "error", inAdvice(err.Error()), "pause", pause)
 		},
 		NoPlace: func(is kring.NoPlace) { logNoPlace(log, is) },
 		HandlerPanicked: func(r *kring.Request, v any, stack []byte) {

@@ -18,6 +18,7 @@ import (
 	"kring/embedded"
 	"kring/kafka"
 	"kring/quota"
+	"kring/uring"
 )
 
 // service is what stands behind the network layer.
@@ -69,7 +70,7 @@ func (c *serveCmd) open(log *slog.Logger) (service, error) {
 	case handlerNull:
 		n, err := c.openNull()
 		if err != nil {
-			return service{}, usageError{err}
+			return service{}, usageError{inFlags(err)}
 		}
 		door := kafka.NewDoor(n.Versions(), n)
 		door.Quotas = quotas
@@ -80,7 +81,7 @@ func (c *serveCmd) open(log *slog.Logger) (service, error) {
 	cfg := c.clusterConfig()
 	cfg.Logger, cfg.Quotas = log, quotas
 	if err := cfg.Validate(); err != nil {
-		return service{}, usageError{err}
+		return service{}, usageError{inFlags(err)}
 	}
 	cluster, err := embedded.Open(cfg)
 	if err != nil {
@@ -91,6 +92,9 @@ func (c *serveCmd) open(log *slog.Logger) (service, error) {
 
 func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served service, rereads <-chan os.Signal) error {
 	server, err := kring.New(cfg, served.handler)
+	if errors.Is(err, uring.ErrSetting) {
+		return usageError{inFlags(err)}
+	}
 	if err != nil {
 		return err
 	}
@@ -121,7 +125,7 @@ func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served s
 // readyLine is the one line on standard output; its form is documented with
 // the program.
 func (c *serveCmd) readyLine(engine string, addresses []string) string {
-	return oneLine(fmt.Sprintf("kring: ready on %s · %s · handler %s", strings.Join(addresses, ", "), engine, handlerSays[c.Handler]))
+	return oneLine(fmt.Sprintf("kring: ready on %s · %s · handler %s", strings.Join(addresses, ", "), inAdvice(engine), handlerSays[c.Handler]))
 }
 
 // handlerSays is what the ready line says of a handler. The embedded cluster is not
