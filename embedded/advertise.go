@@ -96,6 +96,13 @@ func (s *session) readdressDecoded(resp kmsg.Response) {
 			of := &resp.Coordinators[i]
 			put(of.NodeID, &of.Host, &of.Port)
 		}
+	case *kmsg.DescribeQuorumResponse: // where a repair serves it; kfake does not
+		for i := range resp.Nodes {
+			for j := range resp.Nodes[i].Listeners {
+				l := &resp.Nodes[i].Listeners[j]
+				l.Host, l.Port = at.Host, uint16(at.Port)
+			}
+		}
 	case *kmsg.DescribeClusterResponse:
 		for i := range resp.Brokers {
 			put(resp.Brokers[i].NodeID, &resp.Brokers[i].Host, &resp.Brokers[i].Port)

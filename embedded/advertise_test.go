@@ -22,7 +22,8 @@ import (
 var withAddress = map[kmsg.Key]string{
 	kmsg.Metadata: "readdress", kmsg.FindCoordinator: "readdress", kmsg.DescribeCluster: "readdress",
 	kmsg.Produce: "only of another leader", kmsg.Fetch: "only of another leader",
-	kmsg.ShareFetch: "only of another leader", kmsg.ShareAcknowledge: "only of another leader",
+	kmsg.DescribeQuorum: "readdressDecoded, where a repair serves it",
+	kmsg.ShareFetch:     "only of another leader", kmsg.ShareAcknowledge: "only of another leader",
 }
 
 // TestEveryServedAPIWithAnAddressIsKnown: a new one must not tell a client of one
