@@ -273,6 +273,8 @@ const (
 	entriesMax     = 32768
 	buffersMax     = 32768
 	sendBuffersMax = 1024
+	// bufferBytesMax of receive buffers for an engine, as the other engines have it.
+	bufferBytesMax = 1 << 30
 )
 
 func (c Config) withDefaults() Config {
@@ -325,6 +327,9 @@ func (c Config) Validate() error {
 	in("SendBuffersMax", c.SendBuffersMax, 1, sendBuffersMax)
 	if c.Buffers > 0 && c.Buffers&(c.Buffers-1) != 0 {
 		faults = append(faults, fmt.Errorf("uring: Config.Buffers is %d: give a power of two", c.Buffers))
+	}
+	if bytes := int64(c.Buffers) * int64(c.BufferBytes); c.Buffers <= buffersMax && c.BufferBytes <= 1<<20 && bytes > bufferBytesMax {
+		faults = append(faults, fmt.Errorf("uring: Config.Buffers is %d, times BufferBytes, %d, more than 1 GiB an engine: lower one of them", c.Buffers, c.BufferBytes))
 	}
 	return errors.Join(append(faults, c.validateTechniques()...)...)
 }
