@@ -223,6 +223,9 @@ func (c *serveCmd) logDescriptors(log *slog.Logger, cfg kring.Config) {
 		return
 	}
 	say := []any{"limit", d.Limit, "own", d.Own, "reserve", d.Reserve, "connections", d.Conns}
+	if cfg.ConnsMax < 0 {
+		say[len(say)-1] = "no bound"
+	}
 	if d.Files > 0 {
 		say = append(say, "files", d.Files, "partitions", embedded.PartitionsFor(d.Files))
 	}
