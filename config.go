@@ -272,6 +272,9 @@ type Config struct {
 	Events Events
 }
 
+// NoPlace is what there was when a connection found no place.
+type NoPlace = acceptor.NoPlace
+
 // Events are told what a program may want to log. Any may be nil. They must
 // not block: all but HandlerPanicked in a pool run on the goroutine of an
 // acceptor or a processor.
@@ -280,6 +283,9 @@ type Events struct {
 	ConnClosed func(c *Conn, why CloseReason)
 	// AcceptFailed: accepting on a listener failed and starts again after pause.
 	AcceptFailed func(listener string, err error, pause time.Duration)
+	// NoPlace: a connection found no place (ConnsMax of the server or of a listener)
+	// and waits, or was refused, as WhenFull says. At most once a minute.
+	NoPlace func(NoPlace)
 	// HandlerPanicked: Handle panicked; the connection of r is closed if it had not
 	// been answered (Request.ClosedByPanic).
 	HandlerPanicked func(r *Request, v any, stack []byte)
@@ -392,6 +398,7 @@ func (c Config) Validate() error {
 	oneOf("WhenFull", c.WhenFull, WhenFullWait, WhenFullRefuse)
 	oneOf("Assignment", c.Assignment, AssignLeastConns, AssignRoundRobin)
 	c.validateLimits(fault)
+	faults = append(faults, c.validateParts()...)
 	if c.Engine == EngineAuto || c.Engine == EngineURing {
 		wait := engine.WaitParked
 		if c.Wait == WaitLocked {

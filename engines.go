@@ -1,6 +1,7 @@
 package kring
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -32,7 +33,7 @@ func candidates(cfg Config) []candidate {
 
 // chooseNetwork opens the best of some engines that works here, says why it is
 // this one, and which are left. against is what stood in the way of better ones
-// before.
+// before. A wrong setting of an engine's is no reason for another engine.
 func chooseNetwork(cfg Config, from []candidate, against string) (n engine.Network, why string, left []candidate, err error) {
 	startPoller()
 	for i, c := range from {
@@ -42,6 +43,9 @@ func chooseNetwork(cfg Config, from []candidate, against string) (n engine.Netwo
 				why = n.Features()
 			}
 			return n, why, from[i+1:], nil
+		}
+		if errors.Is(err, uring.ErrSetting) {
+			return nil, "", nil, err
 		}
 		against = alongside(against, err)
 	}

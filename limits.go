@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"kring/acceptor"
@@ -56,14 +57,39 @@ func (c *Config) validateLimits(fault faulter) {
 		fault(l.ConnsMax < NoConns, at+"ConnsMax", l.ConnsMax, "choose 0 (as ConnsPerIPMax), more, or NoConns")
 		fault(!(l.ConnRateMax >= 0), at+"ConnRateMax", l.ConnRateMax, "choose 0 (as ConnRatePerIPMax) or more a second")
 	}
-	if err := c.windows().Validate(); err != nil {
-		fault(true, "QuotaWindows, QuotaWindow", fmt.Sprintf("%d, %v", c.QuotaWindows, c.QuotaWindow), err.Error())
-	}
 	known := c.ProtectedListener == ""
 	for _, l := range c.Listeners {
 		known = known || l.Name == c.ProtectedListener
 	}
 	fault(!known, "ProtectedListener", c.ProtectedListener, "name one of Listeners")
+}
+
+// validateParts gives the faults of what other packages judge, each under the name
+// of its field here.
+func (c *Config) validateParts() (faults []error) {
+	add := func(err error, rename ...string) {
+		if err == nil {
+			return
+		}
+		for line := range strings.SplitSeq(strings.NewReplacer(rename...).Replace(err.Error()), "\n") {
+			faults = append(faults, errors.New(line))
+		}
+	}
+	add(c.windows().Validate(), "Count is", "QuotaWindows is", "Size is", "QuotaWindow is")
+	of := func(engine, part string) []string {
+		rename := []string{engine + ": ", ""}
+		for _, field := range []string{"Buffers", "BufferBytes", "ReceivesMax", "AcceptsMax"} {
+			rename = append(rename, field+" is", part+"."+field+" is", field+" of", part+"."+field+" of")
+		}
+		return rename
+	}
+	if c.Engine == EngineAuto || c.Engine == EngineEpoll {
+		add(c.Epoll.Validate(), of("epoll", "Epoll")...)
+	}
+	if c.Engine == EngineAuto || c.Engine == EnginePortable {
+		add(c.Portable.Validate(), of("portable", "Portable")...)
+	}
+	return faults
 }
 
 func (c *Config) windows() rate.Windows {
@@ -129,6 +155,7 @@ func (st *Stats) addListeners(a *acceptor.Admission) {
 		st.Refused += l.RefusedTotal() - unassigned
 		st.AcceptFailures += l.Failures
 		st.Waiting += l.WaitingNow
+		st.Waited += l.Waited
 		st.Parked += l.ParkedNow
 	}
 }

@@ -95,7 +95,7 @@ func New(cfg Config, h Handler) (*Server, error) {
 		finished: make(chan struct{}),
 	}
 	s.admission, err = acceptor.NewAdmission(acceptor.AdmissionConfig{
-		Limits: limits, Windows: cfg.windows(), Evict: (&evictor{server: s}).evict,
+		Limits: limits, Windows: cfg.windows(), Evict: (&evictor{server: s}).evict, NoPlace: cfg.Events.NoPlace,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("kring: configuration: %w", err)

@@ -1,6 +1,7 @@
 package kring
 
 import (
+	"net/netip"
 	"slices"
 
 	"kring/acceptor"
@@ -24,6 +25,12 @@ type Stats struct {
 	// creation rate; Parked ones were over their address's rate and are held open
 	// until they are closed.
 	Open, Waiting, Parked int64
+	// Waited connections found no place when they came (ConnsMax, WhenFull wait).
+	// BusiestConns is how many connections the remote address has that has most,
+	// BusiestAddress.
+	Waited         uint64
+	BusiestAddress netip.Addr
+	BusiestConns   int64
 	// AcceptRate is how many connections a second were let in, over the windows,
 	// without those of the protected listener [broker-connection-accept-rate].
 	AcceptRate float64
@@ -78,6 +85,7 @@ func (s *Server) Stats() Stats {
 		WatcherPanics:  s.watcherPanics.Load(),
 	}
 	st.addListeners(s.admission)
+	st.BusiestAddress, st.BusiestConns = s.admission.Busiest()
 	for _, p := range slices.Concat(s.processors, s.leaving.processors) {
 		st.Processors = append(st.Processors, total.addProcessor(p))
 	}

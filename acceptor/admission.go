@@ -23,6 +23,9 @@ type AdmissionConfig struct {
 	// its bound: somebody else's connection, and only one, has to go. Whoever
 	// accepts calls it; it must not block.
 	Evict func()
+	// NoPlace, if set, is told when a connection finds no place, at most once a
+	// minute. Whoever accepts calls it; it must not block.
+	NoPlace func(NoPlace)
 }
 
 // Admission decides which connections may enter a server: one for all its
@@ -37,6 +40,9 @@ type Admission struct {
 	parked    atomic.Int64
 	meter     *rate.Meter
 	addresses *addresses
+
+	noPlace     func(NoPlace)
+	noPlaceTold atomic.Int64 // when it was called last, by clock; 0: never
 
 	// waiting counts the lines whose head waits for a place. Order: a line says
 	// that it waits before it tries for the last time, and who leaves frees the
@@ -55,7 +61,7 @@ func NewAdmission(c AdmissionConfig) (*Admission, error) {
 		return nil, fmt.Errorf("limits on connections: %w", err)
 	}
 	a := &Admission{
-		windows: c.Windows.WithDefaults(), clock: c.Clock, evict: c.Evict,
+		windows: c.Windows.WithDefaults(), clock: c.Clock, evict: c.Evict, noPlace: c.NoPlace,
 		gates: map[string]*Gate{},
 	}
 	if a.clock == nil {

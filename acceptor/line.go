@@ -49,6 +49,8 @@ type arrival struct {
 	ip    netip.Addr
 	by    *limits // that until was computed by; nil before the rates counted it
 	until int64   // when the rates let it go on
+	// waited: it was counted as one that found no place.
+	waited bool
 }
 
 // Accepted takes a descriptor that was just accepted.
@@ -146,6 +148,9 @@ func (l *Line) tryHead(head *arrival, now int64) (wait time.Duration, done bool)
 		switch {
 		case !done && by.Refuse:
 			l.drop(head, why)
+			if why == Full {
+				l.tellNoPlace(by, now)
+			}
 			return 0, true
 		case !done:
 			return wait, false
@@ -185,7 +190,15 @@ func (l *Line) enterInTurn(head *arrival, by *limits, now int64) (wait time.Dura
 		l.endWait()
 		return time.Duration(head.until - now), false
 	}
-	return -1, g.take(by) || l.takeOrWait(by)
+	if g.take(by) || l.takeOrWait(by) {
+		return 0, true
+	}
+	if !head.waited {
+		head.waited = true
+		g.counters.waited.Add(1)
+	}
+	l.tellNoPlace(by, now)
+	return noPlaceEvery, false // whoever frees a place wakes; this only tells again
 }
 
 // enterNow takes a place if the rates let it and there is one.

@@ -52,9 +52,9 @@ func (r Refusal) String() string {
 
 // counters of a Gate.
 type counters struct {
-	accepted, failures, delayed, parked atomic.Uint64
-	delayTime, parkedTime, parkedNow    atomic.Int64
-	refused                             [RefusalCount]atomic.Uint64
+	accepted, failures, delayed, parked, waited atomic.Uint64
+	delayTime, parkedTime, parkedNow            atomic.Int64
+	refused                                     [RefusalCount]atomic.Uint64
 }
 
 // ListenerStats are the counts of one listener since it began.
@@ -75,6 +75,8 @@ type ListenerStats struct {
 	// rate and held open, ParkedTime in all [ip-connection-accept-throttle-time].
 	Delayed, Parked       uint64
 	DelayTime, ParkedTime time.Duration
+	// Waited found no place when they came, and stood in line for one.
+	Waited uint64
 	// WaitingNow stand in line for a place or a rate, ParkedNow are held open.
 	WaitingNow, ParkedNow int64
 	// Blocked is for how long somebody stood in line, so that nothing was
@@ -109,7 +111,7 @@ func (g *Gate) stats(now int64) ListenerStats {
 	c := &g.counters
 	s := ListenerStats{
 		Name: g.name, Open: g.open.Load(), Accepted: c.accepted.Load(), Failures: c.failures.Load(),
-		AcceptRate: g.meter.Rate(now), Delayed: c.delayed.Load(), Parked: c.parked.Load(),
+		AcceptRate: g.meter.Rate(now), Delayed: c.delayed.Load(), Parked: c.parked.Load(), Waited: c.waited.Load(),
 		DelayTime: time.Duration(c.delayTime.Load()), ParkedTime: time.Duration(c.parkedTime.Load()),
 		ParkedNow: c.parkedNow.Load(), Blocked: g.past,
 	}

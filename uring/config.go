@@ -259,10 +259,22 @@ type Config struct {
 	KernelProfile string
 }
 
+// ErrSetting marks an error of New that is the Config's and not the machine's:
+// another engine must not take its place, because it would serve without what was
+// asked for. What a kernel lacks is no such error.
+var ErrSetting = errors.New("wrong setting")
+
+// settingError is an ErrSetting with its own text.
+type settingError struct{ error }
+
+func (e settingError) Unwrap() []error { return []error{e.error, ErrSetting} }
+
 const (
 	entriesMax     = 32768
 	buffersMax     = 32768
 	sendBuffersMax = 1024
+	// bufferBytesMax of receive buffers for an engine, as the other engines have it.
+	bufferBytesMax = 1 << 30
 )
 
 func (c Config) withDefaults() Config {
@@ -315,6 +327,9 @@ func (c Config) Validate() error {
 	in("SendBuffersMax", c.SendBuffersMax, 1, sendBuffersMax)
 	if c.Buffers > 0 && c.Buffers&(c.Buffers-1) != 0 {
 		faults = append(faults, fmt.Errorf("uring: Config.Buffers is %d: give a power of two", c.Buffers))
+	}
+	if bytes := int64(c.Buffers) * int64(c.BufferBytes); c.Buffers <= buffersMax && c.BufferBytes <= 1<<20 && bytes > bufferBytesMax {
+		faults = append(faults, fmt.Errorf("uring: Config.Buffers is %d, times BufferBytes, %d, more than 1 GiB an engine: lower one of them", c.Buffers, c.BufferBytes))
 	}
 	return errors.Join(append(faults, c.validateTechniques()...)...)
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"slices"
 	"syscall"
 	"time"
 
@@ -23,7 +22,7 @@ func (e *ringEngine) tune(w engine.Wait) error {
 	c := &e.config
 	features := e.ring.Params().Features
 	if ringFlavour != "" && c.needsOwnRing() {
-		return fmt.Errorf("uring: %s can't do NoSQArray, NoIOWait, MinWait, SQPoll and RegisteredRing: leave them out, or build without its tag", ringFlavour)
+		return settingError{fmt.Errorf("uring: Config: %s can't do NoSQArray, NoIOWait, MinWait, SQPoll and RegisteredRing: leave them out, or build without its tag", ringFlavour)}
 	}
 	if c.NoIOWait == On && features&FeatureNoIOWait == 0 {
 		return demand("NoIOWait", c.NoIOWait, "NO_IOWAIT (6.15)")
@@ -106,7 +105,7 @@ func (e *ringEngine) bind(cpu int) error {
 	}
 	one.Set(cpu)
 	if err := unix.SchedSetaffinity(0, &one); err != nil {
-		return fmt.Errorf("uring: Config.CPUs: CPU %d: sched_setaffinity: %w: name CPUs that this process may use (nproc, cpuset)", cpu, err)
+		return fmt.Errorf("uring: CPU %d: sched_setaffinity: %w", cpu, err)
 	}
 	e.unbound = &before
 	return nil
@@ -127,13 +126,18 @@ func (e *ringEngine) unbind() error {
 func (c *Config) checkCPUs() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	for _, cpu := range slices.Concat(c.CPUs, c.SQPollCPUs) {
-		var e ringEngine
-		if err := e.bind(cpu); err != nil {
-			return err
-		}
-		if err := e.unbind(); err != nil {
-			return fmt.Errorf("uring: sched_setaffinity: %w", err)
+	for _, of := range []struct {
+		field string
+		cpus  []int
+	}{{"CPUs", c.CPUs}, {"SQPollCPUs", c.SQPollCPUs}} {
+		for _, cpu := range of.cpus {
+			var e ringEngine
+			if err := e.bind(cpu); err != nil {
+				return settingError{fmt.Errorf("uring: Config.%s has %d, which can't be had (%w): name CPUs that this process may use (nproc, taskset -p $$; %d of them)", of.field, cpu, err, runtime.NumCPU())}
+			}
+			if err := e.unbind(); err != nil {
+				return fmt.Errorf("uring: sched_setaffinity: %w", err)
+			}
 		}
 	}
 	return nil

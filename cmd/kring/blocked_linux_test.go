@@ -88,8 +88,8 @@ func TestAServerWhoseLogNobodyReadsServesAndStops(t *testing.T) {
 		c.signal(syscall.SIGTERM)
 		c.wantStopped(exitOK)
 	}
-	c, _ := startMute(t, "nofile=256")
-	longPoll(t, c.addr)
+	c, _ := startMute(t, "nofile=256", "--handler", "echo")
+	untaken(t, c.addr)
 	c.signal(syscall.SIGTERM)
 	refusedSoon(t, c.addr)
 	c.signal(syscall.SIGTERM)

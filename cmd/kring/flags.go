@@ -123,6 +123,7 @@ func (c *serveCmd) Validate() error {
 		faults = append(faults, err)
 	}
 	faults = append(faults, c.Bounds.validate()...)
+	faults = append(faults, c.Limits.validate()...)
 	faults = append(faults, c.Quotas.validate()...)
 	faults = append(faults, c.Lanes.validate(c.Handler)...)
 	faults = append(faults, c.validateURing()...)
@@ -233,6 +234,9 @@ func (c *serveCmd) logDescriptors(log *slog.Logger, cfg kring.Config) {
 		return
 	}
 	say := []any{"limit", d.Limit, "own", d.Own, "reserve", d.Reserve, "connections", d.Conns}
+	if cfg.ConnsMax < 0 {
+		say[len(say)-1] = "no bound"
+	}
 	if d.Files > 0 {
 		say = append(say, "files", d.Files, "partitions", embedded.PartitionsFor(d.Files))
 	}
@@ -253,7 +257,7 @@ func (c *serveCmd) uringConfig() (uring.Config, error) {
 		if !ok {
 			faults = append(faults, fmt.Errorf("--uring %q: give KEY=VALUE, such as recv=single", s))
 		} else if err := cfg.Set(key, value); err != nil {
-			faults = append(faults, fmt.Errorf("--uring %s: %w", s, err))
+			faults = append(faults, fmt.Errorf("--uring %s: %s", s, strings.TrimPrefix(err.Error(), "uring: ")))
 		}
 	}
 	return cfg, errors.Join(faults...)

@@ -80,7 +80,7 @@ func TestEverySettingOfTheLibraryIsAFlagOrSaysWhyNot(t *testing.T) {
 			t.Errorf("%s: a fault of it names no flag", name)
 		}
 	}
-	for field, flag := range flagOf {
+	for field, flag := range flagOfField {
 		var stderr bytes.Buffer // it lacks its value, or is not there
 		parse([]string{"serve", "--" + flag}, settingsOf(nil), new(bytes.Buffer), &stderr)
 		if strings.Contains(stderr.String(), "unknown flag") {
@@ -151,7 +151,7 @@ func TestWrongSettingsNameTheFlagTheValueAndTheRemedy(t *testing.T) {
 		says []string
 	}{
 		{[]string{"--listen", "://127.0.0.1:0"}, "", []string{`--listen "://127.0.0.1:0"`, "letters"}},
-		{[]string{"--listen", "A://127.0.0.1:0", "--listen", "A://127.0.0.1:0"}, "", []string{"Listeners.Name is A", "a name of its own"}},
+		{[]string{"--listen", "A://127.0.0.1:0", "--listen", "A://127.0.0.1:0"}, "", []string{"--listen: the name A", "a name of its own"}},
 		{[]string{"--listener", "PLAINTEXT"}, "", []string{"NAME.SETTING=VALUE"}},
 		{[]string{"--listener", "PLAINTEXT.speed=3"}, "", []string{`no setting "speed"`, "max-connections"}},
 		{[]string{"--listener", "PLAINTEXT.priority=yes"}, "", []string{"neither on nor off"}},
@@ -159,20 +159,20 @@ func TestWrongSettingsNameTheFlagTheValueAndTheRemedy(t *testing.T) {
 		{[]string{"--listener", "PLAINTEXT.backlog=many"}, "", []string{"no whole number"}},
 		{[]string{"--listener", "PLAINTEXT.connection-rate=many"}, "", []string{"no number"}},
 		{[]string{"--listener", "BROKERS.backlog=3"}, "", []string{"--listener BROKERS.backlog", "PLAINTEXT"}},
-		{[]string{"--listener", "PLAINTEXT.pipeline=-1"}, "", []string{"Listeners[PLAINTEXT].PipelineMax is -1"}},
-		{[]string{"--queued-request-bytes", "1MiB"}, "", []string{"--queued-request-bytes: QueuedRequestBytesMax is 1048576", "choose at least"}},
-		{nil, "KRING_HELD_BYTES=1", []string{"--held-bytes: HeldBytesMax is 1: choose", "set by KRING_HELD_BYTES"}},
-		{[]string{"--pack-bytes", "1MiB"}, "", []string{"--pack-bytes: PackedBytesMax is 1048576"}},
+		{[]string{"--listener", "PLAINTEXT.pipeline=-1"}, "", []string{"--listener PLAINTEXT.pipeline is -1"}},
+		{[]string{"--queued-request-bytes", "1MiB"}, "", []string{"--queued-request-bytes is 1048576", "choose at least"}},
+		{nil, "KRING_HELD_BYTES=1", []string{"--held-bytes is 1: choose", "set by KRING_HELD_BYTES"}},
+		{[]string{"--pack-bytes", "1MiB"}, "", []string{"--pack-bytes is 1048576"}},
 		{[]string{"--max-frame-bytes", "big"}, "", []string{"--max-frame-bytes", "64KiB"}},
 		{[]string{"--slow-reader", "shout"}, "", []string{"--slow-reader must be one of"}},
 		{[]string{"--idle-timeout", "0s"}, "", []string{"--idle-timeout 0s", "-1s for ever"}},
 		{[]string{"--max-throttle", "1us"}, "", []string{"--max-throttle 1µs", "1ms or more"}},
-		{[]string{"--quota-window", "1ns"}, "", []string{"QuotaWindow"}},
-		{[]string{"--keep-alive-probes=-1"}, "", []string{"--keep-alive-probes: Socket.KeepAliveProbes is -1"}},
+		{[]string{"--quota-window", "1ns"}, "", []string{"--quota-window is 1ns"}},
+		{[]string{"--keep-alive-probes=-1"}, "", []string{"--keep-alive-probes is -1"}},
 		{[]string{"--priority-api", "Yell"}, "", []string{"--priority-api Yell", "Metadata"}},
 		{[]string{"--priority-api", "Fetch", "--handler", "echo"}, "", []string{"--priority-api", "leave one of the two out"}},
-		{[]string{"--latency-target=-1s"}, "", []string{"--latency-target: LatencyTarget is -1s"}},
-		{[]string{"--rebalance=-1s"}, "", []string{"--rebalance: Rebalance is -1s"}},
+		{[]string{"--latency-target=-1s"}, "", []string{"--latency-target is -1s"}},
+		{[]string{"--rebalance=-1s"}, "", []string{"--rebalance is -1s"}},
 	} {
 		args := append([]string{"serve"}, c.args...)
 		var stdout, stderr bytes.Buffer

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -39,6 +40,19 @@ func (l *limitFlags) apply(cfg *kring.Config) {
 	}
 	cfg.ParkedMax = l.MaxParked
 	cfg.ProtectedListener, cfg.WhenFull, cfg.Assignment = l.ProtectedListener, l.WhenFull, l.Assignment
+}
+
+// validate names what flags say otherwise than the library's fields.
+func (l *limitFlags) validate() (faults []error) {
+	if most := l.MaxConnectionsPerIP; most != nil && *most < 0 {
+		faults = append(faults, fmt.Errorf("--max-connections-per-ip %d: give 0 (only those of --ip-limit) or more, or leave it out for no bound", *most))
+	} else if most != nil && *most == 0 && len(l.IPLimit) == 0 {
+		faults = append(faults, errors.New("--max-connections-per-ip 0: name in --ip-limit who may connect, or nobody could"))
+	}
+	if l.MaxListenerConnection < 0 {
+		faults = append(faults, fmt.Errorf("--max-connections-per-listener %d: give 1 or more, or leave it out for no bound of its own", l.MaxListenerConnection))
+	}
+	return faults
 }
 
 // noneIfZero turns Kafka's 0 into ours: there it means nobody, here no bound.

@@ -31,10 +31,10 @@ func TestWrongLimitsAreRefusedWithTheRemedy(t *testing.T) {
 		{[]string{"--ip-limit", "10.0.0.1"}, "HOST=N[/R]"},
 		{[]string{"--ip-limit", "10.0.0.1=-1"}, "no count"},
 		{[]string{"--ip-limit", "10.0.0.1=1/0"}, "no rate"},
-		{[]string{"--max-connections-per-ip", "0"}, "name in PerIP who may connect"},
-		{[]string{"--connection-rate=-1"}, "ConnRateMax is -1"},
-		{[]string{"--max-connections-per-listener=-1"}, "ConnsMax is -1"},
-		{[]string{"--protected-listener", "BROKERS"}, "name one of Listeners"},
+		{[]string{"--max-connections-per-ip", "0"}, "--max-connections-per-ip 0: name in --ip-limit who may connect"},
+		{[]string{"--connection-rate=-1"}, "--connection-rate is -1"},
+		{[]string{"--max-connections-per-listener=-1"}, "--max-connections-per-listener -1: give 1 or more"},
+		{[]string{"--protected-listener", "BROKERS"}, "--protected-listener is BROKERS: name one of --listen"},
 		{[]string{"--when-full", "panic"}, "wait"},
 	} {
 		var stdout, stderr bytes.Buffer

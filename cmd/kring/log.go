@@ -40,8 +40,9 @@ func (c *serveCmd) logger(stderr *lines) *slog.Logger {
 func events(log *slog.Logger, closed *closeLog) kring.Events {
 	e := kring.Events{
 		AcceptFailed: func(listener string, err error, pause time.Duration) {
-			log.Warn("accepting failed and pauses", "listener", listener, "error", err, "pause", pause)
+			log.Warn("accepting failed and pauses", "listener", listener, "error", inAdvice(err.Error()), "pause", pause)
 		},
+		NoPlace: func(is kring.NoPlace) { logNoPlace(log, is) },
 		HandlerPanicked: func(r *kring.Request, v any, stack []byte) {
 			what := "the handler panicked; its connection is closed"
 			if !r.ClosedByPanic() {
@@ -55,6 +56,19 @@ func events(log *slog.Logger, closed *closeLog) kring.Events {
 		e.ConnClosed = closed.add
 	}
 	return e
+}
+
+// logNoPlace says who keeps others out. There is no share of its own for an address
+// unless --max-connections-per-ip gives it one, as with Kafka: behind one address may
+// be a whole network, or all clients of this machine.
+func logNoPlace(log *slog.Logger, is kring.NoPlace) {
+	bound := "--listener " + is.Listener + ".max-connections"
+	if is.Server {
+		bound = "--max-connections"
+	}
+	log.Warn("every place is taken: new clients wait or are refused; raise the bound, or bound each address with --max-connections-per-ip",
+		"listener", is.Listener, "bound", bound, "max", is.ConnsMax, "waiting", is.Waiting, "refused", is.Refused,
+		"busiest_address", addressOf(is.Busiest), "its_connections", is.BusiestConns)
 }
 
 // closeLog logs closed connections. A processor does not format lines: it leaves

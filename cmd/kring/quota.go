@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 
 	"kring"
@@ -55,7 +56,7 @@ func (c *serveCmd) quotas() (*quota.Quotas, error) {
 	}
 	q, err := quota.New(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("--quota: %w", err)
+		return nil, inFlags(errors.New(strings.NewReplacer("Count is", "Windows is", "Size is", "Window is").Replace(err.Error())))
 	}
 	return q, nil
 }

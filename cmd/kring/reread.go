@@ -64,7 +64,7 @@ func (c *serveCmd) rereadQuotas(log *slog.Logger, quotas *quota.Quotas) {
 // rereadHosts has the names resolved again that limits go by.
 func rereadHosts(log *slog.Logger, server *kring.Server, cfg kring.Config) {
 	if err := server.Reconfigure(cfg); err != nil {
-		log.Error("the addresses of --ip-limit stay as they were", "error", err)
+		log.Error("the addresses of --ip-limit stay as they were", "error", inFlags(err))
 		return
 	}
 	log.Info("the hosts of --ip-limit were resolved again")

@@ -18,6 +18,7 @@ import (
 	"kring/embedded"
 	"kring/kafka"
 	"kring/quota"
+	"kring/uring"
 )
 
 // service is what stands behind the network layer.
@@ -72,7 +73,7 @@ func (c *serveCmd) open(log *slog.Logger, refused *refusals) (service, error) {
 	case handlerNull:
 		n, err := c.openNull()
 		if err != nil {
-			return service{}, usageError{err}
+			return service{}, usageError{inFlags(err)}
 		}
 		door := kafka.NewDoor(n.Versions(), n)
 		door.Quotas, door.Rejected = quotas, refused.add
@@ -83,7 +84,7 @@ func (c *serveCmd) open(log *slog.Logger, refused *refusals) (service, error) {
 	cfg := c.clusterConfig()
 	cfg.Logger, cfg.Quotas, cfg.Rejected = log, quotas, refused.add
 	if err := cfg.Validate(); err != nil {
-		return service{}, usageError{err}
+		return service{}, usageError{inFlags(err)}
 	}
 	cluster, err := embedded.Open(cfg)
 	if err != nil {
@@ -94,6 +95,9 @@ func (c *serveCmd) open(log *slog.Logger, refused *refusals) (service, error) {
 
 func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served service, rereads <-chan os.Signal) error {
 	server, err := kring.New(cfg, served.handler)
+	if errors.Is(err, uring.ErrSetting) {
+		return usageError{inFlags(err)}
+	}
 	if err != nil {
 		return err
 	}
@@ -124,7 +128,7 @@ func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served s
 // readyLine is the one line on standard output; its form is documented with
 // the program.
 func (c *serveCmd) readyLine(engine string, addresses []string) string {
-	return oneLine(fmt.Sprintf("kring: ready on %s · %s · handler %s", strings.Join(addresses, ", "), engine, handlerSays[c.Handler]))
+	return oneLine(fmt.Sprintf("kring: ready on %s · %s · handler %s", strings.Join(addresses, ", "), inAdvice(engine), handlerSays[c.Handler]))
 }
 
 // handlerSays is what the ready line says of a handler. The embedded cluster is not
@@ -173,7 +177,7 @@ func (c *serveCmd) shutDown(p process, log *slog.Logger, server *kring.Server) e
 func summarize(log *slog.Logger, st kring.Stats) {
 	log.Info("stopped",
 		"connections", st.Accepted, "refused", st.Refused+st.Unassigned,
-		"requests", st.Total.Requests, "responses", st.Total.Responses, "throttled", st.Total.Throttles,
+		"requests", st.Total.Requests, "responses", st.Total.Responses, "throttled", st.Total.Throttles, "waited", st.Waited,
 		slog.Any("closed", counts(st.ClosedBy())))
 	e := st.Engines
 	log.Debug("what the engines counted",

@@ -329,6 +329,7 @@ func TestWrongIOURingSettingsAreRefusedBeforeTheListenerOpens(t *testing.T) {
 		{[]string{"--uring", "entries=0x"}, "whole number"},
 		{[]string{"--uring", "entries"}, "KEY=VALUE"},
 		{[]string{"--uring", "turbo=on"}, "there is no setting"},
+		{[]string{"--uring", "buffers=32768", "--uring", "buffer-bytes=1048576"}, "--uring buffers is 32768, times buffer-bytes, 1048576, more than 1 GiB"},
 		{[]string{"--uring", "recv=single", "--engine", "epoll"}, "leave one of the two out"},
 		{[]string{"--kernel-profile", "6.1", "--engine", "portable"}, "leave one of the two out"},
 		{[]string{"--kernel-profile", "6.2"}, "5.19, 6.0, 6.1"},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"net/netip"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -33,5 +34,17 @@ func logState(log *slog.Logger, st kring.Stats) {
 		"queued_requests", st.QueuedRequests, "request_bytes", st.RequestBytes, "mapped_bytes", st.MemoryMapped, "pieces_lent", st.MemoryLent,
 		"buffers_lent", st.Engines.BuffersLent, "lent_bytes", st.Engines.LentBytes, "buffers_ready", st.Engines.BuffersReady,
 		"goroutines", runtime.NumGoroutine(), "kernel_threads", kring.KernelThreads(),
+		"waiting", st.Waiting, "waited", st.Waited, "parked", st.Parked,
+		"refused", st.Refused+st.Unassigned, slog.Any("refused_by", counts(st.RefusedBy())),
+		"busiest_address", addressOf(st.BusiestAddress), "its_connections", st.BusiestConns,
 		slog.Any("closed", counts(st.ClosedBy())))
+}
+
+// addressOf is an address for a log line; connections by Unix domain sockets have
+// none.
+func addressOf(ip netip.Addr) string {
+	if !ip.IsValid() {
+		return "none"
+	}
+	return ip.String()
 }
