@@ -165,6 +165,15 @@ func (p *Processor) measured(r *reqchan.Request) {
 	a.total.Note(micros(p.now-r.Times.Arrived), 1)
 }
 
+const (
+	// marksMax bounds the marks of a connection: a client that reads slower than it
+	// is answered may have 1 MiB of small responses waiting. What is beyond counts
+	// with the last mark, or as sent at once.
+	marksMax = 256
+	// marksKept is how many an empty list keeps room for.
+	marksKept = 64
+)
+
 // marks remember, for responses that are to be sent, when each is out.
 type marks struct {
 	list []mark
@@ -189,11 +198,19 @@ func (p *Processor) mark(m *marks, a *apiTimes, t *reqchan.Times, code int16, by
 	m.put += int64(bytes)
 	if len(m.list) > m.at {
 		last := &m.list[len(m.list)-1]
-		if last.api == a && last.arrived == t.Arrived && last.queued == queued {
+		full := len(m.list)-m.at >= marksMax
+		if last.api == a && (full || last.arrived == t.Arrived && last.queued == queued) {
 			last.upTo = m.put
 			last.n += n
 			return
 		}
+		if full {
+			p.sentOne(&mark{m.put, a, t.Arrived, queued, n})
+			return
+		}
+	}
+	if len(m.list) == cap(m.list) && m.at > len(m.list)/2 { // it need not grow
+		m.list, m.at = m.list[:copy(m.list, m.list[m.at:])], 0
 	}
 	m.list = append(m.list, mark{m.put, a, t.Arrived, queued, n})
 }
@@ -205,8 +222,16 @@ func (p *Processor) sentUpTo(m *marks, bytes int) {
 		p.sentOne(&m.list[m.at])
 	}
 	if m.at == len(m.list) {
-		m.list, m.at = m.list[:0], 0
+		m.list, m.at = emptied(m.list), 0
 	}
+}
+
+// emptied is list without marks, and without much room for them.
+func emptied(list []mark) []mark {
+	if cap(list) > marksKept {
+		return nil
+	}
+	return list[:0]
 }
 
 // dropMarks notes the responses that will never be out, and forgets all.
@@ -214,7 +239,7 @@ func (p *Processor) dropMarks(m *marks) {
 	for ; m.at < len(m.list); m.at++ {
 		p.sentOne(&m.list[m.at])
 	}
-	*m = marks{list: m.list[:0]}
+	*m = marks{list: emptied(m.list)}
 }
 
 func (p *Processor) sentOne(m *mark) {

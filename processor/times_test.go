@@ -100,3 +100,41 @@ func TestKeysVersionsAndErrorsOutOfRangeAreCountedTogether(t *testing.T) {
 		t.Errorf("versions %v, errors %v", v, e)
 	}
 }
+
+// A client reads a little slower than it is answered, for ever, so that its output
+// is never empty: what is remembered of its responses stays as little as that is,
+// whichever APIs they are of, and every response is counted; and nothing much is
+// kept once it has read all.
+func TestWhatIsRememberedOfResponsesHasABound(t *testing.T) {
+	var key int16
+	p := timing(0, func([]byte) (int16, int16) { return key, 0 })
+	m := &marks{}
+	r := reqchan.NewRequest(nil, make([]byte, 14))
+	waiting, most := 0, 0
+	for i := range 200_000 {
+		p.now += 1000
+		key = int16(i / 3 % 4)
+		p.came(r)
+		p.mark(m, p.timesOf(r.API), &r.Times, 0, 14, 1)
+		if waiting++; i%1000 > 300 || i < 1000 { // first it reads nothing, then as fast as it gets something
+			p.sentUpTo(m, 14)
+			waiting--
+		}
+		most = max(most, cap(m.list))
+	}
+	if waiting == 0 || most > 4*marksMax {
+		t.Errorf("room for %d marks while %d responses waited in the end", most, waiting)
+	}
+	p.sentUpTo(m, 14*waiting)
+	if cap(m.list) > marksKept || m.at != len(m.list) {
+		t.Errorf("room for %d marks, and %d there, when all is out", cap(m.list), len(m.list)-m.at)
+	}
+	p.publishTimes()
+	n := uint64(0)
+	for _, s := range p.Requests() {
+		n += s.Total.Count
+	}
+	if n != 200_000 {
+		t.Errorf("%d responses counted of 200000", n)
+	}
+}

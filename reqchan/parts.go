@@ -6,6 +6,9 @@ import (
 	"os"
 )
 
+// partsKept is for how many parts a job keeps room.
+const partsKept = 64
+
 // Part is a piece of a response: bytes, or a range of a file.
 type Part struct {
 	// Bytes of the response; copied, so the caller may use them again at once.
@@ -121,6 +124,9 @@ func (r *Request) ResponseBytes() int { return len(r.response) + int(r.fileBytes
 func (r *Request) releaseParts() {
 	clear(r.parts)
 	r.parts, r.fileBytes = r.parts[:0], 0
+	if cap(r.parts) > partsKept {
+		r.parts = nil
+	}
 	if f := r.released; f != nil {
 		r.released = nil
 		f()

@@ -123,8 +123,16 @@ func (e *ringEngine) cancel(op engine.Op, sequence uint32, fd engine.FD) {
 	q.UserData = userData(opCancel, sequence, fd)
 }
 
-func (e *ringEngine) countSend(o *operation, n int) {
-	e.sends++
+// countSend counts a send that q hands over. One whose socket took less than all
+// of the last will hardly complete at once.
+func (e *ringEngine) countSend(q *SQE, s *socket, n int) {
+	o := &s.out
+	if !s.heldUp {
+		if e.sends < patientMax {
+			e.sending[e.sends] = q
+		}
+		e.sends++
+	}
 	e.sendBytes += n
 	o.asked = uint32(n)
 	e.setBulk(o, n)

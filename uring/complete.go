@@ -92,7 +92,8 @@ func (e *ringEngine) again(fd engine.FD, s *socket, o *operation, q *CQE, c *eng
 		if c.Res < 0 && transient(o, c.Errno()) {
 			c.Res = 0
 		}
-		if c.Res >= 0 && uint32(c.Res) < o.asked {
+		s.heldUp = c.Res >= 0 && uint32(c.Res) < o.asked
+		if s.heldUp {
 			e.total.shortSends++
 		}
 	}

@@ -45,13 +45,14 @@ type ringEngine struct {
 
 	can           *abilities
 	multishotRecv bool
-	bulk          int       // outstanding operations of bulkBytesMin or more
-	sends         uint32    // not submitted yet,
-	sendBytes     int       // and what is in them
-	patient       bool      // the owner does not wait for them, see SendsCanWait
-	alone         bool      // nobody else is at work for the owner, see OthersCanWait
-	ticking       bool      // a tick is outstanding,
-	tickSet       time.Time // and was set or put off then
+	bulk          int              // outstanding operations of bulkBytesMin or more
+	sends         uint32           // not submitted yet, and thought to complete at once
+	sending       [patientMax]*SQE // the first of them
+	sendBytes     int              // and what is in them
+	patient       bool             // the owner does not wait for them, see SendsCanWait
+	alone         bool             // nobody else is at work for the owner, see OthersCanWait
+	ticking       bool             // a tick is outstanding,
+	tickSet       time.Time        // and was set or put off then
 
 	total    totals
 	counters engine.Counters
@@ -78,6 +79,8 @@ type socket struct {
 	hungry bool   // found no buffer, and got none in the round before either
 
 	copiedInVain uint8 // zero-copy sends in a row that were copied all the same
+
+	heldUp bool // the last send took less than all: its peer does not read
 }
 
 type operation struct {
@@ -237,7 +240,7 @@ func (e *ringEngine) Recycle(c *engine.Completion) {
 }
 
 // SendsCanWait is engine.PatientSender's.
-func (e *ringEngine) SendsCanWait() { e.patient = true }
+func (e *ringEngine) SendsCanWait() { e.patient = e.canHurry() }
 
 // OthersCanWait is engine.PatientWaiter's.
 func (e *ringEngine) OthersCanWait() { e.alone = true }
@@ -255,7 +258,7 @@ func (e *ringEngine) begin(fd engine.FD, t engine.Token) *socket {
 	}
 	if s.token != t {
 		e.outliveClose(s)
-		s.token, s.hungUp, s.drained, s.copiedInVain = t, false, false, 0
+		s.token, s.hungUp, s.drained, s.copiedInVain, s.heldUp = t, false, false, 0, false
 		s.served, s.hungry, s.direct = e.rounds, false, false
 	}
 	return s

@@ -33,7 +33,7 @@ func (e *ringEngine) armSend(fd engine.FD, s *socket, buf []byte) {
 		q.PrepSend(int32(fd), at, uint32(n), sendFlags)
 	}
 	e.enqueue(q, &s.out, fd)
-	e.countSend(&s.out, n)
+	e.countSend(q, s, n)
 }
 
 // armGatheredSend sends bufs as one.
@@ -63,5 +63,5 @@ func (e *ringEngine) armGatheredSend(fd engine.FD, s *socket, bufs [][]byte) {
 		q.PrepSendMsg(int32(fd), header, sendFlags)
 	}
 	e.enqueue(q, &s.out, fd)
-	e.countSend(&s.out, n)
+	e.countSend(q, s, n)
 }
