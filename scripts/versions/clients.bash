@@ -1,0 +1,129 @@
+# Each client of scripts/versions.sh: fetch_CLIENT gets it, run_CLIENT starts it
+# against the servers that the plan gives it. Source it after lists.bash.
+
+all_clients=(java librdkafka kcat)
+
+# cached NAME TEXT sets $kept to a folder for what TEXT names, and fails if it is
+# not there yet: it appears under that name only when it is complete.
+cached() {
+	kept=$cache/$1-$(sha256sum <<<"$2" | cut -c 1-16)
+	[[ -d $kept ]]
+}
+
+# keep FOLDER moves what was fetched to $kept.
+keep() { mv "$1" "$kept" 2>/dev/null || [[ -d $kept ]] || cp -r "$1" "$kept"; }
+
+# thrice LOG COMMAND... gives a registry three chances.
+thrice() {
+	local log=$1 try
+	shift
+	for try in 1 2 3; do
+		"$@" >"$log" 2>&1 && return
+		say "try $try of 3 failed: $*"
+		sleep 3
+	done
+	die "could not be fetched: $(tail -n 20 "$log")"
+}
+
+# --- Java -------------------------------------------------------------------
+
+# jvm ARGS... is how a JVM for a short life is started.
+jvm=(java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto -Xmx768m -Dorg.slf4j.simpleLogger.defaultLogLevel=off)
+
+# fetch_modules NAME MODULE=POM... puts each module's jars into $kept/MODULE/jars.
+fetch_modules() {
+	local name=$1 modules module
+	shift
+	modules=("${@%%=*}")
+	cached "$name" "$(parent_pom "${modules[@]}") $*" && return
+	say "fetching ${modules[*]} of $name"
+	local tree=$scratch/$name
+	mkdir -p "$tree"
+	parent_pom "${modules[@]}" >"$tree/pom.xml"
+	for module in "$@"; do
+		mkdir -p "$tree/${module%%=*}"
+		echo "${module#*=}" >"$tree/${module%%=*}/pom.xml"
+	done
+	thrice "$scratch/mvn.log" mvn -q -B -ntp -f "$tree/pom.xml" dependency:copy-dependencies
+	keep "$tree"
+}
+
+# compile_java JARS sets $classes to our programs, compiled against JARS.
+compile_java() {
+	local sources=("$root"/scripts/versions/java/*.java)
+	if ! cached classes "$(cat "${sources[@]}") $1"; then
+		javac -nowarn -cp "$1/*" -d "$scratch/classes" "${sources[@]}" 2>"$scratch/javac.log" ||
+			die "javac failed: $(cat "$scratch/javac.log")"
+		keep "$scratch/classes"
+	fi
+	classes=$kept
+}
+
+fetch_java() {
+	local version modules=()
+	need javac default-jdk-headless
+	need mvn maven
+	for version in "${java_versions[@]}"; do modules+=("$version=$(java_pom "$version")"); done
+	fetch_modules java "${modules[@]}"
+	java_jars=$kept
+	compile_java "$java_jars/$java_newest/jars"
+}
+
+run_java() {
+	local version server runs=()
+	for version in "${java_versions[@]}"; do
+		plan java "$version"
+		for server in "${where[@]}"; do runs+=("$version,$server,${addrs[$server]}"); done
+	done
+	job java "${jvm[@]}" -cp "$classes" Matrix Client "$classes" "$java_jars" "${JOBS:-6}" "${runs[@]}"
+}
+
+# --- Python -----------------------------------------------------------------
+
+# fetch_wheels NAME REQUIREMENT... puts what is required, and nothing that it
+# would have liked besides, into $kept.
+fetch_wheels() {
+	local name=$1
+	shift
+	cached "$name" "$*" && return
+	say "fetching $*"
+	thrice "$scratch/pip.log" python3 -m pip install -q --disable-pip-version-check --no-deps \
+		--only-binary :all: --target "$scratch/wheels" "$@"
+	keep "$scratch/wheels"
+}
+
+need_python() {
+	need python3 python3
+	python3 -m pip --version >/dev/null 2>&1 || need pip3 python3-pip
+}
+
+fetch_librdkafka() {
+	local version
+	need_python
+	for version in "${librdkafka_versions[@]}"; do fetch_wheels "librdkafka-$version" "confluent-kafka==$version"; done
+}
+
+run_librdkafka() {
+	local version server
+	for version in "${librdkafka_versions[@]}"; do
+		cached "librdkafka-$version" "confluent-kafka==$version"
+		plan librdkafka "$version"
+		for server in "${where[@]}"; do
+			job "librdkafka-$version-$server" env PYTHONDONTWRITEBYTECODE=1 "PYTHONPATH=$kept" \
+				python3 "$root/scripts/versions/python/librdkafka.py" "$version" "$server" "${addrs[$server]}"
+		done
+	done
+}
+
+# --- kcat -------------------------------------------------------------------
+
+fetch_kcat() { need kcat kcat; }
+
+run_kcat() {
+	local version
+	version=$(kcat -V | sed -n 's/.*librdkafka \([0-9.]*\).*/\1/p')
+	plan kcat "$version"
+	for server in "${where[@]}"; do
+		job "kcat-$server" bash "$root/scripts/versions/kcat.bash" "$version" "$server" "${addrs[$server]}" "$scratch"
+	done
+}
