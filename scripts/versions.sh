@@ -7,8 +7,8 @@
 #
 #   -s  short: each version on one of the engines in turn, all of both are met
 #   -k  the same against Apache Kafka, which says what is right
-#   -o  only these clients (of: java librdkafka kcat)
-#   -r  write the request frames that the clients sent to FILE, each shape once
+#   -o  only these clients, by their names in scripts/versions/clients.bash
+#   -r  add the request frames that the clients send to FILE, each shape once
 #
 # A part may fail only where scripts/versions/differences.allow says why. All is
 # fetched by exact version and kept in KRING_VERSIONS_CACHE (default:
@@ -26,7 +26,7 @@ while getopts sko:r: option; do
 	s) short=1 ;;
 	k) kafka=1 ;;
 	o) only=,$OPTARG, ;;
-	r) frames=$(realpath "$OPTARG") ;;
+	r) frames=$(realpath -m "$OPTARG") ;;
 	*) die "$(usage)" ;;
 	esac
 done

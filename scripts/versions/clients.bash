@@ -1,7 +1,7 @@
 # Each client of scripts/versions.sh: fetch_CLIENT gets it, run_CLIENT starts it
 # against the servers that the plan gives it. Source it after lists.bash.
 
-all_clients=(java librdkafka kcat)
+all_clients=(java librdkafka kcat kafka_python aiokafka platformatic)
 
 # cached NAME TEXT sets $kept to a folder for what TEXT names, and fails if it is
 # not there yet: it appears under that name only when it is complete.
@@ -97,21 +97,57 @@ need_python() {
 	python3 -m pip --version >/dev/null 2>&1 || need pip3 python3-pip
 }
 
-fetch_librdkafka() {
-	local version
+# fetch_python NAME DISTRIBUTION VERSIONS NEEDS... fetches a client's versions.
+fetch_python() {
+	local name=$1 distribution=$2 versions=$3 version
+	shift 3
 	need_python
-	for version in "${librdkafka_versions[@]}"; do fetch_wheels "librdkafka-$version" "confluent-kafka==$version"; done
+	for version in $versions; do fetch_wheels "$name-$version" "$distribution==$version" "$@"; done
 }
 
-run_librdkafka() {
-	local version server
-	for version in "${librdkafka_versions[@]}"; do
-		cached "librdkafka-$version" "confluent-kafka==$version"
-		plan librdkafka "$version"
+# run_python NAME SCRIPT DISTRIBUTION VERSIONS NEEDS... runs them.
+run_python() {
+	local name=$1 script=$2 distribution=$3 versions=$4 version server
+	shift 4
+	for version in $versions; do
+		cached "$name-$version" "$distribution==$version${*:+ $*}"
+		plan "$name" "$version"
 		for server in "${where[@]}"; do
-			job "librdkafka-$version-$server" env PYTHONDONTWRITEBYTECODE=1 "PYTHONPATH=$kept" \
-				python3 "$root/scripts/versions/python/librdkafka.py" "$version" "$server" "${addrs[$server]}"
+			job "$name-$version-$server" env PYTHONDONTWRITEBYTECODE=1 "PYTHONPATH=$kept" \
+				python3 "$root/scripts/versions/python/$script" "$version" "$server" "${addrs[$server]}"
 		done
+	done
+}
+
+fetch_librdkafka() { fetch_python librdkafka confluent-kafka "${librdkafka_versions[*]}"; }
+run_librdkafka() { run_python librdkafka librdkafka.py confluent-kafka "${librdkafka_versions[*]}"; }
+
+fetch_kafka_python() { fetch_python kafka-python kafka-python "${kafka_python_versions[*]}" "${kafka_python_codecs[@]}"; }
+run_kafka_python() { run_python kafka-python kafka_python.py kafka-python "${kafka_python_versions[*]}" "${kafka_python_codecs[@]}"; }
+
+fetch_aiokafka() { fetch_python aiokafka aiokafka "${aiokafka_versions[*]}" "${aiokafka_needs[@]}"; }
+run_aiokafka() { run_python aiokafka aio.py aiokafka "${aiokafka_versions[*]}" "${aiokafka_needs[@]}"; }
+
+# --- Node -------------------------------------------------------------------
+
+# npm ci installs exactly what the lock file says, checked by its hashes.
+fetch_platformatic() {
+	command -v node >/dev/null || need node nodejs
+	command -v npm >/dev/null || need npm npm
+	local sources=$root/scripts/versions/platformatic
+	cached platformatic "$(cat "$sources"/*)" && return
+	say "fetching @platformatic/kafka $platformatic_version"
+	cp -r "$sources" "$scratch/platformatic"
+	thrice "$scratch/npm.log" npm --prefix "$scratch/platformatic" ci --no-audit --no-fund --loglevel=error
+	keep "$scratch/platformatic"
+}
+
+run_platformatic() {
+	local server
+	cached platformatic "$(cat "$root"/scripts/versions/platformatic/*)"
+	plan platformatic "$platformatic_version"
+	for server in "${where[@]}"; do
+		job "platformatic-$server" node "$kept/matrix.mjs" "$platformatic_version" "$server" "${addrs[$server]}"
 	done
 }
 

@@ -9,54 +9,54 @@ servers=() server_pids=() job_pids=() planned=()
 end_others() {
 	local pid
 	for pid in "${job_pids[@]}"; do kill -TERM "$pid" 2>/dev/null || true; done
-	for pid in "${server_pids[@]}" "${proxy_pids[@]}"; do kill -KILL "$pid" 2>/dev/null || true; done
+	for pid in "${server_pids[@]}" $proxy_pid; do kill -KILL "$pid" 2>/dev/null || true; done
 	stop_kafka
 }
 
 # start_servers starts kring on each engine and, with -k, Apache Kafka; with -r
-# clients reach each by a proxy that writes down what they send.
-proxy_pids=()
+# clients reach each by a proxy that writes down what they send. The proxy comes
+# first, because a server has to tell its clients the proxy's address; it reads
+# the server's own from a file once a client comes.
 start_servers() {
 	local engine
+	[[ -z $frames ]] || start_proxy "${engines[@]}" ${kafka:+kafka}
 	for engine in "${engines[@]}"; do
-		proxy_addr=
-		[[ -z $frames ]] || start_proxy "$engine"
-		start_kring "$engine" ${proxy_addr:+--advertise "$proxy_addr"}
-		cp "$scratch/kring.out" "$scratch/$engine.ready" # the files are those of the next from here on
+		start_kring "$engine" ${proxied[$engine]:+--advertise "${proxied[$engine]}"}
 		server_pids+=("$kring_pid")
-		serve_at "$engine" "$kring_addr"
 		kring_pid=
+		serve_at "$engine" "$kring_addr"
 	done
 	if [[ -n $kafka ]]; then
 		fetch_maven "$root/scripts/kafka/pom.xml" "${KRING_KAFKA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kring-kafka}"
-		proxy_addr=
-		[[ -z $frames ]] || start_proxy kafka
-		kafka_advertise=$proxy_addr
+		kafka_advertise=${proxied[kafka]:-}
 		start_kafka --feature share.version=1 # share groups are off by default in 4.1
 		serve_at kafka "$kafka_addr"
 	fi
-	# All that runs against kring, in turn; Apache Kafka gets everything.
 	say "servers: ${servers[*]}"
 }
 
-# serve_at NAME ADDRESS makes a server known to the plan.
+# serve_at NAME ADDRESS makes a server known to the plan, and to the proxy.
 serve_at() {
 	servers+=("$1")
-	addrs[$1]=${proxy_addr:-$2}
-	if [[ -n $proxy_addr ]]; then echo "$2" >"$scratch/$1.target"; fi
+	addrs[$1]=${proxied[$1]:-$2}
+	echo "$2" >"$scratch/$1.target"
 }
 
-# start_proxy NAME starts the proxy before its server, which has to know the
-# proxy's address; the server's own is read from a file once a client comes.
+# start_proxy NAME... starts the proxy and learns its address for each server.
+declare -A proxied=()
+proxy_pid=''
 start_proxy() {
-	local tries
-	"$scratch/record" -target "$scratch/$1.target" -frames "$scratch/$1.frames" >"$scratch/$1.proxy" &
-	proxy_pids+=("$!")
+	local server addr tries
+	: >"$scratch/proxied"
+	# Apache Kafka speaks to itself by the same listener, and stored is no client.
+	"$scratch/record" -frames "$frames" -skip '^(AddPartitionsManager|Persister|broker-|kring-stored)' $(for server in "$@"; do echo "$server=$scratch/$server.target"; done) >"$scratch/proxied" &
+	proxy_pid=$!
 	for ((tries = 0; tries < 300; tries++)); do
-		read -r proxy_addr <"$scratch/$1.proxy" && return
+		while read -r server addr; do proxied[$server]=$addr; done <"$scratch/proxied"
+		((${#proxied[@]} == $#)) && return
 		sleep 0.1
 	done
-	die "the proxy before $1 did not say its address within 30 s"
+	die "the proxy did not say its addresses within 30 s"
 }
 
 # stop_servers demands that kring ends as it should.
@@ -69,12 +69,10 @@ stop_servers() {
 	done
 	server_pids=()
 	stop_kafka
-	for pid in "${proxy_pids[@]}"; do
-		kill -TERM "$pid"
-		wait "$pid" || die "a proxy failed"
-	done
-	proxy_pids=()
-	[[ -z $frames ]] || cat "$scratch"/*.frames | sort -u >"$frames"
+	[[ -n $proxy_pid ]] || return 0
+	kill -TERM "$proxy_pid"
+	wait "$proxy_pid" || die "the proxy failed"
+	proxy_pid=
 }
 
 # plan CLIENT VERSION puts into $where the servers that this version meets: every

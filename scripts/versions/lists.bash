@@ -8,6 +8,15 @@ java_newest=4.1.2 # our program is compiled against it
 # librdkafka, as the wheels of confluent-kafka bring it.
 librdkafka_versions=(2.2.0 2.3.0 2.5.3 2.6.1 2.8.2 2.10.1 2.16.1)
 
+# Clients written in Python alone, with the codecs that they can use.
+kafka_python_versions=(2.0.6 2.3.3 3.0.12)
+kafka_python_codecs=(python-snappy==0.7.3 cramjam==2.11.0 lz4==4.4.5 zstandard==0.25.0)
+aiokafka_versions=(0.12.0 0.14.0)
+aiokafka_needs=(async-timeout==5.0.1 packaging==25.0 typing-extensions==4.15.0 cramjam==2.11.0)
+
+# @platformatic/kafka: scripts/versions/platformatic/package.json says the same.
+platformatic_version=1.35.0
+
 # java_pom VERSION prints what one version of the Java client needs.
 java_pom() {
 	pom "java-$1" "org.apache.kafka:kafka-clients:$1" org.slf4j:slf4j-simple:1.7.36

@@ -68,7 +68,7 @@ func main() {
 func look(server, addr string, topics *regexp.Regexp) (good bool, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(addr))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.ClientID("kring-stored"))
 	if err != nil {
 		return false, err
 	}
