@@ -5,7 +5,8 @@
 #
 # usage: scripts/versions.sh [-s] [-k] [-o CLIENT[,CLIENT...]] [-r FILE] [ENGINE...]
 #
-#   -s  short: each version on one of the engines in turn, all of both are met
+#   -s  short: each version meets one of the engines, in turn, so that all take
+#       part; what takes minutes to build or to start is left to the long form
 #   -k  the same against Apache Kafka, which says what is right
 #   -o  only these clients, by their names in scripts/versions/clients.bash
 #   -r  add the request frames that the clients send to FILE, each shape once
@@ -37,7 +38,13 @@ mkdir -p "$cache" "$scratch/out"
 
 clients=()
 for client in "${all_clients[@]}"; do
-	[[ -z $only || $only == *",$client,"* ]] && clients+=("$client")
+	if [[ -n $only ]]; then
+		[[ $only == *",$client,"* ]] && clients+=("$client")
+	elif [[ -n $short && " ${long_clients[*]} " == *" $client "* ]]; then
+		say "$client is in the long form only"
+	else
+		clients+=("$client")
+	fi
 done
 ((${#clients[@]} > 0)) || die "none of the clients is called ${only//,/ }: there are ${all_clients[*]}"
 

@@ -1,7 +1,8 @@
 # Each client of scripts/versions.sh: fetch_CLIENT gets it, run_CLIENT starts it
 # against the servers that the plan gives it. Source it after lists.bash.
 
-all_clients=(java librdkafka kcat kafka_python aiokafka platformatic)
+all_clients=(java librdkafka kcat kafka_python aiokafka platformatic sarama rskafka)
+long_clients=(rskafka) # not in the short form, unless they are named
 
 # cached NAME TEXT sets $kept to a folder for what TEXT names, and fails if it is
 # not there yet: it appears under that name only when it is complete.
@@ -161,5 +162,44 @@ run_kcat() {
 	plan kcat "$version"
 	for server in "${where[@]}"; do
 		job "kcat-$server" bash "$root/scripts/versions/kcat.bash" "$version" "$server" "${addrs[$server]}" "$scratch"
+	done
+}
+
+# --- Go ---------------------------------------------------------------------
+
+fetch_sarama() { (cd "$root/internal/clients" && go build -o "$scratch/saramas" ./saramas); }
+
+run_sarama() {
+	local version server
+	for version in "${sarama_versions[@]}"; do
+		plan sarama "$version"
+		for server in "${where[@]}"; do
+			job "sarama-$version-$server" "$scratch/saramas" "$version" "$server" "${addrs[$server]}"
+		done
+	done
+}
+
+# --- Rust -------------------------------------------------------------------
+
+# rust_sources prints what the program is built from.
+rust_sources() { cat "$root"/scripts/versions/rskafka/{Cargo.toml,Cargo.lock,src/main.rs}; }
+
+fetch_rskafka() {
+	need cargo cargo
+	cached rskafka "$(rust_sources)" && return
+	say "building rskafka $rskafka_version"
+	mkdir "$scratch/rskafka"
+	CARGO_TARGET_DIR=$scratch/target thrice "$scratch/cargo.log" \
+		cargo build --locked -q --manifest-path "$root/scripts/versions/rskafka/Cargo.toml"
+	mv "$scratch/target/debug/kring-rskafka" "$scratch/rskafka/"
+	keep "$scratch/rskafka"
+}
+
+run_rskafka() {
+	local server
+	cached rskafka "$(rust_sources)"
+	plan rskafka "$rskafka_version"
+	for server in "${where[@]}"; do
+		job "rskafka-$server" "$kept/kring-rskafka" "$rskafka_version" "$server" "${addrs[$server]}"
 	done
 }

@@ -17,6 +17,13 @@ aiokafka_needs=(async-timeout==5.0.1 packaging==25.0 typing-extensions==4.15.0 c
 # @platformatic/kafka: scripts/versions/platformatic/package.json says the same.
 platformatic_version=1.35.0
 
+# The protocol versions that users of sarama (internal/clients/go.mod) set.
+sarama_versions=(0.11.0.2 1.1.1 2.8.2 3.9.0 4.1.0)
+
+# rskafka, as scripts/versions/rskafka/Cargo.toml says. It is built, which takes
+# a minute of both processors, so the short form is without it.
+rskafka_version=0.6.0
+
 # java_pom VERSION prints what one version of the Java client needs.
 java_pom() {
 	pom "java-$1" "org.apache.kafka:kafka-clients:$1" org.slf4j:slf4j-simple:1.7.36
