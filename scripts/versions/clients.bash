@@ -1,8 +1,8 @@
 # Each client of scripts/versions.sh: fetch_CLIENT gets it, run_CLIENT starts it
 # against the servers that the plan gives it. Source it after lists.bash.
 
-all_clients=(java librdkafka kcat kafka_python aiokafka platformatic sarama rskafka)
-long_clients=(rskafka) # not in the short form, unless they are named
+all_clients=(java librdkafka kcat kafka_python aiokafka platformatic sarama rskafka streams connect)
+long_clients=(rskafka streams connect) # not in the short form, unless they are named
 
 # cached NAME TEXT sets $kept to a folder for what TEXT names, and fails if it is
 # not there yet: it appears under that name only when it is complete.
@@ -49,13 +49,14 @@ fetch_modules() {
 	keep "$tree"
 }
 
-# compile_java JARS sets $classes to our programs, compiled against JARS.
+# compile_java NAME CLASSPATH SOURCES... sets $classes to our programs, compiled.
 compile_java() {
-	local sources=("$root"/scripts/versions/java/*.java)
-	if ! cached classes "$(cat "${sources[@]}") $1"; then
-		javac -nowarn -cp "$1/*" -d "$scratch/classes" "${sources[@]}" 2>"$scratch/javac.log" ||
+	local name=$1 path=$2
+	shift 2
+	if ! cached "$name" "$(cat "$@") $path"; then
+		javac -nowarn -cp "$path" -d "$scratch/$name" "$@" 2>"$scratch/javac.log" ||
 			die "javac failed: $(cat "$scratch/javac.log")"
-		keep "$scratch/classes"
+		keep "$scratch/$name"
 	fi
 	classes=$kept
 }
@@ -67,17 +68,37 @@ fetch_java() {
 	for version in "${java_versions[@]}"; do modules+=("$version=$(java_pom "$version")"); done
 	fetch_modules java "${modules[@]}"
 	java_jars=$kept
-	compile_java "$java_jars/$java_newest/jars"
+	compile_java java-classes "$java_jars/$java_newest/jars/*" "$root"/scripts/versions/java/*.java
+	java_classes=$classes
 }
 
-run_java() {
-	local version server runs=()
-	for version in "${java_versions[@]}"; do
-		plan java "$version"
+# run_jvm NAME CLASS JARS CLASSES VERSIONS... runs a class for versions of a
+# client, all in one JVM.
+run_jvm() {
+	local name=$1 class=$2 jars=$3 classes=$4 version server runs=()
+	shift 4
+	for version; do
+		plan "$name" "$version"
 		for server in "${where[@]}"; do runs+=("$version,$server,${addrs[$server]}"); done
 	done
-	job java "${jvm[@]}" -cp "$classes" Matrix Client "$classes" "$java_jars" "${JOBS:-6}" "${runs[@]}"
+	job "$name" "${jvm[@]}" "-Djava.io.tmpdir=$scratch" -cp "$classes" Matrix "$class" "$classes" "$jars" "${JOBS:-6}" "${runs[@]}"
 }
+
+run_java() { run_jvm java Client "$java_jars" "$java_classes" "${java_versions[@]}"; }
+
+fetch_streams() {
+	local version modules=()
+	need javac default-jdk-headless
+	need mvn maven
+	for version in "${streams_versions[@]}"; do modules+=("$version=$(streams_pom "$version")"); done
+	fetch_modules streams "${modules[@]}"
+	streams_jars=$kept
+	compile_java streams-classes "$streams_jars/$streams_newest/jars/*" \
+		"$root"/scripts/versions/java/{Matrix,Report}.java "$root"/scripts/versions/streams/*.java
+	streams_classes=$classes
+}
+
+run_streams() { run_jvm streams StreamsRun "$streams_jars" "$streams_classes" "${streams_versions[@]}"; }
 
 # --- Python -----------------------------------------------------------------
 

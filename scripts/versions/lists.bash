@@ -24,9 +24,24 @@ sarama_versions=(0.11.0.2 1.1.1 2.8.2 3.9.0 4.1.0)
 # a minute of both processors, so the short form is without it.
 rskafka_version=0.6.0
 
+# Kafka Streams and Connect.
+streams_versions=(3.6.2 4.1.2)
+streams_newest=4.1.2
+connect_version=4.1.2
+
 # java_pom VERSION prints what one version of the Java client needs.
 java_pom() {
 	pom "java-$1" "org.apache.kafka:kafka-clients:$1" org.slf4j:slf4j-simple:1.7.36
+}
+
+# streams_pom VERSION and connect_pom VERSION are the same for what stands on it.
+streams_pom() {
+	pom "streams-$1" "org.apache.kafka:kafka-streams:$1" org.slf4j:slf4j-simple:1.7.36
+}
+
+connect_pom() {
+	pom "connect-$1" "org.apache.kafka:connect-runtime:$1" "org.apache.kafka:connect-file:$1" \
+		"org.apache.kafka:connect-json:$1"
 }
 
 # pom NAME GROUP:ARTIFACT:VERSION... prints a module that only names what to fetch.

@@ -13,8 +13,8 @@ final class Report {
         this.server = server;
     }
 
-    /** Runs a part; what it throws is how it failed. */
-    void part(String name, Callable<?> body) {
+    /** Runs a part; what it throws is how it failed. Says whether it held. */
+    boolean part(String name, Callable<?> body) {
         String how = "ok";
         try {
             body.call();
@@ -25,6 +25,7 @@ final class Report {
             }
         }
         line(name, how);
+        return how.equals("ok");
     }
 
     /** Says that the run came to its end: without it the script counts it as failed. */
