@@ -5,6 +5,7 @@
 
 kafka_pid=
 kafka_addr=
+kafka_advertise=
 
 # fetch_maven POM CACHE fills the folder $jars with what POM names, from Maven
 # Central or from CACHE. The folder is named after what it holds, so another POM
@@ -34,7 +35,8 @@ free_port() {
 	echo "$port"
 }
 
-# start_kafka starts one KRaft node and waits until it answers.
+# start_kafka [FLAGS...] starts one KRaft node, its storage made with FLAGS, and
+# waits until it answers. With $kafka_advertise set clients are told that address.
 start_kafka() {
 	local java=(java -XX:+UseSerialGC -Xshare:auto -Xmx1g -cp "$jars/*") port controller tries
 	port=$(free_port) controller=$(free_port)
@@ -43,11 +45,11 @@ start_kafka() {
 	{
 		cat "$root/scripts/kafka/server.properties"
 		echo "listeners=PLAINTEXT://$kafka_addr,CONTROLLER://127.0.0.1:$controller"
-		echo "advertised.listeners=PLAINTEXT://$kafka_addr"
+		echo "advertised.listeners=PLAINTEXT://${kafka_advertise:-$kafka_addr}"
 		echo "controller.quorum.voters=1@127.0.0.1:$controller"
 		echo "log.dirs=$scratch/kafka"
 	} >"$scratch/kafka.properties"
-	"${java[@]}" kafka.tools.StorageTool format -t 4L6g3nShT-eMCtK--X86sw -c "$scratch/kafka.properties" \
+	"${java[@]}" kafka.tools.StorageTool format -t 4L6g3nShT-eMCtK--X86sw -c "$scratch/kafka.properties" "$@" \
 		>"$scratch/kafka.log" 2>&1 || die "Apache Kafka's storage could not be made: $(tail -n 20 "$scratch/kafka.log")"
 	"${java[@]}" kafka.Kafka "$scratch/kafka.properties" >>"$scratch/kafka.log" 2>&1 </dev/null &
 	kafka_pid=$!

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # kcat (librdkafka 2.0) against kring: 10,000 lines go in, the same 10,000 come
-# out, for every compression, and the server tells clients its own address.
+# out, for every compression, as the stored batches show; and the server tells
+# clients its own address.
 #
 # usage: scripts/kcat.sh [ENGINE...]
 
@@ -9,6 +10,8 @@ source "$(dirname "$0")/lines.bash"
 engines "$@"
 need kcat kcat
 build_kring
+
+(cd "$root/internal/clients" && go build -o "$scratch/stored" ./stored)
 
 write_lines "$scratch/sent"
 
@@ -24,6 +27,11 @@ for engine in "${engines[@]}"; do
 	for codec in none gzip snappy lz4 zstd; do
 		lines_return "$codec" "$engine, $codec"
 	done
+
+	# What came back does not show whether it was compressed on the way.
+	"$scratch/stored" -topics '^(kcat)(-)(none|gzip|snappy|lz4|zstd)$' "$engine=$kring_addr" >"$scratch/stored.txt" ||
+		die "$engine: what is stored is not what kcat was to send: $(cat "$scratch/stored.txt")"
+	(($(wc -l <"$scratch/stored.txt") == 5)) || die "$engine: not all of the five topics were looked at: $(cat "$scratch/stored.txt")"
 
 	# A group of one reads the same again, and what it committed it does not
 	# read twice.

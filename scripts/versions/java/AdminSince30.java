@@ -1,0 +1,45 @@
+import java.util.Collections;
+import java.util.Map;
+import org.apache.kafka.clients.admin.AdminClient;
+import org.apache.kafka.clients.admin.OffsetSpec;
+import org.apache.kafka.common.TopicPartition;
+
+/** What admin clients can ask about transactions since 3.0, and about the quorum since 3.3. */
+final class AdminSince30 {
+    private final Client client;
+
+    AdminSince30(Client client) {
+        this.client = client;
+    }
+
+    /** Uses what the part "transactions" left behind. */
+    Object run() throws Exception {
+        String id = client.prefix + "id";
+        TopicPartition partition = new TopicPartition(client.prefix + "transactions", 0);
+        try (AdminClient admin = client.admin()) {
+            Report.becomes("state listed", "CompleteCommit", () -> admin.listTransactions().all().get().stream()
+                .filter(t -> t.transactionalId().equals(id)).findFirst().map(t -> t.state().toString()).orElse("not listed"));
+            Report.becomes("state described", "CompleteCommit",
+                () -> admin.describeTransactions(Collections.singleton(id)).all().get().get(id).state().toString());
+            int producers = admin.describeProducers(Collections.singleton(partition)).all().get().get(partition).activeProducers().size();
+            Report.must(producers > 0, "the partition has no producers");
+            long max = admin.listOffsets(Map.of(partition, OffsetSpec.maxTimestamp())).all().get().get(partition).offset();
+            Report.equal("offset of the newest time (the last marker)", 62L, max);
+            if (client.level >= 301) {
+                admin.fenceProducers(Collections.singleton(id)).all().get();
+            }
+            if (client.level >= 303) {
+                Since33.quorum(admin);
+            }
+        }
+        return null;
+    }
+
+    private static final class Since33 {
+        static void quorum(AdminClient admin) throws Exception {
+            var quorum = admin.describeMetadataQuorum().quorumInfo().get();
+            Report.equal("voters", 1, quorum.voters().size());
+            Report.equal("leader", quorum.voters().get(0).replicaId(), quorum.leaderId());
+        }
+    }
+}
