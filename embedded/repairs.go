@@ -19,10 +19,10 @@ var repairs = []repair{
 	{kmsg.DescribeQuorum, "serves DescribeQuorum", on(describeQuorum)},
 	{kmsg.CreateTopics, "refuses settings that it does not have, values that they can't have and replicas on brokers that there are not, and says why", on(checkNewSettings)},
 	{kmsg.CreateTopics, "refuses names that are no names, and bounds the partitions of one request", on(screenCreateTopics)},
-	{kmsg.CreateTopics, "answers from version 5 on with all settings of a topic, never with null", on(createdConfigs)},
 	{kmsg.CreatePartitions, "refuses to make as many partitions as there are", on(refuseSameCount)},
 	{kmsg.CreatePartitions, "bounds the partitions of one request", on(refuseManyPartitions)},
 	{kmsg.CreateTopics, "bounds the partitions of all topics", on(boundCreatedTopics)},
+	{kmsg.CreateTopics, "answers from version 5 on with all settings of a topic, never with null", on(createdConfigs)},
 	{kmsg.CreatePartitions, "bounds the partitions of all topics", on(boundCreatedPartitions)},
 	{kmsg.ApiVersions, "announces nothing that nobody is behind, and what every client can read (see notServed, kafka.Versions.Announce)", on(announceVersions)},
 	{kmsg.DeleteRecords, "writes down that records were deleted, and where an empty log goes on", on(keepDeleted)}, // behind what refuses some

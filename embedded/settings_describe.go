@@ -39,6 +39,7 @@ func describeConfigs(x *exchange, req *kmsg.DescribeConfigsRequest) kmsg.Respons
 				r.Configs = responseOf(s.describeTopic(r.ResourceName), req, req.Resources[i].ConfigNames)
 			case kmsg.ConfigResourceTypeBroker:
 				r.Configs = responseOf(s.describeBroker(r.ResourceName), req, req.Resources[i].ConfigNames)
+				r.Configs = append(r.Configs, rackOf(r.ResourceName, req.Resources[i].ConfigNames)...)
 			case kmsg.ConfigResourceTypeGroupConfig:
 				r.Configs = responseOf(describeGroup(r.Configs), req, req.Resources[i].ConfigNames)
 			}

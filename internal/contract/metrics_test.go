@@ -328,7 +328,7 @@ func TestErrorsInResponsesAreCounted(t *testing.T) {
 	fine.Version, fine.Topics = 9, []kmsg.MetadataRequestTopic{}
 	for name, requests := range map[string]map[kmsg.Request]int16{
 		"null":     {noCoordinator: 15, nowhere: 3, nameless: 42, fine: 0},
-		"embedded": {unknownGroup: 69, nowhere: 3, nameless: 42, fine: 0},
+		"embedded": {unknownGroup: 25, nowhere: 3, nameless: 42, fine: 0},
 	} {
 		servertest.Each(t, func(t *testing.T, cfg kring.Config) {
 			s := servertest.Start(t, cfg, handlers(t, nil)[name]())
