@@ -3,20 +3,14 @@ package embedded
 import (
 	"fmt"
 	"testing"
-
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // kfake keeps each older segment open that was read once.
 func TestDescriptorsOfOlderSegmentsAreGivenBack(t *testing.T) {
 	const segments = 60
 	n := serve(t, Config{DataDir: t.TempDir(), FilesMax: 40})
-	topic := topicOf("many", 1)
-	small := kmsg.NewCreateTopicsRequestTopicConfig()
-	small.Name, small.Value = "segment.bytes", kmsg.StringPtr("1")
-	topic.Configs = append(topic.Configs, small)
-	if got := code(t, n.cluster, creating(topic)); got != 0 {
-		t.Fatalf("error %d", got)
+	if err := n.cluster.kfake.CreateTopic("many", 1, map[string]string{"segment.bytes": "1"}); err != nil {
+		t.Fatal(err)
 	}
 	for i := range segments {
 		if got := code(t, n.cluster, storing(t, "many", fmt.Sprintf("record %d", i))); got != 0 {
