@@ -1,5 +1,10 @@
 package embedded
 
+import (
+	"fmt"
+	"time"
+)
+
 // kfake holds two descriptors for a partition from its first write until it
 // ends (a segment and its index), and one for each older segment that was read.
 const (
@@ -34,4 +39,17 @@ func (c Config) partitionsMax() int {
 		n = min(n, PartitionsFor(c.FilesMax))
 	}
 	return n
+}
+
+// filesLook is how often the held descriptors are counted: it takes microseconds
+// for each.
+const filesLook = 10 * time.Second
+
+// giveBackFiles has kfake run anew when it holds more descriptors than it may, and
+// a good part of them for older segments: it never closes one that was read once.
+func (c *Cluster) giveBackFiles() {
+	if n, older := filesHeld(c.cfg.DataDir); n > c.cfg.FilesMax && older > n/filesPerPartition {
+		c.store.fail(fmt.Errorf("%d descriptors are held for files, and FilesMax is %d: older segments are closed; "+
+			"allow more descriptors, or larger segments (segment.bytes)", n, c.cfg.FilesMax))
+	}
 }

@@ -36,8 +36,13 @@ func (c *Cluster) watchStore() {
 	c.watching.Go(func() {
 		var since time.Time
 		pause := reopenPauseMin
+		look := time.NewTicker(filesLook)
+		defer look.Stop()
 		for {
 			select {
+			case <-look.C:
+				c.giveBackFiles()
+				continue
 			case <-c.store.failed:
 			case <-c.closing:
 				return

@@ -136,8 +136,8 @@ func (s *store) fail(err error) {
 	if !first {
 		return
 	}
-	s.log.Error("a write failed: clients are answered with KAFKA_STORAGE_ERROR until the data directory was loaded anew, "+
-		"which is tried as soon as it can be written again", "dir", s.dir, "error", err)
+	s.log.Error("nothing is written, and clients are answered with KAFKA_STORAGE_ERROR, until the data directory was loaded anew, "+
+		"which is tried as soon as it can be written", "dir", s.dir, "error", err)
 	select {
 	case s.failed <- struct{}{}:
 	default: // the reopening knows
