@@ -397,13 +397,14 @@ func (m *mender) writePIDs() error {
 func (m *mender) raiseEnded() {
 	for id, t := range m.txns {
 		known := m.pids[id]
-		if t.Ending == nil || t.Ending.Version < txnEndRaises || !known.ended || known.TxID != t.TxID || known.Epoch != t.Epoch ||
+		if t.Over || t.Ending == nil || t.Ending.Version < txnEndRaises || !known.ended || known.TxID != t.TxID || known.Epoch != t.Epoch ||
 			known.Commit == nil || *known.Commit != t.Ending.Commit || m.open[id] != nil || len(t.Partitions) > 0 {
 			continue
 		}
 		known.Epoch++
 		known.carried, known.ended = true, false
 		m.pids[id] = known
+		t.Over = true
 	}
 }
 

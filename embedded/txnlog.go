@@ -32,6 +32,8 @@ const (
 	// txnLogSlack is by how much the file grows before it is made anew with
 	// the transactions that are open.
 	txnLogSlack = 4 << 20
+	// txnsMax bounds the transactions that ended and are remembered.
+	txnsMax = 10_000
 )
 
 // txnNote is an entry of the log: what is new about a transaction, or, in
@@ -43,7 +45,7 @@ type txnNote struct {
 	Partitions map[string][]int32                        `json:"partitions,omitempty"`
 	Groups     map[string]map[string]map[int32]txnOffset `json:"groups,omitempty"` // by group, topic, partition
 	Ending     *txnEnd                                   `json:"ending,omitempty"`
-	// Over says that the transaction has ended, or that its end was refused.
+	// Over says that the transaction has ended, Refused that its end was.
 	Over    bool `json:"over,omitempty"`
 	Refused bool `json:"refused,omitempty"`
 	// Deleting names topics, or their ids in base64, that are being deleted.
@@ -64,11 +66,11 @@ type txnEnd struct {
 // add takes an entry into account.
 func (l *txnLog) add(n *txnNote) {
 	t := l.open[n.PID]
-	if t != nil && n.Epoch < t.Epoch {
-		return // a former owner, who is fenced
+	if t != nil && (n.Epoch < t.Epoch || t.Over && n.Epoch == t.Epoch && n.TxID != "") {
+		return // a former owner, who is fenced, or an end that is asked for again
 	}
 	if n.Over || n.TxID == "" {
-		delete(l.open, n.PID)
+		l.over(n, t)
 		return
 	}
 	if t == nil || t.Epoch != n.Epoch {
@@ -101,6 +103,35 @@ func (l *txnLog) add(n *txnNote) {
 			delete(l.open, n.PID)
 		}
 	}
+}
+
+// over forgets a transaction, but for an end that raised the epoch: its producer
+// may ask for it again, with the epoch that it knows.
+func (l *txnLog) over(n, t *txnNote) {
+	delete(l.open, n.PID)
+	end := n.Ending
+	if end == nil && t != nil && t.Epoch == n.Epoch {
+		end = t.Ending
+	}
+	if n.TxID != "" && end != nil && end.Version >= txnEndRaises && len(l.open) < txnsMax {
+		l.open[n.PID] = &txnNote{PID: n.PID, Epoch: n.Epoch, TxID: n.TxID, Ending: end, Over: true}
+	}
+}
+
+// endedAt says whether a producer's transaction with this epoch has ended, also
+// before a crash, and raised the epoch: who asks for that end again is no former
+// owner.
+func (l *txnLog) endedAt(producer int64, epoch int16) (commit, ok bool) {
+	if l == nil {
+		return false, false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.open[producer]
+	if t == nil || !t.Over || t.Epoch != epoch {
+		return false, false
+	}
+	return t.Ending.Commit, true
 }
 
 func union(a, b []int32) []int32 {

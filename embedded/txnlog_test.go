@@ -165,3 +165,44 @@ func TestTheTransactionLogIsBounded(t *testing.T) {
 		}
 	}
 }
+
+// An end that raised the epoch is remembered, also by the next process, until
+// its producer goes on or another takes the transactional id.
+func TestAnEndThatRaisedTheEpochIsRemembered(t *testing.T) {
+	dir := t.TempDir()
+	l, err := openTxnLog(dir, false, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []txnNote{
+		{PID: 1, Epoch: 5, TxID: "a", Ending: &txnEnd{Commit: true, Version: 5}}, {PID: 1, Epoch: 5, TxID: "a", Over: true},
+		{PID: 1, Epoch: 5, TxID: "a", Ending: &txnEnd{Version: 5}}, {PID: 1, Epoch: 5, TxID: "a", Refused: true}, // the other end
+		{PID: 2, Epoch: 5, TxID: "b", Ending: &txnEnd{Commit: true, Version: 3}}, {PID: 2, Epoch: 5, TxID: "b", Over: true},
+		{PID: 3, Epoch: 5, TxID: "c", Ending: &txnEnd{Version: 5}}, {PID: 3, Epoch: 5, TxID: "c", Over: true}, {PID: 3, Epoch: 6, Over: true},
+		{PID: 4, Epoch: 5, TxID: "d", Ending: &txnEnd{Version: 5}}, {PID: 4, Epoch: 5, TxID: "d", Over: true},
+		{PID: 4, Epoch: 6, TxID: "d", Partitions: map[string][]int32{"two": {0}}},
+	} {
+		if err := l.note(&n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		for producer, want := range map[int64]bool{1: true, 2: false, 3: false, 4: false} {
+			if commit, ok := l.endedAt(producer, 5); ok != want || commit != want {
+				t.Errorf("producer %d: commit %v, remembered %v", producer, commit, ok)
+			}
+		}
+		l.close()
+		m := &mender{dir: dir, copies: newCopies(dir, time.Now()), pids: map[int64]pidEntry{1: {Epoch: 6, TxID: "a"}, 4: {Epoch: 6, TxID: "d"}}}
+		if err := m.readTxns(); err != nil {
+			t.Fatal(err)
+		}
+		if l, err = openTxnLog(dir, false, m.ownedTxns()); err != nil {
+			t.Fatal(err)
+		}
+		if l.open[4] == nil || len(l.open[4].Partitions) != 1 {
+			t.Errorf("the open transaction of producer 4: %+v", l.open[4])
+		}
+	}
+	l.close()
+}

@@ -54,7 +54,11 @@ func (m *mender) readTxns() error {
 // kfake aborted them.
 func (m *mender) ownedTxns() map[int64]*txnNote {
 	for id, t := range m.txns {
-		if known, ok := m.pids[id]; !ok || known.TxID != t.TxID || known.Epoch != t.Epoch {
+		epoch := t.Epoch
+		if t.Over {
+			epoch++ // its end raised it
+		}
+		if known, ok := m.pids[id]; !ok || known.TxID != t.TxID || known.Epoch != epoch {
 			delete(m.txns, id)
 		}
 	}
@@ -74,6 +78,9 @@ func (c *Cluster) resumeTxns() error {
 	}
 	defer pipe.Close()
 	for _, t := range c.resume {
+		if t.Over {
+			continue
+		}
 		for _, req := range t.requests() {
 			resp, err := askKfake(pipe, req)
 			if err != nil {
