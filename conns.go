@@ -54,7 +54,7 @@ func (s *Server) Conns(ctx context.Context) ([]ConnInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, listingPatience)
 	defer cancel()
 	processors := s.everyProcessor()
-	asked := make([]<-chan []ConnInfo, len(processors))
+	asked := make([]*processor.Listing, len(processors))
 	for i, p := range processors {
 		asked[i] = p.List()
 	}
@@ -62,8 +62,8 @@ func (s *Server) Conns(ctx context.Context) ([]ConnInfo, error) {
 	var silent []int
 	for i := range asked {
 		select {
-		case some := <-asked[i]:
-			all = append(all, some...)
+		case <-asked[i].Done():
+			all = append(all, asked[i].Conns()...)
 		case <-ctx.Done():
 			silent = append(silent, i)
 		}

@@ -107,7 +107,7 @@ func (a *Acceptor) Discard() {
 // and closes the listening socket and the connections that wait. opened is
 // called once, with nil when the engine stands.
 func (a *Acceptor) Run(opened func(error)) error {
-	e, err := a.cfg.Network.Open(engine.WaitParked)
+	e, err := a.open()
 	if err != nil {
 		a.End()
 		opened(err)
@@ -119,6 +119,13 @@ func (a *Acceptor) Run(opened func(error)) error {
 	_ = e.Close() // nothing can be done about a failure any more
 	a.End()
 	return err
+}
+
+func (a *Acceptor) open() (engine.Engine, error) {
+	if o, ok := a.cfg.Network.(engine.AcceptOpener); ok {
+		return o.OpenToAccept()
+	}
+	return a.cfg.Network.Open(engine.WaitParked)
 }
 
 // Begin has the acceptor accept on e, with completions of t, and makes the

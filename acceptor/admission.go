@@ -51,7 +51,8 @@ type Admission struct {
 	lines   atomic.Pointer[[]*Line]
 
 	mu        sync.Mutex       // held by who opens and closes gates and lines
-	gates     map[string]*Gate // guarded by mu; also those that were closed
+	gates     map[string]*Gate // guarded by mu; also some that were closed
+	closings  uint64           // guarded by mu; how many were closed
 	listeners atomic.Int32     // gates that are open
 }
 

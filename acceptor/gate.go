@@ -19,12 +19,13 @@ type Gate struct {
 	meter     *rate.Meter
 	counters  counters
 	closed    bool          // guarded by admission.mu
+	closing   uint64        // guarded by admission.mu; which one it was to be closed
 	lines     []*Line       // guarded by admission.mu
 	past      time.Duration // guarded by admission.mu; how long lines that ended were blocked
 }
 
 // Gate opens the gate of a listener. Each has a name of its own; who opens one
-// of a name that was closed goes on with its counts.
+// of a name that was closed goes on with its counts, unless it is long ago.
 func (a *Admission) Gate(name string) (*Gate, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -50,6 +51,31 @@ func (g *Gate) Close() {
 	if !g.closed {
 		g.closed = true
 		a.listeners.Add(-1)
+		a.closings++
+		g.closing = a.closings
+		a.forgetGates()
+	}
+}
+
+// closedGatesMax is how many listeners that are gone keep their counts, for one of
+// the same name to go on with.
+const closedGatesMax = 64
+
+// forgetGates forgets the gate that was closed longest ago, of those that nobody is
+// behind any more, when there are too many. mu is held.
+func (a *Admission) forgetGates() {
+	var oldest *Gate
+	closed := 0
+	for _, g := range a.gates {
+		if !g.closed {
+			continue
+		}
+		if closed++; g.open.Load() == 0 && len(g.lines) == 0 && (oldest == nil || g.closing < oldest.closing) {
+			oldest = g
+		}
+	}
+	if closed > closedGatesMax && oldest != nil {
+		delete(a.gates, oldest.name)
 	}
 }
 

@@ -39,6 +39,12 @@ type Network interface {
 	Discard(fd FD)
 }
 
+// AcceptOpener is a Network whose engines are cheaper when they only accept.
+type AcceptOpener interface {
+	// OpenToAccept is Open, with WaitParked, of an engine that will only accept.
+	OpenToAccept() (Engine, error)
+}
+
 // MemoryUser is a Network whose engines do better with memory that they have
 // been told about.
 type MemoryUser interface {

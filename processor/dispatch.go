@@ -98,6 +98,7 @@ func (p *Processor) launch(c *conn, r *reqchan.Request) *apiTimes {
 	if c.order != nil {
 		r.Seq = c.order.next()
 	}
+	r.SendsCopied(c.set.PackedBytesMax)
 	r.Begin(p.responses, p.cfg.Memory)
 	return p.came(r)
 }

@@ -11,6 +11,30 @@ type errands struct {
 	mu      sync.Mutex
 	list    []func() // guarded by mu
 	closed  bool     // guarded by mu
+	once    [onceCount]atomic.Bool
+	listing *Listing // guarded by mu; has not begun
+}
+
+// once names errands of which one is enough, however often they are asked for: on a
+// processor that its handler blocks they would pile up.
+type once int
+
+const (
+	onceRefresh once = iota
+	onceShed
+	onceCount
+)
+
+// doOnce is do, unless the same waits already. Order: it is taken off before f
+// looks at anything, so f sees what was there before the last call.
+func (p *Processor) doOnce(what once, f func()) {
+	waits := &p.errands.once[what]
+	if waits.CompareAndSwap(false, true) {
+		p.do(func() {
+			waits.Store(false)
+			f()
+		})
+	}
 }
 
 // do has f run on the processor's goroutine, between two passes, soon. f may

@@ -73,3 +73,10 @@ func HoldFileReaders() (release func()) {
 		}
 	}
 }
+
+// ErrandsWaiting is how many wait to be done.
+func (p *Processor) ErrandsWaiting() int {
+	p.errands.mu.Lock()
+	defer p.errands.mu.Unlock()
+	return len(p.errands.list)
+}

@@ -67,29 +67,60 @@ const (
 	MutedReceiveBuffer   MutedBy = "receive_buffer"   // waits for a buffer to receive into
 )
 
-// listing is a walk over the connections, some of them in each pass.
-type listing struct {
+// Listing is a walk over the connections, some of them in each pass.
+type Listing struct {
 	at    int // the slot to look at next
 	found []ConnInfo
-	done  chan []ConnInfo
+	done  chan struct{}
 }
 
-// List asks for the connections, and gives the channel that they will come by,
-// once. It is closed without them when the processor has ended. Any goroutine.
-func (p *Processor) List() <-chan []ConnInfo {
-	l := &listing{done: make(chan []ConnInfo, 1)}
-	p.list(l)
-	return l.done
+// Done is closed when the walk is over, or the processor has ended.
+func (l *Listing) Done() <-chan struct{} { return l.done }
+
+// Conns are the connections, once Done is closed; none if the processor has ended.
+// The slice is for all who asked.
+func (l *Listing) Conns() []ConnInfo { return l.found }
+
+// List asks for the connections. Those who ask before the walk begins get the same.
+// Any goroutine.
+func (p *Processor) List() *Listing {
+	e := &p.errands
+	e.mu.Lock()
+	l := e.listing
+	first := l == nil
+	if first {
+		l = &Listing{done: make(chan struct{})}
+		e.listing = l
+	}
+	e.mu.Unlock()
+	if first {
+		p.list(l)
+	}
+	return l
 }
 
 // list has a listing go on in the next pass.
-func (p *Processor) list(l *listing) {
+func (p *Processor) list(l *Listing) {
 	if !p.do(func() { p.listSome(l) }) {
+		p.begun(l)
+		l.found = nil
 		close(l.done)
 	}
 }
 
-func (p *Processor) listSome(l *listing) {
+// begun has those who ask from here on wait for another listing.
+func (p *Processor) begun(l *Listing) {
+	p.errands.mu.Lock()
+	defer p.errands.mu.Unlock()
+	if p.errands.listing == l {
+		p.errands.listing = nil
+	}
+}
+
+func (p *Processor) listSome(l *Listing) {
+	if l.at == 0 {
+		p.begun(l)
+	}
 	for n := 0; n < listedPerPassMax && l.at < len(p.conns); n++ {
 		if c := p.conns[l.at]; c.info != nil {
 			l.found = append(l.found, p.describe(c))
@@ -100,7 +131,7 @@ func (p *Processor) listSome(l *listing) {
 		p.list(l)
 		return
 	}
-	l.done <- l.found
+	close(l.done)
 }
 
 func (p *Processor) describe(c *conn) ConnInfo {

@@ -17,9 +17,10 @@ func (p *Processor) Retire(heirs []*Processor) {
 }
 
 // Shed has up to n connections that nothing is going on with go on with another
-// processor; those that have been idle for longest stay. Any goroutine.
+// processor; those that have been idle for longest stay. While an earlier call has
+// not been heeded this one does nothing. Any goroutine.
 func (p *Processor) Shed(n int, to *Processor) {
-	p.do(func() {
+	p.doOnce(onceShed, func() {
 		for _, c := range p.conns {
 			if n <= 0 || p.phase != serving {
 				return

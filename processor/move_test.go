@@ -78,7 +78,7 @@ func (s *stage) stir(r *rand.Rand) {
 		case from != to:
 			s.processors[from].Shed(1+r.IntN(3), s.processors[to])
 		}
-		<-s.processors[0].List() // a pass between the rounds
+		<-s.processors[0].List().Done() // a pass between the rounds
 	}
 }
 

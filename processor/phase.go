@@ -67,7 +67,7 @@ func (p *Processor) enter(ph phase) {
 
 // Refresh has every connection go by what its Listener says by now, settings
 // and end. Any goroutine.
-func (p *Processor) Refresh() { p.do(p.refresh) }
+func (p *Processor) Refresh() { p.doOnce(onceRefresh, p.refresh) }
 
 func (p *Processor) refresh() {
 	for _, c := range p.conns {

@@ -33,6 +33,7 @@ type Request struct {
 	// ErrorCode is for the handler to set before it answers: it is counted.
 	ErrorCode int16
 
+	heapMax uint16 // see SendsCopied; 0: smallBytes
 	// Invariant: of what lies here nothing changes once a Handler has the
 	// Request, but for ErrorCode and the throttle. So whoever holds it after its
 	// answer sees nothing of the next request.
@@ -133,6 +134,19 @@ func (r *Request) Begin(home *ResponseQueue, pool *slab.Pool) {
 	if r.life = j.life; r.throttledUntil.Load() != 0 {
 		r.throttledUntil.Store(0)
 	}
+}
+
+// SendsCopied tells r that a response of up to n bytes, its size included, is copied
+// on its way out: so it may lie in the Go heap. For the processor, before the request
+// leaves its hands.
+func (r *Request) SendsCopied(n int) { r.heapMax = uint16(min(n, smallBytes)) }
+
+// fitsSmall says that a response of n bytes, its size included, may lie in small.
+func (r *Request) fitsSmall(n int) bool {
+	if r.heapMax == 0 {
+		return n <= smallBytes
+	}
+	return n <= int(r.heapMax)
 }
 
 // Answer is what the handler decided; for the processor, once r is home.

@@ -82,7 +82,7 @@ func (r *Request) Buffer(n int) []byte {
 			return make([]byte, n)[SizeBytes:]
 		case now&busy != 0: // for the moment that it takes to get memory
 			runtime.Gosched()
-		case s != nil && len(s.b) >= n && !r.wide.Load():
+		case s != nil && r.fitsSmall(n) && !r.wide.Load():
 			if now&lent != 0 || r.state.CompareAndSwap(loaded, now|lent) {
 				return s.b[SizeBytes:n]
 			}
@@ -95,7 +95,7 @@ func (r *Request) Buffer(n int) []byte {
 // lend is Buffer for more than lies at hand; the caller has made r busy.
 func (r *Request) lend(n int) []byte {
 	defer r.state.Add(^(busy - 1)) // minus busy
-	if cap(r.large) < n && n <= smallBytes {
+	if cap(r.large) < n && r.fitsSmall(n) {
 		return r.smallOf(n)[SizeBytes:n]
 	}
 	if !r.widen(n) {
@@ -150,7 +150,7 @@ func (r *Request) place(payload []byte) bool {
 		r.response = r.large[:n]
 	case r.isSmall(payload):
 		r.response = r.small.Load().b[:n]
-	case cap(r.large) < n && n <= smallBytes:
+	case cap(r.large) < n && r.fitsSmall(n):
 		r.keepSmall() // whoever has it from Buffer may still write there
 		r.response = r.smallOf(n)
 		r.copied = int32(copy(r.response[SizeBytes:], payload))

@@ -31,7 +31,7 @@ func (e *ringEngine) enqueue(q *SQE, o *operation, fd engine.FD) {
 	if e.table != nil && e.sockets.of(fd).direct { // else it is an Accept, or a Close
 		q.Flags |= SQEFixedFile
 	}
-	e.inflight++
+	e.counts(q)
 }
 
 // nextSequence is never 0.
@@ -161,7 +161,14 @@ func (e *ringEngine) sqe() *SQE {
 		e.issued++
 		return q
 	}
-	return &SQE{} // the engine is dead: the next Poll says so
+	return &e.nowhere // the engine is dead: the next Poll says so
+}
+
+// counts says that q, which was prepared, is an operation that will have a CQE.
+func (e *ringEngine) counts(q *SQE) {
+	if q != &e.nowhere {
+		e.inflight++
+	}
 }
 
 // sqeGathering is sqe with room in the scratch memory for n vectors. Order: both at

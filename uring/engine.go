@@ -31,6 +31,7 @@ type ringEngine struct {
 	issued   uint64 // SQEs taken from the ring
 	sequence uint32 // of operations; tells apart those of one descriptor
 	inflight int    // operations whose last CQE is still to come
+	nowhere  SQE    // what a dead engine has filled instead of one of the ring's
 	shut     []engine.FD
 	rationing
 	follower   follower

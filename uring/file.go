@@ -54,7 +54,7 @@ func (e *ringEngine) armFileRead(slot int) {
 	q := e.sqe()
 	q.PrepRead(r.file, r.addr, r.n, r.offset)
 	q.UserData = userData(opFile, e.nextSequence(), engine.FD(slot))
-	e.inflight++
+	e.counts(q)
 }
 
 // fileDone says whether c is one for the owner.

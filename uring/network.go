@@ -89,6 +89,22 @@ func (n *Network) Open(w engine.Wait) (engine.Engine, error) {
 	return n.open(w)
 }
 
+const (
+	acceptEntriesMax   = 64
+	acceptCQEntriesMax = 1024 // a burst that fills it goes on when there is room
+)
+
+// OpenToAccept opens an engine without much of what it does not need to accept:
+// a receive window, a long completion queue, registered memory. Receiving on it
+// would be slow.
+func (n *Network) OpenToAccept() (engine.Engine, error) {
+	c := n.config
+	c.Entries, c.CQEntries = min(c.Entries, acceptEntriesMax), min(c.CQEntries, acceptCQEntriesMax)
+	c.Buffers, c.BuffersHot, c.BufferBytes = 1, 1, min(c.BufferBytes, 4<<10)
+	c.FixedBytes, c.DirectFDs = 0, false
+	return n.openAs(&c, engine.WaitParked, nil)
+}
+
 // Listen opens a listening socket.
 func (n *Network) Listen(c engine.ListenConfig) (engine.Listener, error) { return sock.Listen(c) }
 
@@ -103,8 +119,9 @@ func (n *Network) Configure(fd engine.FD, o engine.SocketOptions) error { return
 // Discard closes a descriptor with nothing outstanding.
 func (n *Network) Discard(fd engine.FD) { sock.Close(fd) }
 
-func (n *Network) open(w engine.Wait) (*ringEngine, error) {
-	c := &n.config
+func (n *Network) open(w engine.Wait) (*ringEngine, error) { return n.openAs(&n.config, w, n.memory) }
+
+func (n *Network) openAs(c *Config, w engine.Wait, memory []byte) (*ringEngine, error) {
 	p := Params{Flags: n.can.flags[w], CQEntries: uint32(c.CQEntries)}
 	n.placeSQThread(&p)
 	if c.Restrict {
@@ -119,7 +136,7 @@ func (n *Network) open(w engine.Wait) (*ringEngine, error) {
 	if e.reapMax = len(e.batch); c.Bundles {
 		e.reapMax = 1 // one CQE is many completions
 	}
-	if err := e.furnish(w, n.memory); err != nil {
+	if err := e.furnish(w, memory); err != nil {
 		_ = e.free(true) // nothing was submitted
 		return nil, err
 	}

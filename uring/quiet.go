@@ -68,7 +68,7 @@ func (e *ringEngine) setTick() {
 	} else {
 		q.PrepTimeout(address(e.scratch.tick), 0, 0)
 		q.UserData = userData(opTick, 0, 0)
-		e.inflight++
+		e.counts(q)
 	}
 	e.ticking, e.tickSet = true, time.Now()
 }

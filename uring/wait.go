@@ -90,7 +90,7 @@ func (v *eventfd) woken(e *ringEngine) {
 	q := e.sqe()
 	q.PrepRead(v.fd, address(e.scratch.word), uint32(len(e.scratch.word)), 0)
 	q.UserData = userData(opWake, 0, 0)
-	e.inflight++
+	e.counts(q)
 }
 
 func (v *eventfd) close() error { return v.file.Close() }

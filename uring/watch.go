@@ -25,7 +25,7 @@ func (e *ringEngine) armWatch(fd engine.FD, s *socket) {
 	s.watch = e.nextSequence()
 	s.watches++
 	q.UserData = userData(opWatch, s.watch, fd)
-	e.inflight++
+	e.counts(q)
 }
 
 // endWatch ends the watch with its receive: a watch left behind would hold the

@@ -45,6 +45,20 @@ func lies(b, whole []byte) bool {
 	return at >= start && at < start+uintptr(len(whole))
 }
 
+// position says whether whole lies before b (-1), b lies in it (0), or it lies
+// behind b (1).
+func position(whole, b []byte) int {
+	// Sound: as in lies.
+	at, start := uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(unsafe.Pointer(unsafe.SliceData(whole)))
+	switch {
+	case start > at:
+		return 1
+	case at >= start+uintptr(len(whole)):
+		return -1
+	}
+	return 0
+}
+
 // Register names memory mapped elsewhere as fit for the kernel.
 func Register(b []byte) { register(b) }
 

@@ -11,8 +11,8 @@ import (
 
 const (
 	classMin = 12 // 4 KiB: a page
-	// classCarved is the largest class that is carved from regions; larger
-	// pieces are mapped one by one, so that they can be given back.
+	// classCarved is the largest class that is carved from regions, which are given
+	// back when all of their pieces are; larger pieces are mapped one by one.
 	classCarved = 16
 	classMax    = 40
 	regionBytes = 1 << 20
@@ -27,8 +27,7 @@ type Pool struct {
 	classes [classMax + 1]class
 	regions struct {
 		mu   sync.Mutex
-		list [][]byte // what carved pieces lie in, guarded by mu
-		left []byte   // of reserved, not carved yet, guarded by mu
+		left []byte // of reserved, not carved yet, guarded by mu
 	}
 	reserved []byte // never changes between Reserve and Close
 	mapped   atomic.Int64
@@ -37,9 +36,13 @@ type Pool struct {
 	closed   atomic.Bool
 }
 
+// class are the pieces of one size. Large ones are mapped one by one, and lie in
+// free; small ones in regions, see region.go.
 type class struct {
-	mu   sync.Mutex
-	free [][]byte // guarded by mu
+	mu      sync.Mutex
+	free    [][]byte  // guarded by mu
+	regions []*region // guarded by mu; by address
+	current *region   // guarded by mu; has a free piece, if any has
 }
 
 // reservedCarve is what is carved of reserved memory for a class of small
@@ -60,7 +63,7 @@ func (p *Pool) Reserve(n int) ([]byte, error) {
 	p.reserved = b
 	p.regions.mu.Lock()
 	defer p.regions.mu.Unlock()
-	p.regions.list, p.regions.left = append(p.regions.list, b), b
+	p.regions.left = b
 	return b, nil
 }
 
@@ -71,17 +74,16 @@ func (p *Pool) TryGet(n int) ([]byte, error) {
 	c := &p.classes[k]
 	p.lent.Add(1) // Order: before it is taken, so that Close never takes it away
 	c.mu.Lock()
-	if len(c.free) == 0 {
+	b := c.take(k)
+	if b == nil {
 		if err := p.refill(c, k); err != nil {
 			c.mu.Unlock()
 			p.refused.Add(1)
 			p.lent.Add(-1)
 			return nil, err
 		}
+		b = c.take(k)
 	}
-	b := c.free[len(c.free)-1]
-	c.free[len(c.free)-1] = nil
-	c.free = c.free[:len(c.free)-1]
 	c.mu.Unlock()
 	return b[:n], nil
 }
@@ -105,13 +107,16 @@ func (p *Pool) Put(b []byte) {
 	invariants.Poison(b)
 	c := &p.classes[k]
 	c.mu.Lock()
-	keep := k <= classCarved || (len(c.free)+1)<<k <= cachedBytesMax || lies(b, p.reserved)
-	if keep {
-		c.free = append(c.free, b)
+	gone := b
+	switch {
+	case k <= classCarved:
+		gone = c.giveBack(b)
+	case (len(c.free)+1)<<k <= cachedBytesMax || lies(b, p.reserved):
+		c.free, gone = append(c.free, b), nil
 	}
 	c.mu.Unlock()
-	if !keep {
-		p.unmap(b)
+	if gone != nil {
+		p.unmap(gone)
 	}
 	if p.lent.Add(-1) == 0 && p.closed.Load() { // Order: when it is with the others
 		p.Close()
@@ -134,19 +139,19 @@ func (p *Pool) Close() {
 	p.closed.Store(true)
 	all := p.Lent() == 0
 	for k := classMin; k <= classMax; k++ {
-		if k <= classCarved && !all {
-			continue
-		}
 		c := &p.classes[k]
 		c.mu.Lock()
 		free := c.free
 		c.free = nil
 		for _, b := range free {
-			if inside := lies(b, p.reserved); inside && !all {
-				c.free = append(c.free, b)
-			} else if k > classCarved && !inside {
+			if !lies(b, p.reserved) {
 				p.unmap(b)
+			} else if !all {
+				c.free = append(c.free, b)
 			}
+		}
+		for _, b := range c.empty(all) {
+			p.unmap(b)
 		}
 		c.mu.Unlock()
 	}
@@ -155,17 +160,17 @@ func (p *Pool) Close() {
 	}
 	p.regions.mu.Lock() // Order: after every class, as in refill
 	defer p.regions.mu.Unlock()
-	for _, region := range p.regions.list {
-		p.unmap(region)
+	if p.reserved != nil {
+		p.unmap(p.reserved)
 	}
-	p.regions.list, p.regions.left, p.reserved = nil, nil, nil
+	p.regions.left, p.reserved = nil, nil
 }
 
 // refill adds at least one free piece of class k; c.mu is held.
 func (p *Pool) refill(c *class, k int) error {
 	size := 1 << k
 	if b := p.carve(max(size, reservedCarve)); b != nil {
-		c.fill(b, size)
+		c.fill(b, size, true)
 		return nil
 	}
 	n := size
@@ -178,20 +183,8 @@ func (p *Pool) refill(c *class, k int) error {
 	}
 	register(region)
 	p.mapped.Add(int64(n))
-	if k <= classCarved {
-		p.regions.mu.Lock()
-		p.regions.list = append(p.regions.list, region)
-		p.regions.mu.Unlock()
-	}
-	c.fill(region, size)
+	c.fill(region, size, false)
 	return nil
-}
-
-// fill makes free pieces of b, the first on top.
-func (c *class) fill(b []byte, size int) {
-	for at := len(b) - size; at >= 0; at -= size {
-		c.free = append(c.free, b[at:at+size:at+size])
-	}
 }
 
 // carve takes n bytes of reserved memory, nil when it has not as many.

@@ -2,6 +2,7 @@ package slab_test
 
 import (
 	"errors"
+	"math/rand/v2"
 	"sync"
 	"syscall"
 	"testing"
@@ -217,5 +218,38 @@ func TestRefusedMemoryIsAnErrorAndNothingElse(t *testing.T) {
 	p.Put(b)
 	if p.Lent() != 0 || p.Refused() != 4 {
 		t.Errorf("%d lent, %d refused", p.Lent(), p.Refused())
+	}
+}
+
+// After a peak small pieces are given back to the system, too, but for a region of
+// each size; and what is lent keeps no more than its own region.
+func TestSmallPiecesAreGivenBackAfterAPeak(t *testing.T) {
+	var p slab.Pool
+	for _, size := range []int{4 << 10, 16 << 10, 64 << 10} {
+		const peak = 64 << 20
+		var lent [][]byte
+		for range peak / size {
+			lent = append(lent, p.Get(size))
+		}
+		if p.Mapped() < peak {
+			t.Fatalf("%d bytes mapped at the peak", p.Mapped())
+		}
+		rand.Shuffle(len(lent), func(i, j int) { lent[i], lent[j] = lent[j], lent[i] })
+		for _, b := range lent[1:] {
+			p.Put(b)
+		}
+		if n := p.Mapped(); n > 6<<20 {
+			t.Errorf("pieces of %d: %d bytes stay mapped for one piece", size, n)
+		}
+		p.Put(lent[0])
+		for range 1000 { // and to and fro costs no system call each
+			p.Put(p.Get(size))
+		}
+	}
+	if n := p.Mapped(); n > 3<<20 {
+		t.Errorf("%d bytes stay mapped", n)
+	}
+	if p.Close(); p.Mapped() != 0 || p.Lent() != 0 {
+		t.Errorf("%d bytes mapped, %d lent", p.Mapped(), p.Lent())
 	}
 }
