@@ -42,9 +42,10 @@ END {
 		looked(run)
 		if (!(run in ended)) bad[run] = bad[run] "\n    it did not come to its end"
 		split(run, name, " ")
-		state = (run in bad) ? "FAIL" : "ok"
+		wrong = (run in bad)
+		state = wrong ? "FAIL" : "ok"
 		printf "%-4s %-14s %-8s %-9s %2d parts ok%s%s\n", state, name[1], name[2], name[3], good[run], known[run] ? ", allowed to fail:" known[run] : "", bad[run]
-		failed += (run in bad)
+		failed += wrong
 	}
 	printf "%d of %d runs are right\n", plans - failed, plans
 	exit (failed > 0)

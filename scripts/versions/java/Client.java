@@ -28,6 +28,9 @@ import org.apache.kafka.common.header.internals.RecordHeader;
 public final class Client {
     static final long PATIENCE_MS = 60_000;
 
+    /** The time of the first record: young enough to be kept, and not that of the broker's clock. */
+    static final long FIRST_MS = System.currentTimeMillis() - 3_600_000;
+
     final String version;
     final int level;
     final String server;
@@ -122,7 +125,7 @@ public final class Client {
     static ProducerRecord<byte[], byte[]> record(String topic, Integer partition, int i) {
         byte[] key = i % 5 == 0 ? null : ("key-" + i).getBytes(StandardCharsets.UTF_8);
         byte[] value = i % 7 == 3 ? null : (i + " " + "kring ".repeat(i % 50 + 10)).getBytes(StandardCharsets.UTF_8);
-        return new ProducerRecord<>(topic, partition, 1_700_000_000_000L + i, key, value,
+        return new ProducerRecord<>(topic, partition, FIRST_MS + i, key, value,
             Arrays.asList(new RecordHeader("n", Integer.toString(i).getBytes(StandardCharsets.UTF_8)),
                 new RecordHeader("none", null)));
     }
@@ -197,7 +200,7 @@ public final class Client {
                 Report.equal(codec, texts(0, 200), read(consumer, 200));
                 Report.equal("end offset", 200L, consumer.endOffsets(List.of(partition)).get(partition));
                 Report.equal("offset for a time", 100L, consumer.offsetsForTimes(
-                    Collections.singletonMap(partition, 1_700_000_000_100L)).get(partition).offset());
+                    Collections.singletonMap(partition, FIRST_MS + 100)).get(partition).offset());
             }
         }
         return null;

@@ -11,6 +11,9 @@ import { Admin, Consumer, Producer, stringDeserializers, stringSerializers } fro
 const [version, server, address] = process.argv.slice(2)
 const prefix = `platformatic..${version}..`
 const patience = 60_000
+// The time of the first record: young enough to be kept, and not that of the
+// broker's clock.
+const first = BigInt(Date.now() - 3_600_000)
 const common = { clientId: `kring-platformatic-${version}`, bootstrapBrokers: [address], metadataMaxAge: 1000, retries: 3 }
 
 function line(part, how) {
@@ -64,7 +67,7 @@ function record(topic, partition, i) {
     key: `key-${i}`,
     value: `${i} ` + 'kring '.repeat((i % 50) + 10),
     headers: { n: String(i) },
-    timestamp: 1_700_000_000_000n + BigInt(i)
+    timestamp: first + BigInt(i)
   }
 }
 

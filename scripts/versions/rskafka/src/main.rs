@@ -2,7 +2,7 @@
 //!
 //! usage: kring-rskafka VERSION SERVER ADDRESS
 
-use std::{collections::BTreeMap, error::Error, future::Future, time::Duration};
+use std::{collections::BTreeMap, error::Error, future::Future, sync::LazyLock, time::{Duration, UNIX_EPOCH}};
 
 use chrono::{DateTime, Utc};
 use rskafka::{
@@ -17,6 +17,9 @@ type Outcome = Result<(), Box<dyn Error>>;
 
 /// How long a part may take.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The time of the first record: young enough to be kept, and not that of the broker's clock.
+static FIRST: LazyLock<i64> = LazyLock::new(|| UNIX_EPOCH.elapsed().expect("a clock").as_millis() as i64 - 3_600_000);
 
 struct Run {
     version: String,
@@ -108,7 +111,7 @@ fn record(i: i64) -> Record {
         key: (i % 5 != 0).then(|| format!("key-{i}").into_bytes()),
         value: Some(format!("{i} {}", "kring ".repeat(10 + i as usize % 50)).into_bytes()),
         headers: BTreeMap::from([("n".to_owned(), i.to_string().into_bytes())]),
-        timestamp: DateTime::<Utc>::from_timestamp_millis(1_700_000_000_000 + i).expect("a time"),
+        timestamp: DateTime::<Utc>::from_timestamp_millis(*FIRST + i).expect("a time"),
     }
 }
 
