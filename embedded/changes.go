@@ -44,6 +44,7 @@ var changes = map[kmsg.Key]change{
 	kmsg.AlterUserSCRAMCredentials: grows,
 	kmsg.WriteTxnMarkers:           grows,
 	kmsg.AlterShareGroupOffsets:    grows,
+	kmsg.ShareAcknowledge:          grows,
 
 	kmsg.DeleteTopics:            shrinks,
 	kmsg.DeleteRecords:           shrinks,

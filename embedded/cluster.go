@@ -141,9 +141,7 @@ func (c *Cluster) openDir() error {
 // mendDir brings the data directory in order for load: at the start, and after a
 // failed write.
 func (c *Cluster) mendDir() error {
-	if err := c.starts.keepEnds(); err != nil {
-		return err
-	}
+	c.txns.close()
 	m, err := mend(&c.cfg)
 	c.kfakeLog.gate = m.gate
 	c.loaded = m.report
@@ -155,9 +153,10 @@ func (c *Cluster) mendDir() error {
 	if c.resume = nil; m.session == nil {
 		c.resume = owned // else kfake knows
 	}
-	c.txns.close()
-	c.txns, err = openTxnLog(c.cfg.DataDir, c.cfg.SyncWrites, owned)
-	return err
+	if c.txns, err = openTxnLog(c.cfg.DataDir, c.cfg.SyncWrites, owned); err != nil {
+		return err
+	}
+	return c.starts.keepEnds()
 }
 
 func (c *Cluster) start() error {
@@ -302,10 +301,10 @@ func (c *Cluster) openedDir() error {
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
-	if err := errors.Join(err, c.kfakeLog.gate.open()); err != nil {
+	if err := errors.Join(err, c.kfakeLog.gate.open(), c.applyStarts()); err != nil {
 		return err
 	}
-	return errors.Join(writeManifest(c.cfg.DataDir, false), c.resumeTxns(), c.applyStarts())
+	return errors.Join(writeManifest(c.cfg.DataDir, false), c.resumeTxns())
 }
 
 // Versions are the APIs that the cluster serves.

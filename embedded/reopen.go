@@ -106,7 +106,7 @@ func (c *Cluster) reopen() error {
 	if err := c.reload(); err != nil {
 		return err
 	}
-	return c.settings.load() // of groups kfake knows in memory only
+	return errors.Join(c.settings.load(), c.restoreShares()) // kfake has neither on disk
 }
 
 func (c *Cluster) reload() error {

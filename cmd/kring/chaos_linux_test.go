@@ -25,7 +25,7 @@ import (
 
 // sequencesOutliveAKill: an idempotent producer's retry of a batch that was
 // stored before a kill -9 is known to be one.
-const sequencesOutliveAKill = false
+const sequencesOutliveAKill = true
 
 const (
 	chaosTopic = "chaos"
