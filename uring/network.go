@@ -101,7 +101,7 @@ func (n *Network) OpenToAccept() (engine.Engine, error) {
 	c := n.config
 	c.Entries, c.CQEntries = min(c.Entries, acceptEntriesMax), min(c.CQEntries, acceptCQEntriesMax)
 	c.Buffers, c.BuffersHot, c.BufferBytes = 1, 1, min(c.BufferBytes, 4<<10)
-	c.FixedBytes, c.DirectFDs = 0, false
+	c.Recv, c.Send, c.ZeroCopyFixed, c.DirectFDs = RecvMultishotMode, SendPlainMode, false, false
 	return n.openAs(&c, engine.WaitParked, nil)
 }
 
