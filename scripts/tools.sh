@@ -12,9 +12,12 @@ need git git
 need strace strace
 need kcat kcat
 need java default-jre-headless
+need javac default-jdk-headless
 need mvn maven
 need node nodejs
 need npm npm
+need python3 python3
+python3 -m pip --version >/dev/null 2>&1 || need pip3 python3-pip
 
 # All modules at once, so that no later step waits for the network.
 git -C "$root" ls-files -co --exclude-standard 'go.mod' '*/go.mod' | while read -r mod; do

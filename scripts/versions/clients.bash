@@ -100,6 +100,23 @@ fetch_streams() {
 
 run_streams() { run_jvm streams StreamsRun "$streams_jars" "$streams_classes" "${streams_versions[@]}"; }
 
+fetch_connect() {
+	need java default-jre-headless
+	need mvn maven
+	need curl curl
+	need kcat kcat
+	fetch_modules connect "$connect_version=$(connect_pom "$connect_version")"
+	connect_jars=$kept/$connect_version/jars
+}
+
+run_connect() {
+	local server
+	plan connect "$connect_version"
+	for server in "${where[@]}"; do
+		job "connect-$server" bash "$root/scripts/versions/connect.bash" "$connect_version" "$server" "${addrs[$server]}" "$scratch" "$connect_jars"
+	done
+}
+
 # --- Python -----------------------------------------------------------------
 
 # fetch_wheels NAME REQUIREMENT... puts what is required, and nothing that it
