@@ -28,6 +28,11 @@ type source struct {
 // it obeys.
 func describeConfigs(x *exchange, req *kmsg.DescribeConfigsRequest) kmsg.Response {
 	s := x.cluster().settings
+	for i := range req.Resources {
+		if names := &req.Resources[i].ConfigNames; *names != nil && len(*names) == 0 {
+			*names, x.changed = nil, true // no names are all names, null or not
+		}
+	}
 	then(x, func(resp *kmsg.DescribeConfigsResponse) {
 		for i := range resp.Resources {
 			r := &resp.Resources[i]
