@@ -50,7 +50,7 @@ func describeConfigs(x *exchange, req *kmsg.DescribeConfigsRequest) kmsg.Respons
 
 // rackOf is the broker's rack, which it has none of.
 func rackOf(broker string, names []string) []kmsg.DescribeConfigsResponseResourceConfig {
-	if broker == "" || names != nil && !slices.Contains(names, rackConfig) {
+	if broker == "" || len(names) > 0 && !slices.Contains(names, rackConfig) {
 		return nil
 	}
 	c := kmsg.NewDescribeConfigsResponseResourceConfig()
@@ -62,7 +62,7 @@ func rackOf(broker string, names []string) []kmsg.DescribeConfigsResponseResourc
 func responseOf(all []described, req *kmsg.DescribeConfigsRequest, names []string) []kmsg.DescribeConfigsResponseResourceConfig {
 	configs := make([]kmsg.DescribeConfigsResponseResourceConfig, 0, len(all))
 	for _, d := range all {
-		if names != nil && !slices.Contains(names, d.name) {
+		if len(names) > 0 && !slices.Contains(names, d.name) { // no names are all, as null is
 			continue
 		}
 		c := kmsg.NewDescribeConfigsResponseResourceConfig()

@@ -541,3 +541,18 @@ func TestEverySettingIsDocumented(t *testing.T) {
 		}
 	}
 }
+
+// A list of no names asks for all settings, as null does; @platformatic/kafka sends it.
+func TestAnEmptyListOfNamesDescribesAllSettings(t *testing.T) {
+	c := open(t, Config{Seed: []Topic{{"settings", 1}}})
+	for kind, name := range map[kmsg.ConfigResourceType]string{ofTopic: "settings", ofBroker: "0"} {
+		req, of := kmsg.NewPtrDescribeConfigsRequest(), kmsg.NewDescribeConfigsRequestResource()
+		req.Version = 4
+		of.ResourceType, of.ResourceName, of.ConfigNames = kind, name, []string{}
+		req.Resources = append(req.Resources, of)
+		_, resp := ask(t, c, req)
+		if got := len(resp.(*kmsg.DescribeConfigsResponse).Resources[0].Configs); got < 20 {
+			t.Errorf("%v: %d settings", kind, got)
+		}
+	}
+}
