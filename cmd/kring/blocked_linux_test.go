@@ -92,7 +92,7 @@ func TestAServerWhoseLogNobodyReadsServesAndStops(t *testing.T) {
 	untaken(t, c.addr)
 	c.signal(syscall.SIGTERM)
 	refusedSoon(t, c.addr)
-	c.signal(syscall.SIGTERM)
+	defer c.insist(syscall.SIGTERM)()
 	c.wantStopped(exitFailure)
 }
 

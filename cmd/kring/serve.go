@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -161,7 +162,11 @@ func (c *serveCmd) shutDown(p process, log *slog.Logger, server *kring.Server) e
 	defer cancel()
 	drained := make(chan error, 1)
 	go func() { drained <- server.Shutdown(ctx) }()
+	first := time.Now()
 	s, err := nextStop(p, log, server, drained)
+	for s != nil && time.Since(first) < signalRepeat {
+		s, err = nextStop(p, log, server, drained)
+	}
 	if s != nil {
 		log.Warn("exiting at once", "signal", s.String())
 		return errSecondSignal
@@ -172,6 +177,10 @@ func (c *serveCmd) shutDown(p process, log *slog.Logger, server *kring.Server) e
 	summarize(log, server.Stats())
 	return nil
 }
+
+// signalRepeat is within what time a second signal is the first one once more:
+// timeout(1) sends its signal to the process and then to its group.
+const signalRepeat = 100 * time.Millisecond
 
 // summarize says at the end what there was.
 func summarize(log *slog.Logger, st kring.Stats) {

@@ -90,11 +90,42 @@ func TestSecondSignalExitsAtOnce(t *testing.T) {
 	untaken(t, c.addr)
 	c.signal(syscall.SIGTERM)
 	c.logged(`msg="stopping: no new connections`)
-	c.signal(syscall.SIGTERM)
+	defer c.insist(syscall.SIGTERM)()
 	if status := c.exit(); status != exitFailure {
 		t.Errorf("exit status %d after a second signal, want 1", status)
 	}
 	c.logged(`a second signal came`)
+}
+
+// insist sends a signal again and again until stop is called: the first repetitions
+// may be too early to count.
+func (c *child) insist(s os.Signal) (stop func()) {
+	done := make(chan struct{})
+	go func() {
+		again := time.NewTicker(signalRepeat / 2)
+		defer again.Stop()
+		for {
+			select {
+			case <-again.C:
+				_ = c.cmd.Process.Signal(s) // it may have ended
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() { close(done) }
+}
+
+// timeout(1) sends its signal to the process and to its group, so it comes twice.
+func TestASignalThatComesTwiceAtOnceDrains(t *testing.T) {
+	c := serve(t, "--handler", "echo", "--drain-timeout", "300ms")
+	untaken(t, c.addr)
+	c.signal(syscall.SIGTERM)
+	c.signal(syscall.SIGTERM)
+	if status := c.exit(); status != exitOK {
+		t.Errorf("exit status %d, want 0", status)
+	}
+	c.logged(`--drain-timeout passed`)
 }
 
 func TestDrainTimeoutCutsOffWhatIsLeft(t *testing.T) {
