@@ -42,28 +42,27 @@ type Request struct {
 	*job
 }
 
-// job is what one Request after the other uses: see Requests. What the handler's
-// goroutine and the processor's both write comes first, in two lines of the cache.
+// job is what one Request after the other uses: see Requests.
+//
+// Its first 64 bytes are all that a handler's goroutine writes on the usual way: a
+// line of the cache, which is the processor's before and afterwards. A job is
+// as long as a size class of the allocator that begins on lines.
 type job struct {
 	// state is a life and how far it has come: see state.go.
 	state atomic.Uint64
-	// life counts how often the job was used; Begin changes it, before the
-	// request leaves the processor.
-	life uint64
-	home *ResponseQueue
-	next *Request // intrusive link of ResponseQueue
+	next  *Request // intrusive link of ResponseQueue
 	// The answer. Owner: who has claimed the state, then the processor.
 	kind   AnswerKind
 	reason CloseReason
 	copied int32 // bytes that Respond had to copy
 	// response has its size in front: a part of small, large or Frame.
 	response []byte
-
-	// Times is the way of the request so far.
+	// Times is the way of the request so far; a line ends behind its second field.
 	Times Times
-	// What the processor keeps with it; nobody else looks at it.
-	Frame []byte // size and payload together
 
+	// What the processor keeps with it; nobody else looks at it.
+	Frame  []byte // size and payload together
+	home   *ResponseQueue
 	Token  uint64 // the connection's engine token
 	Seq    uint64 // its place among the connection's requests
 	Memory any    // what Frame lies in, to be released after the answer
@@ -90,6 +89,10 @@ type job struct {
 	released  func()
 	closeAt   int64          // see CloseConnectionAfter; in nanoseconds of Now, 0: at once
 	extra     *atomic.Uint64 // counts answers that were dropped; nil: nobody does
+	// life counts how often the job was used; Begin changes it, before the
+	// request leaves the processor.
+	life uint64
+	_    [16]byte
 }
 
 // scratch never changes; what lies in its memory does.
