@@ -122,7 +122,7 @@ func keepFeatures(x *exchange, req *kmsg.UpdateFeaturesRequest) kmsg.Response {
 		r := kmsg.NewUpdateFeaturesResponseResult()
 		r.Feature = f.Feature
 		if level, has := levels[f.Feature]; !has || level != f.MaxVersionLevel {
-			r.ErrorCode = kerr.FeatureUpdateFailed.Code
+			r.ErrorCode = kerr.InvalidUpdateVersion.Code
 			r.ErrorMessage = kmsg.StringPtr("The features of the embedded cluster have the levels that ApiVersions says, and no others.")
 		}
 		if r.ErrorCode != 0 && resp.ErrorCode == 0 && req.Version >= featuresAnsweredAsOne {

@@ -105,7 +105,7 @@ func TestAFeatureKeepsItsLevel(t *testing.T) {
 		return got
 	}
 	first := levels()[0]
-	for by, want := range map[int16]int16{0: 0, -1: kerr.FeatureUpdateFailed.Code} {
+	for by, want := range map[int16]int16{0: 0, -1: kerr.InvalidUpdateVersion.Code} {
 		req := kmsg.NewPtrUpdateFeaturesRequest()
 		req.Version = 1
 		f := kmsg.NewUpdateFeaturesRequestFeatureUpdate()

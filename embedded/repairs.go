@@ -62,6 +62,7 @@ var repairs = []repair{
 	{kmsg.AlterConfigs, "checks names and values, and keeps what it was started with", on(alterConfigs)},
 	{kmsg.IncrementalAlterConfigs, "checks names and values, appends to defaults, and keeps the settings of groups over a kill", on(incrementalAlterConfigs)},
 	{kmsg.DescribeConfigs, "describes all settings of topics, by the values that it obeys", on(describeConfigs)},
+	{kmsg.DeleteTopics, "refuses to delete a topic that is named twice", on(refuseTwice)},
 	{kmsg.DeleteTopics, "says when a topic has changed", on(forgetTopics)},
 	{kmsg.DeleteRecords, "refuses to delete from topics that are compacted only, and knows no low watermark where it fails", on(keepCompacted)},
 	{kmsg.OffsetCommit, "bounds the metadata of offsets", on(boundCommit)},

@@ -1,6 +1,8 @@
 package embedded
 
 import (
+	"slices"
+
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -137,4 +139,48 @@ func refuseHandshake(x *exchange, _ *kmsg.SASLHandshakeRequest) kmsg.Response {
 	resp := x.response().(*kmsg.SASLHandshakeResponse)
 	resp.ErrorCode = kerr.IllegalSaslState.Code
 	return resp
+}
+
+// refuseTwice refuses to delete a topic that a request names twice, and deletes
+// the others.
+func refuseTwice(x *exchange, req *kmsg.DeleteTopicsRequest) kmsg.Response {
+	topics := slices.Clone(req.Topics)
+	for _, name := range req.TopicNames {
+		t := kmsg.NewDeleteTopicsRequestTopic()
+		t.Topic = &name
+		topics = append(topics, t)
+	}
+	type named struct {
+		name string
+		id   [16]byte
+	}
+	of := func(t kmsg.DeleteTopicsRequestTopic) named {
+		if t.Topic == nil {
+			return named{id: t.TopicID}
+		}
+		return named{*t.Topic, t.TopicID}
+	}
+	times := make(map[named]int, len(topics))
+	for _, t := range topics {
+		times[of(t)]++
+	}
+	if len(times) == len(topics) {
+		return nil
+	}
+	var refused []kmsg.DeleteTopicsResponseTopic
+	for _, t := range topics {
+		if times[of(t)] > 1 {
+			bad := kmsg.NewDeleteTopicsResponseTopic()
+			bad.Topic, bad.TopicID, bad.ErrorCode = t.Topic, t.TopicID, kerr.InvalidRequest.Code
+			bad.ErrorMessage = kmsg.StringPtr("Duplicate topic name or id.")
+			refused = append(refused, bad)
+			times[of(t)] = 0
+		}
+	}
+	once := func(n named) bool { return times[n] == 1 }
+	req.Topics = slices.DeleteFunc(req.Topics, func(t kmsg.DeleteTopicsRequestTopic) bool { return !once(of(t)) })
+	req.TopicNames = slices.DeleteFunc(req.TopicNames, func(name string) bool { return !once(named{name: name}) })
+	x.changed = true
+	then(x, func(resp *kmsg.DeleteTopicsResponse) { resp.Topics = append(resp.Topics, refused...) })
+	return nil
 }

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"maps"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -147,6 +148,33 @@ func TestNobodyJoinsWithoutAProtocolOrWithOneTwice(t *testing.T) {
 		_, resp := ask(t, c, req)
 		if code := resp.(*kmsg.JoinGroupResponse).ErrorCode; code != kerr.InconsistentGroupProtocol.Code {
 			t.Errorf("%v: error %d", protocols, code)
+		}
+	}
+}
+
+// A topic that is named twice is not deleted, and the others are.
+func TestATopicThatIsNamedTwiceIsNotDeleted(t *testing.T) {
+	for _, version := range []int16{1, 6} {
+		c := open(t, Config{})
+		mustCreate(t, c, "twice")
+		mustCreate(t, c, "once")
+		req := kmsg.NewPtrDeleteTopicsRequest()
+		req.Version, req.TopicNames = version, []string{"twice", "once", "twice"}
+		for _, name := range req.TopicNames {
+			of := kmsg.NewDeleteTopicsRequestTopic()
+			of.Topic = kmsg.StringPtr(name)
+			req.Topics = append(req.Topics, of)
+		}
+		_, resp := ask(t, c, req)
+		got := map[string]int16{}
+		for _, of := range resp.(*kmsg.DeleteTopicsResponse).Topics {
+			got[*of.Topic] = of.ErrorCode
+		}
+		if want := map[string]int16{"once": 0, "twice": kerr.InvalidRequest.Code}; !maps.Equal(got, want) {
+			t.Errorf("version %d: %v, want %v", version, got, want)
+		}
+		if c.topicInfo("twice") == nil || c.topicInfo("once") != nil {
+			t.Errorf("version %d: twice is there: %v, once is there: %v", version, c.topicInfo("twice") != nil, c.topicInfo("once") != nil)
 		}
 	}
 }

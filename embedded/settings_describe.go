@@ -28,6 +28,11 @@ type source struct {
 // it obeys.
 func describeConfigs(x *exchange, req *kmsg.DescribeConfigsRequest) kmsg.Response {
 	s := x.cluster().settings
+	for i := range req.Resources {
+		if names := &req.Resources[i].ConfigNames; *names != nil && len(*names) == 0 {
+			*names, x.changed = nil, true // no names are all names, null or not
+		}
+	}
 	then(x, func(resp *kmsg.DescribeConfigsResponse) {
 		for i := range resp.Resources {
 			r := &resp.Resources[i]
@@ -50,7 +55,7 @@ func describeConfigs(x *exchange, req *kmsg.DescribeConfigsRequest) kmsg.Respons
 
 // rackOf is the broker's rack, which it has none of.
 func rackOf(broker string, names []string) []kmsg.DescribeConfigsResponseResourceConfig {
-	if broker == "" || len(names) > 0 && !slices.Contains(names, rackConfig) {
+	if broker == "" || names != nil && !slices.Contains(names, rackConfig) {
 		return nil
 	}
 	c := kmsg.NewDescribeConfigsResponseResourceConfig()
@@ -62,7 +67,7 @@ func rackOf(broker string, names []string) []kmsg.DescribeConfigsResponseResourc
 func responseOf(all []described, req *kmsg.DescribeConfigsRequest, names []string) []kmsg.DescribeConfigsResponseResourceConfig {
 	configs := make([]kmsg.DescribeConfigsResponseResourceConfig, 0, len(all))
 	for _, d := range all {
-		if len(names) > 0 && !slices.Contains(names, d.name) { // no names are all, as null is
+		if names != nil && !slices.Contains(names, d.name) {
 			continue
 		}
 		c := kmsg.NewDescribeConfigsResponseResourceConfig()

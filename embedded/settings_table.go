@@ -96,7 +96,7 @@ var topicSettings = []setting{
 	{"remote.storage.enable", "", kmsg.ConfigTypeBoolean, "false", undone, tieredInstead, nil},
 	{retentionBytes, "log.retention.bytes", kmsg.ConfigTypeLong, "-1", enforced, "", nil},
 	{retentionMillis, "log.retention.ms", kmsg.ConfigTypeLong, "604800000", enforced, "", atLeast(-1)},
-	{segmentBytes, brokerSegment, kmsg.ConfigTypeInt, "104857600", enforced, "", atLeast(1 << 20)},
+	{segmentBytes, brokerSegment, kmsg.ConfigTypeInt, strconv.Itoa(segmentBytesMax), enforced, "", atLeast(1 << 20)},
 	{"segment.index.bytes", "log.index.size.max.bytes", kmsg.ConfigTypeInt, "10485760", harmless, "", atLeast(4)},
 	{"segment.jitter.ms", "log.roll.jitter.ms", kmsg.ConfigTypeLong, "0", harmless, "", atLeast(0)},
 	{"segment.ms", "log.roll.ms", kmsg.ConfigTypeLong, "604800000", harmless, "", atLeast(1)},

@@ -542,17 +542,43 @@ func TestEverySettingIsDocumented(t *testing.T) {
 	}
 }
 
-// A list of no names asks for all settings, as null does; @platformatic/kafka sends it.
-func TestAnEmptyListOfNamesDescribesAllSettings(t *testing.T) {
-	c := open(t, Config{Seed: []Topic{{"settings", 1}}})
-	for kind, name := range map[kmsg.ConfigResourceType]string{ofTopic: "settings", ofBroker: "0"} {
-		req, of := kmsg.NewPtrDescribeConfigsRequest(), kmsg.NewDescribeConfigsRequestResource()
+// No names of settings are all of them, whether they are null or an empty list:
+// @platformatic/kafka sends the latter.
+func TestAnEmptyListOfSettingsMeansAll(t *testing.T) {
+	c := open(t, Config{})
+	mustCreate(t, c, "orders")
+	for kind, name := range map[kmsg.ConfigResourceType]string{ofTopic: "orders", ofBroker: "0", ofGroup: "g"} {
+		req := kmsg.NewPtrDescribeConfigsRequest()
 		req.Version = 4
-		of.ResourceType, of.ResourceName, of.ConfigNames = kind, name, []string{}
-		req.Resources = append(req.Resources, of)
+		for _, names := range [][]string{nil, {}} {
+			r := kmsg.NewDescribeConfigsRequestResource()
+			r.ResourceType, r.ResourceName, r.ConfigNames = kind, name, names
+			req.Resources = append(req.Resources, r)
+		}
 		_, resp := ask(t, c, req)
-		if got := len(resp.(*kmsg.DescribeConfigsResponse).Resources[0].Configs); got < 20 {
-			t.Errorf("%v: %d settings", kind, got)
+		got := resp.(*kmsg.DescribeConfigsResponse).Resources
+		if all := len(got[0].Configs); all == 0 || len(got[1].Configs) != all {
+			t.Errorf("kind %d: %d settings, and of an empty list %d", kind, all, len(got[1].Configs))
+		}
+	}
+}
+
+// The size of a segment is described as it holds, and a change of something else
+// does not change it.
+func TestTheSegmentSizeThatIsDescribedHolds(t *testing.T) {
+	c := open(t, Config{})
+	mustCreate(t, c, "orders")
+	for _, change := range []string{"", "log.retention.ms=-1"} {
+		if change != "" {
+			mustAlter(t, c, ofBroker, "", change)
+		}
+		kept, err := describedBroker(c.inside.ask)
+		if err != nil {
+			t.Fatal(err)
+		}
+		said := text(describe(t, c, ofTopic, "orders")["segment.bytes"].Value)
+		if want := strconv.Itoa(segmentBytesMax); said != want || kept[brokerSegment] != want {
+			t.Errorf("after %q it is described as %s and kfake has %s, want %s", change, said, kept[brokerSegment], want)
 		}
 	}
 }

@@ -22,7 +22,7 @@ type socketFlags struct {
 	KeepAlive          time.Duration     `group:"network" placeholder:"DURATION" help:"How long a connection is silent before the system asks whether the peer is there; negative: it never asks. Default: 2m."`
 	KeepAliveInterval  time.Duration     `group:"network" placeholder:"DURATION" help:"Time between such questions. Default: half of --keep-alive, a minute at most."`
 	KeepAliveProbes    int               `group:"network" placeholder:"N" help:"Questions without an answer after which the connection counts as broken. Default: 3."`
-	Listener           []listenerSetting `group:"network" placeholder:"NAME.SETTING=VALUE" help:"What one listener has otherwise than all [listener.name.<name>.<setting>], such as BROKERS.max-connections=100; repeat for more. Settings: ${listener_settings}."`
+	Listener           []listenerSetting `group:"network" placeholder:"NAME.SETTING=VALUE" help:"A setting that differs for one listener [listener.name.<name>.<setting>], such as BROKERS.max-connections=100; repeat for more. Settings: ${listener_settings}."`
 }
 
 // listenerSetting is a --listener.

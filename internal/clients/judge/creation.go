@@ -106,12 +106,36 @@ func settingQuestions() (all []question) {
 				t.tell(req, 2)
 			}})
 	}
-	for _, b := range [][2]string{{"log.retention.ms", "soon"}, {"message.max.bytes", "10MB"}, {"no.such.setting", "1"}, {"log.cleaner.threads", "1"}} {
+	for _, b := range [][2]string{{"log.retention.ms", "soon"}, {"message.max.bytes", "10MB"}, {"no.such.setting", "1"}, {"log.cleaner.threads", "1"}, {"num.io.threads", "9"}, {"max.connections", "1000"}, {"log.flush.interval.ms", "5000"}} {
 		all = append(all, question{family: "a setting for all brokers", variant: b[0] + "=" + b[1], talk: func(t *talk) {
 			t.tell(altering(kmsg.ConfigResourceTypeBroker, "", b[0], b[1]), 1)
 		}})
 	}
-	return all
+	return append(all, settingsDone()...)
+}
+
+// settingsDone asks for settings that mean something, of topics and of groups: a
+// server that does not do what one says had better refuse it.
+func settingsDone() (all []question) {
+	for _, b := range [][2]string{
+		{"flush.messages", "5"}, {"flush.ms", "5000"}, {"max.compaction.lag.ms", "60000"}, {"remote.storage.enable", "true"},
+		{"remote.log.copy.disable", "true"}, {"compression.lz4.level", "12"}, {"min.compaction.lag.ms", "1000"},
+	} {
+		all = append(all, question{family: "a setting for a topic", variant: b[0] + "=" + b[1], talk: func(t *talk) {
+			t.tell(altering(kmsg.ConfigResourceTypeTopic, topic, b[0], b[1]), 1)
+		}})
+	}
+	for _, b := range [][2]string{
+		{"consumer.session.timeout.ms", "50000"}, {"consumer.heartbeat.interval.ms", "6000"}, {"share.isolation.level", "read_committed"},
+		{"share.auto.offset.reset", "by_duration:PT1H"}, {"share.record.lock.duration.ms", "20000"}, {"no.such.setting", "1"},
+	} {
+		all = append(all, question{family: "a setting for a group", variant: b[0] + "=" + b[1], talk: func(t *talk) {
+			t.tell(altering(kmsg.ConfigResourceTypeGroupConfig, "judge-set", b[0], b[1]), 1)
+		}})
+	}
+	return append(all, aTalk("a subscription to metrics of clients", func(t *talk) {
+		t.tell(altering(kmsg.ConfigResourceTypeClientMetrics, "judge-metrics", "interval.ms", "5000"), 1)
+	}))
 }
 
 // altering tries a setting and keeps nothing.
@@ -160,6 +184,12 @@ func securityQuestions() []question {
 			t.tell(req, 3)
 		}),
 		aTalk("a quota for a client", func(t *talk) { t.tell(clientQuota("producer_byte_rate"), 1) }),
+		aTalk("a quota for changes of topics", func(t *talk) { t.tell(clientQuota("controller_mutation_rate"), 1) }),
+		aTalk("a quota for new connections of an address", func(t *talk) {
+			req := clientQuota("connection_creation_rate")
+			req.Entries[0].Entity[0].Type, req.Entries[0].Entity[0].Name = "ip", kmsg.StringPtr("192.0.2.1")
+			t.tell(req, 1)
+		}),
 		aTalk("a quota of a kind nobody knows", func(t *talk) { t.tell(clientQuota("no_such_rate"), 1) }),
 	}
 }
