@@ -16,6 +16,7 @@ var repairs = []repair{
 	{kmsg.DescribeCluster, "lets its user say which rack a broker is in, or none", on(describeCluster)},
 	{kmsg.DescribeLogDirs, "names the data directory and the space on its volume, also where it holds nothing that was asked for", on(describeLogDirs)},
 	{kmsg.AlterReplicaLogDirs, "refuses folders that there are none of (LOG_DIR_NOT_FOUND)", on(moveToLogDir)},
+	{kmsg.OffsetForLeaderEpoch, "serves version 2, the only one of librdkafka", on(endsOfEpochs)},
 	{kmsg.DescribeQuorum, "serves DescribeQuorum", on(describeQuorum)},
 	{kmsg.CreateTopics, "refuses settings that it does not have, values that they can't have and replicas on brokers that there are not, and says why", on(checkNewSettings)},
 	{kmsg.CreateTopics, "refuses names that are no names, and bounds the partitions of one request", on(screenCreateTopics)},

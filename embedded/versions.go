@@ -21,16 +21,20 @@ import (
 // librdkafka logs an error for each client where they lead nowhere.
 var notServed = []int16{int16(kmsg.GetTelemetrySubscriptions), int16(kmsg.PushTelemetry)}
 
-// ours are the versions of APIs that we answer without kfake, instead of those
-// that kfake has.
+// ours are the versions of APIs of which we serve some, or all, without kfake,
+// instead of those that kfake has.
 //
 // SASLHandshake: both versions are refused alike where there is no SASL, and for
 // librdkafka a broker without version 0 has no handshake at all.
 //
 // DescribeQuorum: kfake does not have it, and admin tools ask for it.
+//
+// OffsetForLeaderEpoch: kfake lacks version 2, the only one that librdkafka has;
+// see endsOfEpochs. The others go to kfake.
 var ours = []kafka.VersionRange{
 	{Key: int16(kmsg.SASLHandshake), Min: 0, Max: 1},
 	{Key: int16(kmsg.DescribeQuorum), Min: 0, Max: 2},
+	{Key: int16(kmsg.OffsetForLeaderEpoch), Min: 2, Max: 4},
 }
 
 // servedOf turns what kfake announces into what we serve.
