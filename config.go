@@ -129,7 +129,9 @@ type Config struct {
 	Priority func(r *Request) bool
 	// QueuedRequestBytesMax bounds the bytes of all requests received and not
 	// answered [queued.max.request.bytes]; default 256 MiB (Kafka's is no
-	// bound). At least FrameBytesMax plus 192 KiB for each processor.
+	// bound). At least FrameBytesMax plus 192 KiB for each processor. Of what is more
+	// than that, up to an eighth of all is for frames that are whole when they are
+	// first seen: who begins frames and does not send them can't take it.
 	QueuedRequestBytesMax int64
 	// LatencyTarget bounds how many requests are with the channel and the handlers
 	// by how long they take there: each processor lets as many go as are answered
@@ -250,6 +252,11 @@ type Config struct {
 	// IdleTimeout closes a connection without traffic and without a request in
 	// flight [connections.max.idle.ms]; default 10 minutes, negative: never.
 	IdleTimeout time.Duration
+	// FrameTimeout closes a connection that has begun a frame and sends nothing of it
+	// for so long, or has not sent all of it after that and a second for each 256 KiB
+	// (Kafka has none); default 30 seconds, negative: never. A frame that was begun
+	// holds its size of QueuedRequestBytesMax.
+	FrameTimeout time.Duration
 	// WriteTimeout closes a connection whose peer takes nothing of a response
 	// for so long (Kafka has none); default 30 seconds, negative: never.
 	WriteTimeout time.Duration
@@ -336,6 +343,7 @@ func (c Config) withDefaults() Config {
 	orElse(&c.Backlog, 1024)
 	orElse(&c.IdleTimeout, 10*time.Minute)
 	orElse(&c.WriteTimeout, 30*time.Second)
+	orElse(&c.FrameTimeout, 30*time.Second)
 	orElse(&c.DrainTimeout, 30*time.Second)
 	return c
 }
@@ -348,6 +356,11 @@ func (c Config) requestBytesLeast() int64 {
 		largest = max(largest, l.FrameBytesMax)
 	}
 	return int64(largest) + int64(c.Processors)*processor.HoardedBytesMax + 4096
+}
+
+// claimsSpare is how many bytes of requests frames that are not whole leave to others.
+func (c Config) claimsSpare() int64 {
+	return max(0, min(c.QueuedRequestBytesMax/8, c.QueuedRequestBytesMax-c.requestBytesLeast()))
 }
 
 func orElse[T comparable](field *T, value T) {

@@ -122,7 +122,7 @@ func (l *ListenerConfig) settings(cfg *Config) processor.Settings {
 		PipelineMax:  l.PipelineMax,
 		HeldBytesMax: l.HeldBytesMax, QueuedBytesMax: l.QueuedResponseBytesMax,
 		SlowReader: slowReaders[cfg.SlowReader], ThrottleMax: cfg.ThrottleMax,
-		IdleTimeout: max(l.IdleTimeout, 0), WriteTimeout: max(l.WriteTimeout, 0),
+		IdleTimeout: max(l.IdleTimeout, 0), WriteTimeout: max(l.WriteTimeout, 0), FrameTimeout: max(cfg.FrameTimeout, 0),
 	}
 }
 

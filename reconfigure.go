@@ -102,7 +102,7 @@ func (s *Server) reduce() {
 		l.cfg = cfg
 		s.mu.Unlock()
 	}
-	s.channel.SetBytesMax(s.cfg.QueuedRequestBytesMax)
+	s.channel.SetBytesMax(s.cfg.QueuedRequestBytesMax, s.cfg.claimsSpare())
 	s.refresh()
 	if len(s.processors) > s.cfg.Processors {
 		s.shrink(s.cfg.Processors)

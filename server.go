@@ -89,7 +89,7 @@ func New(cfg Config, h Handler) (*Server, error) {
 		cfg: cfg, handler: h, events: cfg.Events, network: network, why: why, others: others,
 		memory: &slab.Pool{},
 		channel: reqchan.New(reqchan.Config{
-			RequestsMax: cfg.QueuedRequestsMax, PriorityMax: cfg.QueuedPriorityMax, BytesMax: cfg.QueuedRequestBytesMax,
+			RequestsMax: cfg.QueuedRequestsMax, PriorityMax: cfg.QueuedPriorityMax, BytesMax: cfg.QueuedRequestBytesMax, ClaimsSpare: cfg.claimsSpare(),
 		}),
 		failed:   make(chan error, 1),
 		finished: make(chan struct{}),

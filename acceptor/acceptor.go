@@ -2,7 +2,9 @@ package acceptor
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -15,7 +17,8 @@ type Assigner interface {
 	// Assign hands a connection over. It must not block; false means that it
 	// can't take one now.
 	Assign(c engine.Accepted) bool
-	// Load is how many connections it has.
+	// Load is how many connections it has; math.MaxInt64 when it will take none any
+	// more.
 	Load() int64
 }
 
@@ -135,7 +138,7 @@ func (a *Acceptor) open() (engine.Engine, error) {
 func (a *Acceptor) Begin(e engine.Engine, t engine.Token, wake func()) {
 	a.engine, a.token = e, t
 	a.line = a.cfg.Gate.NewLine(LineConfig{
-		Network: a.cfg.Network, Assign: a.assign, Wake: wake, WaitingMax: max(a.cfg.Listen.Backlog, waitingMin),
+		Network: a.cfg.Network, Assign: a.assign, Gone: a.nobodyServes, Wake: wake, WaitingMax: max(a.cfg.Listen.Backlog, waitingMin),
 	})
 	_ = a.reserve.hold() // tried again for each connection
 	a.wake.Store(&wake)
@@ -279,6 +282,11 @@ func (a *Acceptor) assign(c engine.Accepted) bool {
 		}
 	}
 	return false
+}
+
+// nobodyServes says that every processor has died, or is ending.
+func (a *Acceptor) nobodyServes() bool {
+	return !slices.ContainsFunc(*a.assigners.Load(), func(to Assigner) bool { return to.Load() != math.MaxInt64 })
 }
 
 // choose says which one is next.

@@ -15,6 +15,8 @@ type LineConfig struct {
 	// Assign hands an admitted connection to a processor; false when none takes
 	// it now.
 	Assign func(engine.Accepted) bool
+	// Gone says that no processor will ever take one; nil: some will.
+	Gone func() bool
 	// Wake makes the owner call Proceed soon. Any goroutine calls it.
 	Wake func()
 	// WaitingMax is how many connections may wait that were accepted before
@@ -160,7 +162,7 @@ func (l *Line) tryHead(head *arrival, now int64) (wait time.Duration, done bool)
 	}
 	switch {
 	case l.cfg.Assign(head.Accepted):
-	case by.Refuse:
+	case by.Refuse || l.cfg.Gone != nil && l.cfg.Gone():
 		l.drop(head, Unassigned)
 	default:
 		return assignPause, false

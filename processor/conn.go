@@ -47,6 +47,7 @@ type conn struct {
 
 	opened int64 // in Processor.now, as active
 	active int64 // when it last received or sent
+	begun  int64 // when the frame was begun that is not whole yet; 0: there is none
 	wheel  wheelEntry
 }
 

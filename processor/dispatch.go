@@ -213,6 +213,16 @@ func (p *Processor) reserve(n int64) bool {
 	return true
 }
 
+// claim is reserve for a frame that is not whole. Whoever begins frames and does not
+// send them must not keep those waiting whose frames are here; on a privileged listener
+// nobody does.
+func (p *Processor) claim(c *conn, n int64) bool {
+	if c.info.Privileged {
+		return p.reserve(n)
+	}
+	return p.ordinary.sender.Claim(n)
+}
+
 // unreserve gives n bytes back, and what is hoarded beyond need.
 func (p *Processor) unreserve(n int64) {
 	p.credit += n

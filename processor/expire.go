@@ -1,6 +1,7 @@
 package processor
 
 import (
+	"math"
 	"time"
 
 	"kring/reqchan"
@@ -85,12 +86,14 @@ func (w *wheel) remove(c *conn) {
 
 // earliest is when a deadline of c could pass at the soonest, whatever it does.
 func (w *wheel) earliest(c *conn, now int64) int64 {
-	idle, write := int64(c.set.IdleTimeout), int64(c.set.WriteTimeout)
-	due := now + idle
-	if idle == 0 {
-		due = now + write
-	} else if !c.excused() {
-		due = c.active + idle
+	idle, write, whole := int64(c.set.IdleTimeout), int64(c.set.WriteTimeout), int64(c.set.FrameTimeout)
+	due := int64(math.MaxInt64)
+	if idle > 0 {
+		since := now
+		if !c.excused() {
+			since = c.active
+		}
+		due = since + idle
 	}
 	if write > 0 {
 		since := now
@@ -98,6 +101,13 @@ func (w *wheel) earliest(c *conn, now int64) int64 {
 			since = c.out.since
 		}
 		due = min(due, since+write)
+	}
+	if whole > 0 {
+		since := now
+		if c.begun > 0 && !c.excused() {
+			since = min(c.active, c.begun+c.frameTime())
+		}
+		due = min(due, since+whole)
 	}
 	return max(due, now)
 }
@@ -130,6 +140,28 @@ func (p *Processor) expire() {
 	}
 }
 
+// frameBytesPerSecond is how fast a frame has to come that was begun.
+const frameBytesPerSecond = 256 << 10
+
+// frameTime is how long the frame that was begun may take beyond FrameTimeout.
+func (c *conn) frameTime() int64 {
+	return int64(c.in.Begun()) * int64(time.Second) / frameBytesPerSecond
+}
+
+// slow says that the frame that was begun should have come by now, or something of it.
+// Time does not count in which the connection waits for us.
+func (c *conn) slow(now int64) bool {
+	whole := int64(c.set.FrameTimeout)
+	if whole == 0 || c.begun == 0 {
+		return false
+	}
+	if c.excused() || c.receive == receiveNone {
+		c.begun = now
+		return false
+	}
+	return now-c.active >= whole || now-c.begun >= whole+c.frameTime()
+}
+
 func (p *Processor) expireOne(c *conn) {
 	idle, write := int64(c.set.IdleTimeout), int64(c.set.WriteTimeout)
 	switch {
@@ -137,6 +169,8 @@ func (p *Processor) expireOne(c *conn) {
 		return
 	case write > 0 && c.sending && p.now-c.out.since >= write && !p.peerReads(c):
 		p.terminate(c, reqchan.WriteTimeout)
+	case c.slow(p.now) && !p.peerWrites(c):
+		p.terminate(c, reqchan.FrameTimeout)
 	case idle > 0 && !c.excused() && p.now-c.active >= idle && !p.peerWrites(c):
 		p.terminate(c, reqchan.IdleExpired)
 	default:

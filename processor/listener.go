@@ -42,6 +42,10 @@ type Settings struct {
 	// IdleTimeout closes a connection that neither received nor sent anything
 	// for so long and has no request in flight; 0: never.
 	IdleTimeout time.Duration
+	// FrameTimeout closes a connection that has begun a frame, which takes of the
+	// channel's capacity, and sends nothing of it for so long, or has not sent all of
+	// it after that and the time that it takes at frameBytesPerSecond; 0: never.
+	FrameTimeout time.Duration
 	// WriteTimeout closes a connection whose peer took nothing of a response
 	// for so long, and at most twice as long: where completions don't tell, the
 	// kernel is asked, and is compared with what it said before. 0: never.
@@ -50,12 +54,14 @@ type Settings struct {
 	Priority bool
 }
 
-// shortest is the shorter of the timeouts, 0 when there is none.
-func (s *Settings) shortest() time.Duration {
-	if s.IdleTimeout > 0 && (s.WriteTimeout == 0 || s.IdleTimeout < s.WriteTimeout) {
-		return s.IdleTimeout
+// shortest is the shortest of the timeouts, 0 when there is none.
+func (s *Settings) shortest() (t time.Duration) {
+	for _, of := range [...]time.Duration{s.IdleTimeout, s.WriteTimeout, s.FrameTimeout} {
+		if of > 0 && (t == 0 || of < t) {
+			t = of
+		}
 	}
-	return s.WriteTimeout
+	return t
 }
 
 // Listener is what the connections of one listener share, over all processors.

@@ -221,7 +221,7 @@ func (c *client) mustBeServed(p *player) {
 // lostAll says that it was closed in a way that forgets what it is owed.
 func (c *client) lostAll() bool {
 	switch c.closed {
-	case reqchan.PeerReset, reqchan.IdleExpired, reqchan.WriteTimeout, reqchan.SlowReader, reqchan.Evicted:
+	case reqchan.PeerReset, reqchan.IdleExpired, reqchan.WriteTimeout, reqchan.FrameTimeout, reqchan.SlowReader, reqchan.Evicted:
 		return true
 	}
 	return false
@@ -268,6 +268,8 @@ func (p *player) mayClose(c *client, why reqchan.CloseReason) bool {
 		return p.settings.IdleTimeout > 0
 	case reqchan.WriteTimeout:
 		return p.settings.WriteTimeout > 0
+	case reqchan.FrameTimeout:
+		return p.settings.FrameTimeout > 0
 	case reqchan.SlowReader:
 		return p.settings.SlowReader == processor.SlowReaderClose
 	case reqchan.Evicted:

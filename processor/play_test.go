@@ -91,6 +91,7 @@ func newPlay(t *testing.T, script *scriptBytes, dice *diceBytes) *player {
 		ThrottleMax:                  time.Second,
 		IdleTimeout:                  pick(s, 0, 0, 0, 50*time.Millisecond),
 		WriteTimeout:                 pick(s, 0, 0, 0, 50*time.Millisecond),
+		FrameTimeout:                 pick(s, 0, 0, 0, 50*time.Millisecond),
 		Priority:                     s.upTo(4) == 3,
 	}
 	p.depth = p.settings.PipelineMax

@@ -168,6 +168,7 @@ func (p *Processor) cutFrames(c *conn, lent *engine.Completion) (again bool) {
 		b, place, status := c.in.Next(c.frameBytesMax())
 		switch status {
 		case frame.Whole:
+			c.begun = 0
 			if !p.dispatch(c, b, place, lent) {
 				c.in.Unread(b, place)
 				p.wait(c)
@@ -206,7 +207,7 @@ func (p *Processor) refuse(c *conn, why reqchan.CloseReason) {
 // gets the socket for itself.
 func (p *Processor) begin(c *conn) bool {
 	n := frame.SizeBytes + c.in.Size()
-	if !p.reserve(int64(n)) {
+	if !p.claim(c, int64(n)) {
 		return false
 	}
 	memory, err := p.cfg.Memory.TryGet(n)
@@ -216,6 +217,7 @@ func (p *Processor) begin(c *conn) bool {
 		return false
 	}
 	c.in.Begin(memory)
+	c.begun = p.now
 	c.big = n-frame.SizeBytes >= c.set.BigFrameBytes
 	if c.big && c.receive == receiveStream && !c.cancelled && len(c.in.Rest()) >= c.set.BigFrameBytes/4 {
 		c.cancelled = true
@@ -274,6 +276,7 @@ func (p *Processor) retryWaiting() {
 
 // abandonInput ends the receiving side.
 func (p *Processor) abandonInput(c *conn) {
+	c.begun = 0
 	if own := c.in.Abandon(p.cfg.Memory); own != nil {
 		p.unreserve(int64(len(own)))
 		p.cfg.Memory.Put(own)

@@ -22,6 +22,8 @@ type Config struct {
 	// has no such bound by default, and 500 requests of its 100 MiB are 50 GB.
 	// 256 MiB hold two of the largest frames and some, or 64 Ki of 4 KiB.
 	BytesMax int64
+	// ClaimsSpare is how many of them Claim leaves to others; 0: none.
+	ClaimsSpare int64
 }
 
 const (
@@ -58,6 +60,9 @@ func (cfg Config) Validate() error {
 		faults = append(faults, fmt.Errorf("BytesMax is %d: use a positive number of bytes, or 0 for %d",
 			cfg.BytesMax, bytesMaxDefault))
 	}
+	if cfg.ClaimsSpare < 0 || cfg.ClaimsSpare >= cfg.withDefaults().BytesMax {
+		faults = append(faults, fmt.Errorf("ClaimsSpare is %d: use a part of BytesMax", cfg.ClaimsSpare))
+	}
 	return errors.Join(faults...)
 }
 
@@ -67,6 +72,7 @@ type Channel struct {
 	ordinary lane
 	priority lane
 	bytesMax atomic.Int64
+	spare    atomic.Int64 // see Sender.Claim
 	_        [128]byte
 	bytes    atomic.Int64
 	_        [128]byte
@@ -85,6 +91,7 @@ func New(cfg Config) *Channel {
 		priority: lane{ring: queue.NewManyToMany[*Request](cfg.PriorityMax)},
 	}
 	c.bytesMax.Store(cfg.BytesMax)
+	c.spare.Store(cfg.ClaimsSpare)
 	return c
 }
 
@@ -97,10 +104,12 @@ func (c *Channel) Bytes() int64 { return c.bytes.Load() }
 // BytesMax is how many bytes can be reserved.
 func (c *Channel) BytesMax() int64 { return c.bytesMax.Load() }
 
-// SetBytesMax changes how many bytes can be reserved. What is reserved beyond
-// stays so until it is released; Senders that wait are called if there is enough
-// for them now. Invariant: no one reservation is larger.
-func (c *Channel) SetBytesMax(n int64) {
+// SetBytesMax changes how many bytes can be reserved, and how many of them claims
+// leave to others. What is reserved beyond stays so until it is released; Senders that
+// wait are called if there is enough for them now. Invariant: no one reservation is
+// larger, and no claim together with the spare.
+func (c *Channel) SetBytesMax(n, claimsSpare int64) {
+	c.spare.Store(claimsSpare)
 	c.bytesMax.Store(n)
 	if c.hungry.count.Load() > 0 {
 		c.hungry.call(c)

@@ -162,6 +162,46 @@ func TestALateWriterOfABufferWritesIntoNoOtherResponse(t *testing.T) {
 	}
 }
 
+// The same for much memory, which is of the pool: it is put aside for a while.
+func TestALateWriterOfALargeBufferWritesIntoNoOtherResponse(t *testing.T) {
+	s := &supply{owner: newOwner()}
+	for _, size := range []int{10_000, 100_000} {
+		for _, answer := range []func(r *Request){
+			func(r *Request) { r.CloseConnection(HandlerClosed) },
+			func(r *Request) { r.Respond([]byte("time is up")) },
+		} {
+			r := s.begun("....mine")
+			b := r.Buffer(size)
+			answer(r)
+			s.done(r)
+			for range 20 {
+				next := s.begun("....mine")
+				own := next.Buffer(size)
+				clear(own)
+				copy(b, "A's SECRET")
+				next.Respond(own)
+				if _, got, _ := next.Answer(); bytes.Contains(got, []byte("SECRET")) {
+					t.Fatal("another's answer has it")
+				}
+				s.done(next)
+			}
+		}
+	}
+	for range 1000 { // and it has a bound
+		r := s.begun("....mine")
+		r.Buffer(100_000)
+		r.NoResponse()
+		s.done(r)
+	}
+	if s.requests.asideBytes > asideBytesMax {
+		t.Errorf("%d bytes are put aside", s.requests.asideBytes)
+	}
+	s.requests.Free()
+	if n := s.pool.Lent(); n != 0 {
+		t.Errorf("%d pieces of memory lost", n)
+	}
+}
+
 // One who looks at an answer and panics leaves the request without one.
 func TestWhoseHookPanicsHasNotAnswered(t *testing.T) {
 	s := &supply{owner: newOwner()}

@@ -68,33 +68,24 @@ func (r *Request) RespondParts(parts []Part, released func()) error {
 		}
 	}
 	r.copied = int32(inMemory)
-	r.response = r.large[:SizeBytes+inMemory]
 	r.parts = append(r.parts[:0], parts...)
 	r.fileBytes = total - int64(inMemory)
 	r.publish(AnswerSend, ReasonNone)
 	return nil
 }
 
-// gather copies the bytes of parts, n altogether, to large memory; nil when the
-// system refuses it. They may lie in memory of Buffer: that goes back afterwards.
+// gather copies the bytes of parts, n altogether, to memory of the response; nil when
+// the system refuses it. They may lie in memory of Buffer, and then it is other
+// memory.
 func (r *Request) gather(parts []Part, n int) []byte {
-	var old []byte
-	if cap(r.large) < SizeBytes+n {
-		old, r.large = r.large, nil
+	whole := r.memory(SizeBytes + n)
+	if whole == nil {
+		return nil
 	}
-	fits := r.widen(SizeBytes + n)
-	var b []byte
-	if fits {
-		b = r.large[SizeBytes:SizeBytes:cap(r.large)]
-		for _, p := range parts {
-			b = append(b, p.Bytes...)
-		}
-	}
-	if old != nil {
-		r.pool.Put(old)
-	}
-	if !fits {
-		r.wide.Store(false)
+	r.response = whole[:SizeBytes+n]
+	b := whole[SizeBytes:SizeBytes:cap(whole)]
+	for _, p := range parts {
+		b = append(b, p.Bytes...)
 	}
 	return b
 }
@@ -104,7 +95,7 @@ func (r *Request) seenParts(head []byte, size int) (instead []byte) {
 	done := false
 	defer func() {
 		if !done {
-			r.released = nil // the caller is still at it
+			r.released, r.response = nil, nil // the caller is still at it
 			r.unclaim()
 		}
 	}()

@@ -36,6 +36,8 @@ const (
 	Evicted
 	// MemoryRefused: the system had no memory for a frame or for a response.
 	MemoryRefused
+	// FrameTimeout: a frame that was begun did not come, or came too slowly.
+	FrameTimeout
 	// ReasonCount is how many there are.
 	ReasonCount
 )
@@ -65,6 +67,7 @@ var reasonNames = [ReasonCount]string{
 	AuthenticationFailed: "authentication_failed",
 	Evicted:              "evicted",
 	MemoryRefused:        "memory_refused",
+	FrameTimeout:         "frame_timeout",
 }
 
 // String is the reason's stable name in logs and metrics.

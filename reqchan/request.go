@@ -21,6 +21,8 @@ const SizeBytes = 4
 // time, does nothing but be counted (Stats.ExtraAnswers): every frame has a
 // Request of its own, which is not used for another. So a timeout and the work
 // that it is for may both answer, as long as they do not both write to Buffer.
+// Work that has not learned yet that its time is up may write to its Buffer for
+// some seconds more; nothing of that is sent. Payload it must not read any more.
 type Request struct {
 	// Payload is the frame without its size. Its memory stays valid until the
 	// answer. Invariant: the SizeBytes before it are the request's too.
@@ -42,28 +44,27 @@ type Request struct {
 	*job
 }
 
-// job is what one Request after the other uses: see Requests. What the handler's
-// goroutine and the processor's both write comes first, in two lines of the cache.
+// job is what one Request after the other uses: see Requests.
+//
+// Its first 64 bytes are all that a handler's goroutine writes on the usual way: a
+// line of the cache, which is the processor's before and afterwards. A job is
+// as long as a size class of the allocator that begins on lines.
 type job struct {
 	// state is a life and how far it has come: see state.go.
 	state atomic.Uint64
-	// life counts how often the job was used; Begin changes it, before the
-	// request leaves the processor.
-	life uint64
-	home *ResponseQueue
-	next *Request // intrusive link of ResponseQueue
+	next  *Request // intrusive link of ResponseQueue
 	// The answer. Owner: who has claimed the state, then the processor.
 	kind   AnswerKind
 	reason CloseReason
 	copied int32 // bytes that Respond had to copy
 	// response has its size in front: a part of small, large or Frame.
 	response []byte
-
-	// Times is the way of the request so far.
+	// Times is the way of the request so far; a line ends behind its second field.
 	Times Times
-	// What the processor keeps with it; nobody else looks at it.
-	Frame []byte // size and payload together
 
+	// What the processor keeps with it; nobody else looks at it.
+	Frame  []byte // size and payload together
+	home   *ResponseQueue
 	Token  uint64 // the connection's engine token
 	Seq    uint64 // its place among the connection's requests
 	Memory any    // what Frame lies in, to be released after the answer
@@ -81,15 +82,21 @@ type job struct {
 	small atomic.Pointer[scratch]
 	wide  atomic.Bool // there is a large
 	large []byte
-	pool  *slab.Pool
+	// own is memory of the pool that nobody has had from Buffer: for a response that
+	// is copied although Buffer was called. Owner: as of large.
+	own  []byte
+	pool *slab.Pool
 
 	// parts are what the response is made of when files are in it, fileBytes of
 	// it in all; released is told when they are needed no more.
 	parts     []Part
 	fileBytes int64
 	released  func()
-	closeAt   int64          // see CloseConnectionAfter; in nanoseconds of Now, 0: at once
-	extra     *atomic.Uint64 // counts answers that were dropped; nil: nobody does
+	closeAt   int64     // see CloseConnectionAfter; in nanoseconds of Now, 0: at once
+	from      *Requests // nil: nobody reuses it
+	// life counts how often the job was used; Begin changes it, before the
+	// request leaves the processor.
+	life uint64
 }
 
 // scratch never changes; what lies in its memory does.
@@ -196,8 +203,8 @@ func (r *Request) ResponseOnHeap() bool {
 // Reset forgets the request but keeps a small response memory; for the
 // processor, when neither frame nor response is needed any more.
 func (r *Request) Reset() {
-	if cap(r.large) > largeKeptBytes {
-		r.dropLarge()
+	if r.large != nil || r.own != nil {
+		r.keepLarge()
 	}
 	r.keepSmall()
 	if len(r.parts) > 0 || r.released != nil {

@@ -1,6 +1,12 @@
 package reqchan
 
-import "sync/atomic"
+import (
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"kring/internal/slab"
+)
 
 const (
 	// requestsKeptMax bounds how many jobs wait for reuse.
@@ -25,6 +31,44 @@ type Requests struct {
 	block []Request
 	out   int
 	extra atomic.Uint64
+
+	// aside is memory that somebody may still write to, oldest first, asideBytes of
+	// it.
+	aside      []asidePiece
+	asideBytes int
+}
+
+// asidePiece is memory that goes back to its pool some time later.
+type asidePiece struct {
+	pool   *slab.Pool
+	memory []byte
+	until  int64 // of Now
+}
+
+const (
+	// asideTime is how long memory is put aside: whoever had it from Buffer, and has
+	// not learned that another goroutine answered, has this long to be done.
+	asideTime = int64(10 * time.Second)
+	// asideBytesMax bounds what is put aside. Beyond it the oldest goes back early.
+	asideBytesMax = 16 << 20
+)
+
+// putAside takes memory that goes back later.
+func (s *Requests) putAside(pool *slab.Pool, memory []byte) {
+	now := Now()
+	s.aside = append(s.aside, asidePiece{pool, memory, now + asideTime})
+	s.asideBytes += cap(memory)
+	s.takeBack(func(a *asidePiece) bool { return a.until <= now || s.asideBytes > asideBytesMax })
+}
+
+// takeBack gives back what was put aside, from the oldest on, as long as due says.
+func (s *Requests) takeBack(due func(*asidePiece) bool) {
+	n := 0
+	for ; n < len(s.aside) && due(&s.aside[n]); n++ {
+		s.asideBytes -= cap(s.aside[n].memory)
+		s.aside[n].pool.Put(s.aside[n].memory)
+	}
+	s.aside = slices.Delete(s.aside, 0, n)
 }
 
 // Take returns a Request of c that has no frame yet.
@@ -35,7 +79,7 @@ func (s *Requests) Take(c *Conn, token uint64) *Request {
 		s.free[n-1] = nil
 		s.free = s.free[:n-1]
 	} else {
-		j = &job{extra: &s.extra}
+		j = &job{from: s}
 	}
 	s.out++
 	return s.give(j, c, token)
@@ -70,6 +114,7 @@ func (s *Requests) Free() {
 		(&Request{job: j}).Free()
 	}
 	s.free, s.block = nil, nil
+	s.takeBack(func(*asidePiece) bool { return true })
 }
 
 // Extra is how many answers came to requests that were answered before, and were

@@ -29,6 +29,7 @@ func (r *Request) send(payload []byte) {
 	if r.place(payload) {
 		r.publish(AnswerSend, ReasonNone)
 	} else {
+		r.response = nil
 		r.publish(AnswerClose, MemoryRefused)
 	}
 }
@@ -131,7 +132,7 @@ func (r *Request) widen(n int) bool {
 	return true
 }
 
-func (r *Request) dropLarge() {
+func (r *job) dropLarge() {
 	if r.large != nil {
 		r.pool.Put(r.large)
 		r.large = nil
@@ -150,17 +151,45 @@ func (r *Request) place(payload []byte) bool {
 		r.response = r.large[:n]
 	case r.isSmall(payload):
 		r.response = r.small.Load().b[:n]
-	case cap(r.large) < n && r.fitsSmall(n):
+	case (cap(r.large) < n || r.isLent()) && r.fitsSmall(n):
 		r.keepSmall() // whoever has it from Buffer may still write there
 		r.response = r.smallOf(n)
 		r.copied = int32(copy(r.response[SizeBytes:], payload))
-	case r.widen(n):
-		r.response = r.large[:n]
-		r.copied = int32(copy(r.response[SizeBytes:], payload))
 	default:
-		return false
+		b := r.memory(n)
+		if b == nil {
+			return false
+		}
+		r.response = b[:n]
+		r.copied = int32(copy(r.response[SizeBytes:], payload))
 	}
 	return true
+}
+
+// isLent says that somebody has memory of Buffer.
+func (r *job) isLent() bool { return r.state.Load()&lent != 0 }
+
+// memory is memory of the pool, of n bytes at least, that only the caller has, who
+// has claimed r; nil when the system refuses it.
+func (r *Request) memory(n int) []byte {
+	if !r.isLent() {
+		if !r.widen(n) {
+			return nil
+		}
+		return r.large
+	}
+	if cap(r.own) >= n {
+		return r.own
+	}
+	b, err := r.pool.TryGet(n)
+	if err != nil {
+		return nil
+	}
+	if r.own != nil {
+		r.pool.Put(r.own)
+	}
+	r.own = b[:cap(b)]
+	return r.own
 }
 
 func (r *Request) isSmall(payload []byte) bool {
@@ -173,11 +202,30 @@ func (r *Request) isSmall(payload []byte) bool {
 // is answered, and write there. The caller has claimed the request, or it is home.
 func (r *job) keepSmall() {
 	s := r.small.Load()
-	if s == nil || r.state.Load()&lent == 0 {
+	if s == nil || !r.isLent() {
 		return
 	}
 	if len(r.response) == 0 || &r.response[0] != &s.b[0] {
 		r.small.Store(nil)
+	}
+}
+
+// keepLarge keeps large memory that is small enough. What Buffer may have lent, and
+// the answer is not made of, is put aside, for the same reason as in keepSmall: it
+// can't be left to the garbage collector.
+func (r *job) keepLarge() {
+	if r.large != nil && r.isLent() && r.from != nil && (len(r.response) == 0 || &r.response[0] != &r.large[0]) {
+		r.from.putAside(r.pool, r.large)
+		r.large = nil
+		r.wide.Store(false)
+	}
+	if r.own != nil {
+		r.dropLarge()
+		r.large, r.own = r.own, nil
+		r.wide.Store(true)
+	}
+	if cap(r.large) > largeKeptBytes {
+		r.dropLarge()
 	}
 }
 

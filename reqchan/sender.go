@@ -65,6 +65,20 @@ func (s *Sender) Reserve(n int64) bool {
 	return s.channel.reserve(n) || s.channel.hungry.reserve(s, n)
 }
 
+// Claim is Reserve for a frame that may be long in coming, or never come: it leaves
+// Config.ClaimsSpare to frames that are here. Its caller sees to it that a frame which
+// does not come gives its bytes back.
+func (s *Sender) Claim(n int64) bool {
+	spare := s.channel.spare.Load()
+	if !s.Reserve(n + spare) {
+		return false
+	}
+	if spare > 0 {
+		s.channel.Release(spare)
+	}
+	return true
+}
+
 // Leave gives up what was promised; for an owner that ends.
 func (s *Sender) Leave() {
 	s.lane.turns.leave(s, s.lane.ring)

@@ -49,8 +49,8 @@ func (r *Request) claim() bool {
 		loaded, now, over := r.moment()
 		switch {
 		case over || now&claimed != 0:
-			if r.extra != nil {
-				r.extra.Add(1)
+			if r.from != nil {
+				r.from.extra.Add(1)
 			}
 			return false
 		case now&busy != 0: // for the moment that it takes to get memory

@@ -16,6 +16,7 @@ type boundFlags struct {
 	QueuedResponseBytes size          `group:"bounds" placeholder:"BYTES" help:"Response bytes that may wait on a connection before its next request is started; see --slow-reader. Default: 1MiB."`
 	SlowReader          string        `group:"bounds" enum:"pause, throttle, close" default:"pause" help:"What becomes of a connection that reaches --queued-response-bytes with more than one response: ${enum}. pause starts nothing more of it until it reads, throttle mutes it for a second besides, close ends it. Default: ${default}."`
 	WriteTimeout        time.Duration `group:"bounds" placeholder:"DURATION" default:"30s" help:"How long a client may take nothing of a response before its connection is closed; negative: for ever. Default: ${default}."`
+	FrameTimeout        time.Duration `group:"bounds" placeholder:"DURATION" default:"30s" help:"How long a client that has begun a request may send nothing of it, or not all of it (and a second more for each 256 KiB), before its connection is closed; negative: for ever. Default: ${default}."`
 	IdleTimeout         time.Duration `group:"bounds" placeholder:"DURATION" default:"10m" help:"How long a connection may be silent with nothing in flight before it is closed [connections.max.idle.ms]; negative: for ever. Default: ${default}."`
 	FallbackBuffers     int           `group:"bounds" placeholder:"N" help:"Receive buffers that an engine other than io_uring may lend at once (that one has --uring buffers=N). Default: 256."`
 	FallbackBufferBytes size          `group:"bounds" placeholder:"BYTES" help:"Size of each. Default: 16KiB."`
@@ -26,7 +27,7 @@ func (b *boundFlags) validate() (faults []error) {
 	for _, d := range []struct {
 		flag  string
 		value time.Duration
-	}{{"write-timeout", b.WriteTimeout}, {"idle-timeout", b.IdleTimeout}} {
+	}{{"write-timeout", b.WriteTimeout}, {"frame-timeout", b.FrameTimeout}, {"idle-timeout", b.IdleTimeout}} {
 		if d.value == 0 {
 			faults = append(faults, fmt.Errorf("--%s 0s: give how long, or -1s for ever", d.flag))
 		}
@@ -38,7 +39,7 @@ func (b *boundFlags) apply(cfg *kring.Config) {
 	cfg.FrameBytesMax = int(b.MaxFrameBytes)
 	cfg.QueuedRequestsMax, cfg.QueuedRequestBytesMax = b.QueuedRequests, int64(b.QueuedRequestBytes)
 	cfg.HeldBytesMax, cfg.QueuedResponseBytesMax = int(b.HeldBytes), int(b.QueuedResponseBytes)
-	cfg.SlowReader, cfg.WriteTimeout, cfg.IdleTimeout = b.SlowReader, b.WriteTimeout, b.IdleTimeout
+	cfg.SlowReader, cfg.WriteTimeout, cfg.FrameTimeout, cfg.IdleTimeout = b.SlowReader, b.WriteTimeout, b.FrameTimeout, b.IdleTimeout
 	cfg.Epoll.Buffers, cfg.Portable.Buffers = b.FallbackBuffers, b.FallbackBuffers
 	cfg.Epoll.BufferBytes, cfg.Portable.BufferBytes = int(b.FallbackBufferBytes), int(b.FallbackBufferBytes)
 }

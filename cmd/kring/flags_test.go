@@ -25,7 +25,7 @@ var flagsFor = map[string][]string{
 	"ConnRatePerIPMax": {"--connection-rate-per-ip", "3"}, "PerIP": {"--ip-limit", "::1=3"}, "ParkedMax": {"--max-parked", "3"},
 	"ProtectedListener": {"--protected-listener", "PLAINTEXT"}, "WhenFull": {"--when-full", "refuse"}, "Assignment": {"--assignment", "round-robin"},
 	"QuotaWindows": {"--quota-windows", "3"}, "QuotaWindow": {"--quota-window", "3s"}, "Backlog": {"--backlog", "3"},
-	"IdleTimeout": {"--idle-timeout", "3s"}, "WriteTimeout": {"--write-timeout", "3s"}, "Socket": {"--send-buffer-bytes", "64KiB"},
+	"IdleTimeout": {"--idle-timeout", "3s"}, "WriteTimeout": {"--write-timeout", "3s"}, "FrameTimeout": {"--frame-timeout", "3s"}, "Socket": {"--send-buffer-bytes", "64KiB"},
 	"URing": {"--uring", "recv=single"}, "Epoll": {"--fallback-buffers", "3"}, "Portable": {"--fallback-buffer-bytes", "4KiB"},
 }
 

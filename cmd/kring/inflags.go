@@ -130,7 +130,7 @@ var flagOfField = map[string]string{
 	"ConnsPerIPMax": "max-connections-per-ip", "ConnRatePerIPMax": "connection-rate-per-ip", "PerIP": "ip-limit",
 	"ParkedMax": "max-parked", "HandlerFiles": "data-dir", "ProtectedListener": "protected-listener", "WhenFull": "when-full", "Assignment": "assignment",
 	"QuotaWindows": "quota-windows", "QuotaWindow": "quota-window", "Backlog": "backlog", "IdleTimeout": "idle-timeout",
-	"WriteTimeout": "write-timeout", "Socket": "send-buffer-bytes", "URing": "uring",
+	"WriteTimeout": "write-timeout", "FrameTimeout": "frame-timeout", "Socket": "send-buffer-bytes", "URing": "uring",
 	"Epoll": "fallback-buffers", "Portable": "fallback-buffers",
 	"Epoll.Buffers": "fallback-buffers", "Portable.Buffers": "fallback-buffers",
 	"Epoll.BufferBytes": "fallback-buffer-bytes", "Portable.BufferBytes": "fallback-buffer-bytes",

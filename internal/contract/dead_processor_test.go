@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"kring"
+	"kring/acceptor"
 	"kring/internal/servertest"
 	"kring/processor"
 	"kring/reqchan"
@@ -85,4 +86,23 @@ func survivors(t *testing.T, cfg kring.Config) {
 	if conns, err := s.Conns(context.Background()); err != nil || len(conns) != 40 {
 		t.Errorf("%d connections, %v", len(conns), err)
 	}
+}
+
+// When every processor has died a client is closed, counted, and not left to wait.
+func TestNobodyWaitsForProcessorsThatAllDied(t *testing.T) {
+	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
+		cfg.Dispatch, cfg.Processors = kring.DispatchInline, 2
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(*kring.Request) { runtime.Goexit() }))
+		for range cfg.Processors {
+			c := servertest.Dial(t, s)
+			c.Send("die")
+			c.AwaitClose()
+		}
+		for range 3 {
+			servertest.Dial(t, s).AwaitClose()
+		}
+		servertest.Eventually(t, "all are counted", func() bool {
+			return s.Stats().Listeners[0].Refused[acceptor.Unassigned] == 3
+		})
+	})
 }

@@ -119,6 +119,10 @@ func (s *Stream) Begin(memory []byte) {
 	s.lentAt, s.heldAt = len(s.lent), len(s.held)
 }
 
+// Begun is how long the frame is that was given memory and is not whole yet; 0: there is
+// none.
+func (s *Stream) Begun() int { return len(s.own) }
+
 // Rest is the part of the frame begun that is still to be filled, nil if there
 // is none; Filled says that n bytes more of it are there.
 func (s *Stream) Rest() []byte {

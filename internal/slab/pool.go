@@ -70,6 +70,16 @@ func (p *Pool) Reserve(n int) ([]byte, error) {
 // TryGet returns memory of length n whose content is undefined and whose capacity
 // is the size class. An error says that the system refused it, and what to do.
 func (p *Pool) TryGet(n int) ([]byte, error) {
+	if refuse := whim.Load(); refuse != nil {
+		if err := (*refuse)(); err != nil {
+			p.refused.Add(1)
+			return nil, err
+		}
+	}
+	return p.get(n)
+}
+
+func (p *Pool) get(n int) ([]byte, error) {
 	k := classOf(n)
 	c := &p.classes[k]
 	p.lent.Add(1) // Order: before it is taken, so that Close never takes it away
@@ -91,7 +101,7 @@ func (p *Pool) TryGet(n int) ([]byte, error) {
 // Get is TryGet for who has nothing to do without memory: it panics when the
 // system refuses it, as the Go heap does.
 func (p *Pool) Get(n int) []byte {
-	b, err := p.TryGet(n)
+	b, err := p.get(n)
 	if err != nil {
 		panic("kring: " + err.Error())
 	}

@@ -13,6 +13,16 @@ func Refuse(refuse func(n int) error) (restore func()) {
 	return func() { refusal.Store(nil) }
 }
 
+// whim is beside refusal, for memory that there is.
+var whim atomic.Pointer[func() error]
+
+// RefuseAny has TryGet of every Pool refuse memory whether there is some or not, when
+// refuse gives an error.
+func RefuseAny(refuse func() error) (restore func()) {
+	whim.Store(&refuse)
+	return func() { whim.Store(nil) }
+}
+
 func mapOrRefuse(n int) ([]byte, error) {
 	if refuse := refusal.Load(); refuse != nil {
 		if err := (*refuse)(n); err != nil {

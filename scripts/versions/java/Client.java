@@ -59,6 +59,8 @@ public final class Client {
         report.part("admin-groups", () -> new Admin(client).groups());
         if (client.level >= 300) {
             report.part("admin-transactions", () -> new AdminSince30(client).run());
+            report.part("producers-open", () -> new AdminSince30(client).open());
+            report.part("producers-over", () -> new AdminSince30(client).over());
         }
         if (client.level >= 207) {
             report.part("scram", () -> new Scram(client).run());

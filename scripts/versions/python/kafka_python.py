@@ -32,7 +32,7 @@ def create(topic, partitions=1):
 def producer(**more):
     if level >= (2, 1):
         more = {"enable_idempotence": True, **more}
-    return KafkaProducer(**settings, acks="all", linger_ms=20, **more)
+    return KafkaProducer(**settings, acks="all", linger_ms=20, retries=10, **more)
 
 
 def send(p, topic, first, last, partitions=1):
@@ -53,7 +53,7 @@ def read(c, n):
     got, end = [], time.monotonic() + PATIENCE_S
     while len(got) < n:
         if time.monotonic() > end:
-            raise AssertionError(f"only {len(got)} of {n} records came within a minute")
+            raise AssertionError(f"only {len(got)} of {n} records came within a minute; subscribed to {c.subscription()}, assigned {c.assignment()}")
         for records in c.poll(200).values():
             got += [(r.key, r.value, [tuple(h) for h in r.headers], r.timestamp) for r in records]
     return sorted(got, key=lambda r: r[3])

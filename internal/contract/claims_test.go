@@ -1,0 +1,92 @@
+package contract
+
+import (
+	"encoding/binary"
+	"testing"
+	"time"
+
+	"kring"
+	"kring/internal/servertest"
+	"kring/reqchan"
+)
+
+// claim begins a frame of n bytes, of which nothing comes.
+func claim(c *servertest.Client, n int) {
+	_, _ = c.Write(append(binary.BigEndian.AppendUint32(nil, uint32(n)), 'x'))
+}
+
+// Those who begin frames and do not send them can hold what requests may hold, but for
+// a part; and not for long. Whoever sends a request is served.
+func TestFramesThatDoNotComeKeepNobodyWaiting(t *testing.T) {
+	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
+		cfg.Processors, cfg.FrameBytesMax, cfg.QueuedRequestBytesMax = 2, 1<<20, 8<<20
+		cfg.FrameTimeout = 500 * time.Millisecond
+		s := servertest.Start(t, cfg, servertest.Echo)
+		var claims []*servertest.Client
+		for size := 1 << 20; size >= 4<<10; size /= 2 {
+			for range 8 {
+				c := servertest.Dial(t, s)
+				claim(c, size)
+				claims = append(claims, c)
+			}
+		}
+		servertest.Eventually(t, "somebody waits for bytes", func() bool { return s.Stats().Total.Waits > 0 })
+		for range 20 { // whole when they are first seen
+			servertest.Dial(t, s).Ask("small", "small")
+		}
+		large := servertest.Dial(t, s)
+		payload := string(make([]byte, 1<<20))
+		go func() { _, _ = large.Write(servertest.Frame([]byte(payload))) }()
+		if got := large.Receive(); got != payload {
+			t.Fatalf("answer of %d bytes%s", len(got), whyClosed(s))
+		}
+		for _, c := range claims {
+			c.AwaitClose()
+		}
+		servertest.Eventually(t, "their bytes are back", func() bool {
+			st := s.Stats()
+			return closedBy(s, reqchan.FrameTimeout) == uint64(len(claims)) && st.RequestBytes <= int64(cfg.Processors)*192<<10
+		})
+	})
+}
+
+// A frame that comes slowly but steadily, and fast enough, is served, however long it
+// takes in all.
+func TestAFrameThatComesSteadilyHasItsTime(t *testing.T) {
+	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
+		const steps = 30
+		cfg.FrameTimeout = 300 * time.Millisecond
+		s := servertest.Start(t, cfg, servertest.Echo)
+		c := servertest.Dial(t, s)
+		payload := make([]byte, 1<<20) // may take 4.3 s
+		frame := servertest.Frame(payload)
+		piece := (len(frame) + steps - 1) / steps
+		err := paced(steps, 50*time.Millisecond, func(i int) error {
+			_, err := c.Write(frame[i*piece : min((i+1)*piece, len(frame))])
+			return err
+		})
+		if err != nil {
+			t.Fatalf("%v%s", err, whyClosed(s))
+		}
+		if got := c.Receive(); got != string(payload) {
+			t.Fatalf("answer of %d bytes%s", len(got), whyClosed(s))
+		}
+	})
+}
+
+// Bytes that drip in do not keep a frame alive for ever.
+func TestAFrameThatDripsInIsClosed(t *testing.T) {
+	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
+		cfg.FrameTimeout = 200 * time.Millisecond
+		s := servertest.Start(t, cfg, servertest.Echo)
+		c := servertest.Dial(t, s)
+		claim(c, 1<<10)
+		go func() {
+			_ = paced(400, 10*time.Millisecond, func(int) error {
+				_, err := c.Write([]byte{'x'})
+				return err
+			})
+		}()
+		servertest.Eventually(t, "it is closed", func() bool { return closedBy(s, reqchan.FrameTimeout) == 1 })
+	})
+}
