@@ -11,8 +11,8 @@ unformatted=$(git ls-files -co --exclude-standard '*.go' | while read -r file; d
 
 # Every folder with a go.mod is a module of its own.
 git ls-files -co --exclude-standard 'go.mod' '*/go.mod' | while read -r mod; do
-	say "go vet in $(dirname "$mod")"
-	(cd "$(dirname "$mod")" && go vet ./...)
+	say "go vet and go mod tidy in $(dirname "$mod")"
+	(cd "$(dirname "$mod")" && go vet ./... && go mod tidy -diff)
 done
 say "the house rules"
 go test ./internal/lint/...
