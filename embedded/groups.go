@@ -100,6 +100,7 @@ const leavesByMember = 3
 
 func nobodysLeave(x *exchange, req *kmsg.LeaveGroupRequest) kmsg.Response {
 	then(x, func(resp *kmsg.LeaveGroupResponse) {
+		x.leaveConsumers(req, resp)
 		echoMembers(req, resp)
 		if !unknownMember(&resp.ErrorCode) || req.Version < leavesByMember {
 			return
@@ -114,6 +115,49 @@ func nobodysLeave(x *exchange, req *kmsg.LeaveGroupRequest) kmsg.Response {
 	})
 	return nil
 }
+
+// leaveConsumers takes members out of a KIP-848 group, of which kfake's LeaveGroup
+// knows none: as if they had left by themselves.
+func (x *exchange) leaveConsumers(req *kmsg.LeaveGroupRequest, resp *kmsg.LeaveGroupResponse) {
+	unknown := func(m kmsg.LeaveGroupResponseMember) bool { return m.ErrorCode == kerr.UnknownMemberID.Code }
+	if !slices.ContainsFunc(resp.Members, unknown) {
+		return
+	}
+	describe := kmsg.NewPtrConsumerGroupDescribeRequest()
+	describe.Groups = []string{req.Group}
+	described, err := x.ask(describe)
+	if err != nil {
+		x.fail(err)
+		return
+	}
+	groups := described.(*kmsg.ConsumerGroupDescribeResponse).Groups
+	if len(groups) != 1 || groups[0].ErrorCode != 0 {
+		return
+	}
+	for i := range resp.Members {
+		m := &resp.Members[i]
+		at := slices.IndexFunc(groups[0].Members, func(is kmsg.ConsumerGroupDescribeResponseGroupMember) bool {
+			if m.InstanceID != nil {
+				return is.InstanceID != nil && *is.InstanceID == *m.InstanceID
+			}
+			return is.MemberID == m.MemberID
+		})
+		if at < 0 || !unknown(*m) {
+			continue
+		}
+		leave := kmsg.NewPtrConsumerGroupHeartbeatRequest()
+		leave.Group, leave.MemberID, leave.MemberEpoch = req.Group, groups[0].Members[at].MemberID, leavesForGood
+		left, err := x.ask(leave)
+		if err != nil {
+			x.fail(err)
+			return
+		}
+		m.ErrorCode = left.(*kmsg.ConsumerGroupHeartbeatResponse).ErrorCode
+	}
+}
+
+// leavesForGood is the epoch with which a member of a KIP-848 group leaves.
+const leavesForGood = -1
 
 // echoMembers names the members as the request does, which is how Java finds the
 // answer to each: one that is named by its instance has no member id there.

@@ -33,7 +33,7 @@ var repairs = []repair{
 	{kmsg.JoinGroup, "answers INCONSISTENT_GROUP_PROTOCOL where a share group has the name", on(joinOfAnother)},
 	{kmsg.Heartbeat, "answers UNKNOWN_MEMBER_ID where there is no such group", on(nobodysHeartbeat)},
 	{kmsg.SyncGroup, "answers UNKNOWN_MEMBER_ID where there is no such group", on(nobodysSync)},
-	{kmsg.LeaveGroup, "answers UNKNOWN_MEMBER_ID where there is no such group, from version 3 on for each member, and names members as the request does", on(nobodysLeave)},
+	{kmsg.LeaveGroup, "answers UNKNOWN_MEMBER_ID where there is no such group, from version 3 on for each member, names members as the request does, and takes them out of KIP-848's groups", on(nobodysLeave)},
 	{kmsg.OffsetFetch, "answers that nothing is committed where there is no such group", on(nobodysOffsets)},
 	{kmsg.ListGroups, "passes over case in the filters of states and types, and names the protocol of KIP-848's groups", on(listGroups)},
 	{kmsg.ConsumerGroupDescribe, "names the topics that members are assigned, and the assignor", on(describeConsumers)},

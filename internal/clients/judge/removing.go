@@ -11,6 +11,7 @@ import (
 // would be made.
 func removing() (all []question) {
 	all = append(all, talks("removing a static member by its instance", 3, 5, removeStatic)...)
+	all = append(all, talks("removing a member of KIP-848 by its instance", 3, 5, removeConsumer)...)
 	for _, to := range []int64{1, 3, -1, 77} {
 		all = append(all, question{family: "deleting records again", variant: "before " + strconv.Itoa(int(to)), talk: func(t *talk) { t.deleteAgain(to) }})
 	}
@@ -51,6 +52,22 @@ func removeStatic(t *talk, v int16) {
 	leave.Group, leave.Members = group, append(leave.Members, member)
 	for _, m := range t.tell(leave, v).(*kmsg.LeaveGroupResponse).Members {
 		t.say("member %q, instance %s", m.MemberID, metadataName(m.InstanceID))
+	}
+}
+
+func removeConsumer(t *talk, v int16) {
+	instance := kmsg.StringPtr("instance")
+	beat := kmsg.NewPtrConsumerGroupHeartbeatRequest()
+	beat.Group, beat.MemberID, beat.InstanceID, beat.RebalanceTimeoutMillis = "judge-consumers-"+versionName(v), "AAAAAAAAAAAAAAAAAAAAAQ", instance, 30_000
+	beat.SubscribedTopicNames, beat.Topics = []string{topic}, []kmsg.ConsumerGroupHeartbeatRequestTopic{}
+	t.must(beat, 1)
+	for range 2 { // the second finds nobody
+		leave, member := kmsg.NewPtrLeaveGroupRequest(), kmsg.NewLeaveGroupRequestMember()
+		member.InstanceID = instance
+		leave.Group, leave.Members = beat.Group, append(leave.Members, member)
+		for _, m := range t.tell(leave, v).(*kmsg.LeaveGroupResponse).Members {
+			t.say("member %q, instance %s", m.MemberID, metadataName(m.InstanceID))
+		}
 	}
 }
 
