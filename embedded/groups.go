@@ -100,6 +100,7 @@ const leavesByMember = 3
 
 func nobodysLeave(x *exchange, req *kmsg.LeaveGroupRequest) kmsg.Response {
 	then(x, func(resp *kmsg.LeaveGroupResponse) {
+		echoMembers(req, resp)
 		if !unknownMember(&resp.ErrorCode) || req.Version < leavesByMember {
 			return
 		}
@@ -112,6 +113,22 @@ func nobodysLeave(x *exchange, req *kmsg.LeaveGroupRequest) kmsg.Response {
 		}
 	})
 	return nil
+}
+
+// echoMembers names the members as the request does, which is how Java finds the
+// answer to each: one that is named by its instance has no member id there.
+func echoMembers(req *kmsg.LeaveGroupRequest, resp *kmsg.LeaveGroupResponse) {
+	for i := range resp.Members {
+		m := &resp.Members[i]
+		if m.InstanceID == nil {
+			continue
+		}
+		for j := range req.Members {
+			if named := req.Members[j].InstanceID; named != nil && *named == *m.InstanceID {
+				m.MemberID = req.Members[j].MemberID
+			}
+		}
+	}
 }
 
 // joinOfAnother says of a group that is there, but is no consumer's, that the
