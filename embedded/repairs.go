@@ -32,7 +32,7 @@ var repairs = []repair{
 	{kmsg.JoinGroup, "answers INCONSISTENT_GROUP_PROTOCOL where a share group has the name", on(joinOfAnother)},
 	{kmsg.Heartbeat, "answers UNKNOWN_MEMBER_ID where there is no such group", on(nobodysHeartbeat)},
 	{kmsg.SyncGroup, "answers UNKNOWN_MEMBER_ID where there is no such group", on(nobodysSync)},
-	{kmsg.LeaveGroup, "answers UNKNOWN_MEMBER_ID where there is no such group, from version 3 on for each member", on(nobodysLeave)},
+	{kmsg.LeaveGroup, "answers UNKNOWN_MEMBER_ID where there is no such group, knows KIP-848's members, fences instances that others have, and repeats the ids of members", on(leaveGroup)},
 	{kmsg.OffsetFetch, "answers that nothing is committed where there is no such group", on(nobodysOffsets)},
 	{kmsg.ListGroups, "passes over case in the filters of states and types, and names the protocol of KIP-848's groups", on(listGroups)},
 	{kmsg.ConsumerGroupDescribe, "names the topics that members are assigned, and the assignor", on(describeConsumers)},
