@@ -65,6 +65,7 @@ var repairs = []repair{
 	{kmsg.DescribeConfigs, "describes all settings of topics, by the values that it obeys", on(describeConfigs)},
 	{kmsg.DeleteTopics, "refuses to delete a topic that is named twice", on(refuseTwice)},
 	{kmsg.DeleteTopics, "says when a topic has changed", on(forgetTopics)},
+	{kmsg.DeleteRecords, "deletes nothing where all is gone already, without an error", on(deleteGone)},
 	{kmsg.DeleteRecords, "refuses to delete from topics that are compacted only, and knows no low watermark where it fails", on(keepCompacted)},
 	{kmsg.OffsetCommit, "bounds the metadata of offsets", on(boundCommit)},
 	{kmsg.TxnOffsetCommit, "bounds the metadata of offsets", on(boundTxnCommit)},
