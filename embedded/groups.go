@@ -81,7 +81,7 @@ func respell(words, known []string) {
 	}
 }
 
-// nobodysHeartbeat, nobodysSync and nobodysLeave say of a group that is not there
+// nobodysHeartbeat and nobodysSync say of a group that is not there
 // what clients wait for: that the member is not known. GROUP_ID_NOT_FOUND is not
 // an error of these APIs; a consumer that is answered with it ends, where it would
 // have joined again.
@@ -93,42 +93,6 @@ func nobodysHeartbeat(x *exchange, _ *kmsg.HeartbeatRequest) kmsg.Response {
 func nobodysSync(x *exchange, _ *kmsg.SyncGroupRequest) kmsg.Response {
 	then(x, func(resp *kmsg.SyncGroupResponse) { unknownMember(&resp.ErrorCode) })
 	return nil
-}
-
-// leavesByMember is the first version of LeaveGroup that answers member by member.
-const leavesByMember = 3
-
-func nobodysLeave(x *exchange, req *kmsg.LeaveGroupRequest) kmsg.Response {
-	then(x, func(resp *kmsg.LeaveGroupResponse) {
-		echoMembers(req, resp)
-		if !unknownMember(&resp.ErrorCode) || req.Version < leavesByMember {
-			return
-		}
-		resp.ErrorCode = 0
-		for i := range req.Members {
-			m := kmsg.NewLeaveGroupResponseMember()
-			m.MemberID, m.InstanceID = req.Members[i].MemberID, req.Members[i].InstanceID
-			m.ErrorCode = kerr.UnknownMemberID.Code
-			resp.Members = append(resp.Members, m)
-		}
-	})
-	return nil
-}
-
-// echoMembers names the members as the request does, which is how Java finds the
-// answer to each: one that is named by its instance has no member id there.
-func echoMembers(req *kmsg.LeaveGroupRequest, resp *kmsg.LeaveGroupResponse) {
-	for i := range resp.Members {
-		m := &resp.Members[i]
-		if m.InstanceID == nil {
-			continue
-		}
-		for j := range req.Members {
-			if named := req.Members[j].InstanceID; named != nil && *named == *m.InstanceID {
-				m.MemberID = req.Members[j].MemberID
-			}
-		}
-	}
 }
 
 // joinOfAnother says of a group that is there, but is no consumer's, that the
