@@ -81,7 +81,7 @@ func respell(words, known []string) {
 	}
 }
 
-// nobodysHeartbeat, nobodysSync and nobodysLeave say of a group that is not there
+// nobodysHeartbeat and nobodysSync say of a group that is not there
 // what clients wait for: that the member is not known. GROUP_ID_NOT_FOUND is not
 // an error of these APIs; a consumer that is answered with it ends, where it would
 // have joined again.
@@ -93,86 +93,6 @@ func nobodysHeartbeat(x *exchange, _ *kmsg.HeartbeatRequest) kmsg.Response {
 func nobodysSync(x *exchange, _ *kmsg.SyncGroupRequest) kmsg.Response {
 	then(x, func(resp *kmsg.SyncGroupResponse) { unknownMember(&resp.ErrorCode) })
 	return nil
-}
-
-// leavesByMember is the first version of LeaveGroup that answers member by member.
-const leavesByMember = 3
-
-func nobodysLeave(x *exchange, req *kmsg.LeaveGroupRequest) kmsg.Response {
-	then(x, func(resp *kmsg.LeaveGroupResponse) {
-		x.leaveConsumers(req, resp)
-		echoMembers(req, resp)
-		if !unknownMember(&resp.ErrorCode) || req.Version < leavesByMember {
-			return
-		}
-		resp.ErrorCode = 0
-		for i := range req.Members {
-			m := kmsg.NewLeaveGroupResponseMember()
-			m.MemberID, m.InstanceID = req.Members[i].MemberID, req.Members[i].InstanceID
-			m.ErrorCode = kerr.UnknownMemberID.Code
-			resp.Members = append(resp.Members, m)
-		}
-	})
-	return nil
-}
-
-// leaveConsumers takes members out of a KIP-848 group, of which kfake's LeaveGroup
-// knows none: as if they had left by themselves.
-func (x *exchange) leaveConsumers(req *kmsg.LeaveGroupRequest, resp *kmsg.LeaveGroupResponse) {
-	unknown := func(m kmsg.LeaveGroupResponseMember) bool { return m.ErrorCode == kerr.UnknownMemberID.Code }
-	if !slices.ContainsFunc(resp.Members, unknown) {
-		return
-	}
-	describe := kmsg.NewPtrConsumerGroupDescribeRequest()
-	describe.Groups = []string{req.Group}
-	described, err := x.ask(describe)
-	if err != nil {
-		x.fail(err)
-		return
-	}
-	groups := described.(*kmsg.ConsumerGroupDescribeResponse).Groups
-	if len(groups) != 1 || groups[0].ErrorCode != 0 {
-		return
-	}
-	for i := range resp.Members {
-		m := &resp.Members[i]
-		at := slices.IndexFunc(groups[0].Members, func(is kmsg.ConsumerGroupDescribeResponseGroupMember) bool {
-			if m.InstanceID != nil {
-				return is.InstanceID != nil && *is.InstanceID == *m.InstanceID
-			}
-			return is.MemberID == m.MemberID
-		})
-		if at < 0 || !unknown(*m) {
-			continue
-		}
-		leave := kmsg.NewPtrConsumerGroupHeartbeatRequest()
-		leave.Group, leave.MemberID, leave.MemberEpoch = req.Group, groups[0].Members[at].MemberID, leavesForGood
-		left, err := x.ask(leave)
-		if err != nil {
-			x.fail(err)
-			return
-		}
-		m.ErrorCode = left.(*kmsg.ConsumerGroupHeartbeatResponse).ErrorCode
-	}
-}
-
-// leavesForGood is the epoch with which a member of a KIP-848 group leaves.
-const leavesForGood = -1
-
-// echoMembers names the members as the request does, which is how Java finds the
-// answer to each: one that is named by its instance has no member id there.
-func echoMembers(req *kmsg.LeaveGroupRequest, resp *kmsg.LeaveGroupResponse) {
-	for i := range resp.Members {
-		m := &resp.Members[i]
-		if m.InstanceID == nil {
-			continue
-		}
-		for j := range req.Members {
-			if named := req.Members[j].InstanceID; named != nil && *named == *m.InstanceID {
-				m.MemberID = req.Members[j].MemberID
-			}
-		}
-	}
 }
 
 // joinOfAnother says of a group that is there, but is no consumer's, that the

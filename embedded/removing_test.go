@@ -7,25 +7,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Records that are deleted already are done, however often that is asked for.
-func TestWhatIsDeletedIsDeletedAgain(t *testing.T) {
-	c := open(t, Config{})
-	mustCreate(t, c, "orders")
-	for range 5 {
-		ask(t, c, producingTo("orders", 9, oneRecord("x")))
-	}
-	for _, before := range []int64{3, 1, 0, 3} {
-		req, of, p := kmsg.NewPtrDeleteRecordsRequest(), kmsg.NewDeleteRecordsRequestTopic(), kmsg.NewDeleteRecordsRequestTopicPartition()
-		req.Version, of.Topic, p.Offset = 2, "orders", before
-		of.Partitions = append(of.Partitions, p)
-		req.Topics = append(req.Topics, of)
-		_, resp := ask(t, c, req)
-		if got := resp.(*kmsg.DeleteRecordsResponse).Topics[0].Partitions[0]; got.ErrorCode != 0 || got.LowWatermark != 3 {
-			t.Errorf("before %d: %+v", before, got)
-		}
-	}
-}
-
 func TestOffsetsOfNoPartitionAreNotDeleted(t *testing.T) {
 	c := open(t, Config{})
 	mustCreate(t, c, "orders")
@@ -79,19 +60,6 @@ func TestTheDefaultIsAmongAllThatHaveQuotas(t *testing.T) {
 				t.Errorf("%s, strict %v: %+v", kind, strict, got)
 			}
 		}
-	}
-}
-
-func TestAStaticMemberIsNamedAsTheRequestNamesIt(t *testing.T) {
-	instance := kmsg.StringPtr("instance")
-	req, member := kmsg.NewPtrLeaveGroupRequest(), kmsg.NewLeaveGroupRequestMember()
-	member.InstanceID = instance
-	req.Members = append(req.Members, member)
-	resp, left := kmsg.NewPtrLeaveGroupResponse(), kmsg.NewLeaveGroupResponseMember()
-	left.MemberID, left.InstanceID = "instance-1", instance
-	resp.Members = append(resp.Members, left)
-	if echoMembers(req, resp); resp.Members[0].MemberID != "" {
-		t.Errorf("it is named %q", resp.Members[0].MemberID)
 	}
 }
 

@@ -301,21 +301,3 @@ func keepDeleted(x *exchange, req *kmsg.DeleteRecordsRequest) kmsg.Response {
 	}
 	return nil
 }
-
-// deletedAlready has a request go on where the log begins that asks for less:
-// that is done, and not out of range.
-func deletedAlready(x *exchange, req *kmsg.DeleteRecordsRequest) kmsg.Response {
-	for i := range req.Topics {
-		t := &req.Topics[i]
-		infos := x.cluster().partitionInfos(t.Topic)
-		for j := range t.Partitions {
-			p := &t.Partitions[j]
-			for _, info := range infos {
-				if info.Partition == p.Partition && p.Offset >= 0 && p.Offset < info.LogStartOffset {
-					p.Offset, x.changed = info.LogStartOffset, true
-				}
-			}
-		}
-	}
-	return nil
-}
