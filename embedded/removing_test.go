@@ -81,16 +81,3 @@ func TestTheDefaultIsAmongAllThatHaveQuotas(t *testing.T) {
 		}
 	}
 }
-
-func TestAStaticMemberIsNamedAsTheRequestNamesIt(t *testing.T) {
-	instance := kmsg.StringPtr("instance")
-	req, member := kmsg.NewPtrLeaveGroupRequest(), kmsg.NewLeaveGroupRequestMember()
-	member.InstanceID = instance
-	req.Members = append(req.Members, member)
-	resp, left := kmsg.NewPtrLeaveGroupResponse(), kmsg.NewLeaveGroupResponseMember()
-	left.MemberID, left.InstanceID = "instance-1", instance
-	resp.Members = append(resp.Members, left)
-	if echoMembers(req, resp); resp.Members[0].MemberID != "" {
-		t.Errorf("it is named %q", resp.Members[0].MemberID)
-	}
-}
