@@ -62,31 +62,3 @@ func TestTheDefaultIsAmongAllThatHaveQuotas(t *testing.T) {
 		}
 	}
 }
-
-// Administrators remove members of KIP-848's groups by LeaveGroup, too.
-func TestAMemberOfAConsumerGroupIsRemoved(t *testing.T) {
-	c := open(t, Config{Seed: []Topic{{"read", 1}}})
-	for _, by := range []string{"instance", "member"} {
-		beat := kmsg.NewPtrConsumerGroupHeartbeatRequest()
-		beat.Version, beat.Group, beat.MemberID, beat.RebalanceTimeoutMillis = 1, "consumers", "m-"+by, 30_000
-		beat.SubscribedTopicNames, beat.Topics = []string{"read"}, []kmsg.ConsumerGroupHeartbeatRequestTopic{}
-		member := kmsg.NewLeaveGroupRequestMember()
-		if by == "instance" {
-			beat.InstanceID, member.InstanceID = kmsg.StringPtr("i"), kmsg.StringPtr("i")
-		} else {
-			member.MemberID = beat.MemberID
-		}
-		if _, resp := ask(t, c, beat); resp.(*kmsg.ConsumerGroupHeartbeatResponse).ErrorCode != 0 {
-			t.Fatalf("%+v", resp)
-		}
-		for _, want := range []int16{0, kerr.UnknownMemberID.Code} {
-			req := kmsg.NewPtrLeaveGroupRequest()
-			req.Version, req.Group, req.Members = 5, "consumers", append(req.Members, member)
-			_, resp := ask(t, c, req)
-			got := resp.(*kmsg.LeaveGroupResponse)
-			if got.ErrorCode != 0 || len(got.Members) != 1 || got.Members[0].ErrorCode != want || got.Members[0].MemberID != member.MemberID {
-				t.Errorf("by %s: %+v, want %d", by, got, want)
-			}
-		}
-	}
-}
