@@ -21,7 +21,8 @@ import (
 // kfake never syncs, are synced as well.
 type syncs struct {
 	dir  string
-	file func(*os.File) error // fsync(2)
+	file func(*os.File) error  // fsync(2)
+	name func([16]byte) string // of the topic that has an id
 
 	mu sync.Mutex
 	// suspects are files of which a part was not synced. The kernel does not
@@ -82,8 +83,12 @@ func (s *syncs) partitionsOf(w *syncing, req kmsg.Request) (dirs []string) {
 	switch req := req.(type) {
 	case *kmsg.ProduceRequest:
 		for _, t := range req.Topics {
+			topic := t.Topic
+			if req.Version >= produceNamesIDs {
+				topic = s.name(t.TopicID)
+			}
 			for _, p := range t.Partitions {
-				dirs = append(dirs, s.partition(t.Topic, p.Partition))
+				dirs = append(dirs, s.partition(topic, p.Partition))
 			}
 		}
 		if req.TransactionID != nil {
