@@ -3,7 +3,6 @@ package embedded
 import (
 	"errors"
 	"io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -134,7 +133,7 @@ func (s *syncs) partition(topic string, partition int32) string {
 
 // partitionDir is where kfake keeps a partition.
 func partitionDir(dir, topic string, partition int32) string {
-	return filepath.Join(dir, "partitions", url.PathEscape(topic)+"-"+strconv.Itoa(int(partition)))
+	return filepath.Join(dir, "partitions", folderName(topic, partition))
 }
 
 // wrote remembers where a transaction will be ended.
@@ -317,15 +316,7 @@ func (s *syncs) rewrite(path string) error {
 		return err
 	}
 	defer from.Close()
-	to, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = to.ReadFrom(from)
-	if err = errors.Join(err, s.file(to), to.Close()); err != nil {
-		return errors.Join(err, os.Remove(path+".tmp"))
-	}
-	return errors.Join(os.Rename(path+".tmp", path), s.directory(filepath.Dir(path)))
+	return errors.Join(replaceSynced(path, from, s.file), s.directory(filepath.Dir(path)))
 }
 
 // all syncs every file, after an orderly stop has written most of them anew.

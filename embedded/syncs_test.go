@@ -169,4 +169,6 @@ func TestARecordOfATopicThatIsNamedByItsIDIsSynced(t *testing.T) {
 	if got := code(t, c, req); got != kerr.KafkaStorageError.Code {
 		t.Errorf("error %d, want %v", got, kerr.KafkaStorageError)
 	}
+	d.heal()
+	await(t, func() bool { return code(t, c, req) == 0 })
 }
