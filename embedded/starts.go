@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -86,7 +87,7 @@ func (s *starts) note(topic string, id [16]byte, partitions map[int32]int64, exi
 	if err != nil {
 		return err
 	}
-	return s.replace(s.path(), raw)
+	return replaceSynced(s.path(), bytes.NewReader(raw), s.synced)
 }
 
 // prune forgets topics that are no more. The caller holds mu.
@@ -96,19 +97,6 @@ func (s *starts) prune(exists func(topic, id string) bool) {
 			delete(s.at, topic)
 		}
 	}
-}
-
-// replace writes a file as a whole, or leaves the old one.
-func (s *starts) replace(path string, raw []byte) error {
-	f, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(raw)
-	if err = errors.Join(err, s.synced(f), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(path+".tmp"))
-	}
-	return os.Rename(path+".tmp", path)
 }
 
 // keepEnds makes an empty segment where a log has none left, so that it goes on
@@ -180,7 +168,7 @@ func (s *starts) keepEnd(dir string, offset int64) error {
 		`"segments":[{"base_offset":%[1]d,"size":0}]}`, offset)
 	return errors.Join(
 		os.WriteFile(filepath.Join(dir, strconv.FormatInt(offset, 10)+".dat"), nil, 0o644),
-		s.replace(filepath.Join(dir, "snapshot.json"), []byte(snapshot)),
+		replaceSynced(filepath.Join(dir, "snapshot.json"), strings.NewReader(snapshot), s.synced),
 	)
 }
 
