@@ -399,7 +399,7 @@ func (m *mender) readManifest() error {
 	}
 	line, sum, _ := bytes.Cut(raw, []byte("\n"))
 	if string(sum) != fmt.Sprintf(manifestSum, crc32.Checksum(line, castagnoli)) || json.Unmarshal(line, &m.manifest) != nil {
-		m.manifest = manifest{}
+		m.manifest, m.spoiled = manifest{}, true
 		m.note(Damage{File: manifestName, What: "unreadable; it is made anew. Files that are missing may not be missed", NextOffset: -1})
 	}
 	m.clean = m.manifest.Clean
@@ -422,8 +422,8 @@ func writeManifest(dir string, clean bool) error {
 			}
 		}
 	}
-	for _, name := range []string{"seq_windows.json", "session_state.json"} {
-		if raw, err := os.ReadFile(filepath.Join(dir, name)); err == nil && clean {
+	for _, name := range []string{"seq_windows.json", "session_state.json", startsName} {
+		if raw, err := os.ReadFile(filepath.Join(dir, name)); err == nil && (clean || name == startsName) {
 			n.Files[name] = manifestFile{int64(len(raw)), crc32.Checksum(raw, castagnoli)}
 		}
 	}

@@ -23,8 +23,10 @@ type partition struct {
 	compact bool
 
 	segments []*segment
-	old      *snapshot // nil if there is none
-	fresh    bool      // old describes the segments as they are
+	orphans  map[int64]int64 // indexes without a segment, and how many batches they have, by offset
+	misread  bool            // there was a snapshot, and it is unreadable
+	old      *snapshot       // nil if there is none
+	fresh    bool            // old describes the segments as they are
 
 	producers producers
 	aborted   []abortedTxn
@@ -78,15 +80,21 @@ func (p *partition) list() error {
 	if err != nil {
 		return err
 	}
+	p.orphans = make(map[int64]int64)
 	for _, f := range files {
-		base, ok := strings.CutSuffix(f.Name(), ".dat")
+		ext := filepath.Ext(f.Name())
+		base := strings.TrimSuffix(f.Name(), ext)
 		offset, err := strconv.ParseInt(base, 10, 64)
-		if !ok || err != nil || offset < 0 || f.IsDir() {
+		if ext != ".dat" && ext != ".idx" || err != nil || offset < 0 || f.IsDir() {
 			continue
 		}
 		info, err := f.Info()
 		if err != nil {
 			return err
+		}
+		if ext == ".idx" {
+			p.orphans[offset] = info.Size() / indexEntryBytes
+			continue
 		}
 		p.segments = append(p.segments, &segment{
 			path: p.path(base), offset: offset, size: info.Size(), modified: info.ModTime(),
@@ -94,8 +102,12 @@ func (p *partition) list() error {
 		})
 	}
 	slices.SortFunc(p.segments, func(a, b *segment) int { return int(min(max(a.offset-b.offset, -1), 1)) })
-	for i := range max(0, len(p.segments)-1) {
-		p.segments[i].limit = p.segments[i+1].offset
+	for i, s := range p.segments {
+		s.indexed = p.orphans[s.offset]
+		delete(p.orphans, s.offset)
+		if i > 0 {
+			p.segments[i-1].limit = s.offset
+		}
 	}
 	return nil
 }
@@ -103,8 +115,12 @@ func (p *partition) list() error {
 // checkSegments finds segments that are missing or empty, as far as the last
 // snapshot tells.
 func (p *partition) checkSegments() error {
-	if p.old != nil && len(p.segments) == 0 && !p.m.clean {
+	start, known := p.start()
+	if p.old != nil && len(p.segments) == 0 && !p.m.clean && !known {
 		p.noteNone()
+	}
+	if err := p.checkIndexed(); err != nil {
+		return err
 	}
 	if p.old == nil || p.compact && !p.m.clean {
 		return nil // compaction replaces every segment
@@ -115,10 +131,13 @@ func (p *partition) checkSegments() error {
 		here[s.offset] = s
 		first = min(first, s.offset)
 	}
-	for _, was := range p.old.Segments {
+	for i, was := range p.old.Segments {
 		name := filepath.Join(p.name, strconv.FormatInt(was.BaseOffset, 10)+".dat")
 		s := here[was.BaseOffset]
-		if s == nil && (p.m.clean || was.BaseOffset > first) && was.Size > 0 {
+		if _, indexed := p.orphans[was.BaseOffset]; indexed {
+			continue // checkIndexed has seen that
+		}
+		if s == nil && (p.m.clean || was.BaseOffset > first || known && p.snapshotEnd(i) > start) && was.Size > 0 {
 			if err := p.m.missing(name, fmt.Sprintf("is missing; it had %d bytes", was.Size)); err != nil {
 				return err
 			}
