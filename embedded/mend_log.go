@@ -113,7 +113,7 @@ func (m *mender) noteEntry(name string, raw []byte, at, next int) {
 	d := Damage{File: name, What: "unreadable entries, cut out", Lost: true, At: int64(at), Bytes: int64(next - at)}
 	rest := raw[at:]
 	if next == len(raw) && (len(rest) < entryDataAt || uint64(binary.LittleEndian.Uint32(rest)) > uint64(len(rest)-entryDataAt) || len(bytes.Trim(rest, "\x00")) == 0) && !m.clean {
-		d.What, d.Lost = "a write that was interrupted, cut off", false
+		d.What, d.Lost = interrupted, false
 	}
 	d.Copy = m.keep(name, d.At, d.At+d.Bytes)
 	m.note(d)

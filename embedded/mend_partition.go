@@ -249,8 +249,8 @@ func (p *partition) noteDamage() (endLost bool) {
 		}
 		for j := range s.cuts {
 			c := &s.cuts[j]
-			if s.end > s.next {
-				c.unfinished = false // it was whole at an orderly stop
+			if s.end > s.next || s.indexed > s.batches {
+				c.unfinished = false // it was whole at an orderly stop, or when its index was written
 			}
 			d := Damage{File: name, What: "unreadable bytes, cut out", Topic: p.topic, Partition: p.number,
 				Offset: c.offset, NextOffset: c.nextOffset, At: c.at, Bytes: c.to - c.at, Lost: !c.unfinished && !c.duplicate}
@@ -268,9 +268,18 @@ func (p *partition) noteDamage() (endLost bool) {
 			endLost = true
 		}
 		endLost = p.noteShorter(i, name) || endLost
+		if i == len(p.segments)-1 && len(s.cuts) == 0 && !endLost && s.indexed > s.batches {
+			p.m.note(Damage{File: name, What: fmt.Sprintf("its index has %d batches more", s.indexed-s.batches), Topic: p.topic,
+				Partition: p.number, Offset: s.next, NextOffset: -1, Lost: true})
+			endLost = true
+		}
 	}
 	return endLost
 }
+
+// interrupted is what is said of a write without its end.
+const interrupted = "the last write has no end and was cut off: that of a killed process nobody was told of; " +
+	"after a loss of power it may have been acknowledged"
 
 // noteShorter reports a segment that has fewer bytes than at the last start or
 // stop.
@@ -302,7 +311,7 @@ func (c *cut) what() string {
 	case c.duplicate:
 		return "batches that the next segment has as well, cut off"
 	case c.unfinished:
-		return "a write that was interrupted, cut off"
+		return interrupted
 	}
 	return "unreadable bytes, cut out"
 }

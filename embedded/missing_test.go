@@ -3,6 +3,7 @@ package embedded
 import (
 	"bytes"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -129,5 +130,49 @@ func ruin(t *testing.T, path, fault string) {
 	}
 	if err := os.WriteFile(path, raw, 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What the index has and the segment has not was whole once: a kill leaves no
+// such thing. Of a write without an end nothing more is said than is known.
+func TestWhatIsGoneFromTheEndOfALogIsSaid(t *testing.T) {
+	whole := lived(t, 1)
+	name := filepath.Join("partitions", "orders-0", "0.dat")
+	border := batchAt(t, filepath.Join(whole, name), 2)
+	for _, try := range []struct {
+		fault string
+		lost  bool
+		spoil func(raw []byte) []byte
+	}{
+		{"cut at a batch", true, func(raw []byte) []byte { return raw[:border] }},
+		{"cut within a batch", true, func(raw []byte) []byte { return raw[:border+20] }},
+		{"zeros", true, func(raw []byte) []byte { clear(raw[border:]); return raw }},
+		{"half a batch more", false, func(raw []byte) []byte {
+			half := bytes.Clone(raw[:border/4])
+			half[7] = 5 // its offset
+			return append(raw, half...)
+		}},
+	} {
+		dir := copyOf(t, whole)
+		raw, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), try.spoil(raw), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var lines lockedLog
+		n := serve(t, Config{DataDir: dir, Logger: slog.New(slog.NewTextHandler(&lines, nil))})
+		d := n.cluster.Loaded().Damage
+		if len(d) != 1 || d[0].Lost != try.lost || try.lost && (d[0].Topic != "orders" || d[0].Offset != 2) {
+			t.Errorf("%s: %+v", try.fault, d)
+		}
+		if said := lines.said(); strings.Contains(said, "nothing that was acknowledged") || !strings.Contains(said, filepath.Base(name)) {
+			t.Errorf("%s: %s", try.fault, said)
+		}
+		n.close()
+		if n := serve(t, Config{DataDir: dir}); len(n.cluster.Loaded().Damage) > 0 {
+			t.Errorf("%s: said again: %+v", try.fault, n.cluster.Loaded().Damage)
+		}
 	}
 }
