@@ -286,7 +286,8 @@ func (m *mender) listFolders() error {
 		return err
 	}
 	for _, d := range dirs {
-		if !d.IsDir() {
+		// Stat: what was moved to another disk is followed by its link.
+		if info, err := os.Stat(filepath.Join(m.dir, "partitions", d.Name())); err != nil || !info.IsDir() {
 			continue
 		}
 		files, err := os.ReadDir(filepath.Join(m.dir, "partitions", d.Name()))
@@ -295,7 +296,10 @@ func (m *mender) listFolders() error {
 		}
 		bytes := int64(0)
 		for _, f := range files {
-			if info, err := f.Info(); err == nil && strings.HasSuffix(f.Name(), ".dat") {
+			if !strings.HasSuffix(f.Name(), ".dat") {
+				continue
+			}
+			if info, err := os.Stat(filepath.Join(m.dir, "partitions", d.Name(), f.Name())); err == nil {
 				bytes += info.Size()
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -85,12 +86,17 @@ func (p *partition) list() error {
 		ext := filepath.Ext(f.Name())
 		base := strings.TrimSuffix(f.Name(), ext)
 		offset, err := strconv.ParseInt(base, 10, 64)
-		if ext != ".dat" && ext != ".idx" || err != nil || offset < 0 || f.IsDir() {
+		if ext != ".dat" && ext != ".idx" || err != nil || offset < 0 {
 			continue
 		}
-		info, err := f.Info()
-		if err != nil {
+		info, err := os.Stat(p.path(f.Name())) // of what a link points to
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // a link to nowhere
+			continue
+		case err != nil:
 			return err
+		case info.IsDir():
+			continue
 		}
 		if ext == ".idx" {
 			p.orphans[offset] = info.Size() / indexEntryBytes

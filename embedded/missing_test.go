@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -173,6 +174,48 @@ func TestWhatIsGoneFromTheEndOfALogIsSaid(t *testing.T) {
 		n.close()
 		if n := serve(t, Config{DataDir: dir}); len(n.cluster.Loaded().Damage) > 0 {
 			t.Errorf("%s: said again: %+v", try.fault, n.cluster.Loaded().Damage)
+		}
+	}
+}
+
+// A segment, or a partition, that was moved to another disk and linked is read and
+// written there.
+func TestALinkIsFollowed(t *testing.T) {
+	for lives := 1; lives <= 2; lives++ {
+		whole := lived(t, lives)
+		for _, name := range []string{"partitions/rolled-0/0.dat", "partitions/rolled-0/2.dat", "partitions/rolled-0/4.dat", "partitions/orders-0/0.dat", "partitions/orders-0", "groups.log", "log_starts.json"} {
+			dir := copyOf(t, whole)
+			path, elsewhere := filepath.Join(dir, name), filepath.Join(t.TempDir(), "elsewhere")
+			if err := errors.Join(os.Rename(path, elsewhere), os.Symlink(elsewhere, path)); err != nil {
+				t.Fatal(err)
+			}
+			n := serve(t, Config{DataDir: dir})
+			if d := n.cluster.Loaded().Damage; len(d) > 0 {
+				t.Errorf("life %d, %s: %+v", lives, name, d)
+			}
+			n.produceOne("orders", "new")
+			if got := n.offsets("rolled"); len(got) != 5 {
+				t.Errorf("life %d, %s: %d records of rolled", lives, name, len(got))
+			}
+			if got := n.offsets("orders"); len(got["record 4"]) != 1 || len(got["new"]) != 1 {
+				t.Errorf("life %d, %s: %v", lives, name, got)
+			}
+			n.close()
+			if d := serve(t, Config{DataDir: dir}).cluster.Loaded().Damage; len(d) > 0 {
+				t.Errorf("life %d, %s, the next start: %+v", lives, name, d)
+			}
+		}
+		// A link to nowhere is a file that is missing, and nothing is cut for it.
+		dir := copyOf(t, whole)
+		path := filepath.Join(dir, "partitions/orders-0/0.dat")
+		if err := errors.Join(os.Remove(path), os.Symlink(filepath.Join(dir, "nowhere"), path)); err != nil {
+			t.Fatal(err)
+		}
+		if c, err := Open(Config{DataDir: dir}); err == nil {
+			_ = c.Close()
+			t.Errorf("life %d: it starts with a link to nowhere", lives)
+		} else if !strings.Contains(err.Error(), "0.dat") || !strings.Contains(err.Error(), "--accept-data-loss") {
+			t.Errorf("life %d: %v", lives, err)
 		}
 	}
 }

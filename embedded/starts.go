@@ -240,7 +240,7 @@ func emptySegments(dir string) ([]string, error) {
 		if !strings.HasSuffix(e.Name(), ".dat") {
 			continue
 		}
-		info, err := e.Info()
+		info, err := os.Stat(filepath.Join(dir, e.Name())) // of what a link points to
 		if err != nil {
 			return nil, err
 		}
