@@ -70,6 +70,8 @@ var repairs = []repair{
 	{kmsg.OffsetCommit, "bounds the metadata of offsets", on(boundCommit)},
 	{kmsg.TxnOffsetCommit, "bounds the metadata of offsets", on(boundTxnCommit)},
 	{kmsg.OffsetFetch, "answers with metadata, never with null", on(fillMetadata)},
+	{kmsg.OffsetDelete, "deletes the offsets that no member of a KIP-848 group reads, and answers UNKNOWN_TOPIC_OR_PARTITION", on(deleteOffsets)},
+	{kmsg.OffsetFetch, "deletes the offsets that no member of a KIP-848 group reads, and answers UNKNOWN_TOPIC_OR_PARTITION", on(leaveOutRetracted)},
 	{kmsg.AlterClientQuotas, "enforces the quotas that it keeps", on(alterClientQuotas)},
 	{kmsg.DescribeClientQuotas, "refuses filters that nothing can pass, and answers with no null", on(screenDescribeQuotas)},
 	{kmsg.CreateACLs, "refuses ACLs that nobody checks", on(refuseCreateACLs)},
