@@ -82,7 +82,10 @@ func (s *session) begin(q kafka.Request) (*writing, error) {
 	if err != nil || !s.cluster.cfg.SyncWrites {
 		return w, err
 	}
-	w.sync, err = s.cluster.syncs.begin(q)
+	req, err := q.Decode()
+	if err == nil {
+		w.sync, err = s.cluster.syncs.begin(req)
+	}
 	if err != nil {
 		w.end()
 		return nil, err
@@ -90,12 +93,37 @@ func (s *session) begin(q kafka.Request) (*writing, error) {
 	return w, nil
 }
 
+// write is ask for a request of our own that changes what is on disk, beside one
+// that need not (ShareFetch, which waits). Without an error the change was kept.
+func (s *session) write(req kmsg.Request) (kmsg.Response, error) {
+	c := s.cluster
+	if c.store.dir == "" {
+		return s.ask(req)
+	}
+	w, err := c.store.begin(0, true)
+	if err != nil {
+		return nil, err
+	}
+	defer w.end()
+	if c.cfg.SyncWrites {
+		if w.sync, err = c.syncs.begin(req); err != nil {
+			return nil, err
+		}
+	}
+	resp, err := s.ask(req)
+	if err != nil {
+		return nil, err
+	}
+	return resp, w.kept()
+}
+
 // unkept refuses a request after kfake has served it, if what it changed is not
 // sure to be on disk.
 func (s *session) unkept(q kafka.Request) (refused bool, err error) {
-	if s.writing == nil {
-		return false, nil
+	if s.writing == nil || !s.asked {
+		return false, nil // kfake has done nothing since
 	}
+	s.asked = false
 	if err := s.writing.kept(); err != nil {
 		return true, s.refuse(q, err)
 	}

@@ -209,6 +209,7 @@ func screenDescribeQuotas(x *exchange, req *kmsg.DescribeClientQuotasRequest) km
 			"used with user or clientId filter component.")
 	}
 	if fault == nil {
+		anyOf(x, req)
 		then(x, func(resp *kmsg.DescribeClientQuotasResponse) {
 			if resp.Entries == nil {
 				resp.Entries = []kmsg.DescribeClientQuotasResponseEntry{}
@@ -219,4 +220,39 @@ func screenDescribeQuotas(x *exchange, req *kmsg.DescribeClientQuotasRequest) km
 	resp := x.response().(*kmsg.DescribeClientQuotasResponse)
 	resp.ErrorCode, resp.ErrorMessage = fault.answer()
 	return resp
+}
+
+// quotaMatchAny is how a filter matches a name and the default as well.
+const quotaMatchAny = 2
+
+// anyOf finds the entities of which a filter wants any of a kind: kfake leaves
+// out the defaults.
+func anyOf(x *exchange, req *kmsg.DescribeClientQuotasRequest) {
+	kinds, named := make(map[string]bool), make(map[string]bool)
+	exact := req.Components[:0:0]
+	for _, c := range req.Components {
+		named[c.EntityType] = true
+		if c.MatchType == quotaMatchAny {
+			kinds[c.EntityType] = true
+		} else {
+			exact = append(exact, c)
+		}
+	}
+	if len(kinds) == 0 {
+		return
+	}
+	strict := req.Strict
+	req.Components, req.Strict, x.changed = exact, false, true
+	then(x, func(resp *kmsg.DescribeClientQuotasResponse) {
+		resp.Entries = slices.DeleteFunc(resp.Entries, func(e kmsg.DescribeClientQuotasResponseEntry) bool {
+			found, others := 0, false
+			for _, part := range e.Entity {
+				if kinds[part.Type] {
+					found++
+				}
+				others = others || !named[part.Type]
+			}
+			return found < len(kinds) || strict && others
+		})
+	})
 }

@@ -33,6 +33,10 @@ type Cluster struct {
 	cfg Config
 	log *slog.Logger
 
+	// restoring is held while the directory is loaded anew and until kfake was told
+	// what is not on disk; clients' sessions connect under it. Order: before live.
+	restoring sync.RWMutex
+
 	live     sync.RWMutex
 	kfake    *kfake.Cluster // guarded by live: reopen replaces it
 	kfakeLog *logger        // guarded by live
@@ -54,9 +58,9 @@ type Cluster struct {
 	transactions transactions
 	topicNames   topicNames
 	lock         *os.File   // nil without a data directory
-	loaded       LoadReport // of the data directory
+	loaded       LoadReport // guarded by live; of the data directory
 	memory       memoryLog
-	txns         *txnLog            // nil without a data directory
+	txns         *txnLog            // guarded by live; nil without a data directory
 	resume       map[int64]*txnNote // transactions that kfake is to be told about
 
 	inside       *inside // our own connection to kfake
@@ -209,7 +213,11 @@ func (c *Cluster) load() error {
 const freedBytesMin = 32 << 20
 
 // Loaded says what Open found in the data directory.
-func (c *Cluster) Loaded() LoadReport { return c.loaded }
+func (c *Cluster) Loaded() LoadReport {
+	c.live.RLock()
+	defer c.live.RUnlock()
+	return c.loaded
+}
 
 func (c *Cluster) options() []kfake.Opt {
 	opts := []kfake.Opt{

@@ -22,7 +22,9 @@ func createdConfigs(x *exchange, req *kmsg.CreateTopicsRequest) kmsg.Response {
 	then(x, func(resp *kmsg.CreateTopicsResponse) {
 		for i := range resp.Topics {
 			t := &resp.Topics[i]
-			if t.ErrorCode == 0 && !req.ValidateOnly {
+			if t.ErrorCode == 0 && req.ValidateOnly {
+				t.Configs = x.cluster().settings.wouldBe(req, t.Topic)
+			} else if t.ErrorCode == 0 {
 				if err := x.describeTopic(t); err != nil {
 					x.fail(err)
 					return
@@ -31,15 +33,28 @@ func createdConfigs(x *exchange, req *kmsg.CreateTopicsRequest) kmsg.Response {
 			if t.Configs == nil {
 				t.Configs = []kmsg.CreateTopicsResponseTopicConfig{}
 			}
-			for j := range t.Configs {
-				if c := &t.Configs[j]; c.Source <= 0 {
-					c.Source = int8(kmsg.ConfigSourceDynamicTopicConfig) // of a topic that was only looked at
-				}
-			}
 			slices.SortFunc(t.Configs, func(a, b kmsg.CreateTopicsResponseTopicConfig) int { return cmp.Compare(a.Name, b.Name) })
 		}
 	})
 	return nil
+}
+
+// wouldBe is the settings that a topic would have which is only tried.
+func (s *settings) wouldBe(req *kmsg.CreateTopicsRequest, topic string) (configs []kmsg.CreateTopicsResponseTopicConfig) {
+	given := make(map[string]*string)
+	for i := range req.Topics {
+		if req.Topics[i].Topic == topic {
+			for _, c := range req.Topics[i].Configs {
+				given[c.Name] = c.Value
+			}
+		}
+	}
+	for _, d := range s.describeWith(given) {
+		c := kmsg.NewCreateTopicsResponseTopicConfig()
+		c.Name, c.Value, c.Source, c.ReadOnly = d.name, kmsg.StringPtr(d.sources[0].value), int8(d.sources[0].kind), d.fixed
+		configs = append(configs, c)
+	}
+	return configs
 }
 
 // describeTopic takes the settings of a topic from what DescribeConfigs says.

@@ -69,6 +69,7 @@ func checkCreated(t *testing.T, c *Cluster, got *kmsg.CreateTopicsResponseTopic,
 	}
 }
 
+// A topic that is only tried is described as it would be: with all its settings.
 func TestATopicThatIsOnlyLookedAtHasItsSettings(t *testing.T) {
 	c := open(t, Config{})
 	topic := topicOf("looked-at", 3)
@@ -76,9 +77,14 @@ func TestATopicThatIsOnlyLookedAtHasItsSettings(t *testing.T) {
 	req := creating(topic)
 	req.ValidateOnly = true
 	got := answer[*kmsg.CreateTopicsResponse](t, c, 7, req).Topics[0]
-	if got.ErrorCode != 0 || got.NumPartitions != 3 || len(got.Configs) != 1 ||
-		got.Configs[0].Source != int8(kmsg.ConfigSourceDynamicTopicConfig) {
-		t.Errorf("%+v", got)
+	if got.ErrorCode != 0 || got.NumPartitions != 3 || len(got.Configs) != len(topicSettings) {
+		t.Errorf("error %d, %d partitions, %d settings", got.ErrorCode, got.NumPartitions, len(got.Configs))
+	}
+	for _, s := range got.Configs {
+		set := s.Name == "retention.ms"
+		if set != (s.Source == int8(kmsg.ConfigSourceDynamicTopicConfig)) || s.Value == nil || set && *s.Value != "1000" {
+			t.Errorf("setting %+v", s)
+		}
 	}
 	if c.kfake.TopicInfo("looked-at") != nil {
 		t.Error("the topic is there")

@@ -138,15 +138,21 @@ func TestPartitionsAreMadeWhereTheyCanBe(t *testing.T) {
 			t.Errorf("%s: error %d", topic.Topic, topic.ErrorCode)
 		}
 	}
-	for count, want := range map[int32]int16{1: kerr.InvalidPartitions.Code, 2: kerr.InvalidPartitions.Code, 3: 0} {
+	for count, says := range map[int32]string{
+		1: "The topic two currently has 2 partition(s); 1 would not be an increase.", 2: "Topic already has 2 partition(s).", 3: "",
+	} {
+		want := kerr.InvalidPartitions.Code
+		if says == "" {
+			want = 0
+		}
 		req := kmsg.NewPtrCreatePartitionsRequest()
 		req.Version, req.ValidateOnly = 2, true
 		topic := kmsg.NewCreatePartitionsRequestTopic()
 		topic.Topic, topic.Count = "two", count
 		req.Topics = append(req.Topics, topic)
 		_, resp := ask(t, c, req)
-		if got := resp.(*kmsg.CreatePartitionsResponse).Topics; len(got) != 1 || got[0].ErrorCode != want {
-			t.Errorf("%d partitions: %+v, want %d", count, got, want)
+		if got := resp.(*kmsg.CreatePartitionsResponse).Topics; len(got) != 1 || got[0].ErrorCode != want || text(got[0].ErrorMessage) != says {
+			t.Errorf("%d partitions: %+v, want %d %q", count, got, want, says)
 		}
 	}
 }

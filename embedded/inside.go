@@ -20,6 +20,14 @@ type inside struct {
 	over    bool     // guarded by mu
 }
 
+// ownSession is one that no client has, on a pipe to kfake: before Advertise a
+// session does not connect by itself. The caller ends it.
+func ownSession(c *Cluster, pipe net.Conn) *session {
+	s := newSession(c, &reqchan.Conn{})
+	s.pipe = pipe
+	return s
+}
+
 // ask puts a request to kfake, whose version must be set.
 func (i *inside) ask(req kmsg.Request) (kmsg.Response, error) {
 	i.mu.Lock()
@@ -28,13 +36,11 @@ func (i *inside) ask(req kmsg.Request) (kmsg.Response, error) {
 		return nil, net.ErrClosed
 	}
 	if i.session == nil {
-		// Before Advertise a session does not connect by itself.
 		pipe, err := i.cluster.dial(netip.AddrPort{})
 		if err != nil {
 			return nil, err
 		}
-		i.session = newSession(i.cluster, &reqchan.Conn{})
-		i.session.pipe = pipe
+		i.session = ownSession(i.cluster, pipe)
 	}
 	resp, err := i.session.ask(req)
 	if err != nil {
@@ -44,13 +50,20 @@ func (i *inside) ask(req kmsg.Request) (kmsg.Response, error) {
 	return resp, err
 }
 
-// close ends the connection, once nothing asks any more.
-func (i *inside) close() {
+// again connects anew, because kfake does.
+func (i *inside) again() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.over = true
 	if i.session != nil {
 		i.session.end()
 		i.session = nil
 	}
+}
+
+// close ends the connection, once nothing asks any more.
+func (i *inside) close() {
+	i.mu.Lock()
+	i.over = true
+	i.mu.Unlock()
+	i.again()
 }

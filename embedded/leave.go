@@ -71,10 +71,6 @@ func answersTo(asked []kmsg.LeaveGroupRequestMember, fenced map[int]bool, of []k
 	return answers, codes
 }
 
-func (c *Cluster) groupInfo(group string) *kfake.GroupInfo {
-	return ofKfake(c, func(k *kfake.Cluster) *kfake.GroupInfo { return k.GroupInfo(group) })
-}
-
 // fencedInstances are the places in asked of instances that another member has.
 func (c *Cluster) fencedInstances(group string, asked []kmsg.LeaveGroupRequestMember) map[int]bool {
 	named := func(m kmsg.LeaveGroupRequestMember) bool { return m.InstanceID != nil && m.MemberID != "" }

@@ -2,7 +2,6 @@ package embedded
 
 import (
 	"fmt"
-	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -85,14 +84,9 @@ func (c *Cluster) askMemory() {
 
 // held asks kfake how many bytes of records it has.
 func (c *Cluster) held() (int64, error) {
-	pipe, err := c.listener.dial(netip.AddrPort{})
-	if err != nil {
-		return 0, err
-	}
-	defer pipe.Close()
 	req := kmsg.NewPtrDescribeLogDirsRequest()
 	req.Version = 1
-	resp, err := askKfake(pipe, req)
+	resp, err := c.inside.ask(req)
 	if err != nil {
 		return 0, err
 	}

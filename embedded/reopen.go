@@ -101,12 +101,25 @@ func (c *Cluster) probe() error {
 
 var errNotHere = errors.New("a running cluster can't be separated from its data directory on this system")
 
-// reopen loads the data directory anew. Clients that ask meanwhile wait.
+// reopen loads the data directory anew. Clients that ask meanwhile wait, until
+// kfake has what it does not read from disk, and we know what it has read.
 func (c *Cluster) reopen() error {
+	c.restoring.Lock()
+	defer c.restoring.Unlock()
+	failures := c.store.failures.Load()
 	if err := c.reload(); err != nil {
 		return err
 	}
-	return errors.Join(c.settings.load(), c.restoreShares()) // kfake has neither on disk
+	c.inside.again()
+	_, err := c.clientQuotas.load(c.inside.ask) // an alteration that was refused may be in force
+	if err := errors.Join(err, c.settings.load(), c.restoreShares()); err != nil {
+		return err
+	}
+	if c.store.failures.Load() != failures {
+		return errWriteFailed
+	}
+	c.store.opened()
+	return nil
 }
 
 func (c *Cluster) reload() error {
@@ -125,11 +138,7 @@ func (c *Cluster) reload() error {
 	before := c.listener
 	c.listener = newListener()
 	c.listener.advertise(*before.advertised.Load())
-	if err := c.load(); err != nil {
-		return err
-	}
-	c.store.opened()
-	return nil
+	return c.load()
 }
 
 // abandon ends kfake without letting it save; false where that can't be, and
@@ -153,7 +162,15 @@ func (c *Cluster) abandon() bool {
 	return true
 }
 
-// dial connects a session to kfake. While the directory is loaded anew, it waits.
+// connectTo connects a client's session to kfake. Until the directory was loaded
+// anew, and kfake told what is not on disk, it waits.
+func (c *Cluster) connectTo(client netip.AddrPort) (net.Conn, error) {
+	c.restoring.RLock()
+	defer c.restoring.RUnlock()
+	return c.dial(client)
+}
+
+// dial connects to kfake. While the directory is loaded anew, it waits.
 func (c *Cluster) dial(client netip.AddrPort) (net.Conn, error) {
 	c.live.RLock()
 	defer c.live.RUnlock()
@@ -181,6 +198,10 @@ func (c *Cluster) topicInfo(topic string) *kfake.TopicInfo {
 
 func (c *Cluster) partitionInfo(topic string, partition int32) *kfake.PartitionInfo {
 	return ofKfake(c, func(k *kfake.Cluster) *kfake.PartitionInfo { return k.PartitionInfo(topic, partition) })
+}
+
+func (c *Cluster) groupInfo(group string) *kfake.GroupInfo {
+	return ofKfake(c, func(k *kfake.Cluster) *kfake.GroupInfo { return k.GroupInfo(group) })
 }
 
 func (c *Cluster) partitionInfos(topic string) []*kfake.PartitionInfo {

@@ -38,8 +38,10 @@ type exchange struct {
 	req     kmsg.Request
 	silent  bool // it is a Produce with acks 0
 	changed bool // kfake is shown req instead of the client's own bytes
-	after   []func(kmsg.Response) (answered bool)
-	err     error // see fail
+	// after see the response. What one of them has instead is the answer, and
+	// those behind it do not see it.
+	after []func(kmsg.Response) (instead kmsg.Response)
+	err   error // see fail
 }
 
 func (x *exchange) cluster() *Cluster { return x.session.cluster }
@@ -50,9 +52,9 @@ func (x *exchange) response() kmsg.Response { return x.req.ResponseKind() }
 // then has f see kfake's response, which f may change. Several are called in
 // the order in which they were named.
 func then[Resp kmsg.Response](x *exchange, f func(Resp)) {
-	x.after = append(x.after, func(resp kmsg.Response) bool {
+	x.after = append(x.after, func(resp kmsg.Response) kmsg.Response {
 		f(resp.(Resp))
-		return false
+		return nil
 	})
 }
 
@@ -71,9 +73,7 @@ func (x *exchange) askRepaired(req kmsg.Request) (kmsg.Response, error) {
 	if inner.err != nil {
 		return nil, inner.err
 	}
-	for _, f := range inner.after {
-		f(resp)
-	}
+	resp = inner.seen(resp)
 	return resp, inner.err
 }
 
@@ -116,22 +116,34 @@ func (s *session) repaired(j job, repairs []repair) error {
 	if err != nil {
 		return err
 	}
-	if refused, err := s.unkept(j.q); refused {
-		return err
-	}
 	return x.respond(resp)
 }
 
-// respond answers with kfake's response, or with one that took its place, once
-// those have seen it that asked to.
-func (x *exchange) respond(resp kmsg.Response) error {
+// seen shows a response to those that asked to see it.
+func (x *exchange) seen(resp kmsg.Response) kmsg.Response {
 	for _, f := range x.after {
-		if f(resp) {
-			return nil
+		if instead := f(resp); instead != nil {
+			return instead
 		}
 		if x.err != nil {
-			return x.err
+			break
 		}
+	}
+	return resp
+}
+
+// respond answers with kfake's response, or with one that took its place, once
+// those have seen it that asked to. Repairs ask kfake as well, before and after it:
+// what they had changed must have been kept, too.
+func (x *exchange) respond(resp kmsg.Response) error {
+	if refused, err := x.session.unkept(x.q); refused {
+		return err
+	}
+	if resp = x.seen(resp); x.err != nil {
+		return x.err
+	}
+	if refused, err := x.session.unkept(x.q); refused {
+		return err
 	}
 	if produce, ok := resp.(*kmsg.ProduceResponse); ok && x.silent {
 		x.endSilent(produce)

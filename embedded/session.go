@@ -34,6 +34,7 @@ type session struct {
 
 	head    [reqchan.SizeBytes + correlationBytes]byte // owned by run
 	writing *writing                                   // owned by run; of the request that is served, nil unless it writes to disk
+	asked   bool                                       // owned by run; kfake was asked something since writing was found kept
 }
 
 // job is a request on its way to kfake.
@@ -194,6 +195,7 @@ func (s *session) send(payload []byte) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.asked = true
 	size := s.head[:reqchan.SizeBytes]
 	binary.BigEndian.PutUint32(size, uint32(len(payload)))
 	if _, err := pipe.Write(size); err != nil {
@@ -293,7 +295,7 @@ func (s *session) connect() (net.Conn, error) {
 	case <-s.ended:
 		return nil, errEnded
 	}
-	pipe, err := s.cluster.dial(s.client.Remote)
+	pipe, err := s.cluster.connectTo(s.client.Remote)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strconv"
 
@@ -94,19 +95,23 @@ func forgetTopics(x *exchange, _ *kmsg.DeleteTopicsRequest) kmsg.Response {
 	return nil
 }
 
-// refuseSameCount refuses to make as many partitions as there are: kfake says yes
-// to that.
+// refuseSameCount refuses to make as many partitions as there are, to which kfake
+// says yes, or fewer, of which it does not say what is wrong.
 func refuseSameCount(x *exchange, req *kmsg.CreatePartitionsRequest) kmsg.Response {
 	var refused []kmsg.CreatePartitionsResponseTopic
 	good := req.Topics[:0:0]
 	for _, t := range req.Topics {
-		if has := len(x.cluster().partitionInfos(t.Topic)); has == 0 || has != int(t.Count) {
+		has := len(x.cluster().partitionInfos(t.Topic))
+		if has == 0 || has < int(t.Count) {
 			good = append(good, t)
 			continue
 		}
 		bad := kmsg.NewCreatePartitionsResponseTopic()
 		bad.Topic, bad.ErrorCode = t.Topic, kerr.InvalidPartitions.Code
-		bad.ErrorMessage = kmsg.StringPtr("Topic already has " + strconv.Itoa(int(t.Count)) + " partition(s).")
+		bad.ErrorMessage = kmsg.StringPtr("Topic already has " + strconv.Itoa(has) + " partition(s).")
+		if has > int(t.Count) {
+			bad.ErrorMessage = kmsg.StringPtr(fmt.Sprintf("The topic %s currently has %d partition(s); %d would not be an increase.", t.Topic, has, t.Count))
+		}
 		refused = append(refused, bad)
 	}
 	if len(refused) == 0 {

@@ -92,12 +92,17 @@ func (s *settings) describeTopic(topic string) []described {
 	if info == nil {
 		return nil
 	}
+	return s.describeWith(info.Configs)
+}
+
+// describeWith is the settings of a topic that is given these.
+func (s *settings) describeWith(configs map[string]*string) []described {
 	broker := s.ofBroker()
 	var all []described
 	for i := range topicSettings {
 		of := &topicSettings[i]
 		d := described{name: of.name, value: of.value}
-		if v := info.Configs[of.name]; v != nil {
+		if v := configs[of.name]; v != nil {
 			d.sources = append(d.sources, source{kmsg.ConfigSourceDynamicTopicConfig, of.name, *v})
 		}
 		name := of.name

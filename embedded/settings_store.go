@@ -89,7 +89,7 @@ func (s *settings) heal(topic string) error {
 			if _, fault := of.check(*v); fault == "" {
 				continue
 			}
-			why = "its value means nothing" // which may be a secret
+			why = "its value is not one that it can have" // the value may be a secret
 		}
 		s.cluster.log.Warn("embedded: a topic's setting is dropped", "topic", topic, "setting", name, "why", why)
 		wrong[name] = nil

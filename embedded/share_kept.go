@@ -8,8 +8,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
-
-	"kring/reqchan"
 )
 
 // kfake writes the state of share groups at an orderly stop alone: after a kill a
@@ -77,7 +75,7 @@ func forgetGroups(x *exchange, req *kmsg.DeleteGroupsRequest) kmsg.Response {
 		return nil
 	}
 	for _, group := range req.Groups {
-		if info := x.cluster().kfake.GroupInfo(group); info == nil || info.State != groupEmpty {
+		if info := x.cluster().groupInfo(group); info == nil || info.State != groupEmpty {
 			continue // kfake says what is wrong
 		}
 		if err := x.session.forgetOffsets(group, everyTopic); err != nil {
@@ -89,7 +87,7 @@ func forgetGroups(x *exchange, req *kmsg.DeleteGroupsRequest) kmsg.Response {
 		keepers := kmsg.NewPtrDeleteGroupsRequest()
 		for i := range resp.Groups {
 			keeper := keeperPrefix + resp.Groups[i].Group
-			if resp.Groups[i].ErrorCode != 0 || x.cluster().kfake.GroupInfo(keeper) == nil {
+			if resp.Groups[i].ErrorCode != 0 || x.cluster().groupInfo(keeper) == nil {
 				continue
 			}
 			if err := x.session.forgetOffsets(keeper, everyTopic); err != nil {
@@ -138,7 +136,7 @@ func (s *session) forgetOffsets(group string, of func(topic string) bool) error 
 			req.Topics = append(req.Topics, t)
 		}
 	}
-	_, err = s.ask(req)
+	_, err = s.write(req)
 	return err
 }
 
@@ -171,7 +169,7 @@ func (s *session) keepStarts(group string) error {
 		}
 		req.Topics = append(req.Topics, t)
 	}
-	resp, err := s.ask(req)
+	resp, err := s.write(req)
 	if err != nil {
 		return err
 	}
@@ -216,18 +214,18 @@ func startAt(partition int32, offset int64) kmsg.AlterShareGroupOffsetsRequestTo
 }
 
 // restoreShares gives the share groups that kfake does not know any more the starts
-// that were kept of them. It is called between kfake's start and the first client.
+// that were kept of them. It is called between kfake's start and the first client: a
+// group with members would not take them.
 func (c *Cluster) restoreShares() error {
 	if !c.keepsShares() {
 		return nil
 	}
-	pipe, err := c.listener.dial(netip.AddrPort{})
+	pipe, err := c.dial(netip.AddrPort{})
 	if err != nil {
 		return err
 	}
-	defer pipe.Close()
-	s := newSession(c, &reqchan.Conn{})
-	s.pipe = pipe
+	s := ownSession(c, pipe)
+	defer s.end()
 	list := kmsg.NewPtrListGroupsRequest()
 	resp, err := s.ask(list)
 	if err != nil {
@@ -259,7 +257,7 @@ func (s *session) restoreShare(group string) error {
 		at.Topic = t.Topic
 		for _, p := range t.Partitions {
 			// A topic that was made anew is not the one that the group has read.
-			if info := s.cluster.kfake.PartitionInfo(t.Topic, p.Partition); info != nil && p.Offset <= info.HighWatermark {
+			if info := s.cluster.partitionInfo(t.Topic, p.Partition); info != nil && p.Offset <= info.HighWatermark {
 				at.Partitions = append(at.Partitions, startAt(p.Partition, max(p.Offset, info.LogStartOffset)))
 			}
 		}

@@ -11,8 +11,6 @@ import (
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
-
-	"kring/kafka"
 )
 
 // syncs makes sure that what is acknowledged was synced: kfake syncs with
@@ -57,11 +55,7 @@ type syncing struct {
 }
 
 // begin opens the files that a request will write to.
-func (s *syncs) begin(q kafka.Request) (*syncing, error) {
-	req, err := q.Decode()
-	if err != nil {
-		return nil, err
-	}
+func (s *syncs) begin(req kmsg.Request) (*syncing, error) {
 	w := &syncing{of: s, open: make(map[string]*os.File), last: make(map[string]int64)}
 	dirs := s.partitionsOf(w, req)
 	if _, ok := req.(*kmsg.ProduceRequest); !ok {

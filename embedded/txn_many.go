@@ -80,7 +80,7 @@ func (x *exchange) verifyPartitions(t *kmsg.AddPartitionsToTxnRequestTransaction
 			p := kmsg.NewAddPartitionsToTxnResponseTransactionTopicPartition()
 			p.Partition, p.ErrorCode = n, fault
 			switch {
-			case x.cluster().kfake.PartitionInfo(topic.Topic, n) == nil:
+			case x.cluster().partitionInfo(topic.Topic, n) == nil:
 				p.ErrorCode, gone = kerr.UnknownTopicOrPartition.Code, true
 			case fault == 0 && !slices.Contains(has[topic.Topic], n):
 				p.ErrorCode = kerr.TransactionAbortable.Code

@@ -101,7 +101,8 @@ func endTransaction(x *exchange, req *kmsg.EndTxnRequest) kmsg.Response {
 		return nil
 	}
 	if p != nil && p.ProducerID == req.ProducerID {
-		if code := x.cluster().transactions.mayEnd(req, p); code != 0 {
+		_, again := x.cluster().txnLog().endedAt(req.ProducerID, req.ProducerEpoch) // also before a crash
+		if code := x.cluster().transactions.mayEnd(req, p); code != 0 && !again {
 			return refuseEnd(x, code)
 		}
 	}

@@ -232,7 +232,7 @@ func (l *txnLog) close() {
 // it was done, and where it takes several steps, before it is begun. What can't be
 // noted is refused.
 func noteTxn(x *exchange) kmsg.Response {
-	l := x.cluster().txns
+	l := x.cluster().txnLog()
 	if l == nil {
 		return nil
 	}
@@ -257,6 +257,9 @@ func noteTxn(x *exchange) kmsg.Response {
 			return &txnNote{PID: resp.ProducerID, Epoch: resp.ProducerEpoch, Over: true}
 		})
 	case *kmsg.EndTxnRequest:
+		if req.ProducerID == noProducer {
+			return nil // see disown: kfake refuses it
+		}
 		n := txnNote{PID: req.ProducerID, Epoch: req.ProducerEpoch, TxID: req.TransactionalID}
 		ending := n
 		ending.Ending = &txnEnd{Commit: req.Commit, Version: req.Version}
@@ -273,8 +276,16 @@ func noteTxn(x *exchange) kmsg.Response {
 	return nil
 }
 
+// txnLog is the log of transactions; the directory being loaded anew, it waits for
+// the next. nil without a data directory.
+func (c *Cluster) txnLog() *txnLog {
+	c.live.RLock()
+	defer c.live.RUnlock()
+	return c.txns
+}
+
 func noteBefore(x *exchange, n *txnNote) kmsg.Response {
-	if err := x.cluster().txns.note(n); err != nil {
+	if err := x.cluster().txnLog().note(n); err != nil {
 		return x.session.refusal(x.req, err)
 	}
 	return nil
@@ -283,17 +294,17 @@ func noteBefore(x *exchange, n *txnNote) kmsg.Response {
 // noteAfter notes what take makes of kfake's response, if anything. Where that fails,
 // kfake knows more than the disk: the directory is loaded anew.
 func noteAfter[Resp kmsg.Response](x *exchange, take func(Resp) *txnNote) {
-	x.after = append(x.after, func(resp kmsg.Response) (answered bool) {
+	x.after = append(x.after, func(resp kmsg.Response) (instead kmsg.Response) {
 		n := take(resp.(Resp))
 		if n == nil {
-			return false
+			return nil
 		}
-		err := x.cluster().txns.note(n)
-		if err != nil {
-			x.cluster().store.fail(err)
-			x.q.Respond(x.session.refusal(x.req, err))
+		err := x.cluster().txnLog().note(n)
+		if err == nil {
+			return nil
 		}
-		return err != nil
+		x.cluster().store.fail(err)
+		return x.session.refusal(x.req, err)
 	})
 }
 

@@ -1,22 +1,16 @@
 package embedded
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
-
-	"kring/kafka"
-	"kring/reqchan"
 )
 
 // readTxns reads txns.log: the transactions that go on, and the topics whose
@@ -72,17 +66,18 @@ func (c *Cluster) resumeTxns() error {
 	if len(c.resume) == 0 {
 		return nil
 	}
-	pipe, err := c.listener.dial(netip.AddrPort{})
+	pipe, err := c.listener.dial(netip.AddrPort{}) // not c.dial: reload holds live
 	if err != nil {
 		return err
 	}
-	defer pipe.Close()
+	s := ownSession(c, pipe)
+	defer s.end()
 	for _, t := range c.resume {
 		if t.Over {
 			continue
 		}
 		for _, req := range t.requests() {
-			resp, err := askKfake(pipe, req)
+			resp, err := s.ask(req)
 			if err != nil {
 				return fmt.Errorf("resume transaction %q: %w", t.TxID, err)
 			}
@@ -173,26 +168,4 @@ func txnError(resp kmsg.Response) int16 {
 		return resp.ErrorCode
 	}
 	return 0
-}
-
-// askKfake sends a request of our own. It must not be ApiVersions, whose
-// response has another header (see askOnce).
-func askKfake(pipe net.Conn, req kmsg.Request) (kmsg.Response, error) {
-	if _, err := pipe.Write(kmsg.NewRequestFormatter().AppendRequest(nil, req, 0)); err != nil {
-		return nil, err
-	}
-	var size [reqchan.SizeBytes]byte
-	if _, err := io.ReadFull(pipe, size[:]); err != nil {
-		return nil, err
-	}
-	frame := make([]byte, binary.BigEndian.Uint32(size[:]))
-	if _, err := io.ReadFull(pipe, frame); err != nil {
-		return nil, err
-	}
-	head := len(kafka.AppendResponseHeader(nil, req.Key(), req.GetVersion(), 0))
-	if len(frame) < head {
-		return nil, io.ErrUnexpectedEOF
-	}
-	resp := req.ResponseKind()
-	return resp, resp.ReadFrom(frame[head:])
 }

@@ -1,17 +1,11 @@
 package embedded
 
 import (
-	"encoding/binary"
-	"fmt"
-	"io"
-	"net"
-	"net/netip"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"kring/kafka"
-	"kring/reqchan"
 )
 
 // notServed are the APIs of kfake that are neither announced nor let in.
@@ -69,20 +63,16 @@ func announceVersions(x *exchange, _ *kmsg.ApiVersionsRequest) kmsg.Response {
 // askVersions asks kfake what it serves, as a client would, and keeps what we
 // answer to that in every version that is the same for everybody.
 func (c *Cluster) askVersions() (served kafka.Versions, err error) {
-	pipe, err := c.listener.dial(netip.AddrPort{})
-	if err != nil {
-		return kafka.Versions{}, err
-	}
-	defer pipe.Close()
 	var bodies [][]byte
 	req := kmsg.NewPtrApiVersionsRequest()
 	req.ClientSoftwareName, req.ClientSoftwareVersion = "kring", "1" // the form is checked
 	for version := int16(0); version <= apiVersionsSame; version++ {
 		req.Version = version
-		resp, err := askOnce(pipe, req)
+		said, err := c.inside.ask(req)
 		if err != nil {
 			return kafka.Versions{}, err
 		}
+		resp := said.(*kmsg.ApiVersionsResponse)
 		if served, err = servedOf(resp); err != nil {
 			return kafka.Versions{}, err
 		}
@@ -91,24 +81,4 @@ func (c *Cluster) askVersions() (served kafka.Versions, err error) {
 	}
 	c.apiVersions.Store(&bodies)
 	return served, nil
-}
-
-// askOnce asks ApiVersions, whose response has the same header in every version.
-func askOnce(pipe net.Conn, req *kmsg.ApiVersionsRequest) (*kmsg.ApiVersionsResponse, error) {
-	if _, err := pipe.Write(kmsg.NewRequestFormatter().AppendRequest(nil, req, 0)); err != nil {
-		return nil, err
-	}
-	var size [reqchan.SizeBytes]byte
-	if _, err := io.ReadFull(pipe, size[:]); err != nil {
-		return nil, err
-	}
-	frame := make([]byte, binary.BigEndian.Uint32(size[:]))
-	if _, err := io.ReadFull(pipe, frame); err != nil {
-		return nil, err
-	}
-	resp := req.ResponseKind().(*kmsg.ApiVersionsResponse)
-	if err := resp.ReadFrom(frame[correlationBytes:]); err != nil {
-		return nil, fmt.Errorf("ApiVersions response: %w", err)
-	}
-	return resp, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"kring"
 	"kring/internal/slab"
+	"kring/reqchan"
 )
 
 // goNetServer is what one writes in Go without a framework: a goroutine per
@@ -127,8 +128,10 @@ func (s *goNetServer) handleFrames(c net.Conn) {
 	f := frames{conn: c, buf: make([]byte, 16<<10)}
 	pool := &slab.Pool{}
 	local, _ := netip.ParseAddrPort(c.LocalAddr().String())
-	r := &kring.Request{Conn: &kring.Conn{Local: local}}
-	defer r.Free()
+	conn := &kring.Conn{Local: local}
+	var requests reqchan.Requests
+	r := requests.Take(conn, 0)
+	defer func() { r.Free() }()
 	var out []byte
 	for {
 		b, err := f.next()
@@ -138,6 +141,7 @@ func (s *goNetServer) handleFrames(c net.Conn) {
 		out = out[:0]
 		for rest := b; len(rest) > 0; {
 			n := 4 + int(binary.BigEndian.Uint32(rest))
+			r = requests.Again(r, conn, 0) // as a processor has it for handlers that run there
 			r.Frame, r.Payload = rest[:n:n], rest[4:n:n]
 			r.Begin(nil, pool)
 			s.handler.Handle(r)

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"slices"
 	"strconv"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -106,7 +108,11 @@ func listsOfAll() (all []question) {
 			if !null {
 				req.Users = []kmsg.DescribeUserSCRAMCredentialsRequestUser{}
 			}
-			t.say("%d", len(t.must(req, 0).(*kmsg.DescribeUserSCRAMCredentialsResponse).Results))
+			there := func(r kmsg.DescribeUserSCRAMCredentialsResponseResult) bool { return r.User == "judge" }
+			for !slices.ContainsFunc(t.must(req, 0).(*kmsg.DescribeUserSCRAMCredentialsResponse).Results, there) {
+				time.Sleep(againAfter)
+			}
+			t.say("ours is there")
 		}})
 	}
 	return all

@@ -9,7 +9,7 @@
 //
 // Flow. transcript.go and good*.go make questions for the versions that both
 // servers have; ofclients.go has frames that real clients sent; announced.go,
-// creation.go, fencing.go, listing.go, moving.go, bounds.go and answers.go hold talks of several
+// creation.go, fencing.go, listing.go, moving.go, bounds.go, answers.go and removing.go hold talks of several
 // requests, each made of the answers before it, about what is announced, kept,
 // fenced, listed and refused. ask and talk put a question to a server; compare
 // holds the outcomes against each other and against differences.txt, which gives

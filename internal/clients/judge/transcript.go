@@ -34,6 +34,7 @@ func transcript(servers []*server) ([]question, error) {
 	all = append(all, moving()...)
 	all = append(all, bounds()...)
 	all = append(all, answers()...)
+	all = append(all, removing()...)
 	all = append(all, settings...)
 	all = append(all, outsideVersions(keys, versions)...)
 	all = append(all, good(versions)...)
