@@ -313,7 +313,20 @@ func (c *Cluster) openedDir() error {
 	if err := errors.Join(err, c.kfakeLog.gate.open(), c.applyStarts()); err != nil {
 		return err
 	}
-	return errors.Join(writeManifest(c.cfg.DataDir, false), c.resumeTxns())
+	return errors.Join(c.beginDir(), c.resumeTxns())
+}
+
+// beginDir writes down what the directory has, so that it is missed at the next
+// start when it is gone.
+func (c *Cluster) beginDir() error {
+	if err := errors.Join(markLogs(c.cfg.DataDir), writeManifest(c.cfg.DataDir, false)); err != nil {
+		return err
+	}
+	began, err := c.starts.begin()
+	if err == nil && began {
+		err = writeManifest(c.cfg.DataDir, false) // which has the new file
+	}
+	return err
 }
 
 // Versions are the APIs that the cluster serves.

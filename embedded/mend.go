@@ -39,7 +39,9 @@ type mender struct {
 	deleting         map[string]bool // topics, or ids, whose deletion may have been interrupted
 	txns             map[int64]*txnNote
 	pids             map[int64]pidEntry
-	session          *sessionState // nil: the last process did not write one
+	session          *sessionState          // nil: the last process did not write one
+	starts           map[string]*topicStart // of logs, by topic; nil: an older version did not write them down
+	spoiled          bool                   // the manifest was unreadable
 
 	mu       sync.Mutex
 	report   LoadReport               // guarded by mu
@@ -75,7 +77,7 @@ func (m *mender) mend() error {
 			return nil // the first start
 		}
 	}
-	if err := m.checkFolders(); err != nil {
+	if err := errors.Join(m.readStarts(), m.checkFolders()); err != nil {
 		return err
 	}
 	if _, err := m.mendLog("groups.log"); err != nil {

@@ -286,7 +286,8 @@ func (m *mender) listFolders() error {
 		return err
 	}
 	for _, d := range dirs {
-		if !d.IsDir() {
+		// Stat: what was moved to another disk is followed by its link.
+		if info, err := os.Stat(filepath.Join(m.dir, "partitions", d.Name())); err != nil || !info.IsDir() {
 			continue
 		}
 		files, err := os.ReadDir(filepath.Join(m.dir, "partitions", d.Name()))
@@ -295,7 +296,10 @@ func (m *mender) listFolders() error {
 		}
 		bytes := int64(0)
 		for _, f := range files {
-			if info, err := f.Info(); err == nil && strings.HasSuffix(f.Name(), ".dat") {
+			if !strings.HasSuffix(f.Name(), ".dat") {
+				continue
+			}
+			if info, err := os.Stat(filepath.Join(m.dir, "partitions", d.Name(), f.Name())); err == nil {
 				bytes += info.Size()
 			}
 		}
@@ -399,7 +403,7 @@ func (m *mender) readManifest() error {
 	}
 	line, sum, _ := bytes.Cut(raw, []byte("\n"))
 	if string(sum) != fmt.Sprintf(manifestSum, crc32.Checksum(line, castagnoli)) || json.Unmarshal(line, &m.manifest) != nil {
-		m.manifest = manifest{}
+		m.manifest, m.spoiled = manifest{}, true
 		m.note(Damage{File: manifestName, What: "unreadable; it is made anew. Files that are missing may not be missed", NextOffset: -1})
 	}
 	m.clean = m.manifest.Clean
@@ -422,8 +426,8 @@ func writeManifest(dir string, clean bool) error {
 			}
 		}
 	}
-	for _, name := range []string{"seq_windows.json", "session_state.json"} {
-		if raw, err := os.ReadFile(filepath.Join(dir, name)); err == nil && clean {
+	for _, name := range []string{"seq_windows.json", "session_state.json", startsName} {
+		if raw, err := os.ReadFile(filepath.Join(dir, name)); err == nil && (clean || name == startsName) {
 			n.Files[name] = manifestFile{int64(len(raw)), crc32.Checksum(raw, castagnoli)}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -23,8 +24,10 @@ type partition struct {
 	compact bool
 
 	segments []*segment
-	old      *snapshot // nil if there is none
-	fresh    bool      // old describes the segments as they are
+	orphans  map[int64]int64 // indexes without a segment, and how many batches they have, by offset
+	misread  bool            // there was a snapshot, and it is unreadable
+	old      *snapshot       // nil if there is none
+	fresh    bool            // old describes the segments as they are
 
 	producers producers
 	aborted   []abortedTxn
@@ -78,15 +81,26 @@ func (p *partition) list() error {
 	if err != nil {
 		return err
 	}
+	p.orphans = make(map[int64]int64)
 	for _, f := range files {
-		base, ok := strings.CutSuffix(f.Name(), ".dat")
+		ext := filepath.Ext(f.Name())
+		base := strings.TrimSuffix(f.Name(), ext)
 		offset, err := strconv.ParseInt(base, 10, 64)
-		if !ok || err != nil || offset < 0 || f.IsDir() {
+		if ext != ".dat" && ext != ".idx" || err != nil || offset < 0 {
 			continue
 		}
-		info, err := f.Info()
-		if err != nil {
+		info, err := os.Stat(p.path(f.Name())) // of what a link points to
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // a link to nowhere
+			continue
+		case err != nil:
 			return err
+		case info.IsDir():
+			continue
+		}
+		if ext == ".idx" {
+			p.orphans[offset] = info.Size() / indexEntryBytes
+			continue
 		}
 		p.segments = append(p.segments, &segment{
 			path: p.path(base), offset: offset, size: info.Size(), modified: info.ModTime(),
@@ -94,8 +108,12 @@ func (p *partition) list() error {
 		})
 	}
 	slices.SortFunc(p.segments, func(a, b *segment) int { return int(min(max(a.offset-b.offset, -1), 1)) })
-	for i := range max(0, len(p.segments)-1) {
-		p.segments[i].limit = p.segments[i+1].offset
+	for i, s := range p.segments {
+		s.indexed = p.orphans[s.offset]
+		delete(p.orphans, s.offset)
+		if i > 0 {
+			p.segments[i-1].limit = s.offset
+		}
 	}
 	return nil
 }
@@ -103,8 +121,12 @@ func (p *partition) list() error {
 // checkSegments finds segments that are missing or empty, as far as the last
 // snapshot tells.
 func (p *partition) checkSegments() error {
-	if p.old != nil && len(p.segments) == 0 && !p.m.clean {
+	start, known := p.start()
+	if p.old != nil && len(p.segments) == 0 && !p.m.clean && !known {
 		p.noteNone()
+	}
+	if err := p.checkIndexed(); err != nil {
+		return err
 	}
 	if p.old == nil || p.compact && !p.m.clean {
 		return nil // compaction replaces every segment
@@ -115,10 +137,13 @@ func (p *partition) checkSegments() error {
 		here[s.offset] = s
 		first = min(first, s.offset)
 	}
-	for _, was := range p.old.Segments {
+	for i, was := range p.old.Segments {
 		name := filepath.Join(p.name, strconv.FormatInt(was.BaseOffset, 10)+".dat")
 		s := here[was.BaseOffset]
-		if s == nil && (p.m.clean || was.BaseOffset > first) && was.Size > 0 {
+		if _, indexed := p.orphans[was.BaseOffset]; indexed {
+			continue // checkIndexed has seen that
+		}
+		if s == nil && (p.m.clean || was.BaseOffset > first || known && p.snapshotEnd(i) > start) && was.Size > 0 {
 			if err := p.m.missing(name, fmt.Sprintf("is missing; it had %d bytes", was.Size)); err != nil {
 				return err
 			}
@@ -230,8 +255,8 @@ func (p *partition) noteDamage() (endLost bool) {
 		}
 		for j := range s.cuts {
 			c := &s.cuts[j]
-			if s.end > s.next {
-				c.unfinished = false // it was whole at an orderly stop
+			if s.end > s.next || s.indexed > s.batches {
+				c.unfinished = false // it was whole at an orderly stop, or when its index was written
 			}
 			d := Damage{File: name, What: "unreadable bytes, cut out", Topic: p.topic, Partition: p.number,
 				Offset: c.offset, NextOffset: c.nextOffset, At: c.at, Bytes: c.to - c.at, Lost: !c.unfinished && !c.duplicate}
@@ -249,9 +274,18 @@ func (p *partition) noteDamage() (endLost bool) {
 			endLost = true
 		}
 		endLost = p.noteShorter(i, name) || endLost
+		if i == len(p.segments)-1 && len(s.cuts) == 0 && !endLost && s.indexed > s.batches {
+			p.m.note(Damage{File: name, What: fmt.Sprintf("its index has %d batches more", s.indexed-s.batches), Topic: p.topic,
+				Partition: p.number, Offset: s.next, NextOffset: -1, Lost: true})
+			endLost = true
+		}
 	}
 	return endLost
 }
+
+// interrupted is what is said of a write without its end.
+const interrupted = "the last write has no end and was cut off: that of a killed process nobody was told of; " +
+	"after a loss of power it may have been acknowledged"
 
 // noteShorter reports a segment that has fewer bytes than at the last start or
 // stop.
@@ -283,7 +317,7 @@ func (c *cut) what() string {
 	case c.duplicate:
 		return "batches that the next segment has as well, cut off"
 	case c.unfinished:
-		return "a write that was interrupted, cut off"
+		return interrupted
 	}
 	return "unreadable bytes, cut out"
 }

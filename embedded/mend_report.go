@@ -31,8 +31,11 @@ type LoadReport struct {
 type Damage struct {
 	File string // relative to the data directory
 	What string
-	// Lost says that something may be gone that was acknowledged. Otherwise
-	// it was mended whole, or nobody had been told that it was there.
+	// Lost says that something is gone that was acknowledged, as far as the
+	// directory can tell. Otherwise it was mended whole, or it is a write that
+	// has no end: after a process was killed nobody had been told that it was
+	// there; after the machine lost power what was acknowledged last may be gone,
+	// unless Config.SyncWrites was set.
 	Lost      bool
 	Topic     string // empty: no segment
 	Partition int32
@@ -90,7 +93,7 @@ func (d *Damage) log(to *slog.Logger) {
 		to.Error("data directory: lost", args...)
 		return
 	}
-	to.Warn("data directory: mended, nothing that was acknowledged is lost", args...)
+	to.Warn("data directory: mended", args...)
 }
 
 // attrs are the report in numbers.

@@ -27,6 +27,7 @@ type segment struct {
 	modified time.Time
 	limit    int64 // offset of the next segment
 	dense    bool  // its offsets have no gaps but those that repairs left
+	indexed  int64 // how many batches its index had
 	end      int64 // the log's end offset when the snapshot was written, -1: unknown
 
 	next     int64 // offset after the last batch

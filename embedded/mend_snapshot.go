@@ -78,6 +78,7 @@ func (p *partition) readSnapshot() {
 		err = errors.New("it was changed since the cluster stopped")
 	}
 	if err != nil {
+		p.misread = true
 		p.m.note(Damage{File: filepath.Join(p.name, "snapshot.json"), NextOffset: -1,
 			What: fmt.Sprintf("unreadable (%v); it was made anew from the segments. Records that were deleted from within a segment may be back", err)})
 		return

@@ -1,7 +1,6 @@
 package embedded
 
 import (
-	"slices"
 	"time"
 	"unicode/utf16"
 
@@ -132,43 +131,6 @@ func fillMetadata(x *exchange, _ *kmsg.OffsetFetchRequest) kmsg.Response {
 					}
 				}
 			}
-		}
-	})
-	return nil
-}
-
-// deleteOffsets says of partitions that are not there that they are unknown, where
-// kfake says that their offsets were deleted.
-func deleteOffsets(x *exchange, req *kmsg.OffsetDeleteRequest) kmsg.Response {
-	var unknown []kmsg.OffsetDeleteResponseTopic
-	known := req.Topics[:0:0]
-	for _, t := range req.Topics {
-		of := kmsg.NewOffsetDeleteResponseTopic()
-		of.Topic = t.Topic
-		there := len(x.cluster().partitionInfos(t.Topic))
-		t.Partitions = slices.DeleteFunc(t.Partitions, func(p kmsg.OffsetDeleteRequestTopicPartition) bool {
-			if p.Partition >= 0 && int(p.Partition) < there {
-				return false
-			}
-			bad := kmsg.NewOffsetDeleteResponseTopicPartition()
-			bad.Partition, bad.ErrorCode = p.Partition, kerr.UnknownTopicOrPartition.Code
-			of.Partitions = append(of.Partitions, bad)
-			return true
-		})
-		if len(of.Partitions) > 0 {
-			unknown = append(unknown, of)
-		}
-		if len(t.Partitions) > 0 {
-			known = append(known, t)
-		}
-	}
-	if len(unknown) == 0 {
-		return nil
-	}
-	req.Topics, x.changed = known, true
-	then(x, func(resp *kmsg.OffsetDeleteResponse) {
-		if resp.ErrorCode == 0 {
-			resp.Topics = append(resp.Topics, unknown...)
 		}
 	})
 	return nil

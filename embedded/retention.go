@@ -53,6 +53,9 @@ func (j *janitor) run() {
 		if err := j.cluster.retain(time.Now(), j.stop); err != nil {
 			j.cluster.log.Error("embedded: retention failed; it is tried again", "in", retentionEvery, "error", err)
 		}
+		if err := j.cluster.describeDir(); err != nil {
+			j.cluster.log.Error("embedded: "+manifestName+" is as it was; it is tried again", "in", retentionEvery, "error", err)
+		}
 		timer.Reset(retentionEvery)
 	}
 }

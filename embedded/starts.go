@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -59,12 +60,55 @@ func (s *starts) read() error {
 		return nil
 	}
 	if err == nil {
-		err = json.Unmarshal(raw, &s.at)
+		s.at, _, err = decodeStarts(raw)
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w; remove it to see records again that were deleted", startsName, err)
+		return fmt.Errorf("%s: %w", startsName, err)
 	}
 	return nil
+}
+
+// decodeStarts reads a line of JSON and a line with its checksum, which older
+// versions did not write.
+func decodeStarts(raw []byte) (at map[string]*topicStart, summed bool, err error) {
+	line, sum, summed := bytes.Cut(raw, []byte("\n"))
+	if summed && string(sum) != fmt.Sprintf(manifestSum, crc32.Checksum(line, castagnoli)) {
+		return nil, true, errors.New("is unreadable: its checksum is wrong")
+	}
+	if err := json.Unmarshal(line, &at); err != nil {
+		return nil, summed, fmt.Errorf("is unreadable: %w", err)
+	}
+	if at == nil {
+		at = make(map[string]*topicStart)
+	}
+	for topic, t := range at {
+		if t == nil {
+			delete(at, topic)
+		} else if t.Partitions == nil {
+			t.Partitions = make(map[int32]int64)
+		}
+	}
+	return at, summed, nil
+}
+
+// write writes the file as a whole. The caller holds mu.
+func (s *starts) write() error {
+	line, err := json.Marshal(s.at)
+	if err != nil {
+		return err
+	}
+	return replaceSynced(s.path(), bytes.NewReader(fmt.Appendf(line, "\n"+manifestSum, crc32.Checksum(line, castagnoli))), s.synced)
+}
+
+// begin writes the file where there is none: from now on it says of every log
+// where it starts, and is missed when it is gone.
+func (s *starts) begin() (began bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, err := os.Stat(s.path()); !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	return true, s.write()
 }
 
 // note writes down where partitions of a topic will start.
@@ -83,11 +127,7 @@ func (s *starts) note(topic string, id [16]byte, partitions map[int32]int64, exi
 	for p, offset := range partitions {
 		t.Partitions[p] = max(t.Partitions[p], offset)
 	}
-	raw, err := json.Marshal(s.at)
-	if err != nil {
-		return err
-	}
-	return replaceSynced(s.path(), bytes.NewReader(raw), s.synced)
+	return s.write()
 }
 
 // prune forgets topics that are no more. The caller holds mu.
@@ -187,7 +227,7 @@ func emptySegments(dir string) ([]string, error) {
 		if !strings.HasSuffix(e.Name(), ".dat") {
 			continue
 		}
-		info, err := e.Info()
+		info, err := os.Stat(filepath.Join(dir, e.Name())) // of what a link points to
 		if err != nil {
 			return nil, err
 		}

@@ -330,13 +330,43 @@ func (s *syncs) all(on bool) error {
 			return err
 		case e.IsDir():
 			return s.directory(path)
+		case e.Type()&fs.ModeSymlink != 0:
+			return s.linked(path)
 		case !e.Type().IsRegular():
 			return nil
 		}
-		f, err := os.OpenFile(path, os.O_RDWR, 0)
-		if err != nil {
-			return err
-		}
-		return errors.Join(s.file(f), f.Close())
+		return s.named(path)
 	})
+}
+
+// linked syncs what a link points to: a file, or a directory and its files.
+func (s *syncs) linked(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // a link to nowhere
+		return nil
+	case err != nil:
+		return err
+	case info.Mode().IsRegular():
+		return s.named(path)
+	case !info.IsDir():
+		return nil
+	}
+	entries, err := os.ReadDir(path)
+	faults := []error{err}
+	for _, e := range entries {
+		if e.Type().IsRegular() {
+			faults = append(faults, s.named(filepath.Join(path, e.Name())))
+		}
+	}
+	return errors.Join(append(faults, s.directory(path))...)
+}
+
+// named syncs a file.
+func (s *syncs) named(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.file(f), f.Close())
 }
