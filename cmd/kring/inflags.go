@@ -139,7 +139,6 @@ var flagOfField = map[string]string{
 	// Of the embedded cluster and the null handler.
 	"DataDir": "data-dir", "SyncWrites": "sync-writes", "AcceptLoss": "accept-data-loss", "MemoryLogBytesMax": "memory-log-bytes-max", "Partitions": "partitions", "PartitionsDefault": "partitions",
 	"Seed": "seed-topic", "Advertise": "advertise",
-	"MemoryLogBytesMax": "memory-log-bytes-max", "AcceptLoss": "accept-data-loss",
 	// Of quotas.
 	"Windows": "quota-windows", "Window": "quota-window", "BytesThrottleMax": "max-throttle", "RequestThrottleMax": "max-throttle",
 }
