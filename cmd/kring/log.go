@@ -37,7 +37,7 @@ func (c *serveCmd) logger(stderr *lines) *slog.Logger {
 }
 
 // events logs what the server tells.
-func events(log *slog.Logger, closed *closeLog) kring.Events {
+func events(log *slog.Logger, closed *closeLog, refused *refusals) kring.Events {
 	e := kring.Events{
 		AcceptFailed: func(listener string, err error, pause time.Duration) {
 			log.Warn("accepting failed and pauses", "listener", listener, "error", inAdvice(err.Error()), "pause", pause)
@@ -52,8 +52,12 @@ func events(log *slog.Logger, closed *closeLog) kring.Events {
 				"conn", r.Conn.ID.String(), "remote", reqchan.EndString(r.Conn.Remote), "panic", fmt.Sprint(v), "stack", string(stack))
 		},
 	}
+	e.ConnClosed = refused.closed
 	if log.Enabled(context.Background(), slog.LevelDebug) {
-		e.ConnClosed = closed.add
+		e.ConnClosed = func(c *kring.Conn, why kring.CloseReason) {
+			refused.closed(c, why)
+			closed.add(c, why)
+		}
 	}
 	return e
 }

@@ -40,7 +40,8 @@ type refusal struct {
 	conn     *kring.Conn
 	header   kafka.Header // without its client id
 	clientID string
-	why      *kafka.Fault
+	reason   kring.CloseReason
+	why      string
 }
 
 const (
@@ -58,14 +59,32 @@ func newRefusals(log *slog.Logger, every time.Duration) *refusals {
 
 // add is Door.Rejected. It does not block.
 func (r *refusals) add(c *kring.Conn, h kafka.Header, why *kafka.Fault) {
+	id := string(h.ClientID[:min(len(h.ClientID), clientIDBytesMax)])
+	h.ClientID = nil // it lies in the request
+	r.keep(refusal{c, h, id, why.Reason, why.Error()})
+}
+
+// noRequest are the reasons to close a connection before there is a request.
+var noRequest = map[kring.CloseReason]string{
+	reqchan.FrameTooBig:       "the first four bytes are a size above --max-frame-bytes; TLS or HTTP on this port looks like that",
+	reqchan.FrameSizeNegative: "the first four bytes are a negative size; the client does not speak Kafka's protocol",
+	reqchan.FrameTimeout:      "a request was begun and did not come within --frame-timeout",
+}
+
+// closed is Events.ConnClosed. It does not block.
+func (r *refusals) closed(c *kring.Conn, why kring.CloseReason) {
+	if text, ok := noRequest[why]; ok {
+		r.keep(refusal{conn: c, header: kafka.Header{Key: -1}, reason: why, why: text})
+	}
+}
+
+func (r *refusals) keep(of refusal) {
 	r.mu.Lock()
-	k := &r.kinds[why.Reason]
+	k := &r.kinds[of.reason]
 	k.requests++
 	first := k.requests == 1
 	if first {
-		id := string(h.ClientID[:min(len(h.ClientID), clientIDBytesMax)])
-		h.ClientID = nil // it lies in the request
-		k.first = refusal{c, h, id, why}
+		k.first = of
 	}
 	r.mu.Unlock()
 	if !first {
@@ -122,7 +141,7 @@ func (r *refusals) writeDue(now time.Time) (wait time.Duration) {
 
 func (r *refusals) line(k refused) {
 	f := k.first
-	attrs := []any{"reason", f.why.Reason.String()}
+	attrs := []any{"reason", f.reason.String()}
 	if f.header.Key >= 0 {
 		attrs = append(attrs, "api", kmsg.NameForKey(f.header.Key), "api_key", f.header.Key, "version", f.header.Version)
 	}
@@ -130,7 +149,7 @@ func (r *refusals) line(k refused) {
 	if s := f.conn.Software(); s.Name != "" {
 		attrs = append(attrs, "software", s.Name+" "+s.Version)
 	}
-	attrs = append(attrs, "why", f.why.Error())
+	attrs = append(attrs, "why", f.why)
 	if k.requests > 1 {
 		attrs = append(attrs, "requests", k.requests)
 	}

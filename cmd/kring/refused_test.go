@@ -106,3 +106,25 @@ func TestRefusingDoesNotWaitForTheLog(t *testing.T) {
 type writerFunc func(p []byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// What is no request of Kafka's at all is named, too: TLS on a port without it, HTTP,
+// and sizes that nobody sends.
+func TestWhatIsNoRequestIsNamedAtTheDefaultLevel(t *testing.T) {
+	for _, handler := range []string{"embedded", "null", "echo"} {
+		c := serve(t, "--handler", handler)
+		for _, bytes := range []string{"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "GET / HTTP/1.1\r\n\r\n"} {
+			conn := dial(t, c.addr)
+			if _, err := conn.Write([]byte(bytes)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.Copy(io.Discard, conn); err != nil && !isReset(err) {
+				t.Fatal(err)
+			}
+		}
+		c.logged(`level=WARN msg="a request was refused and its connection closed" reason=frame_too_big remote=.*TLS or HTTP`)
+		c.signal(syscall.SIGTERM)
+		if status := c.exit(); status != exitOK {
+			t.Errorf("exit status %d", status)
+		}
+	}
+}

@@ -50,7 +50,7 @@ func (c *serveCmd) Run(p process) error {
 		return err
 	}
 	closed := newCloseLog(log)
-	cfg.Events = events(log, closed)
+	cfg.Events = events(log, closed, refused)
 	c.logDescriptors(log, cfg)
 	err = c.serve(p, log, cfg, served, rereads)
 	if errors.Is(err, errSecondSignal) {
