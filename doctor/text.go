@@ -151,7 +151,7 @@ func (p page) features(all []uring.Feature) {
 	}{
 		{"Needed:", func(f uring.Feature) bool { return f.Required }},
 		{"Used where it is there:", func(f uring.Feature) bool { return f.Used && !f.Required }},
-		{"Not used by this version:", func(f uring.Feature) bool { return !f.Used }},
+		{"Not used by default; some are settings of --uring:", func(f uring.Feature) bool { return !f.Used }},
 	} {
 		fmt.Fprintln(p, g.title)
 		for _, f := range all {
@@ -166,7 +166,7 @@ func (p page) features(all []uring.Feature) {
 func (p page) feature(f uring.Feature) {
 	without := f.Without
 	if !f.Used {
-		without = "nothing changes"
+		without = "nothing changes by default"
 	}
 	fmt.Fprintf(p, "  %-*s%-*s%-*s%-*s%s\n", nameWidth, f.Name, sinceWidth, f.Since, probedWidth, f.Probed,
 		answerWidth, f.Answer, without)
