@@ -35,6 +35,7 @@ var repairs = []repair{
 	{kmsg.LeaveGroup, "answers UNKNOWN_MEMBER_ID where there is no such group, knows KIP-848's members, fences instances that others have, and repeats the ids of members", on(leaveGroup)},
 	{kmsg.OffsetFetch, "answers that nothing is committed where there is no such group", on(nobodysOffsets)},
 	{kmsg.ListGroups, "passes over case in the filters of states and types, and names the protocol of KIP-848's groups", on(listGroups)},
+	{kmsg.ConsumerGroupHeartbeat, "answers a static member that joins while partitions move with an epoch that is not 0", on(joinWithEpoch)},
 	{kmsg.ConsumerGroupDescribe, "names the topics that members are assigned, and the assignor", on(describeConsumers)},
 	{kmsg.ShareFetch, "answers records with nothing, not null", on(shareRecords)},
 	{kmsg.ShareFetch, "writes down the state of share groups before it answers", on(keepShareFetch)},
