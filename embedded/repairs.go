@@ -51,6 +51,7 @@ var repairs = []repair{
 	{kmsg.AddOffsetsToTxn, "goes by the transactional id, and answers INVALID_PRODUCER_EPOCH before version 2", on(addOffsets)},
 	{kmsg.TxnOffsetCommit, "answers INVALID_PRODUCER_EPOCH to an old epoch", on(commitOffsets)},
 	{kmsg.EndTxn, "goes by the transactional id, answers INVALID_PRODUCER_EPOCH before version 2, and aborts no empty transaction before 5", on(endTransaction)},
+	{kmsg.DescribeProducers, "lists every producer whose state a partition has, not only those whose transaction is open", on(describeProducers)},
 	{kmsg.DescribeTransactions, "remembers how a transaction ended", on(describeTransactions)},
 	{kmsg.ListTransactions, "remembers how transactions ended, names unknown states, and matches whole ids", on(listTransactions)},
 	{kmsg.Produce, "has the names of topics that are asked for by id", on(nameProduced)},
