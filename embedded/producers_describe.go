@@ -148,7 +148,8 @@ func (p producerStates) list(open []kmsg.DescribeProducersResponseTopicPartition
 		a.LastTimestamp, a.CoordinatorEpoch, a.CurrentTxnStartOffset = s.timestamp, s.coordinator, s.start
 		list = append(list, a)
 	}
-	slices.SortFunc(list, func(a, b kmsg.DescribeProducersResponseTopicPartitionActiveProducer) int { return cmp.Compare(a.ProducerID, b.ProducerID) })
+	slices.SortFunc(list, func(a, b kmsg.DescribeProducersResponseTopicPartitionActiveProducer) int {
+		return cmp.Compare(a.ProducerID, b.ProducerID)
+	})
 	return list
 }
-
