@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"math"
 	"path/filepath"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -58,6 +59,18 @@ func (c *Cluster) logDir() string {
 	return c.cfg.DataDir
 }
 
+// volume is what the log directory's file system has, where there is one.
+func (c *Cluster) volume() (total, usable int64) {
+	if c.cfg.DataDir == "" {
+		return unknownBytes, unknownBytes
+	}
+	at, err := c.store.space(c.cfg.DataDir)
+	if err != nil || at.total == math.MaxInt64 {
+		return unknownBytes, unknownBytes
+	}
+	return at.total, at.free
+}
+
 // describeLogDirs names the one folder, also where it holds none of what was
 // asked for, and the volume that it is on.
 func describeLogDirs(x *exchange, _ *kmsg.DescribeLogDirsRequest) kmsg.Response {
@@ -67,7 +80,7 @@ func describeLogDirs(x *exchange, _ *kmsg.DescribeLogDirsRequest) kmsg.Response 
 		}
 		dir := kmsg.NewDescribeLogDirsResponseDir()
 		dir.Dir = x.cluster().logDir()
-		dir.TotalBytes, dir.UsableBytes = volumeOf(x.cluster().cfg.DataDir)
+		dir.TotalBytes, dir.UsableBytes = x.cluster().volume()
 		for i := range resp.Dirs {
 			dir.Topics = append(dir.Topics, resp.Dirs[i].Topics...)
 		}

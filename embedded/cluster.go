@@ -105,6 +105,7 @@ func Open(cfg Config) (*Cluster, error) {
 		advertised: make(chan struct{}),
 	}
 	c.starts = newStarts(cfg.DataDir, func(f *os.File) error { return c.syncs.file(f) })
+	c.syncs.name = c.topicName
 	c.kfakeLog = &logger{to: cfg.Logger, store: c.store}
 	c.drained, c.drain = context.WithCancel(context.Background())
 	c.memory.max = cfg.MemoryLogBytesMax

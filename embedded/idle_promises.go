@@ -88,31 +88,6 @@ func screenAssignments(x *exchange, req *kmsg.AlterPartitionAssignmentsRequest) 
 	return resp
 }
 
-// screenLogDirs lets nothing move to another log directory: there is one. kfake
-// would call it what it is asked to.
-func screenLogDirs(x *exchange, req *kmsg.AlterReplicaLogDirsRequest) kmsg.Response {
-	resp := x.response().(*kmsg.AlterReplicaLogDirsResponse)
-	for _, d := range req.Dirs {
-		for _, t := range d.Topics {
-			answer := kmsg.NewAlterReplicaLogDirsResponseTopic()
-			answer.Topic = t.Topic
-			for _, n := range t.Partitions {
-				p := kmsg.NewAlterReplicaLogDirsResponseTopicPartition()
-				p.Partition = n
-				switch {
-				case d.Dir == "" || d.Dir != x.cluster().cfg.DataDir:
-					p.ErrorCode = kerr.LogDirNotFound.Code
-				case x.cluster().partitionInfo(t.Topic, n) == nil:
-					p.ErrorCode = kerr.UnknownTopicOrPartition.Code
-				}
-				answer.Partitions = append(answer.Partitions, p)
-			}
-			resp.Topics = append(resp.Topics, answer)
-		}
-	}
-	return resp
-}
-
 // keepFeatures refuses to change a feature's level: what kfake can do does not
 // depend on it, and it forgets the level when it stops.
 func keepFeatures(x *exchange, req *kmsg.UpdateFeaturesRequest) kmsg.Response {

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -72,15 +73,7 @@ func (g *loadGate) close(p *partition) error {
 			return err
 		}
 	}
-	return swapFile(path, gated)
-}
-
-// swapFile is replaceFile for what can be made again.
-func swapFile(path string, raw []byte) error {
-	if err := os.WriteFile(path+".tmp", raw, 0o644); err != nil {
-		return err
-	}
-	return os.Rename(path+".tmp", path)
+	return replaceSynced(path, bytes.NewReader(gated), unsynced)
 }
 
 // open puts everything back when kfake has loaded it.
@@ -89,7 +82,7 @@ func (g *loadGate) open() error {
 	defer g.mu.Unlock()
 	var faults []error
 	for path, raw := range g.held {
-		faults = append(faults, swapFile(path, raw), removeGates(strings.TrimSuffix(path, "snapshot.json")))
+		faults = append(faults, replaceSynced(path, bytes.NewReader(raw), unsynced), removeGates(strings.TrimSuffix(path, "snapshot.json")))
 	}
 	g.held = nil
 	return errors.Join(faults...)

@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,7 +18,8 @@ const (
 	memoryShare = 4
 	// memoryDefault is the bound where the memory of the machine is unknown.
 	memoryDefault = 1 << 30
-	// memoryAskInterval is how often kfake is asked for what it holds.
+	// memoryAskInterval is how often kfake is asked for what it holds, while that
+	// is too much.
 	memoryAskInterval = 50 * time.Millisecond
 	// memorySayInterval is how often a refusal is logged.
 	memorySayInterval = time.Minute
@@ -28,58 +30,57 @@ const (
 type memoryLog struct {
 	max    int64        // bytes; 0: no bound
 	used   atomic.Int64 // bytes; what kfake said last, and what was let in since
-	asking atomic.Bool
-	asked  atomic.Int64 // nanoseconds since 1970; when kfake was asked last
+	asking sync.Mutex
+	asked  time.Time    // guarded by asking; when kfake was asked last
+	held   int64        // guarded by asking; what kfake said last
 	said   atomic.Int64 // nanoseconds since 1970; when a refusal was logged last
 }
 
-// memoryFull says whether n more bytes of records are too many, and counts
-// them if not. It does not block: over the bound it has kfake asked what is
-// left after deletions, for the next who tries.
+// memoryFull says whether n more bytes of records are too many, and counts them if
+// not. What was counted and then refused, or deleted since, is found out when the
+// bound seems to be reached: then kfake is asked.
 func (c *Cluster) memoryFull(n int) bool {
 	m := &c.memory
-	if m.max == 0 {
+	if m.max == 0 || m.take(n) {
 		return false
 	}
-	used := m.used.Add(int64(n))
-	if used <= m.max {
+	c.askMemory(int64(n))
+	if m.take(n) {
 		return false
 	}
-	m.used.Add(-int64(n))
-	c.askMemory()
 	now := time.Now().UnixNano()
 	if said := m.said.Load(); now-said >= int64(memorySayInterval) && m.said.CompareAndSwap(said, now) {
 		c.log.Error("records are refused: the memory for them is full; delete topics or records, raise MemoryLogBytesMax (--memory-log-bytes-max), or keep them in a data directory",
-			"bytes", used-int64(n), "bytes_max", m.max)
+			"bytes", m.used.Load(), "bytes_max", m.max)
 	}
 	return true
 }
 
-// askMemory sets used to what kfake holds, soon.
-func (c *Cluster) askMemory() {
+// take counts n bytes, unless they are too many.
+func (m *memoryLog) take(n int) bool {
+	if m.used.Add(int64(n)) <= m.max {
+		return true
+	}
+	m.used.Add(-int64(n))
+	return false
+}
+
+// askMemory sets used to what kfake holds, unless it said just now that n more are
+// too many. It blocks while somebody else does it.
+func (c *Cluster) askMemory(n int64) {
 	m := &c.memory
-	if time.Now().UnixNano()-m.asked.Load() < int64(memoryAskInterval) || !m.asking.CompareAndSwap(false, true) {
+	m.asking.Lock()
+	defer m.asking.Unlock()
+	if m.held+n > m.max && time.Since(m.asked) < memoryAskInterval {
 		return
 	}
-	c.sessions.Lock()
-	closed := c.sessions.closed
-	if !closed {
-		c.sessions.running.Add(1) // Close waits for it
+	if held, err := c.held(); err != nil {
+		c.log.Debug("embedded: what is held in memory is unknown", "error", err)
+	} else {
+		m.held = held
+		m.used.Store(held)
 	}
-	c.sessions.Unlock()
-	if closed {
-		return
-	}
-	go func() {
-		defer c.sessions.running.Done()
-		defer m.asking.Store(false)
-		defer func() { m.asked.Store(time.Now().UnixNano()) }()
-		if held, err := c.held(); err != nil {
-			c.log.Debug("embedded: what is held in memory is unknown", "error", err)
-		} else {
-			m.used.Store(held)
-		}
-	}()
+	m.asked = time.Now()
 }
 
 // held asks kfake how many bytes of records it has.

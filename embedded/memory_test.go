@@ -83,6 +83,19 @@ func TestRecordsInMemoryAreBounded(t *testing.T) {
 	})
 }
 
+// What was refused takes no memory.
+func TestRefusedRecordsAreNotCounted(t *testing.T) {
+	c := open(t, Config{MemoryLogBytesMax: 1 << 20, Seed: []Topic{{"orders", 1}}})
+	for range 20 {
+		if got := code(t, c, produceOf("nobody", 100<<10)); got != kerr.UnknownTopicOrPartition.Code {
+			t.Fatalf("error %d", got)
+		}
+	}
+	if got := code(t, c, produceOf("orders", 100<<10)); got != 0 {
+		t.Errorf("error %d: refused records are counted", got)
+	}
+}
+
 func TestTheMemoryForRecordsIsAShareOfTheMachines(t *testing.T) {
 	got := Config{}.withDefaults().MemoryLogBytesMax
 	if total := machineMemory(); total > 0 && got != total/memoryShare || total == 0 && got != memoryDefault {

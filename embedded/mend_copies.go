@@ -110,18 +110,27 @@ func (c *copies) moveAway(name string) (kept string, err error) {
 }
 
 // writeFile writes a file and syncs it.
-func writeFile(path string, from io.Reader) error {
+func writeFile(path string, from io.Reader) error { return writeSynced(path, from, (*os.File).Sync) }
+
+func writeSynced(path string, from io.Reader, synced func(*os.File) error) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}
 	_, err = io.Copy(f, from)
-	return errors.Join(err, f.Sync(), f.Close())
+	return errors.Join(err, synced(f), f.Close())
 }
 
 // replaceFile gives a file new contents, all or none of them.
 func replaceFile(path string, from io.Reader) error {
-	if err := writeFile(path+".tmp", from); err != nil {
+	return replaceSynced(path, from, (*os.File).Sync)
+}
+
+// unsynced is for what can be made again.
+func unsynced(*os.File) error { return nil }
+
+func replaceSynced(path string, from io.Reader, synced func(*os.File) error) error {
+	if err := writeSynced(path+".tmp", from, synced); err != nil {
 		_ = os.Remove(path + ".tmp") // kfake removes it as well
 		return err
 	}

@@ -140,7 +140,7 @@ func (p *partition) writeSnapshot() error {
 		return err
 	}
 	if !p.m.sync {
-		return swapFile(p.path("snapshot.json"), raw) // as safe as the records
+		return replaceSynced(p.path("snapshot.json"), bytes.NewReader(raw), unsynced) // as safe as the records
 	}
 	return replaceFile(p.path("snapshot.json"), bytes.NewReader(raw))
 }

@@ -32,12 +32,7 @@ type screening struct {
 	x        *exchange
 	now      int64
 	refused  []kmsg.ProduceResponseTopic
-	appended map[partitionName]bool // who asked when is told now
-}
-
-type partitionName struct {
-	topic     string
-	partition int32
+	appended map[place]bool // who asked when is told now
 }
 
 func (s *screening) topic(t *kmsg.ProduceRequestTopic, rules *topicRules) {
@@ -101,9 +96,9 @@ func (s *screening) stamp(topic string, bad *kmsg.ProduceResponseTopicPartition)
 		return true
 	}
 	if s.appended == nil {
-		s.appended = make(map[partitionName]bool)
+		s.appended = make(map[place]bool)
 	}
-	s.appended[partitionName{topic, bad.Partition}] = true
+	s.appended[place{topic, bad.Partition}] = true
 	return false
 }
 
@@ -113,7 +108,7 @@ func (s *screening) complete(resp *kmsg.ProduceResponse) {
 	for i := range resp.Topics {
 		t := &resp.Topics[i]
 		for j := range t.Partitions {
-			if p := &t.Partitions[j]; p.ErrorCode == 0 && s.appended[partitionName{t.Topic, p.Partition}] {
+			if p := &t.Partitions[j]; p.ErrorCode == 0 && s.appended[place{t.Topic, p.Partition}] {
 				p.LogAppendTime = s.now
 			}
 		}

@@ -97,7 +97,7 @@ func (s *starts) write() error {
 	if err != nil {
 		return err
 	}
-	return s.replace(s.path(), fmt.Appendf(line, "\n"+manifestSum, crc32.Checksum(line, castagnoli)))
+	return replaceSynced(s.path(), bytes.NewReader(fmt.Appendf(line, "\n"+manifestSum, crc32.Checksum(line, castagnoli))), s.synced)
 }
 
 // begin writes the file where there is none: from now on it says of every log
@@ -137,19 +137,6 @@ func (s *starts) prune(exists func(topic, id string) bool) {
 			delete(s.at, topic)
 		}
 	}
-}
-
-// replace writes a file as a whole, or leaves the old one.
-func (s *starts) replace(path string, raw []byte) error {
-	f, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(raw)
-	if err = errors.Join(err, s.synced(f), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(path+".tmp"))
-	}
-	return os.Rename(path+".tmp", path)
 }
 
 // keepEnds makes an empty segment where a log has none left, so that it goes on
@@ -221,7 +208,7 @@ func (s *starts) keepEnd(dir string, offset int64) error {
 		`"segments":[{"base_offset":%[1]d,"size":0}]}`, offset)
 	return errors.Join(
 		os.WriteFile(filepath.Join(dir, strconv.FormatInt(offset, 10)+".dat"), nil, 0o644),
-		s.replace(filepath.Join(dir, "snapshot.json"), []byte(snapshot)),
+		replaceSynced(filepath.Join(dir, "snapshot.json"), strings.NewReader(snapshot), s.synced),
 	)
 }
 

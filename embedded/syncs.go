@@ -3,7 +3,6 @@ package embedded
 import (
 	"errors"
 	"io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -21,7 +20,8 @@ import (
 // kfake never syncs, are synced as well.
 type syncs struct {
 	dir  string
-	file func(*os.File) error // fsync(2)
+	file func(*os.File) error  // fsync(2)
+	name func([16]byte) string // of the topic that has an id
 
 	mu sync.Mutex
 	// suspects are files of which a part was not synced. The kernel does not
@@ -82,8 +82,12 @@ func (s *syncs) partitionsOf(w *syncing, req kmsg.Request) (dirs []string) {
 	switch req := req.(type) {
 	case *kmsg.ProduceRequest:
 		for _, t := range req.Topics {
+			topic := t.Topic
+			if req.Version >= produceNamesIDs {
+				topic = s.name(t.TopicID)
+			}
 			for _, p := range t.Partitions {
-				dirs = append(dirs, s.partition(t.Topic, p.Partition))
+				dirs = append(dirs, s.partition(topic, p.Partition))
 			}
 		}
 		if req.TransactionID != nil {
@@ -129,7 +133,7 @@ func (s *syncs) partition(topic string, partition int32) string {
 
 // partitionDir is where kfake keeps a partition.
 func partitionDir(dir, topic string, partition int32) string {
-	return filepath.Join(dir, "partitions", url.PathEscape(topic)+"-"+strconv.Itoa(int(partition)))
+	return filepath.Join(dir, "partitions", folderName(topic, partition))
 }
 
 // wrote remembers where a transaction will be ended.
@@ -312,15 +316,7 @@ func (s *syncs) rewrite(path string) error {
 		return err
 	}
 	defer from.Close()
-	to, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = to.ReadFrom(from)
-	if err = errors.Join(err, s.file(to), to.Close()); err != nil {
-		return errors.Join(err, os.Remove(path+".tmp"))
-	}
-	return errors.Join(os.Rename(path+".tmp", path), s.directory(filepath.Dir(path)))
+	return errors.Join(replaceSynced(path, from, s.file), s.directory(filepath.Dir(path)))
 }
 
 // all syncs every file, after an orderly stop has written most of them anew.

@@ -154,3 +154,21 @@ func TestAllThatARequestWritesIsSynced(t *testing.T) {
 		t.Errorf("%d partitions", len(dirs))
 	}
 }
+
+// From version 13 on Produce names topics by their ids alone.
+func TestARecordOfATopicThatIsNamedByItsIDIsSynced(t *testing.T) {
+	c := open(t, Config{DataDir: t.TempDir(), SyncWrites: true, Seed: []Topic{{"orders", 1}}})
+	var d disk
+	c.syncs.file = d.sync
+	req := storing(t, "", "x")
+	req.Version, req.Topics[0].TopicID = produceNamesIDs, c.topicInfo("orders").TopicID
+	if got := code(t, c, req); got != 0 || d.count("0.dat") == 0 {
+		t.Errorf("error %d, synced %d times", got, d.count("0.dat"))
+	}
+	d.fail("0.dat")
+	if got := code(t, c, req); got != kerr.KafkaStorageError.Code {
+		t.Errorf("error %d, want %v", got, kerr.KafkaStorageError)
+	}
+	d.heal()
+	await(t, func() bool { return code(t, c, req) == 0 })
+}

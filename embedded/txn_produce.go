@@ -1,27 +1,19 @@
 package embedded
 
 import (
-	"encoding/binary"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Where the producer stands in a record batch, behind what mend.go names.
-const (
-	producerIDAt     = 43
-	producerEpochAt  = 51
-	producerEpochEnd = 53
-)
-
 // producerIn reads who produced a batch; ok is false if it is not transactional.
 func producerIn(batch []byte) (id int64, epoch int16, ok bool) {
-	if len(batch) < producerEpochEnd || binary.BigEndian.Uint16(batch[batchAttributesAt:])&batchTransactional == 0 {
-		return 0, 0, false
+	if len(batch) < batchHeaderBytes {
+		return 0, 0, false // kfake refuses it
 	}
-	id = int64(binary.BigEndian.Uint64(batch[producerIDAt:]))
-	return id, int16(binary.BigEndian.Uint16(batch[producerEpochAt:])), true
+	h := readHead(batch)
+	return h.producer, h.producerEpoch, h.attributes&batchTransactional != 0
 }
 
 // The first version of Produce that begins a transaction, and the first that

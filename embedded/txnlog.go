@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -19,8 +20,10 @@ import (
 type txnLog struct {
 	path string
 	sync bool
+	max  int64 // bytes; see full
 
 	mu   sync.Mutex
+	made time.Time          // guarded by mu; when full last had the file made anew
 	file *os.File           // guarded by mu
 	size int64              // guarded by mu; of the file
 	kept int64              // guarded by mu; its size when it was last made anew
@@ -32,6 +35,10 @@ const (
 	// txnLogSlack is by how much the file grows before it is made anew with
 	// the transactions that are open.
 	txnLogSlack = 4 << 20
+	// txnLogBytesMax bounds the file, and with it the open transactions in memory.
+	txnLogBytesMax = 64 << 20
+	// txnLogPause is how often the file is made anew to find room.
+	txnLogPause = time.Second
 	// txnsMax bounds the transactions that ended and are remembered.
 	txnsMax = 10_000
 )
@@ -151,7 +158,7 @@ func union(a, b []int32) []int32 {
 // openTxnLog goes on with the log that mend left, for the transactions that
 // have an owner.
 func openTxnLog(dir string, sync bool, open map[int64]*txnNote) (*txnLog, error) {
-	l := &txnLog{path: filepath.Join(dir, txnLogName), sync: sync, open: open}
+	l := &txnLog{path: filepath.Join(dir, txnLogName), sync: sync, max: txnLogBytesMax, open: open}
 	if l.open == nil {
 		l.open = make(map[int64]*txnNote)
 	}
@@ -218,6 +225,23 @@ func (l *txnLog) note(n *txnNote) error {
 	return nil
 }
 
+// full says whether the open transactions of all clients take so much that none of
+// them may grow: some have to end first.
+func (l *txnLog) full() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.size <= l.max || l.file == nil { // closed: note says so
+		return false
+	}
+	if time.Since(l.made) > txnLogPause {
+		_ = l.rewrite() // the old one is as good, and longer
+		l.made = time.Now()
+	}
+	return l.size > l.max
+}
+
+var errTxnsFull = errors.New("the open transactions hold too much: end some, or add less to them")
+
 func (l *txnLog) close() {
 	if l == nil {
 		return
@@ -235,6 +259,12 @@ func noteTxn(x *exchange) kmsg.Response {
 	l := x.cluster().txnLog()
 	if l == nil {
 		return nil
+	}
+	switch x.req.(type) {
+	case *kmsg.AddPartitionsToTxnRequest, *kmsg.AddOffsetsToTxnRequest, *kmsg.TxnOffsetCommitRequest:
+		if l.full() {
+			return x.session.refusal(x.req, errTxnsFull)
+		}
 	}
 	switch req := x.req.(type) {
 	case *kmsg.AddPartitionsToTxnRequest:

@@ -10,7 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // openTransaction is the directory of a cluster that was killed while a
@@ -205,4 +207,36 @@ func TestAnEndThatRaisedTheEpochIsRemembered(t *testing.T) {
 		}
 	}
 	l.close()
+}
+
+// What the open transactions of all clients hold is bounded: beyond it none grows
+// until one has ended.
+func TestOpenTransactionsAreBoundedTogether(t *testing.T) {
+	c := open(t, Config{DataDir: t.TempDir(), Seed: []Topic{{"orders", 1}}})
+	l := c.txnLog()
+	l.max = 1
+	_, resp := ask(t, c, initialising(kmsg.StringPtr("txn")))
+	id := resp.(*kmsg.InitProducerIDResponse)
+	adding := func(group string) int16 {
+		req := kmsg.NewPtrAddOffsetsToTxnRequest()
+		req.Version, req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Group = 3, "txn", id.ProducerID, id.ProducerEpoch, group
+		return code(t, c, req)
+	}
+	if got := adding("first"); got != 0 {
+		t.Fatalf("error %d", got)
+	}
+	if got := adding("second"); got != kerr.NotCoordinator.Code {
+		t.Errorf("error %d, want %v", got, kerr.NotCoordinator)
+	}
+	end := kmsg.NewPtrEndTxnRequest()
+	end.Version, end.TransactionalID, end.ProducerID, end.ProducerEpoch = 3, "txn", id.ProducerID, id.ProducerEpoch
+	if got := code(t, c, end); got != 0 {
+		t.Fatalf("error %d", got)
+	}
+	l.mu.Lock()
+	l.made = time.Time{}
+	l.mu.Unlock()
+	if got := adding("second"); got != 0 {
+		t.Errorf("error %d when there is room again", got)
+	}
 }

@@ -251,21 +251,26 @@ func (c *chaos) round(n int, length time.Duration, disk string, fills bool) {
 	if n%2 == 1 {
 		args = append(args, "--sync-writes")
 	}
-	child := start(c.t, args...)
+	var child *child
+	var lines <-chan string
+	var guard *syncGuard
 	if n%4 == 3 {
-		child = startCaged(c.t, filterCage(c.t, failingSync()), args...)
+		child, lines, guard = startGuarded(c.t, args...)
+	} else {
+		child = start(c.t, args...)
+		lines = child.lines()
 	}
-	m := readyForm.FindStringSubmatch(<-child.lines())
+	m := readyForm.FindStringSubmatch(<-lines)
 	if m == nil {
 		child.exit()
 		c.t.Fatalf("round %d: not ready; standard error:\n%s", n, child.stderr.String())
 	}
-	if n%4 == 3 {
-		holdDescriptors(c.t, m[1])
-	}
 	c.door.to.Store(&m[1])
 	ctx, cancel := context.WithTimeout(context.Background(), length/2+rand.N(length))
 	defer cancel()
+	if guard != nil {
+		go guard.failNowAndThen(ctx)
+	}
 	if fills {
 		fillAndFree(ctx, disk)
 	}

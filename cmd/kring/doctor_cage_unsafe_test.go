@@ -22,7 +22,8 @@ import (
 // runtimes and limits do. The test binary enters it when it is called caged:
 // "caged CAGE ARGS...", CAGE being memlock, nofile, nofile=N
 // or nofile=SOFT:HARD, fsize, nodev (an empty
-// /dev, for root), or filter=FILE with a seccomp filter as JSON.
+// /dev, for root), filter=FILE with a seccomp filter as JSON, or sync (see
+// syncGuard).
 const caged = "kring-caged"
 
 // cageNofile is enough for a Go program to start, and for little else. The
@@ -82,6 +83,8 @@ func enter(cage string) error {
 			return err
 		}
 		return install(filter)
+	case "sync":
+		return letSyncBeAsked()
 	}
 	return fmt.Errorf("no cage is called %q", cage)
 }
@@ -160,19 +163,4 @@ func denying(errno unix.Errno) []unix.SockFilter {
 		filter = append(filter, unlessEqual(nr, 1), answer(unix.SECCOMP_RET_ERRNO|uint32(errno)))
 	}
 	return append(filter, answer(unix.SECCOMP_RET_ALLOW))
-}
-
-// syncFailsFrom answers fsync with EIO for descriptors from this one on: a process
-// starts with low ones, and gets others when enough connections hold those.
-const syncFailsFrom = 64
-
-func failingSync() []unix.SockFilter {
-	return []unix.SockFilter{
-		loadWord(offNumber),
-		unlessEqual(unix.SYS_FSYNC, 3),
-		loadWord(argument(0)),
-		{Code: unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K, K: syncFailsFrom, Jt: 0, Jf: 1},
-		answer(unix.SECCOMP_RET_ERRNO | uint32(unix.EIO)),
-		answer(unix.SECCOMP_RET_ALLOW),
-	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -150,13 +149,18 @@ func TestWhatTheDiskCantSyncIsNotAcknowledged(t *testing.T) {
 	}
 	kill(t, c)
 	before := k
-	c = serveIn(t, filterCage(t, failingSync()), args...)
-	holdDescriptors(t, c.addr)
+	c, lines, guard := startGuarded(t, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
+	m := readyForm.FindStringSubmatch(<-lines)
+	if m == nil {
+		t.Fatalf("not ready; standard error:\n%s", c.stderr.String())
+	}
+	c.addr = m[1]
+	guard.failing.Store(true)
 	if refused := k.store(t, c.addr, 20); refused != 60 {
 		t.Errorf("%d of 60 were refused", refused)
 	}
 	if k.records != before.records || k.offset != before.offset {
-		t.Errorf("acknowledged: %+v", k)
+		t.Errorf("acknowledged: %+v, before %+v; %d syncs failed", k, before, guard.failed.Load())
 	}
 	kill(t, c)
 	c = serve(t, args...)
@@ -166,20 +170,6 @@ func TestWhatTheDiskCantSyncIsNotAcknowledged(t *testing.T) {
 	kill(t, c)
 	c = serve(t, args...)
 	k.check(t, c.addr)
-}
-
-// holdDescriptors has a server in the cage of failingSync use up the descriptors
-// that it can sync.
-func holdDescriptors(t *testing.T, addr string) {
-	t.Helper()
-	for range syncFailsFrom {
-		conn, err := net.Dial("tcp", addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = conn.Close() })
-		ask(t, conn, kmsg.NewPtrApiVersionsRequest())
-	}
 }
 
 // No limit of a file's length can be seen before it is reached.

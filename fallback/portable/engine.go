@@ -116,6 +116,9 @@ func (e *Engine) take(done []engine.Completion, sleep bool) (n int, again bool) 
 		it := &e.queue[e.head]
 		done[n] = it.Completion
 		if it.from != nil {
+			if it.Op == engine.OpRecv {
+				it.from.s.undelivered.Add(-int64(max(it.Res, 0)))
+			}
 			it.from.polled()
 		}
 		*it = entry{}

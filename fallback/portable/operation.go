@@ -104,6 +104,7 @@ func (o *operation) fetch() error {
 	o.count()
 	n, err := s.conn.Read(s.buffer)
 	if n > 0 {
+		s.undelivered.Add(int64(n))
 		s.held = s.buffer[:n] // an error comes again
 		return nil
 	}
@@ -119,6 +120,7 @@ func (o *operation) recvInto() {
 		return
 	}
 	got := copy(o.into, s.held)
+	s.undelivered.Add(-int64(got))
 	s.held = s.held[got:]
 	if len(s.held) == 0 && s.buffer != nil {
 		o.e.network.pool.Put(s.buffer)

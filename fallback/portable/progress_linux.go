@@ -9,7 +9,8 @@ import (
 
 // Progress is engine.ProgressTeller's. Other systems don't tell.
 func (e *Engine) Progress(fd engine.FD) (p engine.Progress, known bool) {
-	c, ok := e.network.socket(fd).conn.(syscall.Conn)
+	s := e.network.socket(fd)
+	c, ok := s.conn.(syscall.Conn)
 	if !ok {
 		return p, false
 	}
@@ -20,5 +21,6 @@ func (e *Engine) Progress(fd engine.FD) (p engine.Progress, known bool) {
 	if err := raw.Control(func(fd uintptr) { p, known = sock.Progress(int(fd)) }); err != nil {
 		return p, false
 	}
+	p.Unread += int(s.undelivered.Load())
 	return p, known
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -28,6 +29,9 @@ type socket struct {
 	in   *operation // guarded by mu: Accept, Recv or RecvInto whose goroutine runs
 	out  *operation // guarded by mu: Send whose goroutine runs
 	shut bool       // guarded by mu
+
+	// undelivered is how many bytes a Recv has read that its owner has not polled.
+	undelivered atomic.Int64
 
 	// Owner: the goroutine of in, or whoever closes the socket when none runs.
 	buffer []byte        // of the pool, nil when none is there
