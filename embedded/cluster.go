@@ -294,6 +294,9 @@ func (c *Cluster) prepareQuotas() error {
 		c.clientQuotas.to = none
 	}
 	c.door.Quotas = c.clientQuotas.to
+	if err := c.clientQuotas.dropNotDone(c.inside.ask, c.log); err != nil {
+		return fmt.Errorf("embedded: drop quotas that nobody enforces: %w", err)
+	}
 	if _, err := c.clientQuotas.load(c.inside.ask); err != nil {
 		return fmt.Errorf("embedded: read the quotas: %w", err)
 	}
