@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"fmt"
+	"log/slog"
 	"math"
 	"slices"
 	"sync"
@@ -61,6 +62,42 @@ func (q *clientQuotas) load(ask asker) (entities int, err error) {
 		}
 	}
 	return len(kept), q.to.SetByClients(limits)
+}
+
+// dropNotDone takes away what an older version of kring had kfake keep though
+// nobody enforces it, and says so to log.
+func (q *clientQuotas) dropNotDone(ask asker, log *slog.Logger) error {
+	req := kmsg.NewPtrDescribeClientQuotasRequest()
+	req.Version = 1
+	resp, err := ask(req)
+	if err != nil {
+		return err
+	}
+	for _, kept := range resp.(*kmsg.DescribeClientQuotasResponse).Entries {
+		e := kmsg.NewAlterClientQuotasRequestEntry()
+		for _, part := range kept.Entity {
+			named := kmsg.NewAlterClientQuotasRequestEntryEntity()
+			named.Type, named.Name = part.Type, part.Name
+			e.Entity = append(e.Entity, named)
+		}
+		for _, v := range kept.Values {
+			instead, notDone := quotaNotDone[v.Key]
+			if !notDone {
+				continue
+			}
+			op := kmsg.NewAlterClientQuotasRequestEntryOp()
+			op.Key, op.Remove = v.Key, true
+			e.Ops = append(e.Ops, op)
+			log.Warn("embedded: a quota is dropped", "quota", v.Key, "why", instead)
+		}
+		if len(e.Ops) == 0 {
+			continue
+		}
+		if fault := q.keep(ask, e); fault != nil {
+			return fault
+		}
+	}
+	return nil
 }
 
 // setPart names a part of an entity; a nil name is everybody's default.

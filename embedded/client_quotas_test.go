@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"log/slog"
 	"reflect"
 	"strings"
 	"testing"
@@ -189,5 +190,31 @@ func TestQuotasAreDescribedByFiltersThatCanMatch(t *testing.T) {
 		if want == 0 && got.Entries == nil {
 			t.Errorf("%s: null where Java wants a list", filter)
 		}
+	}
+}
+
+// Quotas that an older version took and nobody enforces are not described.
+func TestQuotasOfAnOlderVersionThatNobodyEnforcesGo(t *testing.T) {
+	dir := t.TempDir()
+	c := open(t, Config{DataDir: dir})
+	e, of := kmsg.NewAlterClientQuotasRequestEntry(), kmsg.NewAlterClientQuotasRequestEntryEntity()
+	of.Type, of.Name = "user", kmsg.StringPtr("ann")
+	e.Entity = append(e.Entity, of)
+	for _, key := range []string{"controller_mutation_rate", "producer_byte_rate"} {
+		op := kmsg.NewAlterClientQuotasRequestEntryOp()
+		op.Key, op.Value = key, 7
+		e.Ops = append(e.Ops, op)
+	}
+	if fault := c.clientQuotas.keep(c.inside.ask, e); fault != nil {
+		t.Fatal(fault)
+	}
+	var lines lockedLog
+	c = open(t, Config{DataDir: killed(t, dir), Logger: slog.New(slog.NewTextHandler(&lines, nil))})
+	resp := answer[*kmsg.DescribeClientQuotasResponse](t, c, 1, kmsg.NewPtrDescribeClientQuotasRequest())
+	if len(resp.Entries) != 1 || len(resp.Entries[0].Values) != 1 || resp.Entries[0].Values[0].Key != "producer_byte_rate" {
+		t.Errorf("%+v", resp.Entries)
+	}
+	if !strings.Contains(lines.said(), "controller_mutation_rate") {
+		t.Errorf("nothing was said: %s", lines.said())
 	}
 }

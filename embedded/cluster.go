@@ -154,6 +154,7 @@ func (c *Cluster) mendDir() error {
 	if err != nil {
 		return err
 	}
+	c.transactions.restore(m.ended)
 	owned := m.ownedTxns()
 	if c.resume = nil; m.session == nil {
 		c.resume = owned // else kfake knows
@@ -161,7 +162,7 @@ func (c *Cluster) mendDir() error {
 	if c.txns, err = openTxnLog(c.cfg.DataDir, c.cfg.SyncWrites, owned); err != nil {
 		return err
 	}
-	return c.starts.keepEnds()
+	return errors.Join(c.starts.keepEnds(), writeEndedTxns(c.cfg.DataDir, m.ended))
 }
 
 func (c *Cluster) start() error {
@@ -293,6 +294,9 @@ func (c *Cluster) prepareQuotas() error {
 		c.clientQuotas.to = none
 	}
 	c.door.Quotas = c.clientQuotas.to
+	if err := c.clientQuotas.dropNotDone(c.inside.ask, c.log); err != nil {
+		return fmt.Errorf("embedded: drop quotas that nobody enforces: %w", err)
+	}
 	if _, err := c.clientQuotas.load(c.inside.ask); err != nil {
 		return fmt.Errorf("embedded: read the quotas: %w", err)
 	}
@@ -398,7 +402,7 @@ func (c *Cluster) Close() error {
 	c.dir.close()
 	err := errors.Join(c.kfakeLog.failed(), c.syncs.all(c.cfg.SyncWrites))
 	if err == nil && c.cfg.DataDir != "" {
-		err = writeManifest(c.cfg.DataDir, true)
+		err = errors.Join(c.keepEndedTxns(), writeManifest(c.cfg.DataDir, true))
 	}
 	return err
 }

@@ -41,6 +41,7 @@ type mender struct {
 	pids             map[int64]pidEntry
 	session          *sessionState          // nil: the last process did not write one
 	starts           map[string]*topicStart // of logs, by topic; nil: an older version did not write them down
+	ended            map[string]endedTxn    // transactions, as far as they are known
 	spoiled          bool                   // the manifest was unreadable
 
 	mu       sync.Mutex
@@ -91,7 +92,9 @@ func (m *mender) mend() error {
 	if err := m.mendPartitions(); err != nil {
 		return err
 	}
-	return m.writeProducers()
+	err = m.writeProducers()
+	m.ended = m.endedTxns()
+	return err
 }
 
 // mendPartitions mends as many partitions at once as there are processors.

@@ -220,6 +220,8 @@ type pidEntry struct {
 
 	carried bool // Commit is from an earlier entry
 	ended   bool // the last entry is the end of a transaction
+
+	timedOut bool // the last entry is that of a transaction that was aborted for its age
 }
 
 // readPIDs replays pids.log as kfake does.
@@ -238,7 +240,7 @@ func readPIDs(entries [][]byte) map[int64]pidEntry {
 			}
 			pids[e.PID] = e
 		case known:
-			was.Epoch, was.carried, was.ended = e.Epoch, false, e.Type == "endtx"
+			was.Epoch, was.carried, was.ended, was.timedOut = e.Epoch, false, e.Type == "endtx", e.Type == "timeout"
 			if e.Commit != nil {
 				was.Commit = e.Commit
 			}

@@ -176,13 +176,17 @@ func (c *Cluster) firstKept(topic string, rules *topicRules, p partitionState, n
 // read fetches a part of a log of about bytes, of at least one batch; nothing where
 // there is none.
 func (c *Cluster) read(topic string, partition int32, from int64, bytes int32) ([]byte, error) {
+	return readLog(c.inside.ask, topic, partition, from, bytes)
+}
+
+func readLog(ask asker, topic string, partition int32, from int64, bytes int32) ([]byte, error) {
 	req := kmsg.NewPtrFetchRequest()
 	req.Version, req.ReplicaID, req.MaxBytes, req.SessionEpoch = 11, -1, bytes, -1
 	t, p := kmsg.NewFetchRequestTopic(), kmsg.NewFetchRequestTopicPartition()
 	t.Topic, p.Partition, p.FetchOffset, p.PartitionMaxBytes, p.CurrentLeaderEpoch = topic, partition, from, bytes, -1
 	t.Partitions = append(t.Partitions, p)
 	req.Topics = append(req.Topics, t)
-	resp, err := c.inside.ask(req)
+	resp, err := ask(req)
 	if err != nil {
 		return nil, err
 	}

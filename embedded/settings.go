@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // settings is what is set of topics and of the broker. What a topic has stands
@@ -25,7 +27,39 @@ type settings struct {
 	rules map[string]*topicRules // guarded by mu; of topics that exist, at most
 	// round grows with every forget: what was looked up before is not kept.
 	round  uint64            // guarded by mu
-	broker map[string]string // guarded by mu; by the broker's name; replaced as a whole
+	broker map[string]string // guarded by mu; what holds, by the broker's name; replaced as a whole
+	layers brokerLayers      // guarded by mu; what broker is made of
+}
+
+// brokerLayers is what clients have set of all brokers (""), and of the one there
+// is, which comes first. Neither is changed once it is here.
+type brokerLayers struct{ all, own map[string]string }
+
+// holds is what of both holds.
+func (l brokerLayers) holds() map[string]string {
+	holds := make(map[string]string, len(l.all)+len(l.own))
+	maps.Copy(holds, l.all)
+	maps.Copy(holds, l.own)
+	return holds
+}
+
+// of is the layer of a name in a request.
+func (l *brokerLayers) of(broker string) *map[string]string {
+	if broker == "" {
+		return &l.all
+	}
+	return &l.own
+}
+
+// sources is where a setting's value comes from, as far as clients have set it.
+func (l brokerLayers) sources(key, name string) (from []source) {
+	if v, set := l.own[key]; set {
+		from = append(from, source{kmsg.ConfigSourceDynamicBrokerConfig, name, v})
+	}
+	if v, set := l.all[key]; set {
+		from = append(from, source{kmsg.ConfigSourceDynamicDefaultBrokerConfig, name, v})
+	}
+	return from
 }
 
 func newSettings(c *Cluster) *settings {
@@ -63,15 +97,15 @@ func (s *settings) forget() {
 }
 
 // ofBroker is what clients have set of the broker.
-func (s *settings) ofBroker() map[string]string {
+func (s *settings) ofBroker() brokerLayers {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return maps.Clone(s.broker)
+	return s.layers
 }
 
-func (s *settings) setBroker(broker map[string]string) {
+func (s *settings) setBroker(layers brokerLayers) {
 	s.mu.Lock()
-	s.broker = broker
+	s.layers, s.broker = layers, layers.holds()
 	s.mu.Unlock()
 	s.forget()
 }

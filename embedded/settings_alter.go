@@ -207,13 +207,14 @@ func changeList(before, elements string, op kmsg.IncrementalAlterConfigOp) strin
 	return strings.Join(after, ",")
 }
 
-// changeBroker alters the only broker, by its id or as the default of all.
+// changeBroker alters the only broker, by its id, or the default of all.
 func (s *settings) changeBroker(ask asker, a alteration, validateOnly bool) *refusal {
 	if fault := brokerFault(a.name); fault != nil {
 		return fault
 	}
 	was := s.ofBroker()
-	is, fault := a.apply(was, settingOfBroker, s)
+	becomes := was
+	is, fault := a.apply(*was.of(a.name), settingOfBroker, s)
 	if fault != nil {
 		return fault
 	}
@@ -234,10 +235,11 @@ func (s *settings) changeBroker(ask asker, a alteration, validateOnly bool) *ref
 	if validateOnly {
 		return nil
 	}
-	if fault := refused(s.store(ask, was, is)); fault != nil {
+	*becomes.of(a.name) = is
+	if fault := refused(s.store(ask, was, becomes)); fault != nil {
 		return fault
 	}
-	s.setBroker(is)
+	s.setBroker(becomes)
 	return nil
 }
 

@@ -109,9 +109,7 @@ func (s *settings) describeWith(configs map[string]*string) []described {
 		if of.broker != "" {
 			name = of.broker
 		}
-		if v, set := broker[of.broker]; set {
-			d.sources = append(d.sources, source{kmsg.ConfigSourceDynamicDefaultBrokerConfig, name, v})
-		}
+		d.sources = append(d.sources, broker.sources(of.broker, name)...)
 		d.sources = append(d.sources, source{kmsg.ConfigSourceDefaultConfig, name, s.preset(of)})
 		all = append(all, d)
 	}
@@ -122,19 +120,15 @@ func (s *settings) describeWith(configs map[string]*string) []described {
 // have set is meant, as in Apache Kafka.
 func (s *settings) describeBroker(name string) []described {
 	set := s.ofBroker()
-	kind := kmsg.ConfigSourceDynamicBrokerConfig
 	if name == "" {
-		kind = kmsg.ConfigSourceDynamicDefaultBrokerConfig
+		set.own = nil
 	}
 	var all []described
 	for _, key := range slices.Sorted(maps.Keys(settingOfBroker)) {
 		of := settingOfBroker[key]
 		d := described{name: key, value: of.value}
-		v, changed := set[key]
-		if changed {
-			d.sources = append(d.sources, source{kind, key, v})
-		}
-		if name == "" && !changed {
+		d.sources = append(d.sources, set.sources(key, key)...)
+		if name == "" && len(d.sources) == 0 {
 			continue
 		}
 		d.sources = append(d.sources, source{kmsg.ConfigSourceDefaultConfig, key, s.preset(of)})

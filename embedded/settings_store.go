@@ -14,7 +14,8 @@ import (
 // then obeys none by itself, and those that it obeys we set beside them. So are
 // the settings of groups, which kfake only writes down when it stops.
 const (
-	storedBroker = "kring.broker."
+	storedBroker = "kring.broker." // of all brokers
+	storedOwn    = "kring.broker0."
 	storedGroup  = "kring.group." // setting:group
 )
 
@@ -33,14 +34,16 @@ func (s *settings) load() error {
 	if err != nil {
 		return err
 	}
-	broker := make(map[string]string)
+	broker := brokerLayers{make(map[string]string), make(map[string]string)}
 	others := make(map[string]*string)
 	for name, v := range stored {
 		if name == storedStamps {
 			s.stampsStored.Store(true)
 			s.stamps.Store(true)
 		} else if name, is := strings.CutPrefix(name, storedBroker); is {
-			broker[name] = v
+			broker.all[name] = v
+		} else if name, is := strings.CutPrefix(name, storedOwn); is {
+			broker.own[name] = v
 		} else if name, is := strings.CutPrefix(name, storedGroup); is {
 			setting, group, _ := strings.Cut(name, ":")
 			ofKfake(s.cluster, func(k *kfake.Cluster) any {
@@ -52,7 +55,7 @@ func (s *settings) load() error {
 			if of := settingOfBroker[name]; of == nil {
 				s.cluster.log.Warn("embedded: a setting of the broker is dropped", "setting", name, "why", "it can't be changed by requests")
 			} else if v, fault := of.check(v); fault == "" {
-				broker[name] = v // an older version of kring had kfake keep it
+				broker.all[name] = v // an older version of kring had kfake keep it
 			}
 		}
 	}
@@ -72,7 +75,7 @@ func (s *settings) load() error {
 			s.stamps.Store(true)
 		}
 	}
-	return s.store(s.cluster.inside.ask, nil, broker)
+	return s.store(s.cluster.inside.ask, brokerLayers{}, broker)
 }
 
 // heal takes from a topic what older versions of kring took for a setting: with
@@ -99,20 +102,17 @@ func (s *settings) heal(topic string) error {
 
 // store has kfake keep what clients set of the broker, and obey it where kfake
 // does: was becomes is.
-func (s *settings) store(ask asker, was, is map[string]string) error {
+func (s *settings) store(ask asker, was, is brokerLayers) error {
 	changes := make(map[string]*string)
-	for name := range was {
-		if _, stays := is[name]; !stays {
-			changes[storedBroker+name] = nil
-		}
+	for name, v := range changesOf(was.all, is.all) {
+		changes[storedBroker+name] = v
 	}
-	for name, v := range is {
-		if before, had := was[name]; !had || before != v {
-			changes[storedBroker+name] = &v
-		}
+	for name, v := range changesOf(was.own, is.own) {
+		changes[storedOwn+name] = v
 	}
+	holds := is.holds()
 	for _, name := range []string{brokerMessageMax, brokerSegment} { // see setBesides
-		v := s.brokerValue(&setting{name: name, broker: name, preset: settingOfBroker[name].preset}, is)
+		v := s.brokerValue(&setting{name: name, broker: name, preset: settingOfBroker[name].preset}, holds)
 		changes[name] = &v
 	}
 	return storeSettings(ask, kmsg.ConfigResourceTypeBroker, "", changes)

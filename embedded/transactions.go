@@ -26,12 +26,15 @@ const transactionsKept = 10_000
 
 // transactions remembers of transactional ids what kfake forgets: how the last
 // transaction ended, and whether an older epoch is its producer's own. Of what is
-// not here (after a restart, or beyond the bound) kfake's word holds.
+// not here (beyond the bound) kfake's word holds.
 //
 // Concurrency: any goroutine.
 type transactions struct {
 	mu         sync.Mutex
 	young, old map[string]lastTransaction // guarded by mu; young becomes old when it is full
+	// before is how the last process's transactions ended, of ids that were not
+	// seen since. At most 2 * transactionsKept; guarded by mu.
+	before map[string]string
 }
 
 // lastTransaction is what was last seen of a transactional id.
@@ -76,6 +79,7 @@ func (t *transactions) change(id string, f func(*lastTransaction)) {
 		t.old, t.young = t.young, make(map[string]lastTransaction)
 	}
 	t.young[id] = l
+	delete(t.before, id)
 }
 
 // opened notes that a producer was given a new epoch; own is the one that it
@@ -106,9 +110,15 @@ func (t *transactions) ended(id string, epoch int16, commit bool) {
 // seen is what a transaction that kfake holds in state is in for clients, and
 // when it began.
 func (t *transactions) seen(id, state string, started int64) (string, int64) {
-	l, ok := t.of(id)
-	if !ok || state == txnOngoing {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l, ok := t.find(id)
+	before, was := t.before[id]
+	switch {
+	case state == txnOngoing || !ok && !was:
 		return state, started
+	case !ok:
+		return before, started
 	}
 	return l.state, l.started
 }
