@@ -1,0 +1,164 @@
+package embedded
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// segmented is a running cluster with a topic of five segments of one batch each,
+// commits and an idempotent producer; lives says how often it was started.
+func segmented(t *testing.T, lives int, configs map[string]string) *node {
+	t.Helper()
+	dir := t.TempDir()
+	n := serve(t, Config{DataDir: dir})
+	if configs == nil {
+		configs = make(map[string]string)
+	}
+	configs["segment.bytes"] = "1"
+	if err := n.cluster.kfake.CreateTopic("orders", 1, configs); err != nil {
+		t.Fatal(err)
+	}
+	c := n.client(kgo.MaxBufferedRecords(1), kgo.ProducerLinger(0))
+	for i := range 5 {
+		r := &kgo.Record{Topic: "orders", Key: []byte("key"), Value: fmt.Appendf(nil, "record %d", i)}
+		if err := c.ProduceSync(t.Context(), r).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	commitOn(t, n, "orders", 5)
+	for range lives - 1 {
+		n.close()
+		n = serve(t, Config{DataDir: dir})
+	}
+	return n
+}
+
+func of(name string) string { return filepath.Join("partitions", "orders-0", name) }
+
+// refusedOf checks that a directory is not opened, by the name of the file; that it
+// is when the loss is accepted, and that this is said; and that it is opened then
+// without that, after a kill as well.
+func refusedOf(t *testing.T, dir, name string) {
+	t.Helper()
+	if _, err := Open(Config{DataDir: copyOf(t, dir)}); err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "--accept-data-loss") {
+		t.Errorf("Open: %v, want %s and the remedy named", err, name)
+		return
+	}
+	n := serve(t, Config{DataDir: dir, AcceptLoss: true})
+	if damage := n.cluster.Loaded().Damage; !slices.ContainsFunc(damage, func(d Damage) bool { return d.Lost && d.File == name }) {
+		t.Errorf("damage %+v, want %s in it", damage, name)
+	}
+	r := &kgo.Record{Topic: "orders", Key: []byte("key"), Value: []byte("new")}
+	if err := n.client().ProduceSync(t.Context(), r).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	if at := n.offsets("orders")["new"]; len(at) != 1 {
+		t.Errorf("a new record is at %v", at)
+	}
+	left := n.left()
+	n.close()
+	for _, dir := range []string{left, dir} {
+		n := serve(t, Config{DataDir: dir})
+		if damage := n.cluster.Loaded().Damage; len(damage) > 0 {
+			t.Errorf("after the loss was accepted: %+v", damage)
+		}
+		n.close()
+	}
+}
+
+// What was deleted is not missed, wherever the kill came.
+func TestWhatWasDeletedIsNotMissed(t *testing.T) {
+	for lives := 1; lives <= 2; lives++ {
+		for _, before := range []int64{1, 3, 5, -1} {
+			n := segmented(t, lives, nil)
+			noted := n.left()
+			if got := code(t, n.cluster, deletingRecords("orders", before)); got != 0 {
+				t.Fatalf("error %d", got)
+			}
+			deleted := n.left()
+			sound(t, deleted, before)
+			// Noted, and not deleted yet; then one file after the other is.
+			raw, err := os.ReadFile(filepath.Join(deleted, startsName))
+			if err == nil {
+				err = os.WriteFile(filepath.Join(noted, startsName), raw, 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if before < 0 {
+				before = 5
+			}
+			sound(t, copyOf(t, noted), before)
+			for i := range before {
+				for _, name := range []string{"%d.dat", "%d.idx"} {
+					if err := os.Remove(filepath.Join(noted, of(fmt.Sprintf(name, i)))); err != nil {
+						t.Fatal(err)
+					}
+					sound(t, copyOf(t, noted), before)
+				}
+			}
+			n.produceOne("orders", "later")
+			sound(t, n.left(), before)
+			dir := n.cluster.cfg.DataDir
+			n.close()
+			sound(t, dir, before)
+		}
+	}
+}
+
+// sound checks that a directory is opened without any damage, twice.
+func sound(t *testing.T, dir string, start int64) {
+	t.Helper()
+	if start < 0 {
+		start = 5
+	}
+	for range 2 {
+		n := serve(t, Config{DataDir: dir})
+		if damage := n.cluster.Loaded().Damage; len(damage) > 0 {
+			t.Errorf("damage %+v", damage)
+		}
+		if at := n.cluster.partitionInfo("orders", 0); at == nil || at.LogStartOffset != start {
+			t.Errorf("the log starts at %+v, want %d", at, start)
+		}
+		dir = n.left()
+		n.close()
+	}
+}
+
+// Nothing is deleted that was not noted, although records come meanwhile: the end
+// that was meant is the one that was noted.
+func TestNoMoreIsDeletedThanIsNoted(t *testing.T) {
+	n := segmented(t, 1, nil)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	c := n.client(kgo.MaxBufferedRecords(1), kgo.ProducerLinger(0))
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			_ = c.ProduceSync(ctx, &kgo.Record{Topic: "orders", Value: []byte("more")})
+		}
+	}()
+	for range 200 {
+		end := n.cluster.partitionInfo("orders", 0).HighWatermark
+		for _, before := range []int64{-1, end + 1} {
+			_ = code(t, n.cluster, deletingRecords("orders", before))
+			start := n.cluster.partitionInfo("orders", 0).LogStartOffset
+			raw, err := os.ReadFile(filepath.Join(n.cluster.cfg.DataDir, startsName))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if at, _, err := decodeStarts(raw); err != nil || at["orders"].Partitions[0] < start {
+				t.Fatalf("the log starts at %d, noted is %s; %v", start, raw, err)
+			}
+		}
+	}
+	stop()
+	<-done
+}
