@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -70,6 +71,84 @@ func refusedOf(t *testing.T, dir, name string) {
 			t.Errorf("after the loss was accepted: %+v", damage)
 		}
 		n.close()
+	}
+}
+
+// A segment that is gone or empty and was not deleted is missed after a kill: in a
+// directory's first life by its index, in a later one without it as well.
+func TestASegmentThatWasNotDeletedIsMissedAfterAKill(t *testing.T) {
+	for _, configs := range []map[string]string{nil, {"cleanup.policy": "compact"}} {
+		for lives := 1; lives <= 2; lives++ {
+			whole := segmented(t, lives, configs).left()
+			for _, c := range []struct {
+				fault string
+				gone  []string
+				life  int // the first in which it can be known
+			}{
+				{"first", []string{"0.dat"}, 1},
+				{"middle", []string{"2.dat"}, 1},
+				{"last", []string{"4.dat"}, 1},
+				{"all", []string{"0.dat", "1.dat", "2.dat", "3.dat", "4.dat"}, 1},
+				{"first with its index", []string{"0.dat", "0.idx"}, 1},
+				{"middle with its index", []string{"2.dat", "2.idx"}, 1},
+				{"last with its index", []string{"4.dat", "4.idx"}, 2},
+				{"first with its index and the snapshot", []string{"0.dat", "0.idx", "snapshot.json"}, 1},
+				{"all with the indexes", []string{"0.dat", "1.dat", "2.dat", "3.dat", "4.dat", "0.idx", "1.idx", "2.idx", "3.idx", "4.idx"}, 2},
+				{"everything", []string{"0.dat", "1.dat", "2.dat", "3.dat", "4.dat", "0.idx", "1.idx", "2.idx", "3.idx", "4.idx", "snapshot.json"}, 2},
+				{"first emptied", []string{"-0.dat"}, 1},
+				{"last emptied", []string{"-4.dat"}, 1},
+			} {
+				if lives < c.life {
+					continue
+				}
+				t.Run(fmt.Sprintf("%v life %d: %s", configs["cleanup.policy"], lives, c.fault), func(t *testing.T) {
+					dir := copyOf(t, whole)
+					for _, name := range c.gone {
+						if empty, ok := strings.CutPrefix(name, "-"); ok {
+							if err := os.Truncate(filepath.Join(dir, of(empty)), 0); err != nil {
+								t.Fatal(err)
+							}
+						} else if err := os.Remove(filepath.Join(dir, of(name))); err != nil && lives > 1 {
+							t.Fatal(err)
+						}
+					}
+					refusedOf(t, dir, of(strings.TrimPrefix(c.gone[0], "-")))
+				})
+			}
+		}
+	}
+}
+
+// A segment of which only a part was deleted is missed.
+func TestASegmentThatWasDeletedInPartIsMissed(t *testing.T) {
+	for lives := 1; lives <= 2; lives++ {
+		dir := t.TempDir()
+		n := serve(t, Config{DataDir: dir})
+		if err := n.cluster.kfake.CreateTopic("orders", 1, map[string]string{"segment.bytes": "1"}); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			var records []*kgo.Record
+			for range 5 {
+				records = append(records, &kgo.Record{Topic: "orders", Value: []byte("value")})
+			}
+			if err := n.client(kgo.ProducerLinger(time.Second)).ProduceSync(t.Context(), records...).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := code(t, n.cluster, deletingRecords("orders", 7)); got != 0 {
+			t.Fatalf("error %d", got)
+		}
+		if lives == 2 {
+			n.close()
+			n = serve(t, Config{DataDir: dir})
+		}
+		left := n.left()
+		sound(t, copyOf(t, left), 7)
+		if err := os.Remove(filepath.Join(left, of("5.dat"))); err != nil {
+			t.Fatal(err)
+		}
+		refusedOf(t, left, of("5.dat"))
 	}
 }
 

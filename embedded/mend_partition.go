@@ -128,7 +128,7 @@ func (p *partition) checkSegments() error {
 	if err := p.checkIndexed(); err != nil {
 		return err
 	}
-	if p.old == nil || p.compact && !p.m.clean {
+	if p.old == nil || p.replaced() {
 		return nil // compaction replaces every segment
 	}
 	here := make(map[int64]*segment)
@@ -173,7 +173,7 @@ func (p *partition) noteNone() {
 // checkGap finds a segment that is missing between segment i and the next.
 func (p *partition) checkGap(i int) error {
 	s := p.segments[i]
-	if p.compact || s.limit == math.MaxInt64 || s.next >= s.limit || p.adjacent(i) {
+	if p.compact && (p.m.clean || p.replaced()) || s.limit == math.MaxInt64 || s.next >= s.limit || p.adjacent(i) {
 		return nil
 	}
 	if n := len(s.cuts); n > 0 && s.cuts[n-1].to == s.size {
@@ -290,7 +290,7 @@ const interrupted = "the last write has no end and was cut off: that of a killed
 // noteShorter reports a segment that has fewer bytes than at the last start or
 // stop.
 func (p *partition) noteShorter(i int, name string) bool {
-	if p.old == nil || p.compact && !p.m.clean {
+	if p.old == nil || p.replaced() {
 		return false
 	}
 	s := p.segments[i]
