@@ -241,3 +241,48 @@ func TestNoMoreIsDeletedThanIsNoted(t *testing.T) {
 	stop()
 	<-done
 }
+
+// A directory of a version that noted nothing is opened without its first
+// segments, and what can't be known is said.
+func TestWhatAnOlderVersionDeletedIsNotMissed(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		gone   []string
+		damage int
+	}{
+		{"by its snapshot", nil, 0},
+		{"the first", []string{"0.dat", "0.idx"}, 1},
+		{"the first, before its index", []string{"0.dat"}, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n := segmented(t, 1, nil)
+			dir := n.cluster.cfg.DataDir
+			if c.gone == nil {
+				if err := n.cluster.deleteBefore("orders", 0, 2); err != nil {
+					t.Fatal(err)
+				}
+			}
+			n.close()
+			for _, name := range append([]string{manifestName, txnLogName, startsName}, c.gone...) {
+				if strings.Contains(name, ".dat") || strings.Contains(name, ".idx") {
+					name = of(name)
+				}
+				if err := os.Remove(filepath.Join(dir, name)); err != nil && name != startsName {
+					t.Fatal(err)
+				}
+			}
+			n = serve(t, Config{DataDir: dir})
+			if damage := n.cluster.Loaded().Damage; len(damage) != c.damage {
+				t.Errorf("damage %+v, want %d", damage, c.damage)
+			}
+			start := n.cluster.partitionInfo("orders", 0).LogStartOffset
+			sound(t, n.left(), start)
+			left := n.left()
+			first := fmt.Sprintf("%d.dat", start)
+			if err := os.Remove(filepath.Join(left, of(first))); err != nil {
+				t.Fatal(err)
+			}
+			refusedOf(t, left, of(first)) // which this version wrote down
+		})
+	}
+}

@@ -109,7 +109,25 @@ func (p *partition) checkIndexed() error {
 	if err := errors.Join(faults...); err != nil {
 		return err
 	}
+	if !known {
+		p.noteFront()
+	}
 	return p.removeOrphans()
+}
+
+// noteFront reports that a log begins behind its last known start, in a directory
+// of a version that did not write down what it deleted.
+func (p *partition) noteFront() {
+	was := int64(0)
+	if p.old != nil {
+		was = p.old.LogStartOffset
+	}
+	if len(p.segments) == 0 || p.segments[0].offset <= was || p.leads(p.segments[0].offset) {
+		return
+	}
+	p.m.note(Damage{File: p.name, Topic: p.topic, Partition: p.number, Offset: was, NextOffset: p.segments[0].offset,
+		What: "the log begins later than it is known to. The version of kring that wrote it did not write down what it deleted: " +
+			"these records may have been deleted or expired, and they may be lost"})
 }
 
 // had says whether the last snapshot has a segment that ends behind an offset, and

@@ -166,7 +166,8 @@ func (p *partition) noteNone() {
 	}
 	if total > 0 {
 		p.m.note(Damage{File: p.name, Topic: p.topic, Partition: p.number, Lost: p.compact, Offset: p.old.LogStartOffset, NextOffset: -1,
-			What: fmt.Sprintf("no segment is left of %d bytes: records were deleted or had expired, or a compaction was interrupted", total)})
+			What: fmt.Sprintf("no segment is left of %d bytes. The version of kring that wrote them did not write down what it deleted: "+
+				"they may have been deleted or expired, and they may be lost", total)})
 	}
 }
 
