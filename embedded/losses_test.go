@@ -286,3 +286,24 @@ func TestWhatAnOlderVersionDeletedIsNotMissed(t *testing.T) {
 		})
 	}
 }
+
+// kfake's logs, and ours, are missed when they are emptied in a directory's first
+// life, whose manifest knows them empty.
+func TestLogsThatAreEmptiedInTheFirstLifeAreMissed(t *testing.T) {
+	n := segmented(t, 1, nil)
+	for _, name := range []string{"groups.log", "pids.log", txnLogName} {
+		t.Run(name, func(t *testing.T) {
+			dir := n.left()
+			if err := os.Truncate(filepath.Join(dir, name), 0); err != nil {
+				t.Fatal(err)
+			}
+			refusedOf(t, dir, name)
+		})
+	}
+	// And still after a kill that nothing was written after.
+	left := serve(t, Config{DataDir: n.left()}).left()
+	if err := os.Truncate(filepath.Join(left, "groups.log"), 0); err != nil {
+		t.Fatal(err)
+	}
+	refusedOf(t, left, "groups.log")
+}

@@ -81,6 +81,8 @@ func (m *mender) mendLog(name string) (entries [][]byte, err error) {
 // that was emptied. kfake passes over types that it does not know.
 const logMark = `{"type":"kring"}`
 
+var logMarkBytes = int64(len(appendEntry(nil, []byte(logMark))))
+
 // markLogs marks the logs that are empty. Nobody else writes to them yet.
 func markLogs(dir string) error {
 	for _, name := range []string{"groups.log", "pids.log"} {
