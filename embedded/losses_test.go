@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -306,4 +307,87 @@ func TestLogsThatAreEmptiedInTheFirstLifeAreMissed(t *testing.T) {
 		t.Fatal(err)
 	}
 	refusedOf(t, left, "groups.log")
+}
+
+// What log_starts.json said can't be known otherwise.
+func TestDamageOfTheLogStartsStopsTheStart(t *testing.T) {
+	for _, end := range []string{"killed", "stopped"} {
+		n := segmented(t, 1, nil)
+		if got := code(t, n.cluster, deletingRecords("orders", 2)); got != 0 {
+			t.Fatalf("error %d", got)
+		}
+		whole := n.left()
+		if end == "stopped" {
+			whole = n.cluster.cfg.DataDir
+			n.close()
+		}
+		raw, err := os.ReadFile(filepath.Join(whole, startsName))
+		if err != nil {
+			t.Fatal(err)
+		}
+		spoiled := map[string][]byte{"missing": nil, "empty": {}, "half": raw[:len(raw)/2], "zeros behind": append(bytes.Clone(raw), make([]byte, 100)...)}
+		for i := range raw {
+			flipped := bytes.Clone(raw)
+			flipped[i] ^= 0x15
+			if _, _, err := decodeStarts(flipped); err == nil {
+				t.Errorf("a flipped byte %d was not noticed", i)
+			}
+			spoiled["flipped"] = flipped
+		}
+		for fault, b := range spoiled {
+			t.Run(end+" "+fault, func(t *testing.T) {
+				dir := copyOf(t, whole)
+				err := os.Remove(filepath.Join(dir, startsName))
+				if b != nil {
+					err = os.WriteFile(filepath.Join(dir, startsName), b, 0o600)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				refusedOf(t, dir, startsName)
+			})
+		}
+	}
+}
+
+// A folder, or a link that leads nowhere, in a file's place is as if the file were
+// missing.
+func TestWhatIsNoFileIsRefusedUntilTheLossIsAccepted(t *testing.T) {
+	n := segmented(t, 1, nil)
+	if got := code(t, n.cluster, deletingRecords("orders", 1)); got != 0 {
+		t.Fatalf("error %d", got)
+	}
+	for _, name := range []string{"meta.json", "topics.json", "quotas.json", "groups.log", "pids.log", txnLogName, startsName, of("1.dat"), of("4.dat")} {
+		for _, fault := range []string{"folder", "link"} {
+			t.Run(fault+" "+name, func(t *testing.T) {
+				dir := n.left()
+				path := filepath.Join(dir, name)
+				err := os.Remove(path)
+				if err == nil && fault == "folder" {
+					err = os.Mkdir(path, 0o700)
+				} else if err == nil {
+					err = os.Symlink(filepath.Join(dir, "nowhere"), path)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := Open(Config{DataDir: dir}); err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "--accept-data-loss") {
+					t.Fatalf("Open: %v, want %s and the remedy named", err, name)
+				}
+				n := serve(t, Config{DataDir: dir, AcceptLoss: true})
+				n.produceOne("orders", "new")
+				n.close()
+				serve(t, Config{DataDir: dir}).close()
+			})
+		}
+	}
+	// An index is made anew without a word.
+	dir := n.left()
+	if err := os.Remove(filepath.Join(dir, of("4.idx"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, of("4.idx")), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	sound(t, dir, 1)
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -89,14 +88,14 @@ func (p *partition) list() error {
 		if ext != ".dat" && ext != ".idx" || err != nil || offset < 0 {
 			continue
 		}
-		info, err := os.Stat(p.path(f.Name())) // of what a link points to
-		switch {
-		case errors.Is(err, fs.ErrNotExist): // a link to nowhere
-			continue
-		case err != nil:
+		if none, err := p.noFile(f.Name(), ext); err != nil {
 			return err
-		case info.IsDir():
+		} else if none {
 			continue
+		}
+		info, err := os.Stat(p.path(f.Name())) // of what a link points to
+		if err != nil {
+			return err
 		}
 		if ext == ".idx" {
 			p.orphans[offset] = info.Size() / indexEntryBytes
