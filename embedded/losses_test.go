@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -390,4 +391,86 @@ func TestWhatIsNoFileIsRefusedUntilTheLossIsAccepted(t *testing.T) {
 		t.Fatal(err)
 	}
 	sound(t, dir, 1)
+}
+
+// Where the end of a segment is gone, what was acknowledged is said to be lost if
+// the index knows of it, and never that nothing is.
+func TestALostEndIsSaid(t *testing.T) {
+	const batches = 10
+	dir := t.TempDir()
+	n := serve(t, Config{DataDir: dir})
+	c := n.client(kgo.MaxBufferedRecords(1), kgo.ProducerLinger(0))
+	for i := range batches {
+		if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: "orders", Value: fmt.Appendf(nil, "record %d", i)}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at := batchAt(t, filepath.Join(dir, of("0.dat")), batches/2)
+	for fault, spoil := range map[string]func(b []byte) []byte{
+		"cut at a batch":    func(b []byte) []byte { return b[:at] },
+		"cut within one":    func(b []byte) []byte { return b[:at+20] },
+		"cut behind a head": func(b []byte) []byte { return b[:at+batchHeaderBytes+3] },
+		"zeros":             func(b []byte) []byte { clear(b[at:]); return b },
+		"half zeros":        func(b []byte) []byte { clear(b[at+20:]); return b },
+	} {
+		for _, indexed := range []bool{true, false} {
+			t.Run(fmt.Sprint(fault, " indexed ", indexed), func(t *testing.T) {
+				left := n.left()
+				path := filepath.Join(left, of("0.dat"))
+				b, err := os.ReadFile(path)
+				if err == nil {
+					err = os.WriteFile(path, spoil(b), 0o600)
+				}
+				if err == nil && !indexed {
+					err = os.Truncate(filepath.Join(left, of("0.idx")), batches/2*indexEntryBytes)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				var lines lockedLog
+				again := serve(t, Config{DataDir: left, Logger: slog.New(slog.NewTextHandler(&lines, nil))})
+				damage := again.cluster.Loaded().Damage
+				if !indexed && fault == "cut at a batch" {
+					if len(damage) > 0 { // nothing tells
+						t.Errorf("damage %+v", damage)
+					}
+					return
+				}
+				half := !indexed && strings.HasPrefix(fault, "cut")
+				if len(damage) != 1 || damage[0].Lost == half || damage[0].Offset != batches/2 {
+					t.Errorf("damage %+v", damage)
+				}
+				if said := lines.said(); strings.Contains(said, "nothing that was acknowledged is lost") || half && !strings.Contains(said, "may have been acknowledged") {
+					t.Errorf("said:\n%s", said)
+				}
+			})
+		}
+	}
+}
+
+// A log of commits that was zeroed or cut says what may be gone.
+func TestALostEndOfALogIsSaid(t *testing.T) {
+	whole := segmented(t, 2, nil)
+	commitOn(t, whole, "orders", 4)
+	for fault, lost := range map[string]bool{"zeros": true, "half": false} {
+		dir := whole.left()
+		path := filepath.Join(dir, "groups.log")
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size := len(raw) - 5
+		if fault == "zeros" {
+			clear(raw[size-40:])
+			size = len(raw)
+		}
+		if err := os.WriteFile(path, raw[:size], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		m := &mender{dir: dir, copies: newCopies(dir, time.Now())}
+		if _, err := m.mendLog("groups.log"); err != nil || len(m.report.Damage) != 1 || m.report.Damage[0].Lost != lost ||
+			!lost && !strings.Contains(m.report.Damage[0].What, "may have been acknowledged") {
+			t.Errorf("%s: %+v, %v", fault, m.report.Damage, err)
+		}
+	}
 }
