@@ -279,6 +279,7 @@ func TestMissingFilesStopTheStartUntilTheLossIsAccepted(t *testing.T) {
 		for _, name := range files {
 			for _, fault := range []string{"missing", "empty", "unreadable"} {
 				t.Run(end+" "+fault+" "+name, func(t *testing.T) {
+					t.Parallel() // it waits for the disk, mostly
 					dir := filepath.Join(t.TempDir(), "dir")
 					if err := os.CopyFS(dir, os.DirFS(whole)); err != nil {
 						t.Fatal(err)
