@@ -3,6 +3,7 @@ package embedded
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -473,4 +474,29 @@ func TestALostEndOfALogIsSaid(t *testing.T) {
 			t.Errorf("%s: %+v, %v", fault, m.report.Damage, err)
 		}
 	}
+}
+
+// A directory whose log_starts.json has no checksum yet gets one at the first
+// start, and its manifest is missed from then on.
+func TestAManifestIsMissedWhateverVersionBeganTheLogStarts(t *testing.T) {
+	n := segmented(t, 1, nil)
+	if got := code(t, n.cluster, deletingRecords("orders", 2)); got != 0 {
+		t.Fatalf("error %d", got)
+	}
+	dir := n.cluster.cfg.DataDir
+	n.close()
+	path := filepath.Join(dir, startsName)
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, _, _ := bytes.Cut(raw, []byte("\n"))
+	if err := errors.Join(os.WriteFile(path, line, 0o600), writeManifest(dir, true)); err != nil {
+		t.Fatal(err)
+	}
+	left := serve(t, Config{DataDir: dir}).left()
+	if err := os.Remove(filepath.Join(left, manifestName)); err != nil {
+		t.Fatal(err)
+	}
+	refusedOf(t, left, manifestName)
 }

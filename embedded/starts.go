@@ -101,12 +101,17 @@ func (s *starts) write() error {
 	return replaceSynced(s.path(), bytes.NewReader(fmt.Appendf(line, "\n"+manifestSum, crc32.Checksum(line, castagnoli))), s.synced)
 }
 
-// begin writes the file where there is none: from now on it says of every log
+// begin writes the file where there is none, or one without a checksum: from now on it says of every log
 // where it starts, and is missed when it is gone.
 func (s *starts) begin() (began bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, err := os.Stat(s.path()); !errors.Is(err, fs.ErrNotExist) {
+	raw, err := os.ReadFile(s.path())
+	if err == nil {
+		if _, summed, err := decodeStarts(raw); summed || err != nil {
+			return false, err
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
 	return true, s.write()
