@@ -67,6 +67,9 @@ func mend(cfg *Config) (*mender, error) {
 }
 
 func (m *mender) mend() error {
+	if err := m.clearNoFiles(); err != nil {
+		return err
+	}
 	if err := errors.Join(m.readManifest(), m.listFolders()); err != nil {
 		return err
 	}

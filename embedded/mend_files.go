@@ -426,8 +426,8 @@ func writeManifest(dir string, clean bool) error {
 			}
 		}
 	}
-	for _, name := range []string{"seq_windows.json", "session_state.json", startsName} {
-		if raw, err := os.ReadFile(filepath.Join(dir, name)); err == nil && (clean || name == startsName) {
+	for _, name := range []string{"seq_windows.json", "session_state.json", startsName, txnLogName} {
+		if raw, err := os.ReadFile(filepath.Join(dir, name)); err == nil && (clean || name == startsName || name == txnLogName) {
 			n.Files[name] = manifestFile{int64(len(raw)), crc32.Checksum(raw, castagnoli)}
 		}
 	}

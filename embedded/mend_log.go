@@ -81,6 +81,8 @@ func (m *mender) mendLog(name string) (entries [][]byte, err error) {
 // that was emptied. kfake passes over types that it does not know.
 const logMark = `{"type":"kring"}`
 
+var logMarkBytes = int64(len(appendEntry(nil, []byte(logMark))))
+
 // markLogs marks the logs that are empty. Nobody else writes to them yet.
 func markLogs(dir string) error {
 	for _, name := range []string{"groups.log", "pids.log"} {
@@ -112,7 +114,7 @@ func nextEntry(raw []byte, at int) int {
 func (m *mender) noteEntry(name string, raw []byte, at, next int) {
 	d := Damage{File: name, What: "unreadable entries, cut out", Lost: true, At: int64(at), Bytes: int64(next - at)}
 	rest := raw[at:]
-	if next == len(raw) && (len(rest) < entryDataAt || uint64(binary.LittleEndian.Uint32(rest)) > uint64(len(rest)-entryDataAt) || len(bytes.Trim(rest, "\x00")) == 0) && !m.clean {
+	if next == len(raw) && (len(rest) < entryDataAt || uint64(binary.LittleEndian.Uint32(rest)) > uint64(len(rest)-entryDataAt)) && len(bytes.Trim(rest, "\x00")) > 0 && !m.clean {
 		d.What, d.Lost = interrupted, false
 	}
 	d.Copy = m.keep(name, d.At, d.At+d.Bytes)

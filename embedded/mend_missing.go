@@ -64,7 +64,7 @@ func (m *mender) readStarts() error {
 // start is the offset that a partition's log may begin at, and whether that is
 // known.
 func (p *partition) start() (offset int64, known bool) {
-	if p.m.starts == nil || p.compact && !p.m.clean { // older versions compacted
+	if p.m.starts == nil {
 		return math.MaxInt64, false
 	}
 	if t := p.m.starts[p.topic]; t != nil && t.ID == p.m.topics[p.topic].ID {
@@ -89,7 +89,7 @@ func (p *partition) checkIndexed() error {
 		faults = append(faults, p.m.missing(filepath.Join(p.name, strconv.FormatInt(offset, 10)+".dat"), what))
 	}
 	for offset, n := range p.orphans {
-		if known && offset >= start {
+		if known && p.endOf(offset, offset+n) > start {
 			gone(offset, fmt.Sprintf("is missing; its index has %d batches", n))
 		}
 	}
@@ -100,7 +100,7 @@ func (p *partition) checkIndexed() error {
 	}
 	if known && len(p.orphans) == 0 && !p.misread {
 		switch was := p.m.manifest.Topics[p.topic]; {
-		case len(p.segments) > 0 && p.segments[0].offset > start && !p.had(start):
+		case len(p.segments) > 0 && p.segments[0].offset > start && !p.had(start) && !p.leads(p.segments[0].offset):
 			gone(start, fmt.Sprintf("(or what follows it up to offset %d) is missing", p.segments[0].offset-1))
 		case len(p.segments) == 0 && p.old == nil && start == 0 && was.ID == p.m.topics[p.topic].ID && was.Bytes[strconv.Itoa(int(p.number))] > 0:
 			gone(start, "is missing; the partition had records")
@@ -109,13 +109,74 @@ func (p *partition) checkIndexed() error {
 	if err := errors.Join(faults...); err != nil {
 		return err
 	}
+	if !known {
+		p.noteFront()
+	}
 	return p.removeOrphans()
+}
+
+// noteFront reports that a log begins behind its last known start, in a directory
+// of a version that did not write down what it deleted.
+func (p *partition) noteFront() {
+	was := int64(0)
+	if p.old != nil {
+		was = p.old.LogStartOffset
+	}
+	if len(p.segments) == 0 || p.segments[0].offset <= was || p.leads(p.segments[0].offset) {
+		return
+	}
+	p.m.note(Damage{File: p.name, Topic: p.topic, Partition: p.number, Offset: was, NextOffset: p.segments[0].offset,
+		What: "the log begins later than it is known to. The version of kring that wrote it did not write down what it deleted: " +
+			"these records may have been deleted or expired, and they may be lost"})
 }
 
 // had says whether the last snapshot has a segment that ends behind an offset, and
 // begins at it or before: then checkSegments looks for it.
 func (p *partition) had(offset int64) bool {
 	return p.old != nil && slices.ContainsFunc(p.old.Segments, func(s snapshotSegment) bool { return s.BaseOffset <= offset && s.Size > 0 })
+}
+
+// leads says that the last snapshot's log began with this segment, too: an older
+// version compacted away what was before.
+func (p *partition) leads(offset int64) bool {
+	return p.old != nil && len(p.old.Segments) > 0 && p.old.Segments[0].BaseOffset == offset
+}
+
+// endOf is where a segment ended that is not there, as far as the others tell; at
+// least at a number.
+func (p *partition) endOf(offset, least int64) int64 {
+	next := int64(math.MaxInt64)
+	behind := func(other int64) {
+		if other > offset {
+			next = min(next, other)
+		}
+	}
+	for _, s := range p.segments {
+		behind(s.offset)
+	}
+	for other := range p.orphans {
+		behind(other)
+	}
+	if p.old != nil {
+		for _, s := range p.old.Segments {
+			behind(s.BaseOffset)
+		}
+		least = max(least, p.old.HighWatermark)
+	}
+	if next < math.MaxInt64 {
+		return next
+	}
+	return least
+}
+
+// replaced says that the gaps in a log may be those that an older version's
+// compaction left, since the last snapshot or before.
+func (p *partition) replaced() bool {
+	if !p.compact || p.m.clean {
+		return false
+	}
+	known := p.m.manifest.Topics[p.topic].ID == p.m.topics[p.topic].ID // at the last start
+	return p.m.starts == nil || p.old == nil && known
 }
 
 // removeOrphans removes indexes without a segment: those of what was deleted, or

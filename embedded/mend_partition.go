@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -89,14 +88,14 @@ func (p *partition) list() error {
 		if ext != ".dat" && ext != ".idx" || err != nil || offset < 0 {
 			continue
 		}
-		info, err := os.Stat(p.path(f.Name())) // of what a link points to
-		switch {
-		case errors.Is(err, fs.ErrNotExist): // a link to nowhere
-			continue
-		case err != nil:
+		if none, err := p.noFile(f.Name(), ext); err != nil {
 			return err
-		case info.IsDir():
+		} else if none {
 			continue
+		}
+		info, err := os.Stat(p.path(f.Name())) // of what a link points to
+		if err != nil {
+			return err
 		}
 		if ext == ".idx" {
 			p.orphans[offset] = info.Size() / indexEntryBytes
@@ -128,7 +127,7 @@ func (p *partition) checkSegments() error {
 	if err := p.checkIndexed(); err != nil {
 		return err
 	}
-	if p.old == nil || p.compact && !p.m.clean {
+	if p.old == nil || p.replaced() {
 		return nil // compaction replaces every segment
 	}
 	here := make(map[int64]*segment)
@@ -166,14 +165,15 @@ func (p *partition) noteNone() {
 	}
 	if total > 0 {
 		p.m.note(Damage{File: p.name, Topic: p.topic, Partition: p.number, Lost: p.compact, Offset: p.old.LogStartOffset, NextOffset: -1,
-			What: fmt.Sprintf("no segment is left of %d bytes: records were deleted or had expired, or a compaction was interrupted", total)})
+			What: fmt.Sprintf("no segment is left of %d bytes. The version of kring that wrote them did not write down what it deleted: "+
+				"they may have been deleted or expired, and they may be lost", total)})
 	}
 }
 
 // checkGap finds a segment that is missing between segment i and the next.
 func (p *partition) checkGap(i int) error {
 	s := p.segments[i]
-	if p.compact || s.limit == math.MaxInt64 || s.next >= s.limit || p.adjacent(i) {
+	if p.compact && (p.m.clean || p.replaced()) || s.limit == math.MaxInt64 || s.next >= s.limit || p.adjacent(i) {
 		return nil
 	}
 	if n := len(s.cuts); n > 0 && s.cuts[n-1].to == s.size {
@@ -290,7 +290,7 @@ const interrupted = "the last write has no end and was cut off: that of a killed
 // noteShorter reports a segment that has fewer bytes than at the last start or
 // stop.
 func (p *partition) noteShorter(i int, name string) bool {
-	if p.old == nil || p.compact && !p.m.clean {
+	if p.old == nil || p.replaced() {
 		return false
 	}
 	s := p.segments[i]

@@ -255,7 +255,9 @@ func (s *segment) judge(w *window, c *cut) error {
 		return err
 	}
 	h := readHead(b)
-	c.unfinished = last && (h.magic == batchMagic && h.offset == s.next && h.bytes > rest || len(bytes.Trim(b, "\x00")) == 0)
+	// Zeros are nothing that a process wrote: a file system leaves them where it
+	// lost what it had taken.
+	c.unfinished = last && h.magic == batchMagic && h.offset == s.next && h.bytes > rest
 	if !last && h.magic == batchMagic && h.offset >= s.limit && h.bytes <= rest {
 		sum, err := w.checksum(c.at+batchAttributesAt, h.bytes-batchAttributesAt)
 		c.duplicate = err == nil && sum == h.checksum && h.offset-s.limit < offsetJumpMax && s.next == s.limit

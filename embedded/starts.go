@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -100,12 +101,17 @@ func (s *starts) write() error {
 	return replaceSynced(s.path(), bytes.NewReader(fmt.Appendf(line, "\n"+manifestSum, crc32.Checksum(line, castagnoli))), s.synced)
 }
 
-// begin writes the file where there is none: from now on it says of every log
+// begin writes the file where there is none, or one without a checksum: from now on it says of every log
 // where it starts, and is missed when it is gone.
 func (s *starts) begin() (began bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, err := os.Stat(s.path()); !errors.Is(err, fs.ErrNotExist) {
+	raw, err := os.ReadFile(s.path())
+	if err == nil {
+		if _, summed, err := decodeStarts(raw); summed || err != nil {
+			return false, err
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
 	return true, s.write()
@@ -272,13 +278,17 @@ func (c *Cluster) deleteBefore(topic string, partition int32, offset int64) erro
 	if c.kfake == nil {
 		return errWriteFailed
 	}
-	if err := c.noteStarts(topic, map[int32]int64{partition: offset}); err != nil {
+	offsets := map[int32]int64{partition: offset}
+	if err := c.noteStarts(topic, offsets); err != nil {
 		return err
 	}
-	return c.kfake.DeleteRecords(topic, partition, offset)
+	return c.kfake.DeleteRecords(topic, partition, offsets[partition])
 }
 
-// noteStarts writes down where partitions will start. The caller holds live.
+// noteStarts writes down where partitions will start, and puts into offsets what
+// kfake is to be asked for: not "the end", which moves on meanwhile, and not what
+// is beyond the end now and may not be then. What is deleted and was not noted
+// would be missed at the next start. The caller holds live.
 func (c *Cluster) noteStarts(topic string, offsets map[int32]int64) error {
 	info := c.kfake.TopicInfo(topic)
 	if c.starts.dir == "" || info == nil {
@@ -292,7 +302,10 @@ func (c *Cluster) noteStarts(topic string, offsets map[int32]int64) error {
 		}
 		if offset == -1 {
 			offset = at.HighWatermark
+		} else if offset > at.HighWatermark {
+			offset = math.MaxInt64
 		}
+		offsets[p] = offset
 		if offset > at.LogStartOffset && offset <= at.HighWatermark { // else kfake refuses, or does nothing
 			noted[p] = offset
 		}
@@ -325,6 +338,11 @@ func keepDeleted(x *exchange, req *kmsg.DeleteRecordsRequest) kmsg.Response {
 		}
 		if err := c.noteStarts(req.Topics[i].Topic, offsets); err != nil {
 			return refusalOf(req, kerr.KafkaStorageError.Code, err.Error())
+		}
+		for j := range req.Topics[i].Partitions {
+			p := &req.Topics[i].Partitions[j]
+			x.changed = x.changed || p.Offset != offsets[p.Partition]
+			p.Offset = offsets[p.Partition]
 		}
 	}
 	return nil

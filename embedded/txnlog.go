@@ -167,7 +167,7 @@ func openTxnLog(dir string, sync bool, open map[int64]*txnNote) (*txnLog, error)
 
 // rewrite makes the file anew. l.mu is held, or nobody else knows l.
 func (l *txnLog) rewrite() error {
-	var raw []byte
+	raw := appendEntry(nil, []byte(logMark)) // so that it is never empty
 	for _, t := range l.open {
 		b, err := json.Marshal(t)
 		if err != nil {
@@ -230,14 +230,15 @@ func (l *txnLog) note(n *txnNote) error {
 func (l *txnLog) full() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.size <= l.max || l.file == nil { // closed: note says so
+	held := func() int64 { return l.size - logMarkBytes }
+	if held() <= l.max || l.file == nil { // closed: note says so
 		return false
 	}
 	if time.Since(l.made) > txnLogPause {
 		_ = l.rewrite() // the old one is as good, and longer
 		l.made = time.Now()
 	}
-	return l.size > l.max
+	return held() > l.max
 }
 
 var errTxnsFull = errors.New("the open transactions hold too much: end some, or add less to them")

@@ -16,9 +16,16 @@ import (
 // readTxns reads txns.log: the transactions that go on, and the topics whose
 // deletion may have been interrupted.
 func (m *mender) readTxns() error {
-	_, err := os.Stat(filepath.Join(m.dir, txnLogName))
-	if errors.Is(err, fs.ErrNotExist) && m.manifest.Version > 0 { // without one the directory is of an older version
-		if err := m.missing(txnLogName, "is missing"); err != nil {
+	info, err := os.Stat(filepath.Join(m.dir, txnLogName))
+	fault := ""
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && m.manifest.Version > 0: // without one the directory is of an older version
+		fault = "is missing"
+	case err == nil && info.Size() == 0 && m.manifest.Files[txnLogName].Bytes > 0:
+		fault = "is empty, and never was"
+	}
+	if fault != "" {
+		if err := m.missing(txnLogName, fault); err != nil {
 			return err
 		}
 	}
