@@ -115,10 +115,9 @@ func (c *Cluster) reopen() error {
 	if err := errors.Join(err, c.settings.load(), c.restoreShares()); err != nil {
 		return err
 	}
-	if c.store.failures.Load() != failures {
+	if !c.store.opened(failures) {
 		return errWriteFailed
 	}
-	c.store.opened()
 	return nil
 }
 

@@ -309,6 +309,35 @@ func TestAStoreThatFailedSaysSoAtTheEnd(t *testing.T) {
 	}
 }
 
+// What fails while the directory is loaded anew is not forgotten when it was.
+func TestAFailureDuringAReopeningNeedsAnother(t *testing.T) {
+	s := newStore(Config{DataDir: "somewhere"}.withDefaults())
+	s.space = func(string) (space, error) { return space{free: 1 << 40, total: 1 << 40}, nil }
+	w, err := s.begin(0, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.fail(errors.New("the first"))
+	before := s.failures.Load()
+	s.fail(errors.New("while it is loaded"))
+	if s.opened(before) || s.failure() == nil || !s.down.Load() {
+		t.Error("the second failure is forgotten")
+	}
+	if _, err := s.begin(0, false); err == nil {
+		t.Error("a request is let in")
+	}
+	if !s.opened(s.failures.Load()) || s.failure() != nil || s.down.Load() {
+		t.Error("loaded anew without a failure, and not open")
+	}
+	if w.kept() == nil {
+		t.Error("a request during which a write failed counts as kept")
+	}
+	w.end()
+	if n := s.pending.Load(); n != 0 {
+		t.Errorf("%d bytes pending", n)
+	}
+}
+
 func TestTheReserveIsASixteenthOfASmallDisk(t *testing.T) {
 	s := newStore(Config{DataDir: "somewhere"}.withDefaults())
 	for _, c := range []struct {
