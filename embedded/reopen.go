@@ -161,6 +161,16 @@ func (c *Cluster) abandon() bool {
 	return true
 }
 
+// giveUp ends kfake after a start that failed: what it would save is half of what
+// it is to know. Where it can't be kept from that, it saves.
+func (c *Cluster) giveUp() {
+	if !c.abandon() {
+		c.kfake.Close()
+		c.dir.close()
+		c.kfake = nil
+	}
+}
+
 // connectTo connects a client's session to kfake. Until the directory was loaded
 // anew, and kfake told what is not on disk, it waits.
 func (c *Cluster) connectTo(client netip.AddrPort) (net.Conn, error) {
