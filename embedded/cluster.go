@@ -171,8 +171,7 @@ func (c *Cluster) start() error {
 	}
 	if err := c.prepare(); err != nil {
 		c.inside.close()
-		c.kfake.Close()
-		c.dir.close()
+		c.giveUp()
 		return err
 	}
 	c.watchStore()
@@ -195,9 +194,7 @@ func (c *Cluster) load() error {
 	}
 	c.kfake = k
 	if err := c.openedDir(); err != nil {
-		k.Close()
-		c.kfake = nil
-		dir.close()
+		c.giveUp()
 		return err
 	}
 	c.loaded.Took += time.Since(began)

@@ -115,10 +115,9 @@ func (c *Cluster) reopen() error {
 	if err := errors.Join(err, c.settings.load(), c.restoreShares()); err != nil {
 		return err
 	}
-	if c.store.failures.Load() != failures {
+	if !c.store.opened(failures) {
 		return errWriteFailed
 	}
-	c.store.opened()
 	return nil
 }
 
@@ -160,6 +159,16 @@ func (c *Cluster) abandon() bool {
 	c.dir.close()
 	c.kfake = nil
 	return true
+}
+
+// giveUp ends kfake after a start that failed: what it would save is half of what
+// it is to know. Where it can't be kept from that, it saves.
+func (c *Cluster) giveUp() {
+	if !c.abandon() {
+		c.kfake.Close()
+		c.dir.close()
+		c.kfake = nil
+	}
 }
 
 // connectTo connects a client's session to kfake. Until the directory was loaded

@@ -24,12 +24,15 @@ type store struct {
 	// pending is the bytes of requests that kfake is writing now: the disk does
 	// not show them yet.
 	pending atomic.Int64
-	// failures counts failed writes. Order: add, then down; a request that was
-	// begun before sees either.
+	// failures counts failed writes. fail sets down before it counts, and begin reads
+	// the count before it looks at down: a request during which a write failed
+	// finds another count, also when the directory was loaded anew meanwhile.
 	failures atomic.Uint64
 	down     atomic.Bool
 	failed   chan struct{} // one element; wakes the reopening
 
+	// mu is held for all of fail and of opened: a failure is of the directory that
+	// was opened before it or of the next one, not of neither.
 	mu    sync.Mutex
 	cause error // guarded by mu; of the first failure since the last opening
 	low   bool  // guarded by mu; the log says so
@@ -65,7 +68,9 @@ func (s *store) admit(size int64) error {
 		return nil
 	}
 	if s.down.Load() {
-		return s.failure()
+		if err := s.failure(); err != nil {
+			return err
+		}
 	}
 	size += growthBytes
 	pending := s.pending.Add(size)
@@ -130,9 +135,9 @@ func (s *store) fail(err error) {
 	if first {
 		s.cause = err
 	}
-	s.mu.Unlock()
-	s.failures.Add(1)
 	s.down.Store(true)
+	s.failures.Add(1)
+	s.mu.Unlock()
 	if !first {
 		return
 	}
@@ -151,12 +156,17 @@ func (s *store) failure() error {
 	return s.cause
 }
 
-// opened is called when a directory was loaded anew.
-func (s *store) opened() {
+// opened is called when a directory was loaded anew. It is false when a write has
+// failed since there were so many failures: then it has to be loaded once more.
+func (s *store) opened(failures uint64) bool {
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failures.Load() != failures {
+		return false
+	}
 	s.cause = nil
-	s.mu.Unlock()
 	s.down.Store(false)
+	return true
 }
 
 // writing is one request that changes what is on disk.
@@ -172,6 +182,7 @@ type writing struct {
 // begin admits a request whose change needs no more room than it frees
 // (shrinks), or else only while there is room.
 func (s *store) begin(size int64, shrinks bool) (*writing, error) {
+	failures := s.failures.Load()
 	if shrinks {
 		if err := s.failure(); err != nil {
 			return nil, err
@@ -181,7 +192,7 @@ func (s *store) begin(size int64, shrinks bool) (*writing, error) {
 	} else if err := s.admit(size); err != nil {
 		return nil, err
 	}
-	return &writing{store: s, size: size, failures: s.failures.Load()}, nil
+	return &writing{store: s, size: size, failures: failures}, nil
 }
 
 // kept is nil when nothing failed to be written since begin.

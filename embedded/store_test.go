@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -306,6 +307,66 @@ func TestAStoreThatFailedSaysSoAtTheEnd(t *testing.T) {
 	}
 	if got := committedIn(t, dir); got != 5 {
 		t.Errorf("after the end the group is at %d, want 5", got)
+	}
+}
+
+// After a start that failed kfake does not save what it was told until then: the
+// next start would take it for all that there is, and tell it nothing.
+func TestAStartThatFailsSavesNothing(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("kfake can't be kept from its data directory here")
+	}
+	dir, _, _ := openTransaction(t)
+	inTheWay := filepath.Join(dir, manifestName+".tmp", "full")
+	if err := os.MkdirAll(inTheWay, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := Open(Config{DataDir: dir}); err == nil {
+		_ = c.Close()
+		t.Fatal("opened without a manifest")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "session_state.json")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("kfake saved its transactions: %v", err)
+	}
+	if err := os.RemoveAll(filepath.Dir(inTheWay)); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Open(Config{DataDir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if n := c.Loaded().OpenTxns; n != 1 {
+		t.Errorf("%d transactions go on, want 1", n)
+	}
+}
+
+// What fails while the directory is loaded anew is not forgotten when it was.
+func TestAFailureDuringAReopeningNeedsAnother(t *testing.T) {
+	s := newStore(Config{DataDir: "somewhere"}.withDefaults())
+	s.space = func(string) (space, error) { return space{free: 1 << 40, total: 1 << 40}, nil }
+	w, err := s.begin(0, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.fail(errors.New("the first"))
+	before := s.failures.Load()
+	s.fail(errors.New("while it is loaded"))
+	if s.opened(before) || s.failure() == nil || !s.down.Load() {
+		t.Error("the second failure is forgotten")
+	}
+	if _, err := s.begin(0, false); err == nil {
+		t.Error("a request is let in")
+	}
+	if !s.opened(s.failures.Load()) || s.failure() != nil || s.down.Load() {
+		t.Error("loaded anew without a failure, and not open")
+	}
+	if w.kept() == nil {
+		t.Error("a request during which a write failed counts as kept")
+	}
+	w.end()
+	if n := s.pending.Load(); n != 0 {
+		t.Errorf("%d bytes pending", n)
 	}
 }
 
