@@ -253,8 +253,8 @@ type Config struct {
 	// flight [connections.max.idle.ms]; default 10 minutes, negative: never.
 	IdleTimeout time.Duration
 	// FrameTimeout closes a connection that has begun a frame and sends nothing of it
-	// for so long, or has not sent all of it after that and a second for each 256 KiB
-	// (Kafka has none); default 30 seconds, negative: never. A frame that was begun
+	// for so long, or has not sent all of it after twice that and a second for each 256
+	// KiB (Kafka has none); default 30 seconds, negative: never. A frame that was begun
 	// holds its size of QueuedRequestBytesMax.
 	FrameTimeout time.Duration
 	// WriteTimeout closes a connection whose peer takes nothing of a response

@@ -43,9 +43,9 @@ func aliveFirst(processors []*processor.Processor) []*processor.Processor {
 	return all
 }
 
-// shrink takes processors away, down to n: those that died, and then the last. Their connections go on
-// with the others, each as soon as it has nothing in flight; Kafka closes them.
-// changing is held.
+// shrink takes processors away, down to n: those that died, and then the last. Their
+// connections go on with the others, each as soon as it has nothing in flight; Kafka
+// closes them. changing is held.
 func (s *Server) shrink(n int) {
 	if n == len(s.processors) {
 		return

@@ -4,23 +4,44 @@ package acceptor
 
 import (
 	"sync"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// spareSource is the end of a pipe that spares are copies of. It is made when
-// the first acceptor begins, and stays for the life of the process. Nothing of it
-// lies in the file system: /dev/null is missing in some chroots, and RootDirectory=
-// of systemd has none.
-var spareSource = sync.OnceValues(func() (int, error) {
+// spare is the end of a pipe that spares are copies of. It is made when the first
+// acceptor begins, and stays for the life of the process. Nothing of it lies in the
+// file system: /dev/null is missing in some chroots, and RootDirectory= of systemd has
+// none.
+var spare struct {
+	mu   sync.Mutex
+	made bool // guarded by mu
+	fd   int  // guarded by mu
+}
+
+// spareSource gives the end of the pipe. A failure is not kept: descriptors that are
+// scarce now need not be for ever.
+func spareSource() (int, error) {
+	spare.mu.Lock()
+	defer spare.mu.Unlock()
+	if spare.made {
+		return spare.fd, nil
+	}
 	var ends [2]int
-	if err := unix.Pipe(ends[:]); err != nil {
+	syscall.ForkLock.RLock() // Order: so that no child gets them (os.Pipe)
+	err := unix.Pipe(ends[:])
+	if err == nil {
+		unix.CloseOnExec(ends[0])
+		unix.CloseOnExec(ends[1])
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		return -1, err
 	}
-	unix.CloseOnExec(ends[0])
 	_ = unix.Close(ends[1]) // nothing is ever written
-	return ends[0], nil
-})
+	spare.made, spare.fd = true, ends[0]
+	return spare.fd, nil
+}
 
 // openSpare opens a descriptor that means nothing.
 func openSpare() (release func(), err error) {

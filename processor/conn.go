@@ -34,6 +34,7 @@ type conn struct {
 	waiting   bool // in Processor.waiting, for memory or a receive buffer
 	starved   bool // waits for a receive buffer
 	doubted   bool // seemed idle at the last look, see peerWrites
+	extended  bool // the frame begun has had its time twice, see extend
 	sending   bool // a Send is outstanding
 
 	reason   reqchan.CloseReason

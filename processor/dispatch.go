@@ -32,7 +32,8 @@ type lease struct {
 type piece struct{}
 
 // dispatch has a frame handled; false when the byte capacity is used up (then
-// nothing happened). When the system has no memory for it the connection ends. lent is the completion whose data it lies in, if it does.
+// nothing happened). When the system has no memory for it the connection ends. lent
+// is the completion whose data it lies in, if it does.
 func (p *Processor) dispatch(c *conn, b []byte, place frame.Place, lent *engine.Completion) bool {
 	if p.cfg.Handle != nil {
 		return p.handleHere(c, b, place, lent)

@@ -148,28 +148,42 @@ func (c *conn) frameTime() int64 {
 	return int64(c.in.Begun()) * int64(time.Second) / frameBytesPerSecond
 }
 
-// slow says that the frame that was begun should have come by now, or something of it.
-// Time does not count in which the connection waits for us.
-func (c *conn) slow(now int64) bool {
+// slow says that something of the frame that was begun should have come by now, and
+// late that all of it should have. Time does not count in which the connection waits
+// for us.
+func (c *conn) slow(now int64) (slow, late bool) {
 	whole := int64(c.set.FrameTimeout)
 	if whole == 0 || c.begun == 0 {
-		return false
+		return false, false
 	}
 	if c.excused() || c.receive == receiveNone {
 		c.begun = now
+		return false, false
+	}
+	return now-c.active >= whole, now-c.begun >= whole+c.frameTime()
+}
+
+// extend gives a frame that is late FrameTimeout once more: the process may have been
+// stopped meanwhile. Only once, because a peer that drips always has bytes on the way,
+// and peerWrites would believe it for ever.
+func (c *conn) extend(now int64) bool {
+	if c.extended {
 		return false
 	}
-	return now-c.active >= whole || now-c.begun >= whole+c.frameTime()
+	c.extended, c.begun = true, now-c.frameTime()
+	return true
 }
 
 func (p *Processor) expireOne(c *conn) {
-	idle, write := int64(c.set.IdleTimeout), int64(c.set.WriteTimeout)
-	switch {
-	case c.ending: // its join needs no clock
+	if c.ending { // its join needs no clock
 		return
+	}
+	idle, write := int64(c.set.IdleTimeout), int64(c.set.WriteTimeout)
+	slow, late := c.slow(p.now)
+	switch {
 	case write > 0 && c.sending && p.now-c.out.since >= write && !p.peerReads(c):
 		p.terminate(c, reqchan.WriteTimeout)
-	case c.slow(p.now) && !p.peerWrites(c):
+	case late && !c.extend(p.now) || slow && !p.peerWrites(c):
 		p.terminate(c, reqchan.FrameTimeout)
 	case idle > 0 && !c.excused() && p.now-c.active >= idle && !p.peerWrites(c):
 		p.terminate(c, reqchan.IdleExpired)

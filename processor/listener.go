@@ -44,7 +44,7 @@ type Settings struct {
 	IdleTimeout time.Duration
 	// FrameTimeout closes a connection that has begun a frame, which takes of the
 	// channel's capacity, and sends nothing of it for so long, or has not sent all of
-	// it after that and the time that it takes at frameBytesPerSecond; 0: never.
+	// it after twice that and the time that it takes at frameBytesPerSecond; 0: never.
 	FrameTimeout time.Duration
 	// WriteTimeout closes a connection whose peer took nothing of a response
 	// for so long, and at most twice as long: where completions don't tell, the

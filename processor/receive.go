@@ -217,7 +217,7 @@ func (p *Processor) begin(c *conn) bool {
 		return false
 	}
 	c.in.Begin(memory)
-	c.begun = p.now
+	c.begun, c.extended = p.now, false
 	c.big = n-frame.SizeBytes >= c.set.BigFrameBytes
 	if c.big && c.receive == receiveStream && !c.cancelled && len(c.in.Rest()) >= c.set.BigFrameBytes/4 {
 		c.cancelled = true

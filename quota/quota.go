@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"math"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -98,7 +99,7 @@ func New(cfg Config) (*Quotas, error) {
 		return nil, fmt.Errorf("quota: %w", err)
 	}
 	cfg = cfg.withDefaults()
-	q := &Quotas{cfg: cfg, windows: rate.Windows{Count: cfg.Windows, Size: cfg.Window}, seed: maphash.MakeSeed(), own: cfg.Limits}
+	q := &Quotas{cfg: cfg, windows: rate.Windows{Count: cfg.Windows, Size: cfg.Window}, seed: maphash.MakeSeed(), own: slices.Clone(cfg.Limits)}
 	q.table.Store(t)
 	return q, nil
 }
@@ -114,7 +115,7 @@ func (q *Quotas) Set(limits []Limit) error {
 	if err := q.set(limits, q.clients); err != nil {
 		return err
 	}
-	q.own = limits
+	q.own = slices.Clone(limits)
 	return nil
 }
 
@@ -128,7 +129,7 @@ func (q *Quotas) SetByClients(limits []Limit) error {
 	if err := q.set(q.own, limits); err != nil {
 		return err
 	}
-	q.clients = limits
+	q.clients = slices.Clone(limits)
 	return nil
 }
 
@@ -142,7 +143,7 @@ func (q *Quotas) set(own, clients []Limit) error {
 	for _, l := range clients {
 		over[bound{l.Entity, l.Kind}] = true
 	}
-	limits := append([]Limit(nil), clients...)
+	limits := slices.Clone(clients)
 	for _, l := range own {
 		if !over[bound{l.Entity, l.Kind}] {
 			limits = append(limits, l)

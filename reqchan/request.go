@@ -22,7 +22,9 @@ const SizeBytes = 4
 // Request of its own, which is not used for another. So a timeout and the work
 // that it is for may both answer, as long as they do not both write to Buffer.
 // Work that has not learned yet that its time is up may write to its Buffer for
-// some seconds more; nothing of that is sent. Payload it must not read any more.
+// some seconds more; nothing of that is sent. Not so to more than 4 KiB when the
+// server has ended, or when 16 MiB of such memory wait with one processor: then it
+// goes back at once. Payload it must not read any more.
 type Request struct {
 	// Payload is the frame without its size. Its memory stays valid until the
 	// answer. Invariant: the SizeBytes before it are the request's too.

@@ -49,7 +49,8 @@ const (
 	// asideTime is how long memory is put aside: whoever had it from Buffer, and has
 	// not learned that another goroutine answered, has this long to be done.
 	asideTime = int64(10 * time.Second)
-	// asideBytesMax bounds what is put aside. Beyond it the oldest goes back early.
+	// asideBytesMax bounds what is put aside. Beyond it the oldest goes back early, and
+	// a larger piece at once.
 	asideBytesMax = 16 << 20
 )
 

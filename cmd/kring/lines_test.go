@@ -30,6 +30,7 @@ func TestLinesAreDroppedAndCountedWhileNobodyReads(t *testing.T) {
 		read <- err
 	}()
 	l.end()
+	<-l.done // however long the reader takes
 	_ = w.Close()
 	if err := <-read; err != nil {
 		t.Fatal(err)

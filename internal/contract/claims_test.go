@@ -74,19 +74,21 @@ func TestAFrameThatComesSteadilyHasItsTime(t *testing.T) {
 	})
 }
 
-// Bytes that drip in do not keep a frame alive for ever.
+// Bytes that drip in do not keep a frame alive, however often something comes.
 func TestAFrameThatDripsInIsClosed(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		cfg.FrameTimeout = 200 * time.Millisecond
+		const drops = 2000 // 10 s; it has 2
+		cfg.FrameTimeout = time.Second
 		s := servertest.Start(t, cfg, servertest.Echo)
 		c := servertest.Dial(t, s)
-		claim(c, 1<<10)
-		go func() {
-			_ = paced(400, 10*time.Millisecond, func(int) error {
-				_, err := c.Write([]byte{'x'})
-				return err
-			})
-		}()
+		claim(c, 2*drops)
+		err := paced(drops, 5*time.Millisecond, func(int) error {
+			_, err := c.Write([]byte{'x'})
+			return err
+		})
+		if err == nil {
+			t.Fatal("all of it was taken")
+		}
 		servertest.Eventually(t, "it is closed", func() bool { return closedBy(s, reqchan.FrameTimeout) == 1 })
 	})
 }

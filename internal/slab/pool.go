@@ -147,10 +147,13 @@ func (p *Pool) Refused() uint64 { return p.refused.Load() }
 // used again.
 func (p *Pool) Close() {
 	p.closed.Store(true)
-	all := p.Lent() == 0
+	for k := classMin; k <= classMax; k++ {
+		p.classes[k].mu.Lock()
+		defer p.classes[k].mu.Unlock()
+	}
+	all := p.Lent() == 0 // Order: with every lock, so that nothing is taken between this and the unmapping
 	for k := classMin; k <= classMax; k++ {
 		c := &p.classes[k]
-		c.mu.Lock()
 		free := c.free
 		c.free = nil
 		for _, b := range free {
@@ -163,7 +166,6 @@ func (p *Pool) Close() {
 		for _, b := range c.empty(all) {
 			p.unmap(b)
 		}
-		c.mu.Unlock()
 	}
 	if !all {
 		return

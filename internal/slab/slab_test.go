@@ -3,6 +3,7 @@ package slab_test
 import (
 	"errors"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -184,6 +185,35 @@ func TestReservedMemoryIsUsedFirstAndStaysUntilTheEnd(t *testing.T) {
 	} else {
 		p.Put(b)
 		p.Close()
+	}
+}
+
+// The last piece that comes back after Close has everything unmapped; whoever takes one
+// at that moment has memory all the same.
+func TestMemoryTakenWhileTheLastComesBackIsThere(t *testing.T) {
+	for range 50 {
+		var p slab.Pool
+		if _, err := p.Reserve(1 << 20); err != nil {
+			t.Fatal(err)
+		}
+		last := p.Get(4 << 10)
+		p.Close()
+		var w sync.WaitGroup
+		for _, size := range []int{4 << 10, 64 << 10, 200_000} {
+			w.Go(func() {
+				for range 10 {
+					b := p.Get(size)
+					b[0], b[size-1] = 1, 1
+					runtime.Gosched()
+					p.Put(b)
+				}
+			})
+		}
+		p.Put(last)
+		w.Wait()
+		if p.Close(); p.Mapped() != 0 || p.Lent() != 0 {
+			t.Fatalf("%d bytes mapped, %d lent", p.Mapped(), p.Lent())
+		}
 	}
 }
 

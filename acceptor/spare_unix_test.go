@@ -1,0 +1,45 @@
+//go:build unix
+
+package acceptor
+
+import (
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// A lack of descriptors when the first acceptor of a process begins is not remembered:
+// it refused every connection of every server of that process for ever.
+func TestTheSpareIsHadOnceThereAreDescriptorsAgain(t *testing.T) {
+	spare.mu.Lock()
+	was, made := spare.fd, spare.made
+	spare.made = false
+	spare.mu.Unlock()
+	var before unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	none := before
+	none.Cur = 0
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &none); err != nil {
+		t.Fatal(err)
+	}
+	_, err := openSpare()
+	if set := unix.Setrlimit(unix.RLIMIT_NOFILE, &before); set != nil {
+		t.Fatal(set)
+	}
+	if err == nil || !scarce(err) {
+		t.Fatalf("without descriptors a spare was opened: %v", err)
+	}
+	release, err := openSpare()
+	if err != nil {
+		t.Fatal(err)
+	}
+	release()
+	if made { // one is enough
+		spare.mu.Lock()
+		_ = unix.Close(spare.fd)
+		spare.fd = was
+		spare.mu.Unlock()
+	}
+}
