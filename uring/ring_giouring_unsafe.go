@@ -133,6 +133,9 @@ func (r *ring) readyData(uint32) uint64 { return 0 }
 
 func (r *ring) readyBuffers(w *window) (n int) {
 	ready := min(int(r.inner.CQReady()), len(r.seen))
+	if ready == 0 {
+		return 0 // else it would enter the kernel
+	}
 	r.inner.PeekBatchCQE(r.seen[:ready])
 	for _, c := range r.seen[:ready] {
 		n += w.filledBy((*CQE)(unsafe.Pointer(c))) // Sound: both are io_uring_cqe
