@@ -336,7 +336,8 @@ func (c *chaos) check() {
 	client := c.client(kgo.ConsumeTopics(chaosTopic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	defer client.Close()
 	admin := kadm.NewClient(client)
-	found := c.read(ctx, client, admin)
+	found := make(map[uint64]int)
+	readAll(ctx, c.t, client, chaosTopic, func(r *kgo.Record) { found[binary.BigEndian.Uint64(r.Value)]++ })
 	lost, twice := 0, 0
 	for number := range c.acked {
 		if found[number] == 0 {
@@ -364,32 +365,4 @@ func (c *chaos) check() {
 			c.t.Errorf("topic %s is gone; %v", name, err)
 		}
 	}
-}
-
-// read counts the records by number.
-func (c *chaos) read(ctx context.Context, client *kgo.Client, admin *kadm.Client) map[uint64]int {
-	ends, err := admin.ListEndOffsets(ctx, chaosTopic)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	left := make(map[int32]int64)
-	ends.Each(func(o kadm.ListedOffset) {
-		if o.Offset > 0 {
-			left[o.Partition] = o.Offset
-		}
-	})
-	found := make(map[uint64]int)
-	for len(left) > 0 {
-		fetches := client.PollFetches(ctx)
-		if err := fetches.Err(); err != nil {
-			c.t.Fatalf("reading back: %v (%v left)", err, left)
-		}
-		fetches.EachRecord(func(r *kgo.Record) {
-			found[binary.BigEndian.Uint64(r.Value)]++
-			if r.Offset+1 == left[r.Partition] {
-				delete(left, r.Partition)
-			}
-		})
-	}
-	return found
 }

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -84,33 +83,14 @@ func (l *ledger) check(t *testing.T, addr string) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	ends, err := kadm.NewClient(client).ListEndOffsets(ctx, ledgerTopic)
-	if err != nil {
-		t.Fatal(err)
-	}
-	left := make(map[int32]int64)
-	ends.Each(func(o kadm.ListedOffset) {
-		if o.Offset > 0 {
-			left[o.Partition] = o.Offset
-		}
-	})
 	found := make(map[place]uint64)
-	for len(left) > 0 {
-		fetches := client.PollFetches(ctx)
-		if err := fetches.Err(); err != nil {
-			t.Fatalf("reading back: %v (%v left)", err, left)
+	readAll(ctx, t, client, ledgerTopic, func(r *kgo.Record) {
+		number := binary.BigEndian.Uint64(r.Value)
+		if want := recordOf(number); string(want.Value) != string(r.Value) || string(want.Key) != string(r.Key) {
+			t.Errorf("record %d came back with other bytes", number)
 		}
-		fetches.EachRecord(func(r *kgo.Record) {
-			number := binary.BigEndian.Uint64(r.Value)
-			if want := recordOf(number); string(want.Value) != string(r.Value) || string(want.Key) != string(r.Key) {
-				t.Errorf("record %d came back with other bytes", number)
-			}
-			found[place{r.Partition, r.Offset}] = number
-			if r.Offset+1 == left[r.Partition] {
-				delete(left, r.Partition)
-			}
-		})
-	}
+		found[place{r.Partition, r.Offset}] = number
+	})
 	lost := 0
 	for at, number := range l.acked {
 		if got, ok := found[at]; !ok || got != number {

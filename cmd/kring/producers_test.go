@@ -65,9 +65,22 @@ func (b *broker) values(topic string, opts ...kgo.Opt) map[string]int {
 	defer cancel()
 	c := b.client(append([]kgo.Opt{kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(100 * time.Millisecond),
 		kgo.KeepControlRecords()}, opts...)...)
+	got := make(map[string]int)
+	readAll(ctx, b.t, c, topic, func(r *kgo.Record) {
+		if !r.Attrs.IsControl() {
+			got[string(r.Value)]++
+		}
+	})
+	return got
+}
+
+// readAll gives each record of a topic, up to the ends that it has now, of a client
+// that consumes it.
+func readAll(ctx context.Context, t *testing.T, c *kgo.Client, topic string, each func(*kgo.Record)) {
+	t.Helper()
 	ends, err := kadm.NewClient(c).ListEndOffsets(ctx, topic)
 	if err != nil {
-		b.t.Fatal(err)
+		t.Fatal(err)
 	}
 	left := make(map[int32]int64)
 	ends.Each(func(o kadm.ListedOffset) {
@@ -75,22 +88,18 @@ func (b *broker) values(topic string, opts ...kgo.Opt) map[string]int {
 			left[o.Partition] = o.Offset
 		}
 	})
-	got := make(map[string]int)
 	for len(left) > 0 {
 		fetches := c.PollFetches(ctx)
 		if err := fetches.Err(); err != nil {
-			b.t.Fatalf("%v (%v left)", err, left)
+			t.Fatalf("reading back: %v (%v left)", err, left)
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
-			if !r.Attrs.IsControl() {
-				got[string(r.Value)]++
-			}
+			each(r)
 			if r.Offset+1 >= left[r.Partition] {
 				delete(left, r.Partition)
 			}
 		})
 	}
-	return got
 }
 
 // An idempotent producer's record is there once, however often the broker was
