@@ -51,7 +51,7 @@ func newSyncs(dir string) *syncs {
 //
 // Owner: its session's goroutine.
 type syncing struct {
-	of    *syncs
+	of   *syncs
 	open map[string]*os.File
 	last map[string]int64 // of a partition's directory: its last segment before the request; -1: none
 	logs []string
