@@ -220,10 +220,6 @@ func quotaOpsFault(e *kmsg.AlterClientQuotasRequestEntry, ofIP bool, invalid fun
 	return nil
 }
 
-// quotaMatchMax is the last way in which a filter matches: exactly, the default,
-// any.
-const quotaMatchMax = 2
-
 // screenDescribeQuotas refuses filters that nothing can pass, for which kfake finds
 // nothing, and answers with a list where there is nothing: Java's admin client
 // fails on null.
@@ -236,7 +232,7 @@ func screenDescribeQuotas(x *exchange, req *kmsg.DescribeClientQuotasRequest) km
 			fault = refuse(kerr.UnsupportedVersion.Code, "Custom entity type "+c.EntityType+" not supported")
 		case seen[c.EntityType]:
 			fault = refuse(kerr.InvalidRequest.Code, "Duplicate "+c.EntityType+" filter component entity type")
-		case c.MatchType < 0 || c.MatchType > quotaMatchMax:
+		case c.MatchType < 0 || c.MatchType > quotaMatchAny:
 			fault = refuse(kerr.InvalidRequest.Code, fmt.Sprintf("Unexpected match type: %d", c.MatchType))
 		}
 		seen[c.EntityType] = true
@@ -259,7 +255,8 @@ func screenDescribeQuotas(x *exchange, req *kmsg.DescribeClientQuotasRequest) km
 	return resp
 }
 
-// quotaMatchAny is how a filter matches a name and the default as well.
+// quotaMatchAny is how a filter matches a name and the default as well. It is the
+// last of the ways: exactly, the default, any.
 const quotaMatchAny = 2
 
 // anyOf finds the entities of which a filter wants any of a kind: kfake leaves

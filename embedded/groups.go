@@ -131,11 +131,13 @@ func nobodysOffsets(x *exchange, req *kmsg.OffsetFetchRequest) kmsg.Response {
 			}
 			return
 		}
+		asked := make(map[string][]kmsg.OffsetFetchRequestGroupTopic, len(req.Groups))
+		for i := range req.Groups {
+			asked[req.Groups[i].Group] = req.Groups[i].Topics
+		}
 		for i := range resp.Groups {
-			g := &resp.Groups[i]
-			at := slices.IndexFunc(req.Groups, func(asked kmsg.OffsetFetchRequestGroup) bool { return asked.Group == g.Group })
-			if g.ErrorCode == kerr.GroupIDNotFound.Code && at >= 0 {
-				g.ErrorCode, g.Topics = 0, nothingCommittedBy(req.Groups[at].Topics)
+			if g := &resp.Groups[i]; g.ErrorCode == kerr.GroupIDNotFound.Code {
+				g.ErrorCode, g.Topics = 0, nothingCommittedBy(asked[g.Group])
 			}
 		}
 	})
@@ -168,14 +170,4 @@ func nothingCommittedBy(asked []kmsg.OffsetFetchRequestGroupTopic) (topics []kms
 		topics = append(topics, t)
 	}
 	return topics
-}
-
-// noQuotas makes no quotas of null ones.
-func noQuotas(x *exchange, _ *kmsg.DescribeClientQuotasRequest) kmsg.Response {
-	then(x, func(resp *kmsg.DescribeClientQuotasResponse) {
-		if resp.ErrorCode == 0 && resp.Entries == nil {
-			resp.Entries = []kmsg.DescribeClientQuotasResponseEntry{}
-		}
-	})
-	return nil
 }

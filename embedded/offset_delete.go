@@ -16,7 +16,7 @@ import (
 
 // deleteOffsets answers for the partitions that kfake would judge otherwise.
 func deleteOffsets(x *exchange, req *kmsg.OffsetDeleteRequest) kmsg.Response {
-	d := &offsetDeletion{x: x, group: req.Group}
+	d := &offsetDeletion{x: x, group: req.Group, at: make(map[string]int)}
 	req.Topics = d.sift(req.Topics, func(topic string, partition int32) (int16, bool) {
 		return kerr.UnknownTopicOrPartition.Code, x.cluster().partitionInfo(topic, partition) == nil
 	})
@@ -59,6 +59,7 @@ type offsetDeletion struct {
 	x      *exchange
 	group  string
 	topics []kmsg.OffsetDeleteResponseTopic // that are answered without kfake
+	at     map[string]int                   // where a topic is in topics
 }
 
 func (d *offsetDeletion) response() kmsg.Response {
@@ -88,11 +89,12 @@ func (d *offsetDeletion) sift(topics []kmsg.OffsetDeleteRequestTopic, judge func
 }
 
 func (d *offsetDeletion) answer(topic string, partition int32, code int16) {
-	at := slices.IndexFunc(d.topics, func(t kmsg.OffsetDeleteResponseTopic) bool { return t.Topic == topic })
-	if at < 0 {
+	at, has := d.at[topic]
+	if !has {
 		t := kmsg.NewOffsetDeleteResponseTopic()
 		t.Topic = topic
 		at, d.topics = len(d.topics), append(d.topics, t)
+		d.at[topic] = at
 	}
 	p := kmsg.NewOffsetDeleteResponseTopicPartition()
 	p.Partition, p.ErrorCode = partition, code

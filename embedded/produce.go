@@ -50,7 +50,7 @@ func (s *screening) topic(t *kmsg.ProduceRequestTopic, rules *topicRules) {
 	}
 	t.Partitions, s.x.changed = good, true
 	answer := kmsg.NewProduceResponseTopic()
-	answer.Topic, answer.Partitions = t.Topic, refused
+	answer.Topic, answer.TopicID, answer.Partitions = t.Topic, t.TopicID, refused
 	s.refused = append(s.refused, answer)
 }
 
@@ -113,17 +113,5 @@ func (s *screening) complete(resp *kmsg.ProduceResponse) {
 			}
 		}
 	}
-	for _, bad := range s.refused {
-		resp.Topics = addRefused(resp.Topics, bad)
-	}
-}
-
-func addRefused(topics []kmsg.ProduceResponseTopic, bad kmsg.ProduceResponseTopic) []kmsg.ProduceResponseTopic {
-	for i := range topics {
-		if topics[i].Topic == bad.Topic {
-			topics[i].Partitions = append(topics[i].Partitions, bad.Partitions...)
-			return topics
-		}
-	}
-	return append(topics, bad)
+	mergeProduced(resp, s.refused)
 }

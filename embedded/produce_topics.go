@@ -1,7 +1,6 @@
 package embedded
 
 import (
-	"slices"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -11,15 +10,21 @@ import (
 // mergeProduced adds what is said of partitions to a response, which names a topic
 // once.
 func mergeProduced(resp *kmsg.ProduceResponse, more []kmsg.ProduceResponseTopic) {
+	type topic struct {
+		name string
+		id   [16]byte
+	}
+	at := make(map[topic]int, len(resp.Topics))
+	for i := range resp.Topics {
+		at[topic{resp.Topics[i].Topic, resp.Topics[i].TopicID}] = i
+	}
 	for _, t := range more {
-		at := slices.IndexFunc(resp.Topics, func(has kmsg.ProduceResponseTopic) bool {
-			return has.Topic == t.Topic && has.TopicID == t.TopicID
-		})
-		if at < 0 {
-			resp.Topics = append(resp.Topics, t)
+		if i, has := at[topic{t.Topic, t.TopicID}]; has {
+			resp.Topics[i].Partitions = append(resp.Topics[i].Partitions, t.Partitions...)
 			continue
 		}
-		resp.Topics[at].Partitions = append(resp.Topics[at].Partitions, t.Partitions...)
+		at[topic{t.Topic, t.TopicID}] = len(resp.Topics)
+		resp.Topics = append(resp.Topics, t)
 	}
 }
 
@@ -39,15 +44,15 @@ func nameProduced(x *exchange, req *kmsg.ProduceRequest) kmsg.Response {
 
 // produceByTopic shows kfake the topics of a request one at a time: two ids that
 // it does not know, in one request, end its process. All but the last are asked
-// for here, in their order. In the answer every topic has its id, and stands once,
-// whoever said something of its partitions.
+// for here, in their order. The repairs that asked to see the response see all of it,
+// with the names of the topics beside their ids.
 func produceByTopic(x *exchange, req *kmsg.ProduceRequest) kmsg.Response {
 	if req.Version < produceNamesIDs {
 		return nil
 	}
-	ids := make(map[string][16]byte, len(req.Topics))
+	names := make(map[[16]byte]string, len(req.Topics))
 	for i := range req.Topics {
-		ids[req.Topics[i].Topic] = req.Topics[i].TopicID
+		names[req.Topics[i].TopicID] = req.Topics[i].Topic
 	}
 	var answers []kmsg.ProduceResponseTopic
 	for len(req.Topics) > 1 {
@@ -64,14 +69,11 @@ func produceByTopic(x *exchange, req *kmsg.ProduceRequest) kmsg.Response {
 		answers = append(answers, resp.(*kmsg.ProduceResponse).Topics...)
 		req.Topics, x.changed = req.Topics[1:], true
 	}
-	then(x, func(resp *kmsg.ProduceResponse) {
+	first(x, func(resp *kmsg.ProduceResponse) {
 		said := append(resp.Topics, answers...)
 		resp.Topics = nil
 		for i := range said {
-			if said[i].TopicID == [16]byte{} {
-				said[i].TopicID = ids[said[i].Topic]
-			}
-			said[i].Topic = ""
+			said[i].Topic = names[said[i].TopicID]
 		}
 		mergeProduced(resp, said)
 	})
@@ -93,14 +95,17 @@ type topicNames struct {
 // topicName is the name of the topic that has an id, "" if there is none.
 func (c *Cluster) topicName(id [16]byte) string {
 	c.topicNames.mu.Lock()
-	defer c.topicNames.mu.Unlock()
-	if name, ok := c.topicNames.of[id]; ok {
+	name, known := c.topicNames.of[id]
+	c.topicNames.mu.Unlock()
+	if known {
 		return name
 	}
 	info := ofKfake(c, func(k *kfake.Cluster) *kfake.TopicInfo { return k.TopicIDInfo(id) })
 	if info == nil {
 		return ""
 	}
+	c.topicNames.mu.Lock()
+	defer c.topicNames.mu.Unlock()
 	if len(c.topicNames.of) >= topicNamesKept || c.topicNames.of == nil {
 		c.topicNames.of = make(map[[16]byte]string)
 	}

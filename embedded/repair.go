@@ -58,6 +58,14 @@ func then[Resp kmsg.Response](x *exchange, f func(Resp)) {
 	})
 }
 
+// first is then, before all who asked until now.
+func first[Resp kmsg.Response](x *exchange, f func(Resp)) {
+	others := x.after
+	x.after = nil
+	then(x, f)
+	x.after = append(x.after, others...)
+}
+
 // ask puts a request of our own to kfake, on the connection of the client. Its
 // version must be set.
 func (x *exchange) ask(req kmsg.Request) (kmsg.Response, error) { return x.session.ask(req) }

@@ -3,7 +3,6 @@ package embedded
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -55,12 +54,11 @@ func forgetShareOffsets(x *exchange, req *kmsg.DeleteShareGroupOffsetsRequest) k
 		return nil
 	}
 	then(x, func(resp *kmsg.DeleteShareGroupOffsetsResponse) {
-		deleted := func(topic string) bool {
-			return slices.ContainsFunc(resp.Topics, func(t kmsg.DeleteShareGroupOffsetsResponseTopic) bool {
-				return t.Topic == topic && t.ErrorCode == 0
-			})
+		deleted := make(map[string]bool, len(resp.Topics))
+		for i := range resp.Topics {
+			deleted[resp.Topics[i].Topic] = resp.Topics[i].ErrorCode == 0
 		}
-		if err := x.session.forgetOffsets(keeperPrefix+req.GroupID, deleted); err != nil {
+		if err := x.session.forgetOffsets(keeperPrefix+req.GroupID, func(topic string) bool { return deleted[topic] }); err != nil {
 			x.fail(err)
 		}
 	})

@@ -32,9 +32,13 @@ type syncs struct {
 	transactions map[string]map[string]bool // guarded by mu
 }
 
-// transactionsMax bounds how many transactional ids are remembered. The ends of
-// others' transactions sync every partition.
-const transactionsMax = 10_000
+// transactionsMax bounds how many transactional ids are remembered, and
+// transactionPartitionsMax the partitions of each. The ends of other transactions
+// sync every partition.
+const (
+	transactionsMax          = 10_000
+	transactionPartitionsMax = 256
+)
 
 func newSyncs(dir string) *syncs {
 	return &syncs{
@@ -47,17 +51,16 @@ func newSyncs(dir string) *syncs {
 //
 // Owner: its session's goroutine.
 type syncing struct {
-	of    *syncs
-	open  map[string]*os.File
-	last  map[string]int64 // of a partition's directory: its last segment before the request; -1: none
-	logs  []string
-	ended string // a transactional id
+	of   *syncs
+	open map[string]*os.File
+	last map[string]int64 // of a partition's directory: its last segment before the request; -1: none
+	logs []string
 }
 
 // begin opens the files that a request will write to.
 func (s *syncs) begin(req kmsg.Request) (*syncing, error) {
 	w := &syncing{of: s, open: make(map[string]*os.File), last: make(map[string]int64)}
-	dirs := s.partitionsOf(w, req)
+	dirs := s.partitionsOf(req)
 	if _, ok := req.(*kmsg.ProduceRequest); !ok {
 		w.logs = []string{filepath.Join(s.dir, "groups.log"), filepath.Join(s.dir, "pids.log")}
 	}
@@ -78,7 +81,7 @@ func (s *syncs) begin(req kmsg.Request) (*syncing, error) {
 }
 
 // partitionsOf are the directories of the partitions that a request writes to.
-func (s *syncs) partitionsOf(w *syncing, req kmsg.Request) (dirs []string) {
+func (s *syncs) partitionsOf(req kmsg.Request) (dirs []string) {
 	switch req := req.(type) {
 	case *kmsg.ProduceRequest:
 		for _, t := range req.Topics {
@@ -87,7 +90,7 @@ func (s *syncs) partitionsOf(w *syncing, req kmsg.Request) (dirs []string) {
 				topic = s.name(t.TopicID)
 			}
 			for _, p := range t.Partitions {
-				dirs = append(dirs, s.partition(topic, p.Partition))
+				dirs = append(dirs, s.partitions(topic, []int32{p.Partition})...)
 			}
 		}
 		if req.TransactionID != nil {
@@ -109,26 +112,27 @@ func (s *syncs) partitionsOf(w *syncing, req kmsg.Request) (dirs []string) {
 			}
 		}
 	case *kmsg.EndTxnRequest:
-		w.ended = req.TransactionalID
 		dirs = s.writtenBy(req.TransactionalID)
 	case *kmsg.InitProducerIDRequest:
 		if req.TransactionalID != nil { // an open transaction is aborted
-			w.ended = *req.TransactionalID
 			dirs = s.writtenBy(*req.TransactionalID)
 		}
 	}
 	return dirs
 }
 
+// partitions leaves out those that there can't be: a name that is too long for a
+// file would be an error to whoever looks for its folder.
 func (s *syncs) partitions(topic string, of []int32) (dirs []string) {
+	if !validTopicName(topic) {
+		return nil
+	}
 	for _, p := range of {
-		dirs = append(dirs, s.partition(topic, p))
+		if p >= 0 && p < partitionsMax {
+			dirs = append(dirs, partitionDir(s.dir, topic, p))
+		}
 	}
 	return dirs
-}
-
-func (s *syncs) partition(topic string, partition int32) string {
-	return partitionDir(s.dir, topic, partition)
 }
 
 // partitionDir is where kfake keeps a partition.
@@ -136,14 +140,28 @@ func partitionDir(dir, topic string, partition int32) string {
 	return filepath.Join(dir, "partitions", folderName(topic, partition))
 }
 
-// wrote remembers where a transaction will be ended.
+// wrote remembers where a transaction will be ended. Nobody has looked yet whether
+// the partitions are there, nor whose the transaction is.
 func (s *syncs) wrote(id string, dirs []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if of := s.transactions[id]; of != nil {
-		for _, dir := range dirs {
-			of[dir] = true
-		}
+	of := s.transactions[id]
+	if of == nil {
+		return
+	}
+	for _, dir := range dirs {
+		of[dir] = true
+	}
+	if len(of) > transactionPartitionsMax {
+		delete(s.transactions, id)
+	}
+}
+
+// transactionEnded notes that kfake has said so, and that what it wrote was synced.
+// What it refused to end is still open.
+func (c *Cluster) transactionEnded(id string) {
+	if c.cfg.SyncWrites {
+		c.syncs.ended(id)
 	}
 }
 
@@ -244,11 +262,7 @@ func (w *syncing) sync() error {
 			errs = append(errs, w.of.directory(filepath.Dir(dir)), w.of.directory(dir))
 		}
 	}
-	err := errors.Join(errs...)
-	if err == nil && w.ended != "" {
-		w.of.ended(w.ended)
-	}
-	return err
+	return errors.Join(errs...)
 }
 
 // retake opens a log that was written anew (compacted) under its name meanwhile.

@@ -172,3 +172,68 @@ func TestARecordOfATopicThatIsNamedByItsIDIsSynced(t *testing.T) {
 	d.heal()
 	await(t, func() bool { return code(t, c, req) == 0 })
 }
+
+// Who names another's transactional id does not keep its transaction from being
+// ended, synced and gone on with: not with partitions that there can't be, and not
+// with an epoch that nobody has.
+func TestAStrangerDoesNotSpoilATransaction(t *testing.T) {
+	c := open(t, Config{DataDir: t.TempDir(), SyncWrites: true, Seed: []Topic{{"orders", 1}}})
+	var d disk
+	c.syncs.file = d.sync
+	_, resp := ask(t, c, initialising(kmsg.StringPtr("txn")))
+	id := resp.(*kmsg.InitProducerIDResponse)
+	add := func(producer int64, topic string, partitions ...int32) *kmsg.AddPartitionsToTxnRequest {
+		req := kmsg.NewPtrAddPartitionsToTxnRequest()
+		req.Version, req.TransactionalID, req.ProducerID, req.ProducerEpoch = 3, "txn", producer, id.ProducerEpoch
+		in := kmsg.NewAddPartitionsToTxnRequestTopic()
+		in.Topic, in.Partitions = topic, partitions
+		req.Topics = append(req.Topics, in)
+		return req
+	}
+	end := func(epoch int16) *kmsg.EndTxnRequest {
+		req := kmsg.NewPtrEndTxnRequest()
+		req.Version, req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Commit = 3, "txn", id.ProducerID, epoch, true
+		return req
+	}
+	if got := code(t, c, add(id.ProducerID, "orders", 0)); got != 0 {
+		t.Fatalf("add: error %d", got)
+	}
+	p := storing(t, "orders", "x")
+	p.TransactionID = kmsg.StringPtr("txn")
+	p.Topics[0].Partitions[0].Records = inTransaction(id.ProducerID, id.ProducerEpoch)
+	if got := code(t, c, p); got != 0 {
+		t.Fatalf("produce: error %d", got)
+	}
+	for _, strange := range []kmsg.Request{
+		add(12345, strings.Repeat("x", 300), 0), add(12345, "orders", -1, 1<<30), end(id.ProducerEpoch + 5), end(id.ProducerEpoch - 1),
+	} {
+		if got := code(t, c, strange); got == 0 {
+			t.Errorf("%+v: no error", strange)
+		}
+	}
+	if n := c.txnLog().open[id.ProducerID]; n == nil || n.Epoch != id.ProducerEpoch || len(n.Partitions) != 1 {
+		t.Errorf("what is noted of the transaction: %+v", n)
+	}
+	before := d.count("0.dat")
+	if got := code(t, c, end(id.ProducerEpoch)); got != 0 {
+		t.Fatalf("end: error %d", got)
+	}
+	if got := d.count("0.dat") - before; got != 1 {
+		t.Errorf("the end of the transaction synced %d segments, want 1", got)
+	}
+}
+
+// A transaction of which more partitions are named than are remembered is synced
+// everywhere.
+func TestTheRememberedPartitionsAreBounded(t *testing.T) {
+	s := newSyncs(t.TempDir())
+	s.ended("txn")
+	many := make([]int32, transactionPartitionsMax+1)
+	for i := range many {
+		many[i] = int32(i)
+	}
+	s.wrote("txn", s.partitions("orders", many))
+	if _, remembered := s.transactions["txn"]; remembered {
+		t.Error("more partitions are remembered than may be")
+	}
+}

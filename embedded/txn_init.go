@@ -31,6 +31,7 @@ func initProducer(x *exchange, req *kmsg.InitProducerIDRequest) kmsg.Response {
 			return
 		}
 		x.cluster().transactions.opened(*req.TransactionalID, own)
+		x.cluster().transactionEnded(*req.TransactionalID)
 	})
 	return nil
 }

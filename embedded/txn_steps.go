@@ -110,6 +110,7 @@ func endTransaction(x *exchange, req *kmsg.EndTxnRequest) kmsg.Response {
 		resp.ErrorCode = fencedBefore(endFences, req.Version, resp.ErrorCode)
 		if resp.ErrorCode == 0 {
 			x.cluster().transactions.ended(req.TransactionalID, req.ProducerEpoch, req.Commit)
+			x.cluster().transactionEnded(req.TransactionalID)
 		}
 	})
 	return nil
@@ -121,6 +122,8 @@ func endTransaction(x *exchange, req *kmsg.EndTxnRequest) kmsg.Response {
 func (t *transactions) mayEnd(req *kmsg.EndTxnRequest, p *kmsg.DescribeTransactionsResponseTransactionState) int16 {
 	last, seen := t.of(req.TransactionalID)
 	switch {
+	case p.ProducerEpoch < req.ProducerEpoch: // nobody has it yet, and txnLog would take its transaction for the last
+		return fencedBefore(endFences, req.Version, kerr.ProducerFenced.Code)
 	case p.State == txnOngoing:
 		return 0
 	case p.ProducerEpoch == req.ProducerEpoch:
