@@ -56,7 +56,12 @@ func (p *Processor) exited() {
 		return
 	}
 	p.exiting = nil
-	p.measured(r)
-	p.recycle(r)
+	if r.HandleReturned() {
+		p.measured(r)
+		p.recycle(r)
+	} else { // another goroutine is about to answer it, and brings it home
+		p.direct = nil
+		p.away++
+	}
 	_ = p.release() // the caller will never hear of it; Stats does
 }

@@ -184,8 +184,8 @@ func (p *Processor) release() error {
 func (p *Processor) loseHeld(c *conn) {
 	switch c.receive {
 	case receiveSize:
-		p.count.lost += uint64(len(c.head))
-		p.headPages = nil // it lies in one of them
+		p.count.lost += uint64(len(p.headPages)) * headsPageBytes // it lies in one of them
+		p.headPages = nil
 	case receiveFrame:
 		own := c.in.Lose()
 		p.unreserve(int64(len(own)))

@@ -9,9 +9,6 @@ import (
 
 // Progress is engine.ProgressTeller's.
 func (e *ringEngine) Progress(fd engine.FD) (engine.Progress, bool) {
-	e.total.enters += progressCalls
+	e.total.enters += sock.ProgressCalls
 	return sock.Progress(int(fd))
 }
-
-// progressCalls is how many system calls Progress makes.
-const progressCalls = 3

@@ -7,9 +7,6 @@ import (
 
 // Progress is engine.ProgressTeller's.
 func (e *Engine) Progress(fd engine.FD) (engine.Progress, bool) {
-	e.tally.enters += progressCalls
+	e.tally.enters += sock.ProgressCalls
 	return sock.Progress(int(fd))
 }
-
-// progressCalls is how many system calls Progress makes.
-const progressCalls = 3
