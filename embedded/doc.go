@@ -6,15 +6,32 @@
 // the address of our listener.
 //
 // Flow: Handle screens a frame (kafka.Door) and queues it on its connection's
-// session; the session's goroutine, which lives only while there is something
-// to do, writes the frame to kfake over a connection of its own, reads the
-// response straight into the request's buffer and answers. Topics are created
-// when a Metadata request asks for them, through the path that kfake persists.
+// session (session.go). The session's goroutine, which lives only while there is
+// something to do, serves one request after the other (exchange): it asks store
+// whether what the request writes can be kept, makes the repairs of its API, writes
+// it to kfake over a connection of its own, has the repairs see the response, asks
+// store whether everything was kept, and answers. Without repairs the response is
+// read straight into the request's buffer. ApiVersions alone is answered at once.
 //
-// Open mends a data directory before kfake reads it, in one pass and bounded
-// memory: it cuts out what is damaged and keeps a copy, names files that are
-// missing, reads back the sequences of producers, and goes on with open
-// transactions (see mender, txnLog).
+// Repairs: whatever kfake does otherwise than Apache Kafka is in one list
+// (repairs.go), with the function that puts it right; repair.go runs them.
+//
+// Disk: kfake writes, and does not look whether it could. store knows, by kfake's
+// log (log.go) and by fsync (syncs.go). After a failed write nothing is acknowledged
+// until the directory was mended and loaded anew (reopen.go). What kfake keeps in
+// memory alone is written beside its files: open transactions (txnlog.go), where
+// logs start (starts.go), share groups (share_kept.go).
+//
+// Start: Open mends the directory before kfake reads it (mend.go). Each segment is
+// read once, through a bounded buffer; kfake's logs and the segments' indexes are
+// held whole, as kfake does. What is damaged is cut out and a copy kept, files that
+// are missing are named, the sequences of producers are read back. Then kfake loads
+// (Cluster.load), a bounded number of partitions at a time (loadgate.go), and is told
+// of open transactions (txnresume.go).
+//
+// Locks, in the order in which they are taken: Cluster.restoring, Cluster.live, then
+// any other. live is held for reading while kfake is asked through its Go interface,
+// never while a session waits for an answer.
 //
 // Ownership: a session belongs to one client connection and ends with it, so
 // that a fetch or a join that waits in kfake ends too. A request belongs to its
