@@ -102,15 +102,15 @@ for try in "${locked_only[@]}"; do refused 'wait locked' --engine io_uring --wai
 for key in $(list | awk '$3 == "locked" { print $1 }'); do
 	(($# > 0)) || [[ " ${locked_only[*]}" == *" $key="* ]] || die "$key is said to be for locked engines, and parked ones take it"
 done
-refused 'single issuer' --uring defer-taskrun=on,single-issuer=off --wait locked
+refused 'single-issuer' --uring defer-taskrun=on,single-issuer=off --wait locked
 refused 'nothing to flag' --uring taskrun-flag=on,coop-taskrun=off,defer-taskrun=off
-refused 'MinWaitCompletions without MinWait' --uring min-wait-completions=4 --wait locked
-refused 'BusyPollForced without BusyPoll' --uring busy-poll-forced=on
+refused 'min-wait-completions without min-wait' --uring min-wait-completions=4 --wait locked
+refused 'busy-poll-forced without busy-poll' --uring busy-poll-forced=on
 refused 'no send is larger' --uring zero-copy-bytes=8192,send-bytes=4096
 refused 'power of two' --uring buffers=100
 refused 'there is no setting' --uring speed=max
 refused 'whole number' --uring entries=many
 refused 'io_uring' --engine epoll --uring recv=single
-refused 'KernelProfile' --kernel-profile 6.2
+refused 'kernel-profile' --kernel-profile 6.2
 stop_kring
 say "$((${#locked_only[@]} + 10)) combinations refused with the reason, before listening"

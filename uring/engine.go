@@ -49,6 +49,7 @@ type ringEngine struct {
 	bulk          int              // outstanding operations of bulkBytesMin or more
 	sends         uint32           // not submitted yet, and thought to complete at once
 	sending       [patientMax]*SQE // the first of them
+	takenInPart   bool             // the kernel has taken some of the SQEs, and their places may be others'
 	sendBytes     int              // and what is in them
 	patient       bool             // the owner does not wait for them, see SendsCanWait
 	alone         bool             // nobody else is at work for the owner, see OthersCanWait

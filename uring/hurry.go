@@ -10,7 +10,7 @@ const patientMax = 8
 // canHurry says whether every send since the last enter can be told to complete at
 // once.
 func (e *ringEngine) canHurry() bool {
-	if e.sends > patientMax {
+	if e.sends > patientMax || e.takenInPart {
 		return false
 	}
 	for _, q := range e.sending[:e.sends] {

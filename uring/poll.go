@@ -140,6 +140,8 @@ func (e *ringEngine) afterEnter(calls uint64, err error) error {
 	e.total.submitted = e.issued - uint64(left)
 	if left == 0 {
 		e.allTaken()
+	} else {
+		e.takenInPart = true
 	}
 	switch err {
 	case nil, unix.EINTR, unix.ETIME:
@@ -153,7 +155,7 @@ func (e *ringEngine) afterEnter(calls uint64, err error) error {
 // allTaken: the kernel has copied every SQE, and what they point at.
 func (e *ringEngine) allTaken() {
 	e.scratch.reset()
-	e.sends, e.sendBytes = 0, 0
+	e.sends, e.sendBytes, e.takenInPart = 0, 0, false
 }
 
 // completesAtOnce says that the next enter will have something to show: a send

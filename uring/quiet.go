@@ -26,7 +26,7 @@ func (k *quiet) mayBeQuiet(e *ringEngine) bool {
 // quietly waits for a CQE, at most for limit (< 0: none) and for quietWait.
 func (k *quiet) quietly(e *ringEngine, limit time.Duration) error {
 	known := uint32(0) // CQEs that are there at once, and not what is waited for
-	if e.completesAtOnce() && e.patient {
+	if e.completesAtOnce() && e.patient && !e.takenInPart {
 		known = e.sends
 		e.hurrySends()
 	}
