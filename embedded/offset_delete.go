@@ -16,6 +16,9 @@ import (
 
 // deleteOffsets answers for the partitions that kfake would judge otherwise.
 func deleteOffsets(x *exchange, req *kmsg.OffsetDeleteRequest) kmsg.Response {
+	if len(req.Topics) == 0 {
+		return nil // kfake says whether there is such a group
+	}
 	d := &offsetDeletion{x: x, group: req.Group, at: make(map[string]int)}
 	req.Topics = d.sift(req.Topics, func(topic string, partition int32) (int16, bool) {
 		return kerr.UnknownTopicOrPartition.Code, x.cluster().partitionInfo(topic, partition) == nil

@@ -85,6 +85,9 @@ func TestOffsetsOfAnActiveGroupAreDeletedWhereNobodyReads(t *testing.T) {
 			if code, codes := forgetting(t, c, "nobody", "read"); code != kerr.GroupIDNotFound.Code || len(codes) != 0 {
 				t.Errorf("no such group: error %d, %v", code, codes)
 			}
+			if code, _ := forgetting(t, c, "nobody"); code != kerr.GroupIDNotFound.Code {
+				t.Errorf("no such group, and nothing to delete: error %d", code)
+			}
 			if code, codes := forgetting(t, c, "nobody", "nobodys"); code != 0 || codes["nobodys"] != unknown {
 				t.Errorf("no such group nor topic: error %d, %v", code, codes)
 			}
