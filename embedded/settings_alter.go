@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -136,21 +137,36 @@ func changesOf(was, is map[string]string) map[string]*string {
 // checkTopic checks the settings that a topic is to have, and puts their values
 // into the form in which they are stored.
 func (s *settings) checkTopic(is map[string]string) *refusal {
+	if fault := checkAll(is, settingOfTopic, kerr.InvalidConfig, "Unknown topic config name: %s"); fault != nil {
+		return fault
+	}
+	s.stampsIf(is[timestampType])
+	return nil
+}
+
+// checkAll checks settings that are to be known ones, in the order of their names,
+// and puts their values into the form in which they are stored. unknown is what is
+// said of the name of another.
+func checkAll(is map[string]string, known map[string]*setting, code *kerr.Error, unknown string) *refusal {
 	for _, name := range slices.Sorted(maps.Keys(is)) {
-		of := settingOfTopic[name]
+		of := known[name]
 		if of == nil {
-			return refuse(kerr.InvalidConfig.Code, "Unknown topic config name: "+name)
+			return refuse(code.Code, fmt.Sprintf(unknown, name))
 		}
 		stored, fault := of.check(is[name])
 		if fault != "" {
-			return refuse(kerr.InvalidConfig.Code, fault)
+			return refuse(code.Code, fault)
 		}
 		is[name] = stored
-		if name == timestampType && stored == logAppendTime {
-			s.stamps.Store(true) // before anybody fetches what will be stamped
-		}
 	}
 	return nil
+}
+
+// stampsIf notes that records are stamped, before anybody fetches one of them.
+func (s *settings) stampsIf(timestamps string) {
+	if timestamps == logAppendTime {
+		s.stamps.Store(true)
+	}
 }
 
 // apply is what an alteration makes of the settings that were.
@@ -218,20 +234,10 @@ func (s *settings) changeBroker(ask asker, a alteration, validateOnly bool) *ref
 	if fault != nil {
 		return fault
 	}
-	for _, name := range slices.Sorted(maps.Keys(is)) {
-		of := settingOfBroker[name]
-		if of == nil {
-			return refuse(kerr.InvalidRequest.Code, "Cannot update these configs dynamically: Set("+name+")")
-		}
-		stored, fault := of.check(is[name])
-		if fault != "" {
-			return refuse(kerr.InvalidRequest.Code, fault)
-		}
-		is[name] = stored
-		if name == settingOfTopic[timestampType].broker && stored == logAppendTime {
-			s.stamps.Store(true)
-		}
+	if fault := checkAll(is, settingOfBroker, kerr.InvalidRequest, "Cannot update these configs dynamically: Set(%s)"); fault != nil {
+		return fault
 	}
+	s.stampsIf(is[settingOfTopic[timestampType].broker])
 	if validateOnly {
 		return nil
 	}
@@ -272,16 +278,8 @@ func (s *settings) changeGroup(ask asker, a alteration, validateOnly bool) *refu
 	if fault != nil {
 		return fault
 	}
-	for _, name := range slices.Sorted(maps.Keys(is)) {
-		of := settingOfGroup[name]
-		if of == nil {
-			return refuse(kerr.InvalidConfig.Code, "Unknown group config name: "+name)
-		}
-		stored, fault := of.check(is[name])
-		if fault != "" {
-			return refuse(kerr.InvalidConfig.Code, fault)
-		}
-		is[name] = stored
+	if fault := checkAll(is, settingOfGroup, kerr.InvalidConfig, "Unknown group config name: %s"); fault != nil {
+		return fault
 	}
 	if validateOnly {
 		return nil
