@@ -74,3 +74,18 @@ func everyVersion(f func(d *description, version int16)) {
 		}
 	}
 }
+
+// everyRequest calls f with a random request of every API and version that a client
+// sends.
+func everyRequest(r *rand.Rand, f func(d *description, version int16, req kmsg.Request)) {
+	everyVersion(func(d *description, version int16) {
+		if d.key == keyControlledShutdown && version == 0 {
+			return // kmsg writes a client id there
+		}
+		req := randomRequest(r, d.key, version)
+		if av, is := req.(*kmsg.ApiVersionsRequest); is {
+			av.ClientSoftwareName, av.ClientSoftwareVersion = "kring-test", "1.0"
+		}
+		f(d, version, req)
+	})
+}
