@@ -3,7 +3,6 @@ package main
 import (
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -109,9 +108,9 @@ func listsOfAll() (all []question) {
 				req.Users = []kmsg.DescribeUserSCRAMCredentialsRequestUser{}
 			}
 			there := func(r kmsg.DescribeUserSCRAMCredentialsResponseResult) bool { return r.User == "judge" }
-			for !slices.ContainsFunc(t.must(req, 0).(*kmsg.DescribeUserSCRAMCredentialsResponse).Results, there) {
-				time.Sleep(againAfter)
-			}
+			t.until(func() bool {
+				return slices.ContainsFunc(t.must(req, 0).(*kmsg.DescribeUserSCRAMCredentialsResponse).Results, there)
+			})
 			t.say("ours is there")
 		}})
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -50,9 +49,7 @@ func creating(name string, settings ...string) *kmsg.CreateTopicsRequest {
 // create makes a topic with a setting and waits until it is led.
 func (t *talk) create(name, setting, value string) {
 	t.must(creating(name, setting, value), 4)
-	for errorsOf(t.once(namedMetadata(name), 4)) != "ok" {
-		time.Sleep(againAfter)
-	}
+	t.until(func() bool { return errorsOf(t.once(namedMetadata(name), 4)) == "ok" })
 }
 
 // produced asks Produce in versions that answer differently to what is wrong.

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"time"
-
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -133,21 +131,19 @@ func finished() []question {
 // stateOf waits until a transaction is not about to be over, and says where it
 // stands, described and listed.
 func (t *talk) stateOf(transaction string) string {
-	for {
-		req := kmsg.NewPtrDescribeTransactionsRequest()
-		req.TransactionalIDs = []string{transaction}
-		state := t.must(req, 0).(*kmsg.DescribeTransactionsResponse).TransactionStates[0].State
-		if state == "PrepareCommit" || state == "PrepareAbort" {
-			time.Sleep(againAfter)
-			continue
+	req := kmsg.NewPtrDescribeTransactionsRequest()
+	req.TransactionalIDs = []string{transaction}
+	var state string
+	t.until(func() bool {
+		state = t.must(req, 0).(*kmsg.DescribeTransactionsResponse).TransactionStates[0].State
+		return state != "PrepareCommit" && state != "PrepareAbort"
+	})
+	list := kmsg.NewPtrListTransactionsRequest()
+	list.StateFilters = []string{state}
+	for _, x := range t.must(list, 0).(*kmsg.ListTransactionsResponse).TransactionStates {
+		if x.TransactionalID == transaction {
+			return state + ", listed as " + x.TransactionState
 		}
-		list := kmsg.NewPtrListTransactionsRequest()
-		list.StateFilters = []string{state}
-		for _, x := range t.must(list, 0).(*kmsg.ListTransactionsResponse).TransactionStates {
-			if x.TransactionalID == transaction {
-				return state + ", listed as " + x.TransactionState
-			}
-		}
-		return state + ", not listed"
 	}
+	return state + ", not listed"
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"strconv"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -112,8 +111,6 @@ func (t *talk) quotasOfUsers(match int8, strict bool) {
 	}
 	req.Components = append(req.Components, c)
 	want := 1 + int(match)/2 // the last finds both; Apache Kafka needs a moment
-	for len(t.must(req, 1).(*kmsg.DescribeClientQuotasResponse).Entries) != want {
-		time.Sleep(againAfter)
-	}
+	t.until(func() bool { return len(t.must(req, 1).(*kmsg.DescribeClientQuotasResponse).Entries) == want })
 	t.say("%d", want)
 }

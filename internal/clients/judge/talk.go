@@ -62,11 +62,18 @@ const againAfter = 10 * time.Millisecond
 
 // ask asks req in version, again while the answer is to do that.
 func (t *talk) ask(req kmsg.Request, version int16) kmsg.Response {
-	for {
-		resp := t.once(req, version)
-		if again := slices.ContainsFunc(codesOf(resp), func(c int16) bool { return slices.Contains(passing, c) }); !again {
-			return resp
-		}
+	var resp kmsg.Response
+	t.until(func() bool {
+		resp = t.once(req, version)
+		return !slices.ContainsFunc(codesOf(resp), func(c int16) bool { return slices.Contains(passing, c) })
+	})
+	return resp
+}
+
+// until asks again until done says so; the connection's deadline ends it if that
+// never comes: asking ends the talk then.
+func (t *talk) until(done func() bool) {
+	for !done() {
 		time.Sleep(againAfter)
 	}
 }
