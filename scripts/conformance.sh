@@ -23,8 +23,8 @@ module=$(cd "$root" && go mod download -json github.com/twmb/franz-go | sed -n '
 [[ -d $module/pkg/kgo ]] || die "franz-go's source is not in the module cache: $module"
 cp -r "$module" "$scratch/franz-go"
 chmod -R u+w "$scratch/franz-go"
-# This test shortens the lock of a share group, which kfake would store and not
-# obey, so that kring refuses it. It runs with the preset of 30 s.
+# TestShareGroupETL shortens the lock of a share group. kfake would store that and
+# not obey it, so kring refuses it; the test runs with the preset of 30 s.
 sed -i '/"share.record.lock.duration.ms", "15000",/d' "$scratch/franz-go/pkg/kgo/share_test.go"
 (cd "$scratch/franz-go" && GOFLAGS=-mod=mod go test -c -o "$scratch/kgo.test" ./pkg/kgo)
 
