@@ -112,9 +112,13 @@ type Config struct {
 	// look at a bitmap for each operation. Off by default. Kernel: 5.10.
 	Restrict bool
 
-	// IOWQWorkersMax bounds the kernel's threads of each ring, for files and
-	// for the rest. Sockets wait by poll and need none, so more helps nothing
-	// today; 1 by default. 1 to 1024. Kernel: 5.15.
+	// IOWQWorkersMax bounds the kernel's threads that read files for each ring.
+	// Only files need them, and only on a file system that can't read without one
+	// (FUSE, NFS, overlay): so many reads may wait for a disk there at once, and one
+	// more waits for them. The kernel starts a thread when there is a read for it,
+	// and ends it when there is none for 5 s; each has a stack of 16 KiB and counts as
+	// a process of the user (RLIMIT_NPROC, pids cgroup). 1 to 1024, 16 by default.
+	// Kernel: 5.15.
 	IOWQWorkersMax int
 
 	// Accept is AcceptMultishotMode (default: one submission accepts until it is
@@ -290,7 +294,7 @@ func (c Config) withDefaults() Config {
 	def(&c.BufferBytes, 16<<10)
 	def(&c.SendBytesMax, 1<<20+64<<10)
 	def(&c.SendBuffersMax, 128)
-	def(&c.IOWQWorkersMax, 1)
+	def(&c.IOWQWorkersMax, 16)
 	def(&c.BusyPollFreeCPUs, 2)
 	if c.MinWait > 0 {
 		def(&c.MinWaitCompletions, 8)

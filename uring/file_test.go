@@ -4,9 +4,12 @@ package uring
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"kring/engine"
 )
@@ -44,6 +47,71 @@ func TestFilesAreReadBesideSockets(t *testing.T) {
 			}
 			for range 20 {
 				r.engine.ReadFile(f.Fd(), token, buf, 0)
+			}
+		})
+	}
+}
+
+// TestAFileThatIsPartlyInMemoryIsReadWhole: what is there comes first, and is not
+// taken for the end of the file.
+func TestAFileThatIsPartlyInMemoryIsReadWhole(t *testing.T) {
+	content := pattern(256 << 10)
+	f, err := os.Create(filepath.Join(t.TempDir(), "segment"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.Write(content); err != nil {
+		t.Fatal(err)
+	}
+	onBothWaits(t, Config{}, func(r *rig) {
+		for _, there := range []int{0, 4 << 10, 64 << 10, 128 << 10} {
+			err := errors.Join(f.Sync(), unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED), unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_RANDOM))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := f.ReadAt(make([]byte, there), 0); err != nil {
+				t.Fatal(err)
+			}
+			buf := r.pool.Get(128 << 10)
+			r.engine.ReadFile(f.Fd(), token, buf, 0)
+			if done := r.next(engine.OpReadFile); int(done.Res) != len(buf) || !bytes.Equal(buf, content[:len(buf)]) {
+				t.Errorf("%d in memory: %d bytes of %d", there, done.Res, len(buf))
+			}
+			r.pool.Put(buf)
+		}
+	})
+}
+
+// TestAFileThatMayBlockIsReadByAThread: those of /proc can't be asked for what is in
+// memory alone. There are as many threads as the setting says, at most.
+func TestAFileThatMayBlockIsReadByAThread(t *testing.T) {
+	want, err := os.ReadFile("/proc/version")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open("/proc/version")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, c := range []Config{{}, {Restrict: true}, {IOWQWorkersMax: 3}} {
+		onBothWaits(t, c, func(r *rig) {
+			buf := r.pool.Get(4 << 10)
+			defer r.pool.Put(buf)
+			r.engine.ReadFile(f.Fd(), token, buf, 0)
+			if done := r.next(engine.OpReadFile); int(done.Res) != len(want) || !bytes.Equal(buf[:len(want)], want) {
+				t.Errorf("%d bytes of %d", done.Res, len(want))
+			}
+			if KernelThreads() == 0 {
+				t.Error("no thread of the kernel's has read it")
+			}
+			if c.Restrict {
+				return // it may not be asked
+			}
+			most := uint32(r.engine.config.IOWQWorkersMax)
+			if limits, err := r.engine.ring.RegisterIOWQMaxWorkers(0, 0); err != nil || limits != [2]uint32{most, most} {
+				t.Errorf("at most %v threads, %v; want %d", limits, err, most)
 			}
 		})
 	}

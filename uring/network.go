@@ -160,8 +160,9 @@ func (e *ringEngine) furnish(w engine.Wait, memory []byte) (err error) {
 	if err := e.ring.registerBufRing(e.window.ring, recvGroup, flags); err != nil {
 		return registerError("PBUF_RING", err)
 	}
-	// Sockets wait by poll; should an operation ever go to a thread after all,
-	// one of each kind is enough. Kernel: 5.15, and no matter before.
+	// Kernel: 5.15, and no matter before. Reads of files are of the bounded kind,
+	// but newer kernels (6.18) take one that asks for a thread (SQEAsync) for
+	// unbounded, because they look for its file later. Sockets wait by poll.
 	workers := uint32(e.config.IOWQWorkersMax)
 	_, _ = e.ring.RegisterIOWQMaxWorkers(workers, workers)
 	if e.config.DirectFDs {

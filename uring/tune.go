@@ -87,7 +87,7 @@ func (e *ringEngine) tuneLocked(features uint32) error {
 // allowances are all that an engine's ring does once it runs, and more.
 func allowances(more ...uint8) []restriction {
 	allowed := []restriction{
-		{Opcode: restrictionSQEFlagsAllowed, SQEOp: SQEBufferSelect | SQECQESkipSuccess | SQEFixedFile},
+		{Opcode: restrictionSQEFlagsAllowed, SQEOp: SQEBufferSelect | SQECQESkipSuccess | SQEFixedFile | SQEAsync},
 		{Opcode: restrictionRegisterOp, SQEOp: unregisterRingFDs},
 	}
 	for _, o := range append(more, OpcodeAccept, OpcodeRecv, OpcodeSend, OpcodeSendMsg, OpcodeAsyncCancel, OpcodeClose,

@@ -52,6 +52,7 @@ var layers = []layer{
 	{"internal/lint", nil},
 	{"internal/conformance", words("internal/lint")},
 	{"internal/servertest", words(". engine")},
+	{"internal/heldfile", words(sys)},
 	{"internal/contract", anything},
 	{"internal/e2e", anything},
 }
