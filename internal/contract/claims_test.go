@@ -54,11 +54,11 @@ func TestFramesThatDoNotComeKeepNobodyWaiting(t *testing.T) {
 // takes in all.
 func TestAFrameThatComesSteadilyHasItsTime(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		const steps = 30
-		cfg.FrameTimeout = 300 * time.Millisecond
+		const steps = 40
+		cfg.FrameTimeout = time.Second
 		s := servertest.Start(t, cfg, servertest.Echo)
 		c := servertest.Dial(t, s)
-		payload := make([]byte, 1<<20) // may take 4.3 s
+		payload := make([]byte, 1<<20) // may take 5 s
 		frame := servertest.Frame(payload)
 		piece := (len(frame) + steps - 1) / steps
 		err := paced(steps, 50*time.Millisecond, func(i int) error {

@@ -219,7 +219,7 @@ func TestConnectionsGoByTheirListenersSettings(t *testing.T) {
 		cfg.Events.ConnClosed = func(_ *kring.Conn, why kring.CloseReason) { closed <- why }
 		cfg.Listeners = []kring.ListenerConfig{
 			{Name: "A", Address: "127.0.0.1:0"},
-			{Name: "B", Address: "127.0.0.1:0", FrameBytesMax: 1000, IdleTimeout: 50 * time.Millisecond},
+			{Name: "B", Address: "127.0.0.1:0", FrameBytesMax: 1000, IdleTimeout: time.Second},
 		}
 		s := servertest.Start(t, cfg, servertest.Echo)
 		frame := strings.Repeat("x", 500)

@@ -97,16 +97,13 @@ func TestIdleConnectionsExpireAndThoseInFlightDoNot(t *testing.T) {
 		cfg.IdleTimeout = 100 * time.Millisecond
 		held := make(chan *kring.Request, 1)
 		s := servertest.Start(t, cfg, holding(held))
-		busy := servertest.Dial(t, s)
-		busy.Send("slow")
-		r := <-held
+		busy := dialBusy(t, s, "slow")
+		r, before := <-held, closedBy(s, reqchan.IdleExpired)
 		var idle []*servertest.Client
 		for i := range 20 {
 			c := servertest.Dial(t, s)
 			if i%2 == 0 {
-				if _, err := c.Write([]byte{0, 0, 0, 9, 'h'}); err != nil {
-					t.Fatal(err)
-				}
+				_, _ = c.Write([]byte{0, 0, 0, 9, 'h'})
 			}
 			idle = append(idle, c)
 		}
@@ -119,7 +116,7 @@ func TestIdleConnectionsExpireAndThoseInFlightDoNot(t *testing.T) {
 		}
 		busy.AwaitClose()
 		servertest.Eventually(t, "every close is counted as idleness", func() bool {
-			return s.Stats().Total.Closed[reqchan.IdleExpired] == uint64(len(idle)+1)
+			return closedBy(s, reqchan.IdleExpired) == before+uint64(len(idle)+1)
 		})
 	})
 }

@@ -24,7 +24,7 @@ func smallWindow(_, _ string, c syscall.RawConn) error {
 // a slow reader is seldom.
 func TestAPeerThatReadsSlowlyIsNotCutForAWriteTimeout(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		const response = 600 << 10
+		const response, steps = 600 << 10, 80
 		cfg.WriteTimeout = patient
 		cfg.Socket.SendBufferBytes = 100 << 10
 		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
@@ -35,14 +35,14 @@ func TestAPeerThatReadsSlowlyIsNotCutForAWriteTimeout(t *testing.T) {
 			t.Fatal(err)
 		}
 		b := make([]byte, 2<<10)
-		err := paced(150, patient/20, func(int) error {
+		err := paced(steps, patient/20, func(int) error {
 			_, err := io.ReadFull(c, b)
 			return err
 		})
 		if err != nil {
 			t.Fatalf("%v%s", err, whyClosed(s))
 		}
-		if _, err := io.CopyN(io.Discard, c, response+reqchan.SizeBytes-150*int64(len(b))); err != nil {
+		if _, err := io.CopyN(io.Discard, c, response+reqchan.SizeBytes-steps*int64(len(b))); err != nil {
 			t.Fatalf("the rest: %v%s", err, whyClosed(s))
 		}
 	})

@@ -11,8 +11,9 @@ import (
 )
 
 // patient is how long the peers of these tests may say or take nothing. What they do
-// takes several times as long, in small steps.
-const patient = 400 * time.Millisecond
+// takes twice as long and more, in steps that are small enough for a machine that
+// keeps them from running for most of that time.
+const patient = time.Second
 
 // paced calls step n times, each after a while.
 func paced(n int, every time.Duration, step func(i int) error) error {
@@ -35,7 +36,7 @@ func whyClosed(s *kring.Server) string {
 // A frame that is received straight into its memory completes when it is whole.
 func TestAnUploadWhoseBytesFlowIsNotIdle(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		const steps = 40
+		const steps = 20
 		cfg.IdleTimeout = patient
 		s := servertest.Start(t, cfg, servertest.Echo)
 		c := servertest.Dial(t, s)
@@ -61,9 +62,7 @@ func TestAnUploadThatStandsStillIsIdle(t *testing.T) {
 		cfg.IdleTimeout = 50 * time.Millisecond
 		s := servertest.Start(t, cfg, servertest.Echo)
 		c := servertest.Dial(t, s)
-		if _, err := c.Write(servertest.Frame(make([]byte, 512<<10))[:300<<10]); err != nil {
-			t.Fatal(err)
-		}
+		_, _ = c.Write(servertest.Frame(make([]byte, 512<<10))[:300<<10]) // fails if it takes too long
 		c.AwaitClose()
 		servertest.Eventually(t, "it expired", func() bool { return closedBy(s, reqchan.IdleExpired) == 1 })
 	})
