@@ -49,7 +49,7 @@ func TestTheReportHasThePlanOfDescriptors(t *testing.T) {
 		t.Errorf("%+v: %d in all", d, sum)
 	}
 	var text bytes.Buffer
-	if err := r.WriteText(&text); err != nil || !strings.Contains(text.String(), fmt.Sprintf("descriptors %d: ", d.Limit)) {
+	if err := r.WriteText(&text, false); err != nil || !strings.Contains(text.String(), fmt.Sprintf("descriptors %d: ", d.Limit)) {
 		t.Errorf("%v: no line says it:\n%s", err, text.String())
 	}
 }
@@ -62,7 +62,7 @@ func TestEveryFieldIsDocumented(t *testing.T) {
 	}
 	r := sound()
 	r.Findings = diagnose(refused(syscall.EPERM))
-	r.Features = append(r.Features, uring.Feature{Detail: "x"})
+	r.Features = append(r.Features, uring.Feature{Detail: "x", Settings: []string{"x=on"}})
 	text, err := json.Marshal(r)
 	if err != nil {
 		t.Fatal(err)
@@ -127,13 +127,41 @@ func TestNoLineIsWiderThanThePage(t *testing.T) {
 	for i, r := range []Report{here, *sound(), bare} {
 		r.Findings = append(r.Findings, diagnose(&r)...)
 		var out strings.Builder
-		if err := r.WriteText(&out); err != nil {
+		if err := r.WriteText(&out, true); err != nil {
 			t.Fatal(err)
 		}
 		for line := range strings.Lines(out.String()) {
 			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > columns || strings.TrimRight(line, " \n") != strings.TrimSuffix(line, "\n") {
 				t.Errorf("report %d: %d columns, or spaces at the end: %q", i, n, line)
 			}
+		}
+	}
+}
+
+// TestEachFeatureIsSaidToBeUsedAsItIs: one that is off by default stands beside
+// what switches it on, and one that is never used stands there only if asked for.
+func TestEachFeatureIsSaidToBeUsedAsItIs(t *testing.T) {
+	r := sound()
+	feature := func(name string, answer uring.Answer, settings ...string) {
+		r.Features = append(r.Features, uring.Feature{Name: name, Since: "6.0", Probed: "a ring", Answer: answer, Detail: "says " + name,
+			Without: "without " + name, Settings: settings})
+	}
+	feature("either", uring.Yes, "send=fixed", "recv=fixed")
+	feature("locked", uring.Yes, "wake=msg-ring")
+	feature("lacking", uring.No, "bundles=on")
+	feature("idle", uring.No)
+	for verbose, unseen := range map[bool]string{false: "without idle", true: "--verbose"} {
+		var out strings.Builder
+		if err := r.WriteText(&out, verbose); err != nil {
+			t.Fatal(err)
+		}
+		for _, says := range []string{"send=fixed or recv=fixed", "wake=msg-ring --wait locked", "without lacking", "says lacking"} {
+			if !strings.Contains(out.String(), says) {
+				t.Errorf("verbose %v: %q is not there:\n%s", verbose, says, out.String())
+			}
+		}
+		if strings.Contains(out.String(), unseen) || strings.Contains(out.String(), "says idle") != verbose {
+			t.Errorf("verbose %v: %q stands there, or why not:\n%s", verbose, unseen, out.String())
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,14 +16,15 @@ import (
 // columns is the widest line.
 const columns = 100
 
-// WriteText writes the report for a person: one screen, no colours.
-func (r Report) WriteText(w io.Writer) error {
+// WriteText writes the report for a person, without colours. Verbose: with the
+// features that kring never uses.
+func (r Report) WriteText(w io.Writer, verbose bool) error {
 	p := page{bufio.NewWriter(w)}
 	p.verdict(&r)
 	p.findings(r.Findings)
 	p.facts(&r)
 	p.engines(&r)
-	p.features(r.Features)
+	p.features(r.Features, verbose)
 	return p.Flush()
 }
 
@@ -135,7 +137,7 @@ const (
 	answerWidth = 14
 )
 
-func (p page) features(all []uring.Feature) {
+func (p page) features(all []uring.Feature, verbose bool) {
 	if len(all) == 0 {
 		return
 	}
@@ -143,33 +145,72 @@ func (p page) features(all []uring.Feature) {
 		p.entry("features", fmt.Sprintf("none of the %d could be asked for: %s", len(all), ring.Detail))
 		return
 	}
-	fmt.Fprintf(p, "  %-*s%-*s%-*s%-*s%s\n", nameWidth, "feature", sinceWidth, "since", probedWidth, "asked by",
-		answerWidth, "answer", "without it")
+	row := func(cells ...any) {
+		p.row(fmt.Sprintf("  %-*s%-*s%-*s%-*v", nameWidth, cells[0], sinceWidth, cells[1], probedWidth, cells[2], answerWidth, cells[3]), cells[4].(string))
+	}
+	row("feature", "since", "asked by", "answer", "without it")
+	var shown, hidden []uring.Feature
 	for _, g := range []struct {
 		title string
 		which func(uring.Feature) bool
+		last  func(uring.Feature) string
 	}{
-		{"Needed:", func(f uring.Feature) bool { return f.Required }},
-		{"Used where it is there:", func(f uring.Feature) bool { return f.Used && !f.Required }},
-		{"Not used by default; some are settings of --uring:", func(f uring.Feature) bool { return !f.Used }},
+		{"Needed:", func(f uring.Feature) bool { return f.Required }, without},
+		{"Used where it is there:", func(f uring.Feature) bool { return f.Used && !f.Required }, without},
+		{"Off by default; switched on by kring serve --uring:", func(f uring.Feature) bool { return len(f.Settings) > 0 }, switches()},
+		{"Never used by kring:", never, without},
 	} {
-		fmt.Fprintln(p, g.title)
-		for _, f := range all {
-			if g.which(f) {
-				p.feature(f)
-			}
+		group := slices.DeleteFunc(slices.Clone(all), func(f uring.Feature) bool { return !g.which(f) })
+		if len(group) > 0 && never(group[0]) && !verbose {
+			hidden = group
+			continue
 		}
+		if len(group) > 0 {
+			fmt.Fprintln(p, g.title)
+		}
+		for _, f := range group {
+			row(f.Name, f.Since, f.Probed, f.Answer, g.last(f))
+		}
+		shown = append(shown, group...)
 	}
-	p.details(all)
+	if len(hidden) > 0 {
+		fmt.Fprintf(p, "%d more that kring never uses: kring doctor --verbose lists them.\n", len(hidden))
+	}
+	p.details(shown)
 }
 
-func (p page) feature(f uring.Feature) {
-	without := f.Without
-	if !f.Used {
-		without = "nothing changes by default"
+func never(f uring.Feature) bool { return !f.Used && len(f.Settings) == 0 }
+
+func without(f uring.Feature) string { return f.Without }
+
+// switches says how to switch a feature on, as far as the kernel has it.
+func switches() func(uring.Feature) string {
+	locked := map[string]bool{}
+	for _, s := range uring.Settings() {
+		locked[s.Key] = s.Locked
 	}
-	fmt.Fprintf(p, "  %-*s%-*s%-*s%-*s%s\n", nameWidth, f.Name, sinceWidth, f.Since, probedWidth, f.Probed,
-		answerWidth, f.Answer, without)
+	return func(f uring.Feature) string {
+		if f.Answer != uring.Yes {
+			return f.Without
+		}
+		var ways []string
+		for _, s := range f.Settings {
+			way := strings.ReplaceAll(s, ",", " with ")
+			if key, _, _ := strings.Cut(s, "="); locked[key] {
+				way += " --wait locked"
+			}
+			ways = append(ways, way)
+		}
+		return strings.Join(ways, " or ")
+	}
+}
+
+// row is the first columns of a table, and the last, wrapped.
+func (p page) row(first, last string) {
+	for _, line := range wrap(last, columns-len(first)) {
+		fmt.Fprintln(p, first+line)
+		first = strings.Repeat(" ", len(first))
+	}
 }
 
 // details says why answers are not yes, each reason once.

@@ -1,5 +1,7 @@
 # What the scripts here share. Source it; it does nothing by itself.
 #
+# With --help a script that sources it prints the script's header, and ends.
+#
 #   KRING_BIN      a built kring to test; without it one is built
 #   KRING_ENGINES  the engines to test when a script is given none
 #
@@ -11,6 +13,15 @@ export LC_ALL=C # how numbers are written and lines sorted
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 name=$(basename "$0" .sh)
+
+# It runs with the script's own arguments.
+for argument; do
+	if [[ $argument == --help || $argument == -h ]]; then
+		awk 'NR > 1 { if (!/^#/) exit; sub(/^# ?/, ""); print }' "$root/scripts/$name.sh"
+		exit
+	fi
+done
+
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/kring-$name.XXXXXX")
 kring_pid=
 kring_addr=

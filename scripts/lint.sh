@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Formatting, vet and the house rules (internal/lint), over every module.
+# Formatting, vet, go.mod and staticcheck over every module, and the house rules
+# (internal/lint). Every script must say on --help how it is used.
 #
 # usage: scripts/lint.sh
 
@@ -9,10 +10,20 @@ cd "$root"
 unformatted=$(git ls-files -co --exclude-standard '*.go' | while read -r file; do [[ ! -e $file ]] || printf '%s\0' "$file"; done | xargs -0 gofmt -l)
 [[ -z $unformatted ]] || die "not as gofmt writes it; run gofmt -w on: $unformatted"
 
-# Every folder with a go.mod is a module of its own.
+# Every folder with a go.mod is a module of its own. staticcheck is of the version
+# that scripts/tools pins, and staticcheck.conf says what it checks.
 git ls-files -co --exclude-standard 'go.mod' '*/go.mod' | while read -r mod; do
-	say "go vet and go mod tidy in $(dirname "$mod")"
-	(cd "$(dirname "$mod")" && go vet ./... && go mod tidy -diff)
+	say "go vet, go mod tidy and staticcheck in $(dirname "$mod")"
+	(cd "$(dirname "$mod")" && go vet ./... && go mod tidy -diff &&
+		go tool -modfile="$root/scripts/tools/go.mod" staticcheck ./...)
 done
+
+say "every script's --help"
+for script in scripts/*.sh; do
+	[[ $(awk '!/^#/ && NF { print; exit }' "$script") == 'source "$(dirname "$0")/lib.bash"' ]] ||
+		die "$script: source lib.bash first, as the other scripts do: it answers --help"
+	"$script" --help | grep -q "^usage: $script" || die "$script --help does not say 'usage: $script ...': write it into the header"
+done
+
 say "the house rules"
 go test ./internal/lint/...

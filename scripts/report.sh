@@ -5,9 +5,8 @@
 #
 # usage: scripts/report.sh [RESULTS.jsonl]   (default: a short run of its own)
 
-set -euo pipefail
-cd "$(dirname "$0")/.."
-source scripts/lib.bash
+source "$(dirname "$0")/lib.bash"
+cd "$root"
 
 need chromium chromium
 work=$scratch

@@ -130,6 +130,44 @@ type syncCancel struct {
 	Pad2    [3]uint64
 }
 
+// restriction is io_uring_restriction.
+type restriction struct {
+	_        structs.HostLayout
+	Opcode   uint16
+	SQEOp    uint8
+	Reserved uint8
+	Pad      [3]uint32
+}
+
+// resources is io_uring_rsrc_register.
+type resources struct {
+	_        structs.HostLayout
+	Count    uint32
+	Flags    uint32
+	Reserved uint64
+	Data     uint64
+	Tags     uint64
+}
+
+// slotUpdate is io_uring_rsrc_update.
+type slotUpdate struct {
+	_        structs.HostLayout
+	Offset   uint32
+	Reserved uint32
+	Data     uint64
+}
+
+// napi is io_uring_napi.
+type napi struct {
+	_          structs.HostLayout
+	BusyPoll   uint32
+	Prefer     uint8
+	Opcode     uint8
+	Pad        [2]uint8
+	OpcodeArg  uint32
+	ReservedTo uint32
+}
+
 // probeOp and probeTable are io_uring_probe.
 type probeOp struct {
 	_        structs.HostLayout
@@ -177,6 +215,7 @@ const (
 	OpcodeSocket        = 45 // Kernel: 5.19
 	OpcodeSendZC        = 47 // Kernel: 6.0
 	OpcodeSendMsgZC     = 48 // Kernel: 6.1
+	opcodeWritevFixed   = 61 // Kernel: 6.15
 )
 
 // Flags of an SQE.
@@ -246,16 +285,19 @@ const (
 	FeatureFastPoll     = 1 << 5  // Kernel: 5.7; sockets wait by poll, not on threads
 	FeatureExtArg       = 1 << 8  // Kernel: 5.11; a wait with a time limit
 	FeatureCQESkip      = 1 << 11 // Kernel: 5.17
+	featureBundle       = 1 << 14 // Kernel: 6.10
+	featureMinTimeout   = 1 << 15 // Kernel: 6.12
 	FeatureNoIOWait     = 1 << 17 // Kernel: 6.15
 )
 
 // Flags of io_uring_enter(2).
 const (
-	enterGetEvents = 1 << 0
-	enterSQWakeup  = 1 << 1
-	enterSQWait    = 1 << 2
-	enterExtArg    = 1 << 3 // Kernel: 5.11
-	enterNoIOWait  = 1 << 7 // Kernel: 6.15; an idle ring is not "waiting for I/O"
+	enterGetEvents      = 1 << 0
+	enterSQWakeup       = 1 << 1
+	enterSQWait         = 1 << 2
+	enterExtArg         = 1 << 3 // Kernel: 5.11
+	enterRegisteredRing = 1 << 4 // Kernel: 5.18
+	enterNoIOWait       = 1 << 7 // Kernel: 6.15; an idle ring is not "waiting for I/O"
 )
 
 // Flags that the kernel sets in the SQ ring.
@@ -269,14 +311,29 @@ const (
 const (
 	registerBuffers        = 0
 	registerProbe          = 8
+	registerRestrictions   = 11 // Kernel: 5.10
 	registerEnableRings    = 12 // Kernel: 5.10
+	registerFiles2         = 13 // Kernel: 5.13
 	registerIOWQMaxWorkers = 19 // Kernel: 5.15
+	registerRingFDs        = 20 // Kernel: 5.18
+	unregisterRingFDs      = 21
 	registerPbufRing       = 22 // Kernel: 5.19
 	unregisterPbufRing     = 23
 	registerSyncCancel     = 24 // Kernel: 6.0
+	registerNAPI           = 27 // Kernel: 6.9
+	registerSendMsgRing    = 31 // Kernel: 6.13
 )
 
 const probeSupported = 1 << 0
+
+// Flags of registrations, and what a restriction is about.
+const (
+	filesSparse                = 1 << 0
+	bufRingIncremental         = 1 << 1 // Kernel: 6.12
+	restrictionRegisterOp      = 0
+	restrictionSQEOp           = 1
+	restrictionSQEFlagsAllowed = 2
+)
 
 // Offsets for mmap(2) on the ring's descriptor.
 const (

@@ -19,8 +19,12 @@ type Feature struct {
 	Detail string `json:"detail,omitempty"`
 	// Without is what kring does without it.
 	Without string `json:"without"`
-	// Used: kring's engines use it where it is there.
+	// Used: kring's engines use it by default where it is there.
 	Used bool `json:"used"`
+	// Settings, of a feature that is off by default: any of them makes the
+	// engines use it. Each is a comma-separated list of key=value for
+	// Config.Set. Empty for what is used by default, and for what never is.
+	Settings []string `json:"settings,omitempty"`
 	// Required: without it another engine serves.
 	Required bool `json:"required"`
 }

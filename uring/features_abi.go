@@ -14,7 +14,6 @@ const (
 	opcodeListen         = 57 // Kernel: 6.11
 	opcodeRecvZC         = 58 // Kernel: 6.15
 	opcodeEpollWait      = 59 // Kernel: 6.15
-	opcodeWritevFixed    = 61 // Kernel: 6.15
 
 	acceptDontWait   = 1 << 1 // Kernel: 6.10; in IOPrio
 	timeoutMultishot = 1 << 6 // Kernel: 6.4
@@ -27,64 +26,17 @@ const (
 	setupSQRewind     = 1 << 20
 
 	featureNativeWorkers = 1 << 9
-	featureBundle        = 1 << 14
-	featureMinTimeout    = 1 << 15
 
-	registerRestrictions = 11
-	registerFiles2       = 13
-	registerRingFDs      = 20
-	unregisterRingFDs    = 21
-	registerPbufStatus   = 26
-	registerNAPI         = 27
-	registerClock        = 29
-	registerSendMsgRing  = 31
-	registerResizeRings  = 33
-	registerMemRegion    = 34
-	registerBPFFilter    = 37
+	registerPbufStatus  = 26
+	registerClock       = 29
+	registerResizeRings = 33
+	registerMemRegion   = 34
+	registerBPFFilter   = 37
 
-	enterRegisteredRing = 1 << 4 // Kernel: 5.18
-
-	restrictionRegisterOp      = 0
-	restrictionSQEFlagsAllowed = 2
-
-	filesSparse         = 1 << 0
-	bufRingIncremental  = 1 << 1
-	memRegionUser       = 1 << 0
-	memRegionWaitArg    = 1 << 0
-	restrictionSQEOp    = 1
-	clockMonotonic      = 1
-	bufRingProbeGroup   = 7
-	probeRingEntries    = 8
-	probeBufferBytes    = 64
-	probeBufRingEntries = 8
+	memRegionUser    = 1 << 0
+	memRegionWaitArg = 1 << 0
+	clockMonotonic   = 1
 )
-
-// restriction is io_uring_restriction.
-type restriction struct {
-	_        structs.HostLayout
-	Opcode   uint16
-	SQEOp    uint8
-	Reserved uint8
-	Pad      [3]uint32
-}
-
-// resources is io_uring_rsrc_register.
-type resources struct {
-	_        structs.HostLayout
-	Count    uint32
-	Flags    uint32
-	Reserved uint64
-	Data     uint64
-	Tags     uint64
-}
-
-// slotUpdate is io_uring_rsrc_update.
-type slotUpdate struct {
-	_        structs.HostLayout
-	Offset   uint32
-	Reserved uint32
-	Data     uint64
-}
 
 // bufRingStatus is io_uring_buf_status.
 type bufRingStatus struct {
@@ -92,17 +44,6 @@ type bufRingStatus struct {
 	Group    uint32
 	Head     uint32
 	Reserved [8]uint32
-}
-
-// napi is io_uring_napi.
-type napi struct {
-	_          structs.HostLayout
-	BusyPoll   uint32
-	Prefer     uint8
-	Opcode     uint8
-	Pad        [2]uint8
-	OpcodeArg  uint32
-	ReservedTo uint32
 }
 
 // clockChoice is io_uring_clock_register.

@@ -91,6 +91,14 @@ func refusal(call string, err error, absent ...unix.Errno) error {
 // operationLimit bounds the wait for an operation that should end at once.
 const operationLimit = time.Second
 
+// What the prober's rings and buffers are like.
+const (
+	bufRingProbeGroup   = 7
+	probeRingEntries    = 8
+	probeBufferBytes    = 64
+	probeBufRingEntries = 8
+)
+
 // prober asks. Operations point only at its mapped pages.
 type prober struct {
 	data, note []byte

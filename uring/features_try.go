@@ -220,13 +220,13 @@ func tryFixed(p *prober, r *Ring) error {
 	})
 }
 
-// tryCancelFD cancels a receive by its descriptor.
-func tryCancelFD(p *prober, r *Ring) error {
+// tryCancelAll cancels a receive as whatever there is on the ring.
+func tryCancelAll(p *prober, r *Ring) error {
 	return pair(func(ours, peer int) error {
 		const cancel = 1
 		r.GetSQE().PrepRecv(int32(ours), address(p.data), 4, 0)
 		q := r.GetSQE()
-		q.PrepCancelFD(int32(ours), CancelAll)
+		q.PrepCancel(0, CancelAny|CancelAll)
 		q.UserData = cancel
 		var says error
 		for range 2 {

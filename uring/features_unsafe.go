@@ -12,14 +12,6 @@ import (
 // or read and written, during the call only, so it may be Go memory; addresses
 // inside an argument are of the prober's mapped page.
 
-// registerSparseFiles makes a table of n direct descriptors, all free. The length
-// of the argument takes the place of a count.
-func (r registrar) registerSparseFiles(n uint32) error {
-	table := resources{Count: n, Flags: filesSparse}
-	_, err := r.register(registerFiles2, unsafe.Pointer(&table), uint32(unsafe.Sizeof(table)))
-	return err
-}
-
 // tryRingFD registers the ring's descriptor for the calling thread, and takes
 // it back.
 func (r registrar) tryRingFD() error {

@@ -122,6 +122,14 @@ func (r registrar) unregisterRingFD(index uint32) error {
 	return err
 }
 
+// registerSparseFiles makes a table of n direct descriptors, all free. The length
+// of the argument takes the place of a count.
+func (r registrar) registerSparseFiles(n uint32) error {
+	table := resources{Count: n, Flags: filesSparse}
+	_, err := r.register(registerFiles2, unsafe.Pointer(&table), uint32(unsafe.Sizeof(table)))
+	return err
+}
+
 // registerRestrictions lets the ring, which is not enabled yet, do only what
 // is allowed. Kernel: 5.10.
 func (r registrar) registerRestrictions(allowed []restriction) error {

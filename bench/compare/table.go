@@ -19,7 +19,6 @@ type metric struct {
 var (
 	rate    = metric{"requests/s", false, false, func(r *Record) float64 { return r.Load.Rate }}
 	p50     = metric{"p50", true, false, func(r *Record) float64 { return float64(r.Load.Latency.P50) / 1e3 }}
-	p90     = metric{"p90", true, false, func(r *Record) float64 { return float64(r.Load.Latency.P90) / 1e3 }}
 	p99     = metric{"p99", true, false, func(r *Record) float64 { return float64(r.Load.Latency.P99) / 1e3 }}
 	p999    = metric{"p99.9", true, false, func(r *Record) float64 { return float64(r.Load.Latency.P999) / 1e3 }}
 	worst   = metric{"max", true, false, func(r *Record) float64 { return float64(r.Load.Latency.Max) / 1e3 }}
@@ -36,7 +35,6 @@ var (
 		}
 		return r.perRequest(n)
 	}}
-	busy = metric{"server busy", false, true, func(r *Record) float64 { return r.ServerBusy }}
 )
 
 // primary is the figure that a scenario is decided by.

@@ -214,11 +214,6 @@ func (k Kind) known() bool {
 	return false
 }
 
-// isProduce says whether a request of the kind carries records.
-func (k Kind) isProduce() bool {
-	return k == ProduceNone || k == ProduceOne || k == ProduceAll
-}
-
 // sourceFor is the local address of connection i: the system's choice until
 // one loopback address would run out of ports.
 func sourceFor(server netip.Addr, i, conns int) netip.Addr {

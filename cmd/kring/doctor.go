@@ -10,7 +10,8 @@ import (
 
 // doctorCmd is `kring doctor`.
 type doctorCmd struct {
-	JSON    bool `name:"json" xor:"form" help:"Write the report as JSON; docs/doctor.md names its fields."`
+	Verbose bool `xor:"form" help:"Write the features too that kring never uses."`
+	JSON    bool `name:"json" xor:"form" help:"Write the report as JSON, with all features; docs/doctor.md names its fields."`
 	Seccomp bool `xor:"form" help:"Write a seccomp profile for containers instead: everything that kring needs, with io_uring."`
 
 	Settings bool `xor:"form" help:"List instead what --uring can set: every key, its default, values to try, and what it does."`
@@ -23,6 +24,7 @@ func (doctorCmd) Help() string {
 Examples:
 
     kring doctor
+    kring doctor --verbose
     kring doctor --json
     kring doctor --settings
     kring doctor --seccomp > kring.json && docker run --security-opt seccomp=kring.json IMAGE
@@ -48,7 +50,7 @@ func (c *doctorCmd) Run(p process) error {
 		out.SetEscapeHTML(false)
 		err = out.Encode(report)
 	} else {
-		err = report.WriteText(p.stdout)
+		err = report.WriteText(p.stdout, c.Verbose)
 	}
 	if err == nil && report.Exit != doctor.ExitURing {
 		err = statusError(report.Exit)

@@ -48,6 +48,8 @@ var breaks = []struct{ rule, path, source string }{
 	{"nothing is left to do", "engine/a.go", "// TO" + "DO: all of it.\n"},
 	{"no place of one machine is named", "engine/a.go", "const dir = \"/ho" + "me/me\"\n"},
 	{"no place of one machine is named", "scripts/a.sh", "cd /wo" + "rk/x\n"},
+	{"raw results are named", "bench/raw/1.jsonl.gz", "\x1f\x8b\x00"},
+	{"raw results are named", "a.md", "From `2.jsonl.gz`.\n"},
 	{"everything is formatted", "engine/a.go", "var  x int\n"},
 }
 

@@ -29,6 +29,7 @@ var Rules = []Rule{
 	{"names are ours", names},
 	{"nothing is left to do", leftovers},
 	{"no place of one machine is named", places},
+	{"raw results are named", rawResults},
 	{"everything is formatted", formatted},
 }
 

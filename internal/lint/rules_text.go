@@ -5,6 +5,7 @@ import (
 	"go/ast"
 	"go/format"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -117,6 +118,38 @@ func places(t *Tree) (found []Finding) {
 			if m := place.Find(line); m != nil {
 				found = append(found, Finding{f.Path, i + 1, string(bytes.TrimSpace(m)) +
 					" exists on one machine: use a path in the tree, a temporary folder, or the tool's own configuration"})
+			}
+		}
+	}
+	return found
+}
+
+// rawRun is how texts name the raw results of a run.
+var rawRun = regexp.MustCompile(`[\w-]+\.jsonl\.gz`)
+
+// rawResults: bench/raw has the runs that a text names, and no others.
+func rawResults(t *Tree) (found []Finding) {
+	const folder = "bench/raw/"
+	var texts []*File
+	there := map[string]bool{}
+	for _, f := range t.Files {
+		if name, raw := strings.CutPrefix(f.Path, folder); raw {
+			there[name] = true
+		} else if strings.HasSuffix(f.Path, ".md") {
+			texts = append(texts, f)
+		}
+	}
+	for name := range there {
+		if !slices.ContainsFunc(texts, func(f *File) bool { return bytes.Contains(f.Source, []byte(name)) }) {
+			found = append(found, Finding{folder + name, 1, "no text names this run: remove it, or name it beside the figures that come from it"})
+		}
+	}
+	for _, f := range texts {
+		for i, line := range bytes.Split(f.Source, []byte("\n")) {
+			for _, name := range rawRun.FindAll(line, -1) {
+				if !there[string(name)] {
+					found = append(found, Finding{f.Path, i + 1, folder + string(name) + " is not there: keep the run that a figure comes from"})
+				}
 			}
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-// textBytesMax is the largest file that is looked at; bigger ones are data.
+// textBytesMax is the largest file that is read; bigger ones are data.
 const textBytesMax = 1 << 20
 
 // Tree is the source tree.
@@ -28,7 +28,7 @@ type Tree struct {
 // File is one file of the tree. Path has forward slashes and starts at the root.
 type File struct {
 	Path   string
-	Source []byte
+	Source []byte // nil for data
 	// AST is nil unless the file is Go.
 	AST       *ast.File
 	Set       *token.FileSet
@@ -67,8 +67,12 @@ func Load(root string) (*Tree, error) {
 	for _, p := range paths {
 		full := filepath.Join(root, filepath.FromSlash(p))
 		info, err := os.Lstat(full)
-		if err != nil || !info.Mode().IsRegular() || info.Size() > textBytesMax {
-			continue // deleted but still tracked, a link, or data
+		if err != nil || !info.Mode().IsRegular() {
+			continue // deleted but still tracked, or a link
+		}
+		if info.Size() > textBytesMax {
+			t.Files = append(t.Files, &File{Path: p})
+			continue
 		}
 		source, err := os.ReadFile(full)
 		if errors.Is(err, fs.ErrNotExist) {

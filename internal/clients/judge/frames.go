@@ -62,11 +62,9 @@ func versionName(v int16) string { return fmt.Sprintf("v%d", v) }
 // batch is a record batch of one record without a key.
 func batch() []byte { return batchOf(keyless, func(*kmsg.RecordBatch) {}) }
 
-// Records: attributes, time and offset delta, the key, the value, no headers.
-var (
-	keyless = []byte{0, 0, 0, 1, 10, 'j', 'u', 'd', 'g', 'e', 0}
-	keyed   = []byte{0, 0, 0, 2, 'k', 10, 'j', 'u', 'd', 'g', 'e', 0}
-)
+// keyless is a record: attributes, time and offset delta, no key, the value, no
+// headers.
+var keyless = []byte{0, 0, 0, 1, 10, 'j', 'u', 'd', 'g', 'e', 0}
 
 // batchOf is a record batch of one record, after change.
 func batchOf(record []byte, change func(*kmsg.RecordBatch)) []byte {

@@ -126,10 +126,11 @@ func (r run) admin() error {
 		return err
 	}
 	return r.admining(func(admin sarama.ClusterAdmin) error {
-		entries, err := admin.DescribeConfig(sarama.ConfigResource{Type: sarama.TopicResource, Name: topic})
-		if err != nil {
-			return fmt.Errorf("describing the settings: %w", err)
+		described, err := admin.DescribeConfigs([]*sarama.ConfigResource{{Type: sarama.TopicResource, Name: topic}}, sarama.DescribeConfigsOptions{})
+		if err != nil || len(described) != 1 {
+			return fmt.Errorf("describing the settings of one topic: %d answers, %w", len(described), err)
 		}
+		entries := described[0].Configs
 		if !slices.ContainsFunc(entries, func(e sarama.ConfigEntry) bool { return e.Name == "retention.ms" }) {
 			return fmt.Errorf("no retention.ms among %d settings", len(entries))
 		}
