@@ -1,4 +1,15 @@
 // Package fault says what is wrong with a configuration, field by field.
+//
+// Job: keep a fault's field apart from its text, so that who has a Config of
+// another in a field of his own can name it as his users write it.
+//
+// Flow: a Validate adds faults to a List and returns its Err.
+//
+// Ownership: none.
+//
+// Never: judge anything itself.
+//
+// Kernel: none.
 package fault
 
 import (
