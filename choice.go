@@ -4,7 +4,7 @@ import "fmt"
 
 // ChooseEngine says which engine a Server of cfg would serve with here, and
 // why, and fails as New would. It opens nothing that lasts.
-func ChooseEngine(cfg Config) (name, why string, err error) {
+func ChooseEngine(cfg Config) (chosen Engine, why string, err error) {
 	if err := cfg.Validate(); err != nil {
 		return "", "", fmt.Errorf("kring: configuration: %w", err)
 	}
@@ -13,5 +13,5 @@ func ChooseEngine(cfg Config) (name, why string, err error) {
 	if err != nil {
 		return "", "", fmt.Errorf("kring: %w", err)
 	}
-	return network.Name(), why, nil
+	return Engine(network.Name()), why, nil
 }

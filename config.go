@@ -1,68 +1,92 @@
 package kring
 
 import (
-	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 
 	"kring/acceptor"
 	"kring/engine"
 	"kring/fallback/epoll"
 	"kring/fallback/portable"
+	"kring/internal/fault"
 	"kring/internal/slab"
 	"kring/processor"
 	"kring/uring"
 )
 
-// Names of engines for Config.Engine.
+// Engine names an engine.
+type Engine string
+
+// The engines.
 const (
-	EngineAuto     = "auto"
-	EngineURing    = "io_uring"
-	EngineEpoll    = "epoll"
-	EnginePortable = "portable"
+	// EngineAuto is io_uring if this system lets us, else epoll, else portable.
+	EngineAuto     Engine = "auto"
+	EngineURing    Engine = "io_uring"
+	EngineEpoll    Engine = "epoll"
+	EnginePortable Engine = "portable"
 )
 
-// Names for Config.Dispatch.
+// Dispatch is where the Handler runs.
+type Dispatch string
+
+// The ways to dispatch.
 const (
 	// DispatchPool runs the Handler on a pool of goroutines behind the request
 	// channel, as Kafka does. The Handler may block.
-	DispatchPool = "pool"
+	DispatchPool Dispatch = "pool"
 	// DispatchInline runs the Handler on the processor: the lowest latency, for
 	// a Handler that never blocks, and never calls runtime.Goexit: that ends the
 	// processor, as Failed tells.
-	DispatchInline = "inline"
+	DispatchInline Dispatch = "inline"
 )
 
-// Names for Config.Accept.
+// Accept is who accepts connections.
+type Accept string
+
+// The ways to accept.
 const (
 	// AcceptApart has a goroutine and an engine for each listener, which hand
 	// connections to the processors in turn.
-	AcceptApart = "apart"
+	AcceptApart Accept = "apart"
 	// AcceptPerProcessor has a listening socket for each processor, on its own
 	// engine.
-	AcceptPerProcessor = "per-processor"
+	AcceptPerProcessor Accept = "per-processor"
 )
 
-// Names for Config.Gosched.
+// Gosched is whether a processor lets other goroutines run before it sends and
+// sleeps: see Config.Gosched.
+type Gosched string
+
+// The ways to yield.
 const (
-	GoschedAuto = "auto"
-	GoschedOn   = "on"
-	GoschedOff  = "off"
+	GoschedAuto Gosched = "auto"
+	GoschedOn   Gosched = "on"
+	GoschedOff  Gosched = "off"
 )
 
-// Names for Config.Wait.
+// Wait is how processors sleep.
+type Wait string
+
+// The ways to wait.
 const (
-	WaitAuto   = "auto"
-	WaitLocked = "locked"
-	WaitParked = "parked"
+	// WaitAuto is WaitLocked when inline, WaitParked beside a pool.
+	WaitAuto Wait = "auto"
+	// WaitLocked holds an OS thread for each processor.
+	WaitLocked Wait = "locked"
+	// WaitParked sleeps on the poller of the Go runtime.
+	WaitParked Wait = "parked"
 )
 
-// Names for Config.SlowReader.
+// SlowReader is what happens to a connection whose peer reads too slowly.
+type SlowReader string
+
+// The ways to treat slow readers: see Config.SlowReader.
 const (
-	SlowReaderPause    = "pause"
-	SlowReaderThrottle = "throttle"
-	SlowReaderClose    = "close"
+	SlowReaderPause    SlowReader = "pause"
+	SlowReaderThrottle SlowReader = "throttle"
+	SlowReaderClose    SlowReader = "close"
 )
 
 // Config of a Server. The zero value serves on 127.0.0.1:9092 with defaults
@@ -74,12 +98,12 @@ type Config struct {
 
 	// Engine is EngineAuto (default: io_uring if this system lets us, else
 	// epoll, else portable) or the name of one, which then must work.
-	Engine string
+	Engine Engine
 	// Dispatch is DispatchPool (default) or DispatchInline.
-	Dispatch string
+	Dispatch Dispatch
 	// Wait is how processors sleep: WaitAuto (default: locked when inline,
 	// parked beside a pool), WaitLocked or WaitParked.
-	Wait string
+	Wait Wait
 
 	// Gosched is whether a processor that handed requests to the pool lets other
 	// goroutines run before it sends and sleeps. A processor that has always
@@ -90,7 +114,7 @@ type Config struct {
 	// single request only when it waits locked or Go has one P), GoschedOn (always)
 	// or GoschedOff. Hurts where CPUs are plenty, by a switch for each pass.
 	// Without a pool it does nothing.
-	Gosched string
+	Gosched Gosched
 	// Accept is AcceptApart (default) or AcceptPerProcessor: each processor
 	// accepts on its own engine, from a listening socket of its own that shares
 	// the address with the others' (SO_REUSEPORT), so that no connection changes
@@ -101,7 +125,7 @@ type Config struct {
 	// socket that is closed is reset, where one socket for all would have been
 	// drained first. The address is not exclusive either: another process of the
 	// same user can share it. Assignment says nothing then. Not where the system has no SO_REUSEPORT.
-	Accept string
+	Accept Accept
 	// Processors is the number of event loops [num.network.threads]; default
 	// one per CPU when inline, one per two CPUs beside a pool.
 	Processors int
@@ -191,7 +215,7 @@ type Config struct {
 	// SlowReader is what happens to a connection that reaches it with more than
 	// one response: SlowReaderPause (default), SlowReaderThrottle, which also
 	// mutes it for a second, or SlowReaderClose.
-	SlowReader string
+	SlowReader SlowReader
 	// ThrottleMax bounds how long one answer may throttle its connection
 	// (Request.Throttle); default 30 seconds. Kafka bounds some of its quotas by
 	// one window of a second, and those for bytes not at all.
@@ -235,12 +259,12 @@ type Config struct {
 	// WhenFull is WhenFullWait (default, Kafka's): while there is no place, or the
 	// rate is over its bound, nothing more is accepted, and clients wait in the
 	// kernel's queue; or WhenFullRefuse: they are closed at once.
-	WhenFull string
+	WhenFull WhenFull
 	// Assignment is AssignLeastConns (default): a new connection goes to the
 	// processor that has the fewest; or AssignRoundRobin, Kafka's. They are the
 	// same until connections end; then turns alone let one processor keep more
 	// than the others for as long as clients stay.
-	Assignment string
+	Assignment Assignment
 	// QuotaWindows of QuotaWindow each are what rates are measured over
 	// [quota.window.num, quota.window.size.seconds]; default 11 of one second.
 	QuotaWindows int
@@ -370,31 +394,21 @@ func orElse[T comparable](field *T, value T) {
 	}
 }
 
-// Validate reports every fault at once; nil when there is none. Zero values
+// Validate reports every fault at once, in a ConfigError; nil when there is none. Zero values
 // are the defaults and always right.
 func (c Config) Validate() error {
 	c = c.withDefaults()
-	var faults []error
+	var faults fault.List
 	fault := func(bad bool, field string, value any, remedy string) {
-		if bad {
-			faults = append(faults, fmt.Errorf("%s is %v: %s", field, value, remedy))
-		}
+		faults.Add(bad, field, "is %v: %s", value, remedy)
 	}
-	oneOf := func(field, value string, of ...string) {
-		for _, v := range of {
-			if v == value {
-				return
-			}
-		}
-		fault(true, field, fmt.Sprintf("%q", value), fmt.Sprintf("choose one of %q", of))
-	}
-	oneOf("Engine", c.Engine, EngineAuto, EngineURing, EngineEpoll, EnginePortable)
-	oneOf("Dispatch", c.Dispatch, DispatchPool, DispatchInline)
-	oneOf("Gosched", c.Gosched, GoschedAuto, GoschedOn, GoschedOff)
-	oneOf("Accept", c.Accept, AcceptApart, AcceptPerProcessor)
-	oneOf("Wait", c.Wait, WaitAuto, WaitLocked, WaitParked)
+	oneOf(&faults, "Engine", c.Engine, EngineAuto, EngineURing, EngineEpoll, EnginePortable)
+	oneOf(&faults, "Dispatch", c.Dispatch, DispatchPool, DispatchInline)
+	oneOf(&faults, "Gosched", c.Gosched, GoschedAuto, GoschedOn, GoschedOff)
+	oneOf(&faults, "Accept", c.Accept, AcceptApart, AcceptPerProcessor)
+	oneOf(&faults, "Wait", c.Wait, WaitAuto, WaitLocked, WaitParked)
 	c.validateListeners(fault)
-	oneOf("SlowReader", c.SlowReader, SlowReaderPause, SlowReaderThrottle, SlowReaderClose)
+	oneOf(&faults, "SlowReader", c.SlowReader, SlowReaderPause, SlowReaderThrottle, SlowReaderClose)
 	fault(c.ThrottleMax < time.Millisecond, "ThrottleMax", c.ThrottleMax, "choose at least 1ms")
 	fault(c.Processors < 1 || c.Processors > 1024, "Processors", c.Processors, "choose 1 to 1024")
 	fault(c.Rebalance < 0, "Rebalance", c.Rebalance, "choose 0 (never) or an interval")
@@ -408,18 +422,12 @@ func (c Config) Validate() error {
 	fault(c.LatencyTarget < 0, "LatencyTarget", c.LatencyTarget, "choose 0 (no such bound) or more")
 	fault(c.BigFrameBytes < 4<<10, "BigFrameBytes", c.BigFrameBytes, "choose at least 4 KiB")
 	fault(c.HandlerFiles < 0, "HandlerFiles", c.HandlerFiles, "choose 0 (it holds none) or more")
-	oneOf("WhenFull", c.WhenFull, WhenFullWait, WhenFullRefuse)
-	oneOf("Assignment", c.Assignment, AssignLeastConns, AssignRoundRobin)
+	oneOf(&faults, "WhenFull", c.WhenFull, WhenFullWait, WhenFullRefuse)
+	oneOf(&faults, "Assignment", c.Assignment, AssignLeastConns, AssignRoundRobin)
 	c.validateLimits(fault)
-	faults = append(faults, c.validateParts()...)
-	if c.Engine == EngineAuto || c.Engine == EngineURing {
-		wait := engine.WaitParked
-		if c.Wait == WaitLocked {
-			wait = engine.WaitLocked
-		}
-		if err := errors.Join(c.URing.Validate(), c.URing.ValidateFor(wait)); err != nil {
-			faults = append(faults, err)
-		}
-	}
-	return errors.Join(faults...)
+	return configError(append(faults, c.partFaults()...))
+}
+
+func oneOf[T ~string](faults *fault.List, field string, value T, of ...T) {
+	faults.Add(!slices.Contains(of, value), field, "is %q: choose one of %q", value, of)
 }

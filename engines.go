@@ -16,7 +16,7 @@ import (
 
 // candidate is an engine that may serve.
 type candidate struct {
-	name string
+	name Engine
 	open func(Config) (engine.Network, error)
 }
 
@@ -78,10 +78,10 @@ func openEpoll(cfg Config) (engine.Network, error)    { return epoll.New(cfg.Epo
 func openPortable(cfg Config) (engine.Network, error) { return portable.New(cfg.Portable) }
 
 // Engine is the name of the engine that serves.
-func (s *Server) Engine() string {
+func (s *Server) Engine() Engine {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.network.Name()
+	return Engine(s.network.Name())
 }
 
 // Why says why this engine serves: what it can use here, or what stood in the
@@ -96,8 +96,8 @@ func (s *Server) Why() string {
 func (s *Server) Describe() string {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	dispatch := s.cfg.Dispatch
-	if dispatch == DispatchPool {
+	dispatch := string(s.cfg.Dispatch)
+	if s.cfg.Dispatch == DispatchPool {
 		dispatch = fmt.Sprintf("pool of %d", s.cfg.Handlers)
 	}
 	processors := "1 processor"

@@ -2,27 +2,32 @@ package kring
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net"
 	"net/netip"
-	"strings"
 	"time"
 
 	"kring/acceptor"
+	"kring/engine"
+	"kring/internal/fault"
 	"kring/internal/rate"
 )
 
-// Names for Config.WhenFull.
+// WhenFull is what becomes of a connection that there is no place for.
+type WhenFull string
+
+// The ways to treat it: see Config.WhenFull.
 const (
-	WhenFullWait   = "wait"
-	WhenFullRefuse = "refuse"
+	WhenFullWait   WhenFull = "wait"
+	WhenFullRefuse WhenFull = "refuse"
 )
 
-// Names for Config.Assignment.
+// Assignment is which processor gets a new connection.
+type Assignment string
+
+// The ways to assign: see Config.Assignment.
 const (
-	AssignLeastConns = "least-connections"
-	AssignRoundRobin = "round-robin"
+	AssignLeastConns Assignment = "least-connections"
+	AssignRoundRobin Assignment = "round-robin"
 )
 
 // NoConns as a bound per address lets in none.
@@ -64,30 +69,27 @@ func (c *Config) validateLimits(fault faulter) {
 	fault(!known, "ProtectedListener", c.ProtectedListener, "name one of Listeners")
 }
 
-// validateParts gives the faults of what other packages judge, each under the name
-// of its field here.
-func (c *Config) validateParts() (faults []error) {
-	add := func(err error, rename ...string) {
-		if err == nil {
-			return
-		}
-		for line := range strings.SplitSeq(strings.NewReplacer(rename...).Replace(err.Error()), "\n") {
-			faults = append(faults, errors.New(line))
-		}
+// partFaults gives the faults of what other packages judge, each under the name of
+// its field here.
+func (c *Config) partFaults() (faults fault.List) {
+	quota := map[string]string{"Count": "QuotaWindows", "Size": "QuotaWindow"}
+	for _, f := range faultsOf(c.windows().Validate()) {
+		faults = append(faults, fault.Fault{Field: quota[f.Field], Says: f.Says})
 	}
-	add(c.windows().Validate(), "Count is", "QuotaWindows is", "Size is", "QuotaWindow is")
-	of := func(engine, part string) []string {
-		rename := []string{engine + ": ", ""}
-		for _, field := range []string{"Buffers", "BufferBytes", "ReceivesMax", "AcceptsMax"} {
-			rename = append(rename, field+" is", part+"."+field+" is", field+" of", part+"."+field+" of")
+	may := func(e Engine) bool { return c.Engine == EngineAuto || c.Engine == e }
+	if may(EngineEpoll) {
+		faults = append(faults, faultsOf(c.Epoll.Validate()).In("Epoll.")...)
+	}
+	if may(EnginePortable) {
+		faults = append(faults, faultsOf(c.Portable.Validate()).In("Portable.")...)
+	}
+	if may(EngineURing) {
+		wait := engine.WaitParked
+		if c.Wait == WaitLocked {
+			wait = engine.WaitLocked
 		}
-		return rename
-	}
-	if c.Engine == EngineAuto || c.Engine == EngineEpoll {
-		add(c.Epoll.Validate(), of("epoll", "Epoll")...)
-	}
-	if c.Engine == EngineAuto || c.Engine == EnginePortable {
-		add(c.Portable.Validate(), of("portable", "Portable")...)
+		faults = append(faults, faultsOf(c.URing.Validate()).In("URing.")...)
+		faults = append(faults, faultsOf(c.URing.ValidateFor(wait)).In("URing.")...)
 	}
 	return faults
 }
@@ -108,19 +110,17 @@ func (c *Config) limits() (acceptor.Limits, error) {
 	for _, of := range c.Listeners {
 		l.Listeners[of.Name] = acceptor.Bounds{ConnsMax: int64(of.ConnsMax), RateMax: of.ConnRateMax}
 	}
-	var faults []error
+	var faults fault.List
 	for _, of := range c.PerIP {
 		prefixes, err := resolve(of.Source)
-		if err != nil {
-			faults = append(faults, fmt.Errorf("PerIP[%s].Source: %w: give an address, a prefix or a name that resolves", of.Source, err))
-		}
+		faults.Add(err != nil, "PerIP["+of.Source+"].Source", "can't be resolved: %v: give an address, a prefix or a name that resolves", err)
 		for _, p := range prefixes {
 			l.Overrides = append(l.Overrides, acceptor.Override{
 				Prefix: p, Bounds: acceptor.Bounds{ConnsMax: int64(of.ConnsMax), RateMax: of.ConnRateMax},
 			})
 		}
 	}
-	return l, errors.Join(faults...)
+	return l, configError(faults)
 }
 
 // resolve gives the prefixes that an AddressLimit's Source stands for.

@@ -126,7 +126,7 @@ func (l *ListenerConfig) settings(cfg *Config) processor.Settings {
 	}
 }
 
-var slowReaders = map[string]processor.SlowReader{
+var slowReaders = map[SlowReader]processor.SlowReader{
 	SlowReaderPause: processor.SlowReaderPause, SlowReaderThrottle: processor.SlowReaderThrottle, SlowReaderClose: processor.SlowReaderClose,
 }
 

@@ -133,7 +133,7 @@ func (s *Server) runListener(l *listener, ready func(context.Context) error) {
 	stands := false
 	err := l.run(func(err error) {
 		if stands = err == nil; !stands {
-			err = engineError{fmt.Errorf("kring: listener %s: %s: %w", l.conns.Name(), s.Engine(), err)}
+			err = &EngineError{s.Engine(), "listener " + l.conns.Name(), err}
 		}
 		s.sayUp(l, err, ready != nil)
 	})
@@ -206,7 +206,7 @@ func (s *Server) AddListener(cfg ListenerConfig) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	if s.stage != started {
-		return errNotServing("AddListener")
+		return s.stage.errNotServing("AddListener")
 	}
 	with := s.cfg
 	with.Listeners = append(slices.Clone(s.cfg.Listeners), cfg)
@@ -240,7 +240,7 @@ func (s *Server) RemoveListener(ctx context.Context, name string) error {
 	s.changing.Lock()
 	if s.stage != started {
 		s.changing.Unlock()
-		return errNotServing("RemoveListener")
+		return s.stage.errNotServing("RemoveListener")
 	}
 	l, err := s.detach(name)
 	s.changing.Unlock()
@@ -328,8 +328,4 @@ func (s *Server) listenerNames() []string {
 		names[i] = l.conns.Name()
 	}
 	return names
-}
-
-func errNotServing(method string) error {
-	return fmt.Errorf("kring: %s: the Server is not serving: call it between Start and Shutdown", method)
 }

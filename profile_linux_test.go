@@ -13,8 +13,8 @@ import (
 // each kernel takes.
 func TestEveryKernelProfileServes(t *testing.T) {
 	for _, profile := range uring.KernelProfiles() {
-		for _, dispatch := range []string{kring.DispatchPool, kring.DispatchInline} {
-			t.Run(profile+"/"+dispatch, func(t *testing.T) {
+		for _, dispatch := range []kring.Dispatch{kring.DispatchPool, kring.DispatchInline} {
+			t.Run(profile+"/"+string(dispatch), func(t *testing.T) {
 				cfg := servertest.Config(kring.EngineURing, dispatch)
 				cfg.URing.KernelProfile = profile
 				serveConversations(t, cfg, 6)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+
+	"kring/internal/fault"
 )
 
 // Reconfigure has the Server go by another Config while it serves. It is
@@ -27,7 +29,7 @@ func (s *Server) Reconfigure(cfg Config) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	if s.stage != started {
-		return errNotServing("Reconfigure")
+		return s.stage.errNotServing("Reconfigure")
 	}
 	if err := needRestart(&s.cfg, &cfg); err != nil {
 		return fmt.Errorf("kring: Reconfigure: %w", err)
@@ -157,7 +159,7 @@ var restartOfListener = map[string]string{
 func needRestart(was, is *Config) error {
 	faults := differences("", reflect.ValueOf(*was), reflect.ValueOf(*is), restart)
 	if was.Accept == AcceptPerProcessor && was.Processors != is.Processors {
-		faults = append(faults, errors.New("Processors can't change while each accepts for itself: restart, or let one accept for all (Accept)"))
+		faults = append(faults, fault.Fault{Field: "Processors", Says: "can't change while each accepts for itself: restart, or let one accept for all (Accept)"})
 	}
 	for _, l := range is.Listeners {
 		i := slices.IndexFunc(was.Listeners, func(o ListenerConfig) bool { return o.Name == l.Name })
@@ -167,17 +169,15 @@ func needRestart(was, is *Config) error {
 		faults = append(faults, differences("Listeners["+l.Name+"].",
 			reflect.ValueOf(was.Listeners[i].withDefaults(was)), reflect.ValueOf(l.withDefaults(is)), restartOfListener)...)
 	}
-	return errors.Join(faults...)
+	return configError(faults)
 }
 
-func differences(at string, was, is reflect.Value, fields map[string]string) (faults []error) {
+func differences(at string, was, is reflect.Value, fields map[string]string) (faults fault.List) {
 	for i := range was.NumField() {
 		name := was.Type().Field(i).Name
 		why, fixed := fields[name]
-		if fixed && !reflect.DeepEqual(was.Field(i).Interface(), is.Field(i).Interface()) {
-			faults = append(faults, fmt.Errorf("%s%s can't change from %v to %v while the Server serves: %s",
-				at, name, was.Field(i).Interface(), is.Field(i).Interface(), why))
-		}
+		faults.Add(fixed && !reflect.DeepEqual(was.Field(i).Interface(), is.Field(i).Interface()),
+			at+name, "can't change from %v to %v while the Server serves: %s", was.Field(i).Interface(), is.Field(i).Interface(), why)
 	}
 	return faults
 }

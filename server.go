@@ -117,7 +117,7 @@ func (s *Server) Start() error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	if s.stage != fresh {
-		return errors.New("kring: Start: the Server was started or shut down before: make another with New")
+		return s.stage.errStarted()
 	}
 	err := s.open()
 	for err != nil && s.fallBack(err) {

@@ -198,7 +198,7 @@ func TestAHandlerThatNeverAnswersDoesNotHoldUpShutdown(t *testing.T) {
 
 func TestAnAddressInUseIsSaidAndLeavesNothing(t *testing.T) {
 	for _, engine := range servertest.Engines() {
-		t.Run(engine, func(t *testing.T) {
+		t.Run(string(engine), func(t *testing.T) {
 			first := servertest.Start(t, servertest.Config(engine, kring.DispatchPool), servertest.Echo)
 			cfg := servertest.Config(engine, kring.DispatchPool)
 			cfg.Listeners[0].Address = first.Addrs()[0].String()

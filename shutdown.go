@@ -47,6 +47,14 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return nil
 }
 
+// Close is Shutdown that waits for nobody: what is in flight is cut off, and then the
+// error says so.
+func (s *Server) Close() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return s.Shutdown(ctx)
+}
+
 // shutDown is Shutdown's own goroutine.
 func (s *Server) shutDown(ctx context.Context) {
 	defer close(s.finished)

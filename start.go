@@ -72,7 +72,7 @@ func (s *Server) openProcessors(n int) ([]*processor.Processor, error) {
 	err := errors.Join(faults...)
 	if err != nil {
 		s.dismiss(processors)
-		return nil, engineError{fmt.Errorf("kring: %s: %w", s.network.Name(), err)}
+		return nil, &EngineError{Engine(s.network.Name()), "processors", err}
 	}
 	return processors, nil
 }
@@ -129,16 +129,11 @@ func (s *Server) dismantle() {
 	s.listeners, s.processors = nil, nil
 }
 
-// engineError is the failure of an engine to open.
-type engineError struct{ error }
-
-func (e engineError) Unwrap() error { return e.error }
-
 // fallBack replaces an engine that failed to open all parts, although it could
 // be chosen, by the next one that works here. It says whether there is one. One
 // that found no descriptors is not replaced: clients would find none either.
 func (s *Server) fallBack(failure error) bool {
-	if !errors.As(failure, new(engineError)) || len(s.others) == 0 ||
+	if !errors.As(failure, new(*EngineError)) || len(s.others) == 0 ||
 		errors.Is(failure, syscall.EMFILE) || errors.Is(failure, syscall.ENFILE) {
 		return false
 	}
@@ -165,8 +160,8 @@ func (c *Config) yieldFrom() int {
 	}
 }
 
-func waitOf(name string) engine.Wait {
-	if name == WaitLocked {
+func waitOf(w Wait) engine.Wait {
+	if w == WaitLocked {
 		return engine.WaitLocked
 	}
 	return engine.WaitParked

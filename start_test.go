@@ -29,10 +29,10 @@ func (n *scarce) Open(w engine.Wait) (engine.Engine, error) {
 }
 
 // scarceServer has an engine with room for so many rings.
-func scarceServer(t *testing.T, engineName string, room int64, want error) *Server {
+func scarceServer(t *testing.T, engine Engine, room int64, want error) *Server {
 	t.Helper()
 	s, err := New(Config{
-		Engine: engineName, Processors: 3, Listeners: []ListenerConfig{{Address: "127.0.0.1:0"}},
+		Engine: engine, Processors: 3, Listeners: []ListenerConfig{{Address: "127.0.0.1:0"}},
 	}, HandlerFunc(func(r *Request) { r.Respond(r.Payload) }))
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +52,7 @@ func TestAnEngineWithoutMemoryForAllPartsGivesWay(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer func() { _ = s.Shutdown(context.Background()) }()
-			if s.Engine() == better || !strings.Contains(s.Why(), better) || !strings.Contains(s.Why(), "cannot allocate memory") {
+			if s.Engine() == better || !strings.Contains(s.Why(), string(better)) || !strings.Contains(s.Why(), "cannot allocate memory") {
 				t.Errorf("%s serves (%s), want another than %s and the reason", s.Engine(), s.Why(), better)
 			}
 			c, err := net.Dial("tcp", s.Addrs()[0].String())
@@ -78,7 +78,7 @@ func TestAnEngineWithoutMemoryForAllPartsGivesWay(t *testing.T) {
 
 func TestWhatIsNotReplacedFailsAndLeavesNothing(t *testing.T) {
 	for what, c := range map[string]struct {
-		engine string
+		engine Engine
 		err    error
 	}{
 		"an engine asked for by name": {EngineEpoll, syscall.ENOMEM},

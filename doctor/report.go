@@ -165,17 +165,19 @@ func Examine(k Keeper) (Report, error) {
 }
 
 // choose asks the server's own code, for auto and for each engine by name.
-func (r *Report) choose() (err error) {
-	if r.Auto.Engine, r.Auto.Why, err = kring.ChooseEngine(kring.Config{}); err != nil {
+func (r *Report) choose() error {
+	chosen, why, err := kring.ChooseEngine(kring.Config{})
+	if err != nil {
 		return err
 	}
+	r.Auto.Engine, r.Auto.Why = string(chosen), why
 	r.Exit = ExitFallback
-	if r.Auto.Engine == kring.EngineURing {
+	if chosen == kring.EngineURing {
 		r.Exit = ExitURing
 	}
-	for _, name := range []string{kring.EngineURing, kring.EngineEpoll, kring.EnginePortable} {
+	for _, name := range []kring.Engine{kring.EngineURing, kring.EngineEpoll, kring.EnginePortable} {
 		_, says, err := kring.ChooseEngine(kring.Config{Engine: name})
-		e := Engine{Name: name, Usable: err == nil, Says: says, err: err}
+		e := Engine{Name: string(name), Usable: err == nil, Says: says, err: err}
 		if err != nil {
 			e.Says = rootCause(err)
 		}
@@ -185,9 +187,9 @@ func (r *Report) choose() (err error) {
 }
 
 // engine finds one of Engines.
-func (r *Report) engine(name string) *Engine {
+func (r *Report) engine(name kring.Engine) *Engine {
 	for i := range r.Engines {
-		if r.Engines[i].Name == name {
+		if r.Engines[i].Name == string(name) {
 			return &r.Engines[i]
 		}
 	}

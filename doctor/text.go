@@ -122,7 +122,7 @@ func (p page) engines(r *Report) {
 		p.entry(e.Name, says+e.Says)
 	}
 	why := "the best that can run"
-	if r.Auto.Engine != kring.EngineURing {
+	if r.Auto.Engine != string(kring.EngineURing) {
 		why = r.Auto.Why
 	}
 	p.entry("auto", r.Auto.Engine+", "+why)

@@ -126,7 +126,7 @@ func (n *node) consume(topic string, from, to int, opts ...kgo.Opt) *kgo.Client 
 }
 
 func TestProducedRecordsComeBackInOrder(t *testing.T) {
-	for _, dispatch := range []string{kring.DispatchPool, kring.DispatchInline} {
+	for _, dispatch := range []kring.Dispatch{kring.DispatchPool, kring.DispatchInline} {
 		for _, pipeline := range []int{1, 8} {
 			t.Run(fmt.Sprintf("%s pipeline %d", dispatch, pipeline), func(t *testing.T) {
 				n := serveWith(t, Config{}, kring.Config{Dispatch: dispatch, PipelineMax: pipeline})

@@ -1,6 +1,6 @@
 package fallback
 
-import "fmt"
+import "kring/internal/fault"
 
 // An engine's receive buffers, where its Config says nothing else.
 const (
@@ -16,17 +16,11 @@ const (
 
 // BufferFaults says what is wrong with so many receive buffers of so many bytes
 // each, in the names of a Config.
-func BufferFaults(buffers, bufferBytes int) (faults []error) {
-	if buffers < 1 {
-		faults = append(faults, fmt.Errorf("Buffers is %d: use at least 1, or 0 for %d", buffers, BuffersDefault))
-	}
-	if bufferBytes < bufferBytesMin || bufferBytes > bufferBytesMax {
-		faults = append(faults, fmt.Errorf("BufferBytes is %d: use %d to %d, or 0 for %d",
-			bufferBytes, bufferBytesMin, bufferBytesMax, BufferBytesDefault))
-	}
-	if buffers > memoryBytesLimit/max(bufferBytes, 1) {
-		faults = append(faults, fmt.Errorf("Buffers of %d times BufferBytes of %d is more than %d MiB an engine: lower one of them",
-			buffers, bufferBytes, memoryBytesLimit>>20))
-	}
-	return faults
+func BufferFaults(buffers, bufferBytes int) (f fault.List) {
+	f.Add(buffers < 1, "Buffers", "is %d: use at least 1, or 0 for %d", buffers, BuffersDefault)
+	f.Add(bufferBytes < bufferBytesMin || bufferBytes > bufferBytesMax, "BufferBytes", "is %d: use %d to %d, or 0 for %d",
+		bufferBytes, bufferBytesMin, bufferBytesMax, BufferBytesDefault)
+	f.Add(buffers > memoryBytesLimit/max(bufferBytes, 1), "Buffers", "is %d, of %d bytes each, more than %d MiB an engine: lower one of the two",
+		buffers, bufferBytes, memoryBytesLimit>>20)
+	return f
 }

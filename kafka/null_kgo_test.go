@@ -17,7 +17,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // serveNull serves the null handler and returns its address.
-func serveNull(t *testing.T, engine, dispatch string) string {
+func serveNull(t *testing.T, engine kring.Engine, dispatch kring.Dispatch) string {
 	t.Helper()
 	null, err := kafka.NewNull(kafka.NullConfig{PartitionsDefault: 3})
 	if err != nil {
@@ -51,12 +51,15 @@ var clients = map[string][]kgo.Opt{
 }
 
 func TestARealProducerIsHappyWithTheNullHandler(t *testing.T) {
-	ways := []struct{ engine, dispatch string }{
+	ways := []struct {
+		engine   kring.Engine
+		dispatch kring.Dispatch
+	}{
 		{kring.EngineURing, kring.DispatchPool}, {kring.EngineURing, kring.DispatchInline},
 		{kring.EngineEpoll, kring.DispatchPool}, {kring.EnginePortable, kring.DispatchInline},
 	}
 	for _, way := range ways {
-		t.Run(way.engine+"-"+way.dispatch, func(t *testing.T) {
+		t.Run(string(way.engine)+"-"+string(way.dispatch), func(t *testing.T) {
 			addr := serveNull(t, way.engine, way.dispatch)
 			for topic, opts := range clients {
 				produceAll(t, topic, append(opts, kgo.SeedBrokers(addr), kgo.DefaultProduceTopic(topic)))

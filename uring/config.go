@@ -2,8 +2,9 @@ package uring
 
 import (
 	"errors"
-	"fmt"
 	"time"
+
+	"kring/internal/fault"
 )
 
 // Config of a Network. The zero value works.
@@ -316,11 +317,9 @@ func (c Config) withDefaults() Config {
 // Validate reports every fault at once.
 func (c Config) Validate() error {
 	c = c.withDefaults()
-	var faults []error
+	var f fault.List
 	in := func(name string, v, low, high int) {
-		if v < low || v > high {
-			faults = append(faults, fmt.Errorf("uring: Config.%s is %d: give %d to %d, or 0 for the default", name, v, low, high))
-		}
+		f.Add(v < low || v > high, name, "is %d: give %d to %d, or 0 for the default", v, low, high)
 	}
 	in("Entries", c.Entries, 1, entriesMax)
 	in("CQEntries", c.CQEntries, c.Entries, 2*entriesMax)
@@ -329,11 +328,13 @@ func (c Config) Validate() error {
 	in("BufferBytes", c.BufferBytes, 64, 1<<20)
 	in("SendBytesMax", c.SendBytesMax, 1, 1<<30)
 	in("SendBuffersMax", c.SendBuffersMax, 1, sendBuffersMax)
-	if c.Buffers > 0 && c.Buffers&(c.Buffers-1) != 0 {
-		faults = append(faults, fmt.Errorf("uring: Config.Buffers is %d: give a power of two", c.Buffers))
-	}
-	if bytes := int64(c.Buffers) * int64(c.BufferBytes); c.Buffers <= buffersMax && c.BufferBytes <= 1<<20 && bytes > bufferBytesMax {
-		faults = append(faults, fmt.Errorf("uring: Config.Buffers is %d, times BufferBytes, %d, more than 1 GiB an engine: lower one of them", c.Buffers, c.BufferBytes))
-	}
-	return errors.Join(append(faults, c.validateTechniques()...)...)
+	f.Add(c.Buffers > 0 && c.Buffers&(c.Buffers-1) != 0, "Buffers", "is %d: give a power of two", c.Buffers)
+	bytes := int64(c.Buffers) * int64(c.BufferBytes)
+	f.Add(c.Buffers <= buffersMax && c.BufferBytes <= 1<<20 && bytes > bufferBytesMax,
+		"Buffers", "is %d, times BufferBytes, %d, more than 1 GiB an engine: lower one of them", c.Buffers, c.BufferBytes)
+	c.validateTechniques(&f)
+	return f.Err(configPrefix)
 }
+
+// configPrefix stands before the fields of Config in errors.
+const configPrefix = "uring: Config."

@@ -1,7 +1,6 @@
 package uring
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,13 +14,10 @@ func KernelProfiles() []string {
 // profileMax is this machine's kernel as it is.
 const profileMax = "max"
 
-// validateProfile knows the profiles, and the kernels too old to have one: New
-// refuses those as it refuses such a kernel.
-func validateProfile(name string) error {
-	if slices.Contains(KernelProfiles(), name) || profileTooOld(name) {
-		return nil
-	}
-	return fmt.Errorf("uring: Config.KernelProfile is %q: give one of %s", name, strings.Join(KernelProfiles(), ", "))
+// isProfile knows the profiles, and the kernels too old to have one: New refuses
+// those, as it does there.
+func isProfile(name string) bool {
+	return slices.Contains(KernelProfiles(), name) || profileTooOld(name)
 }
 
 // profileTooOld says that name is a kernel before 5.19.

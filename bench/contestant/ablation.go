@@ -79,7 +79,7 @@ func (a *Ablation) Contestant(dispatch string) (*Contestant, error) {
 
 // serve is what the contestant is told.
 func (a *Ablation) serve(dispatch string) ServeConfig {
-	c := ServeConfig{Server: "kring", Engine: kring.EngineURing, Dispatch: dispatch, Wait: a.Wait,
+	c := ServeConfig{Server: "kring", Engine: string(kring.EngineURing), Dispatch: dispatch, Wait: a.Wait,
 		URing: a.URing, BigFrameBytes: a.BigFrameBytes, HandlerBatch: a.HandlerBatch}
 	if c.Wait == "" {
 		c.Wait = map[string]string{"inline": "locked", "pool": "parked"}[dispatch]

@@ -48,7 +48,7 @@ func openKring(c ServeConfig) (server, error) {
 func (c *ServeConfig) config() (kring.Config, error) {
 	cfg := kring.Config{
 		Listeners: []kring.ListenerConfig{{Address: "127.0.0.1:0"}},
-		Engine:    c.Engine, Dispatch: c.Dispatch, Wait: c.Wait, PipelineMax: max(c.Pipeline, 1),
+		Engine:    kring.Engine(c.Engine), Dispatch: kring.Dispatch(c.Dispatch), Wait: kring.Wait(c.Wait), PipelineMax: max(c.Pipeline, 1),
 		BigFrameBytes: c.BigFrameBytes, HandlerBatchMax: c.HandlerBatch,
 	}
 	for _, setting := range c.URing {

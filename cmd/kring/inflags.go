@@ -43,6 +43,9 @@ func inFlag(line string) string {
 		rings = rings || strings.HasSuffix(at, "uring: ")
 		line = line[len(at):]
 	}
+	if setting, ok := strings.CutPrefix(line, "URing."); ok {
+		rings, line = true, "Config."+setting
+	}
 	line = strings.Replace(line, "Listeners.Name is ", "--listen: the name ", 1)
 	if profile, ok := strings.CutPrefix(line, "Config.KernelProfile "); ok {
 		return "--kernel-profile " + profile

@@ -110,7 +110,7 @@ func TestErrorsNameFlagsAndNoFields(t *testing.T) {
 	delete(names, "BatchBytesMax") // of embedded.Config
 	delete(names, "DiskReserveBytes")
 	var faults []string
-	for _, engine := range []string{"auto", "epoll", "portable"} {
+	for _, engine := range []kring.Engine{kring.EngineAuto, kring.EngineEpoll, kring.EnginePortable} {
 		server := kring.Config{Engine: engine, Listeners: []kring.ListenerConfig{{Name: "A", Address: "127.0.0.1:0"}},
 			PerIP: []kring.AddressLimit{{Source: "::1", ConnsMax: 1}}}
 		faults = append(faults, everyFault(t, reflect.ValueOf(&server).Elem(), func() error { return server.Validate() })...)

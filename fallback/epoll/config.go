@@ -1,9 +1,6 @@
 package epoll
 
 import (
-	"errors"
-	"fmt"
-
 	"kring/fallback"
 )
 
@@ -41,12 +38,7 @@ func (c Config) withDefaults() Config {
 // Validate reports every fault at once.
 func (c Config) Validate() error {
 	c = c.withDefaults()
-	faults := fallback.BufferFaults(c.Buffers, c.BufferBytes)
-	if c.ReceivesMax < 1 {
-		faults = append(faults, fmt.Errorf("ReceivesMax is %d: use at least 1, or 0 for %d", c.ReceivesMax, receivesMaxDefault))
-	}
-	if len(faults) == 0 {
-		return nil
-	}
-	return fmt.Errorf("epoll: %w", errors.Join(faults...))
+	f := fallback.BufferFaults(c.Buffers, c.BufferBytes)
+	f.Add(c.ReceivesMax < 1, "ReceivesMax", "is %d: use at least 1, or 0 for %d", c.ReceivesMax, receivesMaxDefault)
+	return f.Err("epoll: ")
 }

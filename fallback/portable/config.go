@@ -1,9 +1,6 @@
 package portable
 
 import (
-	"errors"
-	"fmt"
-
 	"kring/fallback"
 )
 
@@ -39,12 +36,7 @@ func (c Config) withDefaults() Config {
 // Validate reports every fault at once.
 func (c Config) Validate() error {
 	c = c.withDefaults()
-	faults := fallback.BufferFaults(c.Buffers, c.BufferBytes)
-	if c.AcceptsMax < 1 || c.AcceptsMax > 1<<16 {
-		faults = append(faults, fmt.Errorf("AcceptsMax is %d: use 1 to 65536, or 0 for %d", c.AcceptsMax, acceptsMaxDefault))
-	}
-	if len(faults) == 0 {
-		return nil
-	}
-	return fmt.Errorf("portable: %w", errors.Join(faults...))
+	f := fallback.BufferFaults(c.Buffers, c.BufferBytes)
+	f.Add(c.AcceptsMax < 1 || c.AcceptsMax > 1<<16, "AcceptsMax", "is %d: use 1 to 65536, or 0 for %d", c.AcceptsMax, acceptsMaxDefault)
+	return f.Err("portable: ")
 }

@@ -23,9 +23,9 @@ import (
 // Kafka: SS-55.
 func TestADeadProcessorGetsNoConnections(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		for _, assignment := range []string{kring.AssignLeastConns, kring.AssignRoundRobin} {
-			for _, accept := range []string{kring.AcceptApart, kring.AcceptPerProcessor} {
-				t.Run(assignment+"/"+accept, func(t *testing.T) {
+		for _, assignment := range []kring.Assignment{kring.AssignLeastConns, kring.AssignRoundRobin} {
+			for _, accept := range []kring.Accept{kring.AcceptApart, kring.AcceptPerProcessor} {
+				t.Run(string(assignment)+"/"+string(accept), func(t *testing.T) {
 					cfg := cfg
 					cfg.Dispatch, cfg.Processors, cfg.Assignment, cfg.Accept = kring.DispatchInline, 3, assignment, accept
 					cfg.Rebalance = time.Millisecond

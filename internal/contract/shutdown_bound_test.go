@@ -51,7 +51,7 @@ func blocking(t *testing.T, cfg kring.Config, inHandle bool) (s *kring.Server, c
 // Kafka: Q-16, F-73.
 func TestShutdownReturnsWhenItsContextEnds(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		for _, accept := range []string{kring.AcceptApart, kring.AcceptPerProcessor} {
+		for _, accept := range []kring.Accept{kring.AcceptApart, kring.AcceptPerProcessor} {
 			for _, inHandle := range []bool{true, false} {
 				cfg := cfg
 				cfg.Accept = accept

@@ -11,7 +11,7 @@ import (
 )
 
 // hoarding has little room for responses that nobody reads.
-func hoarding(cfg kring.Config, policy string) kring.Config {
+func hoarding(cfg kring.Config, policy kring.SlowReader) kring.Config {
 	cfg.Processors, cfg.SlowReader, cfg.QueuedResponseBytesMax = 1, policy, 64<<10
 	cfg.Socket.SendBufferBytes = 64 << 10
 	return cfg
@@ -89,7 +89,7 @@ func TestASlowReaderIsClosedWhereThatIsThePolicyAndALargeResponseIsNone(t *testi
 
 // TestAPeerThatReadsNothingIsClosedInTime also while it is throttled.
 func TestAPeerThatReadsNothingIsClosedInTime(t *testing.T) {
-	for _, policy := range []string{kring.SlowReaderPause, kring.SlowReaderThrottle} {
+	for _, policy := range []kring.SlowReader{kring.SlowReaderPause, kring.SlowReaderThrottle} {
 		servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 			cfg = hoarding(cfg, policy)
 			cfg.WriteTimeout = 10 * time.Millisecond

@@ -27,8 +27,10 @@ const deadline = 90 * time.Second
 
 // path is one way through the network layer.
 type path struct {
-	engine, dispatch, wait string
-	pipeline               int
+	engine   kring.Engine
+	dispatch kring.Dispatch
+	wait     kring.Wait
+	pipeline int
 }
 
 func (p path) String() string {

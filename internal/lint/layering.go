@@ -16,8 +16,8 @@ import (
 // written with their host. Tests may import more; see layering.
 var layers = []layer{
 	{"engine", nil},
-	{"uring", words("engine internal/slab internal/invariants internal/park internal/sock " + sys + " " + giouring)},
-	{"fallback", nil},
+	{"uring", words("engine internal/fault internal/slab internal/invariants internal/park internal/sock " + sys + " " + giouring)},
+	{"fallback", words("internal/fault")},
 	{"fallback/epoll", words("engine fallback internal/slab internal/invariants internal/park internal/sock " + sys)},
 	{"fallback/portable", words("engine fallback internal/slab internal/sock internal/unixsock internal/invariants " + sys)},
 	{"acceptor", words("engine internal/rate " + sys)},
@@ -26,7 +26,7 @@ var layers = []layer{
 	{"handler", words("reqchan internal/measure internal/queue internal/slab internal/invariants")},
 	{"echo", words("reqchan")},
 	{".", words("internal/measure engine uring fallback/epoll fallback/portable acceptor processor reqchan handler " +
-		"internal/rate internal/queue internal/slab internal/invariants")},
+		"internal/fault internal/rate internal/queue internal/slab internal/invariants")},
 	{"doctor", words(". uring " + sys)},
 	{"docs", nil},
 	{"quota", words("internal/rate")},
@@ -40,7 +40,8 @@ var layers = []layer{
 
 	{"internal/invariants", nil},
 	{"internal/measure", nil},
-	{"internal/rate", nil},
+	{"internal/fault", nil},
+	{"internal/rate", words("internal/fault")},
 	{"internal/slab", words("internal/invariants " + sys)},
 	{"internal/queue", words("internal/invariants")},
 	{"internal/park", words("internal/invariants " + sys)},

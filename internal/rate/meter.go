@@ -1,11 +1,11 @@
 package rate
 
 import (
-	"errors"
-	"fmt"
 	"math"
 	"sync/atomic"
 	"time"
+
+	"kring/internal/fault"
 )
 
 // Windows say over what time a rate is measured. The zero value is Kafka's: 11
@@ -39,14 +39,10 @@ func (w Windows) WithDefaults() Windows {
 // Validate names every fault at once; zero values are right.
 func (w Windows) Validate() error {
 	w = w.WithDefaults()
-	var faults []error
-	if w.Count < 1 || w.Count > windowsMax {
-		faults = append(faults, fmt.Errorf("Count is %d: choose 1 to %d windows", w.Count, windowsMax))
-	}
-	if w.Size < windowMin || w.Size > time.Hour {
-		faults = append(faults, fmt.Errorf("Size is %v: choose %v to %v", w.Size, windowMin, time.Hour))
-	}
-	return errors.Join(faults...)
+	var f fault.List
+	f.Add(w.Count < 1 || w.Count > windowsMax, "Count", "is %d: choose 1 to %d windows", w.Count, windowsMax)
+	f.Add(w.Size < windowMin || w.Size > time.Hour, "Size", "is %v: choose %v to %v", w.Size, windowMin, time.Hour)
+	return f.Err("")
 }
 
 // Meter is a rate over the last windows. Any goroutine may use it. Times are

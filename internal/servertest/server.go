@@ -16,15 +16,15 @@ const Deadline = 20 * time.Second
 var Echo = kring.HandlerFunc(func(r *kring.Request) { r.Respond(r.Payload) })
 
 // Engines of this system; each must work, none may be passed over.
-func Engines() []string {
+func Engines() []kring.Engine {
 	if runtime.GOOS == "linux" {
-		return []string{kring.EngineURing, kring.EngineEpoll, kring.EnginePortable}
+		return []kring.Engine{kring.EngineURing, kring.EngineEpoll, kring.EnginePortable}
 	}
-	return []string{kring.EnginePortable}
+	return []kring.Engine{kring.EnginePortable}
 }
 
 // Config of a small Server on a free port of 127.0.0.1.
-func Config(engine, dispatch string) kring.Config {
+func Config(engine kring.Engine, dispatch kring.Dispatch) kring.Config {
 	return kring.Config{
 		Engine: engine, Dispatch: dispatch, Processors: 2, Handlers: 3,
 		Listeners: []kring.ListenerConfig{{Address: "127.0.0.1:0"}},
@@ -34,15 +34,15 @@ func Config(engine, dispatch string) kring.Config {
 // EachEngine runs a property on every engine, with a pool of handlers.
 func EachEngine(t *testing.T, property func(t *testing.T, cfg kring.Config)) {
 	for _, engine := range Engines() {
-		t.Run(engine, func(t *testing.T) { property(t, Config(engine, kring.DispatchPool)) })
+		t.Run(string(engine), func(t *testing.T) { property(t, Config(engine, kring.DispatchPool)) })
 	}
 }
 
 // Each runs a property on every engine and dispatch.
 func Each(t *testing.T, property func(t *testing.T, cfg kring.Config)) {
 	for _, engine := range Engines() {
-		for _, dispatch := range []string{kring.DispatchPool, kring.DispatchInline} {
-			t.Run(engine+"/"+dispatch, func(t *testing.T) { property(t, Config(engine, dispatch)) })
+		for _, dispatch := range []kring.Dispatch{kring.DispatchPool, kring.DispatchInline} {
+			t.Run(string(engine)+"/"+string(dispatch), func(t *testing.T) { property(t, Config(engine, dispatch)) })
 		}
 	}
 }

@@ -1,0 +1,146 @@
+package kring_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"kring"
+	"kring/internal/servertest"
+)
+
+// TestAConfigErrorHasEveryFault: of the server's own fields, of a listener's, and of
+// what other packages judge.
+func TestAConfigErrorHasEveryFault(t *testing.T) {
+	cfg := kring.Config{
+		Dispatch: "elsewhere", Handlers: -1, QuotaWindows: -1,
+		Listeners: []kring.ListenerConfig{{Name: "A", Address: "127.0.0.1:0", PipelineMax: -1}},
+		PerIP:     []kring.AddressLimit{{Source: "::1", ConnsMax: -7}},
+	}
+	cfg.URing.Buffers, cfg.Epoll.ReceivesMax, cfg.Portable.AcceptsMax = 3, -1, -1
+	want := []string{
+		"Dispatch", "Listeners[A].PipelineMax", "Handlers", "PerIP[::1].ConnsMax", "QuotaWindows",
+		"Epoll.ReceivesMax", "Portable.AcceptsMax", "URing.Buffers",
+	}
+	_, err := kring.New(cfg, servertest.Echo)
+	var e *kring.ConfigError
+	if !errors.As(err, &e) {
+		t.Fatalf("New: %v, want a ConfigError", err)
+	}
+	for _, f := range e.Faults {
+		if i := slices.Index(want, f.Field); i >= 0 {
+			want = slices.Delete(want, i, i+1)
+		} else if f.Field != "URing.BuffersHot" { // follows from Buffers
+			t.Errorf("%s %s: not expected", f.Field, f.Says)
+		}
+		if !strings.Contains(f.Says, ": ") || !strings.Contains(err.Error(), f.Field+" "+f.Says) {
+			t.Errorf("%s: %q has no remedy, or is not in the text", f.Field, f.Says)
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("no fault of %q in:\n%v", want, err)
+	}
+}
+
+func TestWhatNeedsARestartIsAConfigError(t *testing.T) {
+	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
+		s := servertest.Start(t, cfg, servertest.Echo)
+		cfg.Dispatch, cfg.Wait = kring.DispatchInline, kring.WaitParked
+		var e *kring.ConfigError
+		if err := s.Reconfigure(cfg); !errors.As(err, &e) || len(e.Faults) != 1 || e.Faults[0].Field != "Dispatch" {
+			t.Errorf("Reconfigure: %v, want a ConfigError of Dispatch", err)
+		}
+	})
+}
+
+// TestAServerThatWasShutDownSaysSo whatever is asked of it, and one that never
+// started says something else.
+func TestAServerThatWasShutDownSaysSo(t *testing.T) {
+	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
+		s := servertest.Start(t, cfg, servertest.Echo)
+		if err := s.Start(); err == nil || errors.Is(err, kring.ErrServerClosed) {
+			t.Errorf("a second Start: %v", err)
+		}
+		servertest.Shutdown(t, s)
+		ways := map[string]func(s *kring.Server) error{
+			"Start":          (*kring.Server).Start,
+			"Reconfigure":    func(s *kring.Server) error { return s.Reconfigure(cfg) },
+			"AddListener":    func(s *kring.Server) error { return s.AddListener(kring.ListenerConfig{Address: "127.0.0.1:0"}) },
+			"RemoveListener": func(s *kring.Server) error { return s.RemoveListener(context.Background(), "PLAINTEXT") },
+		}
+		for name, way := range ways {
+			if err := way(s); !errors.Is(err, kring.ErrServerClosed) || !strings.Contains(err.Error(), name) {
+				t.Errorf("%s: %v, want ErrServerClosed", name, err)
+			}
+		}
+		delete(ways, "Start")
+		fresh, err := kring.New(cfg, servertest.Echo)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, way := range ways {
+			if err := way(fresh); err == nil || errors.Is(err, kring.ErrServerClosed) {
+				t.Errorf("%s before Start: %v", name, err)
+			}
+		}
+		if err := fresh.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestCloseCutsOffWhatIsOpen: it waits for nobody's requests.
+func TestCloseCutsOffWhatIsOpen(t *testing.T) {
+	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
+		arrived, answer := make(chan struct{}), make(chan struct{})
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
+			go func() {
+				close(arrived)
+				<-answer
+				r.NoResponse()
+			}()
+		}))
+		c := servertest.Dial(t, s)
+		c.Send("is never answered")
+		<-arrived
+		err := s.Close()
+		close(answer)
+		if err == nil || !errors.Is(err, context.Canceled) {
+			t.Errorf("Close: %v, want to hear of what was cut off", err)
+		}
+		c.AwaitClose()
+		servertest.Eventually(t, "the answer is home", func() bool { return s.Stats().MemoryMapped == 0 })
+	})
+}
+
+// TestAnEngineErrorSaysWhatAndWhere: which engine, what for, and the system's number.
+func TestAnEngineErrorSaysWhatAndWhere(t *testing.T) {
+	err := error(&kring.EngineError{Engine: kring.EngineEpoll, Op: "processors", Err: syscall.EMFILE})
+	if e := new(kring.EngineError); !errors.As(err, &e) || e.Errno() != syscall.EMFILE || !errors.Is(err, syscall.EMFILE) {
+		t.Errorf("%v: errno %v", err, e.Errno())
+	}
+	if e := (&kring.EngineError{Err: errors.New("no number")}); e.Errno() != 0 {
+		t.Errorf("errno %v of an error without", e.Errno())
+	}
+}
+
+// TestNamesAreText: what is chosen by name is written and read as that.
+func TestNamesAreText(t *testing.T) {
+	type chosen struct {
+		Engine kring.Engine
+		Wait   kring.Wait
+	}
+	want := chosen{kring.EngineEpoll, kring.WaitLocked}
+	b, err := json.Marshal(want)
+	if err != nil || string(b) != `{"Engine":"epoll","Wait":"locked"}` {
+		t.Errorf("%s, %v", b, err)
+	}
+	var got chosen
+	if err := json.Unmarshal(b, &got); err != nil || got != want {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
