@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"sync/atomic"
 
+	"kring/internal/invariants"
 	"kring/internal/slab"
 )
 
@@ -100,10 +101,24 @@ func (r *Job) resize() {
 // leaves its hands, so that an answer finds its way. From here on r is another
 // Request than before.
 func (r *Job) Begin(home *ResponseQueue, pool *slab.Pool) {
-	if len(r.response) > 0 { // else it was Reset
-		r.keepSmall()
+	invariants.Assert(!r.Worn(), "reqchan: a job has no more lives")
+	if old := r.state.Load(); old < r.life|answered || old&(inFrame|inSmall) == 0 || old&(lent|noted|watched) != 0 || r.kind != AnswerNone {
+		r.clear()
 	}
 	r.home, r.pool = home, pool
+	r.life += lifeOne
+	r.resize()
+}
+
+// clear undoes what the last life left behind. One that was answered at once, and
+// without anything else, left nothing but its state.
+func (r *Job) clear() {
+	if !r.ended(r.life) { // nobody answered, and nobody may any more
+		r.state.Store(r.life | claimed | answered)
+	}
+	if len(r.response) > 0 || r.state.Load()&(inFrame|inSmall) != 0 { // else it was Reset
+		r.keepSmall()
+	}
 	r.kind, r.reason, r.response, r.copied = AnswerNone, ReasonNone, nil, 0
 	r.closeAt, r.answering = 0, nil
 	if r.throttledUntil.Load() != 0 {
@@ -112,8 +127,6 @@ func (r *Job) Begin(home *ResponseQueue, pool *slab.Pool) {
 	if r.errorCode.Load() != 0 {
 		r.errorCode.Store(0)
 	}
-	r.begin()
-	r.resize()
 }
 
 // Request is what a handler gets. Call it after Begin.
@@ -170,6 +183,17 @@ func (r *Job) writeSize() {
 // answered yet, it is nil. For whoever called Handle, right after it returned; for
 // the processor, once r is home.
 func (r *Job) Plain() []byte {
+	if now := r.state.Load(); now&(inFrame|inSmall|noted) == inFrame && now >= r.life|answered {
+		n := now & lengthMax
+		b := r.Frame[:SizeBytes+n]
+		binary.BigEndian.PutUint32(b, uint32(n))
+		return b
+	}
+	return r.otherPlain()
+}
+
+// otherPlain is Plain for other answers than the payload.
+func (r *Job) otherPlain() []byte {
 	if !r.answeredNow() || r.kind != AnswerSend || r.throttledUntil.Load() != 0 || len(r.parts) > 0 || r.released != nil {
 		return nil
 	}

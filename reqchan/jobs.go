@@ -78,11 +78,15 @@ func (s *Jobs) Take(c *Conn, token uint64) *Job {
 // lives left.
 func (s *Jobs) Again(r *Job, c *Conn, token uint64) *Job {
 	if r.Worn() {
-		r.Free()
-		return s.Take(c, token)
+		return s.instead(r, c, token)
 	}
 	r.Conn, r.Token = c, token
 	return r
+}
+
+func (s *Jobs) instead(r *Job, c *Conn, token uint64) *Job {
+	r.Free()
+	return s.Take(c, token)
 }
 
 // Put takes r back, which is home, and Reset.

@@ -82,6 +82,7 @@ func (r Request) ErrorCode() int16 {
 func (r Request) SetErrorCode(code int16) {
 	if int32(code) != r.job.errorCode.Load() && r.enter(answered) {
 		r.job.errorCode.Store(int32(code))
+		r.job.state.Or(noted)
 		r.job.exit()
 	}
 }

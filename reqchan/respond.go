@@ -218,7 +218,7 @@ func (r *Job) isSmall(payload []byte) bool {
 // is answered, and write there. The caller has claimed the request, or it is home.
 func (r *Job) keepSmall() {
 	s := r.small.Load()
-	if s == nil || !r.isLent() {
+	if now := r.state.Load(); s == nil || now&lent == 0 || now&(inFrame|inSmall) == inSmall {
 		return
 	}
 	if len(r.response) == 0 || &r.response[0] != &s.b[0] {

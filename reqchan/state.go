@@ -3,7 +3,6 @@ package reqchan
 import (
 	"runtime"
 
-	"kring/internal/invariants"
 	"kring/internal/measure"
 )
 
@@ -13,6 +12,7 @@ import (
 //	away       Handle has returned before the answer: that brings the request home
 //	lent       somebody has memory of Buffer
 //	busy       somebody changes that memory, or another thing of the request's
+//	noted      an error code or a throttle was set
 //	watched    somebody sees the answer before it is given
 //	panicked   the answer is that the handler panicked
 //	answered   the answer is there; whoever finds it may read it
@@ -29,7 +29,7 @@ import (
 // below it, so that what is at least an answered state of a life is that, or a later
 // life.
 const (
-	lengthBits        = 23
+	lengthBits        = 22
 	lengthMax  uint64 = 1<<lengthBits - 1
 )
 
@@ -40,28 +40,15 @@ const (
 	away
 	lent
 	busy
+	noted
 	watched
 	panicked
 	answered
 	lifeOne // lives are multiples of it
 )
 
-// begin is where the job's next life begins.
-func (r *Job) begin() {
-	invariants.Assert(!r.Worn(), "reqchan: a job has no more lives")
-	r.end()
-	r.life += lifeOne
-}
-
 // Worn says that r has had all its lives: it can't be used again.
 func (r *Job) Worn() bool { return r.life+lifeOne == 0 }
-
-// end ends a life that nobody answered, so that nobody can any more.
-func (r *Job) end() {
-	if !r.ended(r.life) {
-		r.state.Store(r.life | claimed | answered)
-	}
-}
 
 // ended says that the request of a life was answered.
 func (r *Job) ended(life uint64) bool { return r.state.Load() >= life|answered }

@@ -14,6 +14,7 @@ func (r Request) Throttle(d time.Duration) {
 	}
 	if until := Now() + int64(d); until > r.job.throttledUntil.Load() {
 		r.job.throttledUntil.Store(until)
+		r.job.state.Or(noted)
 	}
 	r.job.exit()
 }
