@@ -164,7 +164,7 @@ func (r *Job) fitsSmall(n int) bool {
 // Answer is what the handler decided; for the processor, once r is home.
 // response has its size in front and is nil unless there is one to send.
 func (r *Job) Answer() (kind AnswerKind, response []byte, why CloseReason) {
-	r.answeredNow()
+	r.expand()
 	r.writeSize()
 	return r.kind, r.response, r.reason
 }
@@ -194,7 +194,7 @@ func (r *Job) Plain() []byte {
 
 // otherPlain is Plain for other answers than the payload.
 func (r *Job) otherPlain() []byte {
-	if !r.answeredNow() || r.kind != AnswerSend || r.throttledUntil.Load() != 0 || len(r.parts) > 0 || r.released != nil {
+	if !r.expand() || r.kind != AnswerSend || r.throttledUntil.Load() != 0 || len(r.parts) > 0 || r.released != nil {
 		return nil
 	}
 	r.writeSize()

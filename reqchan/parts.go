@@ -109,8 +109,12 @@ func (r Request) seenParts(head []byte, size int) (instead []byte) {
 // in Answer. The bytes of the parts lie in Answer's response, behind the size.
 func (r *Job) Parts() []Part { return r.parts }
 
-// ResponseBytes is the length of the response with its size and its files.
-func (r *Job) ResponseBytes() int { return len(r.response) + int(r.fileBytes) }
+// ResponseBytes is the length of the response with its size and its files. For the
+// processor, once r is home.
+func (r *Job) ResponseBytes() int {
+	r.expand()
+	return len(r.response) + int(r.fileBytes)
+}
 
 // releaseParts says that the files are needed no more.
 func (r *Job) releaseParts() {

@@ -69,30 +69,23 @@ func (r Request) answerAtOnce(answer uint64) bool {
 		r.job.state.CompareAndSwap(loaded, now|claimed|answered|answer)
 }
 
-// answeredNow says that the answer was given, and sees to it that kind and response
-// are it. For whom Answered is for.
-func (r *Job) answeredNow() bool {
+// expand sees to it that kind and response are the answer, also if that is all in the
+// state. For whom Answered is for; false: there is none.
+func (r *Job) expand() bool {
 	now := r.state.Load()
 	if now < r.life|answered {
 		return false
 	}
-	if now&(inFrame|inSmall) != 0 && r.kind == AnswerNone {
-		r.expand(now)
-	}
-	return true
-}
-
-// expand says what an answer is that is all in the state.
-func (r *Job) expand(now uint64) {
 	n := int(now&lengthMax) + SizeBytes
 	switch now & (inFrame | inSmall) {
 	case inFrame:
 		r.kind, r.response = AnswerSend, r.Frame[:n]
 	case inSmall:
 		r.kind, r.response = AnswerSend, r.small.Load().b[:n]
-	default:
+	case inFrame | inSmall:
 		r.kind = AnswerNoResponse
 	}
+	return true
 }
 
 // claim takes the right to answer; false when somebody has it already, which is
@@ -170,7 +163,7 @@ func (r *Job) HandleReturned() bool {
 	for {
 		loaded, now, _ := r.moment(life)
 		if now&answered != 0 {
-			return r.answeredNow()
+			return true
 		}
 		if r.state.CompareAndSwap(loaded, now|away) {
 			return false
@@ -180,7 +173,7 @@ func (r *Job) HandleReturned() bool {
 
 // Answered says that the answer was given; for whoever called Handle, when it
 // panicked.
-func (r *Job) Answered() bool { return r.answeredNow() }
+func (r *Job) Answered() bool { return r.ended(r.life) }
 
 // ClosedByPanic says that its handler panicked before r was answered, so that its
 // connection is closed. For Events.HandlerPanicked, while it runs; later it may be
