@@ -165,11 +165,19 @@ func (p *Processor) current(lent *engine.Completion) *lease {
 // takeDirect is the job of a handler that runs here: that of the last one, unless
 // that is still needed.
 func (p *Processor) takeDirect(c *conn) *reqchan.Job {
-	if p.direct == nil {
-		p.direct = p.jobs.Take(c.info, uint64(c.token))
-	} else {
-		p.direct = p.jobs.Again(p.direct, c.info, uint64(c.token))
+	r := p.direct
+	if r == nil || r.Worn() {
+		return p.newDirect(c)
 	}
+	r.Conn, r.Token = c.info, uint64(c.token)
+	return r
+}
+
+func (p *Processor) newDirect(c *conn) *reqchan.Job {
+	if p.direct != nil {
+		p.jobs.Put(p.direct)
+	}
+	p.direct = p.jobs.Take(c.info, uint64(c.token))
 	return p.direct
 }
 

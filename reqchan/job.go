@@ -105,7 +105,9 @@ func (r *Job) Begin(home *ResponseQueue, pool *slab.Pool) {
 	if old := r.state.Load(); old < r.life|answered || old&(inFrame|inSmall) == 0 || old&(lent|noted|watched) != 0 || r.kind != AnswerNone {
 		r.clear()
 	}
-	r.home, r.pool = home, pool
+	if r.home != home || r.pool != pool {
+		r.home, r.pool = home, pool
+	}
 	r.life += lifeOne
 	r.resize()
 }

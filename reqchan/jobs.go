@@ -74,21 +74,6 @@ func (s *Jobs) Take(c *Conn, token uint64) *Job {
 	return r
 }
 
-// Again returns a job as Take does: r, which is home and needed no more, if it has
-// lives left.
-func (s *Jobs) Again(r *Job, c *Conn, token uint64) *Job {
-	if r.Worn() {
-		return s.instead(r, c, token)
-	}
-	r.Conn, r.Token = c, token
-	return r
-}
-
-func (s *Jobs) instead(r *Job, c *Conn, token uint64) *Job {
-	r.Free()
-	return s.Take(c, token)
-}
-
 // Put takes r back, which is home, and Reset.
 func (s *Jobs) Put(r *Job) {
 	if len(s.free) < jobsKeptMax && !r.Worn() {

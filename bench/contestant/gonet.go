@@ -130,8 +130,8 @@ func (s *goNetServer) handleFrames(c net.Conn) {
 	local, _ := netip.ParseAddrPort(c.LocalAddr().String())
 	conn := &kring.Conn{Local: local}
 	var jobs reqchan.Jobs
-	r := jobs.Take(conn, 0)
-	defer func() { r.Free() }()
+	r := jobs.Take(conn, 0) // again and again, as a processor does for handlers that run there
+	defer r.Free()
 	var out []byte
 	for {
 		b, err := f.next()
@@ -141,7 +141,6 @@ func (s *goNetServer) handleFrames(c net.Conn) {
 		out = out[:0]
 		for rest := b; len(rest) > 0; {
 			n := 4 + int(binary.BigEndian.Uint32(rest))
-			r = jobs.Again(r, conn, 0) // as a processor has it for handlers that run there
 			r.Frame = rest[:n:n]
 			r.Begin(nil, pool)
 			s.handler.Handle(r.Request())
