@@ -28,7 +28,7 @@ type lease struct {
 }
 
 // piece is memory of the pool that one frame has to itself. It is the Memory
-// of a Request.
+// of a Job.
 type piece struct{}
 
 // dispatch has a frame handled; false when the byte capacity is used up (then

@@ -77,6 +77,7 @@ type Job struct {
 	released  func()
 	closeAt   int64 // see CloseConnectionAfter; in nanoseconds of Now, 0: at once
 	from      *Jobs // nil: nobody reuses it
+	_         [32]byte
 }
 
 // scratch never changes; what lies in its memory does.

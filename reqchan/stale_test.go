@@ -15,6 +15,16 @@ func TestARequestFitsIntoRegisters(t *testing.T) {
 	}
 }
 
+// A handler's goroutine writes the first line of a job, and no line of another.
+func TestAJobBeginsOnALineOfTheCache(t *testing.T) {
+	var jobs Jobs
+	for range 100 {
+		if at := reflect.ValueOf(jobs.Take(nil, 0)).Pointer(); at%64 != 0 {
+			t.Fatalf("a job of %d bytes lies at %#x", reflect.TypeFor[Job]().Size(), at)
+		}
+	}
+}
+
 // What a Request says once it is answered is nothing, or its own, whatever its job
 // has become: in Handle of the next, and when that is answered.
 func TestAStaleRequestShowsNothingOfAnother(t *testing.T) {
