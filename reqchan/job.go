@@ -31,18 +31,19 @@ type Job struct {
 	// Times is the way of the request so far; a line ends behind its second field.
 	Times Times
 
-	// What a Request is made of. Invariant: it does not change from Begin until the
-	// job is home.
-	Frame        []byte // size and payload together
+	// What a Request is made of, as far as the second line's end. Invariant: it does not
+	// change from Begin until the job is home, but for size.
+	first        *byte // of the payload; nil: it is empty
 	Conn         *Conn
 	API, Version int16        // what Config.APIOf read; API is -1 when nobody can say
-	heapMax      uint16       // see SendsCopied; 0: smallBytes
 	size         atomic.Int32 // of the payload, as the handler sees it; stored when it changes
 	// life counts how often the job was used; Begin changes it, before the
 	// request leaves the processor.
-	life uint64
+	life    uint64
+	heapMax uint16 // see SendsCopied; 0: smallBytes
 
 	// What the processor keeps with it; nobody else looks at it.
+	Frame  []byte // size and payload together
 	home   *ResponseQueue
 	Token  uint64 // the connection's engine token
 	Seq    uint64 // its place among the connection's requests
@@ -77,7 +78,7 @@ type Job struct {
 	released  func()
 	closeAt   int64 // see CloseConnectionAfter; in nanoseconds of Now, 0: at once
 	from      *Jobs // nil: nobody reuses it
-	_         [32]byte
+	_         [24]byte
 }
 
 // scratch never changes; what lies in its memory does.
@@ -87,14 +88,20 @@ type scratch struct{ b []byte }
 // network. frame begins with its size. Begin readies it.
 func NewJob(c *Conn, frame []byte) *Job {
 	r := &Job{Conn: c, Frame: frame}
-	r.resize()
+	r.framed()
 	return r
 }
 
-// resize has size be that of Frame's payload.
-func (r *Job) resize() {
-	if n := int32(max(len(r.Frame)-SizeBytes, 0)); r.size.Load() != n {
-		r.size.Store(n)
+// framed has first and size be those of Frame's payload.
+func (r *Job) framed() {
+	n := len(r.Frame) - SizeBytes
+	if n > 0 {
+		r.first = &r.Frame[SizeBytes]
+	} else {
+		r.first, n = nil, 0
+	}
+	if r.size.Load() != int32(n) {
+		r.size.Store(int32(n))
 	}
 }
 
@@ -110,7 +117,7 @@ func (r *Job) Begin(home *ResponseQueue, pool *slab.Pool) {
 		r.home, r.pool = home, pool
 	}
 	r.life += lifeOne
-	r.resize()
+	r.framed()
 }
 
 // clear undoes what the last life left behind. One that was answered at once, and
@@ -134,11 +141,7 @@ func (r *Job) clear() {
 
 // Request is what a handler gets. Call it after Begin.
 func (r *Job) Request() Request {
-	q := Request{job: r, conn: r.Conn, id: r.life | uint64(uint16(r.API))<<16 | uint64(uint16(r.Version))}
-	if len(r.Frame) > SizeBytes {
-		q.first = &r.Frame[SizeBytes]
-	}
-	return q
+	return Request{job: r, conn: r.Conn, first: r.first, id: r.life | uint64(uint16(r.API))<<16 | uint64(uint16(r.Version))}
 }
 
 // Payload is the frame without its size, as far as the handler sees it. Call it after
@@ -233,7 +236,7 @@ func (r *Job) Reset() {
 	if len(r.parts) > 0 || r.released != nil {
 		r.releaseParts()
 	}
-	r.Frame, r.Memory = nil, nil
+	r.Frame, r.first, r.Memory = nil, nil, nil
 	r.response, r.next = nil, nil
 }
 

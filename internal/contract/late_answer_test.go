@@ -20,7 +20,12 @@ var lateAnswers = []func(r kring.Request, secret []byte){
 	func(r kring.Request, secret []byte) { r.Respond(append(r.Buffer(50_000)[:0], secret...)) },
 	func(r kring.Request, secret []byte) { _ = r.RespondParts([]kring.Part{{Bytes: secret}}, nil) },
 	func(r kring.Request, _ []byte) { r.Throttle(time.Hour); r.NoResponse() },
-	func(r kring.Request, _ []byte) { r.CloseConnection(reqchan.HandlerClosed) },
+	func(r kring.Request, _ []byte) {
+		r.SetErrorCode(42)
+		r.Truncate(1)
+		r.CloseConnection(reqchan.HandlerClosed)
+	},
+	func(r kring.Request, _ []byte) { r.Respond(r.Payload()) },
 	func(r kring.Request, secret []byte) {
 		r.CloseConnectionAfter(reqchan.AuthenticationFailed, time.Hour, secret)
 	},
