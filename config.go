@@ -150,7 +150,7 @@ type Config struct {
 	// and Version (see APIOf) are there to be looked at. Requests of one connection
 	// are still served in their order. It runs on processors and must not block
 	// or keep the request. Default: only those of listeners that have priority.
-	Priority func(r *Request) bool
+	Priority func(r Request) bool
 	// QueuedRequestBytesMax bounds the bytes of all requests received and not
 	// answered [queued.max.request.bytes]; default 256 MiB (Kafka's is no
 	// bound). At least FrameBytesMax plus 192 KiB for each processor. Of what is more
@@ -164,7 +164,7 @@ type Config struct {
 	// all: long polls, which take long because they are asked to, must not be. It
 	// runs as Priority does; requests with priority are not bounded.
 	LatencyTarget time.Duration
-	LatencyCounts func(r *Request) bool
+	LatencyCounts func(r Request) bool
 	// PipelineMax is how many requests of one connection may be unanswered at
 	// once; default 1, Kafka's order. With more, requests of one connection may
 	// be handled at the same time; responses leave in the order of requests.
@@ -319,7 +319,7 @@ type Events struct {
 	NoPlace func(NoPlace)
 	// HandlerPanicked: Handle panicked; the connection of r is closed if it had not
 	// been answered (Request.ClosedByPanic).
-	HandlerPanicked func(r *Request, v any, stack []byte)
+	HandlerPanicked func(r Request, v any, stack []byte)
 }
 
 // withDefaults fills what is zero, in one place.

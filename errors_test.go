@@ -97,7 +97,7 @@ func TestAServerThatWasShutDownSaysSo(t *testing.T) {
 func TestCloseCutsOffWhatIsOpen(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		arrived, answer := make(chan struct{}), make(chan struct{})
-		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
 			go func() {
 				close(arrived)
 				<-answer

@@ -25,17 +25,17 @@ type CloseReason = reqchan.CloseReason
 // answer counts; others do nothing but be counted (Stats.Total.ExtraAnswers). With
 // inline dispatch it must not block.
 type Handler interface {
-	Handle(r *Request)
+	Handle(r Request)
 }
 
 // HandlerFunc makes a Handler of a function.
-type HandlerFunc func(r *Request)
+type HandlerFunc func(r Request)
 
 // Handle calls f.
-func (f HandlerFunc) Handle(r *Request) { f(r) }
+func (f HandlerFunc) Handle(r Request) { f(r) }
 
 // handleOf is the Handle of h, without a detour if it is a function.
-func handleOf(h Handler) func(*Request) {
+func handleOf(h Handler) func(Request) {
 	if f, ok := h.(HandlerFunc); ok {
 		return f
 	}

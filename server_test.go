@@ -121,8 +121,8 @@ func TestConnectionsBeyondTheBoundAreClosedAndTheNextFindsTheFreedPlace(t *testi
 // Kafka: Q-16, F-73.
 func TestShutdownAnswersWhatIsInFlight(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		held := make(chan *kring.Request, 1)
-		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) { held <- r }))
+		held := make(chan kring.Request, 1)
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) { held <- r }))
 		c := servertest.Dial(t, s)
 		defer c.Close()
 		if _, err := c.Write(servertest.Frame([]byte("slow"))); err != nil {
@@ -148,8 +148,8 @@ func TestShutdownAnswersWhatIsInFlight(t *testing.T) {
 // Kafka: Q-16, F-73.
 func TestShutdownCutsWhatTheDeadlineLeavesAndSaysSo(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		held := make(chan *kring.Request, 1)
-		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) { held <- r }))
+		held := make(chan kring.Request, 1)
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) { held <- r }))
 		c := servertest.Dial(t, s)
 		defer c.Close()
 		if _, err := c.Write(servertest.Frame([]byte("slow"))); err != nil {
@@ -175,8 +175,8 @@ func TestShutdownCutsWhatTheDeadlineLeavesAndSaysSo(t *testing.T) {
 }
 
 func TestAHandlerThatNeverAnswersDoesNotHoldUpShutdown(t *testing.T) {
-	held := make(chan *kring.Request, 1)
-	s, err := kring.New(servertest.Config(kring.EngineAuto, kring.DispatchPool), kring.HandlerFunc(func(r *kring.Request) { held <- r }))
+	held := make(chan kring.Request, 1)
+	s, err := kring.New(servertest.Config(kring.EngineAuto, kring.DispatchPool), kring.HandlerFunc(func(r kring.Request) { held <- r }))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +237,7 @@ type watcher struct {
 	closed map[string]kring.CloseReason // guarded by mu
 }
 
-func (w *watcher) Handle(r *kring.Request) { r.Respond([]byte(r.Conn.ID.String())) }
+func (w *watcher) Handle(r kring.Request) { r.Respond([]byte(r.Conn().ID.String())) }
 
 func (w *watcher) ConnOpened(c *kring.Conn) {
 	w.mu.Lock()

@@ -20,4 +20,4 @@ import "kring/reqchan"
 type Handler struct{}
 
 // Handle answers r with its own payload.
-func (Handler) Handle(r *reqchan.Request) { r.Respond(r.Payload) }
+func (Handler) Handle(r reqchan.Request) { r.Respond(r.Payload()) }

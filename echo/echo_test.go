@@ -14,9 +14,9 @@ func TestEveryPayloadComesBackInTheMemoryItCameIn(t *testing.T) {
 	for _, payload := range []string{"", "x", "a frame of some bytes"} {
 		frame := pool.Get(reqchan.SizeBytes + len(payload))
 		copy(frame[reqchan.SizeBytes:], payload)
-		r := reqchan.NewRequest(nil, frame)
+		r := reqchan.NewJob(nil, frame)
 		r.Begin(nil, pool)
-		Handler{}.Handle(r)
+		Handler{}.Handle(r.Request())
 		if !r.HandleReturned() {
 			t.Fatal("not answered when Handle returned")
 		}

@@ -78,7 +78,7 @@ func (s *session) begin(q kafka.Request) (*writing, error) {
 	if !ok {
 		return nil, nil
 	}
-	w, err := store.begin(int64(len(q.Request.Payload)), c.shrinks)
+	w, err := store.begin(int64(len(q.Request.Payload())), c.shrinks)
 	if err != nil || !s.cluster.cfg.SyncWrites {
 		return w, err
 	}

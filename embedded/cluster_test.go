@@ -165,7 +165,7 @@ func TestNobodyIsAnsweredBeforeAdvertise(t *testing.T) {
 	c.ConnOpened(conn)
 	defer c.ConnClosed(conn, reqchan.PeerFinished)
 	r := newRequest(t, conn, 0, metadata(8, "a"))
-	c.Handle(r.Request)
+	c.Handle(r.Request())
 	if r.HandleReturned() {
 		t.Fatal("answered before the address was known")
 	}

@@ -16,7 +16,7 @@ func parked(t *testing.T, c *Cluster, req kmsg.Request) (answer func() kmsg.Resp
 	c.ConnOpened(conn)
 	t.Cleanup(func() { c.ConnClosed(conn, reqchan.PeerFinished) })
 	r := newRequest(t, conn, 0, req)
-	c.Handle(r.Request)
+	c.Handle(r.Request())
 	if r.HandleReturned() {
 		t.Fatalf("%T did not wait", req)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"kring/internal/slab"
 	"kring/kafka"
 	"kring/reqchan"
 )
@@ -38,8 +39,8 @@ func TestFramesOfRealClientsAreAnsweredAndCutToTheirEnd(t *testing.T) {
 		}
 		r := newRequest(t, conn, uint64(seq), kmsg.NewPtrMetadataRequest())
 		r.Frame = append(binary.BigEndian.AppendUint32(nil, uint32(len(payload))), payload...)
-		r.Payload = r.Frame[reqchan.SizeBytes:]
-		c.Handle(r.Request)
+		r.Begin(r.home, new(slab.Pool))
+		c.Handle(r.Request())
 		if !r.HandleReturned() {
 			r.await()
 		}
@@ -55,8 +56,8 @@ func TestFramesOfRealClientsAreAnsweredAndCutToTheirEnd(t *testing.T) {
 			t.Errorf("%s: %v", k.client, err)
 		}
 		// What a session writes to kfake is the payload.
-		if want := len(payload) - k.behind; len(r.Payload) != want {
-			t.Errorf("%s: kfake saw %d bytes, the request has %d", k.client, len(r.Payload), want)
+		if want := len(payload) - k.behind; len(r.Payload()) != want {
+			t.Errorf("%s: kfake saw %d bytes, the request has %d", k.client, len(r.Payload()), want)
 		}
 	}
 }

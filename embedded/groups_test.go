@@ -30,7 +30,7 @@ func joinAs(t *testing.T, c *Cluster, from netip.AddrPort) {
 	share.Version, share.GroupID, share.MemberID, share.SubscribedTopicNames = 1, "share-group", "member", []string{"read"}
 	for seq, req := range []kmsg.Request{join, beat, share} {
 		r := newRequest(t, conn, uint64(seq), req)
-		c.Handle(r.Request)
+		c.Handle(r.Request())
 		if !r.HandleReturned() {
 			r.await()
 		}

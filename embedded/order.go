@@ -11,31 +11,34 @@ import (
 // The numbers are the processor's (Request.Seq: 0, 1, 2, …, none left out).
 type order struct {
 	mu    sync.Mutex
-	next  uint64                      // guarded by mu
-	early map[uint64]*reqchan.Request // guarded by mu; came before their turn
-	over  bool                        // guarded by mu
+	next  uint64                     // guarded by mu
+	early map[uint64]reqchan.Request // guarded by mu; came before their turn
+	over  bool                       // guarded by mu
 }
 
 // take passes r to handle when its turn has come, and with it those that
 // waited for it. handle is called for one request at a time.
-func (o *order) take(r *reqchan.Request, handle func(*reqchan.Request)) {
+func (o *order) take(r reqchan.Request, handle func(reqchan.Request)) {
+	seq, known := r.Seq()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
 	case o.over:
 		r.CloseConnection(reqchan.BackendFailed)
 		return
-	case r.Seq != o.next:
+	case !known: // it is answered already
+		return
+	case seq != o.next:
 		if o.early == nil {
-			o.early = make(map[uint64]*reqchan.Request)
+			o.early = make(map[uint64]reqchan.Request)
 		}
-		o.early[r.Seq] = r
+		o.early[seq] = r
 		return
 	}
-	for r != nil {
+	for ok := true; ok; {
 		o.next++
 		handle(r)
-		r = o.early[o.next]
+		r, ok = o.early[o.next]
 		delete(o.early, o.next)
 	}
 }

@@ -15,7 +15,7 @@ import (
 
 // request is a Request whose processor is the test.
 type request struct {
-	*reqchan.Request
+	*reqchan.Job
 	t    *testing.T
 	home *reqchan.ResponseQueue
 	came chan struct{}
@@ -27,7 +27,7 @@ func newRequest(t *testing.T, conn *reqchan.Conn, seq uint64, req kmsg.Request) 
 	bell := queue.NewDoorbell(func() { r.came <- struct{}{} })
 	bell.Arm()
 	r.home = reqchan.NewResponseQueue(bell)
-	r.Request = reqchan.NewRequest(conn, frame)
+	r.Job = reqchan.NewJob(conn, frame)
 	r.Seq = seq
 	r.Begin(r.home, new(slab.Pool))
 	return r
@@ -41,8 +41,8 @@ func (r *request) await() (reqchan.AnswerKind, []byte) {
 	case <-time.After(deadline):
 		r.t.Fatal("no answer")
 	}
-	if got := r.home.Take(); got != r.Request {
-		r.t.Fatalf("request %p came home, want %p", got, r.Request)
+	if got := r.home.Take(); got != r.Job {
+		r.t.Fatalf("request %p came home, want %p", got, r.Job)
 	}
 	kind, response, _ := r.Answer()
 	return kind, response
@@ -54,9 +54,9 @@ func TestPipelinedRequestsAreHandledInTheirOrder(t *testing.T) {
 	const n = 2000
 	var o order
 	var next uint64
-	handle := func(r *reqchan.Request) {
-		if r.Seq != next {
-			t.Errorf("request %d, want %d", r.Seq, next)
+	handle := func(r reqchan.Request) {
+		if seq, ok := r.Seq(); seq != next || !ok {
+			t.Errorf("request %d, want %d", seq, next)
 		}
 		next++
 	}
@@ -72,9 +72,10 @@ func TestPipelinedRequestsAreHandledInTheirOrder(t *testing.T) {
 	for range 4 {
 		handlers.Go(func() {
 			for seq := range seqs {
-				r := reqchan.NewRequest(nil, nil)
+				r := reqchan.NewJob(nil, nil)
 				r.Seq = seq
-				o.take(r, handle)
+				r.Begin(nil, nil)
+				o.take(r.Request(), handle)
 			}
 		})
 	}
@@ -88,7 +89,7 @@ func TestRequestThatWaitsForItsTurnIsAnsweredAtTheEnd(t *testing.T) {
 	var o order
 	conn := &reqchan.Conn{}
 	r := newRequest(t, conn, 5, metadata(8))
-	o.take(r.Request, func(*reqchan.Request) { t.Error("handled before its turn") })
+	o.take(r.Request(), func(reqchan.Request) { t.Error("handled before its turn") })
 	if r.HandleReturned() {
 		t.Fatal("answered before its turn")
 	}
@@ -97,7 +98,7 @@ func TestRequestThatWaitsForItsTurnIsAnsweredAtTheEnd(t *testing.T) {
 		t.Errorf("answer %v, want the connection closed", kind)
 	}
 	late := newRequest(t, conn, 0, metadata(8))
-	o.take(late.Request, func(*reqchan.Request) { t.Error("handled after the end") })
+	o.take(late.Request(), func(reqchan.Request) { t.Error("handled after the end") })
 	if !late.HandleReturned() {
 		t.Error("a request after the end was not answered")
 	}
@@ -121,7 +122,7 @@ func TestEveryRequestIsAnsweredOnceWhenItsConnectionEnds(t *testing.T) {
 		var both sync.WaitGroup
 		both.Go(func() {
 			for _, r := range requests {
-				c.Handle(r.Request)
+				c.Handle(r.Request())
 			}
 		})
 		both.Go(func() {
@@ -161,12 +162,12 @@ func TestAFetchEndsWhenItsClientGoes(t *testing.T) {
 	topic.Partitions = append(topic.Partitions, partition)
 	fetch.Topics = append(fetch.Topics, topic)
 	poll := newRequest(t, conn, 0, fetch)
-	c.Handle(poll.Request)
+	c.Handle(poll.Request())
 	if poll.HandleReturned() {
 		t.Fatal("the Fetch does not wait")
 	}
 	behind := newRequest(t, conn, 1, metadata(8, "quiet"))
-	c.Handle(behind.Request)
+	c.Handle(behind.Request())
 	if behind.HandleReturned() {
 		t.Fatal("the request behind the Fetch did not wait")
 	}

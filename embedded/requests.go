@@ -13,5 +13,5 @@ func (c *Cluster) HandleKafka(q kafka.Request) {
 		return
 	}
 	key := kmsg.Key(q.Header.Key)
-	sessionOf(q.Request.Conn).add(job{q: q, waits: waits[key], poll: polls[key]})
+	sessionOf(q.Request.Conn()).add(job{q: q, waits: waits[key], poll: polls[key]})
 }

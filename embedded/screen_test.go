@@ -18,7 +18,7 @@ func ask(t *testing.T, c *Cluster, req kmsg.Request) (reqchan.AnswerKind, kmsg.R
 	c.ConnOpened(conn)
 	defer c.ConnClosed(conn, reqchan.PeerFinished)
 	r := newRequest(t, conn, 0, req)
-	c.Handle(r.Request)
+	c.Handle(r.Request())
 	if !r.HandleReturned() {
 		r.await()
 	}

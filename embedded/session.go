@@ -242,7 +242,7 @@ func (s *session) forward(q kafka.Request, payload []byte) error {
 	if refused, err := s.unkept(q); refused {
 		return err
 	}
-	r.ErrorCode = kafka.ErrorCode(r.Payload, response)
+	r.SetErrorCode(kafka.ErrorCode(r.Payload(), response))
 	r.Respond(response)
 	return nil
 }

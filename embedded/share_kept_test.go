@@ -32,7 +32,7 @@ func answerOn[Resp kmsg.Response](on *connection, version int16, req kmsg.Reques
 	req.SetVersion(version)
 	r := newRequest(on.t, on.conn, on.seq, req)
 	on.seq++
-	on.c.Handle(r.Request)
+	on.c.Handle(r.Request())
 	if !r.HandleReturned() {
 		r.await()
 	}

@@ -44,7 +44,7 @@ func TestAShareFetchEndsWhenItsClientGoes(t *testing.T) {
 	fetch := shareFetching(c, "quiet", time.Hour)
 	fetch.Version = 1
 	poll := newRequest(t, conn, 0, fetch)
-	c.Handle(poll.Request)
+	c.Handle(poll.Request())
 	if poll.HandleReturned() {
 		t.Fatal("the ShareFetch does not wait")
 	}

@@ -26,14 +26,14 @@ func code(t *testing.T, c *Cluster, req kmsg.Request) int16 {
 	c.ConnOpened(conn)
 	defer c.ConnClosed(conn, reqchan.PeerFinished)
 	r := newRequest(t, conn, 0, req)
-	c.Handle(r.Request)
+	c.Handle(r.Request())
 	if !r.HandleReturned() {
 		r.await()
 	}
 	if kind, _, _ := r.Answer(); kind != reqchan.AnswerSend {
 		t.Fatalf("%T: answered with %v", req, kind)
 	}
-	return r.Request.ErrorCode
+	return r.ErrorCode()
 }
 
 func committingAt(offset int64) *kmsg.OffsetCommitRequest {

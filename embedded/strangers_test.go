@@ -109,7 +109,7 @@ func (s *stranger) tell(t *testing.T, c *Cluster, req kmsg.Request) {
 	c.ConnOpened(conn)
 	defer c.ConnClosed(conn, reqchan.PeerFinished)
 	r := newRequest(t, conn, 0, req)
-	c.Handle(r.Request)
+	c.Handle(r.Request())
 	if r.HandleReturned() {
 		return
 	}

@@ -54,10 +54,10 @@ func (b *bench) await(n int) {
 	}
 }
 
-func newRequests(producer, n int) []*reqchan.Request {
-	reqs := make([]*reqchan.Request, n)
+func newRequests(producer, n int) []*reqchan.Job {
+	reqs := make([]*reqchan.Job, n)
 	for i := range reqs {
-		reqs[i] = reqchan.NewRequest(nil, nil)
+		reqs[i] = reqchan.NewJob(nil, nil)
 		reqs[i].Token = uint64(producer)
 	}
 	return reqs
@@ -107,7 +107,7 @@ func BenchmarkChannel(b *testing.B) {
 	eachCrowd(b, func(handlers, _ int) (func(int, int) func(), func()) {
 		ch := reqchan.New(reqchan.Config{RequestsMax: inChannelMax})
 		p := handler.NewPool(handler.Config{Handlers: handlers,
-			Handle: func(r *reqchan.Request) { r.NoResponse() }}, ch)
+			Handle: func(r reqchan.Request) { r.NoResponse() }}, ch)
 		p.Start()
 		start := func(producer, batch int) func() {
 			x := newBench()
@@ -135,9 +135,9 @@ func BenchmarkChannel(b *testing.B) {
 // producer.
 func BenchmarkGoChannel(b *testing.B) {
 	eachCrowd(b, func(handlers, producers int) (func(int, int) func(), func()) {
-		out, home := make(chan *reqchan.Request, inChannelMax), make([]chan *reqchan.Request, producers)
+		out, home := make(chan *reqchan.Job, inChannelMax), make([]chan *reqchan.Job, producers)
 		for k := range home {
-			home[k] = make(chan *reqchan.Request, 64)
+			home[k] = make(chan *reqchan.Job, 64)
 		}
 		var wg sync.WaitGroup
 		for range handlers {
@@ -170,10 +170,10 @@ func BenchmarkGoChannel(b *testing.B) {
 // producers by one of their own.
 func BenchmarkXsync(b *testing.B) {
 	eachCrowd(b, func(handlers, producers int) (func(int, int) func(), func()) {
-		out, wake := xsync.NewMPMCQueue[*reqchan.Request](inChannelMax), make(chan struct{}, handlers)
-		home, woken := make([]*xsync.MPMCQueue[*reqchan.Request], producers), make([]chan struct{}, producers)
+		out, wake := xsync.NewMPMCQueue[*reqchan.Job](inChannelMax), make(chan struct{}, handlers)
+		home, woken := make([]*xsync.MPMCQueue[*reqchan.Job], producers), make([]chan struct{}, producers)
 		for k := range home {
-			home[k], woken[k] = xsync.NewMPMCQueue[*reqchan.Request](64), make(chan struct{}, 1)
+			home[k], woken[k] = xsync.NewMPMCQueue[*reqchan.Job](64), make(chan struct{}, 1)
 		}
 		var wg sync.WaitGroup
 		for range handlers {

@@ -22,11 +22,11 @@ type Config struct {
 	// Handle answers a request, or sees to it that it is answered later. It may
 	// block, panic and call runtime.Goexit; one that has given its request to
 	// another goroutine must not do the latter two any more.
-	Handle func(*reqchan.Request)
+	Handle func(reqchan.Request)
 	// Panicked is called after Handle panicked or called runtime.Goexit (then v
 	// is ErrGoexit), on Handle's goroutine, before the request is brought home.
 	// It must not block or panic. nil: nobody is told.
-	Panicked func(r *reqchan.Request, v any, stack []byte)
+	Panicked func(r reqchan.Request, v any, stack []byte)
 }
 
 const (
@@ -58,7 +58,7 @@ func (cfg Config) withDefaults() Config {
 		cfg.BatchMax = batchMaxDefault
 	}
 	if cfg.Panicked == nil {
-		cfg.Panicked = func(*reqchan.Request, any, []byte) {}
+		cfg.Panicked = func(reqchan.Request, any, []byte) {}
 	}
 	return cfg
 }
@@ -211,10 +211,10 @@ func (p *Pool) took(n int, d time.Duration) {
 type strays struct {
 	count    atomic.Int32 // stored under mu, read without
 	mu       sync.Mutex
-	requests []*reqchan.Request // guarded by mu
+	requests []*reqchan.Job // guarded by mu
 }
 
-func (s *strays) add(requests []*reqchan.Request) {
+func (s *strays) add(requests []*reqchan.Job) {
 	s.mu.Lock()
 	s.requests = append(s.requests, requests...)
 	s.count.Store(int32(len(s.requests)))
@@ -223,7 +223,7 @@ func (s *strays) add(requests []*reqchan.Request) {
 
 func (s *strays) waiting() bool { return s.count.Load() > 0 }
 
-func (s *strays) take(into []*reqchan.Request) int {
+func (s *strays) take(into []*reqchan.Job) int {
 	if !s.waiting() {
 		return 0
 	}

@@ -48,18 +48,18 @@ func newOwner(ch *reqchan.Channel) *owner {
 }
 
 // begun returns n requests of o that are ready to be sent.
-func (o *owner) begun(n int) []*reqchan.Request {
-	reqs := make([]*reqchan.Request, n)
+func (o *owner) begun(n int) []*reqchan.Job {
+	reqs := make([]*reqchan.Job, n)
 	for i := range reqs {
-		reqs[i] = reqchan.NewRequest(nil, nil)
-		reqs[i].Seq = uint64(i)
+		reqs[i] = reqchan.NewJob(nil, nil)
+		reqs[i].Seq, reqs[i].API = uint64(i), int16(i) // API is what a handler sees
 		reqs[i].Begin(o.home, &o.pool)
 	}
 	return reqs
 }
 
 // exchange sends all reqs and gives f every answer; it returns when all are home.
-func (o *owner) exchange(t failer, reqs []*reqchan.Request, f func(*reqchan.Request)) {
+func (o *owner) exchange(t failer, reqs []*reqchan.Job, f func(*reqchan.Job)) {
 	t.Helper()
 	late := time.NewTimer(deadline)
 	defer late.Stop()
@@ -98,7 +98,7 @@ func stop(ch *reqchan.Channel, p *Pool) {
 	p.Close()
 }
 
-func noResponse(r *reqchan.Request) { r.NoResponse() }
+func noResponse(r reqchan.Request) { r.NoResponse() }
 
 func TestEveryRequestComesHomeOnce(t *testing.T) {
 	for _, places := range []int{1, 10, 1000} {
@@ -108,7 +108,7 @@ func TestEveryRequestComesHomeOnce(t *testing.T) {
 			wg.Go(func() {
 				o := newOwner(ch)
 				seen := make([]bool, 5_000)
-				o.exchange(t, o.begun(len(seen)), func(r *reqchan.Request) {
+				o.exchange(t, o.begun(len(seen)), func(r *reqchan.Job) {
 					if seen[r.Seq] {
 						t.Errorf("%d came home twice", r.Seq)
 					}
@@ -130,8 +130,8 @@ func TestASlowRequestHoldsNoNeighbour(t *testing.T) {
 			slow[uint64(rapid.IntRange(0, n-1).Draw(t, "slow"))] = true
 		}
 		release := make(chan struct{})
-		ch, p := start(Config{Handlers: handlers, Handle: func(r *reqchan.Request) {
-			if slow[r.Seq] {
+		ch, p := start(Config{Handlers: handlers, Handle: func(r reqchan.Request) {
+			if slow[uint64(r.API())] {
 				<-release
 			}
 			r.NoResponse()
@@ -141,7 +141,7 @@ func TestASlowRequestHoldsNoNeighbour(t *testing.T) {
 		home := 0
 		open := sync.OnceFunc(func() { close(release) })
 		defer open()
-		o.exchange(t, o.begun(n), func(r *reqchan.Request) {
+		o.exchange(t, o.begun(n), func(r *reqchan.Job) {
 			if home++; home <= n-len(slow) && slow[r.Seq] {
 				t.Errorf("slow request %d came home before its neighbours", r.Seq)
 			}
@@ -154,15 +154,15 @@ func TestASlowRequestHoldsNoNeighbour(t *testing.T) {
 
 func TestAnswersBeforeASlowRequestComeHomeThoughNobodyIsIdle(t *testing.T) {
 	release := make(chan struct{})
-	ch, p := start(Config{Handlers: 1, Handle: func(r *reqchan.Request) {
-		if r.Seq == 20 {
+	ch, p := start(Config{Handlers: 1, Handle: func(r reqchan.Request) {
+		if r.API() == 20 {
 			<-release
 		}
 		r.NoResponse()
 	}}, reqchan.Config{})
 	o := newOwner(ch)
 	home := 0
-	o.exchange(t, o.begun(40), func(r *reqchan.Request) {
+	o.exchange(t, o.begun(40), func(r *reqchan.Job) {
 		if home++; home == 20 {
 			close(release)
 		}
@@ -204,17 +204,17 @@ func TestRequestsThatTakeLongAreTakenOneByOne(t *testing.T) {
 func TestAHandlerThatDoesNotReturnLosesNothing(t *testing.T) {
 	const n = 3_000
 	var told atomic.Int64
-	ch, p := start(Config{Handlers: 3, Handle: misbehave, Panicked: func(r *reqchan.Request, v any, stack []byte) {
+	ch, p := start(Config{Handlers: 3, Handle: misbehave, Panicked: func(r reqchan.Request, v any, stack []byte) {
 		told.Add(1)
-		if (r.Seq%7 == 3) != (v == ErrGoexit) || len(stack) == 0 {
-			t.Errorf("request %d: told %v", r.Seq, v)
+		if (r.API()%7 == 3) != (v == ErrGoexit) || len(stack) == 0 {
+			t.Errorf("request %d: told %v", r.API(), v)
 		}
 	}}, reqchan.Config{})
 	var wg sync.WaitGroup
 	for range 2 {
 		wg.Go(func() {
 			o := newOwner(ch)
-			o.exchange(t, o.begun(n), func(r *reqchan.Request) { checkMisbehaved(t, r) })
+			o.exchange(t, o.begun(n), func(r *reqchan.Job) { checkMisbehaved(t, r) })
 		})
 	}
 	wg.Wait()
@@ -233,8 +233,8 @@ func TestAHandlerThatDoesNotReturnLosesNothing(t *testing.T) {
 	}
 }
 
-func misbehave(r *reqchan.Request) {
-	switch r.Seq % 7 {
+func misbehave(r reqchan.Request) {
+	switch r.API() % 7 {
 	case 1:
 		panic("before the answer")
 	case 2:
@@ -249,7 +249,7 @@ func misbehave(r *reqchan.Request) {
 	}
 }
 
-func checkMisbehaved(t *testing.T, r *reqchan.Request) {
+func checkMisbehaved(t *testing.T, r *reqchan.Job) {
 	kind, _, why := r.Answer()
 	wantKind, wantWhy := reqchan.AnswerNoResponse, reqchan.ReasonNone
 	if k := r.Seq % 7; k == 1 || k == 3 {
@@ -264,8 +264,8 @@ func checkMisbehaved(t *testing.T, r *reqchan.Request) {
 func TestOfSeveralAnswersTheFirstCounts(t *testing.T) {
 	var told atomic.Int64
 	var late sync.WaitGroup
-	ch, p := start(Config{Handlers: 2, Handle: func(r *reqchan.Request) {
-		switch r.Seq % 3 {
+	ch, p := start(Config{Handlers: 2, Handle: func(r reqchan.Request) {
+		switch r.API() % 3 {
 		case 0:
 			r.NoResponse()
 			r.CloseConnection(reqchan.HandlerClosed)
@@ -278,10 +278,10 @@ func TestOfSeveralAnswersTheFirstCounts(t *testing.T) {
 			<-answering
 			panic("as asked")
 		}
-	}, Panicked: func(*reqchan.Request, any, []byte) { told.Add(1) }}, reqchan.Config{})
+	}, Panicked: func(reqchan.Request, any, []byte) { told.Add(1) }}, reqchan.Config{})
 	o := newOwner(ch)
 	for range 50 {
-		o.exchange(t, o.begun(30), func(r *reqchan.Request) {
+		o.exchange(t, o.begun(30), func(r *reqchan.Job) {
 			kind, _, why := r.Answer()
 			if kind != reqchan.AnswerNoResponse && (r.Seq%3 != 2 || kind != reqchan.AnswerClose || why != reqchan.HandlerPanicked) {
 				t.Errorf("request %d: answered %d, %s", r.Seq, kind, why)
@@ -307,13 +307,13 @@ func TestResizingUnderLoadLosesNothing(t *testing.T) {
 		p.Resize(3)
 	}()
 	o := newOwner(ch)
-	o.exchange(t, o.begun(20_000), func(r *reqchan.Request) {})
+	o.exchange(t, o.begun(20_000), func(r *reqchan.Job) {})
 	<-done
 	await(t, "3 handlers, all idle", func() bool {
 		s := p.Stats()
 		return s.Handlers == 3 && s.Idle == 3 && s.Busy == 0
 	})
-	o.exchange(t, o.begun(100), func(r *reqchan.Request) {})
+	o.exchange(t, o.begun(100), func(r *reqchan.Job) {})
 	stop(ch, p)
 	if n := p.Stats().Handlers; n != 0 {
 		t.Errorf("%d handlers after Close", n)
@@ -324,7 +324,7 @@ func TestCloseWaitsForWhatWasAccepted(t *testing.T) {
 	for _, cfg := range []Config{{Handlers: 1}, {Handlers: 4}} {
 		var handled atomic.Int64
 		release := make(chan struct{})
-		cfg.Handle = func(r *reqchan.Request) {
+		cfg.Handle = func(r reqchan.Request) {
 			<-release
 			handled.Add(1)
 			r.NoResponse()
@@ -364,7 +364,7 @@ func TestARequestAllocatesNothing(t *testing.T) {
 	ch, p := start(Config{Handlers: 2, Handle: noResponse}, reqchan.Config{})
 	o := newOwner(ch)
 	reqs := o.begun(64)
-	o.exchange(t, reqs, func(*reqchan.Request) {})
+	o.exchange(t, reqs, func(*reqchan.Job) {})
 	allocs := testing.AllocsPerRun(200, func() {
 		for _, r := range reqs {
 			r.Begin(o.home, &o.pool)
@@ -390,7 +390,7 @@ func TestARequestAllocatesNothing(t *testing.T) {
 func TestTheGuardSleepsWhenThereIsNothingToGuard(t *testing.T) {
 	ch, p := start(Config{Handlers: 1, Handle: noResponse}, reqchan.Config{})
 	o := newOwner(ch)
-	o.exchange(t, o.begun(64), func(*reqchan.Request) {})
+	o.exchange(t, o.begun(64), func(*reqchan.Job) {})
 	await(t, "the guard to sleep", func() bool { return !p.guard.awake.Load() })
 	stop(ch, p)
 }

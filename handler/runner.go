@@ -22,7 +22,7 @@ type runner struct {
 	claim atomic.Uint64 // a claim: who owns which part of items
 	// lending is held by the guard while it reads items.
 	lending sync.Mutex
-	items   []*reqchan.Request // the batch; nil: answered later, by somebody else
+	items   []*reqchan.Job // the batch; nil: answered later, by somebody else
 
 	// Owner: the goroutine, all that follows.
 	open     bool // claim has a batch that was not brought home
@@ -39,7 +39,7 @@ type runner struct {
 }
 
 func newRunner(p *Pool) *runner {
-	h := &runner{pool: p, items: make([]*reqchan.Request, p.cfg.BatchMax), born: measure.Now()}
+	h := &runner{pool: p, items: make([]*reqchan.Job, p.cfg.BatchMax), born: measure.Now()}
 	h.receiver = p.channel.NewReceiver(func() bool { return h.dismissed.Load() || p.strays.waiting() })
 	return h
 }
@@ -133,7 +133,7 @@ func (h *runner) handle() {
 	r := h.items[h.at]
 	r.Times.Taken = h.began
 	h.inHandle = true
-	h.pool.cfg.Handle(r)
+	h.pool.cfg.Handle(r.Request())
 	h.inHandle = false
 	if h.each || !r.Answered() {
 		now := measure.Now()
@@ -178,9 +178,9 @@ func (h *runner) survive(again *bool) {
 	h.pool.panics.Add(1)
 	r := h.items[h.at]
 	if !r.Answered() {
-		r.CloseConnection(reqchan.HandlerPanicked)
+		r.Request().CloseConnection(reqchan.HandlerPanicked)
 	}
-	h.pool.cfg.Panicked(r, v, debug.Stack())
+	h.pool.cfg.Panicked(r.Request(), v, debug.Stack())
 	if !r.HandleReturned() { // another goroutine has it, and is about to answer
 		h.items[h.at] = nil
 	}

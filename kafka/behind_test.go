@@ -42,8 +42,8 @@ func TestRequestsOfRealClientsAreLetInWithoutWhatIsBehindThem(t *testing.T) {
 		}
 		whole := payload[:len(payload)-k.behind]
 		got := h.calls[0]
-		if !bytes.Equal(c.request.Payload, whole) || !bytes.Equal(got.Body, whole[got.Header.Size:]) {
-			t.Errorf("%s: the handler saw %x of %x", k.client, c.request.Payload, payload)
+		if !bytes.Equal(c.request.Payload(), whole) || !bytes.Equal(got.Body, whole[got.Header.Size:]) {
+			t.Errorf("%s: the handler saw %x of %x", k.client, c.request.Payload(), payload)
 		}
 		req, err := got.Decode()
 		if err != nil || !bytes.Equal(req.AppendTo(nil), got.Body) {
@@ -67,8 +67,8 @@ func TestNothingBehindABodyReachesTheHandler(t *testing.T) {
 		if kind != reqchan.AnswerNoResponse || len(h.calls) != 1 {
 			t.Fatalf("%s v%d: %v, %v", d.name, version, kind, why)
 		}
-		if got := h.calls[0]; !bytes.Equal(got.Body, req.AppendTo(nil)) || !bytes.Equal(c.request.Payload, whole) {
-			t.Errorf("%s v%d: %d bytes of %d reached the handler", d.name, version, len(c.request.Payload), len(whole))
+		if got := h.calls[0]; !bytes.Equal(got.Body, req.AppendTo(nil)) || !bytes.Equal(c.request.Payload(), whole) {
+			t.Errorf("%s v%d: %d bytes of %d reached the handler", d.name, version, len(c.request.Payload()), len(whole))
 		}
 	})
 }

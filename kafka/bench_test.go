@@ -63,10 +63,11 @@ func apiVersionsResponse() *kmsg.ApiVersionsResponse {
 // responding has respond answer again and again.
 func responding(t testing.TB, respond func(Request)) (once, end func()) {
 	var pool slab.Pool
-	r := new(reqchan.Request)
-	q := Request{Header: Header{Key: keyApiVersions, Version: 3, CorrelationID: 7}, Request: r}
+	r := reqchan.NewJob(nil, nil)
+	q := Request{Header: Header{Key: keyApiVersions, Version: 3, CorrelationID: 7}}
 	once = func() {
 		r.Begin(nil, &pool)
+		q.Request = r.Request()
 		respond(q)
 		if kind, response, _ := r.Answer(); kind != reqchan.AnswerSend || len(response) < len(apiVersionsServed) || !r.HandleReturned() {
 			t.Fatalf("answered with %v, %d bytes", kind, len(response))

@@ -15,7 +15,7 @@ import (
 )
 
 // handler is what the root package's Handler is.
-type handler interface{ Handle(*reqchan.Request) }
+type handler interface{ Handle(reqchan.Request) }
 
 // client is one connection to a handler of frames, without a network. One
 // request at a time.
@@ -27,12 +27,12 @@ type client struct {
 	home    *reqchan.ResponseQueue
 	bell    *queue.Doorbell
 	rung    chan struct{}
-	request *reqchan.Request
+	request *reqchan.Job
 	frame   []byte
 }
 
 func newClient(t testing.TB, h handler) *client {
-	c := &client{t: t, handler: h, rung: make(chan struct{}, 1), request: reqchan.NewRequest(nil, nil)}
+	c := &client{t: t, handler: h, rung: make(chan struct{}, 1), request: reqchan.NewJob(nil, nil)}
 	c.conn = &reqchan.Conn{Local: netip.MustParseAddrPort("127.0.0.1:9092")}
 	c.bell = queue.NewDoorbell(func() {
 		select {
@@ -65,9 +65,9 @@ func (c *client) start(payload []byte) bool {
 	}
 	c.frame = c.frame[:reqchan.SizeBytes+len(payload)]
 	copy(c.frame[reqchan.SizeBytes:], payload)
-	c.request.Frame, c.request.Payload, c.request.Conn = c.frame, c.frame[reqchan.SizeBytes:], c.conn
+	c.request.Frame, c.request.Conn = c.frame, c.conn
 	c.request.Begin(c.home, &c.pool)
-	c.handler.Handle(c.request)
+	c.handler.Handle(c.request.Request())
 	return c.request.HandleReturned()
 }
 

@@ -60,8 +60,8 @@ func APIOf(payload []byte) (key, version int16) {
 }
 
 // Handle takes a frame.
-func (d *Door) Handle(r *reqchan.Request) {
-	h, f := parseHeader(r.Payload)
+func (d *Door) Handle(r reqchan.Request) {
+	h, f := parseHeader(r.Payload())
 	if f == nil && !d.versions.Supported(h.Key, h.Version) {
 		if h.Key == keyApiVersions {
 			d.answerUnsupported(r, h)
@@ -76,7 +76,7 @@ func (d *Door) Handle(r *reqchan.Request) {
 		d.reject(r, h, f)
 		return
 	}
-	d.admit(Request{Header: h, Body: r.Payload[h.Size:], Request: r})
+	d.admit(Request{Header: h, Body: r.Payload()[h.Size:], Request: r})
 }
 
 // admit checks the body and hands the request on, without what is behind the
@@ -94,8 +94,7 @@ func (d *Door) admit(r Request) {
 	behind := len(r.Body) - size
 	if behind > 0 {
 		r.Body = r.Body[:size:size]
-		whole := r.Header.Size + size
-		r.Request.Payload = r.Request.Payload[:whole:whole]
+		r.Request.Truncate(r.Header.Size + size)
 	}
 	measured := d.Quotas != nil && d.Quotas.Any()
 	if measured {
@@ -103,7 +102,7 @@ func (d *Door) admit(r Request) {
 		r.Request.BeforeAnswer((*meteredDoor)(d))
 	}
 	if r.Header.Key == keyApiVersions && r.Header.Version >= softwareVersionFrom &&
-		!captureSoftware(r.Request.Conn, r.Body) {
+		!captureSoftware(r.Request.Conn(), r.Body) {
 		r.RespondBody(d.answers.invalid[r.Header.Version])
 		return
 	}
@@ -116,14 +115,14 @@ func (d *Door) admit(r Request) {
 
 // answerUnsupported answers an ApiVersions request of a version that is not
 // served: in version 0, with what is served, its body unread (KIP-511).
-func (d *Door) answerUnsupported(r *reqchan.Request, h Header) {
+func (d *Door) answerUnsupported(r reqchan.Request, h Header) {
 	h.Version = apiVersionsUnsupportedVersion
 	Request{Header: h, Request: r}.RespondBody(d.answers.unsupported)
 }
 
-func (d *Door) reject(r *reqchan.Request, h Header, f *Fault) {
+func (d *Door) reject(r reqchan.Request, h Header, f *Fault) {
 	if d.Rejected != nil {
-		d.Rejected(r.Conn, h, f)
+		d.Rejected(r.Conn(), h, f)
 	}
 	r.CloseConnection(f.Reason)
 }

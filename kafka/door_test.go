@@ -196,7 +196,7 @@ func FuzzDoor(f *testing.F) {
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		c := newClient(t, NewDoor(null.Versions(), answers(func(r Request) {
 			size, err := Validate(r.Header.Key, r.Header.Version, r.Body, 0)
-			if whole := r.Request.Payload; err != nil || size != len(r.Body) || len(whole) != r.Header.Size+size {
+			if whole := r.Request.Payload(); err != nil || size != len(r.Body) || len(whole) != r.Header.Size+size {
 				t.Errorf("let in with a body of %d bytes, of which %d are valid (%v), in %d of %d", len(r.Body), size, err, len(whole), len(payload))
 			}
 			null.HandleKafka(r)

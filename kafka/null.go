@@ -149,7 +149,7 @@ func (n *Null) HandleKafka(r Request) {
 	}
 	switch req := req.(type) {
 	case *kmsg.MetadataRequest:
-		r.Respond(n.metadata(req, r.Request.Conn))
+		r.Respond(n.metadata(req, r.Request.Conn()))
 	case *kmsg.FetchRequest:
 		n.fetch(r, req)
 	case *kmsg.ListOffsetsRequest:

@@ -104,7 +104,7 @@ type fetchWait struct {
 func (s *fetchWaits) add(r Request, resp kmsg.Response, wait time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	conn := r.Request.Conn
+	conn := r.Request.Conn()
 	if s.closed || conn.Ended() {
 		return false
 	}

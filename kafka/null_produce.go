@@ -38,7 +38,7 @@ func (n *Null) produce(r Request) {
 	}
 	p.out = append(p.out, 0, 0, 0, 0) // the throttle time
 	p.endStruct()
-	r.Request.ErrorCode = p.failure
+	r.Request.SetErrorCode(p.failure)
 	switch {
 	case p.in.fault != nil:
 		r.CloseConnection(reqchan.BodyMalformed)

@@ -43,7 +43,7 @@ func (d *Door) measure(r Request) {
 	}
 	// After the call r may be another's. What the handler does of it on other
 	// goroutines, such as waiting for records, is not its client's to pay for.
-	who := d.subject(r.Header, r.Request.Conn)
+	who := d.subject(r.Header, r.Request.Conn())
 	start := time.Now()
 	d.next.HandleKafka(r)
 	who.Record(quota.HandlerTime, int64(time.Since(start)))
@@ -53,7 +53,7 @@ func (d *Door) measure(r Request) {
 // its client as well. The client waits for them when the request is charged.
 func (d *Door) chargeBehind(r Request, bytes int) {
 	if bytes > 0 && r.Header.Key == keyProduce {
-		d.subject(r.Header, r.Request.Conn).Record(quota.BytesIn, int64(bytes))
+		d.subject(r.Header, r.Request.Conn()).Record(quota.BytesIn, int64(bytes))
 	}
 }
 
@@ -69,7 +69,7 @@ type meteredDoor Door
 // for the longest of the waits (KafkaApis: the larger of bandwidth and request
 // throttle). The response says so and leaves at once; the connection is muted
 // (KIP-219).
-func (m *meteredDoor) Answering(r *reqchan.Request, k reqchan.AnswerKind, payload []byte) []byte {
+func (m *meteredDoor) Answering(r reqchan.Request, k reqchan.AnswerKind, payload []byte) []byte {
 	u := (*Door)(m).charge(r, k, len(payload))
 	switch {
 	case u.wait == 0 || k != reqchan.AnswerSend:
@@ -91,7 +91,7 @@ func (m *meteredDoor) Answering(r *reqchan.Request, k reqchan.AnswerKind, payloa
 
 // AnsweringParts is Answering for a response that has files in it. Where the
 // throttle time lies behind the first file, the client is muted and not told.
-func (m *meteredDoor) AnsweringParts(r *reqchan.Request, head []byte, size int) []byte {
+func (m *meteredDoor) AnsweringParts(r reqchan.Request, head []byte, size int) []byte {
 	u := (*Door)(m).charge(r, reqchan.AnswerSend, size)
 	if u.wait == 0 {
 		return nil
@@ -107,12 +107,12 @@ func (m *meteredDoor) AnsweringParts(r *reqchan.Request, head []byte, size int) 
 
 // charge records what r used, whose response has size bytes, and mutes its
 // connection as long as its client has to wait.
-func (d *Door) charge(r *reqchan.Request, k reqchan.AnswerKind, size int) (u use) {
-	h, f := parseHeader(r.Payload)
+func (d *Door) charge(r reqchan.Request, k reqchan.AnswerKind, size int) (u use) {
+	h, f := parseHeader(r.Payload())
 	if f != nil {
 		return u // the handler wrote its answer over the request
 	}
-	u = use{who: d.subject(h, r.Conn), of: h}
+	u = use{who: d.subject(h, r.Conn()), of: h}
 	if u.who == nil {
 		return u
 	}
@@ -124,7 +124,7 @@ func (d *Door) charge(r *reqchan.Request, k reqchan.AnswerKind, size int) (u use
 	}
 	switch {
 	case h.Key == keyProduce:
-		u.add(quota.BytesIn, u.who.Record(quota.BytesIn, int64(len(r.Payload))))
+		u.add(quota.BytesIn, u.who.Record(quota.BytesIn, int64(len(r.Payload()))))
 	case h.Key == keyFetch:
 		u.add(quota.BytesOut, u.who.Record(quota.BytesOut, int64(size)))
 	}
@@ -156,11 +156,11 @@ func (u *use) tell(field []byte) {
 
 // takeBack gives the response without records for a Fetch that is over a quota,
 // whose bytes are not sent now; nil if there is none.
-func (u *use) takeBack(r *reqchan.Request, size int) []byte {
-	empty := throttledFetch(u.of, r.Payload[u.of.Size:], int32(u.wait/time.Millisecond))
+func (u *use) takeBack(r reqchan.Request, size int) []byte {
+	empty := throttledFetch(u.of, r.Payload()[u.of.Size:], int32(u.wait/time.Millisecond))
 	if empty != nil {
 		u.who.Record(quota.BytesOut, -int64(size))
-		r.ErrorCode = 0
+		r.SetErrorCode(0)
 	}
 	return empty
 }

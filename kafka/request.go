@@ -25,7 +25,7 @@ type Request struct {
 	Body []byte
 	// Request is the frame that it came in. Its Payload ends with Body: what a
 	// client sent behind that is cut off.
-	Request *reqchan.Request
+	Request reqchan.Request
 }
 
 // Decode decodes the body with kmsg. Byte slices in the result lie in Body;
@@ -36,8 +36,12 @@ func (r Request) Decode() (kmsg.Request, error) {
 	return req, req.ReadFrom(r.Body)
 }
 
-// Frame is the payload as far as it was screened: the header and Body.
-func (r Request) Frame() []byte { return r.Request.Payload[:r.Header.Size+len(r.Body)] }
+// Frame is the payload as far as it was screened: the header and Body. It is nil once
+// the request is answered.
+func (r Request) Frame() []byte {
+	whole := r.Request.Payload()
+	return whole[:min(len(whole), r.Header.Size+len(r.Body))]
+}
 
 // Respond answers with resp, encoded into the memory it is sent from when it
 // fits there, else with one copy.
@@ -55,10 +59,10 @@ func (r Request) Start() []byte {
 
 // Finish answers with what Start returned and the body appended to it. The
 // request is counted by the response's error code, unless the handler has set
-// another (reqchan.Request.ErrorCode).
+// another (reqchan.Request.SetErrorCode).
 func (r Request) Finish(payload []byte) {
-	if r.Request.ErrorCode == 0 {
-		r.Request.ErrorCode = errorCode(r.Header.Key, r.Header.Version, payload)
+	if r.Request.ErrorCode() == 0 {
+		r.Request.SetErrorCode(errorCode(r.Header.Key, r.Header.Version, payload))
 	}
 	r.Request.Respond(payload)
 }

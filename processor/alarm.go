@@ -79,7 +79,7 @@ func (p *Processor) throttle(c *conn, until int64) {
 
 // park holds back the last response of a connection, which r is, until the
 // alarm: see Request.CloseConnectionAfter. Nothing more is read of it.
-func (p *Processor) park(c *conn, r *reqchan.Request, why reqchan.CloseReason) {
+func (p *Processor) park(c *conn, r *reqchan.Job, why reqchan.CloseReason) {
 	c.finishing, c.reason, c.parked = true, why, r
 	p.count.parks++
 	if c.receive != receiveNone && !c.cancelled {

@@ -23,7 +23,7 @@ type batch struct {
 
 // joinBatch takes the answer to r into the batch; false when it is none for one.
 // Then r is not needed any more. a is of its API.
-func (p *Processor) joinBatch(c *conn, r *reqchan.Request, a *apiTimes) bool {
+func (p *Processor) joinBatch(c *conn, r *reqchan.Job, a *apiTimes) bool {
 	response := r.Plain()
 	if response == nil || len(response) > c.set.PackedBytesMax || c.ending || c.finishing ||
 		c.out != nil && c.out.queued+len(response) >= c.set.QueuedBytesMax ||
@@ -31,7 +31,7 @@ func (p *Processor) joinBatch(c *conn, r *reqchan.Request, a *apiTimes) bool {
 		return false
 	}
 	g := &p.batch
-	if g.n > 0 && (g.api != a || g.code != r.ErrorCode || g.times != r.Times) {
+	if g.n > 0 && (g.api != a || g.code != r.ErrorCode() || g.times != r.Times) {
 		p.endBatch(c)
 	}
 	if len(response) > cap(g.out)-len(g.out) {
@@ -41,7 +41,7 @@ func (p *Processor) joinBatch(c *conn, r *reqchan.Request, a *apiTimes) bool {
 			return false // as a single answer it will end the connection
 		}
 		g.out, g.chunk = room[:0], chunk
-		g.api, g.code, g.times = a, r.ErrorCode, r.Times
+		g.api, g.code, g.times = a, r.ErrorCode(), r.Times
 		if c.out == nil {
 			c.out = p.takeOutbound()
 		}

@@ -24,19 +24,19 @@ func together(n int) []byte {
 }
 
 // numberOf is the number that together gave a request.
-func numberOf(r *reqchan.Request) int { return int(r.Payload[3]) }
+func numberOf(r reqchan.Request) int { return int(r.Payload()[3]) }
 
 // Answers that leave in one piece are counted as if each had left alone.
 func TestAnswersThatLeaveTogetherAreCountedOneByOne(t *testing.T) {
 	const n = 200
-	handle := func(r *reqchan.Request) {
+	handle := func(r reqchan.Request) {
 		switch i := numberOf(r); {
 		case i%50 == 49:
 			go echo(r) // what is behind it waits for it
 		case i%50 == 30:
 			r.Respond(bytes.Repeat([]byte{1}, 6000)) // too large to go with others
 		case i%2 == 0:
-			r.ErrorCode = int16(i / 20)
+			r.SetErrorCode(int16(i / 20))
 			echo(r)
 		default:
 			r.Respond([]byte("of the handler"))
@@ -94,7 +94,7 @@ func TestAHandlerThatDoesNotReturnTakesNoAnswerBeforeItWithIt(t *testing.T) {
 		end  func()
 		why  reqchan.CloseReason
 	}{{"panics", func() { panic("as asked") }, reqchan.HandlerPanicked}, {"exits", runtime.Goexit, reqchan.EngineFailed}} {
-		s := newStage(t, stageConfig{inline: true, handle: func(r *reqchan.Request) {
+		s := newStage(t, stageConfig{inline: true, handle: func(r reqchan.Request) {
 			if numberOf(r) == last {
 				way.end()
 			}
@@ -135,7 +135,7 @@ func TestAThrottleOrAReleaseAmongManyAnswersIsMinded(t *testing.T) {
 		var came [n]time.Time
 		s := newStage(t, stageConfig{
 			inline: inline, handlers: 1, requests: 64, settings: processor.Settings{PipelineMax: 1, ThrottleMax: time.Second},
-			handle: func(r *reqchan.Request) {
+			handle: func(r reqchan.Request) {
 				i := numberOf(r)
 				came[i] = time.Now()
 				switch {

@@ -13,9 +13,9 @@ import (
 var ErrGoexit = errors.New("handler called runtime.Goexit on its processor")
 
 // call runs the handler.
-func (p *Processor) call(r *reqchan.Request) {
+func (p *Processor) call(r *reqchan.Job) {
 	p.inHandle = true
-	p.cfg.Handle(r)
+	p.cfg.Handle(r.Request())
 	p.inHandle = false
 }
 
@@ -35,10 +35,10 @@ func (p *Processor) survive(c *conn, lent *engine.Completion, again *bool) {
 	}
 	p.count.panics++
 	if !r.Answered() {
-		r.CloseConnection(reqchan.HandlerPanicked)
+		r.Request().CloseConnection(reqchan.HandlerPanicked)
 	}
 	if p.cfg.Hooks.Panicked != nil {
-		p.cfg.Hooks.Panicked(r, v, debug.Stack())
+		p.cfg.Hooks.Panicked(r.Request(), v, debug.Stack())
 	}
 	if !goexit {
 		p.handled(c, r, lent)

@@ -21,7 +21,7 @@ type Config struct {
 	// all requests. Handle, when set, runs on the processor itself instead of in
 	// the pool and must not block.
 	Channel *reqchan.Channel
-	Handle  func(*reqchan.Request)
+	Handle  func(reqchan.Request)
 
 	// Census counts open connections by client software, of all processors:
 	// connections move between them. nil: nobody counts.
@@ -35,7 +35,7 @@ type Config struct {
 	// Priority says whether a request goes into the priority lane of the request
 	// channel; its API, Version, Payload and Conn are there to be looked at. nil:
 	// only those of listeners that have priority. It must not block.
-	Priority func(*reqchan.Request) bool
+	Priority func(reqchan.Request) bool
 
 	// Latency bounds what is with the handlers; the zero value does not.
 	Latency LatencyConfig
@@ -56,5 +56,5 @@ type Hooks struct {
 	Opened func(*reqchan.Conn)
 	Closed func(*reqchan.Conn, reqchan.CloseReason)
 	// Panicked: a handler panicked on the processor (Handle only).
-	Panicked func(r *reqchan.Request, v any, stack []byte)
+	Panicked func(r reqchan.Request, v any, stack []byte)
 }

@@ -43,7 +43,7 @@ type conn struct {
 	requests uint64
 	bytesIn  uint64
 	bytesOut uint64
-	parked   *reqchan.Request // its response, and the close after it, wait for the alarm
+	parked   *reqchan.Job // its response, and the close after it, wait for the alarm
 	alarm    alarm
 
 	opened int64 // in Processor.now, as active

@@ -28,7 +28,7 @@ type lease struct {
 }
 
 // piece is memory of the pool that one frame has to itself. It is the Memory
-// of a Request.
+// of a Job.
 type piece struct{}
 
 // dispatch has a frame handled; false when the byte capacity is used up (then
@@ -38,9 +38,9 @@ func (p *Processor) dispatch(c *conn, b []byte, place frame.Place, lent *engine.
 	if p.cfg.Handle != nil {
 		return p.handleHere(c, b, place, lent)
 	}
-	r := p.requests.Take(c.info, uint64(c.token))
+	r := p.jobs.Take(c.info, uint64(c.token))
 	if !p.house(c, r, b, place) {
-		p.requests.Put(r)
+		p.jobs.Put(r)
 		return c.ending
 	}
 	p.launch(c, r)
@@ -54,7 +54,7 @@ func (p *Processor) dispatch(c *conn, b []byte, place frame.Place, lent *engine.
 func (p *Processor) handleHere(c *conn, b []byte, place frame.Place, lent *engine.Completion) bool {
 	r := p.takeDirect(c)
 	if place == frame.InLent && lent != nil && p.pinned < pinnedMax {
-		r.Frame, r.Payload = b, b[frame.SizeBytes:]
+		r.Frame = b
 	} else {
 		p.endBatch(c) // the frame takes what is open
 		if !p.house(c, r, b, place) {
@@ -73,7 +73,7 @@ func (p *Processor) handleHere(c *conn, b []byte, place frame.Place, lent *engin
 
 // handled goes on with a request whose handler has run here, and whose answer is
 // none for a batch, or not there yet.
-func (p *Processor) handled(c *conn, r *reqchan.Request, lent *engine.Completion) {
+func (p *Processor) handled(c *conn, r *reqchan.Job, lent *engine.Completion) {
 	p.endBatch(c)
 	p.began(c)
 	if !r.HandleReturned() {
@@ -93,7 +93,7 @@ func (p *Processor) handled(c *conn, r *reqchan.Request, lent *engine.Completion
 
 // launch gives r its place among the requests of its connection and readies it for
 // its handler.
-func (p *Processor) launch(c *conn, r *reqchan.Request) *apiTimes {
+func (p *Processor) launch(c *conn, r *reqchan.Job) *apiTimes {
 	p.count.requests++
 	c.requests++
 	if c.order != nil {
@@ -106,7 +106,7 @@ func (p *Processor) launch(c *conn, r *reqchan.Request) *apiTimes {
 
 // house gives the frame memory that lasts until the answer; false when the
 // byte capacity is used up, or the connection has ended for want of memory.
-func (p *Processor) house(c *conn, r *reqchan.Request, b []byte, place frame.Place) bool {
+func (p *Processor) house(c *conn, r *reqchan.Job, b []byte, place frame.Place) bool {
 	n := len(b)
 	switch {
 	case place == frame.InOwn: // reserved when it was begun
@@ -129,7 +129,6 @@ func (p *Processor) house(c *conn, r *reqchan.Request, b []byte, place frame.Pla
 		p.count.bytesInCopied += uint64(copy(m, b))
 	}
 	r.Bytes = int64(n)
-	r.Payload = r.Frame[frame.SizeBytes:n:n]
 	return true
 }
 
@@ -141,7 +140,7 @@ func (p *Processor) homeless(c *conn, n int) bool {
 }
 
 // keep makes the memory of a request last whose handler ran on lent memory.
-func (p *Processor) keep(r *reqchan.Request, lent *engine.Completion) {
+func (p *Processor) keep(r *reqchan.Job, lent *engine.Completion) {
 	if r.Memory != nil { // it has its own
 		return
 	}
@@ -163,20 +162,28 @@ func (p *Processor) current(lent *engine.Completion) *lease {
 	return l
 }
 
-// takeDirect is the request of a handler that runs here: what it is made of is
-// that of the last one, unless that is still needed.
-func (p *Processor) takeDirect(c *conn) *reqchan.Request {
-	if p.direct == nil {
-		p.direct = p.requests.Take(c.info, uint64(c.token))
-	} else {
-		p.direct = p.requests.Again(p.direct, c.info, uint64(c.token))
+// takeDirect is the job of a handler that runs here: that of the last one, unless
+// that is still needed.
+func (p *Processor) takeDirect(c *conn) *reqchan.Job {
+	r := p.direct
+	if r == nil || r.Worn() {
+		return p.newDirect(c)
 	}
+	r.Conn, r.Token = c.info, uint64(c.token)
+	return r
+}
+
+func (p *Processor) newDirect(c *conn) *reqchan.Job {
+	if p.direct != nil {
+		p.jobs.Put(p.direct)
+	}
+	p.direct = p.jobs.Take(c.info, uint64(c.token))
 	return p.direct
 }
 
 // recycle ends a request: its memory and its share of the byte capacity go
-// back. The direct request stays what it is.
-func (p *Processor) recycle(r *reqchan.Request) {
+// back. The direct job stays what it is.
+func (p *Processor) recycle(r *reqchan.Job) {
 	switch m := r.Memory.(type) {
 	case *slab.Chunk:
 		p.arena.Release(m)
@@ -195,7 +202,7 @@ func (p *Processor) recycle(r *reqchan.Request) {
 	}
 	r.Reset()
 	if r != p.direct {
-		p.requests.Put(r)
+		p.jobs.Put(r)
 	}
 }
 

@@ -12,10 +12,10 @@ import (
 // when the handler is done.
 func TestQuestionsToABlockedProcessorDoNotPileUp(t *testing.T) {
 	held, release := make(chan struct{}, 1), make(chan struct{})
-	s := newStage(t, stageConfig{inline: true, processors: 2, handle: func(r *reqchan.Request) {
+	s := newStage(t, stageConfig{inline: true, processors: 2, handle: func(r reqchan.Request) {
 		held <- struct{}{}
 		<-release
-		r.Respond(r.Payload)
+		r.Respond(r.Payload())
 	}})
 	c, p := s.dial(), s.processors[0]
 	mustWrite(t, c, string(frameOf(1, 10)))

@@ -15,7 +15,7 @@ func TestTheConnectionToGiveUpIsOneThatClosesElseTheLongestIdleElseAny(t *testin
 		{info: &reqchan.Conn{}, from: others, active: 2, inFlight: 1},
 		{info: &reqchan.Conn{}, from: others, active: 4},
 		{info: &reqchan.Conn{}, from: others, active: 3},
-		{info: &reqchan.Conn{}, from: others, active: 9, finishing: true, parked: &reqchan.Request{}},
+		{info: &reqchan.Conn{}, from: others, active: 9, finishing: true, parked: &reqchan.Job{}},
 		{}, // a free slot
 	}}
 	for i, c := range p.conns {

@@ -32,7 +32,7 @@ var fileReaders = make(chan struct{}, fileReadersMax)
 
 // queueParts appends a response that has files in it. The last segment holds the
 // request, so that its memory and its files last until all is out.
-func (p *Processor) queueParts(o *outbound, r *reqchan.Request, response []byte) {
+func (p *Processor) queueParts(o *outbound, r *reqchan.Job, response []byte) {
 	at, end := 0, reqchan.SizeBytes // what lies in memory and is no segment yet
 	for _, part := range r.Parts() {
 		end += len(part.Bytes)

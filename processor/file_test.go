@@ -38,9 +38,9 @@ func TestAFileThatIsSlowToReadKeepsNobodyElseWaiting(t *testing.T) {
 	defer file.Close()
 	for _, inline := range []bool{true, false} {
 		asked := make(chan struct{})
-		s := newStage(t, stageConfig{inline: inline, requests: 8, handlers: 1, handle: func(r *reqchan.Request) {
-			if string(r.Payload) != "file" {
-				r.Respond(r.Payload)
+		s := newStage(t, stageConfig{inline: inline, requests: 8, handlers: 1, handle: func(r reqchan.Request) {
+			if string(r.Payload()) != "file" {
+				r.Respond(r.Payload())
 				return
 			}
 			if err := r.RespondParts([]reqchan.Part{{File: file, Length: int64(len(content))}}, nil); err != nil {

@@ -11,9 +11,9 @@ import (
 //
 // Kafka: SS-52.
 func TestAnIllegalStepOfTheMuteStateClosesItsConnectionOnly(t *testing.T) {
-	held := make(chan *reqchan.Request, 1)
-	s := newStage(t, stageConfig{handlers: 1, requests: 10, handle: func(r *reqchan.Request) {
-		if string(r.Payload) == "slow" {
+	held := make(chan reqchan.Request, 1)
+	s := newStage(t, stageConfig{handlers: 1, requests: 10, handle: func(r reqchan.Request) {
+		if string(r.Payload()) == "slow" {
 			held <- r
 			return
 		}

@@ -17,15 +17,15 @@ func TestABurstOfNewConnectionsDoesNotStarveThoseThatAreHere(t *testing.T) {
 	const burst = 200
 	var opened, before atomic.Int64
 	busy, goOn := make(chan struct{}), make(chan struct{})
-	s := newStage(t, stageConfig{inline: true, opened: func() { opened.Add(1) }, handle: func(r *reqchan.Request) {
-		if string(r.Payload) == "long" {
+	s := newStage(t, stageConfig{inline: true, opened: func() { opened.Add(1) }, handle: func(r reqchan.Request) {
+		if string(r.Payload()) == "long" {
 			close(busy)
 			<-goOn
 		}
-		if string(r.Payload) == "short" {
+		if string(r.Payload()) == "short" {
 			before.Store(opened.Load())
 		}
-		r.Respond(r.Payload)
+		r.Respond(r.Payload())
 	}})
 	long, short := s.dial(), s.dial()
 	say(t, short, "here", true)

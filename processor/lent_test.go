@@ -14,17 +14,17 @@ import (
 // still has stays readable, one that waits for its turn is given back late.
 func TestRequestsKeepTheirMemoryWhenTheEngineEnds(t *testing.T) {
 	for _, dies := range []bool{false, true} {
-		kept, answered := make(chan *reqchan.Request, 1), make(chan struct{}, 1)
+		kept, answered := make(chan reqchan.Request, 1), make(chan struct{}, 1)
 		faults := faultengine.Config{}
 		if dies {
 			faults.FailAfterPolls = 50
 		}
-		s := newStage(t, stageConfig{faults: faults, inline: true, settings: processor.Settings{PipelineMax: 2}, handle: func(r *reqchan.Request) {
+		s := newStage(t, stageConfig{faults: faults, inline: true, settings: processor.Settings{PipelineMax: 2}, handle: func(r reqchan.Request) {
 			if len(kept) == 0 {
 				kept <- r
 				return
 			}
-			r.Respond(r.Payload)
+			r.Respond(r.Payload())
 			answered <- struct{}{}
 		}})
 		c, p := s.dial(), s.processors[0]
@@ -46,7 +46,7 @@ func TestRequestsKeepTheirMemoryWhenTheEngineEnds(t *testing.T) {
 			}
 		})
 		r := <-kept
-		if !bytes.Equal(r.Payload, first[4:]) {
+		if !bytes.Equal(r.Payload(), first[4:]) {
 			t.Errorf("the engine died: %t; the payload changed under its handler", dies)
 		}
 		r.NoResponse() // comes home to nobody, and gives its memory back

@@ -16,7 +16,7 @@ type LatencyConfig struct {
 	Least, Most int
 	// Counts says which requests are measured and bounded; nil: all. Long polls
 	// must not be: they take long because they are asked to.
-	Counts func(*reqchan.Request) bool
+	Counts func(reqchan.Request) bool
 }
 
 const (
@@ -52,10 +52,10 @@ func newLimiter(cfg LatencyConfig) *limiter {
 }
 
 // admit says how many of reqs may go, from the first on, and counts them out.
-func (l *limiter) admit(reqs []*reqchan.Request, now int64) int {
+func (l *limiter) admit(reqs []*reqchan.Job, now int64) int {
 	for i, r := range reqs {
 		r.Limited = 0
-		if l.cfg.Counts != nil && !l.cfg.Counts(r) {
+		if l.cfg.Counts != nil && !l.cfg.Counts(r.Request()) {
 			continue
 		}
 		if l.away >= int(l.depth) {
@@ -69,7 +69,7 @@ func (l *limiter) admit(reqs []*reqchan.Request, now int64) int {
 }
 
 // unadmit takes back what admit let go and the request channel did not take.
-func (l *limiter) unadmit(reqs []*reqchan.Request) {
+func (l *limiter) unadmit(reqs []*reqchan.Job) {
 	for _, r := range reqs {
 		if r.Limited != 0 {
 			l.away--
@@ -78,7 +78,7 @@ func (l *limiter) unadmit(reqs []*reqchan.Request) {
 }
 
 // home counts in what admit let go.
-func (l *limiter) home(r *reqchan.Request, now int64) {
+func (l *limiter) home(r *reqchan.Job, now int64) {
 	if r.Limited == 0 {
 		return
 	}

@@ -12,7 +12,7 @@ type handlers struct {
 	l       *limiter
 	now     int64
 	service time.Duration
-	queue   []*reqchan.Request
+	queue   []*reqchan.Job
 }
 
 // run keeps as many requests there as the limiter lets through of demand.
@@ -20,7 +20,7 @@ func (h *handlers) run(demand int, for_ time.Duration) (latency time.Duration) {
 	var sum, n int64
 	for end := h.now + int64(for_); h.now < end; {
 		for len(h.queue) < demand {
-			r := []*reqchan.Request{reqchan.NewRequest(nil, nil)}
+			r := []*reqchan.Job{reqchan.NewJob(nil, nil)}
 			if h.l.admit(r, h.now) == 0 {
 				break
 			}
@@ -71,10 +71,10 @@ func TestTheBoundFollowsTheLatencyTarget(t *testing.T) {
 // nobody back; and what counts is counted in as often as out.
 func TestTheBoundCountsWhatIsWithTheHandlers(t *testing.T) {
 	l := newLimiter(LatencyConfig{Target: time.Second, Least: 1, Most: 3,
-		Counts: func(r *reqchan.Request) bool { return r.API == 0 }})
-	var reqs []*reqchan.Request
+		Counts: func(r reqchan.Request) bool { return r.API() == 0 }})
+	var reqs []*reqchan.Job
 	for _, api := range []int16{1, 0, 1, 0, 0, 1, 0} {
-		r := reqchan.NewRequest(nil, nil)
+		r := reqchan.NewJob(nil, nil)
 		r.API = api
 		reqs = append(reqs, r)
 	}

@@ -81,7 +81,7 @@ func (p *Processor) began(c *conn) {
 // cameHome counts out a request whose answer came home. Order: its throttle starts
 // before its response is sent, so that the connection is never unmuted between
 // the two.
-func (p *Processor) cameHome(c *conn, r *reqchan.Request) {
+func (p *Processor) cameHome(c *conn, r *reqchan.Job) {
 	if until := r.ThrottledUntil(); until > p.now && until > reqchan.Now() {
 		p.throttle(c, until)
 		r.Times.Throttled = min(until-p.now, int64(c.set.ThrottleMax))

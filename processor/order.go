@@ -12,18 +12,18 @@ import (
 //
 // Invariant: first <= every number out < last <= first + depth.
 type order struct {
-	depth int                // what the connection began with
-	slots []*reqchan.Request // by number, see at; nil: not answered yet
-	first uint64             // the number whose answer leaves next
-	last  uint64             // the number that the next request gets
+	depth int            // what the connection began with
+	slots []*reqchan.Job // by number, see at; nil: not answered yet
+	first uint64         // the number whose answer leaves next
+	last  uint64         // the number that the next request gets
 }
 
 func newOrder(depth int) *order {
-	return &order{depth: depth, slots: make([]*reqchan.Request, 1<<bits.Len(uint(depth-1)))}
+	return &order{depth: depth, slots: make([]*reqchan.Job, 1<<bits.Len(uint(depth-1)))}
 }
 
 // at is the place of a number: modulo the places, which are a power of two.
-func (o *order) at(seq uint64) **reqchan.Request { return &o.slots[seq&uint64(len(o.slots)-1)] }
+func (o *order) at(seq uint64) **reqchan.Job { return &o.slots[seq&uint64(len(o.slots)-1)] }
 
 // next numbers a request. The caller bounds how many are out.
 func (o *order) next() uint64 {
@@ -41,10 +41,10 @@ func (o *order) isAlone(seq uint64) bool { return o.isNext(seq) && *o.at(seq + 1
 func (o *order) pass() { o.first++ }
 
 // put takes an answered request in.
-func (o *order) put(r *reqchan.Request) { *o.at(r.Seq) = r }
+func (o *order) put(r *reqchan.Job) { *o.at(r.Seq) = r }
 
 // take gives the answered request whose turn it is, nil if it isn't there yet.
-func (o *order) take() *reqchan.Request {
+func (o *order) take() *reqchan.Job {
 	at := o.at(o.first)
 	r := *at
 	if r != nil {

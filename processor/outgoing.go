@@ -8,8 +8,8 @@ import (
 // outgoing are requests on their way into one lane of the request channel.
 type outgoing struct {
 	sender  *reqchan.Sender
-	pending []*reqchan.Request // cut, not taken by the channel yet, in order
-	held    int                // of pending, those that found the channel full
+	pending []*reqchan.Job // cut, not taken by the channel yet, in order
+	held    int            // of pending, those that found the channel full
 }
 
 // send hands on what is pending, as one batch, up to most of them, and says how
@@ -35,8 +35,8 @@ func newOutgoing(c *reqchan.Channel, bell *queue.Doorbell) (ordinary, priority o
 }
 
 // enqueue puts a request that was launched on its way.
-func (p *Processor) enqueue(c *conn, r *reqchan.Request) {
-	if c.set.Priority || p.cfg.Priority != nil && p.cfg.Priority(r) {
+func (p *Processor) enqueue(c *conn, r *reqchan.Job) {
+	if c.set.Priority || p.cfg.Priority != nil && p.cfg.Priority(r.Request()) {
 		p.count.prioritized++
 		p.priority.pending = append(p.priority.pending, r)
 		return

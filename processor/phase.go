@@ -158,7 +158,7 @@ func (p *Processor) release() error {
 		p.direct.Free()
 		p.direct = nil
 	}
-	p.requests.Free()
+	p.jobs.Free()
 	for _, page := range p.headPages {
 		p.cfg.Memory.Put(page)
 	}
@@ -235,7 +235,7 @@ func (p *Processor) takeLate() {
 		p.recycle(r)
 		r = next
 	}
-	p.requests.Free()
+	p.jobs.Free()
 	p.arena.Close()
 	p.cfg.Channel.Release(p.credit)
 	p.credit = 0

@@ -15,7 +15,7 @@ const askedMax = 1 << 20
 
 // heldRequest is with a handler.
 type heldRequest struct {
-	r *reqchan.Request
+	r reqchan.Request
 	c *client
 	n int // of c's requests
 }
@@ -141,14 +141,18 @@ func (p *player) relocate(which byte) {
 }
 
 // handleInline is the handler of processors that run it themselves.
-func (p *player) handleInline(r *reqchan.Request) { p.handle(r, true) }
+func (p *player) handleInline(r reqchan.Request) { p.handle(r, p.clientOf(r.Conn()).handled, true) }
 
 // takeRequests is a handler of the pool: it takes up to n.
 func (p *player) takeRequests(n int) bool {
-	var batch [64]*reqchan.Request
+	var batch [64]*reqchan.Job
 	n, _ = p.receiver.Receive(batch[:n])
 	for i, r := range batch[:n] {
-		p.handle(r, false)
+		n := p.clientOf(r.Conn).handled
+		if p.clientOf(r.Conn).depth > 1 { // a lane with priority may have overtaken the other
+			n = int(r.Seq)
+		}
+		p.handle(r.Request(), n, false)
 		if !r.HandleReturned() {
 			batch[i] = nil
 		}
@@ -157,13 +161,10 @@ func (p *player) takeRequests(n int) bool {
 	return n > 0
 }
 
-// handle looks at a request and answers it, or keeps it for later.
-func (p *player) handle(r *reqchan.Request, inline bool) {
-	c := p.clientOf(r.Conn)
-	h := heldRequest{r, c, c.handled}
-	if c.depth > 1 { // a lane with priority may have overtaken the other
-		h.n = int(r.Seq)
-	}
+// handle looks at request n of its client and answers it, or keeps it for later.
+func (p *player) handle(r reqchan.Request, n int, inline bool) {
+	c := p.clientOf(r.Conn())
+	h := heldRequest{r, c, n}
 	p.mustBe(h)
 	inFlight := c.comes(p, h.n)
 	if inFlight > c.depth || !inline && p.share > 0 && inFlight > p.share {
@@ -184,8 +185,8 @@ func (p *player) handle(r *reqchan.Request, inline bool) {
 func (p *player) mustBe(h heldRequest) {
 	if h.n >= h.c.whole() {
 		p.fault("client %d sent %d requests, and this is number %d", h.c.number, h.c.whole(), h.n)
-	} else if want := requestOf(h.c.number, h.n, h.c.sizes[h.n]); !bytes.Equal(h.r.Payload, want) {
-		p.fault("request %d of client %d is not what it sent (%d bytes for %d))", h.n, h.c.number, len(h.r.Payload), len(want))
+	} else if want := requestOf(h.c.number, h.n, h.c.sizes[h.n]); !bytes.Equal(h.r.Payload(), want) {
+		p.fault("request %d of client %d is not what it sent (%d bytes for %d))", h.n, h.c.number, len(h.r.Payload()), len(want))
 	}
 }
 
@@ -213,9 +214,9 @@ func (p *player) answerTo(h heldRequest, how byte, inline bool) {
 	}
 	switch how % 16 {
 	default:
-		r.Respond(sends(r.Payload))
+		r.Respond(sends(r.Payload()))
 	case 1:
-		r.Respond(sends(r.Payload[:len(r.Payload)/2]))
+		r.Respond(sends(r.Payload()[:len(r.Payload())/2]))
 	case 2, 3:
 		b := own()
 		r.Respond(r.Buffer(len(b))[:copy(r.Buffer(len(b)), sends(b))])

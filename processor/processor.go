@@ -55,7 +55,7 @@ type Processor struct {
 	free       []uint32
 	heads      [][]byte // memory for sizes of big frames, to be reused
 	headPages  [][]byte // what heads lie in
-	requests   reqchan.Requests
+	jobs       reqchan.Jobs
 	outs       []*outbound // free ones, to be reused
 	dirty      []*conn     // have output that no Send covers
 	given      []*conn     // got a Send since the last Poll
@@ -76,13 +76,13 @@ type Processor struct {
 	alarms     alarms
 	count      counts
 	done       [completionsPerPoll]engine.Completion
-	direct     *reqchan.Request // the last one of handlers that run here, unless it is still needed
-	inHandle   bool             // one of them runs
-	batch      batch            // not queued yet
-	exiting    *reqchan.Request // its handler has called runtime.Goexit
-	leaseNow   *lease           // of the completion that is being cut
-	pinned     int              // receive buffers that unanswered requests lie in
-	unpinned   bool             // one came back since starved connections were tried
+	direct     *reqchan.Job // the last one of handlers that run here, unless it is still needed
+	inHandle   bool         // one of them runs
+	batch      batch        // not queued yet
+	exiting    *reqchan.Job // its handler has called runtime.Goexit
+	leaseNow   *lease       // of the completion that is being cut
+	pinned     int          // receive buffers that unanswered requests lie in
+	unpinned   bool         // one came back since starved connections were tried
 
 	connIndex   uint64
 	drainedSaid bool

@@ -42,14 +42,14 @@ type mode struct {
 	name     string
 	inline   bool
 	pipeline int
-	handle   func(*reqchan.Request)
+	handle   func(reqchan.Request)
 }
 
 // later answers from another goroutine, in any order.
-func later(r *reqchan.Request) {
+func later(r reqchan.Request) {
 	go func() {
-		b := r.Buffer(len(r.Payload))
-		copy(b, r.Payload)
+		b := r.Buffer(len(r.Payload()))
+		copy(b, r.Payload())
 		r.Respond(b)
 	}()
 }
@@ -61,12 +61,12 @@ var modes = []mode{
 	{"pool", false, 1, echo},
 	{"pool pipelined", false, 8, echo},
 	{"pool answered later", false, 8, later},
-	{"mixed", true, 8, func(r *reqchan.Request) {
-		if len(r.Payload)%3 == 0 {
+	{"mixed", true, 8, func(r reqchan.Request) {
+		if len(r.Payload())%3 == 0 {
 			later(r)
 			return
 		}
-		r.Respond(append([]byte(nil), r.Payload...))
+		r.Respond(append([]byte(nil), r.Payload()...))
 	}},
 }
 
@@ -139,7 +139,7 @@ func TestFullRequestChannelNeverStrandsAConnection(t *testing.T) {
 	gate := make(chan struct{})
 	s := newStage(t, stageConfig{
 		handlers: 1, requests: 1,
-		handle: func(r *reqchan.Request) {
+		handle: func(r reqchan.Request) {
 			if turns.Add(1) == 1 {
 				<-gate // until every other connection has met the full channel
 			}
@@ -165,11 +165,11 @@ func TestFullRequestChannelNeverStrandsAConnection(t *testing.T) {
 // Kafka: Q-6.
 func TestFullRequestChannelHoldsUpNoResponseAndNoClose(t *testing.T) {
 	gate := make(chan struct{})
-	answer := make(chan *reqchan.Request, 1)
+	answer := make(chan reqchan.Request, 1)
 	s := newStage(t, stageConfig{
 		handlers: 1, requests: 1,
-		handle: func(r *reqchan.Request) {
-			if string(r.Payload) == "later" {
+		handle: func(r reqchan.Request) {
+			if string(r.Payload()) == "later" {
 				answer <- r
 				return
 			}
@@ -215,7 +215,7 @@ func TestByteCapacityIsABoundAndStrandsNobody(t *testing.T) {
 	var s *stage
 	s = newStage(t, stageConfig{
 		handlers: 2, requests: 100, processors: 2, bytes: capacity,
-		handle: func(r *reqchan.Request) {
+		handle: func(r reqchan.Request) {
 			for n := s.channel.Bytes(); ; {
 				old := most.Load()
 				if n <= old || most.CompareAndSwap(old, n) {
@@ -269,16 +269,16 @@ func TestHostileSizesCloseOnlyTheirConnection(t *testing.T) {
 
 func TestAnswersGivenInAnyOrderLeaveInTheOrderOfRequests(t *testing.T) {
 	for _, inline := range []bool{true, false} {
-		waiting := make(chan *reqchan.Request, 16)
+		waiting := make(chan reqchan.Request, 16)
 		s := newStage(t, stageConfig{
 			inline: inline, handlers: 2, requests: 100, settings: processor.Settings{PipelineMax: 16},
-			handle: func(r *reqchan.Request) { waiting <- r },
+			handle: func(r reqchan.Request) { waiting <- r },
 		})
 		c := s.dial()
 		go func() {
 			r := rand.New(rand.NewPCG(1, 2))
 			for range 20 {
-				var batch []*reqchan.Request
+				var batch []reqchan.Request
 				for range 16 {
 					batch = append(batch, <-waiting)
 				}
@@ -301,8 +301,8 @@ func TestNoResponseLetsTheNextRequestGoAndCloseIsTheLast(t *testing.T) {
 	for _, inline := range []bool{true, false} {
 		s := newStage(t, stageConfig{
 			inline: inline, handlers: 1, requests: 10,
-			handle: func(r *reqchan.Request) {
-				switch string(r.Payload) {
+			handle: func(r reqchan.Request) {
+				switch string(r.Payload()) {
 				case "silent":
 					r.NoResponse()
 				case "close":
@@ -331,7 +331,7 @@ func TestRequestsReceivedBeforeTheEndOfTheStreamAreHandled(t *testing.T) {
 		var handled atomic.Int64
 		s := newStage(t, stageConfig{
 			inline: inline, handlers: 1, requests: 2,
-			handle: func(r *reqchan.Request) { handled.Add(1); r.NoResponse() },
+			handle: func(r reqchan.Request) { handled.Add(1); r.NoResponse() },
 		})
 		c := s.dial()
 		for i := range 10 { // Kafka's testGracefulClose (SS-09)
@@ -345,11 +345,11 @@ func TestRequestsReceivedBeforeTheEndOfTheStreamAreHandled(t *testing.T) {
 
 // Kafka: SS-53, SE-03.
 func TestAnAnswerToAGoneConnectionReachesNobody(t *testing.T) {
-	held := make(chan *reqchan.Request, 1)
+	held := make(chan reqchan.Request, 1)
 	s := newStage(t, stageConfig{
 		handlers: 1, requests: 10,
-		handle: func(r *reqchan.Request) {
-			if string(r.Payload) == "slow" {
+		handle: func(r reqchan.Request) {
+			if string(r.Payload()) == "slow" {
 				held <- r
 				return
 			}
@@ -361,7 +361,7 @@ func TestAnAnswerToAGoneConnectionReachesNobody(t *testing.T) {
 	r := <-held
 	_ = first.(*faultengine.Peer).Reset()
 	eventually(t, "the first connection is gone", func() bool { return s.closedBy(reqchan.PeerReset) == 1 })
-	if !r.Conn.Ended() {
+	if !r.Conn().Ended() {
 		t.Error("the handler can't see that its connection ended")
 	}
 	second := s.dial() // takes the same slot
@@ -381,7 +381,7 @@ func TestIdleConnectionsExpireAndBusyOnesDoNot(t *testing.T) {
 	gate := make(chan struct{})
 	s := newStage(t, stageConfig{
 		handlers: 1, requests: 10, settings: processor.Settings{IdleTimeout: time.Second},
-		handle: func(r *reqchan.Request) { <-gate; echo(r) },
+		handle: func(r reqchan.Request) { <-gate; echo(r) },
 	})
 	busy := s.dial() // is read from within the timeout
 	mustWrite(t, busy, "\x00\x00\x00\x04busy")
@@ -423,10 +423,10 @@ func TestAPeerThatTakesNothingIsClosedInTime(t *testing.T) {
 
 func TestDrainFinishesWhatIsInFlightAndStartsNothingNew(t *testing.T) {
 	for _, inline := range []bool{true, false} {
-		waiting := make(chan *reqchan.Request, 10)
+		waiting := make(chan reqchan.Request, 10)
 		s := newStage(t, stageConfig{
 			inline: inline, handlers: 1, requests: 10,
-			handle: func(r *reqchan.Request) { waiting <- r },
+			handle: func(r reqchan.Request) { waiting <- r },
 		})
 		c := s.dial()
 		mustWrite(t, c, string(frameOf(1, 9000))+string(frameOf(2, 20)))
@@ -451,10 +451,10 @@ func TestDrainFinishesWhatIsInFlightAndStartsNothingNew(t *testing.T) {
 func TestDrainBeforeAnAnswerStartsNothingAfterIt(t *testing.T) {
 	for _, inline := range []bool{true, false} {
 		var requests atomic.Int32
-		waiting := make(chan *reqchan.Request, 1)
+		waiting := make(chan reqchan.Request, 1)
 		s := newStage(t, stageConfig{
 			inline: inline, handlers: 1, requests: 10,
-			handle: func(r *reqchan.Request) {
+			handle: func(r reqchan.Request) {
 				if requests.Add(1) == 1 {
 					waiting <- r
 				} else {
@@ -482,8 +482,8 @@ func TestDrainBeforeAnAnswerStartsNothingAfterIt(t *testing.T) {
 }
 
 func TestCutDropsWhatIsInFlightAndCountsIt(t *testing.T) {
-	waiting := make(chan *reqchan.Request, 10)
-	s := newStage(t, stageConfig{handlers: 1, requests: 10, handle: func(r *reqchan.Request) { waiting <- r }})
+	waiting := make(chan reqchan.Request, 10)
+	s := newStage(t, stageConfig{handlers: 1, requests: 10, handle: func(r reqchan.Request) { waiting <- r }})
 	c := s.dial()
 	mustWrite(t, c, string(frameOf(1, 10)))
 	r := <-waiting
@@ -500,8 +500,8 @@ func TestCutDropsWhatIsInFlightAndCountsIt(t *testing.T) {
 func TestAPanickingHandlerClosesItsConnectionOnly(t *testing.T) {
 	s := newStage(t, stageConfig{
 		inline: true,
-		handle: func(r *reqchan.Request) {
-			if string(r.Payload) == "panic" {
+		handle: func(r reqchan.Request) {
+			if string(r.Payload()) == "panic" {
 				panic("on request")
 			}
 			echo(r)

@@ -33,16 +33,16 @@ func TestMemoryRefusedAtRandomLosesNothing(t *testing.T) {
 		inline := seed%2 == 0
 		s := newStage(t, stageConfig{faults: faultengine.Gentle(seed), inline: inline, handlers: 2,
 			settings: processor.Settings{PipelineMax: 1 + int(seed%3)*4},
-			handle: func(r *reqchan.Request) {
-				switch len(r.Payload) % 5 {
+			handle: func(r reqchan.Request) {
+				switch len(r.Payload()) % 5 {
 				case 0:
-					_ = r.RespondParts([]reqchan.Part{{Bytes: r.Payload[:10]}, {File: file, Length: 200_000}}, nil)
+					_ = r.RespondParts([]reqchan.Part{{Bytes: r.Payload()[:10]}, {File: file, Length: 200_000}}, nil)
 				case 1:
-					r.Respond(append(r.Buffer(len(r.Payload))[:0], r.Payload...))
+					r.Respond(append(r.Buffer(len(r.Payload()))[:0], r.Payload()...))
 				case 2:
-					r.Respond(make([]byte, len(r.Payload)))
+					r.Respond(make([]byte, len(r.Payload())))
 				default:
-					r.Respond(r.Payload)
+					r.Respond(r.Payload())
 				}
 			}})
 		s.refuse(seed, 8)

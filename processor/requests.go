@@ -110,7 +110,7 @@ type deprecations struct {
 	uses map[DeprecatedUse]uint64 // guarded by mu; at most reqchan.LabelsMax and one for each version
 }
 
-func (d *deprecations) add(r *reqchan.Request) {
+func (d *deprecations) add(r *reqchan.Job) {
 	use := DeprecatedUse{r.API, r.Version, r.Conn.Software()}
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -7,7 +7,7 @@ import (
 )
 
 // takeResponses brings the answers of other goroutines home: r, and what came after it.
-func (p *Processor) takeResponses(r *reqchan.Request) {
+func (p *Processor) takeResponses(r *reqchan.Job) {
 	for r != nil {
 		next, token := r.Next(), r.Token
 		p.away--
@@ -31,7 +31,7 @@ func (p *Processor) takeResponses(r *reqchan.Request) {
 }
 
 // returned takes a request whose answer came home.
-func (p *Processor) returned(c *conn, r *reqchan.Request) {
+func (p *Processor) returned(c *conn, r *reqchan.Job) {
 	if p.joinBatch(c, r, p.timesOf(r.API)) {
 		p.cameHome(c, r)
 		p.recycle(r)
@@ -42,7 +42,7 @@ func (p *Processor) returned(c *conn, r *reqchan.Request) {
 }
 
 // answered lets the answers of a connection leave that may leave now.
-func (p *Processor) answered(c *conn, r *reqchan.Request) {
+func (p *Processor) answered(c *conn, r *reqchan.Job) {
 	if c.order == nil {
 		p.emit(c, r)
 		return
@@ -54,7 +54,7 @@ func (p *Processor) answered(c *conn, r *reqchan.Request) {
 }
 
 // emit carries one answer out.
-func (p *Processor) emit(c *conn, r *reqchan.Request) {
+func (p *Processor) emit(c *conn, r *reqchan.Job) {
 	kind, response, why := r.Answer()
 	if c.out != nil && c.out.queued+r.ResponseBytes() >= c.set.QueuedBytesMax && !c.ending {
 		p.meetSlowReader(c)
@@ -85,7 +85,7 @@ func (p *Processor) emit(c *conn, r *reqchan.Request) {
 // outlives says whether an answered request is needed after this moment:
 // because it waits for its turn, or because its response is sent from where it
 // lies.
-func (p *Processor) outlives(c *conn, r *reqchan.Request) bool {
+func (p *Processor) outlives(c *conn, r *reqchan.Job) bool {
 	if c.order != nil && !c.order.isNext(r.Seq) {
 		return true
 	}
@@ -112,18 +112,18 @@ type outbound struct {
 type segment struct {
 	bytes   []byte
 	chunk   *slab.Chunk
-	request *reqchan.Request // goes with the segment
-	piece   []byte           // memory of the pool that goes with it
+	request *reqchan.Job // goes with the segment
+	piece   []byte       // memory of the pool that goes with it
 	file    *fileRange
 }
 
 // queue appends a response to the connection's output.
-func (p *Processor) queue(c *conn, r *reqchan.Request, response []byte) {
+func (p *Processor) queue(c *conn, r *reqchan.Job, response []byte) {
 	if c.out == nil {
 		c.out = p.takeOutbound()
 	}
 	c.out.queued += r.ResponseBytes()
-	p.mark(&c.out.marks, p.timesOf(r.API), &r.Times, r.ErrorCode, r.ResponseBytes(), 1)
+	p.mark(&c.out.marks, p.timesOf(r.API), &r.Times, r.ErrorCode(), r.ResponseBytes(), 1)
 	p.count.bytesOutCopied += uint64(r.ResponseCopied())
 	switch {
 	case len(r.Parts()) > 0:

@@ -40,7 +40,7 @@ type stage struct {
 
 type stageConfig struct {
 	faults     faultengine.Config
-	handle     func(*reqchan.Request)
+	handle     func(reqchan.Request)
 	inline     bool
 	opened     func() // of each connection; may be nil
 	handlers   int
@@ -251,4 +251,4 @@ func converse(c net.Conn, sizes []int) error {
 	return nil
 }
 
-func echo(r *reqchan.Request) { r.Respond(r.Payload) }
+func echo(r reqchan.Request) { r.Respond(r.Payload()) }

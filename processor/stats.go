@@ -138,7 +138,7 @@ func (p *Processor) Stats() Stats {
 		Throttles: at(15), Parks: at(16), SlowReaders: at(17),
 		Prioritized: at(20), FileReads: at(21),
 		MovedIn: at(22), MovedOut: at(23), LatencyDepth: at(24),
-		ExtraAnswers: p.requests.Extra(), BytesLost: at(25),
+		ExtraAnswers: p.jobs.Extra(), BytesLost: at(25),
 		Polls: at(18), ResponsesWaiting: max(int64(p.responses.Pushed()-at(19)), 0),
 	}
 	s.IdleNanos, s.AliveNanos = p.idleOf()

@@ -13,15 +13,15 @@ import (
 
 // unruly throttles now and then, answers late now and then, and closes a few
 // connections after a delay.
-func unruly(closes bool) func(*reqchan.Request) {
-	return func(r *reqchan.Request) {
+func unruly(closes bool) func(reqchan.Request) {
+	return func(r reqchan.Request) {
 		draw := rand.IntN(20)
 		if draw < 8 {
 			r.Throttle(time.Duration(rand.IntN(300)) * time.Microsecond)
 		}
 		switch {
 		case draw == 0 && closes:
-			r.CloseConnectionAfter(reqchan.AuthenticationFailed, time.Duration(rand.IntN(2000))*time.Microsecond, r.Payload)
+			r.CloseConnectionAfter(reqchan.AuthenticationFailed, time.Duration(rand.IntN(2000))*time.Microsecond, r.Payload())
 		case draw%3 == 0:
 			later(r)
 		default:

@@ -98,14 +98,14 @@ func (p *Processor) newAPITimes(i int) *apiTimes {
 }
 
 // came notes a request that was cut.
-func (p *Processor) came(r *reqchan.Request) *apiTimes {
-	r.API, r.Version, r.ErrorCode = OtherAPI, 0, 0
+func (p *Processor) came(r *reqchan.Job) *apiTimes {
+	r.API, r.Version = OtherAPI, 0
 	r.Times = reqchan.Times{Arrived: p.now}
 	if p.cfg.APIOf != nil {
-		r.API, r.Version = p.cfg.APIOf(r.Payload)
+		r.API, r.Version = p.cfg.APIOf(r.Payload())
 	}
 	a := p.timesOf(r.API)
-	a.bytes.Note(uint64(len(r.Payload)), 1)
+	a.bytes.Note(uint64(len(r.Payload())), 1)
 	v := versionsMax
 	if a.key != OtherAPI && r.Version >= 0 && r.Version < versionsMax {
 		v = int(r.Version)
@@ -122,7 +122,7 @@ func (p *Processor) came(r *reqchan.Request) *apiTimes {
 }
 
 // callTimed calls the handler of a request that is handled here.
-func (p *Processor) callTimed(r *reqchan.Request, a *apiTimes) {
+func (p *Processor) callTimed(r *reqchan.Job, a *apiTimes) {
 	r.Times.Taken = max(p.now, p.times.here)
 	if a.untimed++; a.untimed < timedEvery && a.untimed*a.took < untimedNanos && p.times.here > p.now {
 		p.call(r)
@@ -159,9 +159,9 @@ func (p *Processor) went(a *apiTimes, t *reqchan.Times, code int16, n uint64) {
 }
 
 // measured notes a request of which nothing is to be sent.
-func (p *Processor) measured(r *reqchan.Request) {
+func (p *Processor) measured(r *reqchan.Job) {
 	a := p.timesOf(r.API)
-	p.went(a, &r.Times, r.ErrorCode, 1)
+	p.went(a, &r.Times, r.ErrorCode(), 1)
 	a.total.Note(micros(p.now-r.Times.Arrived), 1)
 }
 

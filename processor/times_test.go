@@ -16,7 +16,7 @@ func timing(now int64, apiOf func([]byte) (int16, int16)) *Processor {
 // answered, queued and sent, sixteen of them in a pass.
 func BenchmarkMeasure(b *testing.B) {
 	p := timing(0, func(payload []byte) (int16, int16) { return int16(payload[1]), int16(payload[3]) })
-	r := reqchan.NewRequest(nil, make([]byte, reqchan.SizeBytes+100))
+	r := reqchan.NewJob(nil, make([]byte, reqchan.SizeBytes+100))
 	m := &marks{}
 	b.ReportAllocs()
 	for i := 0; i < b.N; i += 16 {
@@ -24,7 +24,7 @@ func BenchmarkMeasure(b *testing.B) {
 		for range 16 {
 			p.came(r)
 			r.Times.Taken, r.Times.Local = p.now+5000, 700
-			p.mark(m, p.timesOf(r.API), &r.Times, r.ErrorCode, 100, 1)
+			p.mark(m, p.timesOf(r.API), &r.Times, r.ErrorCode(), 100, 1)
 		}
 		p.now += 20_000
 		p.sentUpTo(m, 1600)
@@ -37,14 +37,14 @@ func BenchmarkMeasure(b *testing.B) {
 func TestTheTimesOfARequestAreThoseThatPassed(t *testing.T) {
 	p := timing(1_000_000, nil)
 	m := &marks{}
-	r := reqchan.NewRequest(nil, make([]byte, reqchan.SizeBytes+10))
+	r := reqchan.NewJob(nil, make([]byte, reqchan.SizeBytes+10))
 	for _, drop := range []bool{false, true} {
 		p.came(r)
 		r.Times.Taken = p.now + 3_000
 		r.Times.Local = 5_000
 		r.Times.Answered = r.Times.Taken + 5_000 + 7_000
 		p.now += 3_000 + 5_000 + 7_000 + 13_000
-		p.mark(m, p.timesOf(r.API), &r.Times, r.ErrorCode, 14, 1)
+		p.mark(m, p.timesOf(r.API), &r.Times, r.ErrorCode(), 14, 1)
 		p.sentUpTo(m, 13)
 		p.now += 2_000
 		if drop {
@@ -78,7 +78,7 @@ func TestTheTimesOfARequestAreThoseThatPassed(t *testing.T) {
 func TestKeysVersionsAndErrorsOutOfRangeAreCountedTogether(t *testing.T) {
 	var key, version int16
 	p := timing(0, func([]byte) (int16, int16) { return key, version })
-	r := reqchan.NewRequest(nil, nil)
+	r := reqchan.NewJob(nil, nil)
 	for _, k := range []int16{-32768, -1, apisMax, 32767} {
 		key = k
 		p.came(r)
@@ -87,8 +87,9 @@ func TestKeysVersionsAndErrorsOutOfRangeAreCountedTogether(t *testing.T) {
 	key = 3
 	for _, v := range []int16{-5, 2, 2, versionsMax, 32767} {
 		version = v
+		r.Begin(nil, nil)
 		p.came(r)
-		r.ErrorCode = v
+		r.Request().SetErrorCode(v)
 		p.measured(r)
 	}
 	p.publishTimes()
@@ -109,7 +110,7 @@ func TestWhatIsRememberedOfResponsesHasABound(t *testing.T) {
 	var key int16
 	p := timing(0, func([]byte) (int16, int16) { return key, 0 })
 	m := &marks{}
-	r := reqchan.NewRequest(nil, make([]byte, 14))
+	r := reqchan.NewJob(nil, make([]byte, 14))
 	waiting, most := 0, 0
 	for i := range 200_000 {
 		p.now += 1000

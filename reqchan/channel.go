@@ -87,8 +87,8 @@ func New(cfg Config) *Channel {
 		panic("kring: request channel: " + err.Error())
 	}
 	c := &Channel{
-		ordinary: lane{ring: queue.NewManyToMany[*Request](cfg.RequestsMax)},
-		priority: lane{ring: queue.NewManyToMany[*Request](cfg.PriorityMax)},
+		ordinary: lane{ring: queue.NewManyToMany[*Job](cfg.RequestsMax)},
+		priority: lane{ring: queue.NewManyToMany[*Job](cfg.PriorityMax)},
 	}
 	c.bytesMax.Store(cfg.BytesMax)
 	c.spare.Store(cfg.ClaimsSpare)

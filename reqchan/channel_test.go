@@ -51,7 +51,7 @@ func exchange(t *testing.T, c *Channel, senders, receivers, each, batch int, rec
 	for range receivers {
 		recv.Go(func() {
 			v := c.NewReceiver(nil)
-			into := make([]*Request, batch)
+			into := make([]*Job, batch)
 			last := make([]uint64, senders)
 			for {
 				n, ok := v.Receive(into)
@@ -108,7 +108,7 @@ func TestSleepingReceiversMissNothing(t *testing.T) {
 func TestTurnsAreTakenInOrderAndEndWithProgress(t *testing.T) {
 	c := New(Config{RequestsMax: 8}) // a turn is for a quarter of it
 	full, a, b, late := newOwner(), newOwner(), newOwner(), newOwner()
-	refuse := func(s *Sender, reqs []*Request, who string) {
+	refuse := func(s *Sender, reqs []*Job, who string) {
 		t.Helper()
 		if n := s.TrySend(reqs); n != 0 {
 			t.Fatalf("%s overtook somebody with %d requests", who, n)
@@ -121,7 +121,7 @@ func TestTurnsAreTakenInOrderAndEndWithProgress(t *testing.T) {
 	refuse(sa, a.begun(3), "a")
 	refuse(sb, b.begun(3), "b")
 	v := c.NewReceiver(nil)
-	into := make([]*Request, 8)
+	into := make([]*Job, 8)
 	v.Receive(into[:1])
 	if a.called() {
 		t.Error("a was called for less than is worth it")
@@ -172,7 +172,7 @@ func TestASenderThatLeavesPassesItsTurnOn(t *testing.T) {
 	sa, sb := c.NewSender(a.bell), c.NewSender(b.bell)
 	sa.TrySend(a.begun(5))
 	sb.TrySend(b.begun(1))
-	into := make([]*Request, 1)
+	into := make([]*Job, 1)
 	c.NewReceiver(nil).Receive(into)
 	if !a.called() || b.called() {
 		t.Fatal("it is a's turn")
@@ -259,7 +259,7 @@ func TestWhatIsAcceptedBeforeCloseIsReceivedAndNothingElse(t *testing.T) {
 		for range 3 {
 			wg.Go(func() {
 				v := c.NewReceiver(nil)
-				into := make([]*Request, 2)
+				into := make([]*Job, 2)
 				for ok := true; ok; {
 					var n int
 					n, ok = v.Receive(into)
@@ -286,7 +286,7 @@ func TestARousedReceiverReturns(t *testing.T) {
 		defer close(returned)
 		v := c.NewReceiver(work.Load)
 		for !work.Load() {
-			if n, ok := v.Receive(make([]*Request, 1)); n != 0 || !ok {
+			if n, ok := v.Receive(make([]*Job, 1)); n != 0 || !ok {
 				t.Errorf("received %d, %v", n, ok)
 			}
 		}
@@ -307,7 +307,7 @@ func TestARoundTripAllocatesNothing(t *testing.T) {
 	c := New(Config{})
 	o := newOwner()
 	s, v := c.NewSender(o.bell), c.NewReceiver(nil)
-	reqs, into := o.begun(64), make([]*Request, 64)
+	reqs, into := o.begun(64), make([]*Job, 64)
 	allocs := testing.AllocsPerRun(100, func() {
 		for _, r := range reqs {
 			r.Begin(o.home, &o.pool)
@@ -315,8 +315,9 @@ func TestARoundTripAllocatesNothing(t *testing.T) {
 		s.TrySend(reqs)
 		n, _ := v.Receive(into)
 		for _, r := range into[:n] {
-			copy(r.Buffer(3), "abc")
-			r.Respond(r.Buffer(3))
+			q := r.Request()
+			copy(q.Buffer(3), "abc")
+			q.Respond(q.Buffer(3))
 			r.HandleReturned()
 		}
 		Return(into[:n])

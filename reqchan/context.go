@@ -29,9 +29,6 @@ func (c *Conn) Context() context.Context { return c.life.context() }
 // Done is closed when Context ends.
 func (c *Conn) Done() <-chan struct{} { return c.life.context().Done() }
 
-// Context is the connection's: see Conn.Context.
-func (r *Request) Context() context.Context { return r.Conn.Context() }
-
 // SetGone is the processor's: nobody waits for answers of this connection.
 func (c *Conn) SetGone(why CloseReason) { c.life.end(why) }
 

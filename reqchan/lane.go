@@ -5,7 +5,7 @@ import "kring/internal/queue"
 // lane is one of the two ways through the Channel. Each has room of its own, so
 // that a full one keeps nobody from the other.
 type lane struct {
-	ring  *queue.ManyToMany[*Request]
+	ring  *queue.ManyToMany[*Job]
 	turns turns // Senders that found no room
 }
 
@@ -30,7 +30,7 @@ func (c *Channel) ready() bool { return c.ordinary.ring.Ready() || c.priority.ri
 func (c *Channel) drained() bool { return c.ordinary.ring.Drained() && c.priority.ring.Drained() }
 
 // take is what a Receiver does when it is awake: one batch, of one lane.
-func (v *Receiver) take(into []*Request) int {
+func (v *Receiver) take(into []*Job) int {
 	c := v.channel
 	if v.streak < priorityStreakMax && c.priority.ring.Ready() {
 		if n := c.takeFrom(&c.priority, into); n > 0 {
@@ -45,7 +45,7 @@ func (v *Receiver) take(into []*Request) int {
 	return c.takeFrom(&c.priority, into)
 }
 
-func (c *Channel) takeFrom(l *lane, into []*Request) int {
+func (c *Channel) takeFrom(l *lane, into []*Job) int {
 	n := l.ring.TryPop(into)
 	if n == 0 {
 		return 0

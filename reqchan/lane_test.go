@@ -12,9 +12,9 @@ func TestAFullLaneKeepsNobodyFromTheOther(t *testing.T) {
 	bell := queue.NewDoorbell(func() { calls++ })
 	ordinary, priority := c.NewSender(bell), c.NewPrioritySender(bell)
 	send := func(s *Sender, n int) int {
-		reqs := make([]*Request, n)
+		reqs := make([]*Job, n)
 		for i := range reqs {
-			reqs[i] = new(Request)
+			reqs[i] = new(Job)
 		}
 		return s.TrySend(reqs)
 	}
@@ -25,7 +25,7 @@ func TestAFullLaneKeepsNobodyFromTheOther(t *testing.T) {
 		t.Errorf("%d requests with priority accepted, there is room for 2; %d and %d wait", n, c.Len(), c.PriorityLen())
 	}
 	v := c.NewReceiver(nil)
-	into := make([]*Request, 8)
+	into := make([]*Job, 8)
 	if n, _ := v.Receive(into); n != 2 || calls != 1 {
 		t.Errorf("%d taken first, and %d calls: want the 2 with priority, and their sender called", n, calls)
 	}
@@ -51,15 +51,15 @@ func TestPriorityStarvesNobody(t *testing.T) {
 	ordinary, priority := c.NewSender(bell), c.NewPrioritySender(bell)
 	fill := func(s *Sender, seq uint64, n int) {
 		for range n {
-			r := NewRequest(nil, nil)
+			r := NewJob(nil, nil)
 			r.Seq = seq
-			s.TrySend([]*Request{r})
+			s.TrySend([]*Job{r})
 		}
 	}
 	fill(ordinary, 0, 10)
 	fill(priority, 1, 200)
 	v := c.NewReceiver(nil)
-	into := make([]*Request, 1)
+	into := make([]*Job, 1)
 	since := 0
 	for left := 10; left > 0; {
 		v.Receive(into)

@@ -64,10 +64,10 @@ func (o *owner) called() bool {
 }
 
 // begun returns n requests of o that are ready to be sent.
-func (o *owner) begun(n int) []*Request {
-	reqs := make([]*Request, n)
+func (o *owner) begun(n int) []*Job {
+	reqs := make([]*Job, n)
 	for i := range reqs {
-		reqs[i] = NewRequest(nil, nil)
+		reqs[i] = NewJob(nil, nil)
 		reqs[i].Seq = uint64(i)
 		reqs[i].Begin(o.home, &o.pool)
 	}

@@ -32,7 +32,7 @@ type Part struct {
 // to be shorter than its Length ends the connection (FileFailed).
 //
 // An error says that the parts make no frame; then the request is not answered.
-func (r *Request) RespondParts(parts []Part, released func()) error {
+func (r Request) RespondParts(parts []Part, released func()) error {
 	inMemory, front, total := 0, -1, int64(0)
 	for i, p := range parts {
 		if p.Offset < 0 || p.Length < 0 || p.File == nil && p.Length != 0 || p.File != nil && len(p.Bytes) > 0 {
@@ -55,29 +55,30 @@ func (r *Request) RespondParts(parts []Part, released func()) error {
 		}
 		return nil
 	}
-	r.released = released
-	b := r.gather(parts, inMemory)
+	j := r.job
+	j.released = released
+	b := j.gather(parts, inMemory)
 	if b == nil {
-		r.publish(AnswerClose, MemoryRefused)
+		j.publish(AnswerClose, MemoryRefused)
 		return nil
 	}
-	if r.answering != nil {
+	if j.answering != nil {
 		if instead := r.seenParts(b[:front:front], int(total)); instead != nil {
-			r.send(instead)
+			j.send(instead)
 			return nil
 		}
 	}
-	r.copied = int32(inMemory)
-	r.parts = append(r.parts[:0], parts...)
-	r.fileBytes = total - int64(inMemory)
-	r.publish(AnswerSend, ReasonNone)
+	j.copied = int32(inMemory)
+	j.parts = append(j.parts[:0], parts...)
+	j.fileBytes = total - int64(inMemory)
+	j.publish(AnswerSend, ReasonNone)
 	return nil
 }
 
 // gather copies the bytes of parts, n altogether, to memory of the response; nil when
 // the system refuses it. They may lie in memory of Buffer, and then it is other
 // memory.
-func (r *Request) gather(parts []Part, n int) []byte {
+func (r *Job) gather(parts []Part, n int) []byte {
 	whole := r.memory(SizeBytes + n)
 	if whole == nil {
 		return nil
@@ -91,28 +92,32 @@ func (r *Request) gather(parts []Part, n int) []byte {
 }
 
 // seenParts is seen for an answer of parts.
-func (r *Request) seenParts(head []byte, size int) (instead []byte) {
+func (r Request) seenParts(head []byte, size int) (instead []byte) {
 	done := false
 	defer func() {
 		if !done {
-			r.released, r.response = nil, nil // the caller is still at it
-			r.unclaim()
+			r.job.released, r.job.response = nil, nil // the caller is still at it
+			r.job.unclaim()
 		}
 	}()
-	instead = r.answering.AnsweringParts(r, head, size)
+	instead = r.job.answering.AnsweringParts(r, head, size)
 	done = true
 	return instead
 }
 
 // Parts are what the response is made of, for the processor; none when it is all
 // in Answer. The bytes of the parts lie in Answer's response, behind the size.
-func (r *Request) Parts() []Part { return r.parts }
+func (r *Job) Parts() []Part { return r.parts }
 
-// ResponseBytes is the length of the response with its size and its files.
-func (r *Request) ResponseBytes() int { return len(r.response) + int(r.fileBytes) }
+// ResponseBytes is the length of the response with its size and its files. For the
+// processor, once r is home.
+func (r *Job) ResponseBytes() int {
+	r.expand()
+	return len(r.response) + int(r.fileBytes)
+}
 
 // releaseParts says that the files are needed no more.
-func (r *Request) releaseParts() {
+func (r *Job) releaseParts() {
 	clear(r.parts)
 	r.parts, r.fileBytes = r.parts[:0], 0
 	if cap(r.parts) > partsKept {

@@ -38,7 +38,7 @@ func (v *Receiver) Idle(now int64) int64 { return v.idle.Nanos(now) }
 // Receive takes up to len(into) requests, oldest first, and sleeps while there
 // are none. n may be 0: the owner was roused, or somebody else was quicker. It
 // returns false when the channel is closed and all that it accepted was taken.
-func (v *Receiver) Receive(into []*Request) (n int, ok bool) {
+func (v *Receiver) Receive(into []*Job) (n int, ok bool) {
 	c := v.channel
 	if n = v.take(into); n > 0 {
 		v.at = measure.Now()

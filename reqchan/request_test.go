@@ -13,7 +13,7 @@ import (
 
 func TestAnAnswerBringsItsRequestHomeExactlyOnce(t *testing.T) {
 	o := newOwner()
-	r := new(Request)
+	r := new(Job)
 	answer := make(chan func(), 1)
 	go func() {
 		for f := range answer {
@@ -23,8 +23,9 @@ func TestAnAnswerBringsItsRequestHomeExactlyOnce(t *testing.T) {
 	defer close(answer)
 	for life := range 20_000 {
 		r.Begin(o.home, &o.pool)
+		q := r.Request()
 		done := make(chan struct{})
-		answer <- func() { r.NoResponse(); close(done) } // races with HandleReturned
+		answer <- func() { q.NoResponse(); close(done) } // races with HandleReturned
 		if life%3 == 0 {
 			<-done
 		}
@@ -32,7 +33,7 @@ func TestAnAnswerBringsItsRequestHomeExactlyOnce(t *testing.T) {
 			runtime.Gosched()
 		}
 		if r.HandleReturned() {
-			Return([]*Request{r})
+			Return([]*Job{r})
 		}
 		for !o.home.Waiting() {
 			if !o.sleep(t, "the owner of a request") {
@@ -52,9 +53,9 @@ func TestAnAnswerBringsItsRequestHomeExactlyOnce(t *testing.T) {
 func TestReturnKeepsTheOrderOfEachHome(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		owners := []*owner{newOwner(), newOwner(), newOwner()}
-		want := make([][]*Request, len(owners))
+		want := make([][]*Job, len(owners))
 		for range rapid.IntRange(1, 4).Draw(t, "batches") {
-			var batch []*Request
+			var batch []*Job
 			for _, at := range rapid.SliceOfN(rapid.IntRange(-1, len(owners)-1), 0, 12).Draw(t, "homes") {
 				if at < 0 {
 					batch = append(batch, nil)
@@ -119,29 +120,29 @@ func TestManyBringTheirBatchesHomeAtOnce(t *testing.T) {
 
 func TestAResponseIsSentFromWhereItLies(t *testing.T) {
 	o := newOwner()
-	r := o.begun(1)[0]
-	r.Frame = []byte{0, 0, 0, 3, 'a', 'b', 'c'}
-	r.Payload = r.Frame[SizeBytes:]
-	r.Respond(r.Payload)
+	r := NewJob(nil, []byte{0, 0, 0, 3, 'a', 'b', 'c'})
+	begun := func() Request { r.Begin(o.home, &o.pool); return r.Request() }
+	q := begun()
+	q.Respond(q.Payload())
 	if _, got, _ := r.Answer(); !r.ResponseIsFrame() || !bytes.Equal(got, r.Frame) {
 		t.Errorf("payload: % x", got)
 	}
-	r.Begin(o.home, &o.pool)
-	b := r.Buffer(10)
+	q = begun()
+	b := q.Buffer(10)
 	copy(b, "xy")
-	r.Respond(b[:2])
+	q.Respond(b[:2])
 	if _, got, _ := r.Answer(); r.ResponseIsFrame() || &got[SizeBytes] != &b[0] || string(got) != "\x00\x00\x00\x02xy" {
 		t.Errorf("buffer: % x", got)
 	}
-	r.Begin(o.home, &o.pool)
+	q = begun()
 	mine := []byte("mine")
-	r.Respond(mine)
+	q.Respond(mine)
 	mine[0] = 'X'
 	if _, got, _ := r.Answer(); string(got) != "\x00\x00\x00\x04mine" {
 		t.Errorf("other memory: % x", got)
 	}
-	r.Begin(o.home, &o.pool)
-	r.Respond(nil)
+	q = begun()
+	q.Respond(nil)
 	if kind, got, _ := r.Answer(); kind != AnswerSend || !bytes.Equal(got, []byte{0, 0, 0, 0}) {
 		t.Errorf("empty: % x", got)
 	}
@@ -158,9 +159,9 @@ type substitute struct {
 	instead []byte
 }
 
-func (s *substitute) Answering(_ *Request, _ AnswerKind, payload []byte) []byte { return payload }
+func (s *substitute) Answering(_ Request, _ AnswerKind, payload []byte) []byte { return payload }
 
-func (s *substitute) AnsweringParts(_ *Request, head []byte, size int) []byte {
+func (s *substitute) AnsweringParts(_ Request, head []byte, size int) []byte {
 	s.head, s.size = string(head), size
 	copy(head, "H")
 	return s.instead
@@ -174,15 +175,15 @@ func TestWhoSeesAnAnswerOfPartsMayChangeItsHeadOrSendAnother(t *testing.T) {
 	}
 	defer f.Close()
 	for _, instead := range []string{"", "other"} {
-		r, released := new(Request), 0
+		r, released := new(Job), 0
 		r.Begin(o.home, &o.pool)
 		s := &substitute{}
 		if instead != "" {
 			s.instead = []byte(instead)
 		}
-		r.BeforeAnswer(s)
+		r.Request().BeforeAnswer(s)
 		parts := []Part{{Bytes: []byte("he")}, {Bytes: []byte("ad")}, {File: f, Length: 0}, {File: f, Length: 10}, {Bytes: []byte("tail")}}
-		if err := r.RespondParts(parts, func() { released++ }); err != nil {
+		if err := r.Request().RespondParts(parts, func() { released++ }); err != nil {
 			t.Fatal(err)
 		}
 		want, bytes := "\x00\x00\x00\x12Headtail", 4+18

@@ -13,19 +13,34 @@ const (
 // Respond answers with payload (the response frame without its size).
 // Memory of Buffer, or Payload itself, is sent from where it is; any other is
 // copied first, so the caller may use it again at once.
-func (r *Request) Respond(payload []byte) {
-	if !r.claim() {
+func (r Request) Respond(payload []byte) {
+	if at := r.lies(payload); at != 0 && r.answerAtOnce(at|uint64(len(payload))) || !r.claim() {
 		return
 	}
-	if r.answering != nil {
+	if r.job.answering != nil {
 		payload = r.seen(AnswerSend, payload)
 	}
-	r.send(payload)
+	r.job.send(payload)
+}
+
+// lies says where payload does, if that is where it is sent from, and can be said in
+// the state; else 0.
+func (r Request) lies(payload []byte) uint64 {
+	if len(payload) == 0 || uint64(len(payload)) > lengthMax {
+		return 0
+	}
+	if &payload[0] == r.first {
+		return inFrame
+	}
+	if s := r.job.small.Load(); s != nil && &payload[0] == &s.b[SizeBytes] {
+		return inSmall
+	}
+	return 0
 }
 
 // send publishes an answer of payload, or, when there is no memory to send it
 // from, one that closes the connection.
-func (r *Request) send(payload []byte) {
+func (r *Job) send(payload []byte) {
 	if r.place(payload) {
 		r.publish(AnswerSend, ReasonNone)
 	} else {
@@ -36,34 +51,34 @@ func (r *Request) send(payload []byte) {
 
 // NoResponse answers with nothing (Produce with acks=0): the next request of
 // the connection may go on.
-func (r *Request) NoResponse() {
-	if !r.claim() {
+func (r Request) NoResponse() {
+	if r.answerAtOnce(inFrame|inSmall) || !r.claim() {
 		return
 	}
-	if r.answering != nil {
+	if r.job.answering != nil {
 		r.seen(AnswerNoResponse, nil)
 	}
-	r.publish(AnswerNoResponse, ReasonNone)
+	r.job.publish(AnswerNoResponse, ReasonNone)
 }
 
 // CloseConnection answers by closing the connection, for a reason that is
 // counted. Responses queued before it are still sent.
-func (r *Request) CloseConnection(why CloseReason) {
+func (r Request) CloseConnection(why CloseReason) {
 	if r.claim() {
-		r.publish(AnswerClose, why)
+		r.job.publish(AnswerClose, why)
 	}
 }
 
 // seen shows the answer to who asked for that. One that panics leaves the request
 // without an answer.
-func (r *Request) seen(k AnswerKind, payload []byte) []byte {
+func (r Request) seen(k AnswerKind, payload []byte) []byte {
 	done := false
 	defer func() {
 		if !done {
-			r.unclaim()
+			r.job.unclaim()
 		}
 	}()
-	payload = r.answering.Answering(r, k, payload)
+	payload = r.job.answering.Answering(r, k, payload)
 	done = true
 	return payload
 }
@@ -73,29 +88,30 @@ func (r *Request) seen(k AnswerKind, payload []byte) []byte {
 // nothing of the content. The content is undefined. One goroutine at a time may
 // use it. Once the request is answered it is memory that nobody else has, and that
 // is not sent.
-func (r *Request) Buffer(n int) []byte {
+func (r Request) Buffer(n int) []byte {
 	n += SizeBytes
+	j := r.job
 	for {
-		loaded, now, over := r.moment()
-		s := r.small.Load()
+		loaded, now, over := j.moment(r.life())
+		s := j.small.Load()
 		switch {
 		case over || now&claimed != 0:
 			return make([]byte, n)[SizeBytes:]
 		case now&busy != 0: // for the moment that it takes to get memory
 			runtime.Gosched()
-		case s != nil && r.fitsSmall(n) && !r.wide.Load():
-			if now&lent != 0 || r.state.CompareAndSwap(loaded, now|lent) {
+		case s != nil && j.fitsSmall(n) && !j.wide.Load():
+			if now&lent != 0 || j.state.CompareAndSwap(loaded, now|lent) {
 				return s.b[SizeBytes:n]
 			}
-		case r.state.CompareAndSwap(loaded, now|lent|busy):
-			return r.lend(n)
+		case j.state.CompareAndSwap(loaded, now|lent|busy):
+			return j.lend(n)
 		}
 	}
 }
 
 // lend is Buffer for more than lies at hand; the caller has made r busy.
-func (r *Request) lend(n int) []byte {
-	defer r.state.Add(^(busy - 1)) // minus busy
+func (r *Job) lend(n int) []byte {
+	defer r.exit()
 	if cap(r.large) < n && r.fitsSmall(n) {
 		return r.smallOf(n)[SizeBytes:n]
 	}
@@ -107,7 +123,7 @@ func (r *Request) lend(n int) []byte {
 
 // smallOf is memory of the Go heap, n <= smallBytes of it. The caller has made r
 // busy, or claimed it.
-func (r *Request) smallOf(n int) []byte {
+func (r *Job) smallOf(n int) []byte {
 	s := r.small.Load()
 	if s == nil {
 		s = &scratch{make([]byte, smallBytes)}
@@ -118,7 +134,7 @@ func (r *Request) smallOf(n int) []byte {
 
 // widen sees to large memory of n bytes at least; false when the system refuses
 // it. The caller has made r busy, or claimed it.
-func (r *Request) widen(n int) bool {
+func (r *Job) widen(n int) bool {
 	if cap(r.large) >= n {
 		return true
 	}
@@ -132,7 +148,7 @@ func (r *Request) widen(n int) bool {
 	return true
 }
 
-func (r *job) dropLarge() {
+func (r *Job) dropLarge() {
 	if r.large != nil {
 		r.pool.Put(r.large)
 		r.large = nil
@@ -142,7 +158,7 @@ func (r *job) dropLarge() {
 
 // place puts payload where it is sent from, with room for its size in front; false
 // when the system refuses memory for it. The caller has claimed r.
-func (r *Request) place(payload []byte) bool {
+func (r *Job) place(payload []byte) bool {
 	n := SizeBytes + len(payload)
 	switch {
 	case len(payload) > 0 && sameStart(payload, r.Frame, SizeBytes):
@@ -167,11 +183,11 @@ func (r *Request) place(payload []byte) bool {
 }
 
 // isLent says that somebody has memory of Buffer.
-func (r *job) isLent() bool { return r.state.Load()&lent != 0 }
+func (r *Job) isLent() bool { return r.state.Load()&lent != 0 }
 
 // memory is memory of the pool, of n bytes at least, that only the caller has, who
 // has claimed r; nil when the system refuses it.
-func (r *Request) memory(n int) []byte {
+func (r *Job) memory(n int) []byte {
 	if !r.isLent() {
 		if !r.widen(n) {
 			return nil
@@ -192,7 +208,7 @@ func (r *Request) memory(n int) []byte {
 	return r.own
 }
 
-func (r *Request) isSmall(payload []byte) bool {
+func (r *Job) isSmall(payload []byte) bool {
 	s := r.small.Load()
 	return s != nil && sameStart(payload, s.b, SizeBytes)
 }
@@ -200,9 +216,9 @@ func (r *Request) isSmall(payload []byte) bool {
 // keepSmall gives small memory up to the garbage collector that Buffer lent and
 // that the answer is not made of: whoever has it may not know yet that the request
 // is answered, and write there. The caller has claimed the request, or it is home.
-func (r *job) keepSmall() {
+func (r *Job) keepSmall() {
 	s := r.small.Load()
-	if s == nil || !r.isLent() {
+	if now := r.state.Load(); s == nil || now&lent == 0 || now&(inFrame|inSmall) == inSmall {
 		return
 	}
 	if len(r.response) == 0 || &r.response[0] != &s.b[0] {
@@ -213,7 +229,7 @@ func (r *job) keepSmall() {
 // keepLarge keeps large memory that is small enough. What Buffer may have lent, and
 // the answer is not made of, is put aside, for the same reason as in keepSmall: it
 // can't be left to the garbage collector.
-func (r *job) keepLarge() {
+func (r *Job) keepLarge() {
 	if r.large != nil && r.isLent() && r.from != nil && (len(r.response) == 0 || &r.response[0] != &r.large[0]) {
 		r.from.putAside(r.pool, r.large)
 		r.large = nil

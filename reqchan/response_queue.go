@@ -19,10 +19,10 @@ type ResponseQueue struct {
 	// before it loads this.
 	orphaned atomic.Pointer[func()]
 	_        [128]byte
-	// top is the newest, linked by Request.next. Order: Push's CompareAndSwap
-	// publishes the requests and all that their handlers wrote; the Swap in Take
+	// top is the newest, linked by Job.next. Order: Push's CompareAndSwap
+	// publishes the jobs and all that their handlers wrote; the Swap in Take
 	// reads it.
-	top atomic.Pointer[Request]
+	top atomic.Pointer[Job]
 	// pushed counts what ever came; on top's line, which the pusher holds anyway.
 	pushed atomic.Uint64
 	_      [128]byte
@@ -33,7 +33,7 @@ func NewResponseQueue(bell *queue.Doorbell) *ResponseQueue { return &ResponseQue
 
 // Push brings a batch home: newest, and what it leads to through next, up to
 // oldest, n altogether. Any goroutine. Announce it afterwards.
-func (q *ResponseQueue) Push(newest, oldest *Request, n int) {
+func (q *ResponseQueue) Push(newest, oldest *Job, n int) {
 	for {
 		oldest.next = q.top.Load()
 		if q.top.CompareAndSwap(oldest.next, newest) {
@@ -68,11 +68,11 @@ func (q *ResponseQueue) Waiting() bool { return q.top.Load() != nil }
 
 // Take returns all that came home, in the order in which it came, linked by
 // Next; nil if there is nothing. Only the owner may call it.
-func (q *ResponseQueue) Take() *Request {
+func (q *ResponseQueue) Take() *Job {
 	if q.top.Load() == nil {
 		return nil
 	}
-	var first *Request
+	var first *Job
 	for r := q.top.Swap(nil); r != nil; {
 		next := r.next
 		r.next, first = first, r
@@ -82,13 +82,13 @@ func (q *ResponseQueue) Take() *Request {
 }
 
 // Next is the request that came home after r. Ask before r is reused.
-func (r *Request) Next() *Request { return r.next }
+func (r *Job) Next() *Job { return r.next }
 
 // Return brings answered requests home, in order, each to its own processor:
 // one push and one ring for consecutive ones of the same processor. It skips
 // what is nil.
-func Return(answered []*Request) {
-	var newest, oldest *Request
+func Return(answered []*Job) {
+	var newest, oldest *Job
 	n := 0
 	for _, r := range answered {
 		switch {
@@ -104,7 +104,7 @@ func Return(answered []*Request) {
 	homecoming(newest, oldest, n)
 }
 
-func homecoming(newest, oldest *Request, n int) {
+func homecoming(newest, oldest *Job, n int) {
 	if newest != nil {
 		home := newest.home // read before Push: afterwards it is the processor's
 		home.Push(newest, oldest, n)

@@ -38,7 +38,7 @@ func (c *Channel) NewSender(bell *queue.Doorbell) *Sender {
 // piece, and returns n. They are not the sender's any more. If n < len(reqs)
 // the owner will be called when there is room for more, unless the channel is
 // closed: then nothing is accepted and nothing promised.
-func (s *Sender) TrySend(reqs []*Request) int {
+func (s *Sender) TrySend(reqs []*Job) int {
 	c, l := s.channel, s.lane
 	n := 0
 	if l.turns.count.Load() == 0 { // nobody waits who would be overtaken
@@ -115,7 +115,7 @@ type turns struct {
 }
 
 // send is TrySend for a Sender that has to wait, or finds others waiting.
-func (t *turns) send(s *Sender, reqs []*Request, ring *queue.ManyToMany[*Request]) int {
+func (t *turns) send(s *Sender, reqs []*Job, ring *queue.ManyToMany[*Job]) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if ring.Closed() {
@@ -141,7 +141,7 @@ func (t *turns) send(s *Sender, reqs []*Request, ring *queue.ManyToMany[*Request
 }
 
 // came ends a turn of s in which n requests were accepted and left were not.
-func (t *turns) came(s *Sender, n, left int, ring *queue.ManyToMany[*Request]) {
+func (t *turns) came(s *Sender, n, left int, ring *queue.ManyToMany[*Job]) {
 	s.called, s.wants = false, wanted(left, ring)
 	if n == 0 {
 		return // it keeps its place
@@ -156,19 +156,19 @@ func (t *turns) came(s *Sender, n, left int, ring *queue.ManyToMany[*Request]) {
 
 // wanted is how much room is worth a call: a quarter of the channel, or the
 // owner would be called for every request that a slow handler takes.
-func wanted(left int, ring *queue.ManyToMany[*Request]) int {
+func wanted(left int, ring *queue.ManyToMany[*Job]) int {
 	return min(left, (ring.Cap()+3)/4)
 }
 
 // roomWasMade calls whose turn it is.
-func (t *turns) roomWasMade(ring *queue.ManyToMany[*Request]) {
+func (t *turns) roomWasMade(ring *queue.ManyToMany[*Job]) {
 	t.mu.Lock()
 	t.callThoseWhoFit(ring)
 	t.mu.Unlock()
 }
 
 // callThoseWhoFit needs t.mu.
-func (t *turns) callThoseWhoFit(ring *queue.ManyToMany[*Request]) {
+func (t *turns) callThoseWhoFit(ring *queue.ManyToMany[*Job]) {
 	taken := ring.Len()
 	if taken == 0 {
 		t.callAll()
@@ -203,7 +203,7 @@ func (t *turns) dissolve() {
 	t.mu.Unlock()
 }
 
-func (t *turns) leave(s *Sender, ring *queue.ManyToMany[*Request]) {
+func (t *turns) leave(s *Sender, ring *queue.ManyToMany[*Job]) {
 	t.mu.Lock()
 	if s.inLine {
 		t.remove(s)

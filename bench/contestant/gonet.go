@@ -129,9 +129,9 @@ func (s *goNetServer) handleFrames(c net.Conn) {
 	pool := &slab.Pool{}
 	local, _ := netip.ParseAddrPort(c.LocalAddr().String())
 	conn := &kring.Conn{Local: local}
-	var requests reqchan.Requests
-	r := requests.Take(conn, 0)
-	defer func() { r.Free() }()
+	var jobs reqchan.Jobs
+	r := jobs.Take(conn, 0) // again and again, as a processor does for handlers that run there
+	defer r.Free()
 	var out []byte
 	for {
 		b, err := f.next()
@@ -141,10 +141,9 @@ func (s *goNetServer) handleFrames(c net.Conn) {
 		out = out[:0]
 		for rest := b; len(rest) > 0; {
 			n := 4 + int(binary.BigEndian.Uint32(rest))
-			r = requests.Again(r, conn, 0) // as a processor has it for handlers that run there
-			r.Frame, r.Payload = rest[:n:n], rest[4:n:n]
+			r.Frame = rest[:n:n]
 			r.Begin(nil, pool)
-			s.handler.Handle(r)
+			s.handler.Handle(r.Request())
 			if !r.HandleReturned() {
 				return // a handler that answers later has no place here
 			}

@@ -19,7 +19,7 @@ const answerClose = reqchan.AnswerClose
 type kringServer struct{ s *kring.Server }
 
 func openKring(c ServeConfig) (server, error) {
-	var h kring.Handler = kring.HandlerFunc(func(r *kring.Request) { r.Respond(r.Payload) })
+	var h kring.Handler = kring.HandlerFunc(func(r kring.Request) { r.Respond(r.Payload()) })
 	cfg, err := c.config()
 	if err != nil {
 		return nil, err

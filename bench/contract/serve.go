@@ -74,26 +74,26 @@ type stage struct {
 	released  sync.Once
 
 	mu   sync.Mutex
-	kept []*kring.Request // guarded by mu
+	kept []kring.Request // guarded by mu
 }
 
-func (s *stage) handle(r *kring.Request) {
+func (s *stage) handle(r kring.Request) {
 	switch {
-	case string(r.Payload) == stalls:
+	case string(r.Payload()) == stalls:
 		<-s.gate
-		r.Respond(r.Payload)
-	case string(r.Payload) == kept:
+		r.Respond(r.Payload())
+	case string(r.Payload()) == kept:
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.kept = append(s.kept, r)
-	case len(r.Payload) == 8 && s.file != nil:
-		s.piece(r, int64(binary.BigEndian.Uint64(r.Payload)))
+	case len(r.Payload()) == 8 && s.file != nil:
+		s.piece(r, int64(binary.BigEndian.Uint64(r.Payload())))
 	default:
-		r.Respond(r.Payload)
+		r.Respond(r.Payload())
 	}
 }
 
-func (s *stage) piece(r *kring.Request, offset int64) {
+func (s *stage) piece(r kring.Request, offset int64) {
 	if !s.onTheLoop {
 		if err := r.RespondParts([]kring.Part{{File: s.file, Offset: offset, Length: fetchBytes}}, nil); err != nil {
 			r.NoResponse()
@@ -115,7 +115,7 @@ func (s *stage) answer() contestant.Own {
 	if len(s.kept) > 0 {
 		r := s.kept[0]
 		s.kept = s.kept[1:]
-		r.Respond(r.Payload)
+		r.Respond(r.Payload())
 	}
 	return contestant.Own{"now_kept": float64(len(s.kept))}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"kring"
+	"kring/reqchan"
 )
 
 // flagsFor are arguments that change each field of kring.Config.
@@ -123,7 +124,9 @@ func TestPriorityAndLatencyGoByTheAPI(t *testing.T) {
 	for key, want := range map[kmsg.Key]struct{ first, counts bool }{
 		kmsg.Metadata: {true, true}, kmsg.Heartbeat: {true, true}, kmsg.Produce: {false, true}, kmsg.Fetch: {false, false},
 	} {
-		r := &kring.Request{API: int16(key)}
+		job := reqchan.NewJob(nil, nil)
+		job.API = int16(key)
+		r := job.Request()
 		if cfg.Priority(r) != want.first || cfg.LatencyCounts(r) != want.counts {
 			t.Errorf("%v: priority %v, measured %v", key, cfg.Priority(r), cfg.LatencyCounts(r))
 		}

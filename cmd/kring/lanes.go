@@ -39,10 +39,10 @@ func (l *laneFlags) apply(cfg *kring.Config) {
 		first = append(first, key)
 	}
 	if len(first) > 0 {
-		cfg.Priority = func(r *kring.Request) bool { return slices.Contains(first, r.API) }
+		cfg.Priority = func(r kring.Request) bool { return slices.Contains(first, r.API()) }
 	}
 	if cfg.LatencyTarget = l.LatencyTarget; l.LatencyTarget != 0 {
-		cfg.LatencyCounts = func(r *kring.Request) bool { return !slices.Contains(longPolls, r.API) }
+		cfg.LatencyCounts = func(r kring.Request) bool { return !slices.Contains(longPolls, r.API()) }
 	}
 }
 

@@ -43,13 +43,13 @@ func events(log *slog.Logger, closed *closeLog, refused *refusals) kring.Events 
 			log.Warn("accepting failed and pauses", "listener", listener, "error", inAdvice(err.Error()), "pause", pause)
 		},
 		NoPlace: func(is kring.NoPlace) { logNoPlace(log, is) },
-		HandlerPanicked: func(r *kring.Request, v any, stack []byte) {
+		HandlerPanicked: func(r kring.Request, v any, stack []byte) {
 			what := "the handler panicked; its connection is closed"
 			if !r.ClosedByPanic() {
 				what = "the handler panicked; its request had been answered"
 			}
 			log.Error(what,
-				"conn", r.Conn.ID.String(), "remote", reqchan.EndString(r.Conn.Remote), "panic", fmt.Sprint(v), "stack", string(stack))
+				"conn", r.Conn().ID.String(), "remote", reqchan.EndString(r.Conn().Remote), "panic", fmt.Sprint(v), "stack", string(stack))
 		},
 	}
 	e.ConnClosed = refused.closed

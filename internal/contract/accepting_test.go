@@ -52,7 +52,7 @@ func TestABurstIsAcceptedInAFewWaits(t *testing.T) {
 		const burst = 200
 		cfg.Accept, cfg.Dispatch, cfg.Processors = kring.AcceptPerProcessor, kring.DispatchInline, 1
 		entered, gate := make(chan struct{}), make(chan struct{})
-		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
 			close(entered)
 			<-gate // its processor lets nobody in meanwhile
 			r.Respond(nil)

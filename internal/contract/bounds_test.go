@@ -59,7 +59,7 @@ func TestAConnectionHoldsNoMoreThanItMay(t *testing.T) {
 func TestAFullPriorityLaneHoldsAndCounts(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		cfg.Handlers, cfg.QueuedPriorityMax = 1, 1
-		cfg.Priority = func(*kring.Request) bool { return true }
+		cfg.Priority = func(kring.Request) bool { return true }
 		h := newTurnstile()
 		s := servertest.Start(t, cfg, h)
 		clients := make([]*servertest.Client, 8)
@@ -88,11 +88,11 @@ func TestAFullPriorityLaneHoldsAndCounts(t *testing.T) {
 func TestWhoIsNotAuthenticatedSendsSmallFrames(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		cfg.FrameBytesMaxUnauthenticated = 16
-		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
-			if string(r.Payload) == "secret" {
-				r.Conn.SetAuthenticated(true)
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
+			if string(r.Payload()) == "secret" {
+				r.Conn().SetAuthenticated(true)
 			}
-			r.Respond(r.Payload)
+			r.Respond(r.Payload())
 		}))
 		large := string(make([]byte, 17))
 		stranger, friend := servertest.Dial(t, s), servertest.Dial(t, s)

@@ -17,13 +17,13 @@ import (
 )
 
 // gated answers a request when it is told to; "now" it answers at once.
-type gated struct{ held chan *kring.Request }
+type gated struct{ held chan kring.Request }
 
-func newGated() gated { return gated{make(chan *kring.Request, 64)} }
+func newGated() gated { return gated{make(chan kring.Request, 64)} }
 
-func (g gated) Handle(r *kring.Request) {
-	if string(r.Payload) == "now" {
-		r.Respond(r.Payload)
+func (g gated) Handle(r kring.Request) {
+	if string(r.Payload()) == "now" {
+		r.Respond(r.Payload())
 		return
 	}
 	g.held <- r
@@ -51,7 +51,7 @@ func TestConnectionsAreListedWithWhatTheyDo(t *testing.T) {
 		idle.Ask("now", "now")
 		busy.Send("later", "even later")
 		r := <-g.held
-		r.Conn.SetSoftware(reqchan.Software{Name: "kcat", Version: "1.7"})
+		r.Conn().SetSoftware(reqchan.Software{Name: "kcat", Version: "1.7"})
 		at := func(c *servertest.Client) kring.ConnInfo {
 			local := c.LocalAddr().String()
 			all := list(t, s)
@@ -69,7 +69,7 @@ func TestConnectionsAreListedWithWhatTheyDo(t *testing.T) {
 		}
 		servertest.Eventually(t, "sent bytes are counted", func() bool { return at(idle).BytesOut == uint64(frame) })
 		b := at(busy)
-		if b.ID != r.Conn.ID || b.Software.Name != "kcat" || b.Muted != processor.MutedInFlight ||
+		if b.ID != r.Conn().ID || b.Software.Name != "kcat" || b.Muted != processor.MutedInFlight ||
 			b.InFlight != 1 || b.Requests != 1 || b.HeldBytes != 4+len("even later") {
 			t.Errorf("busy: %+v", b)
 		}
@@ -135,7 +135,7 @@ func TestAProcessorThatIsBlockedIsNotWaitedFor(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		cfg.Dispatch, cfg.Processors = kring.DispatchInline, 1
 		entered, leave := make(chan struct{}), make(chan struct{})
-		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
 			close(entered)
 			<-leave
 			r.NoResponse()
@@ -181,15 +181,15 @@ func TestWhoWatchesConnectionsLearnsOfEachEndOnce(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
 		var ids []string
 		w := &watched{}
-		w.Handler = kring.HandlerFunc(func(r *kring.Request) {
+		w.Handler = kring.HandlerFunc(func(r kring.Request) {
 			w.mu.Lock()
-			ids = append(ids, r.Conn.ID.String())
+			ids = append(ids, r.Conn().ID.String())
 			w.mu.Unlock()
-			if string(r.Payload) == "close" {
+			if string(r.Payload()) == "close" {
 				r.CloseConnection(reqchan.HandlerClosed)
 				return
 			}
-			r.Respond(r.Payload)
+			r.Respond(r.Payload())
 		})
 		s := servertest.Start(t, cfg, w)
 		local, remote := servertest.Dial(t, s), servertest.Dial(t, s)

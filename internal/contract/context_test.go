@@ -16,9 +16,9 @@ import (
 // longPoll answers nothing until the context of the request ends, and then
 // tells why it did. Everything else is echoed.
 func longPoll(ended chan<- error, begun chan<- struct{}) kring.Handler {
-	return kring.HandlerFunc(func(r *kring.Request) {
-		if string(r.Payload) != "poll" {
-			r.Respond(r.Payload)
+	return kring.HandlerFunc(func(r kring.Request) {
+		if string(r.Payload()) != "poll" {
+			r.Respond(r.Payload())
 			return
 		}
 		ctx := r.Context()
@@ -83,8 +83,8 @@ func TestWhatAClientSentBeforeItWentIsServed(t *testing.T) {
 		var mu sync.Mutex
 		var served []string
 		first := make(chan struct{})
-		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
-			name, ctx := string(r.Payload), r.Context()
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
+			name, ctx := string(r.Payload()), r.Context()
 			go func() {
 				if name == "0" {
 					<-ctx.Done() // only now is it known that the client went
@@ -118,9 +118,9 @@ func TestWhatAClientSentBeforeItWentIsServed(t *testing.T) {
 func TestAContextBelongsToItsConnection(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		contexts := make(chan context.Context, 3)
-		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
 			contexts <- r.Context()
-			r.Respond(r.Payload)
+			r.Respond(r.Payload())
 		}))
 		one, other := servertest.Dial(t, s), servertest.Dial(t, s)
 		one.Ask("a", "a")

@@ -20,9 +20,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // Kafka: SS-10.
 func TestARequestWithoutResponseLetsTheNextGoOn(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
-			if string(r.Payload) == "last" {
-				r.Respond(r.Payload)
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
+			if string(r.Payload()) == "last" {
+				r.Respond(r.Payload())
 				return
 			}
 			r.NoResponse()
@@ -38,9 +38,9 @@ func TestARequestWithoutResponseLetsTheNextGoOn(t *testing.T) {
 // Kafka: SS-28.
 func TestThePrincipalIsAnonymousUntilAHandlerSaysOtherwise(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
-			who := r.Conn.Principal()
-			r.Conn.SetPrincipal("User:alice")
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
+			who := r.Conn().Principal()
+			r.Conn().SetPrincipal("User:alice")
 			r.Respond([]byte(who))
 		}))
 		c := servertest.Dial(t, s)
@@ -58,8 +58,8 @@ func TestAConnectionThatNobodyVouchedForHasASmallerFrameCap(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
 		for _, pipeline := range []int{1, 8} {
 			cfg.FrameBytesMaxUnauthenticated, cfg.PipelineMax = 20, pipeline
-			s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
-				r.Conn.SetAuthenticated(string(r.Payload) != "wrong password")
+			s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
+				r.Conn().SetAuthenticated(string(r.Payload()) != "wrong password")
 				r.Respond([]byte("ok"))
 			}))
 			large := string(make([]byte, 21))
@@ -83,14 +83,14 @@ func TestAConnectionThatNobodyVouchedForHasASmallerFrameCap(t *testing.T) {
 func TestAFullRequestChannelHoldsUpNoResponseNoCloseAndNoNewConnection(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		cfg.Processors, cfg.Handlers, cfg.QueuedRequestsMax = 1, 1, 1
-		early, gate := make(chan *kring.Request, 1), make(chan struct{})
-		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
-			if string(r.Payload) == "early" {
+		early, gate := make(chan kring.Request, 1), make(chan struct{})
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
+			if string(r.Payload()) == "early" {
 				early <- r
 				return
 			}
 			<-gate
-			r.Respond(r.Payload)
+			r.Respond(r.Payload())
 		}))
 		first, leaving := servertest.Dial(t, s), servertest.Dial(t, s)
 		first.Send("early")
@@ -125,14 +125,14 @@ func TestAFullRequestChannelHoldsUpNoResponseNoCloseAndNoNewConnection(t *testin
 // Kafka: Q-12.
 func TestAHandlerThatFailsWithoutAnAnswerClosesItsConnection(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
 			switch {
-			case string(r.Payload) == "panic":
+			case string(r.Payload()) == "panic":
 				panic("on request")
-			case string(r.Payload) == "exit" && cfg.Dispatch == kring.DispatchPool: // inline forbids it
+			case string(r.Payload()) == "exit" && cfg.Dispatch == kring.DispatchPool: // inline forbids it
 				runtime.Goexit()
 			}
-			r.Respond(r.Payload)
+			r.Respond(r.Payload())
 		}))
 		bad, worse, good := servertest.Dial(t, s), servertest.Dial(t, s), servertest.Dial(t, s)
 		bad.Send("panic")

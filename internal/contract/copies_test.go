@@ -9,16 +9,16 @@ import (
 )
 
 // answerFrom answers in the way that a request's first byte asks for.
-var answerFrom = kring.HandlerFunc(func(r *kring.Request) {
-	switch r.Payload[0] {
+var answerFrom = kring.HandlerFunc(func(r kring.Request) {
+	switch r.Payload()[0] {
 	case 'b': // from the response's own memory
-		b := r.Buffer(len(r.Payload))
-		copy(b, r.Payload)
+		b := r.Buffer(len(r.Payload()))
+		copy(b, r.Payload())
 		r.Respond(b)
 	case 'h': // from memory of the handler's
-		r.Respond([]byte(string(r.Payload)))
+		r.Respond([]byte(string(r.Payload())))
 	default:
-		r.Respond(r.Payload)
+		r.Respond(r.Payload())
 	}
 })
 

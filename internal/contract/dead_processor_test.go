@@ -38,11 +38,11 @@ func TestADeadProcessorGetsNoConnections(t *testing.T) {
 }
 
 func survivors(t *testing.T, cfg kring.Config) {
-	s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
-		if string(r.Payload) == "die" {
+	s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
+		if string(r.Payload()) == "die" {
 			runtime.Goexit()
 		}
-		r.Respond(fmt.Append(nil, r.Conn.ID.Processor))
+		r.Respond(fmt.Append(nil, r.Conn().ID.Processor))
 	}))
 	var before []*servertest.Client
 	for range 30 {
@@ -92,7 +92,7 @@ func survivors(t *testing.T, cfg kring.Config) {
 func TestNobodyWaitsForProcessorsThatAllDied(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		cfg.Dispatch, cfg.Processors = kring.DispatchInline, 2
-		s := servertest.Start(t, cfg, kring.HandlerFunc(func(*kring.Request) { runtime.Goexit() }))
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(kring.Request) { runtime.Goexit() }))
 		for range cfg.Processors {
 			c := servertest.Dial(t, s)
 			c.Send("die")

@@ -53,7 +53,7 @@ func TestWhatWasSentWholeBeforeThePeersEndIsServedAndNothingElse(t *testing.T) {
 					}
 					for i := range sent.whole {
 						r := <-g.held
-						r.Respond(append([]byte(nil), r.Payload...))
+						r.Respond(append([]byte(nil), r.Payload()...))
 						if got := c.Receive(); got != fmt.Sprint(i) {
 							t.Errorf("answer %q to request %d", got, i)
 						}
@@ -165,15 +165,15 @@ func TestAReceiveThatCantBeServedConcernsOnlyItsConnection(t *testing.T) {
 // Kafka: SE-33.
 func TestConnectionsThatCloseWhileOthersAreServedDisturbNobody(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
-			switch string(r.Payload) {
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
+			switch string(r.Payload()) {
 			case "close":
 				r.CloseConnection(reqchan.HandlerClosed)
 			case "never":
 				t.Error("a request was served after the close")
 				r.NoResponse()
 			default:
-				r.Respond(r.Payload)
+				r.Respond(r.Payload())
 			}
 		}))
 		var clients []*servertest.Client
@@ -230,7 +230,7 @@ func TestAMutedConnectionDeliversNothingAndGoesOnWithoutAnotherByte(t *testing.T
 // Kafka: SE-32.
 func TestAnEmptyResponseIsSentAndTheNextRequestGoesOn(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) { r.Respond(nil) }))
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) { r.Respond(nil) }))
 		c := servertest.Dial(t, s)
 		c.Send("a", "b")
 		if a, b := c.Receive(), c.Receive(); a != "" || b != "" {

@@ -14,13 +14,13 @@ import (
 // underWay is an Answering that takes its time.
 type underWay struct{ reached, open chan struct{} }
 
-func (g underWay) Answering(_ *kring.Request, _ reqchan.AnswerKind, payload []byte) []byte {
+func (g underWay) Answering(_ kring.Request, _ reqchan.AnswerKind, payload []byte) []byte {
 	close(g.reached)
 	<-g.open
 	return payload
 }
 
-func (underWay) AnsweringParts(*kring.Request, []byte, int) []byte { return nil }
+func (underWay) AnsweringParts(kring.Request, []byte, int) []byte { return nil }
 
 // A handler leaves its goroutine, and its processor with it, while another goroutine
 // answers its request: that one has the request until it is done, and nothing is lost.
@@ -28,7 +28,7 @@ func TestAnAnswerUnderWayOutlivesTheProcessor(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		cfg.Dispatch, cfg.Processors = kring.DispatchInline, 1
 		g, answered := underWay{make(chan struct{}), make(chan struct{})}, make(chan struct{})
-		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
 			r.BeforeAnswer(g)
 			go func() {
 				defer close(answered)

@@ -35,7 +35,7 @@ func file(t *testing.T, n int) (*os.File, []byte) {
 }
 
 // respondParts answers, or fails the test.
-func respondParts(t *testing.T, r *kring.Request, released func(), parts ...kring.Part) {
+func respondParts(t *testing.T, r kring.Request, released func(), parts ...kring.Part) {
 	if err := r.RespondParts(parts, released); err != nil {
 		t.Error(err)
 		r.CloseConnection(kring.CloseReason(0))
@@ -47,8 +47,8 @@ func TestAResponseOfBytesAndRangesOfFilesArrivesAsOneFrame(t *testing.T) {
 	f, content := file(t, 3<<20)
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
 		var released atomic.Int64
-		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
-			switch string(r.Payload) {
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
+			switch string(r.Payload()) {
 			case "mixed":
 				respondParts(t, r, func() { released.Add(1) },
 					kring.Part{Bytes: []byte("head")}, kring.Part{File: f, Offset: 7, Length: 5}, kring.Part{Bytes: []byte("middle")},
@@ -58,7 +58,7 @@ func TestAResponseOfBytesAndRangesOfFilesArrivesAsOneFrame(t *testing.T) {
 			case "nothing":
 				respondParts(t, r, func() { released.Add(1) })
 			default:
-				r.Respond(r.Payload)
+				r.Respond(r.Payload())
 			}
 		}))
 		c := servertest.Dial(t, s)
@@ -80,9 +80,9 @@ func TestFileResponsesOfManyClientsInOrderWithPipelines(t *testing.T) {
 	f, content := file(t, 600_000)
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
 		cfg.PipelineMax = 8
-		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
-			at := int64(r.Payload[0])
-			respondParts(t, r, nil, kring.Part{Bytes: r.Payload}, kring.Part{File: f, Offset: at * 1000, Length: 200_000 + at})
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
+			at := int64(r.Payload()[0])
+			respondParts(t, r, nil, kring.Part{Bytes: r.Payload()}, kring.Part{File: f, Offset: at * 1000, Length: 200_000 + at})
 		}))
 		var clients []*servertest.Client
 		for range 6 {
@@ -107,7 +107,7 @@ func TestAClientThatGoesAwayReleasesTheFilesOfItsResponse(t *testing.T) {
 	f, _ := file(t, 8<<20)
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
 		var released atomic.Int64
-		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
 			respondParts(t, r, func() { released.Add(1) }, kring.Part{File: f, Length: 8 << 20})
 		}))
 		for i := range int64(4) {
@@ -126,12 +126,12 @@ func TestAClientThatGoesAwayReleasesTheFilesOfItsResponse(t *testing.T) {
 func TestAFileThatIsShorterThanWasSaidEndsItsConnectionAlone(t *testing.T) {
 	f, _ := file(t, 300_000)
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
-			if string(r.Payload) == "short" {
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
+			if string(r.Payload()) == "short" {
 				respondParts(t, r, nil, kring.Part{File: f, Offset: 100, Length: 400_000})
 				return
 			}
-			r.Respond(r.Payload)
+			r.Respond(r.Payload())
 		}))
 		honest, c := servertest.Dial(t, s), servertest.Dial(t, s)
 		c.Send("short")
@@ -151,7 +151,7 @@ func statsOf(s *kring.Server) map[string]uint64 {
 func TestPartsThatMakeNoFrameAreRefusedWithTheReason(t *testing.T) {
 	f, _ := file(t, 10)
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
 			var said []string
 			for _, parts := range [][]kring.Part{
 				{{File: f, Offset: -1, Length: 1}}, {{File: f, Length: -1}}, {{Length: 1}}, {{File: f, Bytes: []byte("x"), Length: 1}},
@@ -175,7 +175,7 @@ func TestAServerThatIsCutReleasesTheFilesThatItSends(t *testing.T) {
 	f, _ := file(t, 8<<20)
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
 		var released atomic.Int64
-		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
 			respondParts(t, r, func() { released.Add(1) }, kring.Part{Bytes: bytes.Repeat([]byte("x"), 10)}, kring.Part{File: f, Length: 8 << 20})
 		}))
 		c := servertest.Dial(t, s)

@@ -13,8 +13,8 @@ import (
 )
 
 // holding is a handler that keeps every request for the test to answer.
-func holding(held chan<- *kring.Request) kring.Handler {
-	return kring.HandlerFunc(func(r *kring.Request) { held <- r })
+func holding(held chan<- kring.Request) kring.Handler {
+	return kring.HandlerFunc(func(r kring.Request) { held <- r })
 }
 
 // Whatever was whole when the peer finished is answered, one after the other;
@@ -26,7 +26,7 @@ func TestWholeRequestsOfAFinishedPeerAreAnsweredAndTheRestIsDropped(t *testing.T
 		for _, rest := range []string{"", "\x00\x00", "\x00\x00\x00\x09half"} {
 			t.Run(fmt.Sprintf("%d whole and %d bytes", whole, len(rest)), func(t *testing.T) {
 				servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-					held := make(chan *kring.Request, whole+1)
+					held := make(chan kring.Request, whole+1)
 					s := servertest.Start(t, cfg, holding(held))
 					c := servertest.Dial(t, s)
 					for i := range whole {
@@ -40,7 +40,7 @@ func TestWholeRequestsOfAFinishedPeerAreAnsweredAndTheRestIsDropped(t *testing.T
 					}
 					for i := range whole {
 						r := <-held // only now the next is cut: one is in flight at a time
-						r.Respond(r.Payload)
+						r.Respond(r.Payload())
 						if got := c.Receive(); got != fmt.Sprint(i) {
 							t.Errorf("answer %q, want %d", got, i)
 						}
@@ -60,10 +60,10 @@ func TestWholeRequestsOfAFinishedPeerAreAnsweredAndTheRestIsDropped(t *testing.T
 func TestAResetEndsItsConnectionAloneHoweverLateTheAnswers(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
 		cfg.PipelineMax = 4
-		held := make(chan *kring.Request, 8)
-		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
-			if string(r.Payload) == "neighbour" {
-				r.Respond(r.Payload)
+		held := make(chan kring.Request, 8)
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
+			if string(r.Payload()) == "neighbour" {
+				r.Respond(r.Payload())
 				return
 			}
 			held <- r
@@ -74,7 +74,7 @@ func TestAResetEndsItsConnectionAloneHoweverLateTheAnswers(t *testing.T) {
 		for range 100 {
 			c.Send("late")
 		}
-		late := []*kring.Request{<-held, <-held, <-held, <-held}
+		late := []kring.Request{<-held, <-held, <-held, <-held}
 		late[0].Respond([]byte("in time"))
 		if got := c.Receive(); got != "in time" {
 			t.Errorf("answer %q", got)
@@ -202,15 +202,15 @@ func ended(err error) bool {
 // Kafka: Q-12, SE-02, KafkaChannelTest.
 func TestAHandlerThatFailsCostsItsOwnConnection(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
-			switch string(r.Payload) {
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
+			switch string(r.Payload()) {
 			case "fail":
 				panic("as asked")
 			case "twice":
 				r.Respond([]byte("once"))
 				r.Respond([]byte("once"))
 			default:
-				r.Respond(r.Payload)
+				r.Respond(r.Payload())
 			}
 		}))
 		neighbour, failing, twice := servertest.Dial(t, s), servertest.Dial(t, s), servertest.Dial(t, s)

@@ -20,16 +20,16 @@ func TestConnectionsAreNeverConfused(t *testing.T) {
 		cfg.Processors = 1
 		var mu sync.Mutex
 		var names []kring.ConnName // guarded by mu
-		held := make(chan *kring.Request, 1)
-		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
+		held := make(chan kring.Request, 1)
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
 			mu.Lock()
-			names = append(names, r.Conn.Name())
+			names = append(names, r.Conn().Name())
 			mu.Unlock()
-			if string(r.Payload) == "late" {
+			if string(r.Payload()) == "late" {
 				held <- r
 				return
 			}
-			r.Respond(r.Payload)
+			r.Respond(r.Payload())
 		}))
 		from := &net.TCPAddr{IP: net.IPv4(127, 84, 0, 1)} // whose ports nobody else takes
 		first, err := (&net.Dialer{LocalAddr: from}).Dial("tcp", s.Addrs()[0].String())

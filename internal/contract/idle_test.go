@@ -70,8 +70,8 @@ func TestIdleConnectionsAreClosedInBulkAndBusyOnesAreNot(t *testing.T) {
 func TestAConnectionDoesNotExpireWhileItsDataIsUsed(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
 		cfg.IdleTimeout = idle
-		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
-			time.AfterFunc(2*idle/3, func() { r.Respond(r.Payload) })
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
+			time.AfterFunc(2*idle/3, func() { r.Respond(r.Payload()) })
 		}))
 		c := dialBusy(t, s, "one", "two", "six")
 		before := closedBy(s, reqchan.IdleExpired)

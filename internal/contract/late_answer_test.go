@@ -14,14 +14,19 @@ import (
 
 // lateAnswers are all that a goroutine may do that does not know that its request
 // has been answered.
-var lateAnswers = []func(r *kring.Request, secret []byte){
-	func(r *kring.Request, secret []byte) { r.Respond(secret) },
-	func(r *kring.Request, secret []byte) { r.Respond(append(r.Buffer(len(secret))[:0], secret...)) },
-	func(r *kring.Request, secret []byte) { r.Respond(append(r.Buffer(50_000)[:0], secret...)) },
-	func(r *kring.Request, secret []byte) { _ = r.RespondParts([]kring.Part{{Bytes: secret}}, nil) },
-	func(r *kring.Request, _ []byte) { r.Throttle(time.Hour); r.NoResponse() },
-	func(r *kring.Request, _ []byte) { r.CloseConnection(reqchan.HandlerClosed) },
-	func(r *kring.Request, secret []byte) {
+var lateAnswers = []func(r kring.Request, secret []byte){
+	func(r kring.Request, secret []byte) { r.Respond(secret) },
+	func(r kring.Request, secret []byte) { r.Respond(append(r.Buffer(len(secret))[:0], secret...)) },
+	func(r kring.Request, secret []byte) { r.Respond(append(r.Buffer(50_000)[:0], secret...)) },
+	func(r kring.Request, secret []byte) { _ = r.RespondParts([]kring.Part{{Bytes: secret}}, nil) },
+	func(r kring.Request, _ []byte) { r.Throttle(time.Hour); r.NoResponse() },
+	func(r kring.Request, _ []byte) {
+		r.SetErrorCode(42)
+		r.Truncate(1)
+		r.CloseConnection(reqchan.HandlerClosed)
+	},
+	func(r kring.Request, _ []byte) { r.Respond(r.Payload()) },
+	func(r kring.Request, secret []byte) {
 		r.CloseConnectionAfter(reqchan.AuthenticationFailed, time.Hour, secret)
 	},
 }
@@ -48,11 +53,11 @@ func TestALateAnswerReachesNobody(t *testing.T) {
 
 func latecomers(t *testing.T, cfg kring.Config) {
 	var mu sync.Mutex
-	var stale []*kring.Request // guarded by mu
+	var stale []kring.Request // guarded by mu
 	var works sync.WaitGroup
 	var late int // guarded by mu
-	s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
-		text := string(r.Payload)
+	s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
+		text := string(r.Payload())
 		mu.Lock()
 		for _, old := range stale { // this one is in Handle, others are away or done
 			for range 2 {

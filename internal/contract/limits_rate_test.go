@@ -160,12 +160,12 @@ func TestParkedConnectionsCountInNoRate(t *testing.T) {
 func TestEveryConnectionGivesBackOnePlaceHoweverItEnds(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		cfg.ConnsMax, cfg.ConnsPerIPMax = 3, 3
-		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
-			if string(r.Payload) == "close" {
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
+			if string(r.Payload()) == "close" {
 				r.CloseConnection(kring.CloseReason(0))
 				return
 			}
-			r.Respond(r.Payload)
+			r.Respond(r.Payload())
 		}))
 		for range 5 {
 			for _, end := range []func(*servertest.Client){

@@ -220,17 +220,17 @@ func TestParkedConnectionsCloseWithTheServer(t *testing.T) {
 // Kafka: CQ-05, Q-9, F-31, F-32, DynamicConnectionQuotaTest, SE-30.
 func TestTheProtectedListenerEvictsTheLongestIdleOneForOne(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		held := make(chan *kring.Request, 1)
+		held := make(chan kring.Request, 1)
 		cfg.Processors, cfg.ConnsMax, cfg.ProtectedListener = 4, 6, "BROKERS"
 		cfg.Listeners = []kring.ListenerConfig{
 			{Name: "CLIENTS", Address: "127.0.0.1:0"}, {Name: "BROKERS", Address: "127.0.0.1:0"},
 		}
-		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
-			if string(r.Payload) == "hold" {
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
+			if string(r.Payload()) == "hold" {
 				held <- r
 				return
 			}
-			r.Respond(r.Payload)
+			r.Respond(r.Payload())
 		}))
 		var clients []*servertest.Client
 		for range 6 {

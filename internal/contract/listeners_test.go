@@ -201,8 +201,8 @@ func TestRequestsTellWhetherTheirListenerIsPrivileged(t *testing.T) {
 		cfg.Listeners = []kring.ListenerConfig{
 			{Name: "CONTROL", Address: "127.0.0.1:0", Privileged: true}, {Name: "CLIENTS", Address: "127.0.0.1:0"},
 		}
-		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
-			r.Respond(fmt.Appendf(nil, "%s %v", r.Conn.Listener, r.Conn.Privileged))
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
+			r.Respond(fmt.Appendf(nil, "%s %v", r.Conn().Listener, r.Conn().Privileged))
 		}))
 		servertest.DialTo(t, s.Addrs()[0].String()).Ask("who", "CONTROL true")
 		servertest.DialTo(t, s.Addrs()[1].String()).Ask("who", "CLIENTS false")
@@ -243,12 +243,12 @@ func TestConnectionsGoByTheirListenersSettings(t *testing.T) {
 func TestListenersComeAndGoWhileOthersServe(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		begun, answer := make(chan struct{}), make(chan struct{})
-		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
-			if string(r.Payload) == "slow" {
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
+			if string(r.Payload()) == "slow" {
 				close(begun)
 				<-answer
 			}
-			r.Respond(r.Payload)
+			r.Respond(r.Payload())
 		}))
 		stays := servertest.Dial(t, s)
 		if err := s.AddListener(kring.ListenerConfig{Name: "NEW", Address: "127.0.0.1:0"}); err != nil {
@@ -293,12 +293,12 @@ func TestRemovingAListenerHasADeadline(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		begun, answer := make(chan struct{}), make(chan struct{})
 		cfg.Listeners = append(cfg.Listeners, kring.ListenerConfig{Name: "OLD", Address: "127.0.0.1:0"})
-		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
-			if string(r.Payload) == "never" {
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
+			if string(r.Payload()) == "never" {
 				close(begun)
 				<-answer
 			}
-			r.Respond(r.Payload)
+			r.Respond(r.Payload())
 		}))
 		c := servertest.DialTo(t, s.Addrs()[1].String())
 		c.Send("never")

@@ -30,8 +30,8 @@ func TestRefusedMemoryCostsAConnectionAndNothingElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	bytes := strings.Repeat("x", much)
-	handler := kring.HandlerFunc(func(r *kring.Request) {
-		switch payload := string(r.Payload); payload {
+	handler := kring.HandlerFunc(func(r kring.Request) {
+		switch payload := string(r.Payload()); payload {
 		case "buffer":
 			r.Respond(append(r.Buffer(much)[:0], bytes...))
 		case "respond":
@@ -43,7 +43,7 @@ func TestRefusedMemoryCostsAConnectionAndNothingElse(t *testing.T) {
 		case "later":
 			go r.Respond([]byte(bytes))
 		default:
-			r.Respond(r.Payload[:min(len(r.Payload), 10)])
+			r.Respond(r.Payload()[:min(len(r.Payload()), 10)])
 		}
 	})
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {

@@ -134,16 +134,16 @@ func TestTheTimesOfARequestSayWhereItWas(t *testing.T) {
 	}
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
 		cfg.Processors, cfg.Handlers = 1, 1
-		held := make(chan *kring.Request, 1)
-		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
-			switch string(r.Payload) {
+		held := make(chan kring.Request, 1)
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
+			switch string(r.Payload()) {
 			case "here":
 				pass()
-				r.Respond(r.Payload)
+				r.Respond(r.Payload())
 			case "later":
 				held <- r
 			default:
-				r.Respond(r.Payload)
+				r.Respond(r.Payload())
 			}
 		}))
 		measured := func(n uint64) kring.RequestStats {
@@ -175,9 +175,9 @@ func TestTheTimesOfARequestSayWhereItWas(t *testing.T) {
 func TestThrottleTimesAreMeasured(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
 		cfg.ThrottleMax = 7 * time.Millisecond
-		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
 			r.Throttle(time.Hour)
-			r.Respond(r.Payload)
+			r.Respond(r.Payload())
 		}))
 		servertest.Dial(t, s).Ask("one", "one")
 		servertest.Eventually(t, "it is measured", func() bool { return api(s, kring.OtherAPI).Total.Count == 1 })
@@ -205,7 +205,7 @@ func TestARequestWhoseClientLeavesIsMeasuredOnce(t *testing.T) {
 					servertest.Eventually(t, "a part is sent", func() bool { return s.Stats().Total.Sends > 0 })
 					c.Reset()
 				} else {
-					gone := r.Conn.Done()
+					gone := r.Conn().Done()
 					c.Reset()
 					<-gone
 					servertest.Eventually(t, "the connection is closed", func() bool { return s.Stats().Open == 0 })
@@ -289,13 +289,13 @@ func TestStatsCanBeReadAtAnyTime(t *testing.T) {
 // Handlers say what became of a request, and it is counted.
 func TestErrorsOfHandlersAreCounted(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
-			if string(r.Payload) == "bad" {
-				r.ErrorCode = 42
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
+			if string(r.Payload()) == "bad" {
+				r.SetErrorCode(42)
 				r.CloseConnection(reqchan.HandlerClosed)
 				return
 			}
-			r.Respond(r.Payload)
+			r.Respond(r.Payload())
 		}))
 		c := servertest.Dial(t, s)
 		c.Ask("good", "good")

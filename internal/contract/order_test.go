@@ -50,18 +50,18 @@ func TestFiveClientsAskFiveHundredTimesInOrder(t *testing.T) {
 // Kafka: SS-50, SS-61, SE-13.
 func TestARequestThatCameEarlyIsDeliveredWithoutAnotherByte(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		held := make(chan *kring.Request, 2)
+		held := make(chan kring.Request, 2)
 		c := servertest.Dial(t, servertest.Start(t, cfg, holding(held)))
 		c.Send("first", "second")
 		first := <-held
 		select {
 		case r := <-held:
-			t.Fatalf("%q was delivered while the first request was in flight", r.Payload)
+			t.Fatalf("%q was delivered while the first request was in flight", r.Payload())
 		default:
 		}
 		first.Respond([]byte("one"))
 		second := <-held
-		if got := string(second.Payload); got != "second" {
+		if got := string(second.Payload()); got != "second" {
 			t.Errorf("delivered %q", got)
 		}
 		second.Respond([]byte("two"))
@@ -76,8 +76,8 @@ func TestARequestThatCameEarlyIsDeliveredWithoutAnotherByte(t *testing.T) {
 // Kafka: SE-32.
 func TestAResponseOfNoBytesIsAResponse(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		c := servertest.Dial(t, servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
-			if string(r.Payload) == "buffer" {
+		c := servertest.Dial(t, servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
+			if string(r.Payload()) == "buffer" {
 				r.Respond(r.Buffer(0))
 				return
 			}
@@ -95,7 +95,7 @@ func TestAResponseOfNoBytesIsAResponse(t *testing.T) {
 func TestIdleConnectionsExpireAndThoseInFlightDoNot(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		cfg.IdleTimeout = 100 * time.Millisecond
-		held := make(chan *kring.Request, 1)
+		held := make(chan kring.Request, 1)
 		s := servertest.Start(t, cfg, holding(held))
 		busy := dialBusy(t, s, "slow")
 		r, before := <-held, closedBy(s, reqchan.IdleExpired)
@@ -130,7 +130,7 @@ func TestARequestWaitsForTheBytesThatAnotherHolds(t *testing.T) {
 		const payload = 600 << 10
 		cfg.Processors, cfg.FrameBytesMax = 1, payload
 		cfg.QueuedRequestBytesMax = payload + 200<<10
-		held := make(chan *kring.Request, 2)
+		held := make(chan kring.Request, 2)
 		s := servertest.Start(t, cfg, holding(held))
 		clients := []*servertest.Client{servertest.Dial(t, s), servertest.Dial(t, s)}
 		for _, c := range clients {

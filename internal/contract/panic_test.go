@@ -13,17 +13,17 @@ import (
 )
 
 // misbehave does what it is asked for, before or after it answers.
-func misbehave(r *kring.Request) {
-	switch string(r.Payload) {
+func misbehave(r kring.Request) {
+	switch string(r.Payload()) {
 	case "panic":
 		panic("asked for")
 	case "panic after the answer":
-		r.Respond(r.Payload)
+		r.Respond(r.Payload())
 		panic("asked for")
 	case "exit":
 		runtime.Goexit()
 	}
-	r.Respond(r.Payload)
+	r.Respond(r.Payload())
 }
 
 // A request whose handler panics, or leaves its goroutine, is answered by
@@ -35,7 +35,7 @@ func TestAHandlerThatFailsClosesItsConnectionOnly(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
 		cfg.Handlers = 1
 		var told, closed atomic.Int64
-		cfg.Events.HandlerPanicked = func(r *kring.Request, _ any, _ []byte) {
+		cfg.Events.HandlerPanicked = func(r kring.Request, _ any, _ []byte) {
 			told.Add(1)
 			if r.ClosedByPanic() {
 				closed.Add(1)

@@ -160,26 +160,26 @@ func (h *shuffler) stop() {
 	h.sweeping.Wait()
 }
 
-func (h *shuffler) handle(r *kring.Request) {
+func (h *shuffler) handle(r kring.Request) {
 	h.handled.Add(1)
 	draw := h.random()
 	if draw%4 == 0 {
 		h.answer(r)
-	} else if other := h.waiting[draw>>8%shuffled].Swap(r); other != nil {
-		h.answer(other)
+	} else if other := h.waiting[draw>>8%shuffled].Swap(&r); other != nil {
+		h.answer(*other)
 	}
 }
 
-func (h *shuffler) answer(r *kring.Request) {
-	client, n := binary.BigEndian.Uint32(r.Payload), binary.BigEndian.Uint32(r.Payload[4:])
+func (h *shuffler) answer(r kring.Request) {
+	client, n := binary.BigEndian.Uint32(r.Payload()), binary.BigEndian.Uint32(r.Payload()[4:])
 	if h.latest[client].Swap(n) > n {
 		h.overtaken.Add(1)
 	}
 	if n%3 == 0 {
-		r.Respond(append(r.Buffer(len(r.Payload))[:0], r.Payload...))
+		r.Respond(append(r.Buffer(len(r.Payload()))[:0], r.Payload()...))
 		return
 	}
-	r.Respond(r.Payload)
+	r.Respond(r.Payload())
 }
 
 func (h *shuffler) sweep() {
@@ -193,7 +193,7 @@ func (h *shuffler) sweep() {
 		}
 		for i := range h.waiting {
 			if r := h.waiting[i].Swap(nil); r != nil {
-				h.answer(r)
+				h.answer(*r)
 			}
 		}
 	}

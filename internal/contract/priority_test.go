@@ -24,15 +24,15 @@ func newTurnstile() *turnstile {
 	return &turnstile{entered: make(chan struct{}), open: make(chan struct{})}
 }
 
-func (h *turnstile) Handle(r *kring.Request) {
+func (h *turnstile) Handle(r kring.Request) {
 	h.once.Do(func() {
 		close(h.entered)
 		<-h.open
 	})
 	h.mu.Lock()
-	h.order = append(h.order, string(r.Payload))
+	h.order = append(h.order, string(r.Payload()))
 	h.mu.Unlock()
-	r.Respond(r.Payload)
+	r.Respond(r.Payload())
 }
 
 func (h *turnstile) place(payload string) int {
@@ -49,7 +49,7 @@ func TestRequestsWithPriorityGoBeforeAFullChannel(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		cfg.Handlers, cfg.QueuedRequestsMax = 1, 4
 		cfg.Listeners = append(cfg.Listeners, kring.ListenerConfig{Name: "CONTROL", Address: "127.0.0.1:0", Priority: true})
-		cfg.Priority = func(r *kring.Request) bool { return strings.HasPrefix(string(r.Payload), "urgent") }
+		cfg.Priority = func(r kring.Request) bool { return strings.HasPrefix(string(r.Payload()), "urgent") }
 		h := newTurnstile()
 		s := servertest.Start(t, cfg, h)
 		first := servertest.Dial(t, s)
@@ -178,7 +178,7 @@ func TestANewcomerWaitsForNoMoreThanEachOthersShare(t *testing.T) {
 func TestALatencyTargetKeepsRequestsBack(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		cfg.Processors, cfg.Handlers, cfg.QueuedRequestsMax, cfg.LatencyTarget = 1, 4, 2, 1
-		cfg.LatencyCounts = func(r *kring.Request) bool { return string(r.Payload) != "poll" }
+		cfg.LatencyCounts = func(r kring.Request) bool { return string(r.Payload()) != "poll" }
 		s := servertest.Start(t, cfg, servertest.Echo)
 		clients, poll := make([]*servertest.Client, 16), servertest.Dial(t, s)
 		for i := range clients {

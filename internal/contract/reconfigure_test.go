@@ -52,7 +52,7 @@ func TestSettingsChangeWhileTheServerServes(t *testing.T) {
 // have no room for more answers, and go on as deep, and in order, as they began.
 func TestARaisedPipelineIsForNewConnections(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		held := make(chan *kring.Request, 8)
+		held := make(chan kring.Request, 8)
 		for _, began := range []int{1, 2} {
 			cfg.Processors, cfg.PipelineMax = 1, began
 			s := servertest.Start(t, cfg, holding(held))
@@ -75,24 +75,24 @@ func TestARaisedPipelineIsForNewConnections(t *testing.T) {
 
 // pipelines asks four times at once and wants most requests with the handlers at a
 // time. Those are answered the last first, and must leave in order.
-func pipelines(t *testing.T, c, witness *servertest.Client, held <-chan *kring.Request, most int) {
+func pipelines(t *testing.T, c, witness *servertest.Client, held <-chan kring.Request, most int) {
 	t.Helper()
 	c.Send("0", "1", "2", "3")
 	for answered := 0; answered < 4; answered += most {
-		var out []*kring.Request
+		var out []kring.Request
 		for range most {
 			out = append(out, <-held)
 		}
 		witness.Send("witness") // comes behind all that were let go
 		r := <-held
-		if string(r.Payload) != "witness" {
-			t.Fatalf("%q is with handlers beside %d others, of a connection that began with %d", r.Payload, most, most)
+		if string(r.Payload()) != "witness" {
+			t.Fatalf("%q is with handlers beside %d others, of a connection that began with %d", r.Payload(), most, most)
 		}
 		r.Respond(nil)
 		witness.Receive()
 		for i := range out {
 			last := out[len(out)-1-i]
-			last.Respond(last.Payload)
+			last.Respond(last.Payload())
 		}
 	}
 	for _, want := range []string{"0", "1", "2", "3"} {

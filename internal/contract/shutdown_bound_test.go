@@ -16,9 +16,9 @@ import (
 // a request came by.
 func blocking(t *testing.T, cfg kring.Config, inHandle bool) (s *kring.Server, c *servertest.Client, release func()) {
 	held, gate := make(chan struct{}, 1), make(chan struct{})
-	s, err := kring.New(cfg, kring.HandlerFunc(func(r *kring.Request) {
-		if string(r.Payload) != "stay" {
-			r.Respond(r.Payload)
+	s, err := kring.New(cfg, kring.HandlerFunc(func(r kring.Request) {
+		if string(r.Payload()) != "stay" {
+			r.Respond(r.Payload())
 			return
 		}
 		held <- struct{}{}

@@ -27,7 +27,7 @@ func TestAPeerThatReadsSlowlyIsNotCutForAWriteTimeout(t *testing.T) {
 		const response, steps = 600 << 10, 80
 		cfg.WriteTimeout = patient
 		cfg.Socket.SendBufferBytes = 100 << 10
-		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
 			r.Respond(r.Buffer(response))
 		}))
 		c := servertest.DialWith(t, &net.Dialer{Control: smallWindow}, s.Addrs()[0].String())

@@ -29,12 +29,12 @@ func flood(c *servertest.Client, requests int) {
 }
 
 // swell answers "x" with 16 KiB and everything else with itself.
-var swell = kring.HandlerFunc(func(r *kring.Request) {
-	if string(r.Payload) == "x" {
+var swell = kring.HandlerFunc(func(r kring.Request) {
+	if string(r.Payload()) == "x" {
 		r.Respond(make([]byte, 16<<10))
 		return
 	}
-	r.Respond(r.Payload)
+	r.Respond(r.Payload())
 })
 
 func TestASlowReaderIsPausedAndGoesOnWhenItReads(t *testing.T) {

@@ -18,9 +18,9 @@ import (
 const long = time.Hour
 
 // counting counts the requests that h is called for.
-func counting(h func(r *kring.Request, n int64)) (kring.Handler, *atomic.Int64) {
+func counting(h func(r kring.Request, n int64)) (kring.Handler, *atomic.Int64) {
 	var n atomic.Int64
-	return kring.HandlerFunc(func(r *kring.Request) { h(r, n.Add(1)) }), &n
+	return kring.HandlerFunc(func(r kring.Request) { h(r, n.Add(1)) }), &n
 }
 
 // closedBy is how many connections ended for a reason.
@@ -47,9 +47,9 @@ func arrived(t *testing.T, s *kring.Server, n, size int) {
 func TestTheResponseOfAThrottledRequestLeavesAtOnceAndTheNextRequestWaits(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
 		cfg.ThrottleMax = long
-		h, handled := counting(func(r *kring.Request, _ int64) {
+		h, handled := counting(func(r kring.Request, _ int64) {
 			r.Throttle(long)
-			r.Respond(r.Payload)
+			r.Respond(r.Payload())
 		})
 		s := servertest.Start(t, cfg, h)
 		c := servertest.Dial(t, s)
@@ -71,7 +71,7 @@ func TestTheResponseOfAThrottledRequestLeavesAtOnceAndTheNextRequestWaits(t *tes
 // Kafka: SS-15, SS-17.
 func TestAThrottleThatIsOverBeforeTheAnswerMutesNothing(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		h, _ := counting(func(r *kring.Request, n int64) {
+		h, _ := counting(func(r kring.Request, n int64) {
 			r.Throttle(time.Nanosecond)
 			for start := reqchan.Now(); reqchan.Now() <= start+1; {
 			}
@@ -79,7 +79,7 @@ func TestAThrottleThatIsOverBeforeTheAnswerMutesNothing(t *testing.T) {
 				r.NoResponse()
 				return
 			}
-			r.Respond(r.Payload)
+			r.Respond(r.Payload())
 		})
 		s := servertest.Start(t, cfg, h)
 		c := servertest.Dial(t, s)
@@ -100,7 +100,7 @@ func TestAThrottleThatIsOverBeforeTheAnswerMutesNothing(t *testing.T) {
 func TestARequestWithoutResponseThrottlesToo(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
 		cfg.ThrottleMax = long
-		h, handled := counting(func(r *kring.Request, _ int64) {
+		h, handled := counting(func(r kring.Request, _ int64) {
 			r.Throttle(long)
 			r.NoResponse()
 		})
@@ -122,14 +122,14 @@ func TestAThrottleEndsByItselfAndNotBefore(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
 		const each = 3 * time.Millisecond
 		var called atomic.Int64
-		h, _ := counting(func(r *kring.Request, _ int64) {
+		h, _ := counting(func(r kring.Request, _ int64) {
 			if since := reqchan.Now() - called.Load(); called.Load() > 0 && since < int64(each) {
 				t.Errorf("served again %d ns after the throttle began", since)
 			}
 			called.Store(reqchan.Now())
 			r.Throttle(each)
 			r.Throttle(each / 2) // the later end counts
-			r.Respond(r.Payload)
+			r.Respond(r.Payload())
 		})
 		s := servertest.Start(t, cfg, h)
 		c := servertest.Dial(t, s)
@@ -146,9 +146,9 @@ func TestAThrottleEndsByItselfAndNotBefore(t *testing.T) {
 func TestAThrottleIsBounded(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		cfg.ThrottleMax = time.Millisecond
-		h, _ := counting(func(r *kring.Request, _ int64) {
+		h, _ := counting(func(r kring.Request, _ int64) {
 			r.Throttle(long)
-			r.Respond(r.Payload)
+			r.Respond(r.Payload())
 		})
 		c := servertest.Dial(t, servertest.Start(t, cfg, h))
 		c.Ask("one", "one")
@@ -161,16 +161,16 @@ func TestAThrottleIsBounded(t *testing.T) {
 func TestAThrottleHoldsUpOnlyWhatComesAfterIt(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
 		cfg.ThrottleMax, cfg.PipelineMax = long, 3
-		held := make(chan *kring.Request, 4)
-		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) { held <- r }))
+		held := make(chan kring.Request, 4)
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) { held <- r }))
 		c := servertest.Dial(t, s)
 		c.Send("a", "b", "c", "d")
-		flying := []*kring.Request{<-held, <-held, <-held}
+		flying := []kring.Request{<-held, <-held, <-held}
 		wantMuted(t, s, "MUTED_AND_RESPONSE_PENDING", processor.MutedInFlight)
-		slices.SortFunc(flying, func(a, b *kring.Request) int { return bytes.Compare(a.Payload, b.Payload) })
+		slices.SortFunc(flying, func(a, b kring.Request) int { return bytes.Compare(a.Payload(), b.Payload()) })
 		for i, want := range []string{"a", "b", "c"} {
 			flying[i].Throttle(long)
-			flying[i].Respond(flying[i].Payload)
+			flying[i].Respond(flying[i].Payload())
 			if got := c.Receive(); got != want {
 				t.Errorf("answer %q, want %q", got, want)
 			}
@@ -189,7 +189,7 @@ func TestAThrottleHoldsUpOnlyWhatComesAfterIt(t *testing.T) {
 // Kafka: SS-09, F-51.
 func TestWhatWasSentBeforeTheEndIsServedAfterTheThrottle(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		h, handled := counting(func(r *kring.Request, n int64) {
+		h, handled := counting(func(r kring.Request, n int64) {
 			if n == 1 {
 				r.Throttle(10 * time.Millisecond)
 			}
@@ -208,7 +208,7 @@ func TestWhatWasSentBeforeTheEndIsServedAfterTheThrottle(t *testing.T) {
 func TestHalfARequestDoesNotKeepAThrottledConnection(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
 		cfg.ThrottleMax = long
-		h, _ := counting(func(r *kring.Request, _ int64) {
+		h, _ := counting(func(r kring.Request, _ int64) {
 			r.Throttle(long)
 			r.NoResponse()
 		})
@@ -228,11 +228,11 @@ func TestHalfARequestDoesNotKeepAThrottledConnection(t *testing.T) {
 func TestAThrottledConnectionIsNotIdleAndItsTimeRunsOn(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		cfg.IdleTimeout = 20 * time.Millisecond
-		h, handled := counting(func(r *kring.Request, n int64) {
+		h, handled := counting(func(r kring.Request, n int64) {
 			if n == 1 {
 				r.Throttle(3 * 20 * time.Millisecond)
 			}
-			r.Respond(r.Payload)
+			r.Respond(r.Payload())
 		})
 		s := servertest.Start(t, cfg, h)
 		c := dialBusy(t, s, "one", "two")
@@ -253,7 +253,7 @@ func TestAFailedAuthenticationIsToldLateAndEndsTheConnection(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
 		const delay = 5 * time.Millisecond
 		var called atomic.Int64
-		h, handled := counting(func(r *kring.Request, _ int64) {
+		h, handled := counting(func(r kring.Request, _ int64) {
 			called.Store(reqchan.Now())
 			r.CloseConnectionAfter(reqchan.AuthenticationFailed, delay, []byte("no"))
 		})
@@ -279,12 +279,12 @@ func TestAFailedAuthenticationIsToldLateAndEndsTheConnection(t *testing.T) {
 func TestAConnectionThatWaitsToBeClosedHoldsUpNobody(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
 		cfg.Handlers, cfg.Processors = 1, 1
-		h, _ := counting(func(r *kring.Request, _ int64) {
-			if string(r.Payload) == "guess" {
+		h, _ := counting(func(r kring.Request, _ int64) {
+			if string(r.Payload()) == "guess" {
 				r.CloseConnectionAfter(reqchan.AuthenticationFailed, long, []byte("no"))
 				return
 			}
-			r.Respond(r.Payload)
+			r.Respond(r.Payload())
 		})
 		s := servertest.Start(t, cfg, h)
 		var guessers []*servertest.Client

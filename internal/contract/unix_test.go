@@ -44,12 +44,12 @@ func TestAUnixDomainSocketIsServedAsAnyOther(t *testing.T) {
 		path := socketPath(t)
 		cfg.Listeners = []kring.ListenerConfig{{Address: "unix:" + path}, {Address: "127.0.0.1:0"}}
 		cfg.PipelineMax = 4
-		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r *kring.Request) {
-			if string(r.Payload) == "file" {
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
+			if string(r.Payload()) == "file" {
 				respondParts(t, r, nil, kring.Part{Bytes: []byte("head")}, kring.Part{File: f, Length: int64(len(content))})
 				return
 			}
-			r.Respond(r.Payload)
+			r.Respond(r.Payload())
 		}))
 		if at := s.Addresses(); at[0] != "unix:"+path || s.Addrs()[0].IsValid() || at[1] != s.Addrs()[1].String() {
 			t.Errorf("addresses %q, %v", at, s.Addrs())

@@ -13,7 +13,7 @@ import (
 const Deadline = 20 * time.Second
 
 // Echo answers every request with its own payload.
-var Echo = kring.HandlerFunc(func(r *kring.Request) { r.Respond(r.Payload) })
+var Echo = kring.HandlerFunc(func(r kring.Request) { r.Respond(r.Payload()) })
 
 // Engines of this system; each must work, none may be passed over.
 func Engines() []kring.Engine {
