@@ -31,9 +31,7 @@ func TestAProcessThatWasStoppedClosesNobodyForIt(t *testing.T) {
 	const silent, half = 300, 4
 	for _, engine := range enginesHere() {
 		t.Run(engine, func(t *testing.T) {
-			t.Parallel() // they wait more than they compute
-			// Long enough to dial everybody on a slow machine.
-			c := serve(t, "--handler", "echo", "--engine", engine, "--idle-timeout", "6s", "--write-timeout", "6s")
+			c := serve(t, "--handler", "echo", "--engine", engine, "--idle-timeout", "2s", "--write-timeout", "2s")
 			var conns, large []net.Conn
 			for range silent {
 				conn := dial(t, c.addr)
@@ -56,7 +54,7 @@ func TestAProcessThatWasStoppedClosesNobodyForIt(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			<-time.After(7 * time.Second) // longer than the timeouts: there is nothing to wait for in a stopped process
+			<-time.After(3 * time.Second) // longer than the timeouts: there is nothing to wait for in a stopped process
 			c.signal(syscall.SIGCONT)
 			lost := 0
 			for _, conn := range conns {
