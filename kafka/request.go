@@ -18,7 +18,7 @@ type Handler interface {
 // body well-formed. It is a value: a handler that answers later keeps a copy.
 //
 // Owner: the Handler until it answers, by one of the methods here or of
-// Request. After that Header.ClientID, Body and Request must not be touched.
+// Request. After that Header.ClientID and Body must not be touched.
 type Request struct {
 	Header Header
 	// Body is the payload behind the header, and ends where its last field does.

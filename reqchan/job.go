@@ -110,7 +110,7 @@ func (r *Job) framed() {
 // Request than before.
 func (r *Job) Begin(home *ResponseQueue, pool *slab.Pool) {
 	invariants.Assert(!r.Worn(), "reqchan: a job has no more lives")
-	if old := r.state.Load(); old < r.life|answered || old&(inFrame|inSmall) == 0 || old&(lent|noted|watched) != 0 || r.kind != AnswerNone {
+	if old := r.state.Load(); old < r.life|answered || r.kind != AnswerNone || !allInState(old) {
 		r.clear()
 	}
 	if r.home != home || r.pool != pool {
@@ -120,8 +120,17 @@ func (r *Job) Begin(home *ResponseQueue, pool *slab.Pool) {
 	r.framed()
 }
 
-// clear undoes what the last life left behind. One that was answered at once, and
-// without anything else, left nothing but its state.
+// allInState says of the state of a life that was answered at once, and without
+// anything else: then it has left nothing else behind.
+func allInState(s uint64) bool {
+	switch s & (inFrame | inSmall | lent | noted | watched) {
+	case inFrame, inSmall, inSmall | lent, inFrame | inSmall:
+		return true
+	}
+	return false
+}
+
+// clear undoes what the last life left behind.
 func (r *Job) clear() {
 	if !r.ended(r.life) { // nobody answered, and nobody may any more
 		r.state.Store(r.life | claimed | answered)
@@ -189,16 +198,25 @@ func (r *Job) writeSize() {
 // answered yet, it is nil. For whoever called Handle, right after it returned; for
 // the processor, once r is home.
 func (r *Job) Plain() []byte {
-	if now := r.state.Load(); now&(inFrame|inSmall|noted) == inFrame && now >= r.life|answered {
-		n := now & lengthMax
-		b := r.Frame[:SizeBytes+n]
-		binary.BigEndian.PutUint32(b, uint32(n))
-		return b
+	now := r.state.Load()
+	if now < r.life|answered {
+		return nil
 	}
-	return r.otherPlain()
+	var b []byte
+	switch now & (inFrame | inSmall | noted) {
+	case inFrame:
+		b = r.Frame
+	case inSmall:
+		b = r.small.Load().b
+	default:
+		return r.otherPlain()
+	}
+	n := now & lengthMax
+	binary.BigEndian.PutUint32(b, uint32(n))
+	return b[:SizeBytes+n]
 }
 
-// otherPlain is Plain for other answers than the payload.
+// otherPlain is Plain for an answer that is not all in the state.
 func (r *Job) otherPlain() []byte {
 	if !r.expand() || r.kind != AnswerSend || r.throttledUntil.Load() != 0 || len(r.parts) > 0 || r.released != nil {
 		return nil
