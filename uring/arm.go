@@ -57,7 +57,8 @@ func (e *ringEngine) armAccept(fd engine.FD, s *socket) {
 // every buffer lent would end at once, data or not.
 func (e *ringEngine) armRecv(fd engine.FD, s *socket, pollFirst bool) {
 	q := e.sqe()
-	s.in.single = !e.receivesOn(s) || e.short > 0
+	s.in.single = !e.receivesOn(s) || e.short > 0 || s.in.single && !s.drained
+	s.in.comingBack = false
 	if e.fixed.prepRecv(q, s, fd) {
 		e.total.registered++
 		e.enqueue(q, &s.in, fd)

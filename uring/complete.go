@@ -152,6 +152,7 @@ func (e *ringEngine) recvDone(fd engine.FD, s *socket, q *CQE, c *engine.Complet
 		s.served, s.hungry = e.rounds, false
 	}
 	if c.More {
+		e.comeBack(fd, s)
 		return false
 	}
 	if c.Res > 0 {
@@ -171,7 +172,7 @@ func (e *ringEngine) recvDone(fd engine.FD, s *socket, q *CQE, c *engine.Complet
 	}
 	if transient(&s.in, errno) {
 		e.total.rearmed++
-		e.armRecv(fd, s, true)
+		e.takeTurn(fd, s, true)
 		return true
 	}
 	return false

@@ -142,9 +142,9 @@ type Config struct {
 	DirectFDs bool
 
 	// Recv is RecvMultishotMode (default: one submission for the life of a
-	// connection) or RecvSingleMode (one for each completion, with the kernel's
-	// hint whether more is there). Single helps connections that rarely
-	// receive and are often muted. Kernel: 6.0 for multishot; single is used
+	// connection, but while receives take turns) or RecvSingleMode (one for each
+	// completion, with the kernel's hint whether more is there). Single helps
+	// connections that rarely receive and are often muted. Kernel: 6.0 for multishot; single is used
 	// before. RecvFixedMode reads into registered buffers (READ_FIXED), which
 	// saves the kernel's look-up of their pages. It helps nothing measured,
 	// because a socket's data is copied all the same; it hurts, because a
@@ -167,9 +167,9 @@ type Config struct {
 	Incremental bool
 
 	// PollFirst makes a receive wait for data before it looks. Auto: unless
-	// the kernel said that there is more. On: also then. Off: never; that
-	// takes a buffer for each look that finds nothing, and helps where data is
-	// always there. Kernel: 5.19.
+	// the kernel said that there is more, or the receive has waited for its
+	// turn. On: also then. Off: never; that takes a buffer for each look that
+	// finds nothing, and helps where data is always there. Kernel: 5.19.
 	PollFirst Switch
 
 	// ZeroCopyBytes: sends from this size on go without a copy; what they point

@@ -86,19 +86,20 @@ type socket struct {
 }
 
 type operation struct {
-	sequence  uint32
-	op        engine.Op // 0: none outstanding
-	cancelled bool      // the owner asked for its end
-	starved   bool      // waits for its turn, see rationing
-	bulk      bool
-	asked     uint32 // bytes of a Send
-	zeroCopy  bool   // a Send that ends with a notification
-	result    int32  // of that Send, which has come before
-	single    bool   // a receive that the engine arms again after each completion
-	fixed     uint32 // one more than the registered buffer of a Recv; 0: none
-	read      bool   // a RecvInto by reads of registered memory
-	got       uint32 // by the reads before
-	thread    int32  // that it was armed on, as far as follower knows
+	sequence   uint32
+	op         engine.Op // 0: none outstanding
+	cancelled  bool      // the owner asked for its end
+	starved    bool      // waits for its turn, see rationing
+	comingBack bool      // a multishot receive that was cancelled because others take turns
+	bulk       bool
+	asked      uint32 // bytes of a Send
+	zeroCopy   bool   // a Send that ends with a notification
+	result     int32  // of that Send, which has come before
+	single     bool   // a receive that the engine arms again after each completion
+	fixed      uint32 // one more than the registered buffer of a Recv; 0: none
+	read       bool   // a RecvInto by reads of registered memory
+	got        uint32 // by the reads before
+	thread     int32  // that it was armed on, as far as follower knows
 }
 
 // user_data is op:8 | sequence:24 | descriptor:32. The sequence makes it name

@@ -37,16 +37,36 @@ func TestAFloodLeavesBuffersForOthers(t *testing.T) {
 	}
 }
 
+// TestAFloodLeavesTimeForOthers: a Poll takes 8 completions, and there are buffers
+// for a thousand. Floods don't fill them all before a byte that is there comes: each
+// has a turn at most, as where buffers are few.
+func TestAFloodLeavesTimeForOthers(t *testing.T) {
+	const taken, turn = 8, 32
+	for _, floods := range []int{1, 5} {
+		onBothWaits(t, Config{BufferBytes: 1024}, func(r *rig) {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			r.done = r.done[:taken]
+			f := newFlood(r, floods)
+			f.pause = 2048 // what they filled before anybody took turns is gone
+			if bound, most := 2*taken+(floods+1)*turn+2*turn, f.serve(20); most > bound {
+				r.t.Errorf("%d completions of %d floods came before a byte that was there, want %d at most", most, floods, bound)
+			}
+		})
+	}
+}
+
 // flood is a quiet connection among flooding ones.
 type flood struct {
 	r     *rig
 	fds   []engine.FD // the first is the quiet one's
 	peers []*net.TCPConn
 	over  chan struct{}
+	pause int // completions of the flood before each quiet byte
 }
 
 func newFlood(r *rig, floods int) *flood {
-	f := &flood{r: r, over: make(chan struct{}, floods)}
+	f := &flood{r: r, over: make(chan struct{}, floods), pause: 20}
 	for i := range floods + 1 {
 		fd, peer := r.pair()
 		f.fds, f.peers = append(f.fds, fd), append(f.peers, peer)
@@ -88,12 +108,12 @@ func (f *flood) serve(bytes int) (most int) {
 			most = max(most, before-1)
 			heard++
 			before = 0
-		case heard == sent && before > 20: // among the flood
+		case heard == sent && before > f.pause: // among the flood
 			if _, err := f.peers[0].Write([]byte{1}); err != nil {
 				f.r.t.Fatal(err)
 			}
 			sent++
-			there = false
+			before, there = 0, false
 		case heard < sent && !there:
 			before = 0
 			there = f.arrived() == uint64(sent)

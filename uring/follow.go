@@ -66,7 +66,7 @@ func (e *ringEngine) mayFollow(fd engine.FD, o *operation, c *engine.Completion)
 	if f.credit < creditMax {
 		f.credit++
 	}
-	if f.stays < settledFrom || o.thread == f.thread || o.cancelled || f.credit < creditEvery {
+	if f.stays < settledFrom || o.thread == f.thread || o.cancelled || o.comingBack || f.credit < creditEvery {
 		return
 	}
 	f.credit -= creditEvery

@@ -28,7 +28,7 @@ func (e *ringEngine) Poll(done []engine.Completion, wait time.Duration) (int, er
 	}
 	e.window.publish() // before the SQEs that may want the buffers
 	if e.short > 0 {
-		e.feed()
+		e.feed(len(done))
 	}
 	if len(e.shut) > 0 {
 		if err := e.shutDown(); err != nil {
@@ -44,6 +44,7 @@ func (e *ringEngine) Poll(done []engine.Completion, wait time.Duration) (int, er
 	e.patient, e.alone = false, false
 	e.follower.look()
 	n := e.reap(done)
+	e.crowded(len(done))
 	e.total.completed += uint64(n)
 	e.publishCounters()
 	return n, e.dead

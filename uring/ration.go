@@ -8,36 +8,43 @@ import (
 	"kring/engine"
 )
 
-// rationing shares the buffers when more receives want one than there are.
+// rationing has receives take turns when not all of them can have what they want:
+// a buffer, of which there are fewer than ready sockets, or the owner's time, when
+// the kernel completes more than a Poll takes.
 //
 // The kernel serves receives in the order in which they were armed, and one
 // that has much to receive takes up to 32 buffers in its turn, or all that
 // there are. Then the others end without any, and armed again in the order of
 // their ends they come behind it for ever: with 4 buffers, one flooding
-// connection kept another waiting for 70,000 of its completions. So while
-// buffers are short all receives are armed by feed alone, as many as there are
-// buffers, and those that got nothing in the last round come first. Each brings
-// one completion and comes behind the others again: a multishot receive that
-// stood would be served as often as it has data, before all who wait.
+// connection kept another waiting for 70,000 of its completions. And what a
+// parked engine's kernel completes in one call has no bound: with thousands of
+// ready sockets it fills every buffer, and by the time that the owner comes to
+// one of them, its socket has left the cache.
 //
-// Invariant: while buffers are short, between two completions of a connection
-// every other connection that has data is served at least once, but for those
-// receives that were multishot when the shortage began and still stand.
+// So then all receives are armed by feed alone, as many as there are buffers and
+// as Poll will take, and what is not armed waits in its socket. Those that found
+// no buffer in the last round come first. Each brings one completion and comes
+// behind the others again: a multishot receive that stood would be served as often
+// as it has data, before all who wait. Those that stand end with their next completion.
+//
+// Invariant: while turns are taken, no connection is served more than twice while
+// another's data waits, or three times if buffers are short; but for what multishot
+// receives that stood when that began had completed before they were ended.
 type rationing struct {
-	short    int         // Polls until buffers count as plenty again
+	short    int         // Polls until receives need not take turns any more
 	rounds   uint64      // of feed, which order who was served when
 	hungry   []engine.FD // receives to be armed that got nothing in the last round
 	starving []engine.FD // the others
 }
 
-// shortPolls is for how many Polls after the last receive without a buffer the
-// next is expected.
+// shortPolls is for how many Polls after the last receive that could not be armed,
+// or found no buffer, the next is expected.
 const shortPolls = 64
 
 // waits says that receives wait for their turn.
 func (r *rationing) waits() bool { return len(r.hungry)+len(r.starving) > 0 }
 
-// takeTurn arms a receive: now, or while buffers are short, in its turn.
+// takeTurn arms a receive: now, or in its turn.
 func (e *ringEngine) takeTurn(fd engine.FD, s *socket, pollFirst bool) {
 	switch {
 	case e.short == 0:
@@ -71,14 +78,37 @@ func (e *ringEngine) starved(fd engine.FD, s *socket, c *engine.Completion) bool
 	return true
 }
 
-// feed arms as many of those that wait as there are buffers now. Order: after
+// crowded is told, after a Poll has taken up to taken completions, how many more the
+// kernel had: with as many again, the owner is behind.
+func (e *ringEngine) crowded(taken int) {
+	if e.unreaped() >= taken {
+		e.short = shortPolls
+	}
+}
+
+// unreaped is how many CQEs lie there for the next Polls.
+func (e *ringEngine) unreaped() int { return int(e.ring.CQReady()) + len(e.spill) }
+
+// comeBack ends a multishot receive that stands while others take turns. What it
+// had to receive until then it receives.
+func (e *ringEngine) comeBack(fd engine.FD, s *socket) {
+	if e.short > 0 && !s.in.cancelled && !s.in.comingBack {
+		s.in.comingBack = true
+		e.cancel(s.in.op, s.in.sequence, fd)
+	}
+}
+
+// feed arms as many of those that wait as there are buffers now, and as the next
+// Poll will take, which is up to taken completions: at least one, so that nobody
+// waits for longer than so many Polls as there are receives before it. Order: after
 // the window was published, and never while CQEs are reaped: sockets with data
 // would meet the same empty window, again and again, before the owner could
 // recycle anything.
-func (e *ringEngine) feed() {
+func (e *ringEngine) feed(taken int) {
 	e.short--
 	e.rounds++
-	n := e.freeBuffers()
+	room := taken - e.unreaped() - int(e.ring.SQPending())
+	n := min(e.freeBuffers(), max(room, 1))
 	e.hungry, n = e.arm(e.hungry, n)
 	e.starving, _ = e.arm(e.starving, n)
 	if e.waits() {
@@ -115,13 +145,15 @@ func (w *window) filledBy(q *CQE) int {
 }
 
 // arm arms up to n of the receives in queue, and returns who still waits and
-// what is left of n.
+// what is left of n. They look for data at once: after the wait there is mostly
+// some. With every buffer lent they would end at once, data or not.
 func (e *ringEngine) arm(queue []engine.FD, n int) ([]engine.FD, int) {
 	k := min(len(queue), n)
+	pollFirst := e.window.given == 0
 	for _, fd := range queue[:k] {
 		s := e.sockets.of(fd)
 		s.in.starved = false
-		e.armRecv(fd, s, true)
+		e.armRecv(fd, s, pollFirst)
 		if s.in.cancelled {
 			e.cancel(s.in.op, s.in.sequence, fd)
 		}

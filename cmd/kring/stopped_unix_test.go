@@ -31,7 +31,8 @@ func TestAProcessThatWasStoppedClosesNobodyForIt(t *testing.T) {
 	const silent, half = 300, 4
 	for _, engine := range enginesHere() {
 		t.Run(engine, func(t *testing.T) {
-			c := serve(t, "--handler", "echo", "--engine", engine, "--idle-timeout", "2s", "--write-timeout", "2s")
+			// Long enough to dial everybody on a slow machine.
+			c := serve(t, "--handler", "echo", "--engine", engine, "--idle-timeout", "6s", "--write-timeout", "6s")
 			var conns, large []net.Conn
 			for range silent {
 				conn := dial(t, c.addr)
@@ -54,8 +55,12 @@ func TestAProcessThatWasStoppedClosesNobodyForIt(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			<-time.After(3 * time.Second) // longer than the timeouts: there is nothing to wait for in a stopped process
+			<-time.After(7 * time.Second) // longer than the timeouts: there is nothing to wait for in a stopped process
 			c.signal(syscall.SIGCONT)
+			rest := make(chan error, half) // each is read from now on: who reads nothing is closed, rightly
+			for _, conn := range large {
+				go func() { rest <- echoed(conn, 8<<20-1-4) }()
+			}
 			lost := 0
 			for _, conn := range conns {
 				if echoed(conn, 100) != nil {
@@ -65,9 +70,9 @@ func TestAProcessThatWasStoppedClosesNobodyForIt(t *testing.T) {
 			if lost > 0 {
 				t.Errorf("%d of %d requests that came meanwhile were not answered", lost, silent)
 			}
-			for i, conn := range large {
-				if err := echoed(conn, 8<<20-1-4); err != nil {
-					t.Errorf("answer %d that was half sent: %v", i, err)
+			for range large {
+				if err := <-rest; err != nil {
+					t.Errorf("an answer that was half sent: %v", err)
 				}
 			}
 			c.signal(syscall.SIGTERM)

@@ -30,7 +30,7 @@ func TestFilesThatAreSlowToReadHoldUpNobodyElse(t *testing.T) {
 				respondParts(t, r, nil, part)
 				return
 			}
-			r.Respond(r.Payload)
+			r.Respond(r.Payload())
 		}))
 		other := servertest.Dial(t, s)
 		var waiting []*servertest.Client

@@ -8,6 +8,7 @@ import (
 
 var loadProperties = []property{
 	{name: "FloodingPeerDoesNotStarveOthers", run: floodingPeerDoesNotStarveOthers},
+	{name: "BusyConnectionsAreServedInTurn", run: busyConnectionsAreServedInTurn},
 	{name: "ManyConnectionsEcho", run: manyConnectionsEcho},
 	{name: "StackGrowthAndGCStress", run: stackGrowthAndGCStress},
 }
@@ -66,6 +67,54 @@ func floodingPeerDoesNotStarveOthers(o *owner) {
 	}
 	close(stop)
 	o.until("the flood ends", w.over)
+}
+
+// turnsMax is how often each of the others may be served while a connection's data
+// waits: once because it was before it, once because it is asked again in the
+// meantime, and once more where what it was to be received into had run out. Where
+// the suite can't see what has arrived (see Arrived), who comes first is also up to
+// the scheduler of the goroutines that read.
+const turnsMax, turnsUnseenMax = 3, 16
+
+// busyConnectionsAreServedInTurn: every connection has data all the time, and Poll
+// takes a few of them at once. Each is served before the others had their turns. On
+// one thread, as in floodingPeerDoesNotStarveOthers.
+func busyConnectionsAreServedInTurn(o *owner) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	o.done = o.done[:8]
+	const conns, rounds = 48, 30
+	d := o.listen()
+	turns, served, late := turnsMax, 0, 0
+	if o.suite.floodLateMax > 0 {
+		turns = turnsUnseenMax
+	}
+	for range conns {
+		c := o.connect(d)
+		ask := func() {
+			if err := c.in.writeTo(c.peer, c.received, 1, always(1)); err != nil {
+				o.Fatal(err)
+			}
+		}
+		last := 0
+		c.onData = func([]byte) {
+			served++
+			if c.received > 2 && served-last > turns*conns { // what stood before any turns is gone
+				late++
+				o.Logf("%d completions of %d others came before byte %d of %s", served-last-1, conns-1, c.received, c.token)
+			}
+			last = served
+			if c.received < rounds {
+				ask()
+			}
+		}
+		ask()
+		c.stream()
+	}
+	o.until("all served", func() bool { return served == conns*rounds })
+	if late > o.suite.floodLateMax {
+		o.Fatalf("%d of %d completions came after %d turns of the others", late, served, turns)
+	}
 }
 
 // manyConnectionsEcho answers each of 256 connections with what it sent.
