@@ -111,6 +111,7 @@ func Scenarios() []Scenario {
 		open("open-slowest", OfSlowest, "the slowest contestant's capacity", true),
 		open("open-own", OfOwn, "each contestant's own capacity", true),
 		frames("16x1-16k", 16, 1, 16<<10, false, false),
+		frames("1000x16", 1000, 16, 128, false, false),
 		frames("5000x1", 5000, 1, 128, false, false),
 		frames("10000x1", 10_000, 1, 128, false, false),
 		idle,

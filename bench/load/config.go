@@ -74,7 +74,7 @@ type Config struct {
 	// counting. Default: 262,144 over all connections, 16 to 4,096 each.
 	InFlightMax int `json:"in_flight_max,omitempty"`
 
-	// WarmUp is served and checked, byte by byte, but not recorded; default
+	// WarmUp is served and compared, byte by byte, but not recorded; default
 	// 300 ms.
 	WarmUp time.Duration `json:"warm_up"`
 	// Duration is the measured window; default 2 s.
@@ -93,6 +93,10 @@ type Config struct {
 	// processors from now on (SCHED_FIFO), so that what else runs there is not
 	// measured. Result.Realtime says whether the system let it.
 	Realtime bool `json:"realtime,omitempty"`
+	// Verify compares every byte of every response. Else that is done in the warm-up
+	// and to one receive of 16 in the window, in which the bytes of the others are
+	// counted and not fetched from the kernel, where it can do so (Frames on Linux).
+	Verify bool `json:"verify,omitempty"`
 	// Portable uses Go's net where epoll would be.
 	Portable bool `json:"portable,omitempty"`
 

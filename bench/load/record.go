@@ -61,33 +61,33 @@ func newRecord(open bool) *record {
 	return r
 }
 
-// answer records one response: due when meant, given to the kernel at sent,
+// answer records n responses: due when meant, given to the kernel at sent,
 // here at now.
-func (r *record) answer(due, sent, now int64) {
-	r.total++
+func (r *record) answer(due, sent, now int64, n int) {
+	r.total += uint64(n)
 	if r.service == nil {
 		// Closed loop: what was asked before the window is no part of it.
 		if !r.holds(due) {
 			return
 		}
 		if now < r.end {
-			r.completed++
+			r.completed += uint64(n)
 		}
 	} else {
 		if r.holds(now) {
-			r.completed++
+			r.completed += uint64(n)
 		}
 		if !r.holds(due) {
 			return
 		}
-		record1(r.service, now-sent, 1)
-		record1(r.sendDelay, sent-due, 1)
+		record1(r.service, now-sent, int64(n))
+		record1(r.sendDelay, sent-due, int64(n))
 	}
 	if v := now - due; v != r.runValue {
 		r.flush()
 		r.runValue = v
 	}
-	r.runCount++
+	r.runCount += int64(n)
 }
 
 // flush puts the run of equal latencies into the histogram.
