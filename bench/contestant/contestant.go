@@ -153,7 +153,7 @@ func ours() []*Contestant {
 				c := list[len(list)-1]
 				c.Ours, c.URing, c.Kafka = true, e.short == "uring", true
 				c.Usual = usual && !(e.short == "portable" && d == "pool")
-				c.Quick = usual && (e.short == "uring" || e.short == "epoll" && d == "inline")
+				c.Quick = usual && d == "inline" && e.short != "portable"
 			}
 		}
 	}

@@ -89,6 +89,10 @@ type Config struct {
 	// Spin makes the threads poll without sleeping: sharper send times, for a
 	// core each. The share of time without work is then not counted as busy.
 	Spin bool `json:"spin,omitempty"`
+	// Look is how long a thread looks for answers before it sleeps, for who has a
+	// processor to himself: a server that is about to answer finds it awake. What it
+	// looks in vain is not counted as busy. Default: not at all.
+	Look time.Duration `json:"look,omitempty"`
 	// Realtime has this whole process go before everything else on its
 	// processors from now on (SCHED_FIFO), so that what else runs there is not
 	// measured. Result.Realtime says whether the system let it.
@@ -192,6 +196,9 @@ func (c Config) Validate() error {
 	}
 	if c.WarmUp < 0 || c.Duration < time.Millisecond || c.DrainTimeout < 0 {
 		fault("Duration", "%v (warm-up %v, drain %v): at least 1ms, nothing negative", c.Duration, c.WarmUp, c.DrainTimeout)
+	}
+	if c.Look < 0 {
+		fault("Look", "%v is negative: 0 sleeps at once", c.Look)
 	}
 	if c.Threads < 1 {
 		fault("Threads", "%d: at least 1", c.Threads)

@@ -50,7 +50,7 @@ type record struct {
 
 	cpuBegin, cpuEnd   int64 // the thread's processor time at the window's ends
 	wallBegin, wallEnd int64
-	idle               int64 // spinning without work inside the window
+	idle               int64 // looking for work in vain inside the window
 }
 
 func newRecord(open bool) *record {
@@ -120,7 +120,7 @@ func (r *record) busy(spin bool) float64 {
 	if spin {
 		return 1 - float64(r.idle)/wall
 	}
-	return float64(r.cpuEnd-r.cpuBegin) / wall
+	return float64(r.cpuEnd-r.cpuBegin-r.idle) / wall
 }
 
 // Errors counts what went wrong.

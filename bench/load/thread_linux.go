@@ -195,8 +195,23 @@ func (th *epollThread) touch(c *conn) {
 // wait looks first without sleeping: under load something is always there, and
 // the look costs no word with the Go scheduler.
 func (th *epollThread) wait(d time.Duration) int {
-	if n := epollPeek(th.epoll, th.ready); n > 0 || d == 0 || th.cfg.Spin {
+	n := epollPeek(th.epoll, th.ready)
+	if n > 0 || d == 0 || th.cfg.Spin {
 		return n
+	}
+	if look := min(th.cfg.Look, d); look > 0 {
+		began := th.tm.now()
+		now := began
+		for n == 0 && now < began+int64(look) {
+			n = epollPeek(th.epoll, th.ready)
+			now = th.tm.now()
+		}
+		if th.rec.start != 0 && !th.stopped {
+			th.rec.idle += now - began
+		}
+		if n > 0 {
+			return n
+		}
 	}
 	return epollSleep(th.epoll, th.ready, d)
 }
