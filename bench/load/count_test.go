@@ -26,7 +26,7 @@ func TestBytesThatNobodyLooksAtAreCountedToTheLast(t *testing.T) {
 				t.Fatalf("%d bytes after %d of %d were refused", n, came, all)
 			}
 			came += n
-			if int(c.done) != came/tm.replyBytes || c.gotOff != came%tm.replyBytes || x.inFlight != cfg.Depth-int(c.done) {
+			if int(c.done) != came/tm.replyBytes || int(c.gotOff) != came%tm.replyBytes || x.inFlight != cfg.Depth-int(c.done) {
 				t.Fatalf("%d replies of %d bytes, %d more and %d in flight after %d bytes", c.done, tm.replyBytes, c.gotOff, x.inFlight, came)
 			}
 		}

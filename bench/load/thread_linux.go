@@ -14,14 +14,20 @@ import (
 const nativeThreads = true
 
 type link struct {
-	net.Conn      // Config.Portable only
-	fd       int  // otherwise
-	touched  bool // on the thread's list of connections to send on
-	kick     chan struct{}
+	touched bool // on the thread's list of connections to send on
+	fd      int
+
+	// Config.Portable only:
+	net.Conn
+	kick chan struct{}
 }
 
 // idleConn stands for every idle connection in what epoll returns.
 const idleConn = -1
+
+// readyMax is how many connections one wait brings: what it has touched of each is
+// still in the second cache when its turn comes.
+const readyMax = 64
 
 // recvBytes is what one receive takes at most.
 const recvBytes = 256 << 10
@@ -45,7 +51,7 @@ func newNativeThread(tm *timing, x *core, number int) (thread, error) {
 		return nil, fmt.Errorf("load: epoll_create1: %w", err)
 	}
 	return &epollThread{core: x, tm: tm, number: number, epoll: fd,
-		in: make([]byte, recvBytes), ready: make([]unix.EpollEvent, 512)}, nil
+		in: make([]byte, recvBytes), ready: make([]unix.EpollEvent, readyMax)}, nil
 }
 
 func (th *epollThread) dial(server, source netip.AddrPort, id int, busy bool) error {
@@ -59,7 +65,7 @@ func (th *epollThread) dial(server, source netip.AddrPort, id int, busy bool) er
 	if busy {
 		c := th.newConn(id)
 		c.out = th.shared(c.t)
-		c.fd, ev.Fd = fd, int32(c.index)
+		c.fd, ev.Fd = fd, c.index
 	} else {
 		th.idle = append(th.idle, fd)
 		ev.Events, ev.Fd = unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLONESHOT, idleConn
