@@ -85,3 +85,33 @@ func TestFlagsThatCannotWorkAreNamed(t *testing.T) {
 		t.Errorf("quick: %+v, %v", o, err)
 	}
 }
+
+func TestTheOverviewGoesBetweenItsComments(t *testing.T) {
+	page := filepath.Join(t.TempDir(), "page.md")
+	before := "a\n<!-- bench overview old.jsonl -->\nold\n<!-- end of overview -->\nz\n"
+	if err := os.WriteFile(page, []byte(before), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := filepath.Glob("raw/2*.jsonl.gz")
+	if err != nil || len(raw) == 0 {
+		t.Fatalf("%v: %v", raw, err)
+	}
+	c := overviewCmd{Results: raw[0], Into: page}
+	for range 2 { // a second time changes nothing
+		if err := c.Run(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := string(text)
+	if !strings.HasPrefix(s, "a\n<!-- bench overview "+filepath.Base(raw[0])+" -->\n| requests/s") || !strings.HasSuffix(s, "<!-- end of overview -->\nz\n") || strings.Contains(s, "old\n") {
+		t.Errorf("the page is now:\n%s", s)
+	}
+	c.Into = raw[0]
+	if err := c.Run(); err == nil || !strings.Contains(err.Error(), "bench overview FILE") {
+		t.Errorf("a file without the comments: %v", err)
+	}
+}
