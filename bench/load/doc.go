@@ -19,6 +19,7 @@
 // Never: allocate while measuring; wait for a response before a request of the
 // open loop is due; drop a late response from the record; log.
 //
-// Kernel: on Linux the threads use epoll and non-blocking calls directly; on
-// other systems, or with Config.Portable, Go's net.
+// Kernel: on Linux the threads use epoll by edges and non-blocking calls directly,
+// which were faster than io_uring here (bench/METHOD.md); on other systems, or
+// with Config.Portable, Go's net.
 package load

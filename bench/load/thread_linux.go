@@ -29,6 +29,10 @@ const idleConn = -1
 // still in the second cache when its turn comes.
 const readyMax = 64
 
+// together is of how many connections answers are taken before their next requests
+// leave: a server that sleeps is woken once for all of them.
+const together = 16
+
 // recvBytes is what one receive takes at most.
 const recvBytes = 256 << 10
 
@@ -171,11 +175,12 @@ func (th *epollThread) run() {
 		if n == 0 && th.cfg.Spin && th.rec.start != 0 && !th.stopped {
 			th.rec.idle += after - look
 		}
-		for i := range n {
-			th.serve(&th.ready[i], after)
-			if i%8 == 7 {
-				after = th.tm.now()
+		for i := 0; i < n; i += together {
+			for _, ev := range th.ready[i:min(i+together, n)] {
+				th.serve(&ev, after)
 			}
+			th.sendTouched()
+			after = th.tm.now()
 		}
 	}
 }
@@ -183,12 +188,17 @@ func (th *epollThread) run() {
 // sendDue sends what the timetable demands; a connection whose turn came more
 // than once sends it together.
 func (th *epollThread) sendDue(now int64) {
-	th.pending = th.pending[:0]
 	th.demandDue(now, th.touch)
+	th.sendTouched()
+}
+
+func (th *epollThread) sendTouched() {
 	for _, c := range th.pending {
-		c.touched = false
-		th.send(c)
+		if c.touched = false; c.alive {
+			th.send(c)
+		}
 	}
+	th.pending = th.pending[:0]
 }
 
 func (th *epollThread) touch(c *conn) {
@@ -232,7 +242,7 @@ func (th *epollThread) serve(ev *unix.EpollEvent, now int64) {
 		th.receive(c, now, ev.Events&^(unix.EPOLLIN|unix.EPOLLOUT) != 0)
 	}
 	if c.alive {
-		th.send(c)
+		th.touch(c)
 	}
 }
 
