@@ -86,6 +86,35 @@ func TestFlagsThatCannotWorkAreNamed(t *testing.T) {
 	}
 }
 
+// TestTheReadmeHoldsWhatWasMeasured: its table is that of the raw results it names.
+func TestTheReadmeHoldsWhatWasMeasured(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	part := overviewPart.FindSubmatch(readme)
+	if part == nil {
+		t.Fatal("there is no table")
+	}
+	if string(part[2]) == "none" {
+		if strings.Contains(string(part[4]), "|") {
+			t.Error("there is a table of no raw results")
+		}
+		return
+	}
+	file := filepath.Join("raw", string(part[2]))
+	res, err := readResults(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := compare.Overview(res, file); string(part[4]) != want {
+		t.Errorf("the table is not what %s says; go run ./bench overview bench/%s --into README.md writes:\n%s", file, file, want)
+	}
+	if first := contestant.All()[0].Name; res.Env.Order[0] != first {
+		t.Errorf("the first row is %s, not what users get who choose nothing (%s)", res.Env.Order[0], first)
+	}
+}
+
 func TestTheOverviewGoesBetweenItsComments(t *testing.T) {
 	page := filepath.Join(t.TempDir(), "page.md")
 	before := "a\n<!-- bench overview old.jsonl -->\nold\n<!-- end of overview -->\nz\n"
