@@ -30,6 +30,7 @@ type loadCmd struct {
 	Threads  int           `default:"1" help:"Generator threads, and so cores that it was given."`
 	Spin     bool          `help:"Poll without sleeping."`
 	Portable bool          `help:"Use Go's net instead of epoll."`
+	Verify   bool          `help:"Compare every byte of every response; else one receive of 16 after the warm-up."`
 	JSON     bool          `help:"Print the result as JSON, with its histogram."`
 }
 
@@ -37,7 +38,7 @@ func (c *loadCmd) Run() error {
 	r, err := load.Run(load.Config{
 		Address: c.Address, Kind: load.Kind(c.Kind), PayloadBytes: payloadFlag(c.Payload), Topic: c.Topic,
 		Conns: c.Conns, IdleConns: c.Idle, Sizes: c.Sizes, ChurnRate: c.Churn, SlowConns: c.Slow, Depth: c.Depth, Rate: c.Rate,
-		WarmUp: c.WarmUp, Duration: c.Duration, Threads: c.Threads, Spin: c.Spin, Portable: c.Portable,
+		WarmUp: c.WarmUp, Duration: c.Duration, Threads: c.Threads, Spin: c.Spin, Portable: c.Portable, Verify: c.Verify,
 	})
 	if err != nil {
 		return err

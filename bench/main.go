@@ -22,6 +22,8 @@ type cli struct {
 	Contract contractCmd `cmd:"" help:"Measure what others notice of clients that never read, a burst of connects, handlers that stall and cold files; exit status 1 when a goal is missed."`
 	Files    filesCmd    `cmd:"" help:"Only what a client that reads cold files does to the others."`
 	Goals    goalsCmd    `cmd:"" help:"Hold raw results against what kring wants to reach, as bench/RESULTS.md."`
+	Overview overviewCmd `cmd:"" help:"One table of raw results, as the README has it."`
+	Self     selfCmd     `cmd:"" help:"Say in a minute what the generator carries on this machine, beside what the C floors do."`
 	List     listCmd     `cmd:"" help:"List scenarios and contestants, and what those that are absent lack."`
 	Load     loadCmd     `cmd:"" help:"Generate load for one server and print what came back."`
 	Generate generateCmd `cmd:"" hidden:"" help:"Generate load as a comparison's own process."`

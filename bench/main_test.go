@@ -85,3 +85,62 @@ func TestFlagsThatCannotWorkAreNamed(t *testing.T) {
 		t.Errorf("quick: %+v, %v", o, err)
 	}
 }
+
+// TestTheReadmeHoldsWhatWasMeasured: its table is that of the raw results it names.
+func TestTheReadmeHoldsWhatWasMeasured(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	part := overviewPart.FindSubmatch(readme)
+	if part == nil {
+		t.Fatal("there is no table")
+	}
+	if string(part[2]) == "none" {
+		if strings.Contains(string(part[4]), "|") {
+			t.Error("there is a table of no raw results")
+		}
+		return
+	}
+	file := filepath.Join("raw", string(part[2]))
+	res, err := readResults(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := compare.Overview(res, file); string(part[4]) != want {
+		t.Errorf("the table is not what %s says; go run ./bench overview bench/%s --into README.md writes:\n%s", file, file, want)
+	}
+	if first := contestant.All()[0].Name; res.Env.Order[0] != first {
+		t.Errorf("the first row is %s, not what users get who choose nothing (%s)", res.Env.Order[0], first)
+	}
+}
+
+func TestTheOverviewGoesBetweenItsComments(t *testing.T) {
+	page := filepath.Join(t.TempDir(), "page.md")
+	before := "a\n<!-- bench overview old.jsonl -->\nold\n<!-- end of overview -->\nz\n"
+	if err := os.WriteFile(page, []byte(before), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := filepath.Glob("raw/2*.jsonl.gz")
+	if err != nil || len(raw) == 0 {
+		t.Fatalf("%v: %v", raw, err)
+	}
+	c := overviewCmd{Results: raw[0], Into: page}
+	for range 2 { // a second time changes nothing
+		if err := c.Run(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := string(text)
+	if !strings.HasPrefix(s, "a\n<!-- bench overview "+filepath.Base(raw[0])+" -->\n| requests/s") || !strings.HasSuffix(s, "<!-- end of overview -->\nz\n") || strings.Contains(s, "old\n") {
+		t.Errorf("the page is now:\n%s", s)
+	}
+	c.Into = raw[0]
+	if err := c.Run(); err == nil || !strings.Contains(err.Error(), "bench overview FILE") {
+		t.Errorf("a file without the comments: %v", err)
+	}
+}

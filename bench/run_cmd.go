@@ -52,6 +52,9 @@ func measure(o compare.Options) error {
 	}
 	fmt.Print(text)
 	fmt.Fprintf(os.Stderr, "\n%v; report and raw results: %s.{html,md,jsonl,hlog}\n", time.Since(begun).Round(time.Second), base)
+	if open := res.Undecided(); open != "" {
+		fmt.Fprintln(os.Stderr, open)
+	}
 	return nil
 }
 

@@ -3,7 +3,7 @@
 #
 # usage: scripts/goals.sh [-x N] [-o FOLDER] [WORD...]
 #
-#   -x N        N times the rounds (default 1: 22 minutes)
+#   -x N        N times the rounds (default 1: 42 minutes)
 #   -o FOLDER   where the raw results and RESULTS.md go (default bench/results/goals)
 #   WORD        only the runs whose line has one of the words: a scenario or a contestant
 #
@@ -27,8 +27,11 @@ shift $((OPTIND - 1))
 # What runs together: rounds, milliseconds of a round, base, scenarios, contestants.
 floors=c-uring,c-epoll
 peers=go-net,gnet,netpoll,nbio,netty,monoio
+# The first run is the README's table: go run ./bench overview FOLDER/THE-FIRST.jsonl --into README.md
 runs=(
-	"11 500 go-net 1x1,1000x1,64x1,64x16 kring-uring-inline,kring-uring-pool,kring-epoll-inline,$peers,$floors"
+	"7 500 go-net 1x1,64x1,64x16,1000x1,1000x16,5000x1,10000x1,16x1-64k,4x1-1m kring,kring-uring-inline,kring-epoll,go-net,gnet,netpoll,nbio,monoio,$floors"
+	"5 1000 go-net 1000x1,3000x1,5000x1,10000x1,1000x16 kring,kring-epoll,kring-uring-pool-locked,kring-uring-inline,kring-uring-inline-parked,kring-epoll-inline,go-net,$floors"
+	"11 500 go-net 1x1,1000x1,64x1,64x16 kring,kring-epoll,kring-uring-inline,kring-uring-pool,kring-epoll-inline,$peers,$floors"
 	"7 500 kring-uring-inline 1x1 kring-uring-inline,kring-uring-inline-busy"
 	"5 500 gnet-frame 64x16 kring-uring-inline,gnet-frame"
 	"9 800 kafka api-open,echo-open kring-uring-pool-embedded,kafka,$floors"

@@ -131,9 +131,44 @@ func TestASaturatedServerWasNotHeldBackByItsGenerator(t *testing.T) {
 	if r.judge(); r.Valid() {
 		t.Error("a server with time to spare was held back, and the run counts")
 	}
+	kept := &load.Result{Invalid: bound.Invalid, Bound: true, Window: time.Second}
+	r = &Record{Load: kept, ServerBusy: 0.90, OtherCPU: 0.07, Server: contestant.Sample{WaitedSeconds: 0.06}}
+	if r.judge(); !r.Valid() {
+		t.Errorf("a server that was kept waiting by other work: %q", r.Invalid)
+	}
+	r = &Record{Load: kept, ServerBusy: 0.60, OtherCPU: 0.01, Server: contestant.Sample{WaitedSeconds: 0.60}}
+	if r.judge(); r.Valid() {
+		t.Error("threads that wait for each other are taken for a server without time to spare")
+	}
 	r = &Record{Load: &load.Result{Invalid: []string{"busy", "errors"}, Bound: true}, ServerBusy: 1}
 	if r.judge(); r.Valid() {
 		t.Error("errors were forgiven")
+	}
+}
+
+// TestTheGeneratorIsNamedWhereItIsTheLimit: and only there.
+func TestTheGeneratorIsNamedWhereItIsTheLimit(t *testing.T) {
+	res := results(2, map[string][]float64{"ring": {1000, 1200}, "poll": {1000, 1000}, "go-net": {1000, 1000}})
+	for _, r := range res.Records {
+		r.Load.GeneratorCPU, r.Load.Config.Threads = 0.5, 1
+		switch r.Contestant {
+		case "ring":
+			r.Invalid, r.Load.Bound = []string{"the generator was busy"}, true
+		case "poll":
+			r.Note = "server and generator were both saturated"
+		}
+	}
+	limits := map[string]string{}
+	for _, c := range res.Ceilings() {
+		limits[c.Server] = c.Limit()
+	}
+	if limits["ring"] != "the generator" || limits["poll"] != "both" || limits["go-net"] != "the server" {
+		t.Errorf("the limits were %v", limits)
+	}
+	for _, want := range []string{"The generator is the limit in s:", "0 of 2 runs count", "458.33"} {
+		if text := CeilingTable(res); !strings.Contains(text, want) {
+			t.Errorf("no %q in:\n%s", want, text)
+		}
 	}
 }
 

@@ -96,7 +96,12 @@ func writeRow(b *strings.Builder, res *Results, s *Scenario, c string) {
 	at := func(m metric) stats.Spread { return res.spread(s.Name, c, m) }
 	r := at(rate)
 	if r.N == 0 {
-		fmt.Fprintf(b, "| %s | no valid run |\n", c)
+		row := res.Row(s, c)
+		text := "no valid run: " + row.Why
+		if row.Seen.N > 0 {
+			text = fmt.Sprintf("(%s) no valid run: %s", Count(row.Seen.Median), row.Why)
+		}
+		fmt.Fprintf(b, "| %s | %s |\n", c, text)
 		return
 	}
 	fmt.Fprintf(b, "| %s | **%s** (%s..%s) | %s | %s | %s | %s | %.2f (%.2f) | %s | %s | %s | %.1f |", c,
@@ -134,13 +139,32 @@ func writeLosses(b *strings.Builder, res *Results) {
 	losses := res.Losses()
 	if len(losses) == 0 {
 		fmt.Fprint(b, "Nowhere, as far as these rounds can tell.\n\n")
-		return
+	} else {
+		fmt.Fprint(b, "| scenario | kring on io_uring | against | figure | ratio |\n|---|---|---|---|---|\n")
+		for _, l := range losses {
+			fmt.Fprintf(b, "| %s | %s | %s | %s | %s |\n", l.Scenario, l.Ours, l.Against, l.Figure, l.Ratio)
+		}
+		b.WriteByte('\n')
 	}
-	fmt.Fprint(b, "| scenario | kring on io_uring | against | figure | ratio |\n|---|---|---|---|---|\n")
-	for _, l := range losses {
-		fmt.Fprintf(b, "| %s | %s | %s | %s | %s |\n", l.Scenario, l.Ours, l.Against, l.Figure, l.Ratio)
+	writeOpen(b, res)
+}
+
+// writeOpen says what the rounds do not decide.
+func writeOpen(b *strings.Builder, res *Results) {
+	if short := res.Shortfalls(); len(short) > 0 {
+		fmt.Fprint(b, "Not decided, because too few runs count:\n\n")
+		for _, s := range short {
+			fmt.Fprintf(b, "- %v\n", s)
+		}
+		b.WriteByte('\n')
 	}
-	b.WriteByte('\n')
+	if ties := res.Ties(); len(ties) > 0 {
+		fmt.Fprint(b, "Within noise, so neither won nor lost:\n\n")
+		for _, t := range ties {
+			fmt.Fprintf(b, "- %s, %s: %s to %s %v\n", t.Scenario, t.Figure, t.Ours, t.Against, t.Ratio)
+		}
+		b.WriteByte('\n')
+	}
 }
 
 func writeContestants(b *strings.Builder, e *Environment) {

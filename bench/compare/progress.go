@@ -58,6 +58,9 @@ func (p *progress) step(text string, takes time.Duration) {
 	p.past += takes
 }
 
+// again says that the next step is one more than there were to be.
+func (p *progress) again() { p.total++ }
+
 // believed is the part of the work after which its own pace says more than what
 // was expected of it.
 const believed = 20

@@ -66,11 +66,21 @@ func (r *Record) heldBack() bool {
 // to be at its own limit.
 const serverSaturated = 0.95
 
+// occupied is the share of its processors that the server used, or waited for while
+// other work had them: the rest is time in which it had nothing to do.
+func (r *Record) occupied() float64 {
+	waited := 0.0
+	if r.Load.Window > 0 {
+		waited = r.Server.WaitedSeconds / r.Load.Window.Seconds()
+	}
+	return r.ServerBusy + min(waited, r.OtherCPU) // its own threads wait for each other, too
+}
+
 // judge takes over what spoiled the load; a generator without time to spare
 // did not hold back a server without time to spare.
 func (r *Record) judge() {
 	r.Invalid = r.Load.Invalid
-	if r.heldBack() && r.ServerBusy >= serverSaturated {
+	if r.heldBack() && r.occupied() >= serverSaturated {
 		r.Note = "server and generator were both saturated"
 		r.Invalid = nil
 	}

@@ -134,25 +134,31 @@ type Loss struct {
 // as the rounds support it.
 func (res *Results) Losses() []Loss {
 	var losses []Loss
+	res.versus(func(s *Scenario, ours, other string) {
+		for _, m := range []metric{primary(s), p99, cpu} {
+			if r := res.ratio(s.Name, ours, other, m); verdict(r, m) == "worse" {
+				losses = append(losses, Loss{s.Name, ours, other, m.name, r})
+			}
+		}
+	})
+	return losses
+}
+
+// versus calls does for each scenario with each of kring on io_uring and whoever is
+// on something else.
+func (res *Results) versus(does func(s *Scenario, ours, other string)) {
 	for i := range res.Env.Scenarios {
-		s := &res.Env.Scenarios[i]
 		for _, ours := range res.Env.Order {
 			if !res.Env.Ours[ours] || !res.Env.URing[ours] {
 				continue
 			}
 			for _, other := range res.Env.Order {
-				if res.Env.URing[other] {
-					continue // io_uring itself, ours or not
-				}
-				for _, m := range []metric{primary(s), p99, cpu} {
-					if r := res.ratio(s.Name, ours, other, m); verdict(r, m) == "worse" {
-						losses = append(losses, Loss{s.Name, ours, other, m.name, r})
-					}
+				if !res.Env.URing[other] { // else io_uring itself, ours or not
+					does(&res.Env.Scenarios[i], ours, other)
 				}
 			}
 		}
 	}
-	return losses
 }
 
 // Disturbance is the median of what other work took of the processors while
@@ -182,13 +188,23 @@ type Row struct {
 	Rate, CPU, UserCPU      stats.Spread
 	RateRatio, CPURatio     stats.Ratio
 	RateVerdict, CPUVerdict string
+	// Counted of Of rounds count; Why most of the others do not. When none does,
+	// Seen and SeenCPU are what they came to.
+	Counted, Of   int
+	Why           string
+	Seen, SeenCPU stats.Spread
 }
 
-// Row of a contestant; N of its Rate is 0 when no run counts.
+// Row of a contestant; N of its Rate is 0 when no run counts, and Of when it took
+// no part.
 func (res *Results) Row(s *Scenario, contestant string) Row {
 	r := Row{
 		Contestant: contestant,
 		Rate:       res.spread(s.Name, contestant, rate), CPU: res.spread(s.Name, contestant, cpu), UserCPU: res.spread(s.Name, contestant, cpuUser),
+	}
+	r.Counted, r.Of, r.Why = res.notCounted(s.Name, contestant)
+	if r.Counted == 0 {
+		r.Seen, r.SeenCPU = res.seen(s.Name, contestant, rate), res.seen(s.Name, contestant, cpu)
 	}
 	if base := res.Env.against(contestant); base != contestant {
 		r.RateRatio, r.CPURatio = res.ratio(s.Name, contestant, base, rate), res.ratio(s.Name, contestant, base, cpu)

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"kring/uring"
 )
 
 // Shape is what a server may know of the load before it comes. All are told the
@@ -38,6 +40,9 @@ type Contestant struct {
 	// comparison as well.
 	Usual, Quick bool
 
+	// unpipelined: it is not told how many requests of a connection are in flight.
+	unpipelined bool
+
 	prepare func(*Site) (binary string, err error)
 	args    func(binary string, s Shape) []string
 }
@@ -55,7 +60,7 @@ func (c *Contestant) Prepare(s *Site) error {
 
 // All lists every contestant in the order of tables.
 func All() []*Contestant {
-	list := append(ours(), special()...)
+	list := append(append(served(), ours()...), special()...)
 	list = append(list, goNet(), floor("c-uring", "uring.c", "C on io_uring: multishot accept and receive, buffer ring", true),
 		floor("c-epoll", "epoll.c", "C on epoll", false))
 	return append(list,
@@ -110,6 +115,24 @@ func names(cs []*Contestant) []string {
 	return n
 }
 
+// served are kring as "kring serve" runs it: nothing is asked for, or the engine
+// alone. The others have as many requests of a connection in hand as are in flight;
+// these have one, as Kafka has.
+func served() []*Contestant {
+	c := self("kring", "kring as 'kring serve' runs without flags: io_uring where it can, handler pool, one request of a connection at a time", []string{"--server", "kring"})
+	epoll := self("kring-epoll", "kring as 'kring serve --engine epoll' runs", []string{"--server", "kring", "--engine", "epoll"})
+	c.Usual, c.Quick = true, true
+	c.prepare = func(s *Site) (string, error) {
+		_, err := uring.New(uring.Config{})
+		c.URing = err == nil // else another engine serves
+		return s.Self, nil
+	}
+	for _, x := range []*Contestant{c, epoll} {
+		x.Ours, x.Kafka, x.unpipelined = true, true, true
+	}
+	return []*Contestant{c, epoll}
+}
+
 // ours are kring's engines, each with both ways to run a handler and to wait.
 func ours() []*Contestant {
 	var list []*Contestant
@@ -130,7 +153,7 @@ func ours() []*Contestant {
 				c := list[len(list)-1]
 				c.Ours, c.URing, c.Kafka = true, e.short == "uring", true
 				c.Usual = usual && !(e.short == "portable" && d == "pool")
-				c.Quick = usual && (e.short == "uring" || e.short == "epoll" && d == "inline")
+				c.Quick = usual && d == "inline" && e.short != "portable"
 			}
 		}
 	}
@@ -158,17 +181,18 @@ func goNet() *Contestant {
 
 // self is a contestant of this module: the bench's own program, started again.
 func self(name, about string, flags []string) *Contestant {
-	return &Contestant{
-		Name: name, About: about,
-		prepare: func(s *Site) (string, error) { return s.Self, nil },
-		args: func(binary string, s Shape) []string {
-			a := append([]string{binary, "serve"}, flags...)
-			if s.Kafka {
-				a = append(a, "--kafka")
-			}
-			return append(a, "--pipeline", strconv.Itoa(s.Depth))
-		},
+	c := &Contestant{Name: name, About: about, prepare: func(s *Site) (string, error) { return s.Self, nil }}
+	c.args = func(binary string, s Shape) []string {
+		a := append([]string{binary, "serve"}, flags...)
+		if s.Kafka {
+			a = append(a, "--kafka")
+		}
+		if !c.unpipelined {
+			a = append(a, "--pipeline", strconv.Itoa(s.Depth))
+		}
+		return a
 	}
+	return c
 }
 
 // floor is a minimal server in C: what the kernel's interface allows, with no

@@ -211,3 +211,18 @@ func TestASampleGrowsWithTheWorkDone(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 }
+
+// TestTheFirstContestantIsToldNothing: it is what a user gets who chose nothing.
+func TestTheFirstContestantIsToldNothing(t *testing.T) {
+	c := All()[0]
+	if argv := strings.Join(c.args("bench", Shape{FrameBytes: 128, Depth: 16}), " "); argv != "bench serve --server kring" || !c.Usual || !c.Quick {
+		t.Errorf("%s is started as %q", c.Name, argv)
+	}
+	cfg, err := (&ServeConfig{Server: "kring", Pipeline: 1}).config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.PipelineMax != 1 || cfg.Engine != "" || cfg.Dispatch != "" || cfg.Wait != "" || cfg.Processors != 0 || len(cfg.URing.Changed()) > 0 {
+		t.Errorf("it has settings of its own: %+v", cfg)
+	}
+}

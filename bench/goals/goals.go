@@ -36,14 +36,17 @@ type Goal struct {
 
 // The contestants that goals name.
 const (
-	inline, pool    = "kring-uring-inline", "kring-uring-pool"
-	embedded        = "kring-uring-pool-embedded"
-	epollInline     = "kring-epoll-inline"
-	goNet           = "go-net"
-	cURing, cEpoll  = "c-uring", "c-epoll"
-	gnet, gnetFrame = "gnet", "gnet-frame"
-	monoio, kafka   = "monoio", "kafka"
-	busyPoll        = "kring-uring-inline-busy"
+	inline, pool = "kring-uring-inline", "kring-uring-pool"
+	embedded     = "kring-uring-pool-embedded"
+	epollInline  = "kring-epoll-inline"
+	// What "kring serve" runs, and what it runs with --engine epoll.
+	served, servedEpoll      = "kring", "kring-epoll"
+	inlineParked, poolLocked = "kring-uring-inline-parked", "kring-uring-pool-locked"
+	goNet                    = "go-net"
+	cURing, cEpoll           = "c-uring", "c-epoll"
+	gnet, gnetFrame          = "gnet", "gnet-frame"
+	monoio, kafka            = "monoio", "kafka"
+	busyPoll                 = "kring-uring-inline-busy"
 )
 
 // perCPU is what decides where a generator holds a rate back: how many requests a
@@ -62,7 +65,28 @@ var (
 
 // All are the goals, in the order of the table.
 func All() []Goal {
-	return append(append(small(), large()...), broker()...)
+	return append(append(append(small(), large()...), broker()...), busy()...)
+}
+
+// busy are those of many busy connections: the default, and both dispatches with
+// both waits.
+func busy() []Goal {
+	modes := []struct{ text, ours, epoll string }{
+		{"the default", served, servedEpoll}, {"pool, locked", poolLocked, servedEpoll},
+		{"inline, locked", inline, epollInline}, {"inline, parked", inlineParked, epollInline},
+	}
+	var list []Goal
+	for _, scenario := range []string{"1x1", "64x1", "64x16", "1000x1", "3000x1", "5000x1", "10000x1", "1000x16"} {
+		for _, m := range modes {
+			if m.ours != served && !strings.HasPrefix(scenario, "1000") && scenario != "3000x1" && scenario != "5000x1" {
+				continue
+			}
+			list = append(list,
+				atLeast("A1", scenario, "requests/s, "+m.text+", to the better of our epoll engine and Go net", 1.0, compare.Rate, m.ours, m.epoll, goNet),
+				atMost("A1", scenario, "p99, "+m.text+", to the better C floor", 1.3, compare.P99, m.ours, floors...))
+		}
+	}
+	return list
 }
 
 func small() []Goal {

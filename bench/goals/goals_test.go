@@ -251,9 +251,25 @@ func TestEveryGoalNamesAScenarioAndContestantsThatExist(t *testing.T) {
 			t.Errorf("%s: there is no scenario %q", g.ID, g.Scenario)
 		}
 	}
-	for _, c := range append(append([]string{inline, pool, epollInline, gnetFrame, kafka, embedded, busyPoll}, floors...), peers...) {
+	for _, c := range append(append([]string{served, servedEpoll, inlineParked, poolLocked, inline, pool, epollInline, gnetFrame, kafka, embedded, busyPoll}, floors...), peers...) {
 		if !contestants[c] {
 			t.Errorf("there is no contestant %q", c)
+		}
+	}
+}
+
+// TestTheDefaultIsHeldAtManyBusyConnections: what collapsed once was measured
+// inline only.
+func TestTheDefaultIsHeldAtManyBusyConnections(t *testing.T) {
+	has := map[string]bool{}
+	for _, g := range All() {
+		if g.ID == "A1" {
+			has[g.Scenario+" "+g.Text[:4]] = true
+		}
+	}
+	for _, s := range []string{"1x1", "64x1", "64x16", "1000x1", "3000x1", "5000x1", "10000x1", "1000x16"} {
+		if !has[s+" requ"] || !has[s+" p99,"] {
+			t.Errorf("%s: requests/s and p99 are no goals there", s)
 		}
 	}
 }

@@ -74,7 +74,7 @@ type Config struct {
 	// counting. Default: 262,144 over all connections, 16 to 4,096 each.
 	InFlightMax int `json:"in_flight_max,omitempty"`
 
-	// WarmUp is served and checked, byte by byte, but not recorded; default
+	// WarmUp is served and compared, byte by byte, but not recorded; default
 	// 300 ms.
 	WarmUp time.Duration `json:"warm_up"`
 	// Duration is the measured window; default 2 s.
@@ -89,10 +89,18 @@ type Config struct {
 	// Spin makes the threads poll without sleeping: sharper send times, for a
 	// core each. The share of time without work is then not counted as busy.
 	Spin bool `json:"spin,omitempty"`
+	// Look is how long a thread looks for answers before it sleeps, for who has a
+	// processor to himself: a server that is about to answer finds it awake. What it
+	// looks in vain is not counted as busy. Default: not at all.
+	Look time.Duration `json:"look,omitempty"`
 	// Realtime has this whole process go before everything else on its
 	// processors from now on (SCHED_FIFO), so that what else runs there is not
 	// measured. Result.Realtime says whether the system let it.
 	Realtime bool `json:"realtime,omitempty"`
+	// Verify compares every byte of every response. Else that is done in the warm-up
+	// and to one receive of 16 in the window, in which the bytes of the others are
+	// counted and not fetched from the kernel, where it can do so (Frames on Linux).
+	Verify bool `json:"verify,omitempty"`
 	// Portable uses Go's net where epoll would be.
 	Portable bool `json:"portable,omitempty"`
 
@@ -188,6 +196,9 @@ func (c Config) Validate() error {
 	}
 	if c.WarmUp < 0 || c.Duration < time.Millisecond || c.DrainTimeout < 0 {
 		fault("Duration", "%v (warm-up %v, drain %v): at least 1ms, nothing negative", c.Duration, c.WarmUp, c.DrainTimeout)
+	}
+	if c.Look < 0 {
+		fault("Look", "%v is negative: 0 sleeps at once", c.Look)
 	}
 	if c.Threads < 1 {
 		fault("Threads", "%d: at least 1", c.Threads)

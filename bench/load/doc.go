@@ -9,8 +9,8 @@
 //
 // Flow: Run prepares one request as a template, dials, and starts the threads;
 // each owns its connections, grants requests, sends runs of the template with
-// fresh tags, and checks the bytes that return against what must return. The
-// threads' records are merged into one Result.
+// fresh tags, and counts the bytes that return, or checks them against what must
+// return (see Config.Verify). The threads' records are merged into one Result.
 //
 // Ownership: a thread owns its connections, its scratch memory and its record;
 // threads share only the window's two instants. Everything is allocated before
@@ -19,6 +19,7 @@
 // Never: allocate while measuring; wait for a response before a request of the
 // open loop is due; drop a late response from the record; log.
 //
-// Kernel: on Linux the threads use epoll and non-blocking calls directly; on
-// other systems, or with Config.Portable, Go's net.
+// Kernel: on Linux the threads use epoll by edges and non-blocking calls directly,
+// which were faster than io_uring here (bench/METHOD.md); on other systems, or
+// with Config.Portable, Go's net.
 package load

@@ -360,8 +360,8 @@ func TestAnySplitOfTheSendingGivesTheSameBytes(t *testing.T) {
 
 func TestEveryFaultOfAConfigIsReported(t *testing.T) {
 	err := Config{Kind: "x", PayloadBytes: -5, Conns: -1, Depth: -1, Rate: -1, WarmUp: -1, Threads: -1,
-		Sizes: "1*x", ChurnRate: -1, SlowConns: -1}.Validate()
-	for _, field := range []string{"Address", "Kind", "PayloadBytes", "Conns", "Depth", "Rate", "Duration", "Sizes", "ChurnRate", "SlowConns"} {
+		Sizes: "1*x", ChurnRate: -1, SlowConns: -1, Look: -1}.Validate()
+	for _, field := range []string{"Address", "Kind", "PayloadBytes", "Conns", "Depth", "Rate", "Duration", "Sizes", "ChurnRate", "SlowConns", "Look"} {
 		if err == nil || !strings.Contains(err.Error(), field) {
 			t.Errorf("no word about %s in: %v", field, err)
 		}

@@ -50,7 +50,7 @@ type record struct {
 
 	cpuBegin, cpuEnd   int64 // the thread's processor time at the window's ends
 	wallBegin, wallEnd int64
-	idle               int64 // spinning without work inside the window
+	idle               int64 // looking for work in vain inside the window
 }
 
 func newRecord(open bool) *record {
@@ -61,33 +61,33 @@ func newRecord(open bool) *record {
 	return r
 }
 
-// answer records one response: due when meant, given to the kernel at sent,
+// answer records n responses: due when meant, given to the kernel at sent,
 // here at now.
-func (r *record) answer(due, sent, now int64) {
-	r.total++
+func (r *record) answer(due, sent, now int64, n int) {
+	r.total += uint64(n)
 	if r.service == nil {
 		// Closed loop: what was asked before the window is no part of it.
 		if !r.holds(due) {
 			return
 		}
 		if now < r.end {
-			r.completed++
+			r.completed += uint64(n)
 		}
 	} else {
 		if r.holds(now) {
-			r.completed++
+			r.completed += uint64(n)
 		}
 		if !r.holds(due) {
 			return
 		}
-		record1(r.service, now-sent, 1)
-		record1(r.sendDelay, sent-due, 1)
+		record1(r.service, now-sent, int64(n))
+		record1(r.sendDelay, sent-due, int64(n))
 	}
 	if v := now - due; v != r.runValue {
 		r.flush()
 		r.runValue = v
 	}
-	r.runCount++
+	r.runCount += int64(n)
 }
 
 // flush puts the run of equal latencies into the histogram.
@@ -120,7 +120,7 @@ func (r *record) busy(spin bool) float64 {
 	if spin {
 		return 1 - float64(r.idle)/wall
 	}
-	return float64(r.cpuEnd-r.cpuBegin) / wall
+	return float64(r.cpuEnd-r.cpuBegin-r.idle) / wall
 }
 
 // Errors counts what went wrong.

@@ -15,10 +15,17 @@ import (
 // Each pointer is made in the call's own argument list, so the memory behind it
 // stays alive and in place for the call; the kernel keeps none of them.
 
-// recvNow receives what is there.
-func recvNow(fd int, b []byte) (int, unix.Errno) {
+// recvNow receives what is there, into b or, not kept, nowhere.
+//
+// Kernel: TCP counts what MSG_TRUNC takes, up to the length of b, and copies none of
+// it (tcp(7)).
+func recvNow(fd int, b []byte, keep bool) (int, unix.Errno) {
+	flags := uintptr(unix.MSG_DONTWAIT)
+	if !keep {
+		flags |= unix.MSG_TRUNC
+	}
 	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd),
-		uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_DONTWAIT, 0, 0)
+		uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), flags, 0, 0)
 	return int(n), errno
 }
 

@@ -14,15 +14,24 @@ import (
 const nativeThreads = true
 
 type link struct {
-	net.Conn      // Config.Portable only
-	fd       int  // otherwise
-	wantsOut bool // registered for writability too
-	touched  bool // on the thread's list of connections to send on
-	kick     chan struct{}
+	touched bool // on the thread's list of connections to send on
+	fd      int
+
+	// Config.Portable only:
+	net.Conn
+	kick chan struct{}
 }
 
 // idleConn stands for every idle connection in what epoll returns.
 const idleConn = -1
+
+// readyMax is how many connections one wait brings: what it has touched of each is
+// still in the second cache when its turn comes.
+const readyMax = 64
+
+// together is of how many connections answers are taken before their next requests
+// leave: a server that sleeps is woken once for all of them.
+const together = 16
 
 // recvBytes is what one receive takes at most.
 const recvBytes = 256 << 10
@@ -46,7 +55,7 @@ func newNativeThread(tm *timing, x *core, number int) (thread, error) {
 		return nil, fmt.Errorf("load: epoll_create1: %w", err)
 	}
 	return &epollThread{core: x, tm: tm, number: number, epoll: fd,
-		in: make([]byte, recvBytes), ready: make([]unix.EpollEvent, 512)}, nil
+		in: make([]byte, recvBytes), ready: make([]unix.EpollEvent, readyMax)}, nil
 }
 
 func (th *epollThread) dial(server, source netip.AddrPort, id int, busy bool) error {
@@ -54,11 +63,13 @@ func (th *epollThread) dial(server, source netip.AddrPort, id int, busy bool) er
 	if err != nil {
 		return err
 	}
-	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP}
+	// By edges a connection that was worked off costs nothing at the next wait, and
+	// room to send needs no asking for.
+	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET}
 	if busy {
 		c := th.newConn(id)
 		c.out = th.shared(c.t)
-		c.fd, ev.Fd = fd, int32(c.index)
+		c.fd, ev.Fd = fd, c.index
 	} else {
 		th.idle = append(th.idle, fd)
 		ev.Events, ev.Fd = unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLONESHOT, idleConn
@@ -86,6 +97,11 @@ func connect(server, source netip.AddrPort) (int, error) {
 	err = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit)
 	if err == nil {
 		err = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	}
+	if err == nil && server.Addr().IsLoopback() {
+		// What paces a path has nothing to do here, and takes its time of both ends.
+		// It is no matter if it may not be chosen.
+		_ = unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, "reno")
 	}
 	if err == nil && source.Addr().IsValid() {
 		// The port is chosen at connect, when both ends are known: many more fit.
@@ -159,11 +175,12 @@ func (th *epollThread) run() {
 		if n == 0 && th.cfg.Spin && th.rec.start != 0 && !th.stopped {
 			th.rec.idle += after - look
 		}
-		for i := range n {
-			th.serve(&th.ready[i], after)
-			if i%8 == 7 {
-				after = th.tm.now()
+		for i := 0; i < n; i += together {
+			for _, ev := range th.ready[i:min(i+together, n)] {
+				th.serve(&ev, after)
 			}
+			th.sendTouched()
+			after = th.tm.now()
 		}
 	}
 }
@@ -171,12 +188,17 @@ func (th *epollThread) run() {
 // sendDue sends what the timetable demands; a connection whose turn came more
 // than once sends it together.
 func (th *epollThread) sendDue(now int64) {
-	th.pending = th.pending[:0]
 	th.demandDue(now, th.touch)
+	th.sendTouched()
+}
+
+func (th *epollThread) sendTouched() {
 	for _, c := range th.pending {
-		c.touched = false
-		th.send(c)
+		if c.touched = false; c.alive {
+			th.send(c)
+		}
 	}
+	th.pending = th.pending[:0]
 }
 
 func (th *epollThread) touch(c *conn) {
@@ -189,8 +211,23 @@ func (th *epollThread) touch(c *conn) {
 // wait looks first without sleeping: under load something is always there, and
 // the look costs no word with the Go scheduler.
 func (th *epollThread) wait(d time.Duration) int {
-	if n := epollPeek(th.epoll, th.ready); n > 0 || d == 0 || th.cfg.Spin {
+	n := epollPeek(th.epoll, th.ready)
+	if n > 0 || d == 0 || th.cfg.Spin {
 		return n
+	}
+	if look := min(th.cfg.Look, d); look > 0 {
+		began := th.tm.now()
+		now := began
+		for n == 0 && now < began+int64(look) {
+			n = epollPeek(th.epoll, th.ready)
+			now = th.tm.now()
+		}
+		if th.rec.start != 0 && !th.stopped {
+			th.rec.idle += now - began
+		}
+		if n > 0 {
+			return n
+		}
 	}
 	return epollSleep(th.epoll, th.ready, d)
 }
@@ -202,27 +239,35 @@ func (th *epollThread) serve(ev *unix.EpollEvent, now int64) {
 	}
 	c := th.conns[ev.Fd]
 	if ev.Events&^unix.EPOLLOUT != 0 && c.alive {
-		th.receive(c, now)
+		th.receive(c, now, ev.Events&^(unix.EPOLLIN|unix.EPOLLOUT) != 0)
 	}
 	if c.alive {
-		th.send(c)
+		th.touch(c)
 	}
 }
 
-// receive takes one receive's worth; what is left makes the connection ready
-// again, after the others.
-func (th *epollThread) receive(c *conn, now int64) {
-	n, errno := recvNow(c.fd, th.in)
-	switch {
-	case errno == unix.EAGAIN || errno == unix.EINTR:
-	case errno != 0:
-		th.drop(c, &th.rec.errors.Closed, func() string { return "receiving: " + errno.Error() })
-	case n == 0:
-		th.drop(c, &th.rec.errors.Closed, func() string { return "the server closed a connection" })
-	case !th.got(c, th.in[:n], now):
-		th.drop(c, &th.rec.errors.Mismatch, func() string {
-			return fmt.Sprintf("connection %d: response %d is not the request's", c.id, c.done)
-		})
+// receive takes what is there: with edges nobody tells twice of it. Behind a short
+// receive there is nothing more, unless the peer is known to have ended.
+func (th *epollThread) receive(c *conn, now int64, ended bool) {
+	for c.alive {
+		look := th.looks()
+		n, errno := recvNow(c.fd, th.in, look)
+		switch {
+		case errno == unix.EAGAIN:
+			return
+		case errno == unix.EINTR:
+			continue
+		case errno != 0:
+			th.drop(c, &th.rec.errors.Closed, func() string { return "receiving: " + errno.Error() })
+		case n == 0:
+			th.drop(c, &th.rec.errors.Closed, func() string { return "the server closed a connection" })
+		case look && !th.got(c, th.in[:n], now) || !look && !th.skip(c, n, now):
+			th.drop(c, &th.rec.errors.Mismatch, func() string {
+				return fmt.Sprintf("connection %d: response %d is not the request's", c.id, c.done)
+			})
+		case n < len(th.in) && !ended:
+			return
+		}
 	}
 }
 
@@ -230,14 +275,12 @@ func (th *epollThread) send(c *conn) {
 	for {
 		b := th.toSend(c)
 		if len(b) == 0 {
-			th.want(c, false)
 			return
 		}
 		n, errno := sendNow(c.fd, b)
 		switch {
 		case errno == unix.EAGAIN:
-			th.want(c, true)
-			return
+			return // epoll tells when there is room
 		case errno == unix.EINTR:
 		case errno != 0:
 			th.drop(c, &th.rec.errors.Closed, func() string { return "sending: " + errno.Error() })
@@ -246,19 +289,6 @@ func (th *epollThread) send(c *conn) {
 			th.took(c, n)
 		}
 	}
-}
-
-// want asks epoll for writability, or no longer.
-func (th *epollThread) want(c *conn, out bool) {
-	if c.wantsOut == out {
-		return
-	}
-	c.wantsOut = out
-	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP, Fd: int32(c.index)}
-	if out {
-		ev.Events |= unix.EPOLLOUT
-	}
-	_ = unix.EpollCtl(th.epoll, unix.EPOLL_CTL_MOD, c.fd, &ev)
 }
 
 func (th *epollThread) drop(c *conn, counter *uint64, why func() string) {

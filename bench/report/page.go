@@ -37,7 +37,9 @@ type page struct {
 	Curves    []chart
 	Heat      []heatTable
 	Losses    []loss
-	Judged    bool // enough rounds to speak of losses
+	Judged    bool     // enough rounds to speak of losses
+	Short     []string // who can't be judged, for want of runs that count
+	Ties      []loss
 	About     []fact
 	Absent    []fact
 }
@@ -67,6 +69,8 @@ type bar struct {
 	From, Span  float64 // of the range
 	Ratio       string
 	Verdict     string // a class: better, worse, or neither
+	Hollow      bool   // no run counts: the lengths are of what was seen
+	Why         string // what speaks against runs that do not count; "" for none
 }
 
 type loss struct{ Scenario, Ours, Against, Figure, Ratio string }
@@ -99,6 +103,12 @@ func HTML(res *compare.Results, base string) ([]byte, error) {
 	p.Heat = drawHeat(res)
 	for _, l := range res.Losses() {
 		p.Losses = append(p.Losses, loss{l.Scenario, l.Ours, l.Against, l.Figure, l.Ratio.String()})
+	}
+	for _, s := range res.Shortfalls() {
+		p.Short = append(p.Short, s.String())
+	}
+	for _, t := range res.Ties() {
+		p.Ties = append(p.Ties, loss{t.Scenario, t.Ours, t.Against, t.Figure, t.Ratio.String()})
 	}
 	var out bytes.Buffer
 	if err := pageTemplate.Execute(&out, &p); err != nil {
@@ -158,16 +168,19 @@ func drawScenario(res *compare.Results, s *compare.Scenario, colours map[string]
 			continue
 		}
 		row := res.Row(s, c)
-		if row.Rate.N == 0 {
+		if row.Of == 0 {
 			continue
+		}
+		if row.Counted == 0 {
+			row.Rate, row.CPU = row.Seen, row.SeenCPU
 		}
 		rows = append(rows, row)
 		rateMost, cpuMost = max(rateMost, row.Rate.Max), max(cpuMost, row.CPU.Max)
 	}
 	for _, r := range rows {
-		v.Rate = append(v.Rate, drawBar(colours[r.Contestant], r.Rate, rateMost, compare.Count(r.Rate.Median), "/s", r.RateRatio, r.RateVerdict))
-		b := drawBar(colours[r.Contestant], r.CPU, cpuMost, fmt.Sprintf("%.2f", r.CPU.Median), "µs", r.CPURatio, r.CPUVerdict)
-		if r.CPU.Median > 0 {
+		v.Rate = append(v.Rate, drawBar(colours[r.Contestant], r.Rate, rateMost, compare.Count(r.Rate.Median), "/s", r.RateRatio, r.RateVerdict).counts(&r))
+		b := drawBar(colours[r.Contestant], r.CPU, cpuMost, fmt.Sprintf("%.2f", r.CPU.Median), "µs", r.CPURatio, r.CPUVerdict).counts(&r)
+		if r.CPU.Median > 0 && !b.Hollow {
 			b.Part = 100 * (1 - min(1, r.UserCPU.Median/r.CPU.Median))
 		}
 		v.CPU = append(v.CPU, b)
@@ -183,6 +196,21 @@ func drawBar(l legend, of stats.Spread, most float64, value, unit string, ratio 
 	}
 	if ratio.Rounds > 0 && !math.IsNaN(ratio.Median) {
 		b.Ratio = ratio.String()
+	}
+	return b
+}
+
+// counts says what is to be known of runs that do not count.
+func (b bar) counts(r *compare.Row) bar {
+	b.Hollow = r.Counted == 0
+	switch {
+	case r.Counted == r.Of:
+	case b.Hollow && r.Seen.N == 0:
+		b.Value, b.Unit, b.Why = "–", "", "does not count: "+r.Why
+	case b.Hollow:
+		b.Why = "does not count: " + r.Why
+	case r.Counted < stats.ConclusionRounds:
+		b.Why = fmt.Sprintf("%d of %d rounds count: %s", r.Counted, r.Of, r.Why)
 	}
 	return b
 }

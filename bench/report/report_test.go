@@ -127,3 +127,39 @@ func TestAPageOfRunsThatDoNotCountIsStillAPage(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestWhatDoesNotCountIsShownAsSuch: who disappears from a chart looks like who
+// was never there.
+func TestWhatDoesNotCountIsShownAsSuch(t *testing.T) {
+	res := results(t)
+	for _, r := range res.Records {
+		switch {
+		case r.Contestant == "peer" && r.Scenario == "64x1":
+			r.Invalid, r.Load.Bound = []string{"the generator was busy 97 % of a core"}, true
+		case r.Contestant == "peer" && r.Scenario == "1000x1" && r.Round == 0:
+			r.Invalid = []string{"1 errors"}
+		}
+	}
+	page, err := report.HTML(res, "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, pattern := range map[string]string{
+		"a hollow bar with its value and reason": `(?s)<div class="bar c1 hollow">.{0,300}1000.{0,10}/s.{0,500}does not count: the generator was the limit`,
+		"how many rounds of another count":       `4 of 5 rounds count: 1 errors`,
+		"what is not decided":                    `<li>64x1, peer: 0 of 5 rounds count: the generator was the limit</li>`,
+	} {
+		if !regexp.MustCompile(pattern).Match(page) {
+			t.Errorf("%s: nothing matches %s", what, pattern)
+		}
+	}
+	text := compare.Markdown(res, "x")
+	for _, want := range []string{"| peer | (1000) no valid run: the generator was the limit |", "Not decided, because too few runs count", "- 64x1, peer: 0 of 5 rounds count"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in:\n%s", want, text)
+		}
+	}
+	if line := res.Undecided(); !strings.Contains(line, "Not decided: 2 rows, in 1000x1, 64x1.") || strings.Contains(line, "\n") {
+		t.Errorf("the last line is %q", line)
+	}
+}
