@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"sync/atomic"
 
+	"kring/internal/budget"
 	"kring/internal/slab"
 )
 
@@ -23,8 +24,9 @@ const SizeBytes = 4
 // that it is for may both answer, as long as they do not both write to Buffer.
 // Work that has not learned yet that its time is up may write to its Buffer for
 // some seconds more; nothing of that is sent. Not so to more than 4 KiB when the
-// server has ended, or when 16 MiB of such memory wait with one processor: then it
-// goes back at once. Payload it must not read any more.
+// server has ended, or when 16 MiB of such memory, or an eighth of what responses may
+// take, wait with one processor: then it goes back at once. Payload it must not read
+// any more.
 type Request struct {
 	// Payload is the frame without its size. Its memory stays valid until the
 	// answer. Invariant: the SizeBytes before it are the request's too.
@@ -88,6 +90,14 @@ type job struct {
 	// is copied although Buffer was called. Owner: as of large.
 	own  []byte
 	pool *slab.Pool
+	// largeHeld and ownHeld are what the two count for in the budget of all responses;
+	// 0: they are as small as what a job keeps.
+	largeHeld, ownHeld int64
+	// budget is that of all responses; nil: there is none. turn is what the response was
+	// expected to take of it, until it takes it. paced: the handler sees to that itself.
+	budget *budget.Budget
+	turn   *budget.Ticket
+	paced  bool
 
 	// parts are what the response is made of when files are in it, fileBytes of
 	// it in all; released is told when they are needed no more.
@@ -113,6 +123,9 @@ const (
 	AnswerSend
 	AnswerNoResponse
 	AnswerClose
+	// AnswerLater is none: the request comes to its handler again, when there is room
+	// for its response.
+	AnswerLater
 )
 
 // NewRequest returns a Request that no processor has: for whoever calls a Handler
@@ -138,7 +151,7 @@ func (r *Request) Begin(home *ResponseQueue, pool *slab.Pool) {
 	}
 	j.home, j.pool = home, pool
 	j.kind, j.reason, j.response, j.copied = AnswerNone, ReasonNone, nil, 0
-	j.closeAt, j.answering = 0, nil
+	j.closeAt, j.answering, j.paced = 0, nil, false
 	j.life++
 	if r.life = j.life; r.throttledUntil.Load() != 0 {
 		r.throttledUntil.Store(0)
@@ -195,6 +208,10 @@ func (r *Request) ResponseIsFrame() bool {
 	return len(r.response) > 0 && len(r.Frame) > 0 && &r.response[0] == &r.Frame[0]
 }
 
+// ResponseHeld says that the memory of the response is counted in the budget of all
+// responses until the request is Reset.
+func (r *Request) ResponseHeld() bool { return r.largeHeld > 0 || r.ownHeld > 0 }
+
 // ResponseOnHeap says that the response lies in memory of the Go heap, which the
 // kernel must not be given.
 func (r *Request) ResponseOnHeap() bool {
@@ -211,6 +228,10 @@ func (r *Request) Reset() {
 	r.keepSmall()
 	if len(r.parts) > 0 || r.released != nil {
 		r.releaseParts()
+	}
+	if r.turn != nil { // nothing large was made
+		r.endTurn()
+		r.Budget().Unlearn(r.API)
 	}
 	r.Frame, r.Memory = nil, nil
 	r.response, r.next = nil, nil

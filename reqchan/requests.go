@@ -5,12 +5,15 @@ import (
 	"sync/atomic"
 	"time"
 
+	"kring/internal/budget"
 	"kring/internal/slab"
 )
 
 const (
-	// requestsKeptMax bounds how many jobs wait for reuse.
+	// requestsKeptMax bounds how many jobs wait for reuse, and largesKeptMax how many
+	// of them keep memory beyond smallBytes.
 	requestsKeptMax = 4096
+	largesKeptMax   = 256
 	// A block of Requests is one allocation, and stays as long as anybody holds one
 	// of it. blockMax makes it no more than one for so many requests, and
 	// blocksHeldMax bounds what those keep that take long: a block is the smaller
@@ -27,6 +30,9 @@ const (
 // may have it still, and answer late; what is costly of it, the job behind, is
 // used again. So a late answer finds that its life is over.
 type Requests struct {
+	// Budget is that of all responses; nil: there is none. Set it before the first Take.
+	Budget *budget.Budget
+
 	free  []*job
 	block []Request
 	out   int
@@ -42,6 +48,7 @@ type Requests struct {
 type asidePiece struct {
 	pool   *slab.Pool
 	memory []byte
+	held   int64 // of the budget
 	until  int64 // of Now
 }
 
@@ -49,17 +56,36 @@ const (
 	// asideTime is how long memory is put aside: whoever had it from Buffer, and has
 	// not learned that another goroutine answered, has this long to be done.
 	asideTime = int64(10 * time.Second)
-	// asideBytesMax bounds what is put aside. Beyond it the oldest goes back early, and
-	// a larger piece at once.
+	// asideBytesMax bounds what is put aside, and so does asidePart of the budget.
+	// Beyond it the oldest goes back early, and a larger piece at once.
 	asideBytesMax = 16 << 20
+	asidePart     = 8
 )
 
-// putAside takes memory that goes back later.
-func (s *Requests) putAside(pool *slab.Pool, memory []byte) {
+// putAside takes memory that goes back later, and counts for held bytes of the budget
+// until then.
+func (s *Requests) putAside(pool *slab.Pool, memory []byte, held int64) {
 	now := Now()
-	s.aside = append(s.aside, asidePiece{pool, memory, now + asideTime})
+	s.aside = append(s.aside, asidePiece{pool, memory, held, now + asideTime})
 	s.asideBytes += cap(memory)
-	s.takeBack(func(a *asidePiece) bool { return a.until <= now || s.asideBytes > asideBytesMax })
+	most := asideBytesMax
+	if max := s.Budget.Max(); max > 0 {
+		most = int(min(int64(most), max/asidePart))
+	}
+	s.takeBack(func(a *asidePiece) bool { return a.until <= now || s.asideBytes > most })
+}
+
+// Tidy gives back what has been put aside for long enough, and says in how many
+// nanoseconds there will be more of it; negative: nothing is there.
+func (s *Requests) Tidy(now int64) time.Duration {
+	if len(s.aside) == 0 {
+		return -1
+	}
+	s.takeBack(func(a *asidePiece) bool { return a.until <= now })
+	if len(s.aside) == 0 {
+		return -1
+	}
+	return time.Duration(s.aside[0].until - now)
 }
 
 // takeBack gives back what was put aside, from the oldest on, as long as due says.
@@ -68,6 +94,7 @@ func (s *Requests) takeBack(due func(*asidePiece) bool) {
 	for ; n < len(s.aside) && due(&s.aside[n]); n++ {
 		s.asideBytes -= cap(s.aside[n].memory)
 		s.aside[n].pool.Put(s.aside[n].memory)
+		s.Budget.Change(s.aside[n].held, 0)
 	}
 	s.aside = slices.Delete(s.aside, 0, n)
 }
@@ -80,7 +107,7 @@ func (s *Requests) Take(c *Conn, token uint64) *Request {
 		s.free[n-1] = nil
 		s.free = s.free[:n-1]
 	} else {
-		j = &job{from: s}
+		j = &job{from: s, budget: s.Budget}
 	}
 	s.out++
 	return s.give(j, c, token)
@@ -103,6 +130,9 @@ func (s *Requests) give(j *job, c *Conn, token uint64) *Request {
 func (s *Requests) Put(r *Request) {
 	s.out--
 	if len(s.free) < requestsKeptMax {
+		if r.large != nil && len(s.free) >= largesKeptMax {
+			r.dropLarge()
+		}
 		s.free = append(s.free, r.job)
 	} else {
 		r.Free()

@@ -1,6 +1,8 @@
 package reqchan
 
-import "runtime"
+import (
+	"runtime"
+)
 
 const (
 	// smallBytes is the response memory of the Go heap that a job keeps: as much
@@ -99,6 +101,9 @@ func (r *Request) lend(n int) []byte {
 	if cap(r.large) < n && r.fitsSmall(n) {
 		return r.smallOf(n)[SizeBytes:n]
 	}
+	if !r.paced {
+		r.Budget().Learn(r.API, int64(n))
+	}
 	if !r.widen(n) {
 		return make([]byte, n)[SizeBytes:] // Respond will have to copy it, or to refuse
 	}
@@ -120,6 +125,7 @@ func (r *Request) smallOf(n int) []byte {
 // it. The caller has made r busy, or claimed it.
 func (r *Request) widen(n int) bool {
 	if cap(r.large) >= n {
+		r.hold(&r.largeHeld, n)
 		return true
 	}
 	r.dropLarge()
@@ -127,6 +133,7 @@ func (r *Request) widen(n int) bool {
 	if err != nil {
 		return false
 	}
+	r.hold(&r.largeHeld, n)
 	r.large = b[:cap(b)]
 	r.wide.Store(true)
 	return true
@@ -137,6 +144,29 @@ func (r *job) dropLarge() {
 		r.pool.Put(r.large)
 		r.large = nil
 		r.wide.Store(false)
+		r.letGo(&r.largeHeld)
+	}
+}
+
+// hold counts memory of which n bytes are used in the budget of all responses. What a
+// job may keep is not counted here: the processor does, while it is being sent.
+func (r *job) hold(held *int64, n int) {
+	if n <= largeKeptBytes || int64(n) <= *held || r.budget == nil {
+		return
+	}
+	if r.turn != nil {
+		r.turn.Spend(*held, int64(n))
+		r.turn = nil
+	} else {
+		r.budget.Change(*held, int64(n))
+	}
+	*held = int64(n)
+}
+
+func (r *job) letGo(held *int64) {
+	if *held > 0 {
+		r.budget.Change(*held, 0)
+		*held = 0
 	}
 }
 
@@ -179,6 +209,7 @@ func (r *Request) memory(n int) []byte {
 		return r.large
 	}
 	if cap(r.own) >= n {
+		r.hold(&r.ownHeld, n)
 		return r.own
 	}
 	b, err := r.pool.TryGet(n)
@@ -188,6 +219,7 @@ func (r *Request) memory(n int) []byte {
 	if r.own != nil {
 		r.pool.Put(r.own)
 	}
+	r.hold(&r.ownHeld, n)
 	r.own = b[:cap(b)]
 	return r.own
 }
@@ -215,13 +247,14 @@ func (r *job) keepSmall() {
 // can't be left to the garbage collector.
 func (r *job) keepLarge() {
 	if r.large != nil && r.isLent() && r.from != nil && (len(r.response) == 0 || &r.response[0] != &r.large[0]) {
-		r.from.putAside(r.pool, r.large)
-		r.large = nil
+		r.from.putAside(r.pool, r.large, r.largeHeld)
+		r.large, r.largeHeld = nil, 0
 		r.wide.Store(false)
 	}
 	if r.own != nil {
 		r.dropLarge()
 		r.large, r.own = r.own, nil
+		r.largeHeld, r.ownHeld = r.ownHeld, 0
 		r.wide.Store(true)
 	}
 	if cap(r.large) > largeKeptBytes {
