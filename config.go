@@ -268,7 +268,7 @@ type Config struct {
 	// WriteTimeout closes a connection whose peer takes nothing of a response
 	// for so long (Kafka has none); default 30 seconds, negative: never. While others
 	// wait for the memory of responses (ResponseMemoryMax), who takes nothing of more
-	// than 64 KiB has a tenth of it.
+	// than 4 KiB has a tenth of it.
 	WriteTimeout time.Duration
 	// Socket options of accepted connections.
 	Socket engine.SocketOptions

@@ -6,6 +6,7 @@ import (
 	"syscall"
 
 	"kring/engine"
+	"kring/internal/budget"
 	"kring/reqchan"
 )
 
@@ -64,7 +65,7 @@ func (p *Processor) readAhead(c *conn) {
 	for i := o.at; i < len(o.segments); i++ {
 		s := &o.segments[i]
 		if s.file != nil {
-			p.readPiece(c, s.file, ahead > 0)
+			p.readPiece(c, i, ahead > 0)
 			return
 		}
 		if ahead += len(s.bytes); ahead >= fileAheadBytes {
@@ -73,18 +74,20 @@ func (p *Processor) readAhead(c *conn) {
 	}
 }
 
-// readPiece has a piece of a file read. While memory for responses is short, nothing is
-// read ahead, and who has nothing to send waits in line.
-func (p *Processor) readPiece(c *conn, f *fileRange, ahead bool) {
+// readPiece has a piece of the file read that is segment i of the output. While memory
+// for responses is short, nothing is read ahead, and who has nothing to send waits in
+// line: but not with memory that others wait for.
+func (p *Processor) readPiece(c *conn, i int, ahead bool) {
+	f := c.out.segments[i].file
 	n := int(min(f.left, fileChunkBytes))
 	if p.cfg.Responses.Tight() || c.reads != nil {
 		if ahead {
 			return
 		}
-		if c.reads == nil {
+		if c.reads == nil && c.out.memoryBehind(i) <= budget.SmallestBytes {
 			c.reads = p.line(c, int64(n), p.send)
 		}
-		if !c.reads.Granted() {
+		if c.reads != nil && !c.reads.Granted() {
 			return
 		}
 	}
@@ -100,6 +103,15 @@ func (p *Processor) readPiece(c *conn, f *fileRange, ahead bool) {
 	}
 	c.reading = piece
 	p.readFile(c, f)
+}
+
+// memoryBehind is the memory of the response that segment i is a part of: it is there
+// until the last part is sent.
+func (o *outbound) memoryBehind(i int) int {
+	for o.segments[i].request == nil {
+		i++
+	}
+	return o.segments[i].request.ResponseMemory()
 }
 
 // putPiece gives memory back that a piece of a file was read into.

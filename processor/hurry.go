@@ -17,7 +17,7 @@ const (
 	hurryFrees = 8
 )
 
-// hurry closes peers that take nothing of large output, while others have waited for
+// hurry closes peers that take nothing of what they were answered, while others have waited for
 // its memory, each for a tenth of the write timeout.
 func (p *Processor) hurry() {
 	if p.now-p.hurried < int64(hurryEvery) {
@@ -26,7 +26,7 @@ func (p *Processor) hurry() {
 	p.hurried = p.now
 	most := p.cfg.Responses.Max() / hurryFrees
 	for _, c := range p.conns {
-		if c.info == nil || c.ending || !c.sending || c.out.queued <= budget.SmallBytes || c.set.WriteTimeout <= 0 {
+		if c.info == nil || c.ending || !c.sending || c.out.queued <= budget.SmallestBytes || c.set.WriteTimeout <= 0 {
 			continue
 		}
 		patience := c.set.WriteTimeout / hurryPart

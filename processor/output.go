@@ -3,6 +3,7 @@ package processor
 import (
 	"kring/engine"
 	"kring/internal/budget"
+	"kring/internal/frame"
 	"kring/reqchan"
 )
 
@@ -52,9 +53,9 @@ func (p *Processor) holdResponse(r *reqchan.Request) int {
 	if r.ResponseHeld() || r.ResponseIsFrame() {
 		return 0
 	}
-	_, response, _ := r.Answer()
-	p.holdOutput(len(response))
-	return len(response)
+	n := r.ResponseMemory()
+	p.holdOutput(n)
+	return n
 }
 
 // outputMax is how many bytes of responses may be queued on a connection before its
@@ -67,26 +68,29 @@ func (p *Processor) outputMax(c *conn) int {
 	return c.set.QueuedBytesMax
 }
 
-// mayBegin says whether the request that payload begins with may be begun. Otherwise
-// the connection is in line, and goes on when its turn has come. Beside a pool it is
-// there that requests wait for the room of a large response: see postponed.
-func (p *Processor) mayBegin(c *conn, payload []byte) bool {
-	b := p.cfg.Responses
+// mayBegin says whether the request in a frame may be begun. Otherwise the connection is
+// in line, and goes on when its turn has come. Beside a pool it is there that requests
+// wait for the room of a large response: see postponed.
+func (p *Processor) mayBegin(c *conn, b []byte) bool {
 	if c.turn == nil {
-		if !b.Tight() {
+		if !p.cfg.Responses.Tight() {
 			return true
 		}
-		n := int64(budget.SmallestBytes)
-		if p.cfg.Handle != nil {
-			api := int16(-1)
-			if p.cfg.APIOf != nil {
-				api, _ = p.cfg.APIOf(payload)
-			}
-			n = b.Expect(api)
-		}
-		c.turn = p.line(c, n, p.progress)
+		c.turn = p.line(c, p.roomFor(b), p.progress)
 	}
 	return c.turn.Granted()
+}
+
+// roomFor is what the response to the request in a frame may take.
+func (p *Processor) roomFor(b []byte) int64 {
+	switch {
+	case p.cfg.Handle == nil:
+		return budget.SmallestBytes
+	case p.cfg.APIOf == nil:
+		return p.cfg.Responses.Expect(-1)
+	}
+	api, _ := p.cfg.APIOf(b[frame.SizeBytes:])
+	return p.cfg.Responses.Expect(api)
 }
 
 // takeTurn gives r what its connection has waited for. Who was told to expect nothing

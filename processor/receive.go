@@ -169,7 +169,7 @@ func (p *Processor) cutFrames(c *conn, lent *engine.Completion) (again bool) {
 		switch status {
 		case frame.Whole:
 			c.begun = 0
-			if !p.mayBegin(c, b[frame.SizeBytes:]) {
+			if p.batch.n == 0 && !p.mayBegin(c, b) { // what is answered in a batch is small
 				c.in.Unread(b, place)
 				return false
 			}

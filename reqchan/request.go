@@ -208,6 +208,9 @@ func (r *Request) ResponseIsFrame() bool {
 	return len(r.response) > 0 && len(r.Frame) > 0 && &r.response[0] == &r.Frame[0]
 }
 
+// ResponseMemory is how many bytes of memory the response has, its size included.
+func (r *Request) ResponseMemory() int { return len(r.response) }
+
 // ResponseHeld says that the memory of the response is counted in the budget of all
 // responses until the request is Reset.
 func (r *Request) ResponseHeld() bool { return r.largeHeld > 0 || r.ownHeld > 0 }

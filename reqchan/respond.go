@@ -101,9 +101,6 @@ func (r *Request) lend(n int) []byte {
 	if cap(r.large) < n && r.fitsSmall(n) {
 		return r.smallOf(n)[SizeBytes:n]
 	}
-	if !r.paced {
-		r.Budget().Learn(r.API, int64(n))
-	}
 	if !r.widen(n) {
 		return make([]byte, n)[SizeBytes:] // Respond will have to copy it, or to refuse
 	}
@@ -150,9 +147,12 @@ func (r *job) dropLarge() {
 
 // hold counts memory of which n bytes are used in the budget of all responses. What a
 // job may keep is not counted here: the processor does, while it is being sent.
-func (r *job) hold(held *int64, n int) {
+func (r *Request) hold(held *int64, n int) {
 	if n <= largeKeptBytes || int64(n) <= *held || r.budget == nil {
 		return
+	}
+	if !r.paced {
+		r.budget.Learn(r.API, int64(n))
 	}
 	if r.turn != nil {
 		r.turn.Spend(*held, int64(n))

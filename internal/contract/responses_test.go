@@ -236,6 +236,24 @@ func TestFilesAreReadAsFarAsThereIsRoom(t *testing.T) {
 	})
 }
 
+// A response that holds memory of its own is sent to its end: it does not wait for room
+// to read its file, for which others would wait that hold as much.
+func TestAResponseOfMemoryAndAFileIsSentThoughNothingIsLeft(t *testing.T) {
+	f, content := file(t, mib)
+	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
+		s := servertest.Start(t, shortOfMemory(cfg), kring.HandlerFunc(func(r *kring.Request) {
+			respondParts(t, r, nil, kring.Part{Bytes: make([]byte, 2*mib)}, kring.Part{File: f, Length: int64(len(content))})
+		}))
+		var clients []*servertest.Client
+		for range 12 {
+			c := servertest.Dial(t, s)
+			c.Send("both")
+			clients = append(clients, c)
+		}
+		receiveAll(t, clients, 2*mib+len(content))
+	})
+}
+
 // While others wait for the memory of responses, who reads nothing has a tenth of the
 // write timeout.
 func TestWhoReadsNothingDoesNotKeepOthersWaitingForItsWholeTime(t *testing.T) {
