@@ -113,6 +113,7 @@ func Open(cfg Config) (*Cluster, error) {
 	c.answers.making = make(chan struct{}, makingMax)
 	c.sessions.open = make(map[*session]struct{})
 	c.inside, c.settings = &inside{cluster: c}, newSettings(c)
+	c.answers.polling.ask = c.inside.ask
 	if err := c.openDir(); err != nil {
 		return nil, fmt.Errorf("embedded: data directory %q: %w", cfg.DataDir, err)
 	}
@@ -392,6 +393,7 @@ func (c *Cluster) Close() error {
 	c.janitor.close()
 	c.inside.close()
 	c.answers.tidying.end()
+	c.answers.polling.end()
 	c.sessions.running.Wait() // kfake must be alive for what they still ask of it
 	defer c.unlock()
 	if err := c.store.failure(); err != nil {

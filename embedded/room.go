@@ -28,9 +28,9 @@ const (
 	// pollBytesMax bounds an answer that may have to be waited for: it holds nothing
 	// meanwhile, and many may be there at once.
 	pollBytesMax = 1 << 20
-	// pollStays is how long such a request counts as being answered. What takes longer
-	// waits for records.
-	pollStays = 5 * time.Millisecond
+	// pollStays is for how long such a request counts as being answered at least, until
+	// it is known that it waits.
+	pollStays = 2 * time.Millisecond
 	// behindWaitMax bounds the wait of a client whose last answer was full. It will
 	// hardly wait, and keeps its room if it does.
 	behindWaitMax  = 100 // milliseconds
@@ -50,6 +50,8 @@ type answers struct {
 	making  chan struct{}
 	last    [kmsg.MaxKey + 1]atomic.Int64 // large ones, by API
 	whole   atomic.Int64                  // the last Fetch that was more than it was asked to be, because a batch was
+	record  recordSize
+	polling polling
 	tidying tidying
 }
 
@@ -58,27 +60,19 @@ type room struct {
 	ticket *budget.Ticket
 	making chan struct{} // nil: it has no turn, because nobody waits for the answer
 	once   sync.Once
-	timer  *time.Timer // nil: it does not wait for records
 }
 
+// leave gives it up: the answer is there, or is waited for.
 func (m *room) leave() {
+	if m == nil {
+		return
+	}
 	m.once.Do(func() {
 		m.ticket.Release()
 		if m.making != nil {
 			<-m.making
 		}
 	})
-}
-
-// end is leave, when the answer is there.
-func (m *room) end() {
-	if m == nil {
-		return
-	}
-	if m.timer != nil {
-		m.timer.Stop()
-	}
-	m.leave()
 }
 
 // makeRoom waits until there is room for the answer to j, and has a Fetch ask for no
@@ -147,7 +141,7 @@ func (s *session) enter(b *budget.Budget, n int64, waits bool) *room {
 	case <-s.cluster.drained.Done():
 	}
 	if waits {
-		m.timer = time.AfterFunc(pollStays, m.leave)
+		s.cluster.answers.polling.begin(m)
 	}
 	return m
 }

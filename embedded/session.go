@@ -116,7 +116,7 @@ func (s *session) run() {
 		if err != nil && s.interrupted() {
 			err = s.exchangeAgain(j)
 		}
-		s.room.end()
+		s.room.leave()
 		s.room = nil
 		s.shed()
 		if err != nil {
