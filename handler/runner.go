@@ -133,7 +133,7 @@ func (h *runner) handle() {
 	r := h.items[h.at]
 	r.Times.Taken = h.began
 	h.inHandle = true
-	if r.Early() {
+	if h.pool.cfg.Responses.Tight() && r.Early() {
 		r.Postpone()
 	} else {
 		h.pool.cfg.Handle(r)

@@ -156,3 +156,13 @@ func (p *Processor) handOut(r *reqchan.Request) {
 	p.measured(r)
 	p.recycle(r)
 }
+
+// dropLater ends the requests that wait for room.
+func (p *Processor) dropLater() {
+	for r := range p.later {
+		delete(p.later, r)
+		p.count.late++
+		p.measured(r)
+		p.recycle(r)
+	}
+}

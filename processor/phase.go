@@ -115,7 +115,8 @@ func (p *Processor) over() bool {
 		return false
 	}
 	p.sayDrained()
-	return p.phase == stopped && p.away == 0 && len(p.later) == 0 || p.phase == abandoned
+	p.dropLater() // nobody is left to be answered
+	return p.phase == stopped && p.away == 0 || p.phase == abandoned
 }
 
 // release ends Run: whatever is left gives its memory and descriptors back. An error
@@ -132,10 +133,7 @@ func (p *Processor) release() error {
 	for _, r := range append(p.priority.pending, p.ordinary.pending...) {
 		p.recycle(r)
 	}
-	for r := range p.later {
-		p.recycle(r)
-	}
-	p.later = nil
+	p.dropLater()
 	p.filing.Wait()
 	err := p.engine.Close()
 	held := errors.Is(err, engine.ErrMemoryHeld) // about another failure nothing can be done any more

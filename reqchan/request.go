@@ -85,19 +85,14 @@ type job struct {
 	// anybody.
 	small atomic.Pointer[scratch]
 	wide  atomic.Bool // there is a large
-	large []byte
+	// paced: the handler sees to the room of the response itself. turned: there is a
+	// turn. Owner: as of small, and who has had TakeTurn.
+	paced, turned bool
+	large         []byte
 	// own is memory of the pool that nobody has had from Buffer: for a response that
 	// is copied although Buffer was called. Owner: as of large.
 	own  []byte
 	pool *slab.Pool
-	// largeHeld and ownHeld are what the two count for in the budget of all responses;
-	// 0: they are as small as what a job keeps.
-	largeHeld, ownHeld int64
-	// budget is that of all responses; nil: there is none. turn is what the response was
-	// expected to take of it, until it takes it. paced: the handler sees to that itself.
-	budget *budget.Budget
-	turn   *budget.Ticket
-	paced  bool
 
 	// parts are what the response is made of when files are in it, fileBytes of
 	// it in all; released is told when they are needed no more.
@@ -109,6 +104,17 @@ type job struct {
 	// life counts how often the job was used; Begin changes it, before the
 	// request leaves the processor.
 	life uint64
+
+	// What follows is looked at for large responses only.
+
+	// budget is that of all responses; nil: there is none. turn is what the response was
+	// expected to take of it, until it takes it.
+	budget *budget.Budget
+	turn   *budget.Ticket
+	// largeHeld and ownHeld are what large and own count for in the budget; 0: they are as
+	// small as what a job keeps.
+	largeHeld, ownHeld int64
+	_                  [32]byte
 }
 
 // scratch never changes; what lies in its memory does.
@@ -232,7 +238,7 @@ func (r *Request) Reset() {
 	if len(r.parts) > 0 || r.released != nil {
 		r.releaseParts()
 	}
-	if r.turn != nil { // nothing large was made
+	if r.turned { // nothing large was made
 		r.endTurn()
 		r.Budget().Unlearn(r.API)
 	}

@@ -154,9 +154,9 @@ func (r *Request) hold(held *int64, n int) {
 	if !r.paced {
 		r.budget.Learn(r.API, int64(n))
 	}
-	if r.turn != nil {
+	if r.turned {
 		r.turn.Spend(*held, int64(n))
-		r.turn = nil
+		r.turn, r.turned = nil, false
 	} else {
 		r.budget.Change(*held, int64(n))
 	}

@@ -21,10 +21,10 @@ func (r *Request) Budget() *budget.Budget {
 func (r *Request) PaceResponse() { r.paced = true }
 
 // Early says that r comes before there is room for what its response may take; for
-// whoever is about to call Handle. It costs a load unless memory is short.
+// whoever is about to call Handle while the budget is tight.
 func (r *Request) Early() bool {
 	b := r.Budget()
-	return b.Tight() && r.turn == nil && b.Expect(r.API) > budget.SmallBytes
+	return b.Tight() && !r.turned && b.Expect(r.API) > budget.SmallBytes
 }
 
 // Postpone brings r home unanswered, to be handed out again when there is room for its
@@ -41,10 +41,10 @@ func (r *Request) Postponed() bool { return r.kind == AnswerLater }
 // TakeTurn gives r what its response is expected to take. It is given back when the
 // response takes memory, or r is Reset. For the processor, before r leaves its hands.
 func (r *Request) TakeTurn(t *budget.Ticket) {
-	if r.turn != nil { // of the request that used the job before
+	if r.turned { // of the request that used the job before
 		r.endTurn()
 	}
-	r.turn = t
+	r.turn, r.turned = t, true
 }
 
 // LoseResponse counts the memory of the response as given back: the engine keeps it, and
@@ -56,5 +56,5 @@ func (r *Request) LoseResponse() {
 
 func (r *job) endTurn() {
 	r.turn.Release()
-	r.turn = nil
+	r.turn, r.turned = nil, false
 }

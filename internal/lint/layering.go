@@ -23,7 +23,7 @@ var layers = []layer{
 	{"acceptor", words("engine internal/rate " + sys)},
 	{"processor", words("engine reqchan internal/budget internal/measure internal/frame internal/queue internal/slab internal/invariants")},
 	{"reqchan", words("internal/budget internal/measure internal/queue internal/slab internal/invariants")},
-	{"handler", words("reqchan internal/measure internal/queue internal/slab internal/invariants")},
+	{"handler", words("reqchan internal/budget internal/measure internal/queue internal/slab internal/invariants")},
 	{"echo", words("reqchan")},
 	{".", words("internal/measure engine uring fallback/epoll fallback/portable acceptor processor reqchan handler " +
 		"internal/budget internal/rate internal/queue internal/slab internal/invariants")},
