@@ -10,7 +10,7 @@ import (
 // polling finds out which requests wait in kfake for something to happen: they hold no
 // room meanwhile. kfake takes requests one after the other, in the order in which they
 // came. So when it has answered a request of ours, it has seen all that were there
-// before, and what it has not answered of those waits.
+// before, and what it has not answered of those waits, or is being encoded.
 type polling struct {
 	ask asker // puts a request to kfake, behind all others
 
@@ -49,9 +49,11 @@ func (p *polling) look() {
 	p.mu.Unlock()
 	if len(old) > 0 {
 		_, _ = p.ask(kmsg.NewPtrApiVersionsRequest()) // on an error nobody is answered any more
-	}
-	for _, m := range old {
-		m.leave()
+		time.AfterFunc(pollEncodes, func() {
+			for _, m := range old {
+				m.leave()
+			}
+		})
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

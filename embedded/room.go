@@ -31,6 +31,8 @@ const (
 	// pollStays is for how long such a request counts as being answered at least, until
 	// it is known that it waits.
 	pollStays = 2 * time.Millisecond
+	// pollEncodes is how long an answer that kfake has made may take to come.
+	pollEncodes = 20 * time.Millisecond
 	// behindWaitMax bounds the wait of a client whose last answer was full. It will
 	// hardly wait, and keeps its room if it does.
 	behindWaitMax  = 100 // milliseconds
@@ -58,7 +60,7 @@ type answers struct {
 // room is what a request holds while it is answered.
 type room struct {
 	ticket *budget.Ticket
-	making chan struct{} // nil: it has no turn, because nobody waits for the answer
+	making chan struct{} // nil: it has no turn, because it is light or nobody waits for it
 	once   sync.Once
 }
 
@@ -84,26 +86,49 @@ func (s *session) makeRoom(j job) *room {
 	case b == nil:
 		return nil
 	case key == kmsg.Fetch:
-		n, waits := s.fit(fetchBounds(j.q), b.Room())
-		return s.enter(b, n, waits)
+		return s.makeRoomToFetch(fetchBounds(j.q), b)
 	}
 	n := a.last[key].Load()
 	if n <= budget.SmallBytes {
 		return nil
 	}
-	return s.enter(b, n*answerCopies, j.waits)
+	return s.enter(b, n*answerCopies, j.waits, false)
+}
+
+// makeRoomToFetch is makeRoom for a Fetch. What is known of batches may change while it
+// waits: then it waits once more.
+func (s *session) makeRoomToFetch(f fetch, b *budget.Budget) *room {
+	n, waits, light := s.fit(f, b.Room())
+	m := s.enter(b, n, waits, light)
+	if n <= budget.SmallBytes && !light && s.comesWhole() {
+		m.leave()
+		n, waits, light = s.fit(f, b.Room())
+		m = s.enter(b, n, waits, light)
+	}
+	return m
+}
+
+// comesWhole says that the next answer may be a batch that is larger than what is
+// allowed, as far as is known of this client and of others.
+func (s *session) comesWhole() bool {
+	return min(s.cluster.answers.whole.Load(), s.fetched) > s.allowed
 }
 
 // fit lowers what a Fetch asks for, and says what its answer will take, and whether it
-// may have to wait for records.
-func (s *session) fit(f fetch, room int64) (n int64, waits bool) {
+// may have to wait for records. It is light when it will hardly bring much: its client
+// has read to the end, and no batches are large.
+func (s *session) fit(f fetch, room int64) (n int64, waits, light bool) {
+	whole := s.cluster.answers.whole.Load()
 	waits = f.wait() > 0 && f.least() > 0
+	light = waits && !s.behind && max(s.fetched, whole) <= budget.SmallBytes
 	most := min(room, int64(f.most()))
 	switch {
 	case !waits:
 	case s.behind:
 		f.setWait(min(f.wait(), behindWaitMax))
 		waits = false
+	case light:
+		most = min(most, budget.SmallBytes)
 	default:
 		most = min(most, pollBytesMax)
 	}
@@ -111,18 +136,20 @@ func (s *session) fit(f fetch, room int64) (n int64, waits bool) {
 	f.setMost(int32(most))
 	f.setLeast(int32(min(int64(f.least()), most)))
 	n = most * answerCopies
-	if room > budget.SmallBytes {
-		return n, waits
+	switch {
+	case light:
+		n = min(n, budget.SmallBytes)
+	case most > budget.SmallBytes:
+	case s.comesWhole():
+		n = max(n, whole)
+	default:
+		n = min(n, budget.SmallBytes)
 	}
-	// Little is left. The first batch comes whole, whatever was asked for.
-	if whole := s.cluster.answers.whole.Load(); whole > most && s.fetched > most {
-		return whole, waits
-	}
-	return min(n, budget.SmallBytes), waits
+	return n, waits, light
 }
 
-// enter waits for n bytes and for a turn.
-func (s *session) enter(b *budget.Budget, n int64, waits bool) *room {
+// enter waits for n bytes, and for a turn unless the answer is light.
+func (s *session) enter(b *budget.Budget, n int64, waits, light bool) *room {
 	m, come := &room{}, make(chan struct{})
 	m.ticket = b.Line(n, func() { close(come) })
 	if !m.ticket.Granted() {
@@ -133,12 +160,14 @@ func (s *session) enter(b *budget.Budget, n int64, waits bool) *room {
 		case <-s.cluster.drained.Done():
 		}
 	}
-	select {
-	case s.cluster.answers.making <- struct{}{}:
-		m.making = s.cluster.answers.making
-	case <-s.ended:
-	case <-s.client.Context().Done():
-	case <-s.cluster.drained.Done():
+	if !light {
+		select {
+		case s.cluster.answers.making <- struct{}{}:
+			m.making = s.cluster.answers.making
+		case <-s.ended:
+		case <-s.client.Context().Done():
+		case <-s.cluster.drained.Done():
+		}
 	}
 	if waits {
 		s.cluster.answers.polling.begin(m)

@@ -107,6 +107,9 @@ func TestClientsThatLeaveWithoutReadingLeaveNothingBehind(t *testing.T) {
 		conns = append(conns, conn)
 	}
 	eventually(t, "somebody has to wait", func() bool { return n.server.Stats().Responses.Waited > 0 })
+	if used, most := n.server.Stats().Responses.Used, int64(16*mib+makingMax*mib); used > most {
+		t.Errorf("%d bytes of responses", used) // who was let in before it was known how large batches are goes on
+	}
 	roundTripOf(t, dial(t, n.addr), metadata(4, "full"), kmsg.NewPtrMetadataResponse())
 	for _, conn := range conns {
 		_ = conn.Close()
