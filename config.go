@@ -212,7 +212,15 @@ type Config struct {
 	// QueuedResponseBytesMax is how many response bytes may wait on a
 	// connection before its next request is started; default 1 MiB.
 	QueuedResponseBytesMax int
-	// SlowReader is what happens to a connection that reaches it with more than
+	// ResponseMemoryMax bounds the memory of responses over all connections: what
+	// handlers have from Request.Buffer, what is queued and not sent, and what is read
+	// of files; default 128 MiB, at least 8 MiB, and 4 MiB and 1.25 for each processor. When little is left, a connection gets
+	// its next request served when it has read all that is queued on it; requests of
+	// APIs whose responses are large wait in line; a quarter is for responses of up to
+	// 64 KiB alone. A response that is larger than all of it goes alone.
+	// Request.ResponseRoom tells a Handler how large a response should be.
+	ResponseMemoryMax int64
+	// SlowReader is what happens to a connection that reaches QueuedResponseBytesMax with more than
 	// one response: SlowReaderPause (default), SlowReaderThrottle, which also
 	// mutes it for a second, or SlowReaderClose.
 	SlowReader SlowReader
@@ -282,7 +290,9 @@ type Config struct {
 	// holds its size of QueuedRequestBytesMax.
 	FrameTimeout time.Duration
 	// WriteTimeout closes a connection whose peer takes nothing of a response
-	// for so long (Kafka has none); default 30 seconds, negative: never.
+	// for so long (Kafka has none); default 30 seconds, negative: never. While others
+	// wait for the memory of responses (ResponseMemoryMax), who takes nothing of more
+	// than 4 KiB has a tenth of it.
 	WriteTimeout time.Duration
 	// Socket options of accepted connections.
 	Socket engine.SocketOptions
@@ -358,6 +368,7 @@ func (c Config) withDefaults() Config {
 	orElse(&c.PackedBytesMax, 4<<10)
 	orElse(&c.HeldBytesMax, 256<<10)
 	orElse(&c.QueuedResponseBytesMax, 1<<20)
+	orElse(&c.ResponseMemoryMax, max(128<<20, c.responseMemoryLeast()))
 	orElse(&c.ConnsMax, c.descriptors(0).Conns)
 	orElse(&c.ParkedMax, acceptor.ParkedMaxDefault())
 	orElse(&c.WhenFull, WhenFullWait)
@@ -370,6 +381,12 @@ func (c Config) withDefaults() Config {
 	orElse(&c.FrameTimeout, 30*time.Second)
 	orElse(&c.DrainTimeout, 30*time.Second)
 	return c
+}
+
+// responseMemoryLeast is the memory for responses below which its quarter for small ones
+// might all be hoarded.
+func (c Config) responseMemoryLeast() int64 {
+	return max(8<<20, 4*(1<<20+int64(c.Processors)*processor.HoardedOutputMax))
 }
 
 // requestBytesLeast is the byte capacity below which the largest frame might
@@ -419,6 +436,8 @@ func (c Config) Validate() error {
 	fault(c.QueuedRequestBytesMax < c.requestBytesLeast(), "QueuedRequestBytesMax", c.QueuedRequestBytesMax,
 		fmt.Sprintf("choose at least %d, for the largest frame beside what processors hoard", c.requestBytesLeast()))
 	fault(c.PackedBytesMax < 1 || c.PackedBytesMax > slab.ArenaChunkBytes, "PackedBytesMax", c.PackedBytesMax, "choose 1 (nothing) to 32768")
+	fault(c.ResponseMemoryMax < c.responseMemoryLeast(), "ResponseMemoryMax", c.ResponseMemoryMax,
+		fmt.Sprintf("choose at least %d, for small responses beside what processors hoard", c.responseMemoryLeast()))
 	fault(c.LatencyTarget < 0, "LatencyTarget", c.LatencyTarget, "choose 0 (no such bound) or more")
 	fault(c.BigFrameBytes < 4<<10, "BigFrameBytes", c.BigFrameBytes, "choose at least 4 KiB")
 	fault(c.HandlerFiles < 0, "HandlerFiles", c.HandlerFiles, "choose 0 (it holds none) or more")

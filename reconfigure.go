@@ -105,6 +105,7 @@ func (s *Server) reduce() {
 		s.mu.Unlock()
 	}
 	s.channel.SetBytesMax(s.cfg.QueuedRequestBytesMax, s.cfg.claimsSpare())
+	s.responses.SetMax(s.cfg.ResponseMemoryMax)
 	s.refresh()
 	if len(s.processors) > s.cfg.Processors {
 		s.shrink(s.cfg.Processors)

@@ -12,6 +12,7 @@ import (
 	"kring/acceptor"
 	"kring/engine"
 	"kring/handler"
+	"kring/internal/budget"
 	"kring/internal/slab"
 	"kring/processor"
 	"kring/reqchan"
@@ -28,6 +29,7 @@ type Server struct {
 	census        reqchan.Census
 
 	memory    *slab.Pool
+	responses *budget.Budget
 	channel   *reqchan.Channel
 	pool      *handler.Pool // nil when inline; written under mu
 	admission *acceptor.Admission
@@ -87,7 +89,7 @@ func New(cfg Config, h Handler) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, handler: h, events: cfg.Events, network: network, why: why, others: others,
-		memory: &slab.Pool{},
+		memory: &slab.Pool{}, responses: budget.New(cfg.ResponseMemoryMax),
 		channel: reqchan.New(reqchan.Config{
 			RequestsMax: cfg.QueuedRequestsMax, PriorityMax: cfg.QueuedPriorityMax, BytesMax: cfg.QueuedRequestBytesMax, ClaimsSpare: cfg.claimsSpare(),
 		}),
@@ -190,7 +192,7 @@ func (s *Server) acceptorConfig(l *listener) acceptor.Config {
 
 func (s *Server) processorConfig(id uint32) processor.Config {
 	c := processor.Config{
-		ID: id, Network: s.network, Wait: waitOf(s.cfg.Wait), YieldFrom: s.cfg.yieldFrom(), Memory: s.memory, Channel: s.channel,
+		ID: id, Network: s.network, Wait: waitOf(s.cfg.Wait), YieldFrom: s.cfg.yieldFrom(), Memory: s.memory, Responses: s.responses, Channel: s.channel,
 		Census: &s.census, AssignedMax: assignedMax,
 		Hooks: processor.Hooks{
 			Opened: s.connOpened, Closed: s.connClosed,

@@ -107,6 +107,7 @@ func (s *Server) startPool() {
 	}
 	pool := handler.NewPool(handler.Config{
 		Handlers: s.cfg.Handlers, BatchMax: s.cfg.HandlerBatchMax, Handle: handleOf(s.handler), Panicked: s.events.HandlerPanicked,
+		Responses: s.responses,
 	}, s.channel)
 	s.mu.Lock()
 	s.pool = pool

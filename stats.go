@@ -7,10 +7,14 @@ import (
 	"kring/acceptor"
 	"kring/engine"
 	"kring/handler"
+	"kring/internal/budget"
 	"kring/processor"
 	"kring/reqchan"
 	"kring/uring"
 )
+
+// ResponseMemory is what responses take over all connections.
+type ResponseMemory = budget.Stats
 
 // Stats is a snapshot of what a Server has counted since its start.
 type Stats struct {
@@ -41,6 +45,9 @@ type Stats struct {
 	QueuedRequests int
 	QueuedPriority int
 	RequestBytes   int64
+	// Responses is the memory of responses over all connections (ResponseMemoryMax):
+	// Used of Max bytes now; Waiting requests, and files, wait for room, Waited ever did.
+	Responses ResponseMemory
 	// MemoryMapped is the off-heap memory taken from the system, in bytes, and
 	// MemoryLent how many pieces of it are in use now; the rest is for reuse.
 	MemoryMapped, MemoryLent int64
@@ -79,6 +86,7 @@ func (s *Server) Stats() Stats {
 		QueuedRequests: s.channel.Len(),
 		QueuedPriority: s.channel.PriorityLen(),
 		RequestBytes:   s.channel.Bytes(),
+		Responses:      s.responses.Stats(),
 		MemoryMapped:   s.memory.Mapped(),
 		MemoryRefused:  s.memory.Refused(),
 		MemoryLent:     s.memory.Lent(),

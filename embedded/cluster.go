@@ -60,6 +60,7 @@ type Cluster struct {
 	lock         *os.File   // nil without a data directory
 	loaded       LoadReport // guarded by live; of the data directory
 	memory       memoryLog
+	answers      answers
 	txns         *txnLog            // guarded by live; nil without a data directory
 	resume       map[int64]*txnNote // transactions that kfake is to be told about
 
@@ -109,8 +110,10 @@ func Open(cfg Config) (*Cluster, error) {
 	c.kfakeLog = &logger{to: cfg.Logger, store: c.store}
 	c.drained, c.drain = context.WithCancel(context.Background())
 	c.memory.max = cfg.MemoryLogBytesMax
+	c.answers.making = make(chan struct{}, makingMax)
 	c.sessions.open = make(map[*session]struct{})
 	c.inside, c.settings = &inside{cluster: c}, newSettings(c)
+	c.answers.polling.ask = c.inside.ask
 	if err := c.openDir(); err != nil {
 		return nil, fmt.Errorf("embedded: data directory %q: %w", cfg.DataDir, err)
 	}
@@ -389,6 +392,8 @@ func (c *Cluster) Close() error {
 	c.watching.Wait()
 	c.janitor.close()
 	c.inside.close()
+	c.answers.tidying.end()
+	c.answers.polling.end()
 	c.sessions.running.Wait() // kfake must be alive for what they still ask of it
 	defer c.unlock()
 	if err := c.store.failure(); err != nil {

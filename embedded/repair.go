@@ -42,6 +42,7 @@ type exchange struct {
 	// those behind it do not see it.
 	after []func(kmsg.Response) (instead kmsg.Response)
 	err   error // see fail
+	size  int   // bytes of kfake's response; 0: it was not asked
 }
 
 func (x *exchange) cluster() *Cluster { return x.session.cluster }
@@ -124,6 +125,8 @@ func (s *session) repaired(j job, repairs []repair) error {
 	if err != nil {
 		return err
 	}
+	s.sized(j.q, s.got, 3)
+	x.size = s.got
 	return x.respond(resp)
 }
 
@@ -156,7 +159,7 @@ func (x *exchange) respond(resp kmsg.Response) error {
 	if produce, ok := resp.(*kmsg.ProduceResponse); ok && x.silent {
 		x.endSilent(produce)
 	} else {
-		x.q.Respond(resp)
+		x.q.RespondAbout(x.size, resp)
 	}
 	return nil
 }

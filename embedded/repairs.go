@@ -39,6 +39,7 @@ var repairs = []repair{
 	{kmsg.ConsumerGroupHeartbeat, "answers a static member that joins while partitions move with an epoch that is not 0", on(joinWithEpoch)},
 	{kmsg.ConsumerGroupDescribe, "names the topics that members are assigned, and the assignor", on(describeConsumers)},
 	{kmsg.ShareFetch, "answers records with nothing, not null", on(shareRecords)},
+	{kmsg.ShareFetch, "bounds the bytes of a ShareFetch (MaxBytes)", on(boundShareFetch)},
 	{kmsg.ShareFetch, "writes down the state of share groups before it answers", on(keepShareFetch)},
 	{kmsg.ShareAcknowledge, "writes down the state of share groups before it answers", on(keepShareAcknowledge)},
 	{kmsg.AlterShareGroupOffsets, "writes down the state of share groups before it answers", on(keepShareAlter)},

@@ -13,5 +13,6 @@ func (c *Cluster) HandleKafka(q kafka.Request) {
 		return
 	}
 	key := kmsg.Key(q.Header.Key)
+	q.Request.PaceResponse()
 	sessionOf(q.Request.Conn()).add(job{q: q, waits: waits[key], poll: polls[key]})
 }

@@ -35,6 +35,15 @@ type session struct {
 	head    [reqchan.SizeBytes + correlationBytes]byte // owned by run
 	writing *writing                                   // owned by run; of the request that is served, nil unless it writes to disk
 	asked   bool                                       // owned by run; kfake was asked something since writing was found kept
+
+	// Owner: run, all that follows; see makeRoom.
+	room    *room // of the request that is answered; nil: it takes little
+	large   bool  // an answer was large since the pipe was made
+	shares  bool  // it is in a share group
+	behind  bool  // its last Fetch was answered with as much as it was allowed, or nearly
+	got     int   // bytes of the last response that was decoded
+	allowed int64 // how many bytes that was
+	fetched int64 // how many they were
 }
 
 // job is a request on its way to kfake.
@@ -53,7 +62,7 @@ const (
 var errEnded = errors.New("the connection ended")
 
 func newSession(c *Cluster, client *reqchan.Conn) *session {
-	return &session{cluster: c, client: client, ended: make(chan struct{})}
+	return &session{cluster: c, client: client, ended: make(chan struct{}), fetched: pollBytesMax}
 }
 
 // add hands a job to the session. It does not block.
@@ -102,10 +111,14 @@ func (s *session) run() {
 		if !ok {
 			return
 		}
+		s.room = s.makeRoom(j)
 		err := s.exchangeOrGiveUp(j)
 		if err != nil && s.interrupted() {
 			err = s.exchangeAgain(j)
 		}
+		s.room.leave()
+		s.room = nil
+		s.shed()
 		if err != nil {
 			s.cluster.log.Debug("embedded: connection to the cluster failed",
 				"conn", s.client.ID.String(), "error", err)
@@ -233,6 +246,7 @@ func (s *session) forward(q kafka.Request, payload []byte) error {
 	if err != nil {
 		return err
 	}
+	s.sized(q, n, 2)
 	r := q.Request
 	response := r.Buffer(n)
 	copy(response, s.head[reqchan.SizeBytes:])
@@ -265,6 +279,7 @@ func (s *session) roundTrip(payload []byte, req kmsg.Request) (kmsg.Response, er
 	if header -= correlationBytes; len(body) < header {
 		return nil, fmt.Errorf("response of %d bytes to %s", n, kmsg.NameForKey(req.Key()))
 	}
+	s.got = n
 	resp := req.ResponseKind()
 	if err := resp.ReadFrom(body[header:]); err != nil {
 		return nil, fmt.Errorf("response to %s: %w", kmsg.NameForKey(req.Key()), err)

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"kring/internal/budget"
 	"kring/internal/measure"
 	"kring/reqchan"
 )
@@ -27,6 +28,9 @@ type Config struct {
 	// is ErrGoexit), on Handle's goroutine, before the request is brought home.
 	// It must not block or panic. nil: nobody is told.
 	Panicked func(r reqchan.Request, v any, stack []byte)
+	// Responses bounds the memory of responses: while it is short, requests that may
+	// need much of it go home unanswered, to come again. nil: nothing does.
+	Responses *budget.Budget
 }
 
 const (

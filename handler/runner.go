@@ -133,7 +133,11 @@ func (h *runner) handle() {
 	r := h.items[h.at]
 	r.Times.Taken = h.began
 	h.inHandle = true
-	h.pool.cfg.Handle(r.Request())
+	if h.pool.cfg.Responses.Tight() && r.Early() {
+		r.Postpone()
+	} else {
+		h.pool.cfg.Handle(r.Request())
+	}
 	h.inHandle = false
 	if h.each || !r.Answered() {
 		now := measure.Now()

@@ -47,6 +47,13 @@ func (r Request) Frame() []byte {
 // fits there, else with one copy.
 func (r Request) Respond(resp kmsg.Response) { r.Finish(resp.AppendTo(r.Start())) }
 
+// RespondAbout is Respond for a response of n bytes, or a few more: so it fits where it
+// is encoded.
+func (r Request) RespondAbout(n int, resp kmsg.Response) {
+	r.Request.Buffer(n + n/16 + responseHeaderBytesMax)
+	r.Respond(resp)
+}
+
 // RespondBody answers with a body that is encoded already.
 func (r Request) RespondBody(body []byte) { r.Finish(append(r.Start(), body...)) }
 

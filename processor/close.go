@@ -23,7 +23,7 @@ func (p *Processor) finishIfIdle(c *conn) {
 	case c.ending || c.out != nil || c.sending || c.parked != nil:
 	case c.finishing:
 		p.terminate(c, c.reason)
-	case c.inFlight > 0 || c.waiting && c.receive == receiveNone && c.phase == serving:
+	case c.inFlight > 0 || (c.waiting || c.turn != nil) && c.receive == receiveNone && c.phase == serving:
 	case c.phase == retiring:
 		p.mayMove(c)
 	case c.eof && c.mute.throttled() && c.phase == serving && c.in.Whole():
@@ -54,6 +54,7 @@ func (p *Processor) join(c *conn) {
 		return
 	}
 	c.closing = true
+	c.leaveLine()
 	p.dropParked(c)
 	p.dropOutput(c)
 	p.abandonInput(c)
@@ -79,6 +80,7 @@ func (p *Processor) closed(c *conn) {
 			}
 		}
 	}
+	c.leaveLine()
 	p.wheel.remove(c)
 	p.alarms.remove(c)
 	c.info.CountOut()

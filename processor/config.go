@@ -2,6 +2,7 @@ package processor
 
 import (
 	"kring/engine"
+	"kring/internal/budget"
 	"kring/internal/slab"
 	"kring/reqchan"
 )
@@ -16,6 +17,8 @@ type Config struct {
 	// handlers run before it sends and sleeps; 0: never.
 	YieldFrom int
 	Memory    *slab.Pool
+	// Responses bounds the memory of responses over all processors; nil: nothing does.
+	Responses *budget.Budget
 
 	// Channel takes the requests to a pool of handlers, and bounds the bytes of
 	// all requests. Handle, when set, runs on the processor itself instead of in

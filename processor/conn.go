@@ -2,6 +2,7 @@ package processor
 
 import (
 	"kring/engine"
+	"kring/internal/budget"
 	"kring/internal/frame"
 	"kring/reqchan"
 )
@@ -45,6 +46,8 @@ type conn struct {
 	bytesOut uint64
 	parked   *reqchan.Job // its response, and the close after it, wait for the alarm
 	alarm    alarm
+	turn     *budget.Ticket // to begin its next request; nil: there is none, or nobody waits
+	reads    *budget.Ticket // to read a file; likewise
 
 	opened int64 // in Processor.now, as active
 	active int64 // when it last received or sent

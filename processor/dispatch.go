@@ -44,6 +44,9 @@ func (p *Processor) dispatch(c *conn, b []byte, place frame.Place, lent *engine.
 		return c.ending
 	}
 	p.launch(c, r)
+	if c.turn != nil {
+		c.takeTurn(r)
+	}
 	p.began(c)
 	p.enqueue(c, r)
 	return true
@@ -62,6 +65,9 @@ func (p *Processor) handleHere(c *conn, b []byte, place frame.Place, lent *engin
 		}
 	}
 	a := p.launch(c, r)
+	if c.turn != nil {
+		c.takeTurn(r)
+	}
 	p.callTimed(r, a)
 	if !p.joinBatch(c, r, a) {
 		p.handled(c, r, lent)

@@ -115,11 +115,14 @@ func (w *wheel) earliest(c *conn, now int64) int64 {
 // excused says that the silence of a connection is not its peer's: it waits for
 // us. Time goes on meanwhile, so being muted does not refresh it (KAFKA-12427).
 func (c *conn) excused() bool {
-	return c.inFlight > 0 || c.sending || c.reading != nil || c.mute.throttled() || c.parked != nil
+	return c.inFlight > 0 || c.sending || c.reading != nil || c.mute.throttled() || c.parked != nil || c.turn != nil || c.reads != nil
 }
 
 // expire looks at the connections whose time has come.
 func (p *Processor) expire() {
+	if p.cfg.Responses.Tight() {
+		p.hurry()
+	}
 	w := &p.wheel
 	if w.tick == 0 {
 		return

@@ -6,6 +6,7 @@ import (
 	"syscall"
 
 	"kring/engine"
+	"kring/internal/budget"
 	"kring/reqchan"
 )
 
@@ -49,7 +50,8 @@ func (p *Processor) queueParts(o *outbound, r *reqchan.Job, response []byte) {
 	if end > at {
 		o.segments = append(o.segments, segment{bytes: response[at:end]})
 	}
-	o.segments[len(o.segments)-1].request = r
+	last := &o.segments[len(o.segments)-1]
+	last.request, last.held = r, p.holdResponse(r)
 }
 
 // readAhead has the next piece of a file read that the connection sends, unless
@@ -63,19 +65,60 @@ func (p *Processor) readAhead(c *conn) {
 	for i := o.at; i < len(o.segments); i++ {
 		s := &o.segments[i]
 		if s.file != nil {
-			piece, err := p.cfg.Memory.TryGet(int(min(s.file.left, fileChunkBytes)))
-			if err != nil {
-				p.memoryRefused(c)
-				return
-			}
-			c.reading = piece
-			p.readFile(c, s.file)
+			p.readPiece(c, i, ahead > 0)
 			return
 		}
 		if ahead += len(s.bytes); ahead >= fileAheadBytes {
 			return
 		}
 	}
+}
+
+// readPiece has a piece of the file read that is segment i of the output. While memory
+// for responses is short, nothing is read ahead, and who has nothing to send waits in
+// line: but not with memory that others wait for.
+func (p *Processor) readPiece(c *conn, i int, ahead bool) {
+	f := c.out.segments[i].file
+	n := int(min(f.left, fileChunkBytes))
+	if p.cfg.Responses.Tight() || c.reads != nil {
+		if ahead {
+			return
+		}
+		if c.reads == nil && c.out.memoryBehind(i) <= budget.SmallestBytes {
+			c.reads = p.line(c, int64(n), p.send)
+		}
+		if c.reads != nil && !c.reads.Granted() {
+			return
+		}
+	}
+	piece, err := p.cfg.Memory.TryGet(n)
+	if err != nil {
+		p.memoryRefused(c)
+		return
+	}
+	p.cfg.Responses.Change(0, int64(cap(piece)))
+	if c.reads != nil {
+		c.reads.Release()
+		c.reads = nil
+	}
+	c.reading = piece
+	p.readFile(c, f)
+}
+
+// memoryBehind is the memory of the response that segment i is a part of: it is there
+// until the last part is sent.
+func (o *outbound) memoryBehind(i int) int {
+	for o.segments[i].request == nil {
+		i++
+	}
+	return o.segments[i].request.ResponseMemory()
+}
+
+// putPiece gives memory back that a piece of a file was read into.
+func (p *Processor) putPiece(piece []byte) {
+	n := int64(cap(piece))
+	p.cfg.Memory.Put(piece)
+	p.cfg.Responses.Change(n, 0)
 }
 
 // readFile fills c.reading, by the engine or by a goroutine that may wait.
@@ -113,7 +156,7 @@ func (p *Processor) fileRead(c *conn, done *engine.Completion) {
 	buf := c.reading
 	c.reading = nil
 	if c.ending || done.Res <= 0 {
-		p.cfg.Memory.Put(buf)
+		p.putPiece(buf)
 		if c.ending {
 			p.join(c)
 		} else {

@@ -7,7 +7,7 @@ func (s *stage) startHandlers(c stageConfig) {
 	if c.inline {
 		return
 	}
-	pool := handler.NewPool(handler.Config{Handlers: c.handlers, Handle: c.handle}, s.channel)
+	pool := handler.NewPool(handler.Config{Handlers: c.handlers, Handle: c.handle, Responses: s.responses}, s.channel)
 	pool.Start()
 	s.handling.Go(pool.Close)
 }

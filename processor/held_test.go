@@ -54,6 +54,9 @@ func TestMemoryThatTheEngineHoldsOnToIsNotUsedAgain(t *testing.T) {
 			clear(s.memory.Get(size))
 		}
 	}
+	if n := s.responses.Stats().Used; n != 0 {
+		t.Errorf("%d bytes of the budget of responses did not come home", n)
+	}
 	if n := s.channel.Bytes(); n != 0 {
 		t.Errorf("%d bytes of the channel's capacity did not come home", n)
 	}

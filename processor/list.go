@@ -173,13 +173,13 @@ func (p *Processor) mutedBy(c *conn) MutedBy {
 		return MutedDraining
 	case c.starved:
 		return MutedReceiveBuffer
-	case c.waiting:
+	case c.waiting || c.turn != nil:
 		return MutedMemory
 	case c.mute.throttled():
 		return MutedThrottled
 	case c.inFlight >= c.pipelineMax():
 		return MutedInFlight
-	case c.out != nil && c.out.queued >= c.set.QueuedBytesMax:
+	case c.out != nil && c.out.queued >= p.outputMax(c):
 		return MutedQueuedResponses
 	case c.inFlight > 0 && !p.mayCrowd(c):
 		return MutedShare

@@ -92,6 +92,7 @@ func (p *Processor) handOver(c *conn) {
 		return
 	}
 	p.engine.Detach(c.fd, c.token)
+	c.leaveLine() // it stands in its heir's
 	p.wheel.remove(c)
 	p.alarms.remove(c)
 	if c.head != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"kring/engine"
+	"kring/internal/budget"
 	"kring/internal/invariants"
 	"kring/internal/slab"
 	"kring/processor"
@@ -144,7 +145,7 @@ type path struct {
 
 func newPath(t testing.TB, conns, depth int, inline bool) *path {
 	const size = 128
-	s := &stage{t: t, channel: reqchan.New(reqchan.Config{RequestsMax: 4096, BytesMax: 64 << 20})}
+	s := &stage{t: t, responses: budget.New(64 << 20), channel: reqchan.New(reqchan.Config{RequestsMax: 4096, BytesMax: 64 << 20})}
 	e := newNullEngine(conns, depth, size, &s.memory)
 	c := stageConfig{handle: echo, inline: inline, handlers: 2, settings: processor.Settings{PipelineMax: depth}}
 	cfg := s.processorConfig(0, c)

@@ -115,6 +115,7 @@ func (p *Processor) over() bool {
 		return false
 	}
 	p.sayDrained()
+	p.dropLater() // nobody is left to be answered
 	return p.phase == stopped && p.away == 0 || p.phase == abandoned
 }
 
@@ -132,6 +133,7 @@ func (p *Processor) release() error {
 	for _, r := range append(p.priority.pending, p.ordinary.pending...) {
 		p.recycle(r)
 	}
+	p.dropLater()
 	p.filing.Wait()
 	err := p.engine.Close()
 	held := errors.Is(err, engine.ErrMemoryHeld) // about another failure nothing can be done any more
@@ -146,7 +148,7 @@ func (p *Processor) release() error {
 			p.dropOutput(c)
 			p.abandonInput(c)
 			if c.reading != nil {
-				p.cfg.Memory.Put(c.reading)
+				p.putPiece(c.reading)
 			}
 			if !c.closing {
 				p.cfg.Network.Discard(c.fd)
@@ -164,7 +166,8 @@ func (p *Processor) release() error {
 	}
 	p.arena.Close()
 	p.cfg.Channel.Release(p.credit)
-	p.credit = 0
+	p.credit, p.output = 0, 0
+	p.pay(0)
 	p.responses.Disown(p.takeLate)
 	p.ordinary.sender.Leave()
 	p.priority.sender.Leave()
@@ -193,6 +196,7 @@ func (p *Processor) loseHeld(c *conn) {
 	}
 	if c.reading != nil {
 		p.count.lost += uint64(len(c.reading))
+		p.cfg.Responses.Change(int64(cap(c.reading)), 0)
 		c.reading = nil
 	}
 	if o := c.out; o != nil && c.sending {
@@ -200,6 +204,10 @@ func (p *Processor) loseHeld(c *conn) {
 		for i := o.at; i < len(o.segments); i++ {
 			if r := o.segments[i].request; r != nil {
 				p.unreserve(r.Bytes)
+				r.LoseResponse()
+			}
+			if piece := o.segments[i].piece; piece != nil {
+				p.cfg.Responses.Change(int64(cap(piece)), 0)
 			}
 		}
 		p.dropMarks(&o.marks)

@@ -8,6 +8,7 @@ import (
 
 	"kring/acceptor"
 	"kring/engine"
+	"kring/internal/budget"
 	"kring/internal/faultengine"
 	"kring/internal/slab"
 	"kring/processor"
@@ -18,18 +19,19 @@ import (
 // goroutine, in the order that the script says. An acceptor stands at the first
 // processor's engine; handlers and clients are the script itself.
 type player struct {
-	t        *testing.T
-	script   *scriptBytes
-	dice     *diceBytes
-	network  *faultengine.Network
-	channel  *reqchan.Channel
-	receiver *reqchan.Receiver
-	acceptor *acceptor.Acceptor
-	listener *processor.Listener
-	stepped  []*stepper
-	clients  []*client
-	held     []heldRequest // with handlers, not answered
-	faults   []string
+	t         *testing.T
+	script    *scriptBytes
+	dice      *diceBytes
+	network   *faultengine.Network
+	channel   *reqchan.Channel
+	receiver  *reqchan.Receiver
+	responses *budget.Budget
+	acceptor  *acceptor.Acceptor
+	listener  *processor.Listener
+	stepped   []*stepper
+	clients   []*client
+	held      []heldRequest // with handlers, not answered
+	faults    []string
 
 	settings processor.Settings
 	share    int  // InFlightShare
@@ -62,6 +64,9 @@ func must[T any](v T, err error) T {
 	}
 	return v
 }
+
+// playTakes is what makes the budget of responses tight, and leaves enough for a play.
+const playTakes = 40 << 20
 
 // How a script ends.
 const (
@@ -99,6 +104,10 @@ func newPlay(t *testing.T, script *scriptBytes, dice *diceBytes) *player {
 	least := int64(processors*processor.HoardedBytesMax + p.settings.FrameBytesMax + 4)
 	p.channel = reqchan.New(reqchan.Config{RequestsMax: pick(s, 1, 2, 3, 8), BytesMax: pick(s, least, 64<<20)})
 	p.receiver = p.channel.NewReceiver(func() bool { return true }) // it never sleeps
+	p.responses = budget.New(64 << 20)
+	if processors > 1 { // somebody else has most of it
+		p.responses.Change(0, playTakes)
+	}
 	p.listener = processor.NewListener("PLAY", false, p.settings)
 	p.openProcessors(processors, inline)
 	return p
@@ -137,7 +146,7 @@ func (p *player) openProcessors(n int, inline bool) {
 		s := &stepper{}
 		cfg := processor.Config{
 			ID: uint32(i), Network: steppedNetwork{p.network, s}, Memory: &playMemory, Channel: p.channel,
-			AssignedMax: 4, InFlightShare: p.share,
+			AssignedMax: 4, InFlightShare: p.share, Responses: p.responses,
 			Hooks: processor.Hooks{Opened: p.opened, Closed: p.closed},
 		}
 		if inline {
@@ -261,6 +270,9 @@ func (p *player) check() {
 	}
 	if n := playMemory.Mapped(); n > playMappedMax {
 		p.fault("%d bytes are mapped", n)
+	}
+	if n := p.responses.Stats().Used; n != 0 && n != playTakes {
+		p.fault("%d bytes of the budget of responses did not come home", n%playTakes)
 	}
 	if n := p.channel.Bytes(); n != 0 {
 		p.fault("%d bytes of the channel's capacity did not come home", n)

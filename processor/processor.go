@@ -62,12 +62,16 @@ type Processor struct {
 	waiting    []*conn     // could not go on for want of memory or a buffer
 	movers     []*conn     // may be handed over
 	heirTurn   int
-	handedOver int   // requests that were published since handlers were let run
-	rounds     int   // that handlers were let run in this pass
-	gatherFrom int64 // when the first of them began
-	gatherFor  int64 // how long after it there is to be no further one
-	credit     int64 // of the channel's bytes, reserved and unused
-	away       int   // requests outside this goroutine's hands
+	handedOver int                       // requests that were published since handlers were let run
+	rounds     int                       // that handlers were let run in this pass
+	gatherFrom int64                     // when the first of them began
+	gatherFor  int64                     // how long after it there is to be no further one
+	credit     int64                     // of the channel's bytes, reserved and unused
+	output     int64                     // bytes of responses that are counted here, see holdOutput
+	paid       int64                     // what they count for in the budget of all responses
+	later      map[*reqchan.Job]struct{} // wait for room for their response
+	hurried    int64                     // when hurry looked last
+	away       int                       // requests outside this goroutine's hands
 	phase      phase
 	openConns  int   // adopted and not closed
 	now        int64 // of reqchan.Now at the start of the pass
@@ -103,6 +107,7 @@ func New(cfg Config) *Processor {
 	p.arena = slab.NewArena(cfg.Memory)
 	p.ordinary, p.priority = newOutgoing(cfg.Channel, p.bell)
 	p.limiter = newLimiter(cfg.Latency)
+	p.jobs.Budget = cfg.Responses
 	return p
 }
 
@@ -208,7 +213,10 @@ func (p *Processor) parkFor() time.Duration {
 		p.bell.Disarm()
 		return 0
 	}
-	return sooner(due, p.alarms.wait(p.now, p.wheel.wait(p.now)))
+	if p.cfg.Responses.Tight() && p.openConns > 0 {
+		due = sooner(due, hurryEvery)
+	}
+	return sooner(sooner(due, p.jobs.Tidy(p.now)), p.alarms.wait(p.now, p.wheel.wait(p.now)))
 }
 
 func (p *Processor) complete(done *engine.Completion) {

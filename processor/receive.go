@@ -143,8 +143,8 @@ func (p *Processor) arm(c *conn) {
 
 // mayCut says whether the connection may have one more request in flight.
 func (p *Processor) mayCut(c *conn) bool {
-	return c.inFlight < c.pipelineMax() && !c.mute.throttled() && !c.ending && !c.finishing && c.phase == serving &&
-		(c.out == nil || c.out.queued < c.set.QueuedBytesMax) && (c.inFlight == 0 || p.mayCrowd(c))
+	return c.inFlight < c.pipelineMax() && (c.turn == nil || c.turn.Granted()) && !c.mute.throttled() && !c.ending && !c.finishing && c.phase == serving &&
+		(c.out == nil || c.out.queued < p.outputMax(c)) && (c.inFlight == 0 || p.mayCrowd(c))
 }
 
 // cut turns bytes into requests while the connection may have more in flight.
@@ -169,6 +169,10 @@ func (p *Processor) cutFrames(c *conn, lent *engine.Completion) (again bool) {
 		switch status {
 		case frame.Whole:
 			c.begun = 0
+			if p.batch.n == 0 && !p.mayBegin(c, b) { // what is answered in a batch is small
+				c.in.Unread(b, place)
+				return false
+			}
 			if !p.dispatch(c, b, place, lent) {
 				c.in.Unread(b, place)
 				p.wait(c)

@@ -38,6 +38,10 @@ func (p *Processor) returned(c *conn, r *reqchan.Job) {
 		return
 	}
 	p.endBatch(c)
+	if r.Postponed() {
+		p.postponed(r)
+		return
+	}
 	p.answered(c, r)
 }
 
@@ -115,6 +119,7 @@ type segment struct {
 	request *reqchan.Job // goes with the segment
 	piece   []byte       // memory of the pool that goes with it
 	file    *fileRange
+	held    int // what it counts for in Processor.output
 }
 
 // queue appends a response to the connection's output.
@@ -136,7 +141,7 @@ func (p *Processor) queue(c *conn, r *reqchan.Job, response []byte) {
 			return
 		}
 	default:
-		c.out.segments = append(c.out.segments, segment{bytes: response, request: r})
+		c.out.segments = append(c.out.segments, segment{bytes: response, request: r, held: p.holdResponse(r)})
 	}
 	p.soil(c)
 }
@@ -164,14 +169,16 @@ func (p *Processor) pack(o *outbound, response []byte) bool {
 // is before it, if that lies in front of it and no Send covers it.
 func (p *Processor) packed(o *outbound, b []byte, chunk *slab.Chunk) {
 	p.count.bytesOutCopied += uint64(len(b))
+	p.holdOutput(len(b))
 	p.arena.Keep(chunk, len(b))
 	if n := len(o.segments); n > o.at+o.covered {
 		last := &o.segments[n-1]
 		if last.chunk == chunk && cap(last.bytes)-len(last.bytes) == cap(b) {
 			last.bytes = last.bytes[:len(last.bytes)+len(b)]
+			last.held += len(b)
 			p.arena.Release(chunk)
 			return
 		}
 	}
-	o.segments = append(o.segments, segment{bytes: b, chunk: chunk})
+	o.segments = append(o.segments, segment{bytes: b, chunk: chunk, held: len(b)})
 }

@@ -123,11 +123,12 @@ func (p *Processor) release1(s *segment) {
 		p.arena.Release(s.chunk)
 	}
 	if s.piece != nil {
-		p.cfg.Memory.Put(s.piece)
+		p.putPiece(s.piece)
 	}
 	if s.request != nil {
 		p.recycle(s.request)
 	}
+	p.letOutputGo(s.held)
 	*s = segment{}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"kring/acceptor"
 	"kring/engine"
+	"kring/internal/budget"
 	"kring/internal/faultengine"
 	"kring/internal/slab"
 	"kring/processor"
@@ -30,6 +31,7 @@ type stage struct {
 	acceptor   *acceptor.Acceptor
 	admission  *acceptor.Admission
 	processors []*processor.Processor
+	responses  *budget.Budget
 	running    sync.WaitGroup
 	handling   sync.WaitGroup
 	errs       chan error
@@ -55,8 +57,9 @@ func newStage(t testing.TB, c stageConfig) *stage {
 	t.Helper()
 	s := &stage{
 		t: t, closed: map[reqchan.CloseReason]int{}, errs: make(chan error, 64),
-		network: faultengine.New(c.faults),
-		channel: reqchan.New(reqchan.Config{RequestsMax: or(c.requests, 1), BytesMax: int64(or(c.bytes, 64<<20))}),
+		network:   faultengine.New(c.faults),
+		responses: budget.New(64 << 20),
+		channel:   reqchan.New(reqchan.Config{RequestsMax: or(c.requests, 1), BytesMax: int64(or(c.bytes, 64<<20))}),
 	}
 	var assigners []acceptor.Assigner
 	listener := processor.NewListener("TEST", false, settingsOf(c.settings))
@@ -92,7 +95,7 @@ func newStage(t testing.TB, c stageConfig) *stage {
 }
 
 func (s *stage) processorConfig(id uint32, c stageConfig) processor.Config {
-	pc := processor.Config{ID: id, Network: s.network, Memory: &s.memory, Channel: s.channel, AssignedMax: 256, YieldFrom: c.yieldFrom}
+	pc := processor.Config{ID: id, Network: s.network, Memory: &s.memory, Responses: s.responses, Channel: s.channel, AssignedMax: 256, YieldFrom: c.yieldFrom}
 	pc.Hooks.Closed = func(_ *reqchan.Conn, why reqchan.CloseReason) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -169,6 +172,9 @@ func (s *stage) check() {
 	s.t.Helper()
 	if n := s.memory.Lent(); n != 0 {
 		s.t.Errorf("seed %d: %d pieces of memory did not come home", s.network.Seed(), n)
+	}
+	if n := s.responses.Stats().Used; n != 0 {
+		s.t.Errorf("%d bytes of the budget of responses did not come home", n)
 	}
 	if n := s.channel.Bytes(); n != 0 {
 		s.t.Errorf("seed %d: %d bytes of the channel's capacity did not come home", s.network.Seed(), n)

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"sync/atomic"
 
+	"kring/internal/budget"
 	"kring/internal/invariants"
 	"kring/internal/slab"
 )
@@ -78,7 +79,21 @@ type Job struct {
 	released  func()
 	closeAt   int64 // see CloseConnectionAfter; in nanoseconds of Now, 0: at once
 	from      *Jobs // nil: nobody reuses it
-	_         [24]byte
+
+	// What follows is looked at for large responses only.
+
+	// budget is that of all responses; nil: there is none. It never changes. turn is what
+	// the response was expected to take of it, until it takes it.
+	budget *budget.Budget
+	turn   *budget.Ticket
+	// largeHeld and ownHeld are what large and own count for in the budget; 0: they are as
+	// small as what a job keeps.
+	largeHeld, ownHeld int64
+	// paced: the handler sees to the room of the response itself; stored by who has the
+	// state busy, and by the processor. turned: there is a turn. Owner: as of small, and
+	// who has had TakeTurn.
+	paced, turned bool
+	_             [48]byte
 }
 
 // scratch never changes; what lies in its memory does.
@@ -139,7 +154,7 @@ func (r *Job) clear() {
 		r.keepSmall()
 	}
 	r.kind, r.reason, r.response, r.copied = AnswerNone, ReasonNone, nil, 0
-	r.closeAt, r.answering = 0, nil
+	r.closeAt, r.answering, r.paced = 0, nil, false
 	if r.throttledUntil.Load() != 0 {
 		r.throttledUntil.Store(0)
 	}
@@ -237,6 +252,13 @@ func (r *Job) ResponseIsFrame() bool {
 	return len(r.response) > 0 && len(r.Frame) > 0 && &r.response[0] == &r.Frame[0]
 }
 
+// ResponseMemory is how many bytes of memory the response has, its size included.
+func (r *Job) ResponseMemory() int { return len(r.response) }
+
+// ResponseHeld says that the memory of the response is counted in the budget of all
+// responses until the request is Reset.
+func (r *Job) ResponseHeld() bool { return r.largeHeld > 0 || r.ownHeld > 0 }
+
 // ResponseOnHeap says that the response lies in memory of the Go heap, which the
 // kernel must not be given.
 func (r *Job) ResponseOnHeap() bool {
@@ -253,6 +275,10 @@ func (r *Job) Reset() {
 	r.keepSmall()
 	if len(r.parts) > 0 || r.released != nil {
 		r.releaseParts()
+	}
+	if r.turned { // nothing large was made
+		r.endTurn()
+		r.budget.Unlearn(r.API)
 	}
 	r.Frame, r.first, r.Memory = nil, nil, nil
 	r.response, r.next = nil, nil

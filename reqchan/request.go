@@ -18,8 +18,9 @@ const SizeBytes = 4
 // that it is for may both answer, as long as they do not both write to Buffer.
 // Work that has not learned yet that its time is up may write to its Buffer for
 // some seconds more; nothing of that is sent. Not so to more than 4 KiB when the
-// server has ended, or when 16 MiB of such memory wait with one processor: then it
-// goes back at once. Payload it must not read any more.
+// server has ended, or when 16 MiB of such memory, or an eighth of what responses may
+// take, wait with one processor: then it goes back at once. Payload it must not read
+// any more.
 //
 // What the other methods return once the request is answered stands with each.
 // None of them shows anything of another request.
@@ -111,4 +112,7 @@ const (
 	AnswerSend
 	AnswerNoResponse
 	AnswerClose
+	// AnswerLater is none: the request comes to its handler again, when there is room
+	// for its response.
+	AnswerLater
 )

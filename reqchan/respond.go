@@ -136,6 +136,7 @@ func (r *Job) smallOf(n int) []byte {
 // it. The caller has made r busy, or claimed it.
 func (r *Job) widen(n int) bool {
 	if cap(r.large) >= n {
+		r.hold(&r.largeHeld, n)
 		return true
 	}
 	r.dropLarge()
@@ -143,6 +144,7 @@ func (r *Job) widen(n int) bool {
 	if err != nil {
 		return false
 	}
+	r.hold(&r.largeHeld, n)
 	r.large = b[:cap(b)]
 	r.wide.Store(true)
 	return true
@@ -153,6 +155,32 @@ func (r *Job) dropLarge() {
 		r.pool.Put(r.large)
 		r.large = nil
 		r.wide.Store(false)
+		r.letGo(&r.largeHeld)
+	}
+}
+
+// hold counts memory of which n bytes are used in the budget of all responses. What a
+// job may keep is not counted here: the processor does, while it is being sent.
+func (r *Job) hold(held *int64, n int) {
+	if n <= largeKeptBytes || int64(n) <= *held || r.budget == nil {
+		return
+	}
+	if !r.paced {
+		r.budget.Learn(r.API, int64(n))
+	}
+	if r.turned {
+		r.turn.Spend(*held, int64(n))
+		r.turn, r.turned = nil, false
+	} else {
+		r.budget.Change(*held, int64(n))
+	}
+	*held = int64(n)
+}
+
+func (r *Job) letGo(held *int64) {
+	if *held > 0 {
+		r.budget.Change(*held, 0)
+		*held = 0
 	}
 }
 
@@ -195,6 +223,7 @@ func (r *Job) memory(n int) []byte {
 		return r.large
 	}
 	if cap(r.own) >= n {
+		r.hold(&r.ownHeld, n)
 		return r.own
 	}
 	b, err := r.pool.TryGet(n)
@@ -204,6 +233,7 @@ func (r *Job) memory(n int) []byte {
 	if r.own != nil {
 		r.pool.Put(r.own)
 	}
+	r.hold(&r.ownHeld, n)
 	r.own = b[:cap(b)]
 	return r.own
 }
@@ -231,13 +261,14 @@ func (r *Job) keepSmall() {
 // can't be left to the garbage collector.
 func (r *Job) keepLarge() {
 	if r.large != nil && r.isLent() && r.from != nil && (len(r.response) == 0 || &r.response[0] != &r.large[0]) {
-		r.from.putAside(r.pool, r.large)
-		r.large = nil
+		r.from.putAside(r.pool, r.large, r.largeHeld)
+		r.large, r.largeHeld = nil, 0
 		r.wide.Store(false)
 	}
 	if r.own != nil {
 		r.dropLarge()
 		r.large, r.own = r.own, nil
+		r.largeHeld, r.ownHeld = r.ownHeld, 0
 		r.wide.Store(true)
 	}
 	if cap(r.large) > largeKeptBytes {

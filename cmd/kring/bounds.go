@@ -14,8 +14,9 @@ type boundFlags struct {
 	QueuedRequestBytes  size             `group:"bounds" placeholder:"BYTES" help:"Bytes of all requests that are received and not answered [queued.max.request.bytes]; beyond them, connections are not read. Default: 256MiB, or what the largest request needs."`
 	HeldBytes           size             `group:"bounds" placeholder:"BYTES" help:"Bytes read ahead of a connection's requests before it is not read. Default: 256KiB."`
 	QueuedResponseBytes size             `group:"bounds" placeholder:"BYTES" help:"Response bytes that may wait on a connection before its next request is started; see --slow-reader. Default: 1MiB."`
+	ResponseMemoryMax   size             `group:"bounds" placeholder:"BYTES" help:"Memory of all responses that are made and not sent yet, over all connections; a quarter is for small ones alone. Beyond it, requests wait. At least 8MiB. Default: 128MiB."`
 	SlowReader          kring.SlowReader `group:"bounds" enum:"pause, throttle, close" default:"pause" help:"What becomes of a connection that reaches --queued-response-bytes with more than one response: ${enum}. pause starts nothing more of it until it reads, throttle mutes it for a second besides, close ends it. Default: ${default}."`
-	WriteTimeout        time.Duration    `group:"bounds" placeholder:"DURATION" default:"30s" help:"How long a client may take nothing of a response before its connection is closed; negative: for ever. Default: ${default}."`
+	WriteTimeout        time.Duration    `group:"bounds" placeholder:"DURATION" default:"30s" help:"How long a client may take nothing of a response before its connection is closed; a tenth of it while others wait for the memory of responses; negative: for ever. Default: ${default}."`
 	FrameTimeout        time.Duration    `group:"bounds" placeholder:"DURATION" default:"30s" help:"How long a client that has begun a request may send nothing of it, before its connection is closed; all of it may take twice that and a second for each 256 KiB. Negative: for ever. Default: ${default}."`
 	IdleTimeout         time.Duration    `group:"bounds" placeholder:"DURATION" default:"10m" help:"How long a connection may be silent with nothing in flight before it is closed [connections.max.idle.ms]; negative: for ever. Default: ${default}."`
 	FallbackBuffers     int              `group:"bounds" placeholder:"N" help:"Receive buffers that an engine other than io_uring may lend at once (that one has --uring buffers=N). Default: 256."`
@@ -39,6 +40,7 @@ func (b *boundFlags) apply(cfg *kring.Config) {
 	cfg.FrameBytesMax = int(b.MaxFrameBytes)
 	cfg.QueuedRequestsMax, cfg.QueuedRequestBytesMax = b.QueuedRequests, int64(b.QueuedRequestBytes)
 	cfg.HeldBytesMax, cfg.QueuedResponseBytesMax = int(b.HeldBytes), int(b.QueuedResponseBytes)
+	cfg.ResponseMemoryMax = int64(b.ResponseMemoryMax)
 	cfg.SlowReader, cfg.WriteTimeout, cfg.FrameTimeout, cfg.IdleTimeout = b.SlowReader, b.WriteTimeout, b.FrameTimeout, b.IdleTimeout
 	cfg.Epoll.Buffers, cfg.Portable.Buffers = b.FallbackBuffers, b.FallbackBuffers
 	cfg.Epoll.BufferBytes, cfg.Portable.BufferBytes = int(b.FallbackBufferBytes), int(b.FallbackBufferBytes)

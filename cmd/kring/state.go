@@ -32,6 +32,7 @@ func logState(log *slog.Logger, st kring.Stats) {
 	log.Info("state",
 		"open", st.Open, "accepted", st.Accepted, "requests", st.Total.Requests, "responses", st.Total.Responses,
 		"queued_requests", st.QueuedRequests, "request_bytes", st.RequestBytes, "mapped_bytes", st.MemoryMapped, "pieces_lent", st.MemoryLent,
+		"response_bytes", st.Responses.Used, "responses_waiting", st.Responses.Waiting, "responses_waited", st.Responses.Waited,
 		"buffers_lent", st.Engines.BuffersLent, "lent_bytes", st.Engines.LentBytes, "buffers_ready", st.Engines.BuffersReady,
 		"goroutines", runtime.NumGoroutine(), "kernel_threads", kring.KernelThreads(),
 		"waiting", st.Waiting, "waited", st.Waited, "parked", st.Parked,

@@ -70,8 +70,8 @@ func Shutdown(t testing.TB, s *kring.Server) {
 	if err := s.Shutdown(ctx); err != nil {
 		t.Error(err)
 	}
-	if st := s.Stats(); st.Open != 0 || st.RequestBytes != 0 || st.MemoryMapped != 0 {
-		t.Errorf("left behind: %d connections, %d request bytes, %d bytes mapped", st.Open, st.RequestBytes, st.MemoryMapped)
+	if st := s.Stats(); st.Open != 0 || st.RequestBytes != 0 || st.MemoryMapped != 0 || st.Responses.Used != 0 || st.Responses.Waiting != 0 {
+		t.Errorf("left behind: %d connections, %d request bytes, %d bytes mapped, responses %+v", st.Open, st.RequestBytes, st.MemoryMapped, st.Responses)
 	}
 }
 

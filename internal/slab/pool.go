@@ -3,6 +3,7 @@ package slab
 import (
 	"fmt"
 	"math/bits"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -16,8 +17,8 @@ const (
 	classCarved = 16
 	classMax    = 40
 	regionBytes = 1 << 20
-	// cachedBytesMax bounds what a class of large pieces keeps for reuse: fresh
-	// pages cost a fault each, so a few are kept warm.
+	// cachedBytesMax bounds the large pieces that are kept for reuse, of all classes:
+	// fresh pages cost a fault each, so a few are kept warm.
 	cachedBytesMax = 32 << 20
 )
 
@@ -31,6 +32,7 @@ type Pool struct {
 	}
 	reserved []byte // never changes between Reserve and Close
 	mapped   atomic.Int64
+	cached   atomic.Int64 // of large pieces, mapped one by one, free
 	lent     atomic.Int64
 	refused  atomic.Uint64
 	closed   atomic.Bool
@@ -85,6 +87,9 @@ func (p *Pool) get(n int) ([]byte, error) {
 	p.lent.Add(1) // Order: before it is taken, so that Close never takes it away
 	c.mu.Lock()
 	b := c.take(k)
+	if b != nil && k > classCarved && !lies(b, p.reserved) {
+		p.cached.Add(-int64(len(b)))
+	}
 	if b == nil {
 		if err := p.refill(c, k); err != nil {
 			c.mu.Unlock()
@@ -117,19 +122,48 @@ func (p *Pool) Put(b []byte) {
 	invariants.Poison(b)
 	c := &p.classes[k]
 	c.mu.Lock()
-	gone := b
-	switch {
-	case k <= classCarved:
+	var gone []byte
+	if k <= classCarved {
 		gone = c.giveBack(b)
-	case (len(c.free)+1)<<k <= cachedBytesMax || lies(b, p.reserved):
-		c.free, gone = append(c.free, b), nil
+	} else if c.free = append(c.free, b); !lies(b, p.reserved) {
+		p.cached.Add(int64(len(b)))
 	}
 	c.mu.Unlock()
 	if gone != nil {
 		p.unmap(gone)
 	}
+	if k > classCarved && p.cached.Load() > cachedBytesMax {
+		p.trim(k)
+	}
 	if p.lent.Add(-1) == 0 && p.closed.Load() { // Order: when it is with the others
 		p.Close()
+	}
+}
+
+// trim gives large free pieces back to the system until no more are kept than may be:
+// those of other classes than k first, which is in use.
+func (p *Pool) trim(k int) {
+	for j := classMax; j > classCarved; j-- {
+		if j != k {
+			p.trimClass(&p.classes[j])
+		}
+	}
+	p.trimClass(&p.classes[k])
+}
+
+func (p *Pool) trimClass(c *class) {
+	var gone [][]byte
+	c.mu.Lock()
+	for i := len(c.free) - 1; i >= 0 && p.cached.Load() > cachedBytesMax; i-- {
+		if b := c.free[i]; !lies(b, p.reserved) {
+			p.cached.Add(-int64(len(b)))
+			gone = append(gone, b)
+			c.free = slices.Delete(c.free, i, i+1)
+		}
+	}
+	c.mu.Unlock()
+	for _, b := range gone {
+		p.unmap(b)
 	}
 }
 
@@ -158,6 +192,9 @@ func (p *Pool) Close() {
 		c.free = nil
 		for _, b := range free {
 			if !lies(b, p.reserved) {
+				if k > classCarved {
+					p.cached.Add(-int64(len(b)))
+				}
 				p.unmap(b)
 			} else if !all {
 				c.free = append(c.free, b)

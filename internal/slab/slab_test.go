@@ -283,3 +283,42 @@ func TestSmallPiecesAreGivenBackAfterAPeak(t *testing.T) {
 		t.Errorf("%d bytes mapped, %d lent", p.Mapped(), p.Lent())
 	}
 }
+
+// What a burst of large pieces has mapped goes back to the system, whatever their
+// sizes, but for one bounded amount; and the size that is in use is what is kept.
+func TestABurstOfLargePiecesGoesBackToTheSystem(t *testing.T) {
+	p := &slab.Pool{}
+	var out [][]byte
+	for size := 128 << 10; size <= 64<<20; size *= 2 {
+		for range max(1, 32<<20/size) {
+			out = append(out, p.Get(size))
+		}
+	}
+	peak := p.Mapped()
+	for _, b := range out {
+		p.Put(b)
+	}
+	const kept = 32 << 20
+	if n := p.Mapped(); peak < 256<<20 || n > kept {
+		t.Errorf("%d bytes stay mapped, of %d", n, peak)
+	}
+	for range 8 {
+		out = append(out[:0], p.Get(1<<20), p.Get(1<<20))
+		for _, b := range out {
+			p.Put(b)
+		}
+	}
+	before := p.Mapped()
+	for range 2 {
+		out = append(out[:0], p.Get(1<<20), p.Get(1<<20))
+		if n := p.Mapped(); n != before {
+			t.Errorf("%d bytes mapped anew for a size that is in use", n-before)
+		}
+		for _, b := range out {
+			p.Put(b)
+		}
+	}
+	if p.Close(); p.Mapped() != 0 {
+		t.Errorf("%d bytes mapped after Close", p.Mapped())
+	}
+}

@@ -1,0 +1,297 @@
+package embedded
+
+import (
+	"encoding/binary"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kring/internal/budget"
+	"kring/kafka"
+)
+
+// What an answer takes until the client has it: kfake reads batches into its response,
+// encodes that, and it is read into the memory that it is sent from. Only the last is
+// counted where it is taken. So a request whose answer may be large waits for room before
+// kfake sees it, and a Fetch asks kfake for no more than that: Kafka's clients expect
+// fewer bytes than they have asked for (KIP-74).
+
+const (
+	// answerCopies is what an answer takes at most while it is made, in its own size.
+	answerCopies = 4
+	// makingMax bounds the answers that kfake makes at once. It makes them one after the
+	// other, so more would only wait.
+	makingMax = 16
+	// pollBytesMax bounds an answer that may have to be waited for: it holds nothing
+	// meanwhile, and many may be there at once.
+	pollBytesMax = 1 << 20
+	// pollStays is for how long such a request counts as being answered at least, until
+	// it is known that it waits.
+	pollStays = 2 * time.Millisecond
+	// pollEncodes is how long an answer that kfake has made may take to come.
+	pollEncodes = 20 * time.Millisecond
+	// behindWaitMax bounds the wait of a client whose last answer was full. It will
+	// hardly wait, and keeps its room if it does.
+	behindWaitMax  = 100 // milliseconds
+	behindBytesMin = 16 << 10
+	// keptAnswerBytes is the largest answer whose memory kfake's end of a connection
+	// keeps for the next one.
+	keptAnswerBytes = 256 << 10
+	// tidyBytes is after how many bytes of such answers memory is given back to the
+	// system, once there have been no more of them for tidyAfter.
+	tidyBytes = 32 << 20
+	tidyAfter = time.Second
+)
+
+// answers is what a cluster knows of the sizes of its answers, and bounds how many are
+// made at once.
+type answers struct {
+	making  chan struct{}
+	last    [kmsg.MaxKey + 1]atomic.Int64 // large ones, by API
+	whole   atomic.Int64                  // the last Fetch that was more than it was asked to be, because a batch was
+	record  recordSize
+	polling polling
+	tidying tidying
+}
+
+// room is what a request holds while it is answered.
+type room struct {
+	ticket *budget.Ticket
+	making chan struct{} // nil: it has no turn, because it is light or nobody waits for it
+	once   sync.Once
+}
+
+// leave gives it up: the answer is there, or is waited for.
+func (m *room) leave() {
+	if m == nil {
+		return
+	}
+	m.once.Do(func() {
+		m.ticket.Release()
+		if m.making != nil {
+			<-m.making
+		}
+	})
+}
+
+// makeRoom waits until there is room for the answer to j, and has a Fetch ask for no
+// more than that. nil: it takes little.
+func (s *session) makeRoom(j job) *room {
+	a, b, key := &s.cluster.answers, j.q.Request.Budget(), kmsg.Key(j.q.Header.Key)
+	s.shares = s.shares || key == kmsg.ShareFetch || key == kmsg.ShareAcknowledge
+	switch {
+	case b == nil:
+		return nil
+	case key == kmsg.Fetch:
+		return s.makeRoomToFetch(fetchBounds(j.q), b)
+	}
+	n := a.last[key].Load()
+	if n <= budget.SmallBytes {
+		return nil
+	}
+	return s.enter(b, n*answerCopies, j.waits, false)
+}
+
+// makeRoomToFetch is makeRoom for a Fetch. What is known of batches may change while it
+// waits: then it waits once more.
+func (s *session) makeRoomToFetch(f fetch, b *budget.Budget) *room {
+	n, waits, light := s.fit(f, b.Room())
+	m := s.enter(b, n, waits, light)
+	if n <= budget.SmallBytes && !light && s.comesWhole() {
+		m.leave()
+		n, waits, light = s.fit(f, b.Room())
+		m = s.enter(b, n, waits, light)
+	}
+	return m
+}
+
+// comesWhole says that the next answer may be a batch that is larger than what is
+// allowed, as far as is known of this client and of others.
+func (s *session) comesWhole() bool {
+	return min(s.cluster.answers.whole.Load(), s.fetched) > s.allowed
+}
+
+// fit lowers what a Fetch asks for, and says what its answer will take, and whether it
+// may have to wait for records. It is light when it will hardly bring much: its client
+// has read to the end, and no batches are large.
+func (s *session) fit(f fetch, room int64) (n int64, waits, light bool) {
+	whole := s.cluster.answers.whole.Load()
+	waits = f.wait() > 0 && f.least() > 0
+	light = waits && !s.behind && max(s.fetched, whole) <= budget.SmallBytes
+	most := min(room, int64(f.most()))
+	switch {
+	case !waits:
+	case s.behind:
+		f.setWait(min(f.wait(), behindWaitMax))
+		waits = false
+	case light:
+		most = min(most, budget.SmallBytes)
+	default:
+		most = min(most, pollBytesMax)
+	}
+	s.allowed = most
+	f.setMost(int32(most))
+	f.setLeast(int32(min(int64(f.least()), most)))
+	n = most * answerCopies
+	switch {
+	case light:
+		n = min(n, budget.SmallBytes)
+	case most > budget.SmallBytes:
+	case s.comesWhole():
+		n = max(n, whole)
+	default:
+		n = min(n, budget.SmallBytes)
+	}
+	return n, waits, light
+}
+
+// enter waits for n bytes, and for a turn unless the answer is light.
+func (s *session) enter(b *budget.Budget, n int64, waits, light bool) *room {
+	m, come := &room{}, make(chan struct{})
+	m.ticket = b.Line(n, func() { close(come) })
+	if !m.ticket.Granted() {
+		select {
+		case <-come:
+		case <-s.ended:
+		case <-s.client.Context().Done():
+		case <-s.cluster.drained.Done():
+		}
+	}
+	if !light {
+		select {
+		case s.cluster.answers.making <- struct{}{}:
+			m.making = s.cluster.answers.making
+		case <-s.ended:
+		case <-s.client.Context().Done():
+		case <-s.cluster.drained.Done():
+		}
+	}
+	if waits {
+		s.cluster.answers.polling.begin(m)
+	}
+	return m
+}
+
+// sized is told how large the answer is that kfake has made, and how often it will be
+// there beside the copy that is sent, which is counted by itself.
+func (s *session) sized(q kafka.Request, n, copies int) {
+	a := &s.cluster.answers
+	size := int64(n)
+	s.large = s.large || n > keptAnswerBytes
+	if s.room != nil {
+		s.room.ticket.Shrink(size * int64(copies))
+	}
+	if key := kmsg.Key(q.Header.Key); key != kmsg.Fetch {
+		switch last := a.last[key].Load(); {
+		case size > last && size > budget.SmallBytes:
+			a.last[key].Store(size)
+		case size < last:
+			a.last[key].CompareAndSwap(last, last-(last-size)/8)
+		}
+		return
+	}
+	s.behind, s.fetched = size >= max(s.allowed/2, behindBytesMin), size
+	if whole := a.whole.Load(); size > 2*s.allowed {
+		a.whole.Store(max(size, whole))
+	} else if whole > 0 {
+		a.whole.CompareAndSwap(whole, whole-whole/16-1)
+	}
+}
+
+// shed gives up the connection to kfake after a large answer, with the memory that its
+// other end keeps for the next one. kfake forgets a member of a share group with its
+// connection.
+func (s *session) shed() {
+	if !s.large {
+		return
+	}
+	s.large = false
+	s.cluster.answers.tidying.note()
+	if s.shares {
+		return
+	}
+	s.mu.Lock()
+	pipe := s.pipe
+	s.pipe = nil
+	s.mu.Unlock()
+	if pipe != nil {
+		_ = pipe.Close() // net.Pipe: cannot fail
+	}
+}
+
+// tidying gives memory of the Go heap back to the system after many large answers: the
+// collector keeps what a burst took for minutes.
+type tidying struct {
+	mu    sync.Mutex
+	noted int         // guarded by mu; large answers since memory was given back
+	seen  int         // guarded by mu; of noted, when the timer was set
+	timer *time.Timer // guarded by mu; nil: none is set
+	over  bool        // guarded by mu
+}
+
+func (t *tidying) note() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.noted++; t.timer == nil && !t.over && t.noted >= tidyBytes/keptAnswerBytes {
+		t.seen = t.noted
+		t.timer = time.AfterFunc(tidyAfter, t.tick)
+	}
+}
+
+func (t *tidying) tick() {
+	if t.quiet() {
+		debug.FreeOSMemory()
+	}
+}
+
+// quiet says that there were no large answers since the timer was set; otherwise it sets
+// it again.
+func (t *tidying) quiet() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.over:
+		return false
+	case t.seen != t.noted:
+		t.seen = t.noted
+		t.timer.Reset(tidyAfter)
+		return false
+	}
+	t.noted, t.timer = 0, nil
+	return true
+}
+
+func (t *tidying) end() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.over = true
+	if t.timer != nil {
+		t.timer.Stop()
+	}
+}
+
+// fetch is where the bounds of a Fetch request lie in its frame: how long it waits at
+// most, for how many bytes, and how many it takes at most. They are lowered in place.
+type fetch []byte
+
+// fetchBounds finds them. Every version that kfake serves has all three; until version
+// 14 the id of a replica comes before them.
+func fetchBounds(q kafka.Request) fetch {
+	at := 0
+	if q.Header.Version < 15 {
+		at = 4
+	}
+	return fetch(q.Body[at : at+12])
+}
+
+func (f fetch) at(i int) int32     { return int32(binary.BigEndian.Uint32(f[4*i:])) }
+func (f fetch) set(i int, v int32) { binary.BigEndian.PutUint32(f[4*i:], uint32(v)) }
+func (f fetch) wait() int32        { return f.at(0) }
+func (f fetch) least() int32       { return f.at(1) }
+func (f fetch) most() int32        { return max(f.at(2), 0) }
+func (f fetch) setWait(v int32)    { f.set(0, v) }
+func (f fetch) setLeast(v int32)   { f.set(1, v) }
+func (f fetch) setMost(v int32)    { f.set(2, v) }

@@ -1,0 +1,156 @@
+package embedded
+
+import (
+	"net"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kring"
+)
+
+const mib = 1 << 20
+
+// filledWith is a node with little memory for responses and a topic of bytes, in batches.
+func filledWith(t *testing.T, bytes, batch int) *node {
+	sc := kring.Config{ResponseMemoryMax: 16 * mib}
+	sc.Socket.SendBufferBytes = 64 << 10 // else the kernel takes most of what nobody reads
+	n := serveWith(t, Config{Seed: []Topic{{"full", 1}, {"quiet", 1}}}, sc)
+	n.fill(bytes/batch, batch)
+	return n
+}
+
+// fill produces batches of one record each.
+func (n *node) fill(batches, bytes int) {
+	n.t.Helper()
+	cl := n.client(kgo.ProducerBatchMaxBytes(int32(bytes)+1024), kgo.ProducerBatchCompression(kgo.NoCompression()))
+	for range batches {
+		if err := cl.ProduceSync(n.t.Context(), &kgo.Record{Topic: "full", Value: make([]byte, bytes)}).FirstErr(); err != nil {
+			n.t.Fatal(err)
+		}
+	}
+}
+
+// fetchOf asks for all of a topic, and would wait for very much of it.
+func fetchOf(topic string, version int16) *kmsg.FetchRequest {
+	req := fetching(topic, 0)
+	req.Version, req.MaxBytes, req.MinBytes, req.MaxWaitMillis = version, 100*mib, 50*mib, 600_000
+	req.Topics[0].Partitions[0].PartitionMaxBytes = 100 * mib
+	return req
+}
+
+// answeredWith sends a Fetch and says how many bytes of records came back.
+func answeredWith(t *testing.T, conn net.Conn, req *kmsg.FetchRequest) int {
+	t.Helper()
+	resp := kmsg.NewPtrFetchResponse()
+	roundTripOf(t, conn, req, resp)
+	return len(resp.Topics[0].Partitions[0].RecordBatches)
+}
+
+// A Fetch is answered with no more than there is room for, however much it asks for and
+// is willing to wait for; one whose client is behind gets more than one that may have to
+// wait.
+func TestAFetchIsAnsweredWithNoMoreThanThereIsRoomFor(t *testing.T) {
+	n := filledWith(t, 8*mib, 64<<10)
+	for _, version := range []int16{4, 11, 12} { // up to those that go by name
+		conn := dial(t, n.addr)
+		const room = 12 * mib / 16
+		for range 3 {
+			if got := answeredWith(t, conn, fetchOf("full", version)); got > room || got < room/2 {
+				t.Errorf("v%d: %d bytes of records, there is room for %d", version, got, room)
+			}
+		}
+	}
+	eventually(t, "all of it is given back", func() bool { return n.server.Stats().Responses.Used < mib })
+}
+
+// The first batch comes whole, however little room there is (KIP-74).
+func TestABatchThatIsLargerThanTheRoomComesWhole(t *testing.T) {
+	n := filledWith(t, 1800<<10, 900<<10)
+	conn := dial(t, n.addr)
+	for range 3 {
+		if got := answeredWith(t, conn, fetchOf("full", 11)); got < 900<<10 || got > 1000<<10 {
+			t.Errorf("%d bytes of records", got)
+		}
+	}
+}
+
+// A Fetch that waits for records holds nothing of what responses may take.
+func TestAFetchThatWaitsHoldsNoRoom(t *testing.T) {
+	n := filledWith(t, 2*mib, 64<<10)
+	const many = 100
+	for range many {
+		if _, err := dial(t, n.addr).Write(longFetch("quiet")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "all of them wait for records, and none for room", func() bool {
+		st := n.server.Stats().Responses
+		return n.sessionsRunning() == many && st.Waiting == 0 && st.Used < mib
+	})
+	if got := answeredWith(t, dial(t, n.addr), fetchOf("full", 11)); got == 0 {
+		t.Error("nobody else is served")
+	}
+}
+
+// Clients that leave while they wait for room, or without reading, leave nothing behind.
+func TestClientsThatLeaveWithoutReadingLeaveNothingBehind(t *testing.T) {
+	n := filledWith(t, 8*mib, 900<<10)
+	frame := kmsg.NewRequestFormatter().AppendRequest(nil, fetchOf("full", 11), 1)
+	var conns []net.Conn
+	for range 40 {
+		conn := dial(t, n.addr)
+		if _, err := conn.Write(frame); err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, conn)
+	}
+	eventually(t, "somebody has to wait", func() bool { return n.server.Stats().Responses.Waited > 0 })
+	if used, most := n.server.Stats().Responses.Used, int64(16*mib+makingMax*mib); used > most {
+		t.Errorf("%d bytes of responses", used) // who was let in before it was known how large batches are goes on
+	}
+	roundTripOf(t, dial(t, n.addr), metadata(4, "full"), kmsg.NewPtrMetadataResponse())
+	for _, conn := range conns {
+		_ = conn.Close()
+	}
+	eventually(t, "all of it is given back", func() bool {
+		st := n.server.Stats().Responses
+		return st.Used < mib && st.Waiting == 0 && n.sessionsRunning() == 0
+	})
+}
+
+// A member of a share group gets no more records than there is room for, once their size
+// is known; kfake counts records only.
+func TestAShareFetchIsAnsweredWithNoMoreThanThereIsRoomFor(t *testing.T) {
+	n := filledWith(t, 0, 200<<10)
+	conn := dial(t, n.addr)
+	beat := kmsg.NewPtrShareGroupHeartbeatRequest()
+	beat.Version, beat.GroupID, beat.MemberID, beat.SubscribedTopicNames = 1, "shared", "member", []string{"full"}
+	joined := kmsg.NewPtrShareGroupHeartbeatResponse()
+	if roundTripOf(t, conn, beat, joined); joined.ErrorCode != 0 {
+		t.Fatalf("ShareGroupHeartbeat: error %d", joined.ErrorCode)
+	}
+	fetch := func(epoch int32) (bytes int) {
+		req, resp := shareFetching(n.cluster, "full", 0), kmsg.NewPtrShareFetchResponse()
+		req.Version, req.ShareSessionEpoch, req.MaxBytes, req.MaxRecords = 1, epoch, 100*mib, 500
+		if roundTripOf(t, conn, req, resp); resp.ErrorCode != 0 {
+			t.Fatalf("ShareFetch %d: error %d", epoch, resp.ErrorCode)
+		}
+		for _, topic := range resp.Topics {
+			for _, p := range topic.Partitions {
+				bytes += len(p.Records)
+			}
+		}
+		return bytes
+	}
+	fetch(0) // the group begins here
+	n.fill(40, 200<<10)
+	fetch(1)
+	const room = 12 * mib / 16
+	for epoch := range int32(3) {
+		if got := fetch(epoch + 2); got == 0 || got > room {
+			t.Errorf("%d bytes of records, there is room for %d", got, room)
+		}
+	}
+}

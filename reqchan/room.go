@@ -1,0 +1,61 @@
+package reqchan
+
+import "kring/internal/budget"
+
+// ResponseRoom is how large the response should be at most, in bytes, for the memory of
+// all responses to stay within its bound (Config.ResponseMemoryMax): a part of what is
+// free, 64 KiB at least. Buffer gives more as well: that counts, and requests of an API
+// whose responses are large wait until there is room for another. Any goroutine.
+func (r Request) ResponseRoom() int { return int(r.job.budget.Room()) }
+
+// Budget is that of all responses; nil: there is none. Any goroutine.
+func (r Request) Budget() *budget.Budget { return r.job.budget }
+
+// PaceResponse says that the handler itself waits for room, before it makes a response
+// that takes much. Before Buffer; after the answer it does nothing.
+func (r Request) PaceResponse() {
+	if r.enter(claimed) {
+		r.job.paced = true
+		r.job.state.Or(noted)
+		r.job.exit()
+	}
+}
+
+// Early says that r comes before there is room for what its response may take; for
+// whoever is about to call Handle while the budget is tight.
+func (r *Job) Early() bool {
+	b := r.budget
+	return b.Tight() && !r.turned && b.Expect(r.API) > budget.SmallBytes
+}
+
+// Postpone brings r home unanswered, to be handed out again when there is room for its
+// response.
+func (r *Job) Postpone() {
+	if r.Request().claim() {
+		r.publish(AnswerLater, ReasonNone)
+	}
+}
+
+// Postponed says that; for the processor, once r is home.
+func (r *Job) Postponed() bool { return r.kind == AnswerLater }
+
+// TakeTurn gives r what its response is expected to take. It is given back when the
+// response takes memory, or r is Reset. For the processor, before r leaves its hands.
+func (r *Job) TakeTurn(t *budget.Ticket) {
+	if r.turned { // of the request that used the job before
+		r.endTurn()
+	}
+	r.turn, r.turned = t, true
+}
+
+// LoseResponse counts the memory of the response as given back: the engine keeps it, and
+// r is not used any more.
+func (r *Job) LoseResponse() {
+	r.letGo(&r.largeHeld)
+	r.letGo(&r.ownHeld)
+}
+
+func (r *Job) endTurn() {
+	r.turn.Release()
+	r.turn, r.turned = nil, false
+}
