@@ -1,0 +1,159 @@
+package budget
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"kring/internal/invariants"
+	"kring/internal/queue"
+)
+
+// Budget is a bound on bytes. Its methods may be called by any goroutine.
+type Budget struct {
+	max    atomic.Int64
+	_      [128]byte
+	used   atomic.Int64
+	_      [128]byte
+	hungry hungry
+}
+
+// New bounds by n bytes.
+func New(n int64) *Budget {
+	b := &Budget{}
+	b.max.Store(n)
+	return b
+}
+
+// Used is how many bytes are taken.
+func (b *Budget) Used() int64 { return b.used.Load() }
+
+// Max is how many can be reserved.
+func (b *Budget) Max() int64 { return b.max.Load() }
+
+// SetMax changes the bound. What is taken beyond it stays so until it is released;
+// Takers that wait are called if there is enough for them now. Invariant: no one
+// reservation is larger.
+func (b *Budget) SetMax(n int64) {
+	b.max.Store(n)
+	b.callHungry()
+}
+
+// Take takes n bytes, also beyond the bound, for what is there already; it gives what is
+// taken then.
+func (b *Budget) Take(n int64) (used int64) { return b.used.Add(n) }
+
+// Release gives back n bytes.
+func (b *Budget) Release(n int64) {
+	left := b.used.Add(-n)
+	invariants.Assert(left >= 0, "budget: %d bytes released that were not reserved", -left)
+	b.callHungry()
+}
+
+// callHungry calls who waits. Order: the bytes are there before it is looked who waits
+// for them; a Taker says that it waits before it looks for bytes a last time.
+func (b *Budget) callHungry() {
+	if b.hungry.count.Load() > 0 {
+		b.hungry.call(b)
+	}
+}
+
+func (b *Budget) reserve(n int64) bool {
+	for {
+		used := b.used.Load()
+		if used+n > b.max.Load() {
+			return false
+		}
+		if b.used.CompareAndSwap(used, used+n) {
+			return true
+		}
+	}
+}
+
+// Taker reserves for one goroutine, which sleeps at a bell.
+type Taker struct {
+	budget *Budget
+	bell   *queue.Doorbell
+
+	// Guarded by hungry.mu.
+	isHungry bool
+	wants    int64 // the least that it was refused
+}
+
+// NewTaker makes a Taker whose owner sleeps at bell.
+func (b *Budget) NewTaker(bell *queue.Doorbell) *Taker { return &Taker{budget: b, bell: bell} }
+
+// Reserve takes n bytes, to be given back by Budget.Release. If it returns false the
+// owner will be called when n bytes are free. Invariant: n is at most Max, or it would
+// wait for ever.
+//
+// Whoever comes while the bytes are there gets them, so under pressure a large
+// reservation may have to wait long. The other way round, two peers that announce
+// large frames and then send nothing would keep everybody waiting.
+func (t *Taker) Reserve(n int64) bool {
+	invariants.Assert(n >= 0, "budget: reservation of %d bytes", n)
+	return t.budget.reserve(n) || t.budget.hungry.reserve(t, n)
+}
+
+// Leave gives up what was promised; for an owner that ends.
+func (t *Taker) Leave() {
+	h := &t.budget.hungry
+	h.mu.Lock()
+	if t.isHungry {
+		h.remove(t)
+	}
+	h.mu.Unlock()
+}
+
+// hungry are the Takers that found no bytes. Each of them is called as soon as there
+// are enough for the least it was refused, whoever else is called too: one that doesn't
+// need them any more then holds up nobody.
+type hungry struct {
+	count  atomic.Int32 // waiting; stored under mu, read without
+	mu     sync.Mutex
+	takers []*Taker // guarded by mu
+}
+
+// reserve is Reserve for a Taker that has to wait.
+func (h *hungry) reserve(t *Taker, n int64) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	before := t.isHungry
+	if !before {
+		t.isHungry, t.wants = true, n
+		h.takers = append(h.takers, t)
+		h.count.Store(int32(len(h.takers)))
+	}
+	// Order: that t waits is visible before it looks for bytes once more.
+	if t.budget.reserve(n) {
+		if !before {
+			h.remove(t)
+		}
+		return true
+	}
+	t.wants = min(t.wants, n)
+	return false
+}
+
+// call calls everybody for whom there is enough.
+func (h *hungry) call(b *Budget) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	free := b.max.Load() - b.used.Load()
+	h.takers = slices.DeleteFunc(h.takers, func(t *Taker) bool {
+		if t.wants > free {
+			return false
+		}
+		t.isHungry = false
+		t.bell.Call()
+		return true
+	})
+	h.count.Store(int32(len(h.takers)))
+}
+
+// remove needs h.mu.
+func (h *hungry) remove(t *Taker) {
+	t.isHungry = false
+	h.takers = slices.DeleteFunc(h.takers, func(other *Taker) bool { return other == t })
+	h.count.Store(int32(len(h.takers)))
+}
