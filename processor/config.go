@@ -2,6 +2,7 @@ package processor
 
 import (
 	"kring/engine"
+	"kring/internal/budget"
 	"kring/internal/slab"
 	"kring/reqchan"
 )
@@ -16,6 +17,10 @@ type Config struct {
 	// handlers run before it sends and sleeps; 0: never.
 	YieldFrom int
 	Memory    *slab.Pool
+	// Held is how much memory received bytes that are not cut may lie in, over all
+	// processors, before they are received with more care; twice as much is never
+	// exceeded. nil: there is no bound.
+	Held *budget.Budget
 
 	// Channel takes the requests to a pool of handlers, and bounds the bytes of
 	// all requests. Handle, when set, runs on the processor itself instead of in

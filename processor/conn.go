@@ -31,20 +31,24 @@ type conn struct {
 	ending    bool // on its way to CloseFD
 	closing   bool // CloseFD was called
 	dirty     bool // in Processor.dirty
-	waiting   bool // in Processor.waiting, for memory or a receive buffer
+	waiting   bool // in Processor.waiting or Processor.hungry
+	listed    bool // in Processor.hungry; the slot's, whoever has it
 	starved   bool // waits for a receive buffer
 	doubted   bool // seemed idle at the last look, see peerWrites
 	extended  bool // the frame begun has had its time twice, see extend
 	sending   bool // a Send is outstanding
 
-	reason   reqchan.CloseReason
-	mute     muteState
-	inFlight int // requests cut and not answered yet
-	requests uint64
-	bytesIn  uint64
-	bytesOut uint64
-	parked   *reqchan.Request // its response, and the close after it, wait for the alarm
-	alarm    alarm
+	reason     reqchan.CloseReason
+	mute       muteState
+	wants      int64 // bytes of the channel's capacity that it waits for; 0: it does not
+	fromCredit bool  // or of those that the processor has reserved
+	held       int   // memory that in holds, as counted
+	inFlight   int   // requests cut and not answered yet
+	requests   uint64
+	bytesIn    uint64
+	bytesOut   uint64
+	parked     *reqchan.Request // its response, and the close after it, wait for the alarm
+	alarm      alarm
 
 	opened int64 // in Processor.now, as active
 	active int64 // when it last received or sent
@@ -154,6 +158,6 @@ func (p *Processor) releaseSlot(c *conn) {
 	if c.head != nil {
 		p.heads = append(p.heads, c.head)
 	}
-	*c = conn{token: token}
+	*c = conn{token: token, listed: c.listed}
 	p.free = append(p.free, token.Slot())
 }

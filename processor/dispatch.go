@@ -16,6 +16,9 @@ const (
 	creditBytes = 64 << 10
 )
 
+// littleFrameBytes is a frame that usually comes in one piece.
+const littleFrameBytes = 16 << 10
+
 // HoardedBytesMax is how much of the channel's byte capacity a processor may
 // keep reserved without using it. A capacity must leave room for the largest
 // frame beside what all processors hoard.
@@ -108,9 +111,11 @@ func (p *Processor) launch(c *conn, r *reqchan.Request) *apiTimes {
 // byte capacity is used up, or the connection has ended for want of memory.
 func (p *Processor) house(c *conn, r *reqchan.Request, b []byte, place frame.Place) bool {
 	n := len(b)
+	reserved := int64(n)
 	switch {
 	case place == frame.InOwn: // reserved when it was begun
 		r.Frame, r.Memory = b, piece{}
+		reserved = claimBytes(n)
 	case !p.reserve(int64(n)):
 		return false
 	case n > slab.ArenaChunkBytes:
@@ -128,7 +133,7 @@ func (p *Processor) house(c *conn, r *reqchan.Request, b []byte, place frame.Pla
 		r.Frame, r.Memory = m, chunk
 		p.count.bytesInCopied += uint64(copy(m, b))
 	}
-	r.Bytes = int64(n)
+	r.Bytes = reserved
 	r.Payload = r.Frame[frame.SizeBytes:n:n]
 	return true
 }
@@ -214,6 +219,10 @@ func (p *Processor) reserve(n int64) bool {
 	return true
 }
 
+// claimBytes is what a frame of n bytes that is not whole reserves: its memory is that
+// of the smallest piece at least, however little of it there is.
+func claimBytes(n int) int64 { return int64(max(n, slab.PieceBytesMin)) }
+
 // claim is reserve for a frame that is not whole. Whoever begins frames and does not
 // send them must not keep those waiting whose frames are here; on a privileged listener
 // nobody does.
@@ -221,8 +230,20 @@ func (p *Processor) claim(c *conn, n int64) bool {
 	if c.info.Privileged {
 		return p.reserve(n)
 	}
-	return p.ordinary.sender.Claim(n)
+	return p.ordinary.sender.Claim(n, p.claimsLittle(n))
 }
+
+// claimNeeds is how many bytes must be free for claim.
+func (p *Processor) claimNeeds(c *conn, n int64) int64 {
+	if c.info.Privileged {
+		return n
+	}
+	return p.ordinary.sender.ClaimNeeds(n, p.claimsLittle(n))
+}
+
+// claimsLittle: while held memory is scarce no frame is whole when it is first seen, so
+// small ones have a part of what claims leave to those that are.
+func (p *Processor) claimsLittle(n int64) bool { return p.scarce && n <= littleFrameBytes }
 
 // unreserve gives n bytes back, and what is hoarded beyond need.
 func (p *Processor) unreserve(n int64) {

@@ -165,6 +165,7 @@ func (p *Processor) release() error {
 	p.arena.Close()
 	p.cfg.Channel.Release(p.credit)
 	p.credit = 0
+	p.giveHeldBack()
 	p.responses.Disown(p.takeLate)
 	p.ordinary.sender.Leave()
 	p.priority.sender.Leave()
@@ -188,7 +189,7 @@ func (p *Processor) loseHeld(c *conn) {
 		p.headPages = nil
 	case receiveFrame:
 		own := c.in.Lose()
-		p.unreserve(int64(len(own)))
+		p.unreserve(claimBytes(len(own)))
 		p.count.lost += uint64(len(own))
 	}
 	if c.reading != nil {

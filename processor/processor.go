@@ -3,12 +3,14 @@ package processor
 import (
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"kring/engine"
+	"kring/internal/budget"
 	"kring/internal/measure"
 	"kring/internal/queue"
 	"kring/internal/slab"
@@ -67,7 +69,11 @@ type Processor struct {
 	gatherFrom int64 // when the first of them began
 	gatherFor  int64 // how long after it there is to be no further one
 	credit     int64 // of the channel's bytes, reserved and unused
-	away       int   // requests outside this goroutine's hands
+	heldCredit int64 // of Config.Held, taken and unused
+	scarce     bool  // what is held is beyond Config.Held
+	swept      int   // slots that were told so
+	hungry     hungry
+	away       int // requests outside this goroutine's hands
 	phase      phase
 	openConns  int   // adopted and not closed
 	now        int64 // of reqchan.Now at the start of the pass
@@ -101,8 +107,12 @@ func New(cfg Config) *Processor {
 	p.bell = queue.NewDoorbell(p.wake)
 	p.responses = reqchan.NewResponseQueue(p.bell)
 	p.arena = slab.NewArena(cfg.Memory)
+	if p.cfg.Held == nil {
+		p.cfg.Held = budget.New(math.MaxInt64 / 4)
+	}
 	p.ordinary, p.priority = newOutgoing(cfg.Channel, p.bell)
 	p.limiter = newLimiter(cfg.Latency)
+	p.hungry.creditWanted = math.MaxInt64
 	return p
 }
 
@@ -149,6 +159,8 @@ func (p *Processor) loop() error {
 		p.adopt()
 		p.takeResponses(home)
 		p.retryWaiting()
+		p.retryHungry()
+		p.watchHeld()
 		p.moveOn()
 		if p.over() {
 			return nil
@@ -204,7 +216,7 @@ func (p *Processor) poll() (int, error) {
 func (p *Processor) parkFor() time.Duration {
 	p.bell.Arm()
 	due := p.proceedDoors()
-	if p.assignedLen.Load() > 0 || p.responses.Waiting() || p.errands.waiting.Load() || phase(p.asked.Load()) != p.phase {
+	if p.assignedLen.Load() > 0 || p.responses.Waiting() || p.errands.waiting.Load() || p.sweeping() || phase(p.asked.Load()) != p.phase {
 		p.bell.Disarm()
 		return 0
 	}

@@ -58,8 +58,10 @@ func (s *Sender) Reserve(n int64) bool { return s.bytes.Reserve(n) }
 // Claim is Reserve for a frame that may be long in coming, or never come: it leaves
 // Config.ClaimsSpare to frames that are here. Its caller sees to it that a frame which
 // does not come gives its bytes back.
-func (s *Sender) Claim(n int64) bool {
-	spare := s.channel.spare.Load()
+//
+// small ones leave half of it, for those who send no more before their size was seen.
+func (s *Sender) Claim(n int64, small bool) bool {
+	spare := s.channel.spareOf(small)
 	if !s.Reserve(n + spare) {
 		return false
 	}
@@ -68,6 +70,20 @@ func (s *Sender) Claim(n int64) bool {
 	}
 	return true
 }
+
+// ClaimNeeds is how many bytes must be free for Claim.
+func (s *Sender) ClaimNeeds(n int64, small bool) int64 { return n + s.channel.spareOf(small) }
+
+func (c *Channel) spareOf(small bool) int64 {
+	if small {
+		return c.spare.Load() / 2
+	}
+	return c.spare.Load()
+}
+
+// Hungry says that Reserve or Claim was refused and that there is no reason yet to try
+// again.
+func (s *Sender) Hungry() bool { return s.bytes.Hungry() }
 
 // Leave gives up what was promised; for an owner that ends.
 func (s *Sender) Leave() {

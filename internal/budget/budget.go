@@ -75,9 +75,8 @@ type Taker struct {
 	budget *Budget
 	bell   *queue.Doorbell
 
-	// Guarded by hungry.mu.
-	isHungry bool
-	wants    int64 // the least that it was refused
+	isHungry atomic.Bool // stored under hungry.mu
+	wants    int64       // guarded by hungry.mu; the least that it was refused
 }
 
 // NewTaker makes a Taker whose owner sleeps at bell.
@@ -95,11 +94,14 @@ func (t *Taker) Reserve(n int64) bool {
 	return t.budget.reserve(n) || t.budget.hungry.reserve(t, n)
 }
 
+// Hungry says that Reserve was refused, and that the call that it promised has not come.
+func (t *Taker) Hungry() bool { return t.isHungry.Load() }
+
 // Leave gives up what was promised; for an owner that ends.
 func (t *Taker) Leave() {
 	h := &t.budget.hungry
 	h.mu.Lock()
-	if t.isHungry {
+	if t.isHungry.Load() {
 		h.remove(t)
 	}
 	h.mu.Unlock()
@@ -118,9 +120,10 @@ type hungry struct {
 func (h *hungry) reserve(t *Taker, n int64) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	before := t.isHungry
+	before := t.isHungry.Load()
 	if !before {
-		t.isHungry, t.wants = true, n
+		t.isHungry.Store(true)
+		t.wants = n
 		h.takers = append(h.takers, t)
 		h.count.Store(int32(len(h.takers)))
 	}
@@ -144,7 +147,7 @@ func (h *hungry) call(b *Budget) {
 		if t.wants > free {
 			return false
 		}
-		t.isHungry = false
+		t.isHungry.Store(false)
 		t.bell.Call()
 		return true
 	})
@@ -153,7 +156,7 @@ func (h *hungry) call(b *Budget) {
 
 // remove needs h.mu.
 func (h *hungry) remove(t *Taker) {
-	t.isHungry = false
+	t.isHungry.Store(false)
 	h.takers = slices.DeleteFunc(h.takers, func(other *Taker) bool { return other == t })
 	h.count.Store(int32(len(h.takers)))
 }

@@ -9,8 +9,11 @@ import (
 	"kring/internal/invariants"
 )
 
+// PieceBytesMin is the smallest piece of memory that a Pool hands out: a page.
+const PieceBytesMin = 1 << pageBits
+
 const (
-	pageBits = 12 // 4 KiB: the smallest class
+	pageBits = 12
 	// carvedBits is the largest class that is carved from regions, which are given
 	// back when all of their pieces are; larger pieces are mapped one by one.
 	carvedBits    = 16
