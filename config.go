@@ -127,9 +127,26 @@ type Config struct {
 	// are still served in their order. It runs on processors and must not block
 	// or keep the request. Default: only those of listeners that have priority.
 	Priority func(r *Request) bool
+	// MemoryMax is how much memory the process may use, in bytes (Kafka has none);
+	// default: the smallest limit of the cgroups around it, else three quarters of the
+	// machine's memory. Defaults of other fields are smaller where it is little, so that
+	// no mix of clients gets the process killed; Memory says what is for what. What you
+	// set and does not fit is an error, unless only the machine's memory is known. A
+	// server within a larger program should be told its part. Negative: no bound.
+	MemoryMax int64
+	// HandlerMemory is how much of it the Handler takes at most, in bytes. Default 0: it
+	// keeps nothing.
+	HandlerMemory int64
+	// HeldMemoryMax bounds the memory of bytes that were received and can't be cut into
+	// requests yet, over all connections; default 128 MiB, or less, see MemoryMax. From
+	// half of it on, frames are received one at a time, each into its own memory, so that
+	// nothing more is held; that costs a receive more for each. What the kernel had
+	// received by then finds room in the other half; if it does not, the connection is
+	// closed.
+	HeldMemoryMax int64
 	// QueuedRequestBytesMax bounds the bytes of all requests received and not
-	// answered [queued.max.request.bytes]; default 256 MiB (Kafka's is no
-	// bound). At least FrameBytesMax plus 192 KiB for each processor. Of what is more
+	// answered [queued.max.request.bytes]; default 256 MiB, or less, see MemoryMax (Kafka's
+	// is no bound). At least FrameBytesMax plus 192 KiB for each processor. Of what is more
 	// than that, up to an eighth of all is for frames that are whole when they are
 	// first seen: who begins frames and does not send them can't take it.
 	QueuedRequestBytesMax int64
@@ -162,7 +179,7 @@ type Config struct {
 	Rebalance time.Duration
 
 	// FrameBytesMax is the largest frame [socket.request.max.bytes]; default
-	// 100 MiB. A larger one closes its connection.
+	// 100 MiB, or less where MemoryMax is little. A larger one closes its connection.
 	FrameBytesMax int
 	// FrameBytesMaxUnauthenticated is the largest frame of a connection that the
 	// Handler has not vouched for by Conn.SetAuthenticated, which has one request
@@ -199,8 +216,8 @@ type Config struct {
 
 	// ConnsMax is how many connections may be open at once [max.connections];
 	// default: as many as this process has descriptors, less HandlerFiles and a
-	// reserve (Kafka's 2^31 ends in a process without descriptors); negative: no
-	// bound. WhenFull says what becomes of one more; see Descriptors.
+	// reserve (Kafka's 2^31 ends in a process without descriptors), and as a fifth of
+	// MemoryMax is enough for; negative: no bound. WhenFull says what becomes of one more; see Descriptors.
 	ConnsMax int
 	// HandlerFiles is how many descriptors are kept for files of the Handler: files
 	// and sockets come out of one RLIMIT_NOFILE. Default 0: it holds none.
@@ -298,8 +315,14 @@ type Events struct {
 	HandlerPanicked func(r *Request, v any, stack []byte)
 }
 
-// withDefaults fills what is zero, in one place.
+// withDefaults fills what is zero.
 func (c Config) withDefaults() Config {
+	c, _ = c.planned()
+	return c
+}
+
+// planned fills what is zero, in one place, and says what memory is for.
+func (c Config) planned() (Config, MemoryPlan) {
 	if len(c.Listeners) == 0 {
 		c.Listeners = []ListenerConfig{{Address: "127.0.0.1:9092"}}
 	}
@@ -328,13 +351,10 @@ func (c Config) withDefaults() Config {
 	orElse(&c.QueuedRequestsMax, 500)
 	orElse(&c.QueuedPriorityMax, c.QueuedRequestsMax)
 	orElse(&c.PipelineMax, 1)
-	orElse(&c.FrameBytesMax, 100<<20)
-	orElse(&c.QueuedRequestBytesMax, max(256<<20, c.requestBytesLeast()))
 	orElse(&c.BigFrameBytes, 64<<10)
 	orElse(&c.PackedBytesMax, 4<<10)
 	orElse(&c.HeldBytesMax, 256<<10)
 	orElse(&c.QueuedResponseBytesMax, 1<<20)
-	orElse(&c.ConnsMax, c.descriptors(0).Conns)
 	orElse(&c.ParkedMax, acceptor.ParkedMaxDefault())
 	orElse(&c.WhenFull, WhenFullWait)
 	orElse(&c.Assignment, AssignLeastConns)
@@ -345,7 +365,7 @@ func (c Config) withDefaults() Config {
 	orElse(&c.WriteTimeout, 30*time.Second)
 	orElse(&c.FrameTimeout, 30*time.Second)
 	orElse(&c.DrainTimeout, 30*time.Second)
-	return c
+	return c, c.planMemory()
 }
 
 // requestBytesLeast is the byte capacity below which the largest frame might
@@ -355,8 +375,11 @@ func (c Config) requestBytesLeast() int64 {
 	for _, l := range c.Listeners {
 		largest = max(largest, l.FrameBytesMax)
 	}
-	return int64(largest) + int64(c.Processors)*processor.HoardedBytesMax + 4096
+	return int64(largest) + c.hoardedMost()
 }
+
+// hoardedMost is what of the byte capacity may be reserved for no frame.
+func (c *Config) hoardedMost() int64 { return int64(c.Processors)*processor.HoardedBytesMax + 4096 }
 
 // claimsSpare is how many bytes of requests frames that are not whole leave to others.
 func (c Config) claimsSpare() int64 {
@@ -373,7 +396,7 @@ func orElse[T comparable](field *T, value T) {
 // Validate reports every fault at once; nil when there is none. Zero values
 // are the defaults and always right.
 func (c Config) Validate() error {
-	c = c.withDefaults()
+	c, memory := c.planned()
 	var faults []error
 	fault := func(bad bool, field string, value any, remedy string) {
 		if bad {
@@ -411,6 +434,7 @@ func (c Config) Validate() error {
 	oneOf("WhenFull", c.WhenFull, WhenFullWait, WhenFullRefuse)
 	oneOf("Assignment", c.Assignment, AssignLeastConns, AssignRoundRobin)
 	c.validateLimits(fault)
+	c.validateMemory(memory, fault)
 	faults = append(faults, c.validateParts()...)
 	if c.Engine == EngineAuto || c.Engine == EngineURing {
 		wait := engine.WaitParked

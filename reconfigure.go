@@ -19,7 +19,7 @@ func (s *Server) Reconfigure(cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return fmt.Errorf("kring: Reconfigure: %w", err)
 	}
-	cfg = cfg.withDefaults()
+	cfg, plan := cfg.planned()
 	limits, err := cfg.limits() // may take a while: it resolves names
 	if err != nil {
 		return fmt.Errorf("kring: Reconfigure: %w", err)
@@ -42,6 +42,7 @@ func (s *Server) Reconfigure(cfg Config) error {
 		s.take(before)
 		return errors.Join(err, s.admission.Set(limitsBefore))
 	}
+	s.planBy(plan)
 	s.reduce()
 	return nil
 }
@@ -102,6 +103,7 @@ func (s *Server) reduce() {
 		l.cfg = cfg
 		s.mu.Unlock()
 	}
+	s.held.SetMax(s.cfg.HeldMemoryMax / 2)
 	s.channel.SetBytesMax(s.cfg.QueuedRequestBytesMax, s.cfg.claimsSpare())
 	s.refresh()
 	if len(s.processors) > s.cfg.Processors {
@@ -137,6 +139,7 @@ var restart = map[string]string{
 	"LatencyTarget":     "the limiter learns for the life of the handlers",
 	"Assignment":        "acceptors have it for their life",
 	"HandlerFiles":      "the Handler has opened them",
+	"HandlerMemory":     "the Handler has taken it",
 	"QuotaWindows":      "what was measured is kept by window",
 	"QuotaWindow":       "what was measured is kept by window",
 	"URing":             "rings are set up with it",

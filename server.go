@@ -12,6 +12,7 @@ import (
 	"kring/acceptor"
 	"kring/engine"
 	"kring/handler"
+	"kring/internal/budget"
 	"kring/internal/slab"
 	"kring/processor"
 	"kring/reqchan"
@@ -28,6 +29,7 @@ type Server struct {
 	census        reqchan.Census
 
 	memory    *slab.Pool
+	held      *budget.Budget // bounds held bytes by half of HeldMemoryMax
 	channel   *reqchan.Channel
 	pool      *handler.Pool // nil when inline; written under mu
 	admission *acceptor.Admission
@@ -47,6 +49,7 @@ type Server struct {
 	mu         sync.RWMutex
 	cfg        Config                 // guarded by mu
 	network    engine.Network         // guarded by mu
+	plan       MemoryPlan             // guarded by mu
 	why        string                 // guarded by mu
 	listeners  []*listener            // guarded by mu
 	processors []*processor.Processor // guarded by mu
@@ -76,7 +79,7 @@ func New(cfg Config, h Handler) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("kring: configuration: %w", err)
 	}
-	cfg = cfg.withDefaults()
+	cfg, plan := cfg.planned()
 	network, why, others, err := chooseNetwork(cfg, candidates(cfg), "")
 	if err != nil {
 		return nil, fmt.Errorf("kring: %w", err)
@@ -87,7 +90,7 @@ func New(cfg Config, h Handler) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, handler: h, events: cfg.Events, network: network, why: why, others: others,
-		memory: &slab.Pool{},
+		memory: &slab.Pool{}, plan: plan, held: budget.New(cfg.HeldMemoryMax / 2),
 		channel: reqchan.New(reqchan.Config{
 			RequestsMax: cfg.QueuedRequestsMax, PriorityMax: cfg.QueuedPriorityMax, BytesMax: cfg.QueuedRequestBytesMax, ClaimsSpare: cfg.claimsSpare(),
 		}),
@@ -100,6 +103,7 @@ func New(cfg Config, h Handler) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kring: configuration: %w", err)
 	}
+	s.memory.Keep(plan.Reserve / 2)
 	s.watcher, _ = h.(ConnWatcher)
 	s.ending, s.end = context.WithCancel(context.Background())
 	if reader, ok := h.(APIReader); ok && s.cfg.APIOf == nil {
@@ -190,7 +194,7 @@ func (s *Server) acceptorConfig(l *listener) acceptor.Config {
 
 func (s *Server) processorConfig(id uint32) processor.Config {
 	c := processor.Config{
-		ID: id, Network: s.network, Wait: waitOf(s.cfg.Wait), YieldFrom: s.cfg.yieldFrom(), Memory: s.memory, Channel: s.channel,
+		ID: id, Network: s.network, Wait: waitOf(s.cfg.Wait), YieldFrom: s.cfg.yieldFrom(), Memory: s.memory, Held: s.held, Channel: s.channel,
 		Census: &s.census, AssignedMax: assignedMax,
 		Hooks: processor.Hooks{
 			Opened: s.connOpened, Closed: s.connClosed,
