@@ -12,7 +12,7 @@ import (
 	"kring/acceptor"
 	"kring/engine"
 	"kring/handler"
-	"kring/internal/budget"
+	"kring/internal/capacity"
 	"kring/internal/slab"
 	"kring/processor"
 	"kring/reqchan"
@@ -29,7 +29,7 @@ type Server struct {
 	census        reqchan.Census
 
 	memory    *slab.Pool
-	held      *budget.Budget // bounds held bytes by half of HeldMemoryMax
+	held      *capacity.Capacity // bounds held bytes by half of HeldMemoryMax
 	channel   *reqchan.Channel
 	pool      *handler.Pool // nil when inline; written under mu
 	admission *acceptor.Admission
@@ -90,7 +90,7 @@ func New(cfg Config, h Handler) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, handler: h, events: cfg.Events, network: network, why: why, others: others,
-		memory: &slab.Pool{}, plan: plan, held: budget.New(cfg.HeldMemoryMax / 2),
+		memory: &slab.Pool{}, plan: plan, held: capacity.New(cfg.HeldMemoryMax / 2),
 		channel: reqchan.New(reqchan.Config{
 			RequestsMax: cfg.QueuedRequestsMax, PriorityMax: cfg.QueuedPriorityMax, BytesMax: cfg.QueuedRequestBytesMax, ClaimsSpare: cfg.claimsSpare(),
 		}),

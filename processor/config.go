@@ -2,7 +2,7 @@ package processor
 
 import (
 	"kring/engine"
-	"kring/internal/budget"
+	"kring/internal/capacity"
 	"kring/internal/slab"
 	"kring/reqchan"
 )
@@ -20,7 +20,7 @@ type Config struct {
 	// Held is how much memory received bytes that are not cut may lie in, over all
 	// processors, before they are received with more care; twice as much is never
 	// exceeded. nil: there is no bound.
-	Held *budget.Budget
+	Held *capacity.Capacity
 
 	// Channel takes the requests to a pool of handlers, and bounds the bytes of
 	// all requests. Handle, when set, runs on the processor itself instead of in

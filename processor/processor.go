@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"kring/engine"
-	"kring/internal/budget"
+	"kring/internal/capacity"
 	"kring/internal/measure"
 	"kring/internal/queue"
 	"kring/internal/slab"
@@ -108,7 +108,7 @@ func New(cfg Config) *Processor {
 	p.responses = reqchan.NewResponseQueue(p.bell)
 	p.arena = slab.NewArena(cfg.Memory)
 	if p.cfg.Held == nil {
-		p.cfg.Held = budget.New(math.MaxInt64 / 4)
+		p.cfg.Held = capacity.New(math.MaxInt64 / 4)
 	}
 	p.ordinary, p.priority = newOutgoing(cfg.Channel, p.bell)
 	p.limiter = newLimiter(cfg.Latency)

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
-	"kring/internal/budget"
+	"kring/internal/capacity"
 	"kring/internal/queue"
 )
 
@@ -71,7 +71,7 @@ func (cfg Config) Validate() error {
 type Channel struct {
 	ordinary lane
 	priority lane
-	bytes    *budget.Budget
+	bytes    *capacity.Capacity
 	spare    atomic.Int64 // see Sender.Claim
 	idle     idle         // Receivers that sleep
 }
@@ -85,7 +85,7 @@ func New(cfg Config) *Channel {
 	c := &Channel{
 		ordinary: lane{ring: queue.NewManyToMany[*Request](cfg.RequestsMax)},
 		priority: lane{ring: queue.NewManyToMany[*Request](cfg.PriorityMax)},
-		bytes:    budget.New(cfg.BytesMax),
+		bytes:    capacity.New(cfg.BytesMax),
 	}
 	c.spare.Store(cfg.ClaimsSpare)
 	return c

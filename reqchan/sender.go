@@ -5,7 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"kring/internal/budget"
+	"kring/internal/capacity"
 	"kring/internal/queue"
 )
 
@@ -18,7 +18,7 @@ type Sender struct {
 	channel *Channel
 	lane    *lane
 	bell    *queue.Doorbell
-	bytes   *budget.Taker
+	bytes   *capacity.Taker
 
 	// Guarded by turns.mu.
 	inLine bool
@@ -51,7 +51,7 @@ func (s *Sender) TrySend(reqs []*Request) int {
 }
 
 // Reserve takes n bytes of the channel's byte capacity, to be given back by
-// Channel.Release, as budget.Taker.Reserve does. Invariant: n is at most BytesMax, or
+// Channel.Release, as capacity.Taker.Reserve does. Invariant: n is at most BytesMax, or
 // it would wait for ever.
 func (s *Sender) Reserve(n int64) bool { return s.bytes.Reserve(n) }
 

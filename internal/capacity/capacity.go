@@ -1,4 +1,4 @@
-package budget
+package capacity
 
 import (
 	"slices"
@@ -9,8 +9,8 @@ import (
 	"kring/internal/queue"
 )
 
-// Budget is a bound on bytes. Its methods may be called by any goroutine.
-type Budget struct {
+// Capacity is a bound on bytes. Its methods may be called by any goroutine.
+type Capacity struct {
 	max    atomic.Int64
 	_      [128]byte
 	used   atomic.Int64
@@ -19,52 +19,52 @@ type Budget struct {
 }
 
 // New bounds by n bytes.
-func New(n int64) *Budget {
-	b := &Budget{}
-	b.max.Store(n)
-	return b
+func New(n int64) *Capacity {
+	c := &Capacity{}
+	c.max.Store(n)
+	return c
 }
 
 // Used is how many bytes are taken.
-func (b *Budget) Used() int64 { return b.used.Load() }
+func (c *Capacity) Used() int64 { return c.used.Load() }
 
 // Max is how many can be reserved.
-func (b *Budget) Max() int64 { return b.max.Load() }
+func (c *Capacity) Max() int64 { return c.max.Load() }
 
 // SetMax changes the bound. What is taken beyond it stays so until it is released;
 // Takers that wait are called if there is enough for them now. Invariant: no one
 // reservation is larger.
-func (b *Budget) SetMax(n int64) {
-	b.max.Store(n)
-	b.callHungry()
+func (c *Capacity) SetMax(n int64) {
+	c.max.Store(n)
+	c.callHungry()
 }
 
 // Take takes n bytes, also beyond the bound, for what is there already; it gives what is
 // taken then.
-func (b *Budget) Take(n int64) (used int64) { return b.used.Add(n) }
+func (c *Capacity) Take(n int64) (used int64) { return c.used.Add(n) }
 
 // Release gives back n bytes.
-func (b *Budget) Release(n int64) {
-	left := b.used.Add(-n)
-	invariants.Assert(left >= 0, "budget: %d bytes released that were not reserved", -left)
-	b.callHungry()
+func (c *Capacity) Release(n int64) {
+	left := c.used.Add(-n)
+	invariants.Assert(left >= 0, "capacity: %d bytes released that were not reserved", -left)
+	c.callHungry()
 }
 
 // callHungry calls who waits. Order: the bytes are there before it is looked who waits
 // for them; a Taker says that it waits before it looks for bytes a last time.
-func (b *Budget) callHungry() {
-	if b.hungry.count.Load() > 0 {
-		b.hungry.call(b)
+func (c *Capacity) callHungry() {
+	if c.hungry.count.Load() > 0 {
+		c.hungry.call(c)
 	}
 }
 
-func (b *Budget) reserve(n int64) bool {
+func (c *Capacity) reserve(n int64) bool {
 	for {
-		used := b.used.Load()
-		if used+n > b.max.Load() {
+		used := c.used.Load()
+		if used+n > c.max.Load() {
 			return false
 		}
-		if b.used.CompareAndSwap(used, used+n) {
+		if c.used.CompareAndSwap(used, used+n) {
 			return true
 		}
 	}
@@ -72,17 +72,17 @@ func (b *Budget) reserve(n int64) bool {
 
 // Taker reserves for one goroutine, which sleeps at a bell.
 type Taker struct {
-	budget *Budget
-	bell   *queue.Doorbell
+	of   *Capacity
+	bell *queue.Doorbell
 
 	isHungry atomic.Bool // stored under hungry.mu
 	wants    int64       // guarded by hungry.mu; the least that it was refused
 }
 
 // NewTaker makes a Taker whose owner sleeps at bell.
-func (b *Budget) NewTaker(bell *queue.Doorbell) *Taker { return &Taker{budget: b, bell: bell} }
+func (c *Capacity) NewTaker(bell *queue.Doorbell) *Taker { return &Taker{of: c, bell: bell} }
 
-// Reserve takes n bytes, to be given back by Budget.Release. If it returns false the
+// Reserve takes n bytes, to be given back by Capacity.Release. If it returns false the
 // owner will be called when n bytes are free. Invariant: n is at most Max, or it would
 // wait for ever.
 //
@@ -90,8 +90,8 @@ func (b *Budget) NewTaker(bell *queue.Doorbell) *Taker { return &Taker{budget: b
 // reservation may have to wait long. The other way round, two peers that announce
 // large frames and then send nothing would keep everybody waiting.
 func (t *Taker) Reserve(n int64) bool {
-	invariants.Assert(n >= 0, "budget: reservation of %d bytes", n)
-	return t.budget.reserve(n) || t.budget.hungry.reserve(t, n)
+	invariants.Assert(n >= 0, "capacity: reservation of %d bytes", n)
+	return t.of.reserve(n) || t.of.hungry.reserve(t, n)
 }
 
 // Hungry says that Reserve was refused, and that the call that it promised has not come.
@@ -99,7 +99,7 @@ func (t *Taker) Hungry() bool { return t.isHungry.Load() }
 
 // Leave gives up what was promised; for an owner that ends.
 func (t *Taker) Leave() {
-	h := &t.budget.hungry
+	h := &t.of.hungry
 	h.mu.Lock()
 	if t.isHungry.Load() {
 		h.remove(t)
@@ -128,7 +128,7 @@ func (h *hungry) reserve(t *Taker, n int64) bool {
 		h.count.Store(int32(len(h.takers)))
 	}
 	// Order: that t waits is visible before it looks for bytes once more.
-	if t.budget.reserve(n) {
+	if t.of.reserve(n) {
 		if !before {
 			h.remove(t)
 		}
@@ -139,10 +139,10 @@ func (h *hungry) reserve(t *Taker, n int64) bool {
 }
 
 // call calls everybody for whom there is enough.
-func (h *hungry) call(b *Budget) {
+func (h *hungry) call(c *Capacity) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	free := b.max.Load() - b.used.Load()
+	free := c.max.Load() - c.used.Load()
 	h.takers = slices.DeleteFunc(h.takers, func(t *Taker) bool {
 		if t.wants > free {
 			return false
