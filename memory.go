@@ -69,11 +69,11 @@ const (
 	connsPart, buffersPart = 5, 16
 	// No smaller defaults than these.
 	frameBytesLeast     = 1 << 20
-	responseMemoryLeast = 1 << 20
+	responseMemoryLeast = 8 << 20
 )
 
 // MemoryMaxLeast is the least MemoryMax with which a server of few processors starts.
-const MemoryMaxLeast = 64 << 20
+const MemoryMaxLeast = 96 << 20
 
 // Memory plans what this process's memory is for.
 func (c Config) Memory() MemoryPlan {

@@ -42,7 +42,7 @@ func TestThePlanInTheDocsIsTheOneThatIsComputed(t *testing.T) {
 		}
 	}
 	var table []string
-	for limit := int64(64 << 20); limit <= 2<<30; limit *= 2 {
+	for limit := int64(128 << 20); limit <= 2<<30; limit *= 2 {
 		c, m := planOf(EngineURing, limit)
 		table = append(table, fmt.Sprintf("| %d MiB | %d | %s | %s | %s | %s | %s |", limit>>20, m.ConnsMax, mebibytes(c.QueuedRequestBytesMax),
 			mebibytes(m.Held), mebibytes(m.Responses), mebibytes(m.Handler), mebibytes(int64(m.FrameBytesMax))))
@@ -86,7 +86,7 @@ func TestSettingsThatDoNotFitIntoMemoryMaxAreRefused(t *testing.T) {
 		cfg  Config
 		says []string
 	}{
-		{Config{MemoryMax: 32 << 20}, []string{"MemoryMax is 33554432", "67108864", "negative number"}},
+		{Config{MemoryMax: 32 << 20}, []string{"MemoryMax is 33554432", "100663296", "negative number"}},
 		{Config{MemoryMax: 512 << 20, QueuedRequestBytesMax: 1 << 30}, []string{"MemoryMax is 536870912", "QueuedRequestBytesMax 1073741824"}},
 		{Config{MemoryMax: 512 << 20, HeldMemoryMax: 512 << 20}, []string{"MemoryMax", "HeldMemoryMax 536870912"}},
 		{Config{MemoryMax: 512 << 20, ConnsMax: 1 << 20}, []string{"MemoryMax", "ConnsMax 1048576"}},

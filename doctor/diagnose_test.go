@@ -91,7 +91,7 @@ func TestEveryCauseHasItsRemedy(t *testing.T) {
 		{with(sound(), func(r *Report) {
 			r.Memory = Memory{Max: 256 << 20, Source: "cgroup", Fits: true, FrameBytes: 45 << 20, Connections: 8738}
 		}), Warning, "of 256 MiB of memory (cgroup), requests of more than 45 MiB and connections beyond 8738", "512 MiB"},
-		{with(sound(), func(r *Report) { r.Memory = Memory{Max: 32 << 20, Source: "cgroup", FrameBytes: 1 << 20} }), Warning, "32 MiB of memory (cgroup) is too little", "at least 64 MiB"},
+		{with(sound(), func(r *Report) { r.Memory = Memory{Max: 32 << 20, Source: "cgroup", FrameBytes: 1 << 20} }), Warning, "32 MiB of memory (cgroup) is too little", "at least 96 MiB"},
 		{with(sound(), disabled(1)), Note, "works for this user", "io_uring_group"},
 		{with(sound(), func(r *Report) {
 			r.Features = append(r.Features, uring.Feature{Name: "NO_IOWAIT", Answer: uring.No, Used: true})

@@ -74,3 +74,29 @@ func TestALargePieceIsLittleLargerThanWhatWasAskedFor(t *testing.T) {
 	}
 	p.Close()
 }
+
+func TestASizeThatIsInUseIsKeptBeforeOthers(t *testing.T) {
+	var p slab.Pool
+	p.Keep(4 << 20)
+	for range 2 {
+		p.Put(p.Get(2 << 20)) // and not again
+	}
+	a, b := p.Get(1<<20), p.Get(1<<20)
+	p.Put(a)
+	p.Put(b)
+	before := p.Mapped()
+	for range 10 {
+		p.Put(p.Get(1 << 20))
+		if n := p.Mapped(); n != before {
+			t.Fatalf("%d bytes are mapped, %d before", n, before)
+		}
+	}
+	all := [][]byte{p.Get(1 << 20), p.Get(1 << 20), p.Get(1 << 20), p.Get(1 << 20)}
+	for _, b := range all {
+		p.Put(b)
+	}
+	if n := p.Kept(); n != 4<<20 {
+		t.Errorf("%d bytes are kept", n)
+	}
+	p.Close()
+}

@@ -3,6 +3,7 @@ package slab
 import (
 	"fmt"
 	"math/bits"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -23,7 +24,7 @@ const (
 	regionBytes   = 1 << 20
 	// keptBytesDefault is what a Pool keeps for reuse: fresh pages cost a fault each,
 	// so a few are kept warm.
-	keptBytesDefault = 64 << 20
+	keptBytesDefault = 32 << 20
 )
 
 // Pool hands out off-heap memory in size classes. The zero value works. Any
@@ -126,7 +127,7 @@ func (p *Pool) Put(b []byte) {
 	invariants.Assert(Owns(b), "slab: Put of memory that is not slab memory")
 	invariants.Poison(b)
 	reserved := lies(b, p.reserved)
-	warm := reserved || p.kept.Load()+int64(len(b)) <= p.keptBytesMax()
+	warm := reserved || p.roomToKeep(k)
 	if !warm && k < classesCarved {
 		warm = !discard(b)
 	}
@@ -152,8 +153,38 @@ func (p *Pool) Put(b []byte) {
 	}
 }
 
+// roomToKeep says whether a piece of class k may be kept. Large pieces of other classes,
+// which may not be in use any more, make room for it.
+func (p *Pool) roomToKeep(k int) bool {
+	most := p.keptBytesMax() - int64(sizeOf(k))
+	for j := classes - 1; j >= classesCarved && p.kept.Load() > most; j-- {
+		if j != k {
+			p.keepLess(&p.classes[j], most)
+		}
+	}
+	return p.kept.Load() <= most
+}
+
+// keepLess gives free large pieces of a class back to the system until no more than most
+// is kept.
+func (p *Pool) keepLess(c *class, most int64) {
+	var gone [][]byte
+	c.mu.Lock()
+	for i := len(c.free) - 1; i >= 0 && p.kept.Load() > most; i-- {
+		if b := c.free[i]; !lies(b, p.reserved) {
+			p.kept.Add(-int64(len(b)))
+			gone = append(gone, b)
+			c.free = slices.Delete(c.free, i, i+1)
+		}
+	}
+	c.mu.Unlock()
+	for _, b := range gone {
+		p.unmap(b)
+	}
+}
+
 // Keep bounds what is kept for reuse, in bytes: beyond it memory that comes back goes
-// back to the system at once. 0 is the default, 64 MiB.
+// back to the system at once. 0 is the default, 32 MiB.
 func (p *Pool) Keep(n int64) { p.keptMax.Store(n) }
 
 func (p *Pool) keptBytesMax() int64 {
