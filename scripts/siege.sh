@@ -85,6 +85,8 @@ besiege() {
 	"$siege" -address "$kring_addr" -t "${seconds}s" -p99 "${p99}ms" -idle "$idles" -without "$without" $verbose || status=$?
 	local most
 	most=$(sed -n 's/^VmHWM:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$kring_pid/status" 2>/dev/null || true)
+	# By itself the server gives memory back when it was quiet for ten seconds.
+	((seconds >= 60)) || kill -USR1 "$kring_pid" || true
 	after=$(<"$group/$used")
 	local tries
 	for ((tries = 0; tries < 300 && after > before + (32 << 20); tries++)); do
