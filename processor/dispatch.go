@@ -21,7 +21,7 @@ const littleFrameBytes = 16 << 10
 
 // HoardedBytesMax is how much of the channel's byte capacity a processor may
 // keep reserved without using it. A capacity must leave room for the largest
-// frame beside what all processors hoard.
+// frame, and for a page, beside what all processors hoard.
 const HoardedBytesMax = 3 * creditBytes
 
 // lease is a receive buffer that requests lie in; it goes back with the last.

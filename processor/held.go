@@ -33,7 +33,7 @@ const (
 // and it ends.
 func (p *Processor) countHeld(c *conn) bool {
 	n := c.in.Memory()
-	if n == c.held {
+	if n == c.held || p.cfg.Held == nil {
 		return true
 	}
 	more, large := n > c.held, n > slab.PieceBytesMin
@@ -77,6 +77,9 @@ func (p *Processor) takeHeld(n int) (drew bool) {
 // watchHeld finds out whether held memory is scarce, and has the connections go by that,
 // some in each pass. It is not any more when half of it is free.
 func (p *Processor) watchHeld() {
+	if p.cfg.Held == nil {
+		return
+	}
 	switch used, most := p.cfg.Held.Used(), p.cfg.Held.Max(); {
 	case !p.scarce && used > most:
 		p.becomeScarce()
@@ -130,6 +133,8 @@ func (p *Processor) armScarce(c *conn) {
 
 // giveHeldBack ends what this processor has of it.
 func (p *Processor) giveHeldBack() {
-	p.cfg.Held.Release(p.heldCredit)
-	p.heldCredit = 0
+	if p.cfg.Held != nil {
+		p.cfg.Held.Release(p.heldCredit)
+		p.heldCredit = 0
+	}
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"kring/engine"
-	"kring/internal/capacity"
 	"kring/internal/measure"
 	"kring/internal/queue"
 	"kring/internal/slab"
@@ -107,9 +106,6 @@ func New(cfg Config) *Processor {
 	p.bell = queue.NewDoorbell(p.wake)
 	p.responses = reqchan.NewResponseQueue(p.bell)
 	p.arena = slab.NewArena(cfg.Memory)
-	if p.cfg.Held == nil {
-		p.cfg.Held = capacity.New(math.MaxInt64 / 4)
-	}
 	p.ordinary, p.priority = newOutgoing(cfg.Channel, p.bell)
 	p.limiter = newLimiter(cfg.Latency)
 	p.hungry.creditWanted = math.MaxInt64
