@@ -151,9 +151,26 @@ type Config struct {
 	// are still served in their order. It runs on processors and must not block
 	// or keep the request. Default: only those of listeners that have priority.
 	Priority func(r Request) bool
+	// MemoryMax is how much memory the process may use, in bytes (Kafka has none);
+	// default: the smallest limit of the cgroups around it, else three quarters of the
+	// machine's memory. Defaults of other fields are smaller where it is little, so that
+	// no mix of clients gets the process killed; Memory says what is for what. What you
+	// set and does not fit is an error, unless only the machine's memory is known. A
+	// server within a larger program should be told its part. Negative: no bound.
+	MemoryMax int64
+	// HandlerMemory is how much of it the Handler takes at most, in bytes. Default 0: it
+	// keeps nothing.
+	HandlerMemory int64
+	// HeldMemoryMax bounds the memory of bytes that were received and can't be cut into
+	// requests yet, over all connections; default 128 MiB, or less, see MemoryMax. From
+	// half of it on, frames are received one at a time, each into its own memory, so that
+	// nothing more is held; that costs a receive more for each. What the kernel had
+	// received by then finds room in the other half; if it does not, the connection is
+	// closed.
+	HeldMemoryMax int64
 	// QueuedRequestBytesMax bounds the bytes of all requests received and not
-	// answered [queued.max.request.bytes]; default 256 MiB (Kafka's is no
-	// bound). At least FrameBytesMax plus 192 KiB for each processor. Of what is more
+	// answered [queued.max.request.bytes]; default 256 MiB, or less, see MemoryMax (Kafka's
+	// is no bound). At least FrameBytesMax plus 192 KiB for each processor. Of what is more
 	// than that, up to an eighth of all is for frames that are whole when they are
 	// first seen: who begins frames and does not send them can't take it.
 	QueuedRequestBytesMax int64
@@ -186,7 +203,7 @@ type Config struct {
 	Rebalance time.Duration
 
 	// FrameBytesMax is the largest frame [socket.request.max.bytes]; default
-	// 100 MiB. A larger one closes its connection.
+	// 100 MiB, or less where MemoryMax is little. A larger one closes its connection.
 	FrameBytesMax int
 	// FrameBytesMaxUnauthenticated is the largest frame of a connection that the
 	// Handler has not vouched for by Conn.SetAuthenticated, which has one request
@@ -214,10 +231,11 @@ type Config struct {
 	QueuedResponseBytesMax int
 	// ResponseMemoryMax bounds the memory of responses over all connections: what
 	// handlers have from Request.Buffer, what is queued and not sent, and what is read
-	// of files; default 128 MiB, at least 8 MiB, and 4 MiB and 1.25 for each processor. When little is left, a connection gets
-	// its next request served when it has read all that is queued on it; requests of
-	// APIs whose responses are large wait in line; a quarter is for responses of up to
-	// 64 KiB alone. A response that is larger than all of it goes alone.
+	// of files; default 128 MiB, or less, see MemoryMax; at least 8 MiB, and 4 MiB and
+	// 1.25 for each processor. When little is left, a connection gets its next request
+	// served when it has read all that is queued on it; requests of APIs whose responses
+	// are large wait in line; a quarter is for responses of up to 64 KiB alone. A
+	// response that is larger than all of it goes alone.
 	// Request.ResponseRoom tells a Handler how large a response should be.
 	ResponseMemoryMax int64
 	// SlowReader is what happens to a connection that reaches QueuedResponseBytesMax with more than
@@ -231,8 +249,8 @@ type Config struct {
 
 	// ConnsMax is how many connections may be open at once [max.connections];
 	// default: as many as this process has descriptors, less HandlerFiles and a
-	// reserve (Kafka's 2^31 ends in a process without descriptors); negative: no
-	// bound. WhenFull says what becomes of one more; see Descriptors.
+	// reserve (Kafka's 2^31 ends in a process without descriptors), and as a fifth of
+	// MemoryMax is enough for; negative: no bound. WhenFull says what becomes of one more; see Descriptors.
 	ConnsMax int
 	// HandlerFiles is how many descriptors are kept for files of the Handler: files
 	// and sockets come out of one RLIMIT_NOFILE. Default 0: it holds none.
@@ -332,8 +350,14 @@ type Events struct {
 	HandlerPanicked func(r Request, v any, stack []byte)
 }
 
-// withDefaults fills what is zero, in one place.
+// withDefaults fills what is zero.
 func (c Config) withDefaults() Config {
+	c, _ = c.planned()
+	return c
+}
+
+// planned fills what is zero, in one place, and says what memory is for.
+func (c Config) planned() (Config, MemoryPlan) {
 	if len(c.Listeners) == 0 {
 		c.Listeners = []ListenerConfig{{Address: "127.0.0.1:9092"}}
 	}
@@ -362,14 +386,10 @@ func (c Config) withDefaults() Config {
 	orElse(&c.QueuedRequestsMax, 500)
 	orElse(&c.QueuedPriorityMax, c.QueuedRequestsMax)
 	orElse(&c.PipelineMax, 1)
-	orElse(&c.FrameBytesMax, 100<<20)
-	orElse(&c.QueuedRequestBytesMax, max(256<<20, c.requestBytesLeast()))
 	orElse(&c.BigFrameBytes, 64<<10)
 	orElse(&c.PackedBytesMax, 4<<10)
 	orElse(&c.HeldBytesMax, 256<<10)
 	orElse(&c.QueuedResponseBytesMax, 1<<20)
-	orElse(&c.ResponseMemoryMax, max(128<<20, c.responseMemoryLeast()))
-	orElse(&c.ConnsMax, c.descriptors(0).Conns)
 	orElse(&c.ParkedMax, acceptor.ParkedMaxDefault())
 	orElse(&c.WhenFull, WhenFullWait)
 	orElse(&c.Assignment, AssignLeastConns)
@@ -380,7 +400,7 @@ func (c Config) withDefaults() Config {
 	orElse(&c.WriteTimeout, 30*time.Second)
 	orElse(&c.FrameTimeout, 30*time.Second)
 	orElse(&c.DrainTimeout, 30*time.Second)
-	return c
+	return c, c.planMemory()
 }
 
 // responseMemoryLeast is the memory for responses below which its quarter for small ones
@@ -396,8 +416,11 @@ func (c Config) requestBytesLeast() int64 {
 	for _, l := range c.Listeners {
 		largest = max(largest, l.FrameBytesMax)
 	}
-	return int64(largest) + int64(c.Processors)*processor.HoardedBytesMax + 4096
+	return int64(largest) + c.hoardedMost()
 }
+
+// hoardedMost is what of the byte capacity may be reserved for no frame.
+func (c *Config) hoardedMost() int64 { return int64(c.Processors)*processor.HoardedBytesMax + 4096 }
 
 // claimsSpare is how many bytes of requests frames that are not whole leave to others.
 func (c Config) claimsSpare() int64 {
@@ -414,7 +437,7 @@ func orElse[T comparable](field *T, value T) {
 // Validate reports every fault at once, in a ConfigError; nil when there is none. Zero values
 // are the defaults and always right.
 func (c Config) Validate() error {
-	c = c.withDefaults()
+	c, memory := c.planned()
 	var faults fault.List
 	fault := func(bad bool, field string, value any, remedy string) {
 		faults.Add(bad, field, "is %v: %s", value, remedy)
@@ -444,6 +467,7 @@ func (c Config) Validate() error {
 	oneOf(&faults, "WhenFull", c.WhenFull, WhenFullWait, WhenFullRefuse)
 	oneOf(&faults, "Assignment", c.Assignment, AssignLeastConns, AssignRoundRobin)
 	c.validateLimits(fault)
+	c.validateMemory(memory, fault)
 	return configError(append(faults, c.partFaults()...))
 }
 

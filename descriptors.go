@@ -23,7 +23,11 @@ const (
 func (c Config) Descriptors() Descriptors {
 	conns := c.ConnsMax
 	c = c.withDefaults()
-	return c.descriptors(conns)
+	d := c.descriptors(conns)
+	if conns == 0 {
+		d.Conns = min(d.Conns, c.ConnsMax) // where memory is less than descriptors
+	}
+	return d
 }
 
 // descriptors plans for a Config that has its defaults, but perhaps ConnsMax.

@@ -21,7 +21,7 @@ func (s *Server) Reconfigure(cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return fmt.Errorf("kring: Reconfigure: %w", err)
 	}
-	cfg = cfg.withDefaults()
+	cfg, plan := cfg.planned()
 	limits, err := cfg.limits() // may take a while: it resolves names
 	if err != nil {
 		return fmt.Errorf("kring: Reconfigure: %w", err)
@@ -44,6 +44,7 @@ func (s *Server) Reconfigure(cfg Config) error {
 		s.take(before)
 		return errors.Join(err, s.admission.Set(limitsBefore))
 	}
+	s.planBy(plan)
 	s.reduce()
 	return nil
 }
@@ -104,6 +105,7 @@ func (s *Server) reduce() {
 		l.cfg = cfg
 		s.mu.Unlock()
 	}
+	s.held.SetMax(s.cfg.HeldMemoryMax / 2)
 	s.channel.SetBytesMax(s.cfg.QueuedRequestBytesMax, s.cfg.claimsSpare())
 	s.responses.SetMax(s.cfg.ResponseMemoryMax)
 	s.refresh()
@@ -140,6 +142,7 @@ var restart = map[string]string{
 	"LatencyTarget":     "the limiter learns for the life of the handlers",
 	"Assignment":        "acceptors have it for their life",
 	"HandlerFiles":      "the Handler has opened them",
+	"HandlerMemory":     "the Handler has taken it",
 	"QuotaWindows":      "what was measured is kept by window",
 	"QuotaWindow":       "what was measured is kept by window",
 	"URing":             "rings are set up with it",

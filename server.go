@@ -13,6 +13,7 @@ import (
 	"kring/engine"
 	"kring/handler"
 	"kring/internal/budget"
+	"kring/internal/capacity"
 	"kring/internal/slab"
 	"kring/processor"
 	"kring/reqchan"
@@ -30,6 +31,7 @@ type Server struct {
 
 	memory    *slab.Pool
 	responses *budget.Budget
+	held      *capacity.Capacity // bounds held bytes by half of HeldMemoryMax
 	channel   *reqchan.Channel
 	pool      *handler.Pool // nil when inline; written under mu
 	admission *acceptor.Admission
@@ -49,6 +51,7 @@ type Server struct {
 	mu         sync.RWMutex
 	cfg        Config                 // guarded by mu
 	network    engine.Network         // guarded by mu
+	plan       MemoryPlan             // guarded by mu
 	why        string                 // guarded by mu
 	listeners  []*listener            // guarded by mu
 	processors []*processor.Processor // guarded by mu
@@ -78,7 +81,7 @@ func New(cfg Config, h Handler) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("kring: configuration: %w", err)
 	}
-	cfg = cfg.withDefaults()
+	cfg, plan := cfg.planned()
 	network, why, others, err := chooseNetwork(cfg, candidates(cfg), "")
 	if err != nil {
 		return nil, fmt.Errorf("kring: %w", err)
@@ -89,7 +92,7 @@ func New(cfg Config, h Handler) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, handler: h, events: cfg.Events, network: network, why: why, others: others,
-		memory: &slab.Pool{}, responses: budget.New(cfg.ResponseMemoryMax),
+		memory: &slab.Pool{}, plan: plan, held: capacity.New(cfg.HeldMemoryMax / 2), responses: budget.New(cfg.ResponseMemoryMax),
 		channel: reqchan.New(reqchan.Config{
 			RequestsMax: cfg.QueuedRequestsMax, PriorityMax: cfg.QueuedPriorityMax, BytesMax: cfg.QueuedRequestBytesMax, ClaimsSpare: cfg.claimsSpare(),
 		}),
@@ -102,6 +105,7 @@ func New(cfg Config, h Handler) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kring: configuration: %w", err)
 	}
+	s.memory.Keep(plan.Reserve / 2)
 	s.watcher, _ = h.(ConnWatcher)
 	s.ending, s.end = context.WithCancel(context.Background())
 	if reader, ok := h.(APIReader); ok && s.cfg.APIOf == nil {
@@ -192,7 +196,7 @@ func (s *Server) acceptorConfig(l *listener) acceptor.Config {
 
 func (s *Server) processorConfig(id uint32) processor.Config {
 	c := processor.Config{
-		ID: id, Network: s.network, Wait: waitOf(s.cfg.Wait), YieldFrom: s.cfg.yieldFrom(), Memory: s.memory, Responses: s.responses, Channel: s.channel,
+		ID: id, Network: s.network, Wait: waitOf(s.cfg.Wait), YieldFrom: s.cfg.yieldFrom(), Memory: s.memory, Held: s.held, Responses: s.responses, Channel: s.channel,
 		Census: &s.census, AssignedMax: assignedMax,
 		Hooks: processor.Hooks{
 			Opened: s.connOpened, Closed: s.connClosed,

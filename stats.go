@@ -51,6 +51,9 @@ type Stats struct {
 	// MemoryMapped is the off-heap memory taken from the system, in bytes, and
 	// MemoryLent how many pieces of it are in use now; the rest is for reuse.
 	MemoryMapped, MemoryLent int64
+	// MemoryHeld is the memory of bytes that were received and not cut, with what
+	// processors keep of Config.HeldMemoryMax for more.
+	MemoryHeld int64
 	// MemoryRefused is how often the system refused such memory.
 	MemoryRefused uint64
 	// Total is the sum over Processors, and those that are no more.
@@ -89,6 +92,7 @@ func (s *Server) Stats() Stats {
 		Responses:      s.responses.Stats(),
 		MemoryMapped:   s.memory.Mapped(),
 		MemoryRefused:  s.memory.Refused(),
+		MemoryHeld:     s.held.Used(),
 		MemoryLent:     s.memory.Lent(),
 		WatcherPanics:  s.watcherPanics.Load(),
 	}

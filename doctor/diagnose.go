@@ -17,7 +17,7 @@ const (
 	nofileLittle   = 4096
 	// partitionsLittle: a busy developer's cluster has some hundreds.
 	partitionsLittle = 1000
-	memoryLittle     = 512 << 20 // twice what unanswered requests may take
+	frameLittle      = 100 << 20 // Kafka's largest
 	ringBytesLocked  = 256 << 10 // of a ring and its buffer ring, rounded up
 	trialsLocked     = 1 << 20   // of rings tried out before, which the kernel frees a little later
 )
@@ -229,9 +229,15 @@ func fewCPUs(r *Report) (found []Finding) {
 }
 
 func littleMemory(r *Report) []Finding {
-	if n := r.Limits.CgroupMemoryBytes; n != nil && *n != Unlimited && *n < memoryLittle {
-		return warn(fmt.Sprintf("the cgroup allows %s of memory, and unanswered requests alone may take 256 MiB", bytesText(n)),
-			"give the container 512 MiB or more")
+	m := &r.Memory
+	least := int64(kring.MemoryMaxLeast)
+	if !m.Fits {
+		return warn(fmt.Sprintf("%s of memory (%s) is too little for a server with default settings", bytesText(&m.Max), m.Source),
+			fmt.Sprintf("give it 512 MiB or more (at least %s), or set --memory-max", bytesText(&least)))
+	}
+	if frame := int64(m.FrameBytes); frame < frameLittle {
+		return warn(fmt.Sprintf("of %s of memory (%s), requests of more than %s and connections beyond %d are not served",
+			bytesText(&m.Max), m.Source, bytesText(&frame), m.Connections), "give it 512 MiB or more; docs/memory.md says what it is for")
 	}
 	return nil
 }

@@ -22,6 +22,7 @@ func sound() *Report {
 		Process: Process{Seccomp: seccompNone},
 		Limits: Limits{MemlockSoftBytes: of(8 << 20), NofileSoft: of(65536), Somaxconn: of(4096), TCPMaxSynBacklog: of(4096),
 			CgroupMemoryBytes: of(Unlimited)},
+		Memory:   Memory{Max: 8 << 30, Source: "machine", Fits: true, FrameBytes: 100 << 20},
 		CPU:      CPU{Online: 4, Affinity: 4, GOMAXPROCS: 4, CgroupCPUs: Unlimited},
 		Features: []uring.Feature{{Name: "io_uring", Since: "5.1", Probed: "a ring", Answer: uring.Yes, Without: "epoll", Used: true, Required: true}},
 	}
@@ -87,7 +88,10 @@ func TestEveryCauseHasItsRemedy(t *testing.T) {
 		{with(sound(), func(r *Report) { r.Limits.TCPMaxSynBacklog = of(128) }), Note, "SYN cookies", "tcp_max_syn_backlog=4096"},
 		{with(sound(), func(r *Report) { r.CPU.CgroupCPUs = 0.5 }), Warning, "0.5 CPUs", "at least one CPU"},
 		{with(sound(), func(r *Report) { r.CPU.GOMAXPROCS = 64 }), Warning, "GOMAXPROCS is 64, and 4", "unset"},
-		{with(sound(), func(r *Report) { r.Limits.CgroupMemoryBytes = of(256 << 20) }), Warning, "256 MiB of memory", "512 MiB"},
+		{with(sound(), func(r *Report) {
+			r.Memory = Memory{Max: 256 << 20, Source: "cgroup", Fits: true, FrameBytes: 45 << 20, Connections: 8738}
+		}), Warning, "of 256 MiB of memory (cgroup), requests of more than 45 MiB and connections beyond 8738", "512 MiB"},
+		{with(sound(), func(r *Report) { r.Memory = Memory{Max: 32 << 20, Source: "cgroup", FrameBytes: 1 << 20} }), Warning, "32 MiB of memory (cgroup) is too little", "at least 96 MiB"},
 		{with(sound(), disabled(1)), Note, "works for this user", "io_uring_group"},
 		{with(sound(), func(r *Report) {
 			r.Features = append(r.Features, uring.Feature{Name: "NO_IOWAIT", Answer: uring.No, Used: true})

@@ -4,6 +4,8 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
+
+	"kring/internal/cgroup"
 )
 
 // host is the files and the environment that say where we are; tests have
@@ -15,11 +17,7 @@ type host struct {
 
 // read gives a file without the space around it, "" if it can't be read.
 func (h host) read(path string) string {
-	b, err := fs.ReadFile(h.files, strings.TrimPrefix(path, "/"))
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(b))
+	return cgroup.Read(h.files, path)
 }
 
 func (h host) exists(path string) bool {

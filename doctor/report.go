@@ -32,8 +32,10 @@ type Report struct {
 	Limits    Limits    `json:"limits"`
 	CPU       CPU       `json:"cpu"`
 	// Descriptors is what a server with default settings uses them for.
-	Descriptors Descriptors     `json:"descriptors"`
-	Features    []uring.Feature `json:"features"`
+	Descriptors Descriptors `json:"descriptors"`
+	// Memory is what a server with default settings may use.
+	Memory   Memory          `json:"memory"`
+	Features []uring.Feature `json:"features"`
 }
 
 // Choice is the engine that a server would choose by itself.
@@ -115,11 +117,49 @@ type Descriptors struct {
 	DataDirConnections int `json:"data_dir_connections"`
 }
 
+// Memory is the plan of a server with default settings, in bytes: Max is the limit (0:
+// there is none) by Source, AtMost what all parts may take together, and Fits that
+// a server starts. docs/memory.md says what the parts are.
+type Memory struct {
+	Max         int64  `json:"max"`
+	Source      string `json:"source"` // cgroup, machine, "" for no limit
+	AtMost      int64  `json:"at_most"`
+	Fits        bool   `json:"fits"`
+	Base        int64  `json:"base"`
+	Engines     int64  `json:"engines"`
+	Reserve     int64  `json:"reserve"`
+	Conns       int64  `json:"conns"`
+	Requests    int64  `json:"requests"`
+	Held        int64  `json:"held"`
+	Responses   int64  `json:"responses"`
+	Handler     int64  `json:"handler"`
+	Connections int    `json:"connections"`
+	FrameBytes  int    `json:"frame_bytes"`
+
+	says string
+}
+
 // Keeper says what a handler that keeps data needs: how many files it would like to
-// have open, and how many partitions some are enough for. The zero value keeps none.
+// have open, how many partitions some are enough for, and what it takes of so much
+// memory (0: nobody says how much). The zero value keeps none.
 type Keeper struct {
 	FilesWanted   int
 	PartitionsFor func(files int) int
+	MemoryOf      func(most int64) int64
+}
+
+// memory asks the server's own code.
+func (k Keeper) memory() Memory {
+	var cfg kring.Config
+	if k.MemoryOf != nil {
+		cfg.HandlerMemory = k.MemoryOf(cfg.Memory().Max)
+	}
+	m := cfg.Memory()
+	return Memory{
+		Max: m.Max, Source: m.Source, AtMost: m.Total(), Fits: cfg.Validate() == nil, Base: m.Base, Engines: m.Engines, Reserve: m.Reserve, Conns: m.Conns,
+		Requests: m.Requests, Held: m.Held, Responses: m.Responses, Handler: m.Handler, Connections: m.ConnsMax, FrameBytes: m.FrameBytesMax,
+		says: m.String(),
+	}
 }
 
 // plan asks the server's own code.
@@ -158,7 +198,7 @@ func Examine(k Keeper) (Report, error) {
 		return r, err
 	}
 	look(&r)
-	r.Descriptors = k.plan()
+	r.Descriptors, r.Memory = k.plan(), k.memory()
 	r.Features = append(r.Features, uring.Features()...)
 	r.Findings = append(r.Findings, diagnose(&r)...)
 	return r, nil

@@ -54,6 +54,22 @@ func TestTheReportHasThePlanOfDescriptors(t *testing.T) {
 	}
 }
 
+// TestTheReportHasThePlanOfMemory, and the plan adds up.
+func TestTheReportHasThePlanOfMemory(t *testing.T) {
+	r, err := Examine(Keeper{MemoryOf: func(int64) int64 { return 100 << 20 }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := r.Memory
+	if sum := m.Base + m.Engines + m.Reserve + m.Conns + m.Requests + m.Held + m.Responses + m.Handler; sum != m.AtMost || m.Handler != 100<<20 || !m.Fits {
+		t.Errorf("%+v: %d in all", m, sum)
+	}
+	var text bytes.Buffer
+	if err := r.WriteText(&text, false); err != nil || !strings.Contains(strings.Join(strings.Fields(text.String()), " "), m.says) {
+		t.Errorf("%v: no line says %q:\n%s", err, m.says, text.String())
+	}
+}
+
 // TestEveryFieldIsDocumented holds docs/doctor.md against the JSON.
 func TestEveryFieldIsDocumented(t *testing.T) {
 	manual, err := os.ReadFile("../docs/doctor.md")

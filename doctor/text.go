@@ -78,7 +78,7 @@ func (p page) facts(r *Report) {
 		cgroup = strconv.FormatFloat(r.CPU.CgroupCPUs, 'f', -1, 64)
 	}
 	p.entry("cpus", fmt.Sprintf("%d online, %d allowed, GOMAXPROCS %d, cgroup %s", r.CPU.Online, r.CPU.Affinity, r.CPU.GOMAXPROCS, cgroup))
-	p.entry("memory", "cgroup "+strings.ReplaceAll(bytesText(l.CgroupMemoryBytes), "unlimited", "no limit"))
+	p.entry("memory", "cgroup "+strings.ReplaceAll(bytesText(l.CgroupMemoryBytes), "unlimited", "no limit")+"; "+memoryText(&r.Memory))
 	fmt.Fprintln(p)
 }
 
@@ -91,6 +91,12 @@ func descriptorsText(d *Descriptors) string {
 		says += fmt.Sprintf("; with --data-dir %d files (%d partitions) and %d connections", d.DataDirFiles, d.DataDirPartitions, d.DataDirConnections)
 	}
 	return says
+}
+
+func memoryText(m *Memory) string {
+	part := func(n int64) string { return bytesText(&n) }
+	return fmt.Sprintf("%s: program %s, rings and receive buffers %s, reserve %s, %d connections %s, frames %s, held %s, responses %s, records %s",
+		m.says, part(m.Base), part(m.Engines), part(m.Reserve), m.Connections, part(m.Conns), part(m.Requests), part(m.Held), part(m.Responses), part(m.Handler))
 }
 
 func processText(p *Process) string {

@@ -85,6 +85,7 @@ type Cluster struct {
 		closed  bool                  // guarded by Mutex
 		running sync.WaitGroup        // the run goroutines of all sessions
 		alive   atomic.Int64          // how many those are
+		pipes   atomic.Int64          // connections to kfake that they have
 	}
 }
 

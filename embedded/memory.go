@@ -2,12 +2,14 @@ package embedded
 
 import (
 	"fmt"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"kring/internal/cgroup"
 	"kring/kafka"
 )
 
@@ -110,4 +112,15 @@ func (c *Cluster) memoryFor(q kafka.Request) error {
 		return nil
 	}
 	return fmt.Errorf("the memory for records is full (%d bytes): delete topics or records, or give the broker more", c.memory.max)
+}
+
+// machineMemory is how many bytes this process may use at most: the smallest of the
+// machine's memory and the limits of its cgroups; 0 if nothing says.
+func machineMemory() int64 {
+	files := os.DirFS("/")
+	machine, limit := cgroup.MachineMemory(files), cgroup.MemoryLimit(files)
+	if limit > 0 && (machine == 0 || limit < machine) {
+		return limit
+	}
+	return machine
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -58,6 +59,23 @@ const (
 	correlationAt    = 4 // in a payload: API key, API version, correlation id
 	correlationBytes = 4
 )
+
+// pipesKept is how many connections to kfake idle sessions keep: each is three
+// goroutines of kfake's. Beyond that a session connects for each of its requests, which
+// kfake does not see a difference in: it keeps nothing by connection that clients use.
+const pipesKept = 500
+
+// countedPipe is a connection to kfake, as long as it is open.
+type countedPipe struct {
+	net.Conn
+	open  *atomic.Int64
+	close sync.Once
+}
+
+func (p *countedPipe) Close() error {
+	p.close.Do(func() { p.open.Add(-1) })
+	return p.Conn.Close()
+}
 
 var errEnded = errors.New("the connection ended")
 
@@ -145,6 +163,10 @@ func (s *session) next() (j job, ok bool) {
 	s.again = false
 	if len(s.jobs) == 0 {
 		s.running, s.jobs = false, nil
+		if s.pipe != nil && s.cluster.sessions.pipes.Load() > pipesKept {
+			_ = s.pipe.Close() // net.Pipe: cannot fail
+			s.pipe = nil
+		}
 		return job{}, false
 	}
 	j = s.jobs[0]
@@ -314,6 +336,8 @@ func (s *session) connect() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.cluster.sessions.pipes.Add(1)
+	pipe = &countedPipe{Conn: pipe, open: &s.cluster.sessions.pipes}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.over {

@@ -3,6 +3,7 @@ package processor
 import (
 	"kring/engine"
 	"kring/internal/budget"
+	"kring/internal/capacity"
 	"kring/internal/slab"
 	"kring/reqchan"
 )
@@ -19,6 +20,10 @@ type Config struct {
 	Memory    *slab.Pool
 	// Responses bounds the memory of responses over all processors; nil: nothing does.
 	Responses *budget.Budget
+	// Held is how much memory received bytes that are not cut may lie in, over all
+	// processors, before they are received with more care; twice as much is never
+	// exceeded. nil: there is no bound.
+	Held *capacity.Capacity
 
 	// Channel takes the requests to a pool of handlers, and bounds the bytes of
 	// all requests. Handle, when set, runs on the processor itself instead of in

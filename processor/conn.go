@@ -32,22 +32,26 @@ type conn struct {
 	ending    bool // on its way to CloseFD
 	closing   bool // CloseFD was called
 	dirty     bool // in Processor.dirty
-	waiting   bool // in Processor.waiting, for memory or a receive buffer
+	waiting   bool // in Processor.waiting or Processor.hungry
+	listed    bool // in Processor.hungry; the slot's, whoever has it
 	starved   bool // waits for a receive buffer
 	doubted   bool // seemed idle at the last look, see peerWrites
 	extended  bool // the frame begun has had its time twice, see extend
 	sending   bool // a Send is outstanding
 
-	reason   reqchan.CloseReason
-	mute     muteState
-	inFlight int // requests cut and not answered yet
-	requests uint64
-	bytesIn  uint64
-	bytesOut uint64
-	parked   *reqchan.Job // its response, and the close after it, wait for the alarm
-	alarm    alarm
-	turn     *budget.Ticket // to begin its next request; nil: there is none, or nobody waits
-	reads    *budget.Ticket // to read a file; likewise
+	reason     reqchan.CloseReason
+	mute       muteState
+	wants      int64 // bytes of the channel's capacity that it waits for; 0: it does not
+	fromCredit bool  // or of those that the processor has reserved
+	held       int   // memory that in holds, as counted
+	inFlight   int   // requests cut and not answered yet
+	requests   uint64
+	bytesIn    uint64
+	bytesOut   uint64
+	parked     *reqchan.Job // its response, and the close after it, wait for the alarm
+	alarm      alarm
+	turn       *budget.Ticket // to begin its next request; nil: there is none, or nobody waits
+	reads      *budget.Ticket // to read a file; likewise
 
 	opened int64 // in Processor.now, as active
 	active int64 // when it last received or sent
@@ -157,6 +161,6 @@ func (p *Processor) releaseSlot(c *conn) {
 	if c.head != nil {
 		p.heads = append(p.heads, c.head)
 	}
-	*c = conn{token: token}
+	*c = conn{token: token, listed: c.listed}
 	p.free = append(p.free, token.Slot())
 }

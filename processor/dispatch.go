@@ -16,9 +16,12 @@ const (
 	creditBytes = 64 << 10
 )
 
+// littleFrameBytes is a frame that usually comes in one piece.
+const littleFrameBytes = 16 << 10
+
 // HoardedBytesMax is how much of the channel's byte capacity a processor may
 // keep reserved without using it. A capacity must leave room for the largest
-// frame beside what all processors hoard.
+// frame, and for a page, beside what all processors hoard.
 const HoardedBytesMax = 3 * creditBytes
 
 // lease is a receive buffer that requests lie in; it goes back with the last.
@@ -114,9 +117,11 @@ func (p *Processor) launch(c *conn, r *reqchan.Job) *apiTimes {
 // byte capacity is used up, or the connection has ended for want of memory.
 func (p *Processor) house(c *conn, r *reqchan.Job, b []byte, place frame.Place) bool {
 	n := len(b)
+	reserved := int64(n)
 	switch {
 	case place == frame.InOwn: // reserved when it was begun
 		r.Frame, r.Memory = b, piece{}
+		reserved = claimBytes(n)
 	case !p.reserve(int64(n)):
 		return false
 	case n > slab.ArenaChunkBytes:
@@ -134,7 +139,7 @@ func (p *Processor) house(c *conn, r *reqchan.Job, b []byte, place frame.Place) 
 		r.Frame, r.Memory = m, chunk
 		p.count.bytesInCopied += uint64(copy(m, b))
 	}
-	r.Bytes = int64(n)
+	r.Bytes = reserved
 	return true
 }
 
@@ -227,6 +232,10 @@ func (p *Processor) reserve(n int64) bool {
 	return true
 }
 
+// claimBytes is what a frame of n bytes that is not whole reserves: its memory is that
+// of the smallest piece at least, however little of it there is.
+func claimBytes(n int) int64 { return int64(max(n, slab.PieceBytesMin)) }
+
 // claim is reserve for a frame that is not whole. Whoever begins frames and does not
 // send them must not keep those waiting whose frames are here; on a privileged listener
 // nobody does.
@@ -234,8 +243,20 @@ func (p *Processor) claim(c *conn, n int64) bool {
 	if c.info.Privileged {
 		return p.reserve(n)
 	}
-	return p.ordinary.sender.Claim(n)
+	return p.ordinary.sender.Claim(n, p.claimsLittle(n))
 }
+
+// claimNeeds is how many bytes must be free for claim.
+func (p *Processor) claimNeeds(c *conn, n int64) int64 {
+	if c.info.Privileged {
+		return n
+	}
+	return p.ordinary.sender.ClaimNeeds(n, p.claimsLittle(n))
+}
+
+// claimsLittle: while held memory is scarce no frame is whole when it is first seen, so
+// small ones have a part of what claims leave to those that are.
+func (p *Processor) claimsLittle(n int64) bool { return p.scarce && n <= littleFrameBytes }
 
 // unreserve gives n bytes back, and what is hoarded beyond need.
 func (p *Processor) unreserve(n int64) {

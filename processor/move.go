@@ -99,7 +99,7 @@ func (p *Processor) handOver(c *conn) {
 		p.heads, c.head = append(p.heads, c.head), nil
 	}
 	moved := *c
-	moved.heir, moved.waiting, moved.starved, moved.dirty, moved.cancelled = nil, false, false, false, false
+	moved.wants, moved.heir, moved.waiting, moved.starved, moved.dirty, moved.cancelled = 0, nil, false, false, false, false
 	p.releaseSlot(c)
 	p.openConns--
 	p.load.Add(-1)
@@ -146,9 +146,10 @@ func (p *Processor) takeOver(moved *conn) { p.obey(p.settleIn(moved)) }
 // settleIn gives it a slot.
 func (p *Processor) settleIn(moved *conn) *conn {
 	c := p.takeSlot()
-	token := c.token
+	token, listed := c.token, c.listed
 	*c = *moved
-	c.token = token
+	c.token, c.listed = token, listed
+	c.in.Copied()
 	p.openConns++
 	p.count.movedIn++
 	return c

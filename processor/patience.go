@@ -10,7 +10,7 @@ const patientSendsMax = 4
 func (p *Processor) sendsCanWait() bool {
 	given := p.given
 	p.given = p.given[:0]
-	if p.patient == nil || len(given) == 0 || len(given) > patientSendsMax || len(p.waiting) > 0 || p.phase != serving {
+	if p.patient == nil || len(given) == 0 || len(given) > patientSendsMax || len(p.waiting)+len(p.hungry.list) > 0 || p.phase != serving {
 		return false
 	}
 	for _, c := range given {

@@ -168,6 +168,7 @@ func (p *Processor) release() error {
 	p.cfg.Channel.Release(p.credit)
 	p.credit, p.output = 0, 0
 	p.pay(0)
+	p.giveHeldBack()
 	p.responses.Disown(p.takeLate)
 	p.ordinary.sender.Leave()
 	p.priority.sender.Leave()
@@ -191,7 +192,7 @@ func (p *Processor) loseHeld(c *conn) {
 		p.headPages = nil
 	case receiveFrame:
 		own := c.in.Lose()
-		p.unreserve(int64(len(own)))
+		p.unreserve(claimBytes(len(own)))
 		p.count.lost += uint64(len(own))
 	}
 	if c.reading != nil {

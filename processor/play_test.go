@@ -9,6 +9,7 @@ import (
 	"kring/acceptor"
 	"kring/engine"
 	"kring/internal/budget"
+	"kring/internal/capacity"
 	"kring/internal/faultengine"
 	"kring/internal/slab"
 	"kring/processor"
@@ -19,19 +20,20 @@ import (
 // goroutine, in the order that the script says. An acceptor stands at the first
 // processor's engine; handlers and clients are the script itself.
 type player struct {
-	t         *testing.T
-	script    *scriptBytes
-	dice      *diceBytes
-	network   *faultengine.Network
-	channel   *reqchan.Channel
-	receiver  *reqchan.Receiver
-	responses *budget.Budget
-	acceptor  *acceptor.Acceptor
-	listener  *processor.Listener
-	stepped   []*stepper
-	clients   []*client
-	held      []heldRequest // with handlers, not answered
-	faults    []string
+	t          *testing.T
+	script     *scriptBytes
+	dice       *diceBytes
+	network    *faultengine.Network
+	heldMemory *capacity.Capacity
+	channel    *reqchan.Channel
+	receiver   *reqchan.Receiver
+	responses  *budget.Budget
+	acceptor   *acceptor.Acceptor
+	listener   *processor.Listener
+	stepped    []*stepper
+	clients    []*client
+	held       []heldRequest // with handlers, not answered
+	faults     []string
 
 	settings processor.Settings
 	share    int  // InFlightShare
@@ -101,7 +103,8 @@ func newPlay(t *testing.T, script *scriptBytes, dice *diceBytes) *player {
 	}
 	p.depth = p.settings.PipelineMax
 	inline, processors := s.upTo(2) == 0, 1+s.upTo(2)
-	least := int64(processors*processor.HoardedBytesMax + p.settings.FrameBytesMax + 4)
+	least := int64(processors*processor.HoardedBytesMax + max(p.settings.FrameBytesMax+4, slab.PieceBytesMin))
+	p.heldMemory = capacity.New(200 << 10) // less than what two processors may hoard: it is scarce now and then
 	p.channel = reqchan.New(reqchan.Config{RequestsMax: pick(s, 1, 2, 3, 8), BytesMax: pick(s, least, 64<<20)})
 	p.receiver = p.channel.NewReceiver(func() bool { return true }) // it never sleeps
 	p.responses = budget.New(64 << 20)
@@ -145,7 +148,7 @@ func (p *player) openProcessors(n int, inline bool) {
 	for i := range n {
 		s := &stepper{}
 		cfg := processor.Config{
-			ID: uint32(i), Network: steppedNetwork{p.network, s}, Memory: &playMemory, Channel: p.channel,
+			ID: uint32(i), Network: steppedNetwork{p.network, s}, Memory: &playMemory, Held: p.heldMemory, Channel: p.channel,
 			AssignedMax: 4, InFlightShare: p.share, Responses: p.responses,
 			Hooks: processor.Hooks{Opened: p.opened, Closed: p.closed},
 		}
@@ -276,6 +279,9 @@ func (p *player) check() {
 	}
 	if n := p.channel.Bytes(); n != 0 {
 		p.fault("%d bytes of the channel's capacity did not come home", n)
+	}
+	if n := p.heldMemory.Used(); n != 0 {
+		p.fault("%d bytes of what may be held did not come home", n)
 	}
 	if n := p.listener.Open(); n != 0 || p.open != 0 {
 		p.fault("the listener counts %d connections, and %d opened that did not close", n, p.open)

@@ -3,6 +3,7 @@ package processor
 import (
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -62,11 +63,15 @@ type Processor struct {
 	waiting    []*conn     // could not go on for want of memory or a buffer
 	movers     []*conn     // may be handed over
 	heirTurn   int
-	handedOver int                       // requests that were published since handlers were let run
-	rounds     int                       // that handlers were let run in this pass
-	gatherFrom int64                     // when the first of them began
-	gatherFor  int64                     // how long after it there is to be no further one
-	credit     int64                     // of the channel's bytes, reserved and unused
+	handedOver int   // requests that were published since handlers were let run
+	rounds     int   // that handlers were let run in this pass
+	gatherFrom int64 // when the first of them began
+	gatherFor  int64 // how long after it there is to be no further one
+	credit     int64 // of the channel's bytes, reserved and unused
+	heldCredit int64 // of Config.Held, taken and unused
+	scarce     bool  // what is held is beyond Config.Held
+	swept      int   // slots that were told so
+	hungry     hungry
 	output     int64                     // bytes of responses that are counted here, see holdOutput
 	paid       int64                     // what they count for in the budget of all responses
 	later      map[*reqchan.Job]struct{} // wait for room for their response
@@ -108,6 +113,7 @@ func New(cfg Config) *Processor {
 	p.ordinary, p.priority = newOutgoing(cfg.Channel, p.bell)
 	p.limiter = newLimiter(cfg.Latency)
 	p.jobs.Budget = cfg.Responses
+	p.hungry.creditWanted = math.MaxInt64
 	return p
 }
 
@@ -154,6 +160,8 @@ func (p *Processor) loop() error {
 		p.adopt()
 		p.takeResponses(home)
 		p.retryWaiting()
+		p.retryHungry()
+		p.watchHeld()
 		p.moveOn()
 		if p.over() {
 			return nil
@@ -209,7 +217,7 @@ func (p *Processor) poll() (int, error) {
 func (p *Processor) parkFor() time.Duration {
 	p.bell.Arm()
 	due := p.proceedDoors()
-	if p.assignedLen.Load() > 0 || p.responses.Waiting() || p.errands.waiting.Load() || phase(p.asked.Load()) != p.phase {
+	if p.assignedLen.Load() > 0 || p.responses.Waiting() || p.errands.waiting.Load() || p.sweeping() || phase(p.asked.Load()) != p.phase {
 		p.bell.Disarm()
 		return 0
 	}

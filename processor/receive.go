@@ -58,10 +58,12 @@ func (p *Processor) feed(c *conn, data []byte, lent *engine.Completion) {
 	if !p.settle(c) {
 		return
 	}
-	if c.in.Held() > c.set.HeldBytesMax && c.receive == receiveStream && !c.cancelled {
-		c.cancelled = true // mute: TCP pushes back from here
-		p.count.mutes++
-		p.engine.Cancel(c.fd, c.token)
+	switch {
+	case p.scarce:
+		p.endStream(c)
+	case c.in.Held() > c.set.HeldBytesMax && c.receive == receiveStream && !c.cancelled:
+		p.count.mutes++ // TCP pushes back from here
+		p.endStream(c)
 	}
 }
 
@@ -78,8 +80,9 @@ func (p *Processor) settle(c *conn) bool {
 	p.count.bytesInCopied += uint64(c.in.TakeCopied())
 	if !ok {
 		p.memoryRefused(c)
+		return false
 	}
-	return ok
+	return p.countHeld(c)
 }
 
 // memoryRefused ends a connection that the system had no memory for.
@@ -121,24 +124,31 @@ func (p *Processor) arm(c *conn) {
 	}
 	rest := c.in.Rest()
 	switch {
+	case p.scarce:
+		p.armScarce(c)
 	case c.big && rest != nil:
 		c.receive = receiveFrame
 		p.engine.RecvInto(c.fd, c.token, rest)
 	case c.big && c.in.Empty():
-		if c.head == nil {
-			if c.head = p.takeHead(); c.head == nil {
-				p.memoryRefused(c)
-				return
-			}
-		}
-		c.receive = receiveSize
-		p.engine.RecvInto(c.fd, c.token, c.head)
+		p.receiveSize(c, frame.SizeBytes)
 	case c.in.Held() > c.set.HeldBytesMax, c.big && !p.mayCut(c):
 		// Muted; progress arms again.
 	default:
 		c.receive = receiveStream
 		p.engine.Recv(c.fd, c.token)
 	}
+}
+
+// receiveSize receives the last n bytes of the size of the next frame on their own.
+func (p *Processor) receiveSize(c *conn, n int) {
+	if c.head == nil {
+		if c.head = p.takeHead(); c.head == nil {
+			p.memoryRefused(c)
+			return
+		}
+	}
+	c.receive = receiveSize
+	p.engine.RecvInto(c.fd, c.token, c.head[:n])
 }
 
 // mayCut says whether the connection may have one more request in flight.
@@ -175,16 +185,13 @@ func (p *Processor) cutFrames(c *conn, lent *engine.Completion) (again bool) {
 			}
 			if !p.dispatch(c, b, place, lent) {
 				c.in.Unread(b, place)
-				p.wait(c)
+				p.waitForBytes(c, int64(len(b)), true)
 				return false
 			}
 		case frame.NeedBytes:
 			return false
 		case frame.NeedMemory:
 			if !p.begin(c) {
-				if !c.ending {
-					p.wait(c)
-				}
 				return false
 			}
 		case frame.TooBig:
@@ -207,25 +214,25 @@ func (p *Processor) refuse(c *conn, why reqchan.CloseReason) {
 }
 
 // begin takes memory for a frame that is not whole yet; false when the byte
-// capacity is used up, or the connection has ended for want of memory. A big frame
-// gets the socket for itself.
+// capacity is used up, and then it waits for that, or the connection has ended for want
+// of memory. A big frame gets the socket for itself.
 func (p *Processor) begin(c *conn) bool {
 	n := frame.SizeBytes + c.in.Size()
-	if !p.claim(c, int64(n)) {
+	if !p.claim(c, claimBytes(n)) {
+		p.waitForBytes(c, p.claimNeeds(c, claimBytes(n)), c.info.Privileged)
 		return false
 	}
 	memory, err := p.cfg.Memory.TryGet(n)
 	if err != nil {
-		p.unreserve(int64(n))
+		p.unreserve(claimBytes(n))
 		p.memoryRefused(c)
 		return false
 	}
 	c.in.Begin(memory)
 	c.begun, c.extended = p.now, false
 	c.big = n-frame.SizeBytes >= c.set.BigFrameBytes
-	if c.big && c.receive == receiveStream && !c.cancelled && len(c.in.Rest()) >= c.set.BigFrameBytes/4 {
-		c.cancelled = true
-		p.engine.Cancel(c.fd, c.token)
+	if c.big && len(c.in.Rest()) >= c.set.BigFrameBytes/4 {
+		p.endStream(c)
 	}
 	return true
 }
@@ -248,8 +255,7 @@ func (c *conn) atRest() bool {
 	return c.receive == receiveStream && c.mute == notMuted && c.phase == serving && !c.finishing && !c.eof && c.in.Empty()
 }
 
-// wait puts the connection on the list that every pass tries again. Whatever
-// it waits for rings the bell: the channel promised it, or a buffer of this
+// wait puts the connection on the list that every pass tries again: a buffer of this
 // pass is recycled before the next.
 func (p *Processor) wait(c *conn) {
 	if !c.waiting {
@@ -266,7 +272,7 @@ func (p *Processor) retryWaiting() {
 	for _, c := range p.waiting[:n] {
 		switch {
 		case !c.waiting: // gone, and its place is another's
-		case c.starved && !fed && !c.ending:
+		case c.starved && !fed && !c.ending && !p.scarce:
 			p.waiting = append(p.waiting, c)
 		default:
 			c.waiting, c.starved = false, false
@@ -282,9 +288,11 @@ func (p *Processor) retryWaiting() {
 func (p *Processor) abandonInput(c *conn) {
 	c.begun = 0
 	if own := c.in.Abandon(p.cfg.Memory); own != nil {
-		p.unreserve(int64(len(own)))
+		p.unreserve(claimBytes(len(own)))
 		p.cfg.Memory.Put(own)
 	}
+	p.takeHeld(-c.held)
+	c.held = 0
 }
 
 // takeHead finds memory for the size of a big frame; nil when the system refuses it.

@@ -10,19 +10,20 @@ import (
 
 // counts are the owner's own; publish copies them where others may look.
 type counts struct {
-	opened    uint64
-	closed    [reqchan.ReasonCount]uint64
-	requests  uint64
-	responses uint64
-	late      uint64
-	dropped   uint64
-	panics    uint64
-	sends     uint64
-	held      uint64
-	mutes     uint64
-	waits     uint64
-	bytesIn   uint64
-	bytesOut  uint64
+	opened     uint64
+	closed     [reqchan.ReasonCount]uint64
+	requests   uint64
+	responses  uint64
+	late       uint64
+	dropped    uint64
+	panics     uint64
+	sends      uint64
+	held       uint64
+	mutes      uint64
+	waits      uint64
+	heldScarce uint64
+	bytesIn    uint64
+	bytesOut   uint64
 
 	bytesDirect    uint64
 	bytesInCopied  uint64
@@ -67,6 +68,9 @@ type Stats struct {
 	// cancelled for too many uncut bytes, Waits connections that waited for
 	// memory or for a receive buffer.
 	Held, Mutes, Waits uint64
+	// HeldScarce counts how often the memory for bytes that are not cut became scarce, so
+	// that frames were received one at a time.
+	HeldScarce uint64
 	// Throttles counts connections that were muted by Request.Throttle (or as slow
 	// readers), Parks those that were held by CloseConnectionAfter, SlowReaders how
 	// often a connection was found to leave more unread than it may.
@@ -102,7 +106,7 @@ type Stats struct {
 }
 
 // firstClosed is where the reasons begin among published.values.
-const firstClosed = 26
+const firstClosed = 27
 
 // published is a copy of counts for other goroutines, written once a pass.
 type published struct {
@@ -112,7 +116,7 @@ type published struct {
 func (s *published) publish(c *counts) {
 	for i, v := range [firstClosed]uint64{c.opened, c.requests, c.responses, c.late, c.dropped, c.panics,
 		c.sends, c.held, c.mutes, c.waits, c.bytesIn, c.bytesOut,
-		c.bytesDirect, c.bytesInCopied, c.bytesOutCopied, c.throttles, c.parks, c.slow, c.polls, c.home, c.prioritized, c.fileReads, c.movedIn, c.movedOut, c.depth, c.lost} {
+		c.bytesDirect, c.bytesInCopied, c.bytesOutCopied, c.throttles, c.parks, c.slow, c.polls, c.home, c.prioritized, c.fileReads, c.movedIn, c.movedOut, c.depth, c.lost, c.heldScarce} {
 		if s.values[i].Load() != v {
 			s.values[i].Store(v)
 		}
@@ -138,7 +142,7 @@ func (p *Processor) Stats() Stats {
 		Throttles: at(15), Parks: at(16), SlowReaders: at(17),
 		Prioritized: at(20), FileReads: at(21),
 		MovedIn: at(22), MovedOut: at(23), LatencyDepth: at(24),
-		ExtraAnswers: p.jobs.Extra(), BytesLost: at(25),
+		ExtraAnswers: p.jobs.Extra(), BytesLost: at(25), HeldScarce: at(26),
 		Polls: at(18), ResponsesWaiting: max(int64(p.responses.Pushed()-at(19)), 0),
 	}
 	s.IdleNanos, s.AliveNanos = p.idleOf()
@@ -188,6 +192,7 @@ func (s *Stats) Add(o *Stats) {
 	s.Held += o.Held
 	s.Mutes += o.Mutes
 	s.Waits += o.Waits
+	s.HeldScarce += o.HeldScarce
 	s.BytesIn += o.BytesIn
 	s.BytesOut += o.BytesOut
 	s.BytesDirect += o.BytesDirect

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
-	"kring/internal/invariants"
+	"kring/internal/capacity"
 	"kring/internal/queue"
 )
 
@@ -71,13 +71,9 @@ func (cfg Config) Validate() error {
 type Channel struct {
 	ordinary lane
 	priority lane
-	bytesMax atomic.Int64
+	bytes    *capacity.Capacity
 	spare    atomic.Int64 // see Sender.Claim
-	_        [128]byte
-	bytes    atomic.Int64
-	_        [128]byte
-	hungry   hungry // Senders that found no bytes
-	idle     idle   // Receivers that sleep
+	idle     idle         // Receivers that sleep
 }
 
 // New makes a Channel. cfg must be valid.
@@ -89,8 +85,8 @@ func New(cfg Config) *Channel {
 	c := &Channel{
 		ordinary: lane{ring: queue.NewManyToMany[*Job](cfg.RequestsMax)},
 		priority: lane{ring: queue.NewManyToMany[*Job](cfg.PriorityMax)},
+		bytes:    capacity.New(cfg.BytesMax),
 	}
-	c.bytesMax.Store(cfg.BytesMax)
 	c.spare.Store(cfg.ClaimsSpare)
 	return c
 }
@@ -99,10 +95,10 @@ func New(cfg Config) *Channel {
 func (c *Channel) Len() int { return c.ordinary.ring.Len() + c.priority.ring.Len() }
 
 // Bytes is how many bytes are reserved.
-func (c *Channel) Bytes() int64 { return c.bytes.Load() }
+func (c *Channel) Bytes() int64 { return c.bytes.Used() }
 
 // BytesMax is how many bytes can be reserved.
-func (c *Channel) BytesMax() int64 { return c.bytesMax.Load() }
+func (c *Channel) BytesMax() int64 { return c.bytes.Max() }
 
 // SetBytesMax changes how many bytes can be reserved, and how many of them claims
 // leave to others. What is reserved beyond stays so until it is released; Senders that
@@ -110,10 +106,7 @@ func (c *Channel) BytesMax() int64 { return c.bytesMax.Load() }
 // larger, and no claim together with the spare.
 func (c *Channel) SetBytesMax(n, claimsSpare int64) {
 	c.spare.Store(claimsSpare)
-	c.bytesMax.Store(n)
-	if c.hungry.count.Load() > 0 {
-		c.hungry.call(c)
-	}
+	c.bytes.SetMax(n)
 }
 
 // Sleeping is how many Receivers sleep.
@@ -131,12 +124,4 @@ func (c *Channel) Close() {
 }
 
 // Release gives back n reserved bytes.
-func (c *Channel) Release(n int64) {
-	left := c.bytes.Add(-n)
-	invariants.Assert(left >= 0, "reqchan: %d bytes released that were not reserved", -left)
-	// Order: the bytes are there before it is looked who waits for them; a
-	// Sender says that it waits before it looks for bytes a last time.
-	if c.hungry.count.Load() > 0 {
-		c.hungry.call(c)
-	}
-}
+func (c *Channel) Release(n int64) { c.bytes.Release(n) }

@@ -17,7 +17,7 @@ const priorityStreakMax = 8
 // NewPrioritySender makes a Sender for requests that go before others. They have
 // room of their own (Config.PriorityMax), and a Receiver looks for them first.
 func (c *Channel) NewPrioritySender(bell *queue.Doorbell) *Sender {
-	return &Sender{channel: c, lane: &c.priority, bell: bell}
+	return &Sender{channel: c, lane: &c.priority, bell: bell, bytes: c.bytes.NewTaker(bell)}
 }
 
 // PriorityLen is how many requests wait in the priority lane.

@@ -36,6 +36,9 @@ const (
 	Evicted
 	// MemoryRefused: the system had no memory for a frame or for a response.
 	MemoryRefused
+	// HeldMemoryFull: it brought bytes that could not be cut, when all connections held as
+	// many as there is memory for.
+	HeldMemoryFull
 	// FrameTimeout: a frame that was begun did not come, or came too slowly.
 	FrameTimeout
 	// ReasonCount is how many there are.
@@ -67,6 +70,7 @@ var reasonNames = [ReasonCount]string{
 	AuthenticationFailed: "authentication_failed",
 	Evicted:              "evicted",
 	MemoryRefused:        "memory_refused",
+	HeldMemoryFull:       "held_memory_full",
 	FrameTimeout:         "frame_timeout",
 }
 

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"kring/internal/invariants"
+	"kring/internal/capacity"
 	"kring/internal/queue"
 )
 
@@ -18,20 +18,17 @@ type Sender struct {
 	channel *Channel
 	lane    *lane
 	bell    *queue.Doorbell
+	bytes   *capacity.Taker
 
 	// Guarded by turns.mu.
 	inLine bool
 	called bool // it is its turn, and it has not come yet
 	wants  int  // requests that it was refused room for, as far as one turn goes
-
-	// Guarded by hungry.mu.
-	isHungry   bool
-	wantsBytes int64 // the least that it was refused
 }
 
 // NewSender makes a Sender for ordinary requests whose owner sleeps at bell.
 func (c *Channel) NewSender(bell *queue.Doorbell) *Sender {
-	return &Sender{channel: c, lane: &c.ordinary, bell: bell}
+	return &Sender{channel: c, lane: &c.ordinary, bell: bell, bytes: c.bytes.NewTaker(bell)}
 }
 
 // TrySend hands on the first n of reqs, as many as there is room for, in one
@@ -54,22 +51,17 @@ func (s *Sender) TrySend(reqs []*Job) int {
 }
 
 // Reserve takes n bytes of the channel's byte capacity, to be given back by
-// Channel.Release. If it returns false the owner will be called when n bytes
-// are free. Invariant: n is at most BytesMax, or it would wait for ever.
-//
-// Whoever comes while the bytes are there gets them, so under pressure a large
-// reservation may have to wait long. The other way round, two peers that
-// announce large frames and then send nothing would keep everybody waiting.
-func (s *Sender) Reserve(n int64) bool {
-	invariants.Assert(n >= 0, "reqchan: reservation of %d bytes", n)
-	return s.channel.reserve(n) || s.channel.hungry.reserve(s, n)
-}
+// Channel.Release, as capacity.Taker.Reserve does. Invariant: n is at most BytesMax, or
+// it would wait for ever.
+func (s *Sender) Reserve(n int64) bool { return s.bytes.Reserve(n) }
 
 // Claim is Reserve for a frame that may be long in coming, or never come: it leaves
 // Config.ClaimsSpare to frames that are here. Its caller sees to it that a frame which
 // does not come gives its bytes back.
-func (s *Sender) Claim(n int64) bool {
-	spare := s.channel.spare.Load()
+//
+// small ones leave half of it, for those who send no more before their size was seen.
+func (s *Sender) Claim(n int64, small bool) bool {
+	spare := s.channel.spareOf(small)
 	if !s.Reserve(n + spare) {
 		return false
 	}
@@ -79,22 +71,24 @@ func (s *Sender) Claim(n int64) bool {
 	return true
 }
 
+// ClaimNeeds is how many bytes must be free for Claim.
+func (s *Sender) ClaimNeeds(n int64, small bool) int64 { return n + s.channel.spareOf(small) }
+
+func (c *Channel) spareOf(small bool) int64 {
+	if small {
+		return c.spare.Load() / 2
+	}
+	return c.spare.Load()
+}
+
+// Hungry says that Reserve or Claim was refused and that there is no reason yet to try
+// again.
+func (s *Sender) Hungry() bool { return s.bytes.Hungry() }
+
 // Leave gives up what was promised; for an owner that ends.
 func (s *Sender) Leave() {
 	s.lane.turns.leave(s, s.lane.ring)
-	s.channel.hungry.leave(s)
-}
-
-func (c *Channel) reserve(n int64) bool {
-	for {
-		used := c.bytes.Load()
-		if used+n > c.bytesMax.Load() {
-			return false
-		}
-		if c.bytes.CompareAndSwap(used, used+n) {
-			return true
-		}
-	}
+	s.bytes.Leave()
 }
 
 // turns is the line of Senders that found no room.
@@ -217,65 +211,4 @@ func (t *turns) remove(s *Sender) {
 	s.inLine = false
 	t.line = slices.DeleteFunc(t.line, func(other *Sender) bool { return other == s })
 	t.count.Store(int32(len(t.line)))
-}
-
-// hungry are the Senders that found no bytes. Each of them is called as soon as
-// there are enough for the least it was refused, whoever else is called too:
-// one that doesn't need them any more then holds up nobody.
-type hungry struct {
-	count   atomic.Int32 // waiting; stored under mu, read without
-	mu      sync.Mutex
-	senders []*Sender // guarded by mu
-}
-
-// reserve is Reserve for a Sender that has to wait.
-func (h *hungry) reserve(s *Sender, n int64) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	before := s.isHungry
-	if !before {
-		s.isHungry, s.wantsBytes = true, n
-		h.senders = append(h.senders, s)
-		h.count.Store(int32(len(h.senders)))
-	}
-	// Order: that s waits is visible before it looks for bytes once more.
-	if s.channel.reserve(n) {
-		if !before {
-			h.remove(s)
-		}
-		return true
-	}
-	s.wantsBytes = min(s.wantsBytes, n)
-	return false
-}
-
-// call calls everybody for whom there is enough.
-func (h *hungry) call(c *Channel) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	free := c.bytesMax.Load() - c.bytes.Load()
-	h.senders = slices.DeleteFunc(h.senders, func(s *Sender) bool {
-		if s.wantsBytes > free {
-			return false
-		}
-		s.isHungry = false
-		s.bell.Call()
-		return true
-	})
-	h.count.Store(int32(len(h.senders)))
-}
-
-func (h *hungry) leave(s *Sender) {
-	h.mu.Lock()
-	if s.isHungry {
-		h.remove(s)
-	}
-	h.mu.Unlock()
-}
-
-// remove needs h.mu.
-func (h *hungry) remove(s *Sender) {
-	s.isHungry = false
-	h.senders = slices.DeleteFunc(h.senders, func(other *Sender) bool { return other == s })
-	h.count.Store(int32(len(h.senders)))
 }

@@ -314,6 +314,25 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// BufferMemory is what receive buffers of an engine take at most, in bytes.
+func (c Config) BufferMemory() int64 {
+	c = c.withDefaults()
+	return int64(c.Buffers) * int64(c.BufferBytes)
+}
+
+// WithBuffersIn gives Buffers, if it is not set and the default takes more than so many
+// bytes, the largest power of two from 16 on that does not.
+func (c Config) WithBuffersIn(bytes int64) Config {
+	if c.Buffers != 0 {
+		return c
+	}
+	for d := c.withDefaults(); d.Buffers > 16 && d.BufferMemory() > bytes; {
+		d.Buffers /= 2
+		c.Buffers = d.Buffers
+	}
+	return c
+}
+
 // Validate reports every fault at once.
 func (c Config) Validate() error {
 	c = c.withDefaults()

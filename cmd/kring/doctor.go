@@ -40,7 +40,7 @@ func (c *doctorCmd) Run(p process) error {
 	if c.Settings {
 		return writeSettings(p.stdout)
 	}
-	report, err := doctor.Examine(doctor.Keeper{FilesWanted: embedded.FilesFor(0), PartitionsFor: embedded.PartitionsFor})
+	report, err := doctor.Examine(doctor.Keeper{FilesWanted: embedded.FilesFor(0), PartitionsFor: embedded.PartitionsFor, MemoryOf: clusterMemory})
 	if err != nil {
 		return fmt.Errorf("doctor: no engine can run here: %w", err)
 	}

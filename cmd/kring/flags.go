@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -58,7 +60,7 @@ type serveCmd struct {
 	DataDir           string  `group:"cluster" placeholder:"DIR" help:"Keep records, topics, groups and offsets here, across restarts. Default: memory only."`
 	SyncWrites        bool    `group:"cluster" help:"fsync before every acknowledgement, so that what was acknowledged survives the machine and not just the process. Needs --data-dir."`
 	AcceptDataLoss    bool    `group:"cluster" help:"Start although whole files of --data-dir are missing, empty or unreadable, without what they held. Otherwise kring names them and does not start."`
-	MemoryLogBytesMax size    `group:"cluster" placeholder:"BYTES" help:"Records that are kept without --data-dir, such as 512MiB. Beyond it they are refused (KAFKA_STORAGE_ERROR), which producers retry, until some are deleted. The process takes up to twice as much. Default: a quarter of the memory."`
+	MemoryLogBytesMax size    `group:"cluster" placeholder:"BYTES" help:"Records that are kept without --data-dir, such as 512MiB. Beyond it they are refused (KAFKA_STORAGE_ERROR), which producers retry, until some are deleted. The process takes up to twice as much. Default: a tenth of the memory where it is little, up to a quarter where it is much."`
 	Partitions        int     `group:"cluster" placeholder:"N" default:"1" help:"Partitions of a topic that is created on demand. Default: ${default}."`
 	SeedTopic         []topic `group:"cluster" placeholder:"NAME:PARTITIONS" help:"Topic to create at the start unless it exists; repeat for more."`
 
@@ -213,7 +215,62 @@ func (c *serveCmd) serverConfig() kring.Config {
 	c.Lanes.apply(&cfg)
 	c.Quotas.apply(&cfg)
 	cfg.HandlerFiles = c.handlerFiles(cfg)
+	cfg.HandlerMemory = c.handlerMemory(cfg)
 	return cfg
+}
+
+// What the embedded cluster's records get of the memory: a fifth where it is little, and
+// half of it, but for what the network layer may take, where it is much.
+const (
+	handlerMemoryPart    = 5
+	networkMemoryMost    = 800 << 20
+	handlerMemoryUnknown = 2 << 30
+	handlerMemoryOnDisk  = 128 << 20
+)
+
+// handlerMemory is what the cluster takes: twice the bytes of its records, as it says, or
+// while it loads a data directory some segments.
+func (c *serveCmd) handlerMemory(cfg kring.Config) int64 {
+	if c.Handler != handlerEmbedded {
+		return 0
+	}
+	if c.MemoryLogBytesMax > 0 {
+		return 2 * int64(c.MemoryLogBytesMax)
+	}
+	most := clusterMemory(cfg.Memory().Max)
+	if c.DataDir != "" {
+		return min(most, handlerMemoryOnDisk)
+	}
+	return most
+}
+
+// clusterMemory is what the cluster takes of so much memory, with its records in it.
+func clusterMemory(most int64) int64 {
+	if most == 0 {
+		return handlerMemoryUnknown
+	}
+	return max(most/handlerMemoryPart, (most-networkMemoryMost)/2)
+}
+
+// logMemory says what the process's memory is for, and has Go's garbage collector keep
+// to its part unless GOMEMLIMIT says otherwise.
+func logMemory(log *slog.Logger, cfg kring.Config) {
+	m := cfg.Memory()
+	if m.Max > 0 && os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(m.Go())
+	}
+	say := []any{"at_most", m.Total(), "base", m.Base, "engines", m.Engines, "reserve", m.Reserve, "connections", m.Conns,
+		"requests", m.Requests, "held", m.Held, "responses", m.Responses, "handler", m.Handler}
+	if m.Max == 0 {
+		log.Info("memory, without a bound", say...)
+		return
+	}
+	say = append(say, "max", m.Max, "by", m.Source)
+	if m.Total() > m.Max {
+		log.Warn("all that the settings allow needs more memory than there may be: lower them, or raise --memory-max", say...)
+		return
+	}
+	log.Info("memory", say...)
 }
 
 // handlerFiles is how many descriptors the cluster's files get: what it could use,
@@ -270,6 +327,9 @@ func (c *serveCmd) clusterConfig() embedded.Config {
 	}
 	for _, l := range c.listeners() {
 		cfg.PipelineMax = max(cfg.PipelineMax, l.PipelineMax)
+	}
+	if c.DataDir == "" && c.MemoryLogBytesMax == 0 {
+		cfg.MemoryLogBytesMax = c.serverConfig().HandlerMemory / 2
 	}
 	cfg.FilesMax = max(c.serverConfig().HandlerFiles, 1) // 0 would be the cluster's own default
 	for _, t := range c.SeedTopic {

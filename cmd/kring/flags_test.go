@@ -21,6 +21,7 @@ var flagsFor = map[string][]string{
 	"QueuedRequestBytesMax": {"--queued-request-bytes", "1GiB"}, "LatencyTarget": {"--latency-target", "3ms"}, "LatencyCounts": {"--latency-target", "3ms"},
 	"PipelineMax": {"--pipeline", "3"}, "Rebalance": {"--rebalance", "3s"}, "FrameBytesMax": {"--max-frame-bytes", "1MB"},
 	"BigFrameBytes": {"--big-frame-bytes", "8KiB"}, "PackedBytesMax": {"--pack-bytes", "1"}, "HeldBytesMax": {"--held-bytes", "8KiB"},
+	"MemoryMax": {"--memory-max", "4GiB"}, "HeldMemoryMax": {"--held-memory", "64MiB"}, "HandlerMemory": {"--memory-log-bytes-max", "64MiB"},
 	"QueuedResponseBytesMax": {"--queued-response-bytes", "8KiB"}, "ResponseMemoryMax": {"--response-memory-max", "1GiB"}, "SlowReader": {"--slow-reader", "close"}, "ThrottleMax": {"--max-throttle", "3s"},
 	"HandlerFiles": {"--data-dir", "data"}, "ConnsMax": {"--max-connections", "3"}, "ConnRateMax": {"--connection-rate", "3"}, "ConnsPerIPMax": {"--max-connections-per-ip", "3"},
 	"ConnRatePerIPMax": {"--connection-rate-per-ip", "3"}, "PerIP": {"--ip-limit", "::1=3"}, "ParkedMax": {"--max-parked", "3"},

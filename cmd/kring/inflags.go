@@ -128,7 +128,7 @@ var flagOfField = map[string]string{
 	"QueuedRequestsMax": "queued-requests", "QueuedPriorityMax": "queued-priority", "Priority": "priority-api",
 	"QueuedRequestBytesMax": "queued-request-bytes", "LatencyTarget": "latency-target", "LatencyCounts": "latency-target",
 	"PipelineMax": "pipeline", "Rebalance": "rebalance", "FrameBytesMax": "max-frame-bytes", "BigFrameBytes": "big-frame-bytes",
-	"PackedBytesMax": "pack-bytes", "HeldBytesMax": "held-bytes", "QueuedResponseBytesMax": "queued-response-bytes",
+	"PackedBytesMax": "pack-bytes", "MemoryMax": "memory-max", "HeldMemoryMax": "held-memory", "HandlerMemory": "memory-log-bytes-max", "HeldBytesMax": "held-bytes", "QueuedResponseBytesMax": "queued-response-bytes",
 	"ResponseMemoryMax": "response-memory-max",
 	"SlowReader":        "slow-reader", "ThrottleMax": "max-throttle", "ConnsMax": "max-connections", "ConnRateMax": "connection-rate",
 	"ConnsPerIPMax": "max-connections-per-ip", "ConnRatePerIPMax": "connection-rate-per-ip", "PerIP": "ip-limit",

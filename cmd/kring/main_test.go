@@ -68,7 +68,7 @@ type child struct {
 	stderr safeBuffer
 }
 
-var readyForm = regexp.MustCompile(`^kring: ready on (127\.0\.0\.1:[0-9]+)((?:, \S+)*) · (\S+ \(.+\), .+) · handler (embedded|null|echo)(?: \(one-node development broker\))?$`)
+var readyForm = regexp.MustCompile(`^kring: ready on (127\.0\.0\.1:[0-9]+)((?:, \S+)*) · (\S+ \(.+\), .+) · memory at most [^·]+ · handler (embedded|null|echo)(?: \(one-node development broker\))?$`)
 
 // serve starts a child on a free port and waits until it is ready.
 func serve(t *testing.T, args ...string) *child {

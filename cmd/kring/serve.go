@@ -52,6 +52,7 @@ func (c *serveCmd) Run(p process) error {
 	closed := newCloseLog(log)
 	cfg.Events = events(log, closed, refused)
 	c.logDescriptors(log, cfg)
+	logMemory(log, cfg)
 	err = c.serve(p, log, cfg, served, rereads)
 	if errors.Is(err, errSecondSignal) {
 		return err // at once: what the cluster acknowledged is written already
@@ -106,6 +107,7 @@ func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served s
 	if err := server.Start(); err != nil {
 		return err
 	}
+	defer giveBack()()
 	if served.advertise != nil {
 		served.advertise(log, server.Addrs())
 	}
@@ -113,7 +115,7 @@ func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served s
 		log.Warn("the ready line could not be written", "error", err)
 	})
 	defer ready.end()
-	fmt.Fprintln(ready, c.readyLine(server.Describe(), server.Addresses()))
+	fmt.Fprintln(ready, c.readyLine(server.Describe(), server.Memory(), server.Addresses()))
 	s, err := nextStop(p, log, server, server.Failed())
 	if s == nil {
 		log.Error("stopping: a part of the server failed", "error", err)
@@ -128,8 +130,8 @@ func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served s
 
 // readyLine is the one line on standard output; its form is documented with
 // the program.
-func (c *serveCmd) readyLine(engine string, addresses []string) string {
-	return oneLine(fmt.Sprintf("kring: ready on %s · %s · handler %s", strings.Join(addresses, ", "), inAdvice(engine), handlerSays[c.Handler]))
+func (c *serveCmd) readyLine(engine string, memory kring.MemoryPlan, addresses []string) string {
+	return oneLine(fmt.Sprintf("kring: ready on %s · %s · %s · handler %s", strings.Join(addresses, ", "), inAdvice(engine), memory, handlerSays[c.Handler]))
 }
 
 // handlerSays is what the ready line says of a handler. The embedded cluster is not

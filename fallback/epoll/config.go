@@ -35,6 +35,21 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// BufferMemory is what receive buffers of an engine take at most, in bytes.
+func (c Config) BufferMemory() int64 {
+	c = c.withDefaults()
+	return int64(c.Buffers) * int64(c.BufferBytes)
+}
+
+// WithBuffersIn gives Buffers, if it is not set and the default takes more than so many
+// bytes, as many as do not, 16 at least.
+func (c Config) WithBuffersIn(bytes int64) Config {
+	if d := c.withDefaults(); c.Buffers == 0 && c.BufferMemory() > bytes {
+		c.Buffers = max(16, int(bytes)/d.BufferBytes)
+	}
+	return c
+}
+
 // Validate reports every fault at once.
 func (c Config) Validate() error {
 	c = c.withDefaults()

@@ -92,3 +92,26 @@ func TestAFrameThatDripsInIsClosed(t *testing.T) {
 		servertest.Eventually(t, "it is closed", func() bool { return closedBy(s, reqchan.FrameTimeout) == 1 })
 	})
 }
+
+// Those who wait for memory for their frames, however many, are tried when there may be
+// some, and not with every request of somebody else.
+func TestThoseWhoWaitForMemoryCostOthersNothing(t *testing.T) {
+	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
+		const waiters, asks = 50, 500
+		cfg.Processors, cfg.FrameBytesMax, cfg.QueuedRequestBytesMax = 1, 1<<20, 4<<20
+		s := servertest.Start(t, cfg, servertest.Echo)
+		for range waiters + 3 {
+			claim(servertest.Dial(t, s), 1<<20)
+		}
+		waits := func() uint64 { return s.Stats().Total.Waits }
+		servertest.Eventually(t, "they wait", func() bool { return waits() >= waiters })
+		good := servertest.Dial(t, s)
+		before := waits()
+		for range asks {
+			good.Ask("small", "small")
+		}
+		if n := waits() - before; n > asks {
+			t.Errorf("%d connections were tried %d times during %d requests of another", waiters, n, asks)
+		}
+	})
+}

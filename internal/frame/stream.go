@@ -10,6 +10,10 @@ import (
 // SizeBytes is the length of the size in front of every frame.
 const SizeBytes = 4
 
+// growthMax: what is held grows by as much again while that is less, and by a quarter
+// beyond.
+const growthMax = 32 << 10
+
 // Status is what Next found.
 type Status uint8
 
@@ -46,9 +50,11 @@ const (
 type Stream struct {
 	own    []byte // the frame being filled, at its full length; nil if none
 	filled int
-	held   []byte // slab memory; the bytes from heldAt on are still to be cut
+	held   []byte // slab memory, or size; the bytes from heldAt on are still to be cut
 	heldAt int
-	lent   []byte // the bytes from lentAt on are still to be cut
+	size   [SizeBytes]byte // a size, or a part of it, needs no memory
+	inSize bool            // held is size
+	lent   []byte          // the bytes from lentAt on are still to be cut
 	lentAt int
 
 	copied int // bytes moved since TakeCopied
@@ -153,10 +159,32 @@ func (s *Stream) Settle(memory *slab.Pool) (ok bool) {
 		return s.hold(rest, memory)
 	}
 	if s.held != nil && s.Held() == 0 {
-		memory.Put(s.held)
-		s.held, s.heldAt = nil, 0
+		s.free(memory)
 	}
 	return true
+}
+
+// Memory is how much memory Held takes.
+func (s *Stream) Memory() int {
+	if s.inSize {
+		return 0
+	}
+	return cap(s.held)
+}
+
+// free gives back what held lies in.
+func (s *Stream) free(memory *slab.Pool) {
+	if s.held != nil && !s.inSize {
+		memory.Put(s.held)
+	}
+	s.held, s.heldAt, s.inSize = nil, 0, false
+}
+
+// Copied is called on a copy of a Stream that goes on in place of the original.
+func (s *Stream) Copied() {
+	if s.inSize {
+		s.held = s.size[:len(s.held)]
+	}
 }
 
 // Held is how many bytes wait to be cut, outside lent memory.
@@ -178,9 +206,7 @@ func (s *Stream) Empty() bool { return s.own == nil && s.Held() == 0 && len(s.le
 // filled in it.
 func (s *Stream) Abandon(memory *slab.Pool) (own []byte) {
 	own = s.own
-	if s.held != nil {
-		memory.Put(s.held)
-	}
+	s.free(memory)
 	*s = Stream{}
 	return own
 }
@@ -203,6 +229,10 @@ func (s *Stream) ahead() []byte {
 // when the system refuses that.
 func (s *Stream) hold(b []byte, memory *slab.Pool) bool {
 	s.copied += len(b)
+	if s.held == nil && len(b) <= SizeBytes {
+		s.inSize, s.held = true, s.size[:copy(s.size[:], b)]
+		return true
+	}
 	kept := s.held[s.heldAt:]
 	if cap(s.held)-len(s.held) >= len(b) {
 		s.held = append(s.held, b...)
@@ -214,17 +244,19 @@ func (s *Stream) hold(b []byte, memory *slab.Pool) bool {
 		s.held, s.heldAt = append(s.held[:n], b...), 0
 		return true
 	}
-	larger, err := memory.TryGet(2 * (len(kept) + len(b)))
+	n := len(kept) + len(b)
+	if s.held != nil && !s.inSize { // it grows, so it may again
+		n += min(n, max(n/4, growthMax))
+	}
+	larger, err := memory.TryGet(n)
 	if err != nil {
 		return false
 	}
 	s.copied += len(kept)
-	n := copy(larger, kept)
+	n = copy(larger, kept)
 	n += copy(larger[n:], b)
-	if s.held != nil {
-		memory.Put(s.held)
-	}
-	s.held, s.heldAt = larger[:n], 0
+	s.free(memory)
+	s.held = larger[:n]
 	return true
 }
 

@@ -11,3 +11,6 @@ func Map(n int) ([]byte, error) {
 
 // Unmap gives back what Map returned, whole.
 func Unmap(b []byte) error { return unix.Munmap(b) }
+
+// discard drops the pages of b, whose content is then undefined; false: it kept them.
+func discard(b []byte) bool { return unix.Madvise(b, unix.MADV_DONTNEED) == nil }

@@ -10,31 +10,37 @@ import (
 	"kring/internal/invariants"
 )
 
+// PieceBytesMin is the smallest piece of memory that a Pool hands out: a page.
+const PieceBytesMin = 1 << pageBits
+
 const (
-	classMin = 12 // 4 KiB: a page
-	// classCarved is the largest class that is carved from regions, which are given
+	pageBits = 12
+	// carvedBits is the largest class that is carved from regions, which are given
 	// back when all of their pieces are; larger pieces are mapped one by one.
-	classCarved = 16
-	classMax    = 40
-	regionBytes = 1 << 20
-	// cachedBytesMax bounds the large pieces that are kept for reuse, of all classes:
-	// fresh pages cost a fault each, so a few are kept warm.
-	cachedBytesMax = 32 << 20
+	carvedBits    = 16
+	classesCarved = carvedBits - pageBits + 1
+	maxBits       = 40
+	classes       = classesCarved + 4*(maxBits-carvedBits)
+	regionBytes   = 1 << 20
+	// keptBytesDefault is what a Pool keeps for reuse: fresh pages cost a fault each,
+	// so a few are kept warm.
+	keptBytesDefault = 32 << 20
 )
 
 // Pool hands out off-heap memory in size classes. The zero value works. Any
 // goroutine may use it.
 type Pool struct {
-	classes [classMax + 1]class
+	classes [classes]class
 	regions struct {
 		mu   sync.Mutex
 		left []byte // of reserved, not carved yet, guarded by mu
 	}
 	reserved []byte // never changes between Reserve and Close
 	mapped   atomic.Int64
-	cached   atomic.Int64 // of large pieces, mapped one by one, free
 	lent     atomic.Int64
 	refused  atomic.Uint64
+	kept     atomic.Int64 // bytes of free pieces that have pages
+	keptMax  atomic.Int64 // 0: keptBytesDefault
 	closed   atomic.Bool
 }
 
@@ -49,7 +55,7 @@ type class struct {
 
 // reservedCarve is what is carved of reserved memory for a class of small
 // pieces at once.
-const reservedCarve = 1 << classCarved
+const reservedCarve = 1 << carvedBits
 
 // Reserve maps n bytes, whole pages, that Get carves before it maps anything
 // else, and returns them, so that they can be named elsewhere as the place
@@ -86,10 +92,7 @@ func (p *Pool) get(n int) ([]byte, error) {
 	c := &p.classes[k]
 	p.lent.Add(1) // Order: before it is taken, so that Close never takes it away
 	c.mu.Lock()
-	b := c.take(k)
-	if b != nil && k > classCarved && !lies(b, p.reserved) {
-		p.cached.Add(-int64(len(b)))
-	}
+	b, warm := c.take(k)
 	if b == nil {
 		if err := p.refill(c, k); err != nil {
 			c.mu.Unlock()
@@ -97,9 +100,12 @@ func (p *Pool) get(n int) ([]byte, error) {
 			p.lent.Add(-1)
 			return nil, err
 		}
-		b = c.take(k)
+		b, _ = c.take(k) // fresh: nobody wrote it
 	}
 	c.mu.Unlock()
+	if warm {
+		p.kept.Add(-int64(cap(b)))
+	}
 	return b[:n], nil
 }
 
@@ -117,46 +123,56 @@ func (p *Pool) Get(n int) []byte {
 func (p *Pool) Put(b []byte) {
 	b = b[:cap(b)]
 	k := classOf(len(b))
-	invariants.Assert(len(b) == 1<<k, "slab: Put of %d bytes, not a size class", len(b))
+	invariants.Assert(len(b) == sizeOf(k), "slab: Put of %d bytes, not a size class", len(b))
 	invariants.Assert(Owns(b), "slab: Put of memory that is not slab memory")
 	invariants.Poison(b)
+	reserved := lies(b, p.reserved)
+	warm := reserved || p.roomToKeep(k)
+	if !warm && k < classesCarved {
+		warm = !discard(b)
+	}
+	if warm {
+		p.kept.Add(int64(len(b)))
+	}
 	c := &p.classes[k]
 	c.mu.Lock()
-	var gone []byte
-	if k <= classCarved {
-		gone = c.giveBack(b)
-	} else if c.free = append(c.free, b); !lies(b, p.reserved) {
-		p.cached.Add(int64(len(b)))
+	gone, kept := b, 0
+	switch {
+	case k < classesCarved:
+		gone, kept = c.giveBack(b, warm)
+	case warm:
+		c.free, gone = append(c.free, b), nil
 	}
 	c.mu.Unlock()
 	if gone != nil {
+		p.kept.Add(-int64(kept))
 		p.unmap(gone)
-	}
-	if k > classCarved && p.cached.Load() > cachedBytesMax {
-		p.trim(k)
 	}
 	if p.lent.Add(-1) == 0 && p.closed.Load() { // Order: when it is with the others
 		p.Close()
 	}
 }
 
-// trim gives large free pieces back to the system until no more are kept than may be:
-// those of other classes than k first, which is in use.
-func (p *Pool) trim(k int) {
-	for j := classMax; j > classCarved; j-- {
+// roomToKeep says whether a piece of class k may be kept. Large pieces of other classes,
+// which may not be in use any more, make room for it.
+func (p *Pool) roomToKeep(k int) bool {
+	most := p.keptBytesMax() - int64(sizeOf(k))
+	for j := classes - 1; j >= classesCarved && p.kept.Load() > most; j-- {
 		if j != k {
-			p.trimClass(&p.classes[j])
+			p.keepLess(&p.classes[j], most)
 		}
 	}
-	p.trimClass(&p.classes[k])
+	return p.kept.Load() <= most
 }
 
-func (p *Pool) trimClass(c *class) {
+// keepLess gives free large pieces of a class back to the system until no more than most
+// is kept.
+func (p *Pool) keepLess(c *class, most int64) {
 	var gone [][]byte
 	c.mu.Lock()
-	for i := len(c.free) - 1; i >= 0 && p.cached.Load() > cachedBytesMax; i-- {
+	for i := len(c.free) - 1; i >= 0 && p.kept.Load() > most; i-- {
 		if b := c.free[i]; !lies(b, p.reserved) {
-			p.cached.Add(-int64(len(b)))
+			p.kept.Add(-int64(len(b)))
 			gone = append(gone, b)
 			c.free = slices.Delete(c.free, i, i+1)
 		}
@@ -166,6 +182,20 @@ func (p *Pool) trimClass(c *class) {
 		p.unmap(b)
 	}
 }
+
+// Keep bounds what is kept for reuse, in bytes: beyond it memory that comes back goes
+// back to the system at once. 0 is the default, 32 MiB.
+func (p *Pool) Keep(n int64) { p.keptMax.Store(n) }
+
+func (p *Pool) keptBytesMax() int64 {
+	if n := p.keptMax.Load(); n > 0 {
+		return n
+	}
+	return keptBytesDefault
+}
+
+// Kept is how many bytes are kept for reuse.
+func (p *Pool) Kept() int64 { return p.kept.Load() }
 
 // Lent counts the slices that are out: 0 when everything came home.
 func (p *Pool) Lent() int64 { return p.lent.Load() }
@@ -181,32 +211,33 @@ func (p *Pool) Refused() uint64 { return p.refused.Load() }
 // used again.
 func (p *Pool) Close() {
 	p.closed.Store(true)
-	for k := classMin; k <= classMax; k++ {
+	for k := range p.classes {
 		p.classes[k].mu.Lock()
 		defer p.classes[k].mu.Unlock()
 	}
 	all := p.Lent() == 0 // Order: with every lock, so that nothing is taken between this and the unmapping
-	for k := classMin; k <= classMax; k++ {
+	for k := range p.classes {
 		c := &p.classes[k]
 		free := c.free
 		c.free = nil
 		for _, b := range free {
 			if !lies(b, p.reserved) {
-				if k > classCarved {
-					p.cached.Add(-int64(len(b)))
-				}
+				p.kept.Add(-int64(len(b)))
 				p.unmap(b)
 			} else if !all {
 				c.free = append(c.free, b)
 			}
 		}
-		for _, b := range c.empty(all) {
+		gone, kept := c.empty(all)
+		p.kept.Add(-int64(kept))
+		for _, b := range gone {
 			p.unmap(b)
 		}
 	}
 	if !all {
 		return
 	}
+	p.kept.Store(0)     // what is reserved
 	p.regions.mu.Lock() // Order: after every class, as in refill
 	defer p.regions.mu.Unlock()
 	if p.reserved != nil {
@@ -217,13 +248,13 @@ func (p *Pool) Close() {
 
 // refill adds at least one free piece of class k; c.mu is held.
 func (p *Pool) refill(c *class, k int) error {
-	size := 1 << k
+	size := sizeOf(k)
 	if b := p.carve(max(size, reservedCarve)); b != nil {
 		c.fill(b, size, true)
 		return nil
 	}
 	n := size
-	if k <= classCarved {
+	if k < classesCarved {
 		n = regionBytes
 	}
 	region, err := mapOrRefuse(n)
@@ -259,13 +290,29 @@ func (p *Pool) unmap(b []byte) {
 	}
 }
 
+// classOf is the index of the smallest class of n bytes or more. Classes are powers of
+// two up to those that are carved, and quarters of them beyond: what a large frame
+// does not fill is a fifth at most.
 func classOf(n int) int {
-	if n <= 1<<classMin {
-		return classMin
+	if n <= 1<<pageBits {
+		return 0
 	}
-	k := bits.Len(uint(n - 1))
-	if k > classMax {
+	k := bits.Len(uint(n-1)) - 1
+	if k < carvedBits {
+		return k + 1 - pageBits
+	}
+	if k >= maxBits {
 		panic(fmt.Sprintf("kring: slab of %d bytes asked for", n))
 	}
-	return k
+	return classesCarved + 4*(k-carvedBits) + (n-1-1<<k)>>(k-2)
+}
+
+// sizeOf is the length of the pieces of class i.
+func sizeOf(i int) int {
+	if i < classesCarved {
+		return 1 << (pageBits + i)
+	}
+	i -= classesCarved
+	k := carvedBits + i/4
+	return 1<<k + (i%4+1)<<(k-2)
 }

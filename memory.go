@@ -1,0 +1,257 @@
+package kring
+
+import (
+	"fmt"
+	"os"
+
+	"kring/internal/cgroup"
+	"kring/processor"
+)
+
+// Where MemoryPlan.Max comes from.
+const (
+	MemoryBySetting = "MemoryMax"
+	MemoryByCgroup  = "cgroup"
+	MemoryByMachine = "machine" // three quarters of what it has
+	MemoryUnbounded = ""
+)
+
+// MemoryPlan says what the memory of a process is for, in bytes: what each part may take
+// at most. docs/memory.md has the formula.
+type MemoryPlan struct {
+	// Max is what the process may use, and Source says by whose word; 0: nobody says.
+	Max    int64
+	Source string
+	// Base is the Go runtime, the program and what it always has. Engines are rings and
+	// receive buffers. Reserve is what is kept for reuse, and what fragments.
+	Base, Engines, Reserve int64
+	// Conns are Config.ConnsMax connections, the kernel's part of them included.
+	Conns int64
+	// Requests are frames (QueuedRequestBytesMax and what their memory is larger), Held
+	// is HeldMemoryMax, Responses ResponseMemoryMax, Handler is HandlerMemory.
+	Requests, Held, Responses, Handler int64
+	// ConnsMax and FrameBytesMax are the Config's, by its default or yours.
+	ConnsMax, FrameBytesMax int
+}
+
+// Total is what the process uses at most.
+func (m MemoryPlan) Total() int64 {
+	return m.Base + m.Engines + m.Reserve + m.Conns + m.Requests + m.Held + m.Responses + m.Handler
+}
+
+// Go is how much of it the Go runtime may use, for debug.SetMemoryLimit; 0: nobody says.
+// The rest is memory that is mapped beside it, and the kernel's.
+func (m MemoryPlan) Go() int64 {
+	if m.Max == 0 {
+		return 0
+	}
+	return max(m.Max-m.Engines-m.Reserve/2-m.Conns/2-m.Requests-m.Held-m.Responses, m.Base)
+}
+
+// What the parts are made of. Measured on Linux 6.18: a process without connections has 5
+// MiB besides what the kernel can take back (the program's text); a connection 1.3 KiB of
+// Go's memory and 1.5 (epoll) to 1.8 (io_uring) of the kernel's while it is idle, on the
+// portable engine 5.2 and a buffer.
+const (
+	memoryBase        = 20 << 20
+	memoryOfEngine    = 1 << 20
+	memoryOfConn      = 6 << 10
+	memoryOfConnByGo  = 8 << 10 // on the portable engine, besides its buffer
+	memoryReserveMost = 64 << 20
+
+	queuedRequestBytesDefault = 256 << 20
+	heldMemoryDefault         = 128 << 20
+	responseMemoryDefault     = 128 << 20
+	frameBytesDefault         = 100 << 20
+	// What they get of what is left when it does not do for the defaults.
+	requestsShare, heldShare, responsesShare = 60, 18, 22
+	// A fifth of all is for connections, and a sixteenth for receive buffers.
+	connsPart, buffersPart = 5, 16
+	// No smaller default than this.
+	frameBytesLeast = 1 << 20
+)
+
+// MemoryMaxLeast is the least MemoryMax with which a server of few processors starts.
+const MemoryMaxLeast = 96 << 20
+
+// Memory plans what this process's memory is for.
+func (c Config) Memory() MemoryPlan {
+	_, m := c.planned()
+	return m
+}
+
+// foundMemory is what is known about the memory of this process.
+func foundMemory() (bytes int64, source string) {
+	files := os.DirFS("/")
+	if n := cgroup.MemoryLimit(files); n > 0 {
+		return n, MemoryByCgroup
+	}
+	if n := cgroup.MachineMemory(files); n > 0 {
+		return n / 4 * 3, MemoryByMachine
+	}
+	return 0, MemoryUnbounded
+}
+
+// planMemory derives what is 0 of the fields that bound memory. c has all other defaults.
+func (c *Config) planMemory() (m MemoryPlan) {
+	m.Max, m.Source = c.MemoryMax, MemoryBySetting
+	if c.MemoryMax == 0 {
+		m.Max, m.Source = foundMemory()
+	}
+	if m.Max < 0 {
+		m.Max, m.Source = 0, MemoryUnbounded
+	}
+	m.Base, m.Handler = memoryBase, c.HandlerMemory
+	c.planEngines(&m)
+	c.planConns(&m)
+	m.Reserve = memoryReserveMost
+	if m.Max > 0 {
+		m.Reserve = min(m.Reserve, m.Max/16)
+	}
+	c.planRest(&m)
+	return m
+}
+
+// planEngines counts rings and receive buffers, and has fewer of them where memory is
+// little.
+func (c *Config) planEngines(m *MemoryPlan) {
+	if m.Max > 0 {
+		bytes := m.Max / buffersPart / int64(c.Processors)
+		c.URing, c.Epoll, c.Portable = c.URing.WithBuffersIn(bytes), c.Epoll.WithBuffersIn(bytes), c.Portable.WithBuffersIn(bytes)
+	}
+	engines := c.Processors
+	if c.Accept != AcceptPerProcessor {
+		engines += len(c.Listeners)
+	}
+	buffers := max(c.URing.BufferMemory(), c.Epoll.BufferMemory())
+	switch c.Engine {
+	case EngineEpoll:
+		buffers = c.Epoll.BufferMemory()
+	case EnginePortable:
+		buffers = c.Portable.BufferMemory()
+	}
+	m.Engines = int64(engines)*memoryOfEngine + int64(c.Processors)*buffers
+}
+
+// connMemory is what a connection costs.
+func (c *Config) connMemory() int64 {
+	if c.Engine == EnginePortable {
+		return memoryOfConnByGo + c.Portable.BufferBytesOf()
+	}
+	return memoryOfConn
+}
+
+func (c *Config) planConns(m *MemoryPlan) {
+	if c.ConnsMax == 0 {
+		c.ConnsMax = c.descriptors(0).Conns
+		if m.Max > 0 {
+			c.ConnsMax = max(1, min(c.ConnsMax, int(m.Max/connsPart/c.connMemory())))
+		}
+	}
+	n := c.ConnsMax
+	if n < 0 {
+		n = c.descriptors(0).Conns
+	}
+	m.Conns = int64(n) * c.connMemory()
+}
+
+// planRest shares out what is left, among what is not set.
+func (c *Config) planRest(m *MemoryPlan) {
+	left, weights := m.Max-m.Total(), int64(0)
+	field := func(bytes, share int64) {
+		if bytes != 0 {
+			left -= bytes
+		} else {
+			weights += share
+		}
+	}
+	field(memoryOfRequests(c.QueuedRequestBytesMax), requestsShare)
+	field(c.HeldMemoryMax, heldShare)
+	field(c.ResponseMemoryMax, responsesShare)
+	part := func(share, most, least int64) int64 {
+		if m.Max == 0 {
+			return most
+		}
+		return max(min(most, left*share/max(weights, 1)), least)
+	}
+	orElse(&c.ResponseMemoryMax, part(responsesShare, responseMemoryDefault, c.responseMemoryLeast()))
+	m.Responses = c.ResponseMemoryMax
+	orElse(&c.HeldMemoryMax, part(heldShare, heldMemoryDefault, c.heldMemoryLeast()))
+	requests := part(requestsShare, memoryOfRequests(queuedRequestBytesDefault), 0)
+	if m.Max > 0 { // the others may have had to take more than their share
+		requests = min(requests, max(m.Max-m.Total()-c.HeldMemoryMax, 0))
+	}
+	requests = requests / 5 * 4
+	if c.QueuedRequestBytesMax != 0 {
+		requests = c.QueuedRequestBytesMax
+	}
+	if c.FrameBytesMax == 0 {
+		c.FrameBytesMax = frameBytesDefault
+		if room := requests - c.hoardedMost(); room < frameBytesDefault && c.QueuedRequestBytesMax == 0 {
+			c.FrameBytesMax = int(max(room>>20<<20, frameBytesLeast))
+		}
+	}
+	orElse(&c.QueuedRequestBytesMax, max(requests, c.requestBytesLeast()))
+	m.ConnsMax, m.FrameBytesMax = c.ConnsMax, c.FrameBytesMax
+	m.Requests, m.Held = memoryOfRequests(c.QueuedRequestBytesMax), c.HeldMemoryMax
+}
+
+// memoryOfRequests is what frames of n bytes take: their memory is up to a quarter larger.
+func memoryOfRequests(n int64) int64 { return n + n/4 }
+
+// heldMemoryLeast is what HeldMemoryMax must be for processors that hoard.
+func (c *Config) heldMemoryLeast() int64 {
+	return 1<<20 + 2*int64(c.Processors)*processor.HoardedHeldMax
+}
+
+// validateMemory says what does not fit.
+func (c *Config) validateMemory(m MemoryPlan, fault faulter) {
+	fault(c.HandlerMemory < 0, "HandlerMemory", c.HandlerMemory, "choose 0 (it keeps nothing) or more")
+	fault(c.HeldMemoryMax < c.heldMemoryLeast(), "HeldMemoryMax", c.HeldMemoryMax,
+		fmt.Sprintf("choose at least %d, for what processors hoard", c.heldMemoryLeast()))
+	if m.Max == 0 || m.Source == MemoryByMachine || m.Total() <= m.Max {
+		return
+	}
+	value := any(m.Max)
+	if m.Source != MemoryBySetting {
+		value = fmt.Sprintf("%d, by the %s", m.Max, m.Source)
+	}
+	fault(true, "MemoryMax", value, fmt.Sprintf("all parts together may take %d (ConnsMax %d, QueuedRequestBytesMax %d, HeldMemoryMax %d, ResponseMemoryMax %d, HandlerMemory %d bytes, %d processors): "+
+		"lower those that you set, or choose more; at least %d, or a negative number for no plan",
+		m.Total(), c.ConnsMax, c.QueuedRequestBytesMax, c.HeldMemoryMax, c.ResponseMemoryMax, c.HandlerMemory, c.Processors, max(MemoryMaxLeast, m.Total())))
+}
+
+// Memory is the plan that the Server goes by.
+func (s *Server) Memory() MemoryPlan {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.plan
+}
+
+// planBy has the Server go by another plan.
+func (s *Server) planBy(m MemoryPlan) {
+	s.mu.Lock()
+	s.plan = m
+	s.mu.Unlock()
+	s.memory.Keep(m.Reserve / 2)
+}
+
+// String says it in a line.
+func (m MemoryPlan) String() string {
+	says := fmt.Sprintf("memory at most %s, no limit", mebibytes(m.Total()))
+	if m.Max > 0 {
+		by := map[string]string{MemoryBySetting: "set", MemoryByCgroup: "cgroup", MemoryByMachine: "three quarters of the machine's"}[m.Source]
+		says = fmt.Sprintf("memory at most %s of %s (%s)", mebibytes(m.Total()), mebibytes(m.Max), by)
+	}
+	if m.FrameBytesMax < frameBytesDefault {
+		says += ", frames up to " + mebibytes(int64(m.FrameBytesMax))
+	}
+	return says
+}
+
+func mebibytes(n int64) string {
+	if n < 1<<20 {
+		return fmt.Sprintf("%d KiB", (n+1<<9)>>10)
+	}
+	return fmt.Sprintf("%d MiB", (n+1<<19)>>20)
+}

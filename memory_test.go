@@ -1,0 +1,108 @@
+package kring
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// planOf is what a server with defaults does with so much memory, as many connections as
+// that is enough for, and a handler that takes a fifth.
+func planOf(engine Engine, limit int64) (Config, MemoryPlan) {
+	c := Config{MemoryMax: limit, Processors: 1, Engine: engine, HandlerMemory: limit / 5}
+	c.ConnsMax = int(limit / connsPart / c.connMemory())
+	return c.planned()
+}
+
+// TestThePlanInTheDocsIsTheOneThatIsComputed: constants, and the table of defaults.
+func TestThePlanInTheDocsIsTheOneThatIsComputed(t *testing.T) {
+	text, err := os.ReadFile("docs/memory.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := string(text)
+	for term, bytes := range map[string]int64{
+		"base": memoryBase, "ring": memoryOfEngine, "connection": memoryOfConn, "connection of the portable engine": memoryOfConnByGo,
+	} {
+		if row := regexp.MustCompile(`(?m)^\| ` + term + ` \| (\d+)`).FindStringSubmatch(doc); row == nil || row[1] != strconv.FormatInt(bytes, 10) {
+			t.Errorf("%s: %v, the code has %d", term, row, bytes)
+		}
+	}
+	for _, says := range []string{
+		fmt.Sprintf("frames get %d parts of 100, held bytes %d and responses %d", requestsShare, heldShare, responsesShare),
+		fmt.Sprintf("its default: %d MiB (× 5/4), %d MiB and %d MiB", queuedRequestBytesDefault>>20, heldMemoryDefault>>20, responseMemoryDefault>>20),
+		fmt.Sprintf("Less than %d MiB is refused", MemoryMaxLeast>>20),
+		fmt.Sprintf("a sixteenth of the limit, %d at most", memoryReserveMost),
+	} {
+		if !strings.Contains(strings.Join(strings.Fields(doc), " "), says) {
+			t.Errorf("docs/memory.md does not say %q", says)
+		}
+	}
+	var table []string
+	for limit := int64(128 << 20); limit <= 2<<30; limit *= 2 {
+		c, m := planOf(EngineURing, limit)
+		table = append(table, fmt.Sprintf("| %d MiB | %d | %s | %s | %s | %s | %s |", limit>>20, m.ConnsMax, mebibytes(c.QueuedRequestBytesMax),
+			mebibytes(m.Held), mebibytes(m.Responses), mebibytes(m.Handler), mebibytes(int64(m.FrameBytesMax))))
+	}
+	if want := strings.Join(table, "\n"); !strings.Contains(doc, want) {
+		t.Errorf("docs/memory.md should have:\n%s", want)
+	}
+}
+
+// TestThePlanKeepsToItsLimit, whatever the limit, the engine and the number of processors,
+// and what the formula says is what it adds up to.
+func TestThePlanKeepsToItsLimit(t *testing.T) {
+	for _, engine := range []Engine{EngineAuto, EngineURing, EngineEpoll, EnginePortable} {
+		for _, processors := range []int{1, 2, 8} {
+			for limit := int64(MemoryMaxLeast); limit <= 64<<30; limit += limit / 3 {
+				c := Config{MemoryMax: limit, Engine: engine, Processors: processors, HandlerMemory: limit / 5}
+				if processors == 8 && limit < 512<<20 {
+					continue // those who have so many have more memory
+				}
+				c, m := c.planned()
+				if m.Total() > limit {
+					t.Errorf("%s, %d processors: %d bytes of %d", engine, processors, m.Total(), limit)
+				}
+				if err := c.Validate(); err != nil {
+					t.Errorf("%s, %d processors, %d bytes: %v", engine, processors, limit, err)
+				}
+				sum := m.Base + m.Engines + m.Reserve + int64(c.ConnsMax)*c.connMemory() + c.QueuedRequestBytesMax*5/4 + c.HeldMemoryMax + m.Responses + c.HandlerMemory
+				if d := m.Total() - sum; d < -4 || d > 4 {
+					t.Errorf("%d bytes are planned and %d are what the formula says", m.Total(), sum)
+				}
+				if m.Go() > limit || m.Go() < m.Base {
+					t.Errorf("Go gets %d of %d", m.Go(), limit)
+				}
+			}
+		}
+	}
+}
+
+func TestSettingsThatDoNotFitIntoMemoryMaxAreRefused(t *testing.T) {
+	for _, c := range []struct {
+		cfg  Config
+		says []string
+	}{
+		{Config{MemoryMax: 32 << 20}, []string{"MemoryMax is 33554432", "100663296", "negative number"}},
+		{Config{MemoryMax: 512 << 20, QueuedRequestBytesMax: 1 << 30}, []string{"MemoryMax is 536870912", "QueuedRequestBytesMax 1073741824"}},
+		{Config{MemoryMax: 512 << 20, HeldMemoryMax: 512 << 20}, []string{"MemoryMax", "HeldMemoryMax 536870912"}},
+		{Config{MemoryMax: 512 << 20, ConnsMax: 1 << 20}, []string{"MemoryMax", "ConnsMax 1048576"}},
+		{Config{MemoryMax: 512 << 20, HandlerMemory: 1 << 30}, []string{"MemoryMax", "HandlerMemory 1073741824"}},
+		{Config{MemoryMax: 256 << 20, FrameBytesMax: 200 << 20}, []string{"MemoryMax", "QueuedRequestBytesMax 2"}},
+		{Config{HeldMemoryMax: 1 << 20, Processors: 2}, []string{"HeldMemoryMax is 1048576", "choose at least"}},
+		{Config{HandlerMemory: -1}, []string{"HandlerMemory is -1"}},
+	} {
+		err := c.cfg.Validate()
+		for _, says := range c.says {
+			if err == nil || !strings.Contains(err.Error(), says) {
+				t.Errorf("%+v: %v, it should say %q", c.cfg, err, says)
+			}
+		}
+	}
+	if err := (Config{MemoryMax: -1, QueuedRequestBytesMax: 1 << 40}).Validate(); err != nil {
+		t.Errorf("without a bound: %v", err)
+	}
+}
