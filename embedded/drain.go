@@ -87,8 +87,7 @@ func (s *session) fetchNow(j job, req *kmsg.FetchRequest) error {
 		j.q.Respond(resp)
 		return nil
 	}
-	const sessionless = -1
-	req.MaxWaitMillis, req.MinBytes, req.SessionID, req.SessionEpoch = 0, 0, 0, sessionless
+	req.MaxWaitMillis, req.MinBytes, req.SessionID, req.SessionEpoch = 0, 0, 0, noSession
 	resp, err := s.ask(req)
 	if err != nil {
 		return err

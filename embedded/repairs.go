@@ -62,6 +62,7 @@ var repairs = []repair{
 	// The two that follow come last of Produce: what refuses batches comes before.
 	{kmsg.Produce, "answers two unknown topic ids in one request instead of ending the process", on(produceByTopic)},
 	{kmsg.Produce, "closes the connection when a batch of acks 0 is refused", on(watchSilent)},
+	{kmsg.Fetch, "names the aborted transactions of the partition in which a fetch reaches MaxBytes", on(nameAborted)}, // may fetch once more
 	{kmsg.Fetch, "stores batches of append time with the right checksum", on(showAppendTime)},
 	{kmsg.ShareFetch, "stores batches of append time with the right checksum", on(showAppendTimeShared)},
 	{kmsg.DescribeConfigs, "bounds the resources of one request", boundNames(describedMax, describedResources)},
