@@ -16,9 +16,10 @@ type Config struct {
 	Entries int
 
 	// CQEntries is the completion queue, in CQEs of 16 bytes. It should hold
-	// what may complete between two Polls, buffers plus sends: when it is full
-	// the kernel keeps the rest on a slow list. Default: 8192, at least twice
-	// Entries. Kernel: 5.5.
+	// what may complete between two Polls, a receive and a send for each
+	// connection that the Buffers let in at once: when it is full the kernel
+	// keeps the rest on a slow list. Default: 8192, at least twice Entries.
+	// Kernel: 5.5.
 	CQEntries int
 
 	// Buffers is the most receive buffers an engine may have, a power of two
