@@ -12,9 +12,9 @@ import (
 )
 
 // planOf is what a server with defaults does with so much memory, as many connections as
-// that is enough for, and a handler that takes a fifth.
+// that is enough for, and a handler that takes what kring serve's does.
 func planOf(engine Engine, limit int64) (Config, MemoryPlan) {
-	c := Config{MemoryMax: limit, Processors: 1, Engine: engine, HandlerMemory: limit / 5}
+	c := Config{MemoryMax: limit, Processors: 1, Engine: engine, HandlerMemory: max(limit/5, (limit-800<<20)/2)}
 	c.ConnsMax = int(limit / connsPart / c.connMemory())
 	return c.planned()
 }
