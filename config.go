@@ -457,10 +457,10 @@ func (c Config) Validate() error {
 	fault(c.QueuedRequestsMax < 1 || c.QueuedRequestsMax > 1<<20, "QueuedRequestsMax", c.QueuedRequestsMax, "choose 1 to 1048576")
 	fault(c.QueuedPriorityMax < 1 || c.QueuedPriorityMax > 1<<20, "QueuedPriorityMax", c.QueuedPriorityMax, "choose 1 to 1048576")
 	fault(c.QueuedRequestBytesMax < c.requestBytesLeast(), "QueuedRequestBytesMax", c.QueuedRequestBytesMax,
-		fmt.Sprintf("choose at least %d, for the largest frame beside what processors hoard", c.requestBytesLeast()))
+		fmt.Sprintf("choose at least %d, for the largest frame and what processors take in advance", c.requestBytesLeast()))
 	fault(c.PackedBytesMax < 1 || c.PackedBytesMax > slab.ArenaChunkBytes, "PackedBytesMax", c.PackedBytesMax, "choose 1 (nothing) to 32768")
 	fault(c.ResponseMemoryMax < c.responseMemoryLeast(), "ResponseMemoryMax", c.ResponseMemoryMax,
-		fmt.Sprintf("choose at least %d, for small responses beside what processors hoard", c.responseMemoryLeast()))
+		fmt.Sprintf("choose at least %d, for small responses and what processors take in advance", c.responseMemoryLeast()))
 	fault(c.LatencyTarget < 0, "LatencyTarget", c.LatencyTarget, "choose 0 (no such bound) or more")
 	fault(c.BigFrameBytes < 4<<10, "BigFrameBytes", c.BigFrameBytes, "choose at least 4 KiB")
 	fault(c.HandlerFiles < 0, "HandlerFiles", c.HandlerFiles, "choose 0 (it holds none) or more")

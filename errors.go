@@ -58,14 +58,24 @@ func faultsOf(err error) fault.List {
 	return e.Faults
 }
 
-// EngineError is what an engine failed of. The text of Err names the remedy.
+// opChosen is the Op of an engine that was asked for by name.
+const opChosen = "the engine asked for can't run here"
+
+// EngineError is what an engine failed of: one that Config names and that can't run
+// here (New, ChooseEngine), or one that could not open its part (Start, AddListener).
+// The text of Err names the remedy.
 type EngineError struct {
 	Engine Engine
-	Op     string // what it was for: "processors", or "listener" and its name
-	Err    error
+	// Op is what it was for: "processors", "listener" and its name, or that the engine
+	// was asked for.
+	Op  string
+	Err error
 }
 
 func (e *EngineError) Error() string {
+	if e.Op == opChosen { // Err begins with the engine, and New's text with the package
+		return fmt.Sprintf("%s: %v", e.Op, e.Err)
+	}
 	return fmt.Sprintf("kring: %s: %s: %v", e.Op, e.Engine, e.Err)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"syscall"
@@ -11,6 +12,7 @@ import (
 
 	"kring"
 	"kring/internal/servertest"
+	"kring/uring"
 )
 
 // TestAConfigErrorHasEveryFault: of the server's own fields, of a listener's, and of
@@ -125,6 +127,22 @@ func TestAnEngineErrorSaysWhatAndWhere(t *testing.T) {
 	}
 	if e := (&kring.EngineError{Err: errors.New("no number")}); e.Errno() != 0 {
 		t.Errorf("errno %v of an error without", e.Errno())
+	}
+}
+
+// TestANamedEngineThatCanNotRunIsAnEngineError, wherever one is chosen: this one can't
+// run on any system, as the kernel that it shall serve as has no bundles.
+func TestANamedEngineThatCanNotRunIsAnEngineError(t *testing.T) {
+	cfg := kring.Config{Engine: kring.EngineURing, URing: uring.Config{KernelProfile: "6.0", Bundles: true}}
+	_, fromNew := kring.New(cfg, kring.HandlerFunc(func(r kring.Request) { r.NoResponse() }))
+	_, _, fromChoice := kring.ChooseEngine(cfg)
+	for _, err := range []error{fromNew, fromChoice} {
+		if e := new(kring.EngineError); !errors.As(err, &e) || e.Engine != kring.EngineURing {
+			t.Errorf("%v is no EngineError of io_uring", err)
+		}
+		if says := fmt.Sprint(err); strings.Count(says, "kring:") != 1 || !strings.Contains(says, "the engine asked for can't run here") {
+			t.Errorf("it says %q", says)
+		}
 	}
 }
 

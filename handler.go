@@ -2,8 +2,8 @@ package kring
 
 import "kring/reqchan"
 
-// Request is one frame on its way to a Handler and back; see its methods for
-// the ways to answer.
+// Request is one frame on its way to a Handler and back. Its methods are the ways to
+// answer: go doc kring/reqchan.Request.
 type Request = reqchan.Request
 
 // Conn is what a Handler may know of the connection of a Request.

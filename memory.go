@@ -208,7 +208,7 @@ func (c *Config) heldMemoryLeast() int64 {
 func (c *Config) validateMemory(m MemoryPlan, fault faulter) {
 	fault(c.HandlerMemory < 0, "HandlerMemory", c.HandlerMemory, "choose 0 (it keeps nothing) or more")
 	fault(c.HeldMemoryMax < c.heldMemoryLeast(), "HeldMemoryMax", c.HeldMemoryMax,
-		fmt.Sprintf("choose at least %d, for what processors hoard", c.heldMemoryLeast()))
+		fmt.Sprintf("choose at least %d: each processor takes some of it in advance", c.heldMemoryLeast()))
 	if m.Max == 0 || m.Source == MemoryByMachine || m.Total() <= m.Max {
 		return
 	}
@@ -216,9 +216,9 @@ func (c *Config) validateMemory(m MemoryPlan, fault faulter) {
 	if m.Source != MemoryBySetting {
 		value = fmt.Sprintf("%d, by the %s", m.Max, m.Source)
 	}
-	fault(true, "MemoryMax", value, fmt.Sprintf("all parts together may take %d (ConnsMax %d, QueuedRequestBytesMax %d, HeldMemoryMax %d, ResponseMemoryMax %d, HandlerMemory %d bytes, %d processors): "+
-		"lower those that you set, or choose more; at least %d, or a negative number for no plan",
-		m.Total(), c.ConnsMax, c.QueuedRequestBytesMax, c.HeldMemoryMax, c.ResponseMemoryMax, c.HandlerMemory, c.Processors, max(MemoryMaxLeast, m.Total())))
+	fault(true, "MemoryMax", value, fmt.Sprintf("all parts together may take %d (ConnsMax %d, QueuedRequestBytesMax %d, HeldMemoryMax %d, ResponseMemoryMax %d, HandlerMemory %d, rings and receive buffers %d): "+
+		"lower what you set of them, or choose at least %d, or a negative number for no limit",
+		m.Total(), c.ConnsMax, c.QueuedRequestBytesMax, c.HeldMemoryMax, c.ResponseMemoryMax, c.HandlerMemory, m.Engines, max(MemoryMaxLeast, m.Total())))
 }
 
 // Memory is the plan that the Server goes by.

@@ -7,12 +7,14 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"kring/uring"
 )
 
 // planOf is what a server with defaults does with so much memory, as many connections as
-// that is enough for, and a handler that takes a fifth.
+// that is enough for, and a handler that takes what kring serve's does.
 func planOf(engine Engine, limit int64) (Config, MemoryPlan) {
-	c := Config{MemoryMax: limit, Processors: 1, Engine: engine, HandlerMemory: limit / 5}
+	c := Config{MemoryMax: limit, Processors: 1, Engine: engine, HandlerMemory: max(limit/5, (limit-800<<20)/2)}
 	c.ConnsMax = int(limit / connsPart / c.connMemory())
 	return c.planned()
 }
@@ -91,6 +93,7 @@ func TestSettingsThatDoNotFitIntoMemoryMaxAreRefused(t *testing.T) {
 		{Config{MemoryMax: 512 << 20, HeldMemoryMax: 512 << 20}, []string{"MemoryMax", "HeldMemoryMax 536870912"}},
 		{Config{MemoryMax: 512 << 20, ConnsMax: 1 << 20}, []string{"MemoryMax", "ConnsMax 1048576"}},
 		{Config{MemoryMax: 512 << 20, HandlerMemory: 1 << 30}, []string{"MemoryMax", "HandlerMemory 1073741824"}},
+		{Config{MemoryMax: 256 << 20, URing: uring.Config{Buffers: 32768}}, []string{"MemoryMax", "rings and receive buffers 538968064"}},
 		{Config{MemoryMax: 256 << 20, FrameBytesMax: 200 << 20}, []string{"MemoryMax", "QueuedRequestBytesMax 2"}},
 		{Config{HeldMemoryMax: 1 << 20, Processors: 2}, []string{"HeldMemoryMax is 1048576", "choose at least"}},
 		{Config{HandlerMemory: -1}, []string{"HandlerMemory is -1"}},

@@ -14,13 +14,13 @@ const SizeBytes = 4
 // Buffer.
 //
 // The first answer counts. A later one, also by another goroutine and at any
-// time, does nothing but be counted (Stats.ExtraAnswers). So a timeout and the work
+// time, does nothing but be counted (kring.Stats.Total.ExtraAnswers). So a timeout and the work
 // that it is for may both answer, as long as they do not both write to Buffer.
 // Work that has not learned yet that its time is up may write to its Buffer for
-// some seconds more; nothing of that is sent. Not so to more than 4 KiB when the
-// server has ended, or when 16 MiB of such memory, or an eighth of what responses may
-// take, wait with one processor: then it goes back at once. Payload it must not read
-// any more.
+// some seconds more; nothing of that is sent. A Buffer of more than 4 KiB goes back
+// at once, and must not be written to, when the server has ended, or when 16 MiB of such
+// memory, or an eighth of what responses may take, wait with one processor. Payload must
+// not be read after the answer in any case.
 //
 // What the other methods return once the request is answered stands with each.
 // None of them shows anything of another request.

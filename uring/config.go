@@ -290,7 +290,7 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	def(&c.Entries, 512)
-	def(&c.CQEntries, max(8192, 2*c.Entries))
+	def(&c.CQEntries, min(max(8192, 2*c.Entries), 2*entriesMax))
 	def(&c.Buffers, 1024)
 	def(&c.BuffersHot, min(128, c.Buffers))
 	def(&c.BufferBytes, 16<<10)
@@ -342,7 +342,7 @@ func (c Config) Validate() error {
 		f.Add(v < low || v > high, name, "is %d: give %d to %d, or 0 for the default", v, low, high)
 	}
 	in("Entries", c.Entries, 1, entriesMax)
-	in("CQEntries", c.CQEntries, c.Entries, 2*entriesMax)
+	in("CQEntries", c.CQEntries, min(max(c.Entries, 1), entriesMax), 2*entriesMax)
 	in("Buffers", c.Buffers, 1, buffersMax)
 	in("BuffersHot", c.BuffersHot, 1, max(c.Buffers, 1))
 	in("BufferBytes", c.BufferBytes, 64, 1<<20)

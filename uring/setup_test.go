@@ -44,6 +44,20 @@ func TestConfigReportsEveryFaultAtOnce(t *testing.T) {
 	}
 }
 
+// TestAQueueTooLongIsOneFault, and not also one of the completion queue that follows it.
+func TestAQueueTooLongIsOneFault(t *testing.T) {
+	err := (Config{Entries: 1 << 30}).Validate()
+	if err == nil || !strings.Contains(err.Error(), "Entries is 1073741824: give 1 to 32768") || strings.Contains(err.Error(), "CQEntries") {
+		t.Errorf("it says %v", err)
+	}
+	for _, entries := range []int{-1, 1 << 30} {
+		err := (Config{Entries: entries, CQEntries: -1}).Validate()
+		if err == nil || !strings.Contains(err.Error(), "CQEntries is -1: give ") || strings.Contains(err.Error(), "give -1") || strings.Contains(err.Error(), "1073741824 to") {
+			t.Errorf("%d entries: it says %v", entries, err)
+		}
+	}
+}
+
 func TestSetupErrorsNameCauseAndRemedy(t *testing.T) {
 	proc := func(disabled, status string) func(string) string {
 		return func(path string) string {

@@ -119,6 +119,8 @@ var flagOf = func() map[string]string {
 	for field, flag := range maps.All(flagOfField) {
 		all[field] = "--" + flag
 	}
+	// The one whose number is not the flag's.
+	all["HandlerMemory"] = "the cluster (without --data-dir, twice --memory-log-bytes-max)"
 	return all
 }()
 

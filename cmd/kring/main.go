@@ -7,7 +7,7 @@
 //
 // Standard output carries exactly one line, when the server really serves:
 //
-//	kring: ready on 127.0.0.1:9092 · io_uring (all features), 1 processor parked, pool of 8 · memory at most 506 MiB of 512 MiB (cgroup) · handler embedded (one-node development broker)
+//	kring: ready on 127.0.0.1:9092 · io_uring (all features), 1 processor parked, pool of 8 · memory at most 512 MiB of 512 MiB (cgroup) · handler embedded (one-node development broker)
 //
 // that is the bound addresses (several are joined by ", "), the engine and why
 // it is this one, how many processors there are and how they wait, where the
