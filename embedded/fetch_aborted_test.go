@@ -8,8 +8,6 @@ import (
 
 // TestAFetchThatIsCutNamesItsAbortedTransactions wherever its bound of bytes cuts it, so
 // that nobody takes aborted records for committed ones; and it brings no more for that.
-//
-// Kafka: KIP-98.
 func TestAFetchThatIsCutNamesItsAbortedTransactions(t *testing.T) {
 	c := openForTransactions(t)
 	p := initialized(t, c, "writer")
