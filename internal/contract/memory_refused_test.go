@@ -57,7 +57,7 @@ func TestRefusedMemoryCostsAConnectionAndNothingElse(t *testing.T) {
 		asked := []string{"buffer", "respond", "parts", "file", "later", bytes, bytes[:50_000]}
 		for i, what := range asked {
 			c := servertest.Dial(t, s)
-			c.Send(what)
+			_, _ = c.Write(servertest.Frame([]byte(what))) // it may be closed before all of it is written
 			c.AwaitClose()
 			servertest.Eventually(t, "the reason is counted", func() bool {
 				st := s.Stats()
