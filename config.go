@@ -155,8 +155,9 @@ type Config struct {
 	// default: the smallest limit of the cgroups around it, else three quarters of the
 	// machine's memory. Defaults of other fields are smaller where it is little, so that
 	// no mix of clients gets the process killed; Memory says what is for what. What you
-	// set and does not fit is an error, unless only the machine's memory is known. A
-	// server within a larger program should be told its part. Negative: no bound.
+	// set that does not fit is an error, unless only the machine's memory is known. A
+	// server within a larger program should be told its part. MemoryMaxLeast is enough
+	// for defaults. Negative: no bound.
 	MemoryMax int64
 	// HandlerMemory is how much of it the Handler takes at most, in bytes. Default 0: it
 	// keeps nothing.

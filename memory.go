@@ -71,7 +71,8 @@ const (
 	frameBytesLeast = 1 << 20
 )
 
-// MemoryMaxLeast is the least MemoryMax with which a server of few processors starts.
+// MemoryMaxLeast is a MemoryMax, in bytes, that is enough for a server of few processors with
+// defaults. With less one may start; a plan that does not fit is an error.
 const MemoryMaxLeast = 96 << 20
 
 // Memory plans what this process's memory is for.

@@ -36,7 +36,7 @@ func TestThePlanInTheDocsIsTheOneThatIsComputed(t *testing.T) {
 	for _, says := range []string{
 		fmt.Sprintf("frames get %d parts of 100, held bytes %d and responses %d", requestsShare, heldShare, responsesShare),
 		fmt.Sprintf("its default: %d MiB (× 5/4), %d MiB and %d MiB", queuedRequestBytesDefault>>20, heldMemoryDefault>>20, responseMemoryDefault>>20),
-		fmt.Sprintf("Less than %d MiB is refused", MemoryMaxLeast>>20),
+		fmt.Sprintf("%d MiB are enough for a server of few processors", MemoryMaxLeast>>20),
 		fmt.Sprintf("a sixteenth of the limit, %d at most", memoryReserveMost),
 	} {
 		if !strings.Contains(strings.Join(strings.Fields(doc), " "), says) {

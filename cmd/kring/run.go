@@ -67,7 +67,7 @@ func run(args, environ []string, stdout, terminal io.Writer, signals <-chan os.S
 	case errors.As(err, &usage):
 		return complain(stderr, env, err)
 	default:
-		fmt.Fprintf(stderr, "kring: error: %s\n", inAdvice(err.Error()))
+		fmt.Fprintf(stderr, "kring: error: %s\n", inAdvice(strings.TrimPrefix(err.Error(), "kring: ")))
 		return exitFailure
 	}
 }

@@ -207,7 +207,7 @@ func TestTakenAddressIsAFailureWithARemedy(t *testing.T) {
 	if status := second.exit(); status != exitFailure {
 		t.Errorf("exit status %d, want 1", status)
 	}
-	second.logged(`kring: error: .*in use: choose another --listen address`)
+	second.logged(`kring: error: listener .*in use: choose another --listen address`) // kring's name once
 }
 
 func TestUsedDataDirIsAFailureWithARemedy(t *testing.T) {
