@@ -276,10 +276,7 @@ func (r *Job) Reset() {
 	if len(r.parts) > 0 || r.released != nil {
 		r.releaseParts()
 	}
-	if r.turned { // nothing large was made
-		r.endTurn()
-		r.budget.Unlearn(r.API)
-	}
+	r.MadeSmall()
 	r.Frame, r.first, r.Memory = nil, nil, nil
 	r.response, r.next = nil, nil
 }
