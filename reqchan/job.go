@@ -41,7 +41,7 @@ type Job struct {
 	// life counts how often the job was used; Begin changes it, before the
 	// request leaves the processor.
 	life    uint64
-	heapMax uint16 // see SendsCopied; 0: smallBytes
+	heapMax atomic.Uint32 // see SendsCopied; 0: smallBytes. Who is late may read it
 
 	// What the processor keeps with it; nobody else looks at it.
 	Frame  []byte // size and payload together
@@ -181,14 +181,18 @@ func (r *Job) Payload() []byte {
 // SendsCopied tells r that a response of up to n bytes, its size included, is copied
 // on its way out: so it may lie in the Go heap. For the processor, before the request
 // leaves its hands.
-func (r *Job) SendsCopied(n int) { r.heapMax = uint16(min(n, smallBytes)) }
+func (r *Job) SendsCopied(n int) {
+	if most := uint32(min(n, smallBytes)); r.heapMax.Load() != most {
+		r.heapMax.Store(most)
+	}
+}
 
 // fitsSmall says that a response of n bytes, its size included, may lie in small.
 func (r *Job) fitsSmall(n int) bool {
-	if r.heapMax == 0 {
-		return n <= smallBytes
+	if most := r.heapMax.Load(); most > 0 {
+		return n <= int(most)
 	}
-	return n <= int(r.heapMax)
+	return n <= smallBytes
 }
 
 // Answer is what the handler decided; for the processor, once r is home.
