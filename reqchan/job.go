@@ -124,7 +124,7 @@ func (r *Job) framed() {
 // leaves its hands, so that an answer finds its way. From here on r is another
 // Request than before.
 func (r *Job) Begin(home *ResponseQueue, pool *slab.Pool) {
-	invariants.Assert(!r.Worn(), "reqchan: a job has no more lives")
+	invariants.Assert(r.life+lifeOne != 0, "reqchan: a job has no more lives")
 	if old := r.state.Load(); old < r.life|answered || r.kind != AnswerNone || !allInState(old) {
 		r.clear()
 	}
