@@ -2,6 +2,7 @@ package kring
 
 import (
 	"fmt"
+	"math"
 	"os"
 
 	"kring/internal/cgroup"
@@ -116,10 +117,11 @@ func (c *Config) planMemory() (m MemoryPlan) {
 // planEngines counts rings and receive buffers, and has fewer of them where memory is
 // little.
 func (c *Config) planEngines(m *MemoryPlan) {
+	bytes := int64(math.MaxInt64)
 	if m.Max > 0 {
-		bytes := m.Max / buffersPart / int64(c.Processors)
-		c.URing, c.Epoll, c.Portable = c.URing.WithBuffersIn(bytes), c.Epoll.WithBuffersIn(bytes), c.Portable.WithBuffersIn(bytes)
+		bytes = m.Max / buffersPart / int64(c.Processors)
 	}
+	c.URing, c.Epoll, c.Portable = c.URing.WithBuffersIn(bytes), c.Epoll.WithBuffersIn(bytes), c.Portable.WithBuffersIn(bytes)
 	engines := c.Processors
 	if c.Accept != AcceptPerProcessor {
 		engines += len(c.Listeners)

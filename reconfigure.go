@@ -18,6 +18,7 @@ import (
 // settings. APIOf, Deprecated, Priority, LatencyCounts, Events and the Ready of a listener that is there
 // stay what they were.
 func (s *Server) Reconfigure(cfg Config) error {
+	cfg = s.keepEngines(cfg)
 	if err := cfg.Validate(); err != nil {
 		return fmt.Errorf("kring: Reconfigure: %w", err)
 	}
@@ -47,6 +48,23 @@ func (s *Server) Reconfigure(cfg Config) error {
 	s.planBy(plan)
 	s.reduce()
 	return nil
+}
+
+// keepEngines has engines that cfg says nothing new about stay what they are: for another
+// MemoryMax, or more Processors, other numbers of buffers might be planned.
+func (s *Server) keepEngines(cfg Config) Config {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if reflect.DeepEqual(cfg.URing, s.given.URing) {
+		cfg.URing = s.cfg.URing
+	}
+	if cfg.Epoll == s.given.Epoll {
+		cfg.Epoll = s.cfg.Epoll
+	}
+	if cfg.Portable == s.given.Portable {
+		cfg.Portable = s.cfg.Portable
+	}
+	return cfg
 }
 
 // take has what is opened from here on go by cfg. changing is held.

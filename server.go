@@ -29,6 +29,7 @@ type Server struct {
 	watcherPanics atomic.Uint64
 	census        reqchan.Census
 
+	given     Config // to New; never changes
 	memory    *slab.Pool
 	responses *budget.Budget
 	held      *capacity.Capacity // bounds held bytes by half of HeldMemoryMax
@@ -81,6 +82,7 @@ func New(cfg Config, h Handler) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("kring: configuration: %w", err)
 	}
+	given := cfg
 	cfg, plan := cfg.planned()
 	network, why, others, err := chooseNetwork(cfg, candidates(cfg), "")
 	if err != nil {
@@ -92,7 +94,7 @@ func New(cfg Config, h Handler) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, handler: h, events: cfg.Events, network: network, why: why, others: others,
-		memory: &slab.Pool{}, plan: plan, held: capacity.New(cfg.HeldMemoryMax / 2), responses: budget.New(cfg.ResponseMemoryMax),
+		given: given, memory: &slab.Pool{}, plan: plan, held: capacity.New(cfg.HeldMemoryMax / 2), responses: budget.New(cfg.ResponseMemoryMax),
 		channel: reqchan.New(reqchan.Config{
 			RequestsMax: cfg.QueuedRequestsMax, PriorityMax: cfg.QueuedPriorityMax, BytesMax: cfg.QueuedRequestBytesMax, ClaimsSpare: cfg.claimsSpare(),
 		}),

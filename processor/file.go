@@ -175,7 +175,7 @@ func (p *Processor) fileRead(c *conn, done *engine.Completion) {
 	rest.file.left -= n
 	read := segment{bytes: buf[:n], piece: buf}
 	if rest.file.left == 0 {
-		read.request = rest.request
+		read.request, read.held = rest.request, rest.held
 		*rest = read
 		o.files--
 	} else {

@@ -119,11 +119,18 @@ func (p *Processor) line(c *conn, n int64, then func(*conn)) *budget.Ticket {
 
 // leaveLine ends all waiting of c for the budget.
 func (c *conn) leaveLine() {
-	for _, t := range []**budget.Ticket{&c.turn, &c.reads} {
-		if *t != nil {
-			(*t).Release()
-			*t = nil
-		}
+	c.leaveTurn()
+	if c.reads != nil {
+		c.reads.Release()
+		c.reads = nil
+	}
+}
+
+// leaveTurn has the next request of c stand in line again.
+func (c *conn) leaveTurn() {
+	if c.turn != nil {
+		c.turn.Release()
+		c.turn = nil
 	}
 }
 

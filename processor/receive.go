@@ -160,11 +160,16 @@ func (p *Processor) mayCut(c *conn) bool {
 // cut turns bytes into requests while the connection may have more in flight.
 // lent is the completion whose data is being cut, nil if there is none.
 func (p *Processor) cut(c *conn, lent *engine.Completion) {
+	if c.turn != nil && c.turn.Granted() && !p.mayCut(c) {
+		c.leaveTurn() // others wait for it
+	}
 	for p.cutFrames(c, lent) {
 	}
 	if p.batch.n > 0 {
 		p.endBatch(c)
-		p.direct.Reset()
+	}
+	if r := p.direct; r != nil && r.Frame != nil { // answered in a batch
+		r.Reset()
 	}
 	if c.inFlight == 0 && !c.ending {
 		p.settleMute(c)
@@ -185,6 +190,7 @@ func (p *Processor) cutFrames(c *conn, lent *engine.Completion) (again bool) {
 			}
 			if !p.dispatch(c, b, place, lent) {
 				c.in.Unread(b, place)
+				c.leaveTurn() // whoever has the bytes may wait for it
 				p.waitForBytes(c, int64(len(b)), true)
 				return false
 			}

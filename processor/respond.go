@@ -47,6 +47,7 @@ func (p *Processor) returned(c *conn, r *reqchan.Job) {
 
 // answered lets the answers of a connection leave that may leave now.
 func (p *Processor) answered(c *conn, r *reqchan.Job) {
+	r.MadeSmall() // it may be long on its way
 	if c.order == nil {
 		p.emit(c, r)
 		return

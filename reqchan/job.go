@@ -41,7 +41,7 @@ type Job struct {
 	// life counts how often the job was used; Begin changes it, before the
 	// request leaves the processor.
 	life    uint64
-	heapMax uint16 // see SendsCopied; 0: smallBytes
+	heapMax atomic.Uint32 // see SendsCopied; 0: smallBytes. Who is late may read it
 
 	// What the processor keeps with it; nobody else looks at it.
 	Frame  []byte // size and payload together
@@ -124,7 +124,7 @@ func (r *Job) framed() {
 // leaves its hands, so that an answer finds its way. From here on r is another
 // Request than before.
 func (r *Job) Begin(home *ResponseQueue, pool *slab.Pool) {
-	invariants.Assert(!r.Worn(), "reqchan: a job has no more lives")
+	invariants.Assert(r.life+lifeOne != 0, "reqchan: a job has no more lives")
 	if old := r.state.Load(); old < r.life|answered || r.kind != AnswerNone || !allInState(old) {
 		r.clear()
 	}
@@ -181,14 +181,18 @@ func (r *Job) Payload() []byte {
 // SendsCopied tells r that a response of up to n bytes, its size included, is copied
 // on its way out: so it may lie in the Go heap. For the processor, before the request
 // leaves its hands.
-func (r *Job) SendsCopied(n int) { r.heapMax = uint16(min(n, smallBytes)) }
+func (r *Job) SendsCopied(n int) {
+	if most := uint32(min(n, smallBytes)); r.heapMax.Load() != most {
+		r.heapMax.Store(most)
+	}
+}
 
 // fitsSmall says that a response of n bytes, its size included, may lie in small.
 func (r *Job) fitsSmall(n int) bool {
-	if r.heapMax == 0 {
-		return n <= smallBytes
+	if most := r.heapMax.Load(); most > 0 {
+		return n <= int(most)
 	}
-	return n <= int(r.heapMax)
+	return n <= smallBytes
 }
 
 // Answer is what the handler decided; for the processor, once r is home.
@@ -276,10 +280,7 @@ func (r *Job) Reset() {
 	if len(r.parts) > 0 || r.released != nil {
 		r.releaseParts()
 	}
-	if r.turned { // nothing large was made
-		r.endTurn()
-		r.budget.Unlearn(r.API)
-	}
+	r.MadeSmall()
 	r.Frame, r.first, r.Memory = nil, nil, nil
 	r.response, r.next = nil, nil
 }

@@ -160,6 +160,40 @@ func TestALateWriterOfABufferWritesIntoNoOtherResponse(t *testing.T) {
 	}
 }
 
+// Nor does whoever asks for its Buffer again at the moment at which another goroutine
+// answers, and the next request begins.
+func TestABufferIsOfItsRequestWhoeverAnswersMeanwhile(t *testing.T) {
+	s := &supply{owner: newOwner()}
+	lent := make(chan Request)
+	var late sync.WaitGroup
+	late.Go(func() {
+		for r := range lent {
+			for going := true; going; {
+				going = r.Payload() != nil
+				copy(r.Buffer(10), "A's SECRET")
+			}
+		}
+	})
+	for i := range 10_000 {
+		j, r := s.begun("....mine")
+		r.Buffer(10)
+		lent <- r
+		r.Respond([]byte("time is up"))
+		s.done(j)
+		j.SendsCopied(100 + i%2) // the next is another connection's
+		next, r := s.begun("....mine")
+		own := r.Buffer(10)
+		copy(own, "0123456789")
+		r.Respond(own)
+		if _, got, _ := next.Answer(); string(got[SizeBytes:]) != "0123456789" {
+			t.Fatalf("another's answer is %q", got)
+		}
+		s.done(next)
+	}
+	close(lent)
+	late.Wait()
+}
+
 // The same for much memory, which is of the pool: it is put aside for a while.
 func TestALateWriterOfALargeBufferWritesIntoNoOtherResponse(t *testing.T) {
 	s := &supply{owner: newOwner()}

@@ -92,8 +92,8 @@ func (r Request) Buffer(n int) []byte {
 	n += SizeBytes
 	j := r.job
 	for {
+		s := j.small.Load() // Order: before the state, which then says that it is not another request's
 		loaded, now, over := j.moment(r.life())
-		s := j.small.Load()
 		switch {
 		case over || now&claimed != 0:
 			return make([]byte, n)[SizeBytes:]

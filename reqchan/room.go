@@ -55,6 +55,19 @@ func (r *Job) LoseResponse() {
 	r.letGo(&r.ownHeld)
 }
 
+// MadeSmall gives back what the response was expected to take and has not taken. For the
+// processor, once r is home.
+func (r *Job) MadeSmall() {
+	if r.turned {
+		r.madeSmall()
+	}
+}
+
+func (r *Job) madeSmall() {
+	r.endTurn()
+	r.budget.Unlearn(r.API)
+}
+
 func (r *Job) endTurn() {
 	r.turn.Release()
 	r.turn, r.turned = nil, false

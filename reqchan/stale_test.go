@@ -174,10 +174,12 @@ func TestAJobHasSoManyLivesAndNoMore(t *testing.T) {
 	j, first := s.begun("....mine")
 	first.NoResponse()
 	j.Reset()
-	j.life = ^uint64(0) - 3*lifeOne + 1
+	j.life = ^uint64(0) - 6*lifeOne + 1
 	j.state.Store(j.life | claimed | answered)
 	for _, left := range []bool{true, false} {
 		j.Frame = []byte("....mine")
+		j.Begin(s.home, &s.pool)
+		j.Postpone() // that takes another life
 		j.Begin(s.home, &s.pool)
 		r := j.Request()
 		first.Respond([]byte("A's SECRET"))

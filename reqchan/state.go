@@ -47,8 +47,8 @@ const (
 	lifeOne // lives are multiples of it
 )
 
-// Worn says that r has had all its lives: it can't be used again.
-func (r *Job) Worn() bool { return r.life+lifeOne == 0 }
+// Worn says that r has no lives for another request, which takes two if it is postponed.
+func (r *Job) Worn() bool { return r.life >= ^(2*lifeOne - 1) }
 
 // ended says that the request of a life was answered.
 func (r *Job) ended(life uint64) bool { return r.state.Load() >= life|answered }

@@ -321,16 +321,14 @@ func (c Config) BufferMemory() int64 {
 	return int64(c.Buffers) * int64(c.BufferBytes)
 }
 
-// WithBuffersIn gives Buffers, if it is not set and the default takes more than so many
-// bytes, the largest power of two from 16 on that does not.
+// WithBuffersIn gives Buffers, if it is not set: its default, or fewer if that takes more
+// than so many bytes.
 func (c Config) WithBuffersIn(bytes int64) Config {
-	if c.Buffers != 0 {
-		return c
-	}
-	for d := c.withDefaults(); d.Buffers > 16 && d.BufferMemory() > bytes; {
+	d := c.withDefaults()
+	for c.Buffers == 0 && d.Buffers > 16 && d.BufferMemory() > bytes {
 		d.Buffers /= 2
-		c.Buffers = d.Buffers
 	}
+	c.Buffers = d.Buffers
 	return c
 }
 

@@ -41,12 +41,14 @@ func (c Config) BufferMemory() int64 {
 	return int64(c.Buffers) * int64(c.BufferBytes)
 }
 
-// WithBuffersIn gives Buffers, if it is not set and the default takes more than so many
-// bytes, as many as do not, 16 at least.
+// WithBuffersIn gives Buffers, if it is not set: its default, or fewer if that takes more
+// than so many bytes.
 func (c Config) WithBuffersIn(bytes int64) Config {
-	if d := c.withDefaults(); c.Buffers == 0 && c.BufferMemory() > bytes {
-		c.Buffers = max(16, int(bytes)/d.BufferBytes)
+	d := c.withDefaults()
+	if c.Buffers == 0 && d.BufferMemory() > bytes {
+		d.Buffers = max(16, int(bytes)/d.BufferBytes)
 	}
+	c.Buffers = d.Buffers
 	return c
 }
 

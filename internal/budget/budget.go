@@ -116,7 +116,7 @@ func (b *Budget) Room() int64 {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return max((b.largeMax()-b.used[large])/roomPart, SmallBytes)
+	return max(b.free()/roomPart, SmallBytes)
 }
 
 // Line asks for n bytes. There may be room at once (Ticket.Granted); otherwise ready
@@ -183,19 +183,23 @@ func (b *Budget) waiting() int { return b.lines[small].Len() + b.lines[large].Le
 
 func (b *Budget) largeMax() int64 { return b.max - b.max/smallPart }
 
+// free is what both shares leave to large responses.
+func (b *Budget) free() int64 { return min(b.largeMax(), b.max-b.used[small]) - b.used[large] }
+
 // fits says whether n bytes more are within the bound of a share. What is free of the
-// large one may be taken by the other, but not the other way round.
+// large one may be taken by the other while nobody wants it, but not the other way round.
 func (b *Budget) fits(s share, n int64) bool {
 	if s == large {
-		return b.used[large] == 0 || b.used[large]+n <= b.largeMax()
+		return b.used[large] == 0 || n <= b.free()
 	}
-	return b.used[small] == 0 || b.used[small]+n <= b.max/smallPart || b.used[small]+b.used[large]+n <= b.max
+	return b.used[small] == 0 || b.used[small]+n <= b.max/smallPart ||
+		b.lines[large].Len() == 0 && b.used[small]+b.used[large]+n <= b.max
 }
 
 // settle lets those go whose turn has come, and unlocks mu.
 func (b *Budget) settle() {
 	var due []func()
-	for s := range b.lines {
+	for _, s := range []share{large, small} { // Order: small ones may go once no large one waits
 		line := &b.lines[s]
 		for first := line.Front(); first != nil; first = line.Front() {
 			t := first.Value.(*Ticket)

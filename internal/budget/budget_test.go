@@ -65,6 +65,39 @@ func TestSmallResponsesHaveAShareOfTheirOwn(t *testing.T) {
 	}
 }
 
+// Small responses take what large ones leave free, and give way to those that want it: both
+// together stay within the bound.
+func TestBothSharesTogetherStayWithinTheBound(t *testing.T) {
+	b := budget.New(16 * mib)
+	var small []*budget.Ticket
+	for range 12 * mib / budget.SmallBytes {
+		small = append(small, b.Line(budget.SmallBytes, func() {}))
+	}
+	if !small[len(small)-1].Granted() {
+		t.Fatal("small responses can't have what is free")
+	}
+	if room := b.Room(); room > 4*mib/16 {
+		t.Errorf("room for %d bytes where 4 MiB are free", room)
+	}
+	first, second := b.Line(mib, nil), b.Line(8*mib, func() {})
+	if !first.Granted() || second.Granted() {
+		t.Errorf("the first large one goes: %t, the second beyond the bound: %t", first.Granted(), second.Granted())
+	}
+	late := b.Line(budget.SmallBytes, func() {})
+	if late.Granted() {
+		t.Error("a small one beyond its quarter goes while a large one waits")
+	}
+	for _, s := range small {
+		s.Release()
+		if st := b.Stats(); st.Used > 16*mib {
+			t.Fatalf("%d bytes are taken", st.Used)
+		}
+	}
+	if !second.Granted() || !late.Granted() {
+		t.Errorf("there is room, and the large one waits: %t, the small one: %t", !second.Granted(), !late.Granted())
+	}
+}
+
 // What is more than there is goes when nothing else is there, and then alone.
 func TestWhatIsMoreThanAllOfItGoesAlone(t *testing.T) {
 	b := budget.New(16 * mib)

@@ -9,6 +9,10 @@
 // Ownership: a Budget may be used by any goroutine. A Ticket belongs to whoever got
 // it.
 //
+// It is not a Capacity of package capacity: that refuses, and here what is counted exists
+// already. Who waits there is called and tries again, whoever comes first; here each has
+// its turn, with the bytes that it has asked for.
+//
 // Never: block; hand out memory itself; keep who takes little waiting for who takes
 // much.
 //

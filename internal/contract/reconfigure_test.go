@@ -48,6 +48,27 @@ func TestSettingsChangeWhileTheServerServes(t *testing.T) {
 	})
 }
 
+// Little memory is planned anew for other numbers of processors, or another bound; engines
+// keep the buffers that they were opened with, and that is not in the way.
+func TestThePlanOfMemoryChangesWhileTheServerServes(t *testing.T) {
+	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
+		cfg.MemoryMax, cfg.Processors = 128<<20, 1
+		s := servertest.Start(t, cfg, servertest.Echo)
+		cfg.MemoryMax, cfg.Processors = 256<<20, 4
+		if err := s.Reconfigure(cfg); err != nil {
+			t.Fatal(err)
+		}
+		servertest.Dial(t, s).Ask("more", "more")
+		if m := s.Memory(); m.Max != 256<<20 || m.Total() > m.Max {
+			t.Errorf("%d bytes are planned of %d", m.Total(), m.Max)
+		}
+		cfg.URing.Buffers, cfg.Epoll.Buffers, cfg.Portable.Buffers = 32, 32, 32
+		if err := s.Reconfigure(cfg); err == nil || !strings.Contains(err.Error(), "can't change") {
+			t.Errorf("other buffers: %v", err)
+		}
+	})
+}
+
 // A PipelineMax that is raised is for connections to come: those that are open
 // have no room for more answers, and go on as deep, and in order, as they began.
 func TestARaisedPipelineIsForNewConnections(t *testing.T) {
