@@ -44,6 +44,30 @@ func TestOneRequestNamesABoundedNumberOfThings(t *testing.T) {
 	}
 }
 
+// A group that is named twice is described once, or a short request would be answered
+// with as much as there is memory.
+func TestAGroupThatIsNamedTwiceIsDescribedOnce(t *testing.T) {
+	c := open(t, Config{})
+	names := []string{"a", "b", "a", "a"}
+	old, consumers, shares := kmsg.NewPtrDescribeGroupsRequest(), kmsg.NewPtrConsumerGroupDescribeRequest(), kmsg.NewPtrShareGroupDescribeRequest()
+	old.Version, old.Groups, consumers.Groups = 5, names, names
+	shares.Version, shares.GroupIDs = 1, names
+	for _, req := range []kmsg.Request{old, consumers, shares} {
+		got := 0
+		switch resp := atOnce(t, c, req).(type) {
+		case *kmsg.DescribeGroupsResponse:
+			got = len(resp.Groups)
+		case *kmsg.ConsumerGroupDescribeResponse:
+			got = len(resp.Groups)
+		case *kmsg.ShareGroupDescribeResponse:
+			got = len(resp.Groups)
+		}
+		if got != 2 {
+			t.Errorf("%T: %d groups", req, got)
+		}
+	}
+}
+
 // A topic or partition that is named twice is one, and the last offset counts.
 func TestRecordsAreDeletedOnceForATopicThatIsNamedTwice(t *testing.T) {
 	for _, dir := range []string{"", t.TempDir()} {

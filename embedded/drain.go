@@ -21,8 +21,9 @@ var (
 func (c *Cluster) Drain() { c.drain() }
 
 // exchangeOrGiveUp is exchange, but what waits ends at once when the cluster is
-// drained, and a poll when its client has gone. What the client sent behind it is
-// still served, on a new pipe.
+// drained, and a poll when its client has gone, or when there would be no room for the
+// answers to all that wait (see crowd). What the client sent behind it is still served,
+// on a new pipe.
 func (s *session) exchangeOrGiveUp(j job) error {
 	if !j.waits {
 		return s.exchange(j)
@@ -31,14 +32,18 @@ func (s *session) exchangeOrGiveUp(j job) error {
 	if err != nil {
 		return err
 	}
-	stay := s.hangUp(pipe, j.poll)
+	waiting := s.cluster.answers.polling.join(kmsg.Key(j.q.Header.Key))
+	stay := s.hangUp(pipe, j.poll, waiting)
 	err = s.exchange(j)
-	gone, drained := stay()
+	gone, drained, dispersed := stay()
+	s.cluster.answers.polling.quit(waiting)
 	switch {
-	case !gone && !drained, !s.disconnect(pipe):
+	case !gone && !drained && !dispersed, !s.disconnect(pipe):
 		return err
 	case err == nil:
 		return nil // it was answered just before
+	case dispersed && !gone && !drained:
+		return s.fetchInRoom(j)
 	case gone:
 		j.q.Request.NoResponse()
 		return nil
@@ -46,16 +51,39 @@ func (s *session) exchangeOrGiveUp(j job) error {
 	return s.answerDrained(j)
 }
 
-// hangUp closes pipe when the cluster is drained, or the client of a poll has
-// gone. stay ends that and says which of the two came.
-func (s *session) hangUp(pipe net.Conn, poll bool) (stay func() (gone, drained bool)) {
+// hangUp closes pipe when the cluster is drained, the client of a poll has gone, or
+// those have to go that it waits with. stay ends that and says which of them came.
+func (s *session) hangUp(pipe net.Conn, poll bool, with *crowd) (stay func() (gone, drained, dispersed bool)) {
 	end := func() { _ = pipe.Close() } // net.Pipe: cannot fail
-	unwatch := func() bool { return true }
+	never := func() bool { return true }
+	unwatch, unjoin := never, never
 	if poll {
 		unwatch = context.AfterFunc(s.client.Context(), end)
 	}
+	if with != nil {
+		unjoin = context.AfterFunc(with.together, end)
+	}
 	undrain := context.AfterFunc(s.cluster.drained, end)
-	return func() (gone, drained bool) { return !unwatch(), !undrain() }
+	return func() (gone, drained, dispersed bool) { return !unwatch(), !undrain(), !unjoin() }
+}
+
+// fetchInRoom answers a fetch that was given up because there was no room for what it
+// would have brought: without waiting, once there is.
+func (s *session) fetchInRoom(j job) error {
+	req, err := j.q.Decode()
+	if err != nil {
+		return err
+	}
+	fetch := req.(*kmsg.FetchRequest)
+	if fetch.SessionEpoch > 0 {
+		return s.fetchNow(j, fetch)
+	}
+	s.room.leave()
+	fetchBounds(j.q).setWait(0)
+	if s.room = s.makeRoom(j); s.room != nil && s.room.denied {
+		return errEnded
+	}
+	return s.exchange(j)
 }
 
 // answerDrained answers a request that waited as if nothing had happened for as

@@ -65,7 +65,10 @@ var repairs = []repair{
 	{kmsg.Fetch, "names the aborted transactions of the partition in which a fetch reaches MaxBytes", on(nameAborted)}, // may fetch once more
 	{kmsg.Fetch, "stores batches of append time with the right checksum", on(showAppendTime)},
 	{kmsg.ShareFetch, "stores batches of append time with the right checksum", on(showAppendTimeShared)},
-	{kmsg.DescribeConfigs, "bounds the resources of one request", boundNames(describedMax, describedResources)},
+	{kmsg.DescribeConfigs, "bounds the resources of one request", boundDescribed},
+	{kmsg.DescribeGroups, "answers a group that is named twice once", answerOnce(func(r *kmsg.DescribeGroupsRequest) *[]string { return &r.Groups }, itself)},
+	{kmsg.ConsumerGroupDescribe, "answers a group that is named twice once", answerOnce(func(r *kmsg.ConsumerGroupDescribeRequest) *[]string { return &r.Groups }, itself)},
+	{kmsg.ShareGroupDescribe, "answers a group that is named twice once", answerOnce(func(r *kmsg.ShareGroupDescribeRequest) *[]string { return &r.GroupIDs }, itself)},
 	{kmsg.AlterConfigs, "bounds the resources of one request", boundNames(alteredMax, alteredResources)},
 	{kmsg.IncrementalAlterConfigs, "bounds the resources of one request", boundNames(alteredMax, alteredSettings)},
 	{kmsg.AlterClientQuotas, "bounds the entities of one request", boundNames(alteredMax, alteredQuotas)},

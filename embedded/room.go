@@ -22,6 +22,11 @@ import (
 const (
 	// answerCopies is what an answer takes at most while it is made, in its own size.
 	answerCopies = 4
+	// elementBytes is what an element of a request takes that is decoded, here and by
+	// kfake, and is answered.
+	elementBytes = 256
+	// describedBytes is elementBytes for a topic or a broker whose settings are described.
+	describedBytes = 16 << 10
 	// makingMax bounds the answers that kfake makes at once. It makes them one after the
 	// other, so more would only wait.
 	makingMax = 16
@@ -50,17 +55,23 @@ const (
 // made at once.
 type answers struct {
 	making  chan struct{}
-	last    [kmsg.MaxKey + 1]atomic.Int64 // large ones, by API
-	whole   atomic.Int64                  // the last Fetch that was more than it was asked to be, because a batch was
+	last    [kmsg.MaxKey + 1][2]atomic.Int64 // large ones, by API: to requests that name nothing, and to others
+	whole   atomic.Int64                     // the last Fetch that was more than it was asked to be, because a batch was
 	record  recordSize
 	polling polling
 	tidying tidying
+}
+
+// lastTo is how large the last large answer was to requests like q.
+func (a *answers) lastTo(q kafka.Request) *atomic.Int64 {
+	return &a.last[q.Header.Key][min(q.Elements, 1)]
 }
 
 // room is what a request holds while it is answered.
 type room struct {
 	ticket *budget.Ticket
 	making chan struct{} // nil: it has no turn, because it is light or nobody waits for it
+	denied bool          // there was none, and there is nobody to wait for it any more
 	once   sync.Once
 }
 
@@ -82,28 +93,52 @@ func (m *room) leave() {
 func (s *session) makeRoom(j job) *room {
 	a, b, key := &s.cluster.answers, j.q.Request.Budget(), kmsg.Key(j.q.Header.Key)
 	s.shares = s.shares || key == kmsg.ShareFetch || key == kmsg.ShareAcknowledge
-	switch {
-	case b == nil:
-		return nil
-	case key == kmsg.Fetch:
-		return s.makeRoomToFetch(fetchBounds(j.q), b)
-	}
-	n := a.last[key].Load()
-	if n <= budget.SmallBytes {
+	if b == nil {
 		return nil
 	}
-	return s.enter(b, n*answerCopies, j.waits, false)
+	last, decoded := a.lastTo(j.q), int64(j.q.Elements)*bytesOfElement(key)
+	switch key {
+	case kmsg.Fetch:
+		return s.makeRoomToFetch(fetchBounds(j.q), b, decoded)
+	case kmsg.Produce:
+		a.polling.makeWay(int64(len(j.q.Body)), b.Max()/2)
+	}
+	for {
+		switch n := last.Load(); {
+		case n > budget.SmallBytes:
+			return s.enter(b, max(n*answerCopies, decoded), j.waits, false)
+		case decoded > budget.SmallBytes:
+			return s.enter(b, decoded, j.waits, false)
+		case j.waits || key == kmsg.Produce:
+			return nil
+		}
+		// Nobody knows: then no more than a few are answered before somebody does.
+		m := s.enter(nil, 0, false, false)
+		if m.denied || last.Load() <= budget.SmallBytes {
+			return m
+		}
+		m.leave()
+	}
+}
+
+// bytesOfElement is elementBytes, or for what is described more.
+func bytesOfElement(key kmsg.Key) int64 {
+	if key == kmsg.DescribeConfigs {
+		return describedBytes
+	}
+	return elementBytes
 }
 
 // makeRoomToFetch is makeRoom for a Fetch. What is known of batches may change while it
 // waits: then it waits once more.
-func (s *session) makeRoomToFetch(f fetch, b *budget.Budget) *room {
+func (s *session) makeRoomToFetch(f fetch, b *budget.Budget, decoded int64) *room {
 	n, waits, light := s.fit(f, b.Room())
-	m := s.enter(b, n, waits, light)
-	if n <= budget.SmallBytes && !light && s.comesWhole() {
+	large := decoded > budget.SmallBytes
+	m := s.enter(b, max(n, decoded), waits, light && !large)
+	if !m.denied && n <= budget.SmallBytes && !light && s.comesWhole() {
 		m.leave()
 		n, waits, light = s.fit(f, b.Room())
-		m = s.enter(b, n, waits, light)
+		m = s.enter(b, max(n, decoded), waits, light && !large)
 	}
 	return m
 }
@@ -148,26 +183,42 @@ func (s *session) fit(f fetch, room int64) (n int64, waits, light bool) {
 	return n, waits, light
 }
 
-// enter waits for n bytes, and for a turn unless the answer is light.
+// enter waits for n bytes, and for a turn unless the answer is light. Who is left by its
+// client is denied both, and what may wait for something to happen when the cluster is
+// drained: as many as wait in line would be too much at once.
 func (s *session) enter(b *budget.Budget, n int64, waits, light bool) *room {
 	m, come := &room{}, make(chan struct{})
 	m.ticket = b.Line(n, func() { close(come) })
+	var drained <-chan struct{} // nil: never
+	if waits {
+		drained = s.cluster.drained.Done()
+	}
 	if !m.ticket.Granted() {
 		select {
 		case <-come:
 		case <-s.ended:
+			m.denied = true
 		case <-s.client.Context().Done():
-		case <-s.cluster.drained.Done():
+			m.denied = true
+		case <-drained:
+			m.denied = true
 		}
 	}
-	if !light {
+	if !light && !m.denied {
 		select {
 		case s.cluster.answers.making <- struct{}{}:
 			m.making = s.cluster.answers.making
 		case <-s.ended:
+			m.denied = true
 		case <-s.client.Context().Done():
-		case <-s.cluster.drained.Done():
+			m.denied = true
+		case <-drained:
+			m.denied = true
 		}
+	}
+	if m.denied {
+		m.leave()
+		return m
 	}
 	if waits {
 		s.cluster.answers.polling.begin(m)
@@ -184,12 +235,13 @@ func (s *session) sized(q kafka.Request, n, copies int) {
 	if s.room != nil {
 		s.room.ticket.Shrink(size * int64(copies))
 	}
-	if key := kmsg.Key(q.Header.Key); key != kmsg.Fetch {
-		switch last := a.last[key].Load(); {
+	if kmsg.Key(q.Header.Key) != kmsg.Fetch {
+		known := a.lastTo(q)
+		switch last := known.Load(); {
 		case size > last && size > budget.SmallBytes:
-			a.last[key].Store(size)
+			known.Store(size)
 		case size < last:
-			a.last[key].CompareAndSwap(last, last-(last-size)/8)
+			known.CompareAndSwap(last, last-(last-size)/8)
 		}
 		return
 	}

@@ -94,6 +94,122 @@ func TestAFetchThatWaitsHoldsNoRoom(t *testing.T) {
 	}
 }
 
+// What is produced is the answer to all who wait for it at once: they fetch it as there is
+// room, and get it.
+func TestFetchesThatWaitGoOneAfterTheOtherWhenMuchIsProduced(t *testing.T) {
+	n := filledWith(t, 0, 1)
+	const many = 40
+	got := make(chan int, many)
+	for i := range many {
+		req := fetchOf("full", 11)
+		req.SessionEpoch = []int32{-1, 0}[i%2] // none, or a new one
+		req.MinBytes = 1
+		conn := dial(t, n.addr)
+		go func() {
+			bytes := 0
+			for bytes == 0 { // it may be told that nothing has come yet
+				bytes = answeredWith(t, conn, req)
+			}
+			got <- bytes
+		}()
+	}
+	eventually(t, "all of them wait for records, and none for room", func() bool {
+		st := n.server.Stats().Responses
+		return n.sessionsRunning() == many && st.Waiting == 0 && st.Used < mib
+	})
+	before := n.server.Stats().Responses.Waited
+	n.fill(1, 900<<10)
+	for range many {
+		if bytes := <-got; bytes < 900<<10 {
+			t.Errorf("%d bytes of records", bytes)
+		}
+	}
+	if n.server.Stats().Responses.Waited == before {
+		t.Error("nobody waited for room")
+	}
+}
+
+// Who waits for room and is left by its client is not served: as many as wait would be
+// too much at once.
+func TestWhoLeavesTheLineForRoomIsNotServed(t *testing.T) {
+	n := filledWith(t, 0, 1)
+	back := n.turnsTaken()
+	const many = 20
+	var conns []net.Conn
+	for range many {
+		conn := dial(t, n.addr)
+		if _, err := conn.Write(kmsg.NewRequestFormatter().AppendRequest(nil, metadata(4, "new"), 1)); err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, conn)
+	}
+	eventually(t, "all of them wait", func() bool { return n.sessionsRunning() == many })
+	for _, conn := range conns {
+		_ = conn.Close()
+	}
+	eventually(t, "all of them are gone", func() bool { return n.sessionsRunning() == 0 })
+	back()
+	if n.cluster.topicInfo("new") != nil {
+		t.Error("one of them was served")
+	}
+}
+
+// turnsTaken has nobody make an answer until it is given back.
+func (n *node) turnsTaken() (back func()) {
+	for range makingMax {
+		n.cluster.answers.making <- struct{}{}
+	}
+	return func() {
+		for range makingMax {
+			<-n.cluster.answers.making
+		}
+	}
+}
+
+// A request of many elements takes much when it is decoded, however short it is.
+func TestARequestOfManyElementsWaitsForRoom(t *testing.T) {
+	n := filledWith(t, 0, 1)
+	back := n.turnsTaken()
+	const many = 10_000
+	req, fetch := producing(nil, "full", nil), fetchOf("full", 12)
+	req.Version, req.Topics, fetch.Topics = 9, make([]kmsg.ProduceRequestTopic, many), make([]kmsg.FetchRequestTopic, many)
+	fetch.MaxWaitMillis = 0 // kfake waits for topics that it does not know
+	for i, req := range []kmsg.Request{req, fetch} {
+		conn := dial(t, n.addr)
+		if _, err := conn.Write(kmsg.NewRequestFormatter().AppendRequest(nil, req, 1)); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "it holds what it will take", func() bool {
+			return n.server.Stats().Responses.Used >= int64(i+1)*many*elementBytes
+		})
+	}
+	back()
+	eventually(t, "all of it is given back", func() bool {
+		st := n.server.Stats().Responses
+		return st.Used < mib && n.sessionsRunning() == 0
+	})
+}
+
+// As long as nobody knows how large the answers of an API are, a few are made at once, and
+// whoever waited goes by what is known then.
+func TestAnswersOfUnknownSizeAreMadeAFewAtATime(t *testing.T) {
+	n := filledWith(t, 0, 1)
+	back := n.turnsTaken()
+	const many = makingMax + 4
+	for range many {
+		if _, err := dial(t, n.addr).Write(kmsg.NewRequestFormatter().AppendRequest(nil, metadata(4), 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "all of them wait for their turn", func() bool { return n.sessionsRunning() == many })
+	n.cluster.answers.last[kmsg.Metadata][0].Store(mib)
+	back()
+	eventually(t, "they are answered, and waited for room", func() bool {
+		st := n.server.Stats().Responses
+		return n.sessionsRunning() == 0 && st.Waited > 0 && st.Used < mib
+	})
+}
+
 // Clients that leave while they wait for room, or without reading, leave nothing behind.
 func TestClientsThatLeaveWithoutReadingLeaveNothingBehind(t *testing.T) {
 	n := filledWith(t, 8*mib, 900<<10)

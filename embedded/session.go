@@ -130,9 +130,11 @@ func (s *session) run() {
 			return
 		}
 		s.room = s.makeRoom(j)
-		err := s.exchangeOrGiveUp(j)
-		if err != nil && s.interrupted() {
-			err = s.exchangeAgain(j)
+		err := errEnded
+		if s.room == nil || !s.room.denied {
+			if err = s.exchangeOrGiveUp(j); err != nil && s.interrupted() {
+				err = s.exchangeAgain(j)
+			}
 		}
 		s.room.leave()
 		s.room = nil

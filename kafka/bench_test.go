@@ -30,7 +30,7 @@ func BenchmarkValidate(b *testing.B) {
 			b.SetBytes(int64(len(c.body)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, f := validate(c.key, c.version, c.body, ElementsMaxDefault); f != nil {
+				if _, _, f := validate(c.key, c.version, c.body, ElementsMaxDefault); f != nil {
 					b.Fatal(f)
 				}
 			}

@@ -86,11 +86,12 @@ func (d *Door) admit(r Request) {
 	if limit == 0 {
 		limit = ElementsMaxDefault
 	}
-	size, f := validate(r.Header.Key, r.Header.Version, r.Body, limit)
+	size, elements, f := validate(r.Header.Key, r.Header.Version, r.Body, limit)
 	if f != nil {
 		d.reject(r.Request, r.Header, f)
 		return
 	}
+	r.Elements = elements
 	behind := len(r.Body) - size
 	if behind > 0 {
 		r.Body = r.Body[:size:size]

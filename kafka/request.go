@@ -23,6 +23,9 @@ type Request struct {
 	Header Header
 	// Body is the payload behind the header, and ends where its last field does.
 	Body []byte
+	// Elements is how many elements of arrays and tags Body has: what it takes when it
+	// is decoded goes by that, more than by its length.
+	Elements int
 	// Request is the frame that it came in. Its Payload ends with Body: what a
 	// client sent behind that is cut off.
 	Request reqchan.Request

@@ -16,25 +16,26 @@ func Validate(key, version int16, body []byte, elementsMax int) (size int, err e
 	if elementsMax == 0 {
 		elementsMax = ElementsMaxDefault
 	}
-	size, f := validate(key, version, body, elementsMax)
+	size, _, f := validate(key, version, body, elementsMax)
 	if f != nil {
 		return 0, f
 	}
 	return size, nil
 }
 
-func validate(key, version int16, body []byte, elementsMax int) (size int, f *Fault) {
+// validate says besides how many elements and tags there are.
+func validate(key, version int16, body []byte, elementsMax int) (size, elements int, f *Fault) {
 	d := describe(key)
 	switch {
 	case d == nil:
-		return 0, faultUnknownAPI
+		return 0, 0, faultUnknownAPI
 	case version < 0 || version > d.max:
-		return 0, faultVersion
+		return 0, 0, faultVersion
 	}
 	s := &schemas()[key][version]
 	w := walker{reader: reader{left: body}, flexible: s.flexible, elements: elementsMax}
 	w.walk(s.nodes)
-	return len(body) - len(w.left), w.fault
+	return len(body) - len(w.left), elementsMax - w.elements, w.fault
 }
 
 // walker takes a body apart along a schema.
