@@ -43,6 +43,7 @@ type conn struct {
 	mute       muteState
 	wants      int64 // bytes of the channel's capacity that it waits for; 0: it does not
 	fromCredit bool  // or of those that the processor has reserved
+	here       bool  // the frame that claims bytes has come as far as the kernel, or the listener is privileged
 	held       int   // memory that in holds, as counted
 	inFlight   int   // requests cut and not answered yet
 	requests   uint64

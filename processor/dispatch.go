@@ -240,23 +240,33 @@ func claimBytes(n int) int64 { return int64(max(n, slab.PieceBytesMin)) }
 // send them must not keep those waiting whose frames are here; on a privileged listener
 // nobody does.
 func (p *Processor) claim(c *conn, n int64) bool {
-	if c.info.Privileged {
+	if c.here = c.info.Privileged || p.scarce && p.isHere(c); c.here {
 		return p.reserve(n)
 	}
 	return p.ordinary.sender.Claim(n, p.claimsLittle(n))
 }
 
+// isHere says that the rest of the frame that is begun has come as far as the kernel.
+// While held memory is scarce no frame is whole when its size is seen; by this those that
+// are don't compete with those that may never be.
+func (p *Processor) isHere(c *conn) bool {
+	seen, known := p.kernelSees(c)
+	return known && seen.Unread >= c.in.Missing()
+}
+
 // claimNeeds is how many bytes must be free for claim.
 func (p *Processor) claimNeeds(c *conn, n int64) int64 {
-	if c.info.Privileged {
+	if c.here {
 		return n
 	}
 	return p.ordinary.sender.ClaimNeeds(n, p.claimsLittle(n))
 }
 
-// claimsLittle: while held memory is scarce no frame is whole when it is first seen, so
-// small ones have a part of what claims leave to those that are.
-func (p *Processor) claimsLittle(n int64) bool { return p.scarce && n <= littleFrameBytes }
+// claimsLittle: where nobody knows what the kernel has, small ones have a part of what
+// claims leave to frames that are whole.
+func (p *Processor) claimsLittle(n int64) bool {
+	return p.scarce && p.teller == nil && n <= littleFrameBytes
+}
 
 // unreserve gives n bytes back, and what is hoarded beyond need.
 func (p *Processor) unreserve(n int64) {

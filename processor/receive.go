@@ -225,7 +225,7 @@ func (p *Processor) refuse(c *conn, why reqchan.CloseReason) {
 func (p *Processor) begin(c *conn) bool {
 	n := frame.SizeBytes + c.in.Size()
 	if !p.claim(c, claimBytes(n)) {
-		p.waitForBytes(c, p.claimNeeds(c, claimBytes(n)), c.info.Privileged)
+		p.waitForBytes(c, p.claimNeeds(c, claimBytes(n)), c.here)
 		return false
 	}
 	memory, err := p.cfg.Memory.TryGet(n)

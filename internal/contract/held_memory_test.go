@@ -149,3 +149,28 @@ func TestTheBeginningOfAFrameTakesOfWhatRequestsMayTake(t *testing.T) {
 		servertest.Eventually(t, "each has a piece of memory", func() bool { return s.Stats().RequestBytes >= before+100*4096 })
 	})
 }
+
+// Small frames of which little has come don't take what is left to those that have come.
+func TestASmallFrameThatHasComeIsServedWhileOthersAreBegun(t *testing.T) {
+	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
+		cfg = heldConfig(cfg)
+		cfg.QueuedRequestBytesMax = 8 << 20
+		k := &keeper{}
+		s := servertest.Start(t, cfg, k)
+		_, sent := pipeline(t, s, 100, 96)
+		servertest.Eventually(t, "what is held is scarce", func() bool { return s.Stats().Total.HeldScarce > 0 })
+		begun := append(binary.BigEndian.AppendUint32(nil, 1000), make([]byte, 196)...)
+		const many = 2500
+		for range many {
+			if _, err := servertest.Dial(t, s).Write(begun); err != nil {
+				t.Fatal(err)
+			}
+		}
+		servertest.Eventually(t, "all are there", func() bool { return s.Stats().Open >= many+100 })
+		for range 5 {
+			servertest.Dial(t, s).Ask("at once", "at once")
+		}
+		k.answerAll()
+		_ = sent
+	})
+}

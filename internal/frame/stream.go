@@ -115,6 +115,9 @@ func (s *Stream) Unread(f []byte, place Place) {
 // TooBig or Negative.
 func (s *Stream) Size() int { return int(int32(binary.BigEndian.Uint32(s.ahead()))) }
 
+// Missing is how many bytes of the frame that Next found incomplete are still to come.
+func (s *Stream) Missing() int { return SizeBytes + s.Size() - len(s.ahead()) }
+
 // Begin gives the memory of the frame that Next found incomplete: exactly
 // SizeBytes + Size() long. What is here of it moves there.
 func (s *Stream) Begin(memory []byte) {
