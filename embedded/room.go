@@ -92,6 +92,7 @@ func (m *room) leave() {
 // more than that. nil: it takes little.
 func (s *session) makeRoom(j job) *room {
 	a, b, key := &s.cluster.answers, j.q.Request.Budget(), kmsg.Key(j.q.Header.Key)
+	_, s.changing = changes[key]
 	s.shares = s.shares || key == kmsg.ShareFetch || key == kmsg.ShareAcknowledge
 	if b == nil {
 		return nil
@@ -184,7 +185,7 @@ func (s *session) fit(f fetch, room int64) (n int64, waits, light bool) {
 }
 
 // enter waits for n bytes, and for a turn unless the answer is light. Who is left by its
-// client is denied both, and what may wait for something to happen when the cluster is
+// client in the line for bytes is denied both, and what may wait for something to happen when the cluster is
 // drained: as many as wait in line would be too much at once.
 func (s *session) enter(b *budget.Budget, n int64, waits, light bool) *room {
 	m, come := &room{}, make(chan struct{})
@@ -205,16 +206,7 @@ func (s *session) enter(b *budget.Budget, n int64, waits, light bool) *room {
 		}
 	}
 	if !light && !m.denied {
-		select {
-		case s.cluster.answers.making <- struct{}{}:
-			m.making = s.cluster.answers.making
-		case <-s.ended:
-			m.denied = true
-		case <-s.client.Context().Done():
-			m.denied = true
-		case <-drained:
-			m.denied = true
-		}
+		m.denied = !s.takeTurn(m, drained)
 	}
 	if m.denied {
 		m.leave()
@@ -224,6 +216,31 @@ func (s *session) enter(b *budget.Budget, n int64, waits, light bool) *room {
 		s.cluster.answers.polling.begin(m)
 	}
 	return m
+}
+
+// takeTurn waits for a turn. Whoever's client has gone gets one that is free, and waits
+// for one if it changes something: what a client sends last is often a commit.
+func (s *session) takeTurn(m *room, drained <-chan struct{}) bool {
+	making := s.cluster.answers.making
+	select {
+	case making <- struct{}{}:
+		m.making = making
+		return true
+	default:
+	}
+	var gone <-chan struct{} // nil: never
+	if !s.changing {
+		gone = s.client.Context().Done()
+	}
+	select {
+	case making <- struct{}{}:
+		m.making = making
+		return true
+	case <-s.ended:
+	case <-gone:
+	case <-drained:
+	}
+	return false
 }
 
 // sized is told how large the answer is that kfake has made, and how often it will be

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"fmt"
 	"net"
 	"testing"
 
@@ -154,6 +155,43 @@ func TestWhoLeavesTheLineForRoomIsNotServed(t *testing.T) {
 	back()
 	if n.cluster.topicInfo("new") != nil {
 		t.Error("one of them was served")
+	}
+}
+
+// TestWhatAClientSendsBeforeItClosesIsServed also where it has to wait for its turn: who
+// commits and closes has committed.
+func TestWhatAClientSendsBeforeItClosesIsServed(t *testing.T) {
+	n := filledWith(t, 0, 1)
+	commit := func(group string) []byte {
+		req, topic, partition := kmsg.NewPtrOffsetCommitRequest(), kmsg.NewOffsetCommitRequestTopic(), kmsg.NewOffsetCommitRequestTopicPartition()
+		req.Version, req.Group, req.Generation = 2, group, -1
+		topic.Topic, partition.Offset = "full", 7
+		topic.Partitions = append(topic.Partitions, partition)
+		req.Topics = append(req.Topics, topic)
+		return kmsg.NewRequestFormatter().AppendRequest(nil, req, 1)
+	}
+	const many = 20
+	for what, taken := range map[string]bool{"turns are free": false, "turns are taken": true} {
+		back := func() {}
+		if taken {
+			back = n.turnsTaken()
+		}
+		for i := range many {
+			conn := dial(t, n.addr)
+			if _, err := conn.Write(commit(fmt.Sprint(what, i))); err != nil {
+				t.Fatal(err)
+			}
+			_ = conn.Close()
+		}
+		if taken {
+			eventually(t, "all of them wait", func() bool { return n.sessionsRunning() == many })
+		}
+		back()
+		for i := range many {
+			eventually(t, what+": a commit is there", func() bool {
+				return answer[*kmsg.DescribeGroupsResponse](t, n.cluster, 0, &kmsg.DescribeGroupsRequest{Groups: []string{fmt.Sprint(what, i)}}).Groups[0].State != "Dead"
+			})
+		}
 	}
 }
 

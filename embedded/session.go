@@ -38,13 +38,14 @@ type session struct {
 	asked   bool                                       // owned by run; kfake was asked something since writing was found kept
 
 	// Owner: run, all that follows; see makeRoom.
-	room    *room // of the request that is answered; nil: it takes little
-	large   bool  // an answer was large since the pipe was made
-	shares  bool  // it is in a share group
-	behind  bool  // its last Fetch was answered with as much as it was allowed, or nearly
-	got     int   // bytes of the last response that was decoded
-	allowed int64 // how many bytes that was
-	fetched int64 // how many they were
+	room     *room // of the request that is answered; nil: it takes little
+	large    bool  // an answer was large since the pipe was made
+	shares   bool  // it is in a share group
+	changing bool  // the request that is served is one of changes
+	behind   bool  // its last Fetch was answered with as much as it was allowed, or nearly
+	got      int   // bytes of the last response that was decoded
+	allowed  int64 // how many bytes that was
+	fetched  int64 // how many they were
 }
 
 // job is a request on its way to kfake.
