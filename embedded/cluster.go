@@ -111,7 +111,7 @@ func Open(cfg Config) (*Cluster, error) {
 	c.kfakeLog = &logger{to: cfg.Logger, store: c.store}
 	c.drained, c.drain = context.WithCancel(context.Background())
 	c.memory.max = cfg.MemoryLogBytesMax
-	c.answers.making = make(chan struct{}, makingMax)
+	c.answers.making, c.answers.unknown = make(chan struct{}, makingMax), make(chan struct{}, makingMax)
 	c.sessions.open = make(map[*session]struct{})
 	c.inside, c.settings = &inside{cluster: c}, newSettings(c)
 	c.answers.polling.ask = c.inside.ask

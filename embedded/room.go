@@ -55,6 +55,7 @@ const (
 // made at once.
 type answers struct {
 	making  chan struct{}
+	unknown chan struct{}                    // the same for answers of which nobody knows the size, which are short
 	last    [kmsg.MaxKey + 1][2]atomic.Int64 // large ones, by API: to requests that name nothing, and to others
 	whole   atomic.Int64                     // the last Fetch that was more than it was asked to be, because a batch was
 	record  recordSize
@@ -114,7 +115,8 @@ func (s *session) makeRoom(j job) *room {
 			return nil
 		}
 		// Nobody knows: then no more than a few are answered before somebody does.
-		m := s.enter(nil, 0, false, false)
+		m := &room{ticket: (*budget.Budget)(nil).Line(0, nil)} // of nothing
+		m.denied = !s.takeTurn(m, a.unknown, nil)
 		if m.denied || last.Load() <= budget.SmallBytes {
 			return m
 		}
@@ -206,7 +208,7 @@ func (s *session) enter(b *budget.Budget, n int64, waits, light bool) *room {
 		}
 	}
 	if !light && !m.denied {
-		m.denied = !s.takeTurn(m, drained)
+		m.denied = !s.takeTurn(m, s.cluster.answers.making, drained)
 	}
 	if m.denied {
 		m.leave()
@@ -220,11 +222,10 @@ func (s *session) enter(b *budget.Budget, n int64, waits, light bool) *room {
 
 // takeTurn waits for a turn. Whoever's client has gone gets one that is free, and waits
 // for one if it changes something: what a client sends last is often a commit.
-func (s *session) takeTurn(m *room, drained <-chan struct{}) bool {
-	making := s.cluster.answers.making
+func (s *session) takeTurn(m *room, turns chan struct{}, drained <-chan struct{}) bool {
 	select {
-	case making <- struct{}{}:
-		m.making = making
+	case turns <- struct{}{}:
+		m.making = turns
 		return true
 	default:
 	}
@@ -233,8 +234,8 @@ func (s *session) takeTurn(m *room, drained <-chan struct{}) bool {
 		gone = s.client.Context().Done()
 	}
 	select {
-	case making <- struct{}{}:
-		m.making = making
+	case turns <- struct{}{}:
+		m.making = turns
 		return true
 	case <-s.ended:
 	case <-gone:

@@ -197,12 +197,17 @@ func TestWhatAClientSendsBeforeItClosesIsServed(t *testing.T) {
 
 // turnsTaken has nobody make an answer until it is given back.
 func (n *node) turnsTaken() (back func()) {
+	all := []chan struct{}{n.cluster.answers.making, n.cluster.answers.unknown}
 	for range makingMax {
-		n.cluster.answers.making <- struct{}{}
+		for _, turns := range all {
+			turns <- struct{}{}
+		}
 	}
 	return func() {
 		for range makingMax {
-			<-n.cluster.answers.making
+			for _, turns := range all {
+				<-turns
+			}
 		}
 	}
 }
