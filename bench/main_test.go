@@ -48,7 +48,8 @@ func TestAWholeComparisonKeepsEveryRun(t *testing.T) {
 			t.Errorf("%s %s: no answers or errors: %q", r.Scenario, r.Contestant, r.Invalid)
 		}
 	}
-	if passes[compare.Measure] != 2*2*2 || passes[compare.Capacity] < 2 {
+	// On a busy machine a run may not count, and is made again.
+	if n := passes[compare.Measure]; n < 2*2*2 || n > 3*2*2*2 || passes[compare.Capacity] < 2 {
 		t.Errorf("passes: %v", passes)
 	}
 	raw, err := os.Open(base + ".jsonl")
@@ -64,7 +65,7 @@ func TestAWholeComparisonKeepsEveryRun(t *testing.T) {
 		t.Error("the report of the kept results is another one")
 	}
 	hlog, err := os.ReadFile(base + ".hlog")
-	if n := strings.Count(string(hlog), "Tag="); err != nil || n != 2*2*2 {
+	if n := strings.Count(string(hlog), "Tag="); err != nil || n != passes[compare.Measure] {
 		t.Errorf("%d histograms are kept: %v", n, err)
 	}
 }
