@@ -71,7 +71,7 @@ func (a *answers) lastTo(q kafka.Request) *atomic.Int64 {
 // room is what a request holds while it is answered.
 type room struct {
 	ticket *budget.Ticket
-	making chan struct{} // nil: it has no turn, because it is light or nobody waits for it
+	turns  chan struct{} // one of which it has; nil: none, because it is light or nobody waits for it
 	denied bool          // there was none, and there is nobody to wait for it any more
 	once   sync.Once
 }
@@ -83,8 +83,8 @@ func (m *room) leave() {
 	}
 	m.once.Do(func() {
 		m.ticket.Release()
-		if m.making != nil {
-			<-m.making
+		if m.turns != nil {
+			<-m.turns
 		}
 	})
 }
@@ -108,15 +108,14 @@ func (s *session) makeRoom(j job) *room {
 	for {
 		switch n := last.Load(); {
 		case n > budget.SmallBytes:
-			return s.enter(b, max(n*answerCopies, decoded), j.waits, false)
+			return s.enter(b, max(n*answerCopies, decoded), j.waits, a.making)
 		case decoded > budget.SmallBytes:
-			return s.enter(b, decoded, j.waits, false)
+			return s.enter(b, decoded, j.waits, a.making)
 		case j.waits || key == kmsg.Produce:
 			return nil
 		}
 		// Nobody knows: then no more than a few are answered before somebody does.
-		m := &room{ticket: (*budget.Budget)(nil).Line(0, nil)} // of nothing
-		m.denied = !s.takeTurn(m, a.unknown, nil)
+		m := s.enter(nil, 0, false, a.unknown)
 		if m.denied || last.Load() <= budget.SmallBytes {
 			return m
 		}
@@ -136,14 +135,22 @@ func bytesOfElement(key kmsg.Key) int64 {
 // waits: then it waits once more.
 func (s *session) makeRoomToFetch(f fetch, b *budget.Budget, decoded int64) *room {
 	n, waits, light := s.fit(f, b.Room())
-	large := decoded > budget.SmallBytes
-	m := s.enter(b, max(n, decoded), waits, light && !large)
+	m := s.enterToFetch(b, max(n, decoded), waits, light)
 	if !m.denied && n <= budget.SmallBytes && !light && s.comesWhole() {
 		m.leave()
 		n, waits, light = s.fit(f, b.Room())
-		m = s.enter(b, max(n, decoded), waits, light && !large)
+		m = s.enterToFetch(b, max(n, decoded), waits, light)
 	}
 	return m
+}
+
+// enterToFetch is enter for n bytes, and for a turn unless they are few and the answer is
+// light.
+func (s *session) enterToFetch(b *budget.Budget, n int64, waits, light bool) *room {
+	if light && n <= budget.SmallBytes {
+		return s.enter(b, n, waits, nil)
+	}
+	return s.enter(b, n, waits, s.cluster.answers.making)
 }
 
 // comesWhole says that the next answer may be a batch that is larger than what is
@@ -186,10 +193,11 @@ func (s *session) fit(f fetch, room int64) (n int64, waits, light bool) {
 	return n, waits, light
 }
 
-// enter waits for n bytes, and for a turn unless the answer is light. Who is left by its
-// client in the line for bytes is denied both, and what may wait for something to happen when the cluster is
-// drained: as many as wait in line would be too much at once.
-func (s *session) enter(b *budget.Budget, n int64, waits, light bool) *room {
+// enter waits for n bytes, and then for one of turns unless that is nil. It is denied to a
+// session that ends meanwhile, to one whose client goes while it is in the line for bytes,
+// and, where the request may wait for something to happen, when the cluster is drained: all
+// who are in line would be too much at once.
+func (s *session) enter(b *budget.Budget, n int64, waits bool, turns chan struct{}) *room {
 	m, come := &room{}, make(chan struct{})
 	m.ticket = b.Line(n, func() { close(come) })
 	var drained <-chan struct{} // nil: never
@@ -207,8 +215,8 @@ func (s *session) enter(b *budget.Budget, n int64, waits, light bool) *room {
 			m.denied = true
 		}
 	}
-	if !light && !m.denied {
-		m.denied = !s.takeTurn(m, s.cluster.answers.making, drained)
+	if turns != nil && !m.denied {
+		m.denied = !s.takeTurn(m, turns, drained)
 	}
 	if m.denied {
 		m.leave()
@@ -225,7 +233,7 @@ func (s *session) enter(b *budget.Budget, n int64, waits, light bool) *room {
 func (s *session) takeTurn(m *room, turns chan struct{}, drained <-chan struct{}) bool {
 	select {
 	case turns <- struct{}{}:
-		m.making = turns
+		m.turns = turns
 		return true
 	default:
 	}
@@ -235,7 +243,7 @@ func (s *session) takeTurn(m *room, turns chan struct{}, drained <-chan struct{}
 	}
 	select {
 	case turns <- struct{}{}:
-		m.making = turns
+		m.turns = turns
 		return true
 	case <-s.ended:
 	case <-gone:
