@@ -30,17 +30,11 @@ func showAppendTime(x *exchange, _ *kmsg.FetchRequest) kmsg.Response {
 
 // showAppendTimeOf changes batches in place; the last of them may be cut.
 func showAppendTimeOf(batches []byte) {
-	for len(batches) >= batchRecordsAt {
-		size := batchBodyAt + int(binary.BigEndian.Uint32(batches[batchLengthAt:]))
-		if size < batchRecordsAt || size > len(batches) {
-			return
-		}
-		b := recordBatch(batches[:size:size])
-		if attributes := b.attributes(); attributes&stamped != 0 {
-			binary.BigEndian.PutUint16(b[batchAttributesAt:], attributes&^stamped|batchAppendTime)
+	for h, b := range wholeBatches(batches) {
+		if h.attributes&stamped != 0 {
+			binary.BigEndian.PutUint16(b[batchAttributesAt:], h.attributes&^stamped|batchAppendTime)
 			b.seal()
 		}
-		batches = batches[size:]
 	}
 }
 

@@ -38,15 +38,21 @@ func filled(t *testing.T, batches int) string {
 	t.Helper()
 	dir := t.TempDir()
 	n := serve(t, Config{DataDir: dir})
-	c := n.client(kgo.MaxBufferedRecords(1), kgo.ProducerLinger(0))
-	for i := range batches {
-		if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: "orders", Value: fmt.Appendf(nil, "record %d", i)}).FirstErr(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	n.orders(batches)
 	commitOn(t, n, "orders", int64(batches))
 	n.close()
 	return dir
+}
+
+// orders produces so many batches of one record each.
+func (n *node) orders(batches int) {
+	n.t.Helper()
+	c := n.client(kgo.MaxBufferedRecords(1), kgo.ProducerLinger(0))
+	for i := range batches {
+		if err := c.ProduceSync(n.t.Context(), &kgo.Record{Topic: "orders", Value: fmt.Appendf(nil, "record %d", i)}).FirstErr(); err != nil {
+			n.t.Fatal(err)
+		}
+	}
 }
 
 func commitOn(t *testing.T, n *node, topic string, at int64) {

@@ -53,13 +53,10 @@ func lastFetched(resp *kmsg.FetchResponse) (topic *kmsg.FetchResponseTopic, last
 // fetchOnly fetches the records of one partition once more, with nothing but their own
 // size to bound them.
 func (x *exchange) fetchOnly(req *kmsg.FetchRequest, topic *kmsg.FetchResponseTopic, p *kmsg.FetchResponseTopicPartition) (kmsg.FetchResponseTopicPartition, error) {
-	one := kmsg.NewFetchRequestTopicPartition()
-	one.Partition, one.FetchOffset, one.PartitionMaxBytes = p.Partition, readHead(p.RecordBatches).offset, int32(len(p.RecordBatches))
 	of := kmsg.NewFetchRequestTopic()
-	of.Topic, of.TopicID, of.Partitions = topic.Topic, topic.TopicID, []kmsg.FetchRequestTopicPartition{one}
-	again := kmsg.NewPtrFetchRequest()
-	again.Version, again.ReplicaID, again.MaxBytes, again.IsolationLevel, again.SessionEpoch = req.Version, -1, math.MaxInt32, readCommitted, noSession
-	again.Topics = []kmsg.FetchRequestTopic{of}
+	of.Topic, of.TopicID = topic.Topic, topic.TopicID
+	again := fetchRequest(req.Version, of, p.Partition, readHead(p.RecordBatches).offset, int32(len(p.RecordBatches)))
+	again.MaxBytes, again.IsolationLevel = math.MaxInt32, readCommitted
 	resp, err := x.ask(again)
 	if err != nil {
 		return kmsg.FetchResponseTopicPartition{}, err
@@ -73,10 +70,8 @@ func (x *exchange) fetchOnly(req *kmsg.FetchRequest, topic *kmsg.FetchResponseTo
 
 // endOf is the offset after the last of some whole batches.
 func endOf(batches []byte) (end int64) {
-	for len(batches) >= batchHeaderBytes {
-		h := readHead(batches)
-		end = h.offset + int64(h.lastDelta) + 1
-		batches = batches[min(h.bytes, int64(len(batches))):]
+	for h := range wholeBatches(batches) {
+		end = h.next()
 	}
 	return end
 }

@@ -20,11 +20,8 @@ func TestAFetchThatIsCutNamesItsAbortedTransactions(t *testing.T) {
 		}
 	}
 	fetch := func(offset int64, most int32) kmsg.FetchResponseTopicPartition {
-		req, topic, partition := kmsg.NewPtrFetchRequest(), kmsg.NewFetchRequestTopic(), kmsg.NewFetchRequestTopicPartition()
-		req.MaxBytes, req.IsolationLevel, req.SessionEpoch = most, readCommitted, noSession
-		topic.Topic, partition.FetchOffset, partition.PartitionMaxBytes = txnTopic, offset, 1<<20
-		topic.Partitions = append(topic.Partitions, partition)
-		req.Topics = append(req.Topics, topic)
+		req := fetching(txnTopic, offset)
+		req.MaxBytes, req.IsolationLevel, req.SessionEpoch, req.MaxWaitMillis = most, readCommitted, noSession, 0
 		return answer[*kmsg.FetchResponse](t, c, 11, req).Topics[0].Partitions[0]
 	}
 	all := fetch(0, 1<<20)

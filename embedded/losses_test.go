@@ -400,12 +400,7 @@ func TestALostEndIsSaid(t *testing.T) {
 	const batches = 10
 	dir := t.TempDir()
 	n := serve(t, Config{DataDir: dir})
-	c := n.client(kgo.MaxBufferedRecords(1), kgo.ProducerLinger(0))
-	for i := range batches {
-		if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: "orders", Value: fmt.Appendf(nil, "record %d", i)}).FirstErr(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	n.orders(batches)
 	at := batchAt(t, filepath.Join(dir, of("0.dat")), batches/2)
 	for fault, spoil := range map[string]func(b []byte) []byte{
 		"cut at a batch":    func(b []byte) []byte { return b[:at] },

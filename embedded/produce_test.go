@@ -101,16 +101,12 @@ func produced(t *testing.T, c *Cluster, topic string, version int16, batch []byt
 // fetched is the batches of partition 0, whose checksums are right.
 func fetched(t *testing.T, c *Cluster, topic string) (all []kmsg.RecordBatch) {
 	t.Helper()
-	req := kmsg.NewPtrFetchRequest()
-	req.Version, req.ReplicaID, req.MaxBytes, req.SessionEpoch = 11, -1, 64<<20, -1
-	asked, p := kmsg.NewFetchRequestTopic(), kmsg.NewFetchRequestTopicPartition()
-	asked.Topic, p.PartitionMaxBytes, p.CurrentLeaderEpoch = topic, 64<<20, -1
+	asked, from := kmsg.NewFetchRequestTopic(), int64(0)
+	asked.Topic = topic
 	if info := c.kfake.PartitionInfo(topic, 0); info != nil {
-		p.FetchOffset = info.LogStartOffset
+		from = info.LogStartOffset
 	}
-	asked.Partitions = append(asked.Partitions, p)
-	req.Topics = append(req.Topics, asked)
-	_, resp := ask(t, c, req)
+	_, resp := ask(t, c, fetchRequest(11, asked, 0, from, 64<<20))
 	got := resp.(*kmsg.FetchResponse).Topics[0].Partitions[0]
 	if got.ErrorCode != 0 {
 		t.Fatalf("fetch: error %d", got.ErrorCode)

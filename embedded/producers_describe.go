@@ -75,13 +75,9 @@ func (x *exchange) producersOf(topic string, partition int32, bytes int) (produc
 		if err != nil {
 			return nil, err
 		}
-		for len(batches) >= batchRecordsAt {
-			h := readHead(batches)
-			if h.bytes < batchRecordsAt || h.bytes > int64(len(batches)) {
-				break
-			}
-			states.batch(&h, recordBatch(batches).maxTimestamp())
-			from, batches = h.next(), batches[h.bytes:]
+		for h, b := range wholeBatches(batches) {
+			states.batch(&h, b.maxTimestamp())
+			from = h.next()
 		}
 	}
 	return states, nil

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"iter"
 	"math"
 
 	"github.com/klauspost/compress/s2"
@@ -35,6 +36,20 @@ const (
 
 // recordBatch is one whole batch as a producer sends it.
 type recordBatch []byte
+
+// wholeBatches goes through batches that lie one behind the other, up to one that is cut
+// off or that can't be one.
+func wholeBatches(batches []byte) iter.Seq2[batchHead, recordBatch] {
+	return func(yield func(batchHead, recordBatch) bool) {
+		for len(batches) >= batchHeaderBytes {
+			h := readHead(batches)
+			if h.bytes < batchHeaderBytes || h.bytes > int64(len(batches)) || !yield(h, recordBatch(batches[:h.bytes:h.bytes])) {
+				return
+			}
+			batches = batches[h.bytes:]
+		}
+	}
+}
 
 // whole says that b is one batch with the right checksum. What is not is kfake's
 // to refuse.

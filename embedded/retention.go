@@ -1,7 +1,6 @@
 package embedded
 
 import (
-	"encoding/binary"
 	"errors"
 	"sync"
 	"time"
@@ -158,16 +157,11 @@ func (c *Cluster) firstKept(topic string, rules *topicRules, p partitionState, n
 			return from, err
 		}
 		atOnce = retentionFetchBytes
-		for len(batches) >= batchRecordsAt {
-			size := batchBodyAt + int(binary.BigEndian.Uint32(batches[batchLengthAt:]))
-			if size < batchRecordsAt || size > len(batches) {
-				break
-			}
-			if excess -= int64(size); excess < 0 && !tooOld(recordBatch(batches).maxTimestamp()) {
+		for h, b := range wholeBatches(batches) {
+			if excess -= h.bytes; excess < 0 && !tooOld(b.maxTimestamp()) {
 				return from, nil
 			}
-			from = int64(binary.BigEndian.Uint64(batches)) + int64(binary.BigEndian.Uint32(batches[batchLastDeltaAt:])) + 1
-			batches = batches[size:]
+			from = h.next()
 		}
 	}
 	return from, nil
@@ -180,13 +174,9 @@ func (c *Cluster) read(topic string, partition int32, from int64, bytes int32) (
 }
 
 func readLog(ask asker, topic string, partition int32, from int64, bytes int32) ([]byte, error) {
-	req := kmsg.NewPtrFetchRequest()
-	req.Version, req.ReplicaID, req.MaxBytes, req.SessionEpoch = 11, -1, bytes, -1
-	t, p := kmsg.NewFetchRequestTopic(), kmsg.NewFetchRequestTopicPartition()
-	t.Topic, p.Partition, p.FetchOffset, p.PartitionMaxBytes, p.CurrentLeaderEpoch = topic, partition, from, bytes, -1
-	t.Partitions = append(t.Partitions, p)
-	req.Topics = append(req.Topics, t)
-	resp, err := ask(req)
+	t := kmsg.NewFetchRequestTopic()
+	t.Topic = topic
+	resp, err := ask(fetchRequest(11, t, partition, from, bytes))
 	if err != nil {
 		return nil, err
 	}
@@ -196,6 +186,18 @@ func readLog(ask asker, topic string, partition int32, from int64, bytes int32) 
 		}
 	}
 	return nil, nil
+}
+
+// fetchRequest asks for records of one partition from an offset on, without waiting and in no
+// fetch session. topic has the topic's name, or its id where the version goes by that.
+func fetchRequest(version int16, topic kmsg.FetchRequestTopic, partition int32, from int64, bytes int32) *kmsg.FetchRequest {
+	p := kmsg.NewFetchRequestTopicPartition()
+	p.Partition, p.FetchOffset, p.PartitionMaxBytes, p.CurrentLeaderEpoch = partition, from, bytes, -1
+	topic.Partitions = []kmsg.FetchRequestTopicPartition{p}
+	req := kmsg.NewPtrFetchRequest()
+	req.Version, req.ReplicaID, req.MaxBytes, req.SessionEpoch = version, -1, bytes, noSession
+	req.Topics = []kmsg.FetchRequestTopic{topic}
+	return req
 }
 
 // keepCompacted refuses to delete records of a topic that is compacted only, as
