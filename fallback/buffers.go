@@ -14,6 +14,12 @@ const (
 	memoryBytesLimit = 1 << 30
 )
 
+// BuffersIn is how many buffers of so many bytes each an engine has where its Config says
+// nothing else: the default, or fewer if that takes more than the given bytes, 16 at least.
+func BuffersIn(bytes int64, bufferBytes int) int {
+	return int(min(BuffersDefault, max(16, bytes/int64(bufferBytes))))
+}
+
 // BufferFaults says what is wrong with so many receive buffers of so many bytes
 // each, in the names of a Config.
 func BufferFaults(buffers, bufferBytes int) (f fault.List) {

@@ -44,11 +44,9 @@ func (c Config) BufferMemory() int64 {
 // WithBuffersIn gives Buffers, if it is not set: its default, or fewer if that takes more
 // than so many bytes.
 func (c Config) WithBuffersIn(bytes int64) Config {
-	d := c.withDefaults()
-	if c.Buffers == 0 && d.BufferMemory() > bytes {
-		d.Buffers = max(16, int(bytes)/d.BufferBytes)
+	if c.Buffers == 0 {
+		c.Buffers = fallback.BuffersIn(bytes, c.withDefaults().BufferBytes)
 	}
-	c.Buffers = d.Buffers
 	return c
 }
 

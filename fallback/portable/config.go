@@ -43,11 +43,9 @@ func (c Config) BufferBytesOf() int64 { return int64(c.withDefaults().BufferByte
 // WithBuffersIn gives Buffers, if it is not set: its default, or fewer if that takes more
 // than so many bytes.
 func (c Config) WithBuffersIn(bytes int64) Config {
-	d := c.withDefaults()
-	if c.Buffers == 0 && d.BufferMemory() > bytes {
-		d.Buffers = max(16, int(bytes)/d.BufferBytes)
+	if c.Buffers == 0 {
+		c.Buffers = fallback.BuffersIn(bytes, c.withDefaults().BufferBytes)
 	}
-	c.Buffers = d.Buffers
 	return c
 }
 
