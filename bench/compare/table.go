@@ -124,20 +124,20 @@ func (res *Results) syscallPasses(scenario, contestant string) []float64 {
 	return passes
 }
 
-// Loss is a scenario in which io_uring did worse than something else.
-type Loss struct {
+// Versus is kring on io_uring beside a contestant that is not, by one figure of a scenario.
+type Versus struct {
 	Scenario, Ours, Against, Figure string
 	Ratio                           stats.Ratio
 }
 
 // Losses finds where kring on io_uring did worse than whatever is not, as far
 // as the rounds support it.
-func (res *Results) Losses() []Loss {
-	var losses []Loss
+func (res *Results) Losses() []Versus {
+	var losses []Versus
 	res.versus(func(s *Scenario, ours, other string) {
 		for _, m := range []metric{primary(s), p99, cpu} {
 			if r := res.ratio(s.Name, ours, other, m); verdict(r, m) == "worse" {
-				losses = append(losses, Loss{s.Name, ours, other, m.name, r})
+				losses = append(losses, Versus{s.Name, ours, other, m.name, r})
 			}
 		}
 	})

@@ -36,20 +36,14 @@ func (res *Results) Shortfalls() []Shortfall {
 	return list
 }
 
-// Tie is a comparison that the rounds leave open, of the figure that decides its
-// scenario.
-type Tie struct {
-	Scenario, Ours, Against, Figure string
-	Ratio                           stats.Ratio
-}
-
-// Ties are where kring on io_uring may be better or worse than what is not.
-func (res *Results) Ties() []Tie {
-	var ties []Tie
+// Ties are where kring on io_uring may be better or worse than what is not, by the figure
+// that decides the scenario: the rounds leave it open.
+func (res *Results) Ties() []Versus {
+	var ties []Versus
 	res.versus(func(s *Scenario, ours, other string) {
 		m := primary(s)
 		if r := res.ratio(s.Name, ours, other, m); r.Verdict() == stats.WithinNoise {
-			ties = append(ties, Tie{s.Name, ours, other, m.name, r})
+			ties = append(ties, Versus{s.Name, ours, other, m.name, r})
 		}
 	})
 	return ties
