@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -110,19 +111,29 @@ func (s *siege) slowPipeliner(c net.Conn, _ int) {
 	}
 }
 
-// awaitClosed waits until c is closed, without reading: what is written then fails.
+// awaitClosed waits until c is closed by its peer, without reading.
 func (s *siege) awaitClosed(c net.Conn) {
-	for {
+	for !hungUp(c) {
 		select {
 		case <-s.done:
 			return
 		case <-time.After(time.Second):
 		}
-		// A size that is begun costs the server nothing more, and tells whether it is there.
-		if _, err := c.Write(nil); err != nil {
-			return
-		}
 	}
+}
+
+// hungUp says that the peer has closed or reset c. It reads nothing: poll(2) tells.
+func hungUp(c net.Conn) (over bool) {
+	raw, err := c.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		return true
+	}
+	err = raw.Control(func(fd uintptr) {
+		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+		_, _ = unix.Poll(p, 0)
+		over = p[0].Revents != 0
+	})
+	return over || err != nil
 }
 
 // idleHere holds idle connections until standard input ends.

@@ -23,6 +23,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -111,14 +112,8 @@ func (s *siege) watch() {
 
 // attack begins every attack; stop ends those of other processes.
 func (s *siege) attack() (stop func(), err error) {
-	without := func(kind string) bool {
-		for k := range strings.SplitSeq(s.without, ",") {
-			if k == kind {
-				return true
-			}
-		}
-		return false
-	}
+	away := strings.Split(s.without, ",")
+	without := func(kind string) bool { return slices.Contains(away, kind) }
 	stop = func() {}
 	if !without("idle") {
 		if stop, err = s.idleElsewhere(); err != nil {
