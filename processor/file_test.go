@@ -21,12 +21,9 @@ func ask(c net.Conn, payload string) ([]byte, error) {
 	return readFrame(c)
 }
 
-// A file that is not in memory may take as long as its disk: whoever asked for
-// it waits, and nobody else on the same processor does.
-//
-// Kafka: Q-10.
-func TestAFileThatIsSlowToReadKeepsNobodyElseWaiting(t *testing.T) {
-	content := bytes.Repeat([]byte("cold"), 16<<10)
+// fileOf is an open file with some content, for the length of the test.
+func fileOf(t *testing.T, content []byte) *os.File {
+	t.Helper()
 	name := filepath.Join(t.TempDir(), "segment")
 	if err := os.WriteFile(name, content, 0o600); err != nil {
 		t.Fatal(err)
@@ -35,7 +32,17 @@ func TestAFileThatIsSlowToReadKeepsNobodyElseWaiting(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
+	t.Cleanup(func() { _ = file.Close() })
+	return file
+}
+
+// A file that is not in memory may take as long as its disk: whoever asked for
+// it waits, and nobody else on the same processor does.
+//
+// Kafka: Q-10.
+func TestAFileThatIsSlowToReadKeepsNobodyElseWaiting(t *testing.T) {
+	content := bytes.Repeat([]byte("cold"), 16<<10)
+	file := fileOf(t, content)
 	for _, inline := range []bool{true, false} {
 		asked := make(chan struct{})
 		s := newStage(t, stageConfig{inline: inline, requests: 8, handlers: 1, handle: func(r reqchan.Request) {

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"net"
-	"os"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -38,15 +36,7 @@ func (s *stage) settled(what string, taken int64) {
 // What is counted of responses that end with a file is given back.
 func TestResponsesThatEndWithAFileLeaveNothingInTheBudget(t *testing.T) {
 	const n, head = 64, 10_000
-	name := filepath.Join(t.TempDir(), "segment")
-	if err := os.WriteFile(name, []byte("of the file"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	file, err := os.Open(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
+	file := fileOf(t, []byte("of the file"))
 	for _, inline := range []bool{true, false} {
 		s := newStage(t, stageConfig{inline: inline, handlers: 1, handle: func(r reqchan.Request) {
 			if err := r.RespondParts([]reqchan.Part{{Bytes: make([]byte, head)}, {File: file, Length: 11}}, nil); err != nil {
