@@ -119,7 +119,9 @@ type Config struct {
 	// (FUSE, NFS, overlay): so many reads may wait for a disk there at once, and one
 	// more waits for them. The kernel starts a thread when there is a read for it,
 	// and ends it when there is none for 5 s; each has a stack of 16 KiB and counts as
-	// a process of the user (RLIMIT_NPROC, pids cgroup). 1 to 1024, 16 by default.
+	// a process of the user (RLIMIT_NPROC, pids cgroup). The kernel keeps the limit by
+	// the thread that submits: where the rings of one process differ in it, a parked
+	// engine has that of the ring which its thread served first. 1 to 1024, 16 by default.
 	// Kernel: 5.15.
 	IOWQWorkersMax int
 

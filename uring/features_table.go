@@ -60,7 +60,7 @@ func usedFeatures() []row {
 	return []row{
 		uses("CLAMP", "5.6", bySetUp, "queues that are too long are refused", bySetup(SetupClamp)),
 		uses("IOWQ_MAX_WORKERS", "5.15", byReg, "kernel threads are not bounded", byRegister("IOWQ_MAX_WORKERS", 0,
-			func(_ *prober, r *Ring) error { _, err := r.RegisterIOWQMaxWorkers(1, 1); return err })),
+			func(_ *prober, r *Ring) error { _, err := r.RegisterIOWQMaxWorkers(0, 0); return err })), // asks only: the limit would stay with the thread
 		uses("SUBMIT_ALL", "5.18", bySetUp, "a refused operation ends its batch", bySetup(SetupSubmitAll)),
 		uses("COOP_TASKRUN", "5.19", bySetUp, "the kernel interrupts to complete", bySetup(SetupCoopTaskrun)),
 		uses("TASKRUN_FLAG", "5.19", bySetUp, "the kernel interrupts to complete", bySetup(SetupCoopTaskrun|SetupTaskrunFlag)),

@@ -45,6 +45,18 @@ func onBothWaits(t *testing.T, c Config, test func(r *rig)) {
 	}
 }
 
+// onBothWaitsOfOneThread is onBothWaits where a parked engine does not change threads
+// either: for what the kernel keeps by thread.
+func onBothWaitsOfOneThread(t *testing.T, c Config, test func(r *rig)) {
+	for _, w := range []engine.Wait{engine.WaitLocked, engine.WaitParked} {
+		t.Run(w.String(), func(t *testing.T) {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			onWait(t, c, w, test)
+		})
+	}
+}
+
 // onAllWaits is onBothWaits, and beside it a parked engine that need not share its P.
 func onAllWaits(t *testing.T, c Config, test func(r *rig)) {
 	onBothWaits(t, c, test)

@@ -4,6 +4,7 @@ package uring
 
 import (
 	"reflect"
+	"runtime"
 	"testing"
 	"time"
 
@@ -235,6 +236,8 @@ func TestMsgRingReachesAnotherRing(t *testing.T) {
 }
 
 func TestRegisterKnowsItsOperations(t *testing.T) {
+	runtime.LockOSThread() // the kernel keeps limits of threads by the thread that set them
+	defer runtime.UnlockOSThread()
 	r := newTestRing(t, 4, 8)
 	known, err := r.Probe()
 	if err != nil {
