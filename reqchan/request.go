@@ -60,11 +60,11 @@ func (r Request) life() uint64 { return r.id &^ (lifeOne - 1) }
 // answer as well.
 func (r Request) Conn() *Conn { return r.conn }
 
-// API is what Config.APIOf read of the payload, -1 when nobody can say. It does
+// API is what Config.Dispatch.APIOf read of the payload, -1 when nobody can say. It does
 // not change with the answer.
 func (r Request) API() int16 { return int16(r.id >> 16) }
 
-// Version is what Config.APIOf read of the payload. It does not change with the
+// Version is what Config.Dispatch.APIOf read of the payload. It does not change with the
 // answer.
 func (r Request) Version() int16 { return int16(r.id) }
 

@@ -3,7 +3,7 @@ package reqchan
 import "kring/internal/budget"
 
 // ResponseRoom is how large the response should be at most, in bytes, for the memory of
-// all responses to stay within its bound (Config.ResponseMemoryMax): a part of what is
+// all responses to stay within its bound (Config.Memory.ResponseBytesMax): a part of what is
 // free, 64 KiB at least. Buffer gives more as well: that counts, and requests of an API
 // whose responses are large wait until there is room for another. Any goroutine.
 func (r Request) ResponseRoom() int { return int(r.job.budget.Room()) }
