@@ -19,30 +19,30 @@ const (
 )
 
 // Descriptors plans what this process's descriptors are for (RLIMIT_NOFILE): the
-// server's own, HandlerFiles, and connections. ConnsMax goes by it when it is 0.
+// server's own, Conns.HandlerFiles, and connections. Conns.Max goes by it when it is 0.
 func (c Config) Descriptors() Descriptors {
-	conns := c.ConnsMax
+	conns := c.Conns.Max
 	c = c.withDefaults()
 	d := c.descriptors(conns)
 	if conns == 0 {
-		d.Conns = min(d.Conns, c.ConnsMax) // where memory is less than descriptors
+		d.Conns = min(d.Conns, c.Conns.Max) // where memory is less than descriptors
 	}
 	return d
 }
 
-// descriptors plans for a Config that has its defaults, but perhaps ConnsMax.
+// descriptors plans for a Config that has its defaults, but perhaps Conns.Max.
 func (c *Config) descriptors(conns int) Descriptors {
-	engines, sockets := c.Processors+len(c.Listeners), len(c.Listeners)
-	if c.Accept == AcceptPerProcessor {
-		engines, sockets = c.Processors, c.Processors*len(c.Listeners)
+	engines, sockets := c.Processors.Count+len(c.Listeners), len(c.Listeners)
+	if c.Processors.Accept == AcceptPerProcessor {
+		engines, sockets = c.Processors.Count, c.Processors.Count*len(c.Listeners)
 	}
 	own := ofProcess + ofEngine*engines + ofListener*sockets
-	return acceptor.PlanDescriptors(acceptor.DescriptorLimit(), own, c.HandlerFiles, conns)
+	return acceptor.PlanDescriptors(acceptor.DescriptorLimit(), own, c.Conns.HandlerFiles, conns)
 }
 
 // errNoRoom says that clients would be reset for want of descriptors, each of them.
 func (s *Server) errNoRoom() error {
 	d := s.cfg.descriptors(0)
 	return fmt.Errorf("kring: too many open files before anybody connects: RLIMIT_NOFILE is %d, and the server itself needs about %d, and room for clients: "+
-		"raise the limit (ulimit -n 65536; systemd: LimitNOFILE=65536; docker: --ulimit nofile=65536:65536), or have fewer processors than %d", d.Limit, d.Own, s.cfg.Processors)
+		"raise the limit (ulimit -n 65536; systemd: LimitNOFILE=65536; docker: --ulimit nofile=65536:65536), or have fewer processors than %d", d.Limit, d.Own, s.cfg.Processors.Count)
 }

@@ -96,16 +96,16 @@ func (s *Server) Why() string {
 func (s *Server) Describe() string {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	dispatch := string(s.cfg.Dispatch)
-	if s.cfg.Dispatch == DispatchPool {
-		dispatch = fmt.Sprintf("pool of %d", s.cfg.Handlers)
+	dispatch := string(s.cfg.Dispatch.Mode)
+	if s.cfg.Dispatch.Mode == DispatchPool {
+		dispatch = fmt.Sprintf("pool of %d", s.cfg.Dispatch.Handlers)
 	}
 	processors := "1 processor"
-	if n := s.cfg.Processors; n > 1 {
+	if n := s.cfg.Processors.Count; n > 1 {
 		processors = fmt.Sprintf("%d processors", n)
 	}
-	if s.cfg.Accept == AcceptPerProcessor {
+	if s.cfg.Processors.Accept == AcceptPerProcessor {
 		processors += " accepting for themselves"
 	}
-	return fmt.Sprintf("%s (%s), %s %s, %s", s.network.Name(), s.why, processors, s.cfg.Wait, dispatch)
+	return fmt.Sprintf("%s (%s), %s %s, %s", s.network.Name(), s.why, processors, s.cfg.Processors.Wait, dispatch)
 }

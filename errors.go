@@ -21,7 +21,7 @@ type ConfigError struct {
 
 // Fault is what is wrong with one field.
 type Fault struct {
-	// Field is its name, with what it is of: PipelineMax, Listeners[PLAINTEXT].Address,
+	// Field is its name, with what it is of: Limits.PipelineMax, Listeners[PLAINTEXT].Address,
 	// URing.Buffers.
 	Field string
 	// Says is its value and the remedy.

@@ -19,13 +19,12 @@ import (
 // what other packages judge.
 func TestAConfigErrorHasEveryFault(t *testing.T) {
 	cfg := kring.Config{
-		Dispatch: "elsewhere", Handlers: -1, QuotaWindows: -1,
-		Listeners: []kring.ListenerConfig{{Name: "A", Address: "127.0.0.1:0", PipelineMax: -1}},
-		PerIP:     []kring.AddressLimit{{Source: "::1", ConnsMax: -7}},
+		Dispatch: kring.DispatchConfig{Mode: "elsewhere", Handlers: -1}, Conns: kring.ConnsConfig{RateWindows: -1, PerIP: []kring.AddressLimit{{Source: "::1", ConnsMax: -7}}},
+		Listeners: []kring.ListenerConfig{{Name: "A", Address: "127.0.0.1:0", Limits: kring.LimitsConfig{PipelineMax: -1}}},
 	}
 	cfg.URing.Buffers, cfg.Epoll.ReceivesMax, cfg.Portable.AcceptsMax = 3, -1, -1
 	want := []string{
-		"Dispatch", "Listeners[A].PipelineMax", "Handlers", "PerIP[::1].ConnsMax", "QuotaWindows",
+		"Dispatch.Mode", "Listeners[A].Limits.PipelineMax", "Dispatch.Handlers", "Conns.PerIP[::1].ConnsMax", "Conns.RateWindows",
 		"Epoll.ReceivesMax", "Portable.AcceptsMax", "URing.Buffers",
 	}
 	_, err := kring.New(cfg, servertest.Echo)
@@ -51,10 +50,10 @@ func TestAConfigErrorHasEveryFault(t *testing.T) {
 func TestWhatNeedsARestartIsAConfigError(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		s := servertest.Start(t, cfg, servertest.Echo)
-		cfg.Dispatch, cfg.Wait = kring.DispatchInline, kring.WaitParked
+		cfg.Dispatch.Mode, cfg.Processors.Wait = kring.DispatchInline, kring.WaitParked
 		var e *kring.ConfigError
-		if err := s.Reconfigure(cfg); !errors.As(err, &e) || len(e.Faults) != 1 || e.Faults[0].Field != "Dispatch" {
-			t.Errorf("Reconfigure: %v, want a ConfigError of Dispatch", err)
+		if err := s.Reconfigure(cfg); !errors.As(err, &e) || len(e.Faults) != 1 || e.Faults[0].Field != "Dispatch.Mode" {
+			t.Errorf("Reconfigure: %v, want a ConfigError of Dispatch.Mode", err)
 		}
 	})
 }

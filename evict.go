@@ -7,7 +7,7 @@ import (
 )
 
 // evictor makes room when the protected listener has brought the server over
-// ConnsMax: for each of its connections that did, one of another listener goes,
+// Conns.Max: for each of its connections that did, one of another listener goes,
 // of all processors the one that can best be done without (Kafka has every
 // processor close one of its own in the same moment). It chooses one at a time,
 // and the next only once that one has left; so none goes that need not.

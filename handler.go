@@ -19,7 +19,7 @@ type ConnName = reqchan.ConnName
 type CloseReason = reqchan.CloseReason
 
 // Handler answers requests. Handle is called from many goroutines at once, but
-// (while PipelineMax is 1) for one request of a connection at a time, in the
+// (while Limits.PipelineMax is 1) for one request of a connection at a time, in the
 // order they arrived. It must answer every request (Respond, NoResponse or
 // CloseConnection), before it returns or later and from any goroutine. The first
 // answer counts; others do nothing but be counted (Stats.Total.ExtraAnswers). With

@@ -15,7 +15,7 @@ import (
 // WhenFull is what becomes of a connection that there is no place for.
 type WhenFull string
 
-// The ways to treat it: see Config.WhenFull.
+// The ways to treat it: see ConnsConfig.WhenFull.
 const (
 	WhenFullWait   WhenFull = "wait"
 	WhenFullRefuse WhenFull = "refuse"
@@ -24,7 +24,7 @@ const (
 // Assignment is which processor gets a new connection.
 type Assignment string
 
-// The ways to assign: see Config.Assignment.
+// The ways to assign: see ProcessorsConfig.Assignment.
 const (
 	AssignLeastConns Assignment = "least-connections"
 	AssignRoundRobin Assignment = "round-robin"
@@ -40,9 +40,9 @@ type AddressLimit struct {
 	// it counts for itself) or a host's name, which is resolved once, when the
 	// configuration is taken.
 	Source string
-	// ConnsMax is as Config.ConnsPerIPMax; 0: as that one says.
+	// ConnsMax is as Config.Conns.PerIPMax; 0: as that one says.
 	ConnsMax int
-	// ConnRateMax is as Config.ConnRatePerIPMax; 0: as that one says.
+	// ConnRateMax is as Config.Conns.RatePerIPMax; 0: as that one says.
 	ConnRateMax float64
 }
 
@@ -52,27 +52,27 @@ const resolvePatience = 5 * time.Second
 // validateLimits names the faults that can be seen without a name service.
 func (c *Config) validateLimits(fault faulter) {
 	notNegative := "choose 0 (no bound) or more a second"
-	fault(!(c.ConnRateMax >= 0), "ConnRateMax", c.ConnRateMax, notNegative)
-	fault(!(c.ConnRatePerIPMax >= 0), "ConnRatePerIPMax", c.ConnRatePerIPMax, notNegative)
-	fault(c.ConnsPerIPMax < NoConns, "ConnsPerIPMax", c.ConnsPerIPMax, "choose 0 (no bound), more, or NoConns")
-	fault(c.ConnsPerIPMax == NoConns && len(c.PerIP) == 0, "ConnsPerIPMax", c.ConnsPerIPMax, "name in PerIP who may connect, or nobody could")
-	for _, l := range c.PerIP {
-		at := "PerIP[" + l.Source + "]."
+	fault(!(c.Conns.RateMax >= 0), "Conns.RateMax", c.Conns.RateMax, notNegative)
+	fault(!(c.Conns.RatePerIPMax >= 0), "Conns.RatePerIPMax", c.Conns.RatePerIPMax, notNegative)
+	fault(c.Conns.PerIPMax < NoConns, "Conns.PerIPMax", c.Conns.PerIPMax, "choose 0 (no bound), more, or NoConns")
+	fault(c.Conns.PerIPMax == NoConns && len(c.Conns.PerIP) == 0, "Conns.PerIPMax", c.Conns.PerIPMax, "name in Conns.PerIP who may connect, or nobody could")
+	for _, l := range c.Conns.PerIP {
+		at := "Conns.PerIP[" + l.Source + "]."
 		fault(l.Source == "", at+"Source", `""`, "give an address, a prefix or a host's name")
-		fault(l.ConnsMax < NoConns, at+"ConnsMax", l.ConnsMax, "choose 0 (as ConnsPerIPMax), more, or NoConns")
-		fault(!(l.ConnRateMax >= 0), at+"ConnRateMax", l.ConnRateMax, "choose 0 (as ConnRatePerIPMax) or more a second")
+		fault(l.ConnsMax < NoConns, at+"ConnsMax", l.ConnsMax, "choose 0 (as Conns.PerIPMax), more, or NoConns")
+		fault(!(l.ConnRateMax >= 0), at+"ConnRateMax", l.ConnRateMax, "choose 0 (as Conns.RatePerIPMax) or more a second")
 	}
-	known := c.ProtectedListener == ""
+	known := c.Conns.ProtectedListener == ""
 	for _, l := range c.Listeners {
-		known = known || l.Name == c.ProtectedListener
+		known = known || l.Name == c.Conns.ProtectedListener
 	}
-	fault(!known, "ProtectedListener", c.ProtectedListener, "name one of Listeners")
+	fault(!known, "Conns.ProtectedListener", c.Conns.ProtectedListener, "name one of Listeners")
 }
 
 // partFaults gives the faults of what other packages judge, each under the name of
 // its field here.
 func (c *Config) partFaults() (faults fault.List) {
-	quota := map[string]string{"Count": "QuotaWindows", "Size": "QuotaWindow"}
+	quota := map[string]string{"Count": "Conns.RateWindows", "Size": "Conns.RateWindow"}
 	for _, f := range faultsOf(c.windows().Validate()) {
 		faults = append(faults, fault.Fault{Field: quota[f.Field], Says: f.Says})
 	}
@@ -85,7 +85,7 @@ func (c *Config) partFaults() (faults fault.List) {
 	}
 	if may(EngineURing) {
 		wait := engine.WaitParked
-		if c.Wait == WaitLocked {
+		if c.Processors.Wait == WaitLocked {
 			wait = engine.WaitLocked
 		}
 		faults = append(faults, faultsOf(c.URing.Validate()).In("URing.")...)
@@ -95,25 +95,25 @@ func (c *Config) partFaults() (faults fault.List) {
 }
 
 func (c *Config) windows() rate.Windows {
-	return rate.Windows{Count: c.QuotaWindows, Size: c.QuotaWindow}
+	return rate.Windows{Count: c.Conns.RateWindows, Size: c.Conns.RateWindow}
 }
 
 // limits are what the acceptors go by; c has its defaults and is valid. It
 // resolves names.
 func (c *Config) limits() (acceptor.Limits, error) {
 	l := acceptor.Limits{
-		Server:    acceptor.Bounds{ConnsMax: int64(max(c.ConnsMax, 0)), RateMax: c.ConnRateMax},
-		PerIP:     acceptor.Bounds{ConnsMax: int64(c.ConnsPerIPMax), RateMax: c.ConnRatePerIPMax},
+		Server:    acceptor.Bounds{ConnsMax: int64(max(c.Conns.Max, 0)), RateMax: c.Conns.RateMax},
+		PerIP:     acceptor.Bounds{ConnsMax: int64(c.Conns.PerIPMax), RateMax: c.Conns.RatePerIPMax},
 		Listeners: map[string]acceptor.Bounds{},
-		Protected: c.ProtectedListener, Refuse: c.WhenFull == WhenFullRefuse, ParkedMax: int64(max(c.ParkedMax, 0)),
+		Protected: c.Conns.ProtectedListener, Refuse: c.Conns.WhenFull == WhenFullRefuse, ParkedMax: int64(max(c.Conns.ParkedMax, 0)),
 	}
 	for _, of := range c.Listeners {
 		l.Listeners[of.Name] = acceptor.Bounds{ConnsMax: int64(of.ConnsMax), RateMax: of.ConnRateMax}
 	}
 	var faults fault.List
-	for _, of := range c.PerIP {
+	for _, of := range c.Conns.PerIP {
 		prefixes, err := resolve(of.Source)
-		faults.Add(err != nil, "PerIP["+of.Source+"].Source", "can't be resolved: %v: give an address, a prefix or a name that resolves", err)
+		faults.Add(err != nil, "Conns.PerIP["+of.Source+"].Source", "can't be resolved: %v: give an address, a prefix or a name that resolves", err)
 		for _, p := range prefixes {
 			l.Overrides = append(l.Overrides, acceptor.Override{
 				Prefix: p, Bounds: acceptor.Bounds{ConnsMax: int64(of.ConnsMax), RateMax: of.ConnRateMax},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -31,7 +32,7 @@ type ListenerConfig struct {
 	// control plane's listener, or the brokers' own.
 	Privileged bool
 	// Priority: its requests go before those of other listeners, as if
-	// Config.Priority said so.
+	// Config.Dispatch.Priority said so.
 	Priority bool
 	// Ready, if set, is called on a goroutine of its own and waited for before
 	// the listener accepts: nil says that what it needs is there, an error that
@@ -45,45 +46,61 @@ type ListenerConfig struct {
 	// max.connection.creation.rate]; 0: no bound of its own.
 	ConnsMax    int
 	ConnRateMax float64
+	// Backlog is as Config.Conns.Backlog.
+	Backlog int
 
-	// As in Config.
-	Backlog                                             int
-	Socket                                              engine.SocketOptions
-	PipelineMax                                         int
-	FrameBytesMax, HeldBytesMax, QueuedResponseBytesMax int
-	FrameBytesMaxUnauthenticated                        int
-	IdleTimeout, WriteTimeout                           time.Duration
+	// Limits, Timeouts and Socket are as in Config.
+	Limits   LimitsConfig
+	Timeouts TimeoutsConfig
+	Socket   engine.SocketOptions
 }
 
 // withDefaults fills what is zero with what cfg says for all listeners.
 func (l ListenerConfig) withDefaults(cfg *Config) ListenerConfig {
-	orElse(&l.Backlog, cfg.Backlog)
+	orElse(&l.Backlog, cfg.Conns.Backlog)
 	orElse(&l.Socket.SendBufferBytes, cfg.Socket.SendBufferBytes)
 	orElse(&l.Socket.ReceiveBufferBytes, cfg.Socket.ReceiveBufferBytes)
 	orElse(&l.Socket.KeepAlive, cfg.Socket.KeepAlive)
 	orElse(&l.Socket.KeepAliveInterval, cfg.Socket.KeepAliveInterval)
 	orElse(&l.Socket.KeepAliveProbes, cfg.Socket.KeepAliveProbes)
-	orElse(&l.PipelineMax, cfg.PipelineMax)
-	orElse(&l.FrameBytesMax, cfg.FrameBytesMax)
-	orElse(&l.FrameBytesMaxUnauthenticated, cfg.FrameBytesMaxUnauthenticated)
-	orElse(&l.HeldBytesMax, cfg.HeldBytesMax)
-	orElse(&l.QueuedResponseBytesMax, cfg.QueuedResponseBytesMax)
-	orElse(&l.IdleTimeout, cfg.IdleTimeout)
-	orElse(&l.WriteTimeout, cfg.WriteTimeout)
+	l.Limits.orElse(&cfg.Limits)
+	l.Timeouts.orElse(&cfg.Timeouts)
 	return l
+}
+
+// orElse fills what is zero.
+func (l *LimitsConfig) orElse(all *LimitsConfig) {
+	orElse(&l.PipelineMax, all.PipelineMax)
+	orElse(&l.FrameBytesMax, all.FrameBytesMax)
+	orElse(&l.FrameBytesMaxUnauthenticated, all.FrameBytesMaxUnauthenticated)
+	orElse(&l.HeldBytesMax, all.HeldBytesMax)
+	orElse(&l.QueuedResponseBytesMax, all.QueuedResponseBytesMax)
+	orElse(&l.SlowReader, all.SlowReader)
+	orElse(&l.ThrottleMax, all.ThrottleMax)
+}
+
+// orElse fills what is zero.
+func (t *TimeoutsConfig) orElse(all *TimeoutsConfig) {
+	orElse(&t.Idle, all.Idle)
+	orElse(&t.Frame, all.Frame)
+	orElse(&t.Write, all.Write)
+	orElse(&t.Drain, all.Drain)
 }
 
 // validateListeners reports the faults of what Config says for all listeners,
 // and of what each says for itself.
 func (c *Config) validateListeners(fault faulter) {
-	ListenerConfig{}.withDefaults(c).validate("", fault)
+	all := ListenerConfig{}.withDefaults(c)
+	all.Backlog = 0 // has a name of its own in Config
+	all.validate("", fault)
+	fault(c.Conns.Backlog < 1 || c.Conns.Backlog > math.MaxInt32, "Conns.Backlog", c.Conns.Backlog, "choose at least 1")
 	names := map[string]bool{}
 	for _, l := range c.Listeners {
 		at := "Listeners[" + l.Name + "]."
 		fault(l.Address == "", at+"Address", `""`, "give host:port, port 0 picks a free one, or unix:PATH")
 		path, isUnix := engine.UnixPath(l.Address)
 		fault(isUnix && strings.Trim(path, "@") == "", at+"Address", l.Address, "give the socket a path, such as unix:/run/kring.sock")
-		fault(isUnix && c.Accept == AcceptPerProcessor, at+"Address", l.Address, "a Unix domain socket can't be shared: choose Accept apart, or a TCP address")
+		fault(isUnix && c.Processors.Accept == AcceptPerProcessor, at+"Address", l.Address, "a Unix domain socket can't be shared: choose Processors.Accept apart, or a TCP address")
 		fault(l.SocketMode&^fs.ModePerm != 0 || l.SocketMode != 0 && !isUnix, at+"SocketMode", l.SocketMode,
 			"choose permissions such as 0660, for a unix:PATH only")
 		fault(names[l.Name], "Listeners.Name", l.Name, "give each listener a name of its own")
@@ -104,11 +121,15 @@ func (l ListenerConfig) validate(at string, fault faulter) {
 	within("Socket.ReceiveBufferBytes", l.Socket.ReceiveBufferBytes, 1, math.MaxInt32, "choose a size, or 0 for the system's own sizing")
 	within("Socket.KeepAliveProbes", l.Socket.KeepAliveProbes, 1, 127, "choose 1 to 127, or 0 for 3")
 	fault(l.Socket.KeepAliveInterval < 0, at+"Socket.KeepAliveInterval", l.Socket.KeepAliveInterval, "choose an interval, or 0 for half of the idle time")
-	within("PipelineMax", l.PipelineMax, 1, 1<<12, "choose 1 to 4096")
-	within("FrameBytesMax", l.FrameBytesMax, 1, 1<<30, "choose 1 byte to 1 GiB")
-	within("FrameBytesMaxUnauthenticated", l.FrameBytesMaxUnauthenticated, 1, 1<<30, "choose 1 byte to 1 GiB, or 0 for no difference")
-	within("HeldBytesMax", l.HeldBytesMax, 4<<10, math.MaxInt, "choose at least 4 KiB")
-	within("QueuedResponseBytesMax", l.QueuedResponseBytesMax, 1, math.MaxInt, "choose at least 1 byte")
+	within("Limits.PipelineMax", l.Limits.PipelineMax, 1, 1<<12, "choose 1 to 4096")
+	within("Limits.FrameBytesMax", l.Limits.FrameBytesMax, 1, 1<<30, "choose 1 byte to 1 GiB")
+	within("Limits.FrameBytesMaxUnauthenticated", l.Limits.FrameBytesMaxUnauthenticated, 1, 1<<30, "choose 1 byte to 1 GiB, or 0 for no difference")
+	within("Limits.HeldBytesMax", l.Limits.HeldBytesMax, 4<<10, math.MaxInt, "choose at least 4 KiB")
+	within("Limits.QueuedResponseBytesMax", l.Limits.QueuedResponseBytesMax, 1, math.MaxInt, "choose at least 1 byte")
+	_, known := slowReaders[l.Limits.SlowReader]
+	fault(l.Limits.SlowReader != "" && !known, at+"Limits.SlowReader", strconv.Quote(string(l.Limits.SlowReader)),
+		fmt.Sprintf("choose one of %q", []SlowReader{SlowReaderPause, SlowReaderThrottle, SlowReaderClose}))
+	fault(l.Limits.ThrottleMax != 0 && l.Limits.ThrottleMax < time.Millisecond, at+"Limits.ThrottleMax", l.Limits.ThrottleMax, "choose at least 1ms")
 }
 
 // faulter notes that a field is wrong, if it is, and what to do.
@@ -117,12 +138,12 @@ type faulter func(bad bool, field string, value any, remedy string)
 // settings are what its processors need to know; l has its defaults.
 func (l *ListenerConfig) settings(cfg *Config) processor.Settings {
 	return processor.Settings{
-		FrameBytesMax: l.FrameBytesMax, FrameBytesMaxUnauthenticated: l.FrameBytesMaxUnauthenticated, BigFrameBytes: cfg.BigFrameBytes, PackedBytesMax: cfg.PackedBytesMax,
+		FrameBytesMax: l.Limits.FrameBytesMax, FrameBytesMaxUnauthenticated: l.Limits.FrameBytesMaxUnauthenticated, BigFrameBytes: cfg.Processors.BigFrameBytes, PackedBytesMax: cfg.Processors.PackedBytesMax,
 		Priority:     l.Priority,
-		PipelineMax:  l.PipelineMax,
-		HeldBytesMax: l.HeldBytesMax, QueuedBytesMax: l.QueuedResponseBytesMax,
-		SlowReader: slowReaders[cfg.SlowReader], ThrottleMax: cfg.ThrottleMax,
-		IdleTimeout: max(l.IdleTimeout, 0), WriteTimeout: max(l.WriteTimeout, 0), FrameTimeout: max(cfg.FrameTimeout, 0),
+		PipelineMax:  l.Limits.PipelineMax,
+		HeldBytesMax: l.Limits.HeldBytesMax, QueuedBytesMax: l.Limits.QueuedResponseBytesMax,
+		SlowReader: slowReaders[l.Limits.SlowReader], ThrottleMax: l.Limits.ThrottleMax,
+		IdleTimeout: max(l.Timeouts.Idle, 0), WriteTimeout: max(l.Timeouts.Write, 0), FrameTimeout: max(l.Timeouts.Frame, 0),
 	}
 }
 

@@ -101,7 +101,7 @@ func (s *Server) addListener(cfg ListenerConfig) error {
 // bind opens the listening socket.
 func (s *Server) bind(l *listener) error {
 	s.mu.RLock()
-	shared := s.cfg.Accept == AcceptPerProcessor
+	shared := s.cfg.Processors.Accept == AcceptPerProcessor
 	s.mu.RUnlock()
 	if shared {
 		return s.bindShared(l)
@@ -255,8 +255,8 @@ func (s *Server) detach(name string) (*listener, error) {
 	switch {
 	case !slices.Contains(s.listenerNames(), name):
 		return nil, fmt.Errorf("kring: there is no listener %q: name one of %q", name, s.listenerNames())
-	case name == s.cfg.ProtectedListener:
-		return nil, fmt.Errorf("kring: %s is the ProtectedListener: name another by Reconfigure first", name)
+	case name == s.cfg.Conns.ProtectedListener:
+		return nil, fmt.Errorf("kring: %s is Conns.ProtectedListener: name another by Reconfigure first", name)
 	}
 	return s.takeOut(name), nil
 }

@@ -11,7 +11,7 @@ import (
 
 // Where MemoryPlan.Max comes from.
 const (
-	MemoryBySetting = "MemoryMax"
+	MemoryBySetting = "Memory.BytesMax"
 	MemoryByCgroup  = "cgroup"
 	MemoryByMachine = "machine" // three quarters of what it has
 	MemoryUnbounded = ""
@@ -26,12 +26,12 @@ type MemoryPlan struct {
 	// Base is the Go runtime, the program and what it always has. Engines are rings and
 	// receive buffers. Reserve is what is kept for reuse, and what fragments.
 	Base, Engines, Reserve int64
-	// Conns are Config.ConnsMax connections, the kernel's part of them included.
+	// Conns are Config.Conns.Max connections, the kernel's part of them included.
 	Conns int64
-	// Requests are frames (QueuedRequestBytesMax and what their memory is larger), Held
-	// is HeldMemoryMax, Responses ResponseMemoryMax, Handler is HandlerMemory.
+	// Requests are frames (RequestBytesMax, and what their memory is larger), Held is
+	// HeldBytesMax, Responses ResponseBytesMax, Handler HandlerBytes of Config.Memory.
 	Requests, Held, Responses, Handler int64
-	// ConnsMax and FrameBytesMax are the Config's, by its default or yours.
+	// ConnsMax is Config.Conns.Max, FrameBytesMax Config.Limits.FrameBytesMax, by default or set.
 	ConnsMax, FrameBytesMax int
 }
 
@@ -72,12 +72,12 @@ const (
 	frameBytesLeast = 1 << 20
 )
 
-// MemoryMaxLeast is a MemoryMax, in bytes, that is enough for a server of few processors with
+// MemoryMaxLeast is a Config.Memory.BytesMax, in bytes, that is enough for a server of few processors with
 // defaults. With less one may start; a plan that does not fit is an error.
 const MemoryMaxLeast = 96 << 20
 
-// Memory plans what this process's memory is for.
-func (c Config) Memory() MemoryPlan {
+// MemoryPlan says what this process's memory is for.
+func (c Config) MemoryPlan() MemoryPlan {
 	_, m := c.planned()
 	return m
 }
@@ -96,14 +96,14 @@ func foundMemory() (bytes int64, source string) {
 
 // planMemory derives what is 0 of the fields that bound memory. c has all other defaults.
 func (c *Config) planMemory() (m MemoryPlan) {
-	m.Max, m.Source = c.MemoryMax, MemoryBySetting
-	if c.MemoryMax == 0 {
+	m.Max, m.Source = c.Memory.BytesMax, MemoryBySetting
+	if c.Memory.BytesMax == 0 {
 		m.Max, m.Source = foundMemory()
 	}
 	if m.Max < 0 {
 		m.Max, m.Source = 0, MemoryUnbounded
 	}
-	m.Base, m.Handler = memoryBase, c.HandlerMemory
+	m.Base, m.Handler = memoryBase, c.Memory.HandlerBytes
 	c.planEngines(&m)
 	c.planConns(&m)
 	m.Reserve = memoryReserveMost
@@ -119,11 +119,11 @@ func (c *Config) planMemory() (m MemoryPlan) {
 func (c *Config) planEngines(m *MemoryPlan) {
 	bytes := int64(math.MaxInt64)
 	if m.Max > 0 {
-		bytes = m.Max / buffersPart / int64(c.Processors)
+		bytes = m.Max / buffersPart / int64(c.Processors.Count)
 	}
 	c.URing, c.Epoll, c.Portable = c.URing.WithBuffersIn(bytes), c.Epoll.WithBuffersIn(bytes), c.Portable.WithBuffersIn(bytes)
-	engines := c.Processors
-	if c.Accept != AcceptPerProcessor {
+	engines := c.Processors.Count
+	if c.Processors.Accept != AcceptPerProcessor {
 		engines += len(c.Listeners)
 	}
 	buffers := max(c.URing.BufferMemory(), c.Epoll.BufferMemory())
@@ -133,7 +133,7 @@ func (c *Config) planEngines(m *MemoryPlan) {
 	case EnginePortable:
 		buffers = c.Portable.BufferMemory()
 	}
-	m.Engines = int64(engines)*memoryOfEngine + int64(c.Processors)*buffers
+	m.Engines = int64(engines)*memoryOfEngine + int64(c.Processors.Count)*buffers
 }
 
 // connMemory is what a connection costs.
@@ -145,13 +145,13 @@ func (c *Config) connMemory() int64 {
 }
 
 func (c *Config) planConns(m *MemoryPlan) {
-	if c.ConnsMax == 0 {
-		c.ConnsMax = c.descriptors(0).Conns
+	if c.Conns.Max == 0 {
+		c.Conns.Max = c.descriptors(0).Conns
 		if m.Max > 0 {
-			c.ConnsMax = max(1, min(c.ConnsMax, int(m.Max/connsPart/c.connMemory())))
+			c.Conns.Max = max(1, min(c.Conns.Max, int(m.Max/connsPart/c.connMemory())))
 		}
 	}
-	n := c.ConnsMax
+	n := c.Conns.Max
 	if n < 0 {
 		n = c.descriptors(0).Conns
 	}
@@ -168,49 +168,49 @@ func (c *Config) planRest(m *MemoryPlan) {
 			weights += share
 		}
 	}
-	field(memoryOfRequests(c.QueuedRequestBytesMax), requestsShare)
-	field(c.HeldMemoryMax, heldShare)
-	field(c.ResponseMemoryMax, responsesShare)
+	field(memoryOfRequests(c.Memory.RequestBytesMax), requestsShare)
+	field(c.Memory.HeldBytesMax, heldShare)
+	field(c.Memory.ResponseBytesMax, responsesShare)
 	part := func(share, most, least int64) int64 {
 		if m.Max == 0 {
 			return most
 		}
 		return max(min(most, left*share/max(weights, 1)), least)
 	}
-	orElse(&c.ResponseMemoryMax, part(responsesShare, responseMemoryDefault, c.responseMemoryLeast()))
-	m.Responses = c.ResponseMemoryMax
-	orElse(&c.HeldMemoryMax, part(heldShare, heldMemoryDefault, c.heldMemoryLeast()))
+	orElse(&c.Memory.ResponseBytesMax, part(responsesShare, responseMemoryDefault, c.responseMemoryLeast()))
+	m.Responses = c.Memory.ResponseBytesMax
+	orElse(&c.Memory.HeldBytesMax, part(heldShare, heldMemoryDefault, c.heldMemoryLeast()))
 	requests := part(requestsShare, memoryOfRequests(queuedRequestBytesDefault), 0)
 	if m.Max > 0 { // the others may have had to take more than their share
-		requests = min(requests, max(m.Max-m.Total()-c.HeldMemoryMax, 0))
+		requests = min(requests, max(m.Max-m.Total()-c.Memory.HeldBytesMax, 0))
 	}
 	requests = requests / 5 * 4
-	if c.QueuedRequestBytesMax != 0 {
-		requests = c.QueuedRequestBytesMax
+	if c.Memory.RequestBytesMax != 0 {
+		requests = c.Memory.RequestBytesMax
 	}
-	if c.FrameBytesMax == 0 {
-		c.FrameBytesMax = frameBytesDefault
-		if room := requests - c.hoardedMost(); room < frameBytesDefault && c.QueuedRequestBytesMax == 0 {
-			c.FrameBytesMax = int(max(room>>20<<20, frameBytesLeast))
+	if c.Limits.FrameBytesMax == 0 {
+		c.Limits.FrameBytesMax = frameBytesDefault
+		if room := requests - c.hoardedMost(); room < frameBytesDefault && c.Memory.RequestBytesMax == 0 {
+			c.Limits.FrameBytesMax = int(max(room>>20<<20, frameBytesLeast))
 		}
 	}
-	orElse(&c.QueuedRequestBytesMax, max(requests, c.requestBytesLeast()))
-	m.ConnsMax, m.FrameBytesMax = c.ConnsMax, c.FrameBytesMax
-	m.Requests, m.Held = memoryOfRequests(c.QueuedRequestBytesMax), c.HeldMemoryMax
+	orElse(&c.Memory.RequestBytesMax, max(requests, c.requestBytesLeast()))
+	m.ConnsMax, m.FrameBytesMax = c.Conns.Max, c.Limits.FrameBytesMax
+	m.Requests, m.Held = memoryOfRequests(c.Memory.RequestBytesMax), c.Memory.HeldBytesMax
 }
 
 // memoryOfRequests is what frames of n bytes take: their memory is up to a quarter larger.
 func memoryOfRequests(n int64) int64 { return n + n/4 }
 
-// heldMemoryLeast is what HeldMemoryMax must be for processors that hoard.
+// heldMemoryLeast is what Memory.HeldBytesMax must be for processors that hoard.
 func (c *Config) heldMemoryLeast() int64 {
-	return 1<<20 + 2*int64(c.Processors)*processor.HoardedHeldMax
+	return 1<<20 + 2*int64(c.Processors.Count)*processor.HoardedHeldMax
 }
 
 // validateMemory says what does not fit.
 func (c *Config) validateMemory(m MemoryPlan, fault faulter) {
-	fault(c.HandlerMemory < 0, "HandlerMemory", c.HandlerMemory, "choose 0 (it keeps nothing) or more")
-	fault(c.HeldMemoryMax < c.heldMemoryLeast(), "HeldMemoryMax", c.HeldMemoryMax,
+	fault(c.Memory.HandlerBytes < 0, "Memory.HandlerBytes", c.Memory.HandlerBytes, "choose 0 (it keeps nothing) or more")
+	fault(c.Memory.HeldBytesMax < c.heldMemoryLeast(), "Memory.HeldBytesMax", c.Memory.HeldBytesMax,
 		fmt.Sprintf("choose at least %d: each processor takes some of it in advance", c.heldMemoryLeast()))
 	if m.Max == 0 || m.Source == MemoryByMachine || m.Total() <= m.Max {
 		return
@@ -219,13 +219,13 @@ func (c *Config) validateMemory(m MemoryPlan, fault faulter) {
 	if m.Source != MemoryBySetting {
 		value = fmt.Sprintf("%d, by the %s", m.Max, m.Source)
 	}
-	fault(true, "MemoryMax", value, fmt.Sprintf("all parts together may take %d (ConnsMax %d, QueuedRequestBytesMax %d, HeldMemoryMax %d, ResponseMemoryMax %d, HandlerMemory %d, rings and receive buffers %d): "+
+	fault(true, "Memory.BytesMax", value, fmt.Sprintf("all parts together may take %d (Conns.Max %d, Memory.RequestBytesMax %d, Memory.HeldBytesMax %d, Memory.ResponseBytesMax %d, Memory.HandlerBytes %d, rings and receive buffers %d): "+
 		"lower what you set of them, or choose at least %d, or a negative number for no limit",
-		m.Total(), c.ConnsMax, c.QueuedRequestBytesMax, c.HeldMemoryMax, c.ResponseMemoryMax, c.HandlerMemory, m.Engines, max(MemoryMaxLeast, m.Total())))
+		m.Total(), c.Conns.Max, c.Memory.RequestBytesMax, c.Memory.HeldBytesMax, c.Memory.ResponseBytesMax, c.Memory.HandlerBytes, m.Engines, max(MemoryMaxLeast, m.Total())))
 }
 
-// Memory is the plan that the Server goes by.
-func (s *Server) Memory() MemoryPlan {
+// MemoryPlan is the plan that the Server goes by.
+func (s *Server) MemoryPlan() MemoryPlan {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.plan

@@ -14,8 +14,8 @@ import (
 // planOf is what a server with defaults does with so much memory, as many connections as
 // that is enough for, and a handler that takes what kring serve's does.
 func planOf(engine Engine, limit int64) (Config, MemoryPlan) {
-	c := Config{MemoryMax: limit, Processors: 1, Engine: engine, HandlerMemory: max(limit/5, (limit-800<<20)/2)}
-	c.ConnsMax = int(limit / connsPart / c.connMemory())
+	c := Config{Memory: MemoryConfig{BytesMax: limit, HandlerBytes: max(limit/5, (limit-800<<20)/2)}, Processors: ProcessorsConfig{Count: 1}, Engine: engine}
+	c.Conns.Max = int(limit / connsPart / c.connMemory())
 	return c.planned()
 }
 
@@ -46,7 +46,7 @@ func TestThePlanInTheDocsIsTheOneThatIsComputed(t *testing.T) {
 	var table []string
 	for limit := int64(128 << 20); limit <= 2<<30; limit *= 2 {
 		c, m := planOf(EngineURing, limit)
-		table = append(table, fmt.Sprintf("| %d MiB | %d | %s | %s | %s | %s | %s |", limit>>20, m.ConnsMax, mebibytes(c.QueuedRequestBytesMax),
+		table = append(table, fmt.Sprintf("| %d MiB | %d | %s | %s | %s | %s | %s |", limit>>20, m.ConnsMax, mebibytes(c.Memory.RequestBytesMax),
 			mebibytes(m.Held), mebibytes(m.Responses), mebibytes(m.Handler), mebibytes(int64(m.FrameBytesMax))))
 	}
 	if want := strings.Join(table, "\n"); !strings.Contains(doc, want) {
@@ -60,7 +60,7 @@ func TestThePlanKeepsToItsLimit(t *testing.T) {
 	for _, engine := range []Engine{EngineAuto, EngineURing, EngineEpoll, EnginePortable} {
 		for _, processors := range []int{1, 2, 8} {
 			for limit := int64(MemoryMaxLeast); limit <= 64<<30; limit += limit / 3 {
-				c := Config{MemoryMax: limit, Engine: engine, Processors: processors, HandlerMemory: limit / 5}
+				c := Config{Memory: MemoryConfig{BytesMax: limit, HandlerBytes: limit / 5}, Engine: engine, Processors: ProcessorsConfig{Count: processors}}
 				if processors == 8 && limit < 512<<20 {
 					continue // those who have so many have more memory
 				}
@@ -71,7 +71,7 @@ func TestThePlanKeepsToItsLimit(t *testing.T) {
 				if err := c.Validate(); err != nil {
 					t.Errorf("%s, %d processors, %d bytes: %v", engine, processors, limit, err)
 				}
-				sum := m.Base + m.Engines + m.Reserve + int64(c.ConnsMax)*c.connMemory() + c.QueuedRequestBytesMax*5/4 + c.HeldMemoryMax + m.Responses + c.HandlerMemory
+				sum := m.Base + m.Engines + m.Reserve + int64(c.Conns.Max)*c.connMemory() + c.Memory.RequestBytesMax*5/4 + c.Memory.HeldBytesMax + m.Responses + c.Memory.HandlerBytes
 				if d := m.Total() - sum; d < -4 || d > 4 {
 					t.Errorf("%d bytes are planned and %d are what the formula says", m.Total(), sum)
 				}
@@ -88,15 +88,15 @@ func TestSettingsThatDoNotFitIntoMemoryMaxAreRefused(t *testing.T) {
 		cfg  Config
 		says []string
 	}{
-		{Config{MemoryMax: 32 << 20}, []string{"MemoryMax is 33554432", "100663296", "negative number"}},
-		{Config{MemoryMax: 512 << 20, QueuedRequestBytesMax: 1 << 30}, []string{"MemoryMax is 536870912", "QueuedRequestBytesMax 1073741824"}},
-		{Config{MemoryMax: 512 << 20, HeldMemoryMax: 512 << 20}, []string{"MemoryMax", "HeldMemoryMax 536870912"}},
-		{Config{MemoryMax: 512 << 20, ConnsMax: 1 << 20}, []string{"MemoryMax", "ConnsMax 1048576"}},
-		{Config{MemoryMax: 512 << 20, HandlerMemory: 1 << 30}, []string{"MemoryMax", "HandlerMemory 1073741824"}},
-		{Config{MemoryMax: 256 << 20, URing: uring.Config{Buffers: 32768}}, []string{"MemoryMax", "rings and receive buffers 538968064"}},
-		{Config{MemoryMax: 256 << 20, FrameBytesMax: 200 << 20}, []string{"MemoryMax", "QueuedRequestBytesMax 2"}},
-		{Config{HeldMemoryMax: 1 << 20, Processors: 2}, []string{"HeldMemoryMax is 1048576", "choose at least"}},
-		{Config{HandlerMemory: -1}, []string{"HandlerMemory is -1"}},
+		{Config{Memory: MemoryConfig{BytesMax: 32 << 20}}, []string{"Memory.BytesMax is 33554432", "100663296", "negative number"}},
+		{Config{Memory: MemoryConfig{BytesMax: 512 << 20, RequestBytesMax: 1 << 30}}, []string{"Memory.BytesMax is 536870912", "Memory.RequestBytesMax 1073741824"}},
+		{Config{Memory: MemoryConfig{BytesMax: 512 << 20, HeldBytesMax: 512 << 20}}, []string{"Memory.BytesMax", "Memory.HeldBytesMax 536870912"}},
+		{Config{Memory: MemoryConfig{BytesMax: 512 << 20}, Conns: ConnsConfig{Max: 1 << 20}}, []string{"Memory.BytesMax", "Conns.Max 1048576"}},
+		{Config{Memory: MemoryConfig{BytesMax: 512 << 20, HandlerBytes: 1 << 30}}, []string{"Memory.BytesMax", "Memory.HandlerBytes 1073741824"}},
+		{Config{Memory: MemoryConfig{BytesMax: 256 << 20}, URing: uring.Config{Buffers: 32768}}, []string{"Memory.BytesMax", "rings and receive buffers 538968064"}},
+		{Config{Memory: MemoryConfig{BytesMax: 256 << 20}, Limits: LimitsConfig{FrameBytesMax: 200 << 20}}, []string{"Memory.BytesMax", "Memory.RequestBytesMax 2"}},
+		{Config{Memory: MemoryConfig{HeldBytesMax: 1 << 20}, Processors: ProcessorsConfig{Count: 2}}, []string{"Memory.HeldBytesMax is 1048576", "choose at least"}},
+		{Config{Memory: MemoryConfig{HandlerBytes: -1}}, []string{"Memory.HandlerBytes is -1"}},
 	} {
 		err := c.cfg.Validate()
 		for _, says := range c.says {
@@ -105,7 +105,7 @@ func TestSettingsThatDoNotFitIntoMemoryMaxAreRefused(t *testing.T) {
 			}
 		}
 	}
-	if err := (Config{MemoryMax: -1, QueuedRequestBytesMax: 1 << 40}).Validate(); err != nil {
+	if err := (Config{Memory: MemoryConfig{BytesMax: -1, RequestBytesMax: 1 << 40}}).Validate(); err != nil {
 		t.Errorf("without a bound: %v", err)
 	}
 }

@@ -21,7 +21,7 @@ type Distribution = measure.Distribution
 // key of this protocol.
 const OtherAPI = processor.OtherAPI
 
-// APIReader is a Handler that knows which API a payload asks for; Config.APIOf
+// APIReader is a Handler that knows which API a payload asks for; Config.Dispatch.APIOf
 // goes before it.
 type APIReader interface {
 	APIOf(payload []byte) (key, version int16)

@@ -65,7 +65,10 @@ func (s *Server) shrink(n int) {
 // awaitRetired ends a processor once its connections have left it, or were cut
 // when they were too long about it.
 func (s *Server) awaitRetired(p *processor.Processor) {
-	late, cancel := s.drainDeadline()
+	s.mu.RLock()
+	bound := s.cfg.Timeouts.Drain
+	s.mu.RUnlock()
+	late, cancel := s.drainDeadline(bound)
 	defer cancel()
 	select {
 	case <-p.Drained():
@@ -85,15 +88,13 @@ func (s *Server) awaitRetired(p *processor.Processor) {
 	s.leaving.gone = gone
 }
 
-// drainDeadline ends when what was taken away has had the time to finish that
-// Config gives it, or when the Server ends.
-func (s *Server) drainDeadline() (context.Context, context.CancelFunc) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if s.cfg.DrainTimeout < 0 {
+// drainDeadline ends when what was taken away has had so long to finish, or when the
+// Server ends. Negative: as long as it likes.
+func (s *Server) drainDeadline(bound time.Duration) (context.Context, context.CancelFunc) {
+	if bound < 0 {
 		return context.WithCancel(s.ending)
 	}
-	return context.WithTimeout(s.ending, s.cfg.DrainTimeout)
+	return context.WithTimeout(s.ending, bound)
 }
 
 // paceRebalance has connections rebalanced as Config says. changing is held.
@@ -102,7 +103,7 @@ func (s *Server) paceRebalance() {
 		s.pacing()
 	}
 	s.pacing = nil
-	if every := s.cfg.Rebalance; every > 0 {
+	if every := s.cfg.Processors.Rebalance; every > 0 {
 		ctx, cancel := context.WithCancel(s.ending)
 		s.pacing = cancel
 		s.retiring.Go(func() { s.rebalance(ctx, every) })

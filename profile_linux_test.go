@@ -13,7 +13,7 @@ import (
 // each kernel takes.
 func TestEveryKernelProfileServes(t *testing.T) {
 	for _, profile := range uring.KernelProfiles() {
-		for _, dispatch := range []kring.Dispatch{kring.DispatchPool, kring.DispatchInline} {
+		for _, dispatch := range []kring.DispatchMode{kring.DispatchPool, kring.DispatchInline} {
 			t.Run(profile+"/"+string(dispatch), func(t *testing.T) {
 				cfg := servertest.Config(kring.EngineURing, dispatch)
 				cfg.URing.KernelProfile = profile
@@ -40,7 +40,7 @@ func TestSettingsServe(t *testing.T) {
 				}
 			}
 			serveConversations(t, cfg, 6)
-			if cfg.Dispatch = kring.DispatchPool; cfg.Validate() == nil {
+			if cfg.Dispatch.Mode = kring.DispatchPool; cfg.Validate() == nil {
 				serveConversations(t, cfg, 6)
 			}
 		})

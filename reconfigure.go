@@ -14,9 +14,9 @@ import (
 // restart to change, or what it asks for can't be opened, every fault is named
 // and nothing has changed. docs/reconfigure.md says what each field takes
 // effect on. Listeners are told apart by their names: what is new is opened,
-// what is missing drains (see DrainTimeout), the others go on with other
-// settings. APIOf, Deprecated, Priority, LatencyCounts, Events and the Ready of a listener that is there
-// stay what they were.
+// what is missing drains (see TimeoutsConfig.Drain), the others go on with other
+// settings. The funcs of Config.Dispatch, Events and the Ready of a listener that is
+// there stay what they were.
 func (s *Server) Reconfigure(cfg Config) error {
 	cfg = s.keepEngines(cfg)
 	if err := cfg.Validate(); err != nil {
@@ -35,8 +35,8 @@ func (s *Server) Reconfigure(cfg Config) error {
 	if err := needRestart(&s.cfg, &cfg); err != nil {
 		return fmt.Errorf("kring: Reconfigure: %w", err)
 	}
-	cfg.APIOf, cfg.Deprecated, cfg.Priority = s.cfg.APIOf, s.cfg.Deprecated, s.cfg.Priority
-	cfg.LatencyCounts, cfg.Events = s.cfg.LatencyCounts, s.cfg.Events
+	cfg.Dispatch.APIOf, cfg.Dispatch.Deprecated, cfg.Dispatch.Priority = s.cfg.Dispatch.APIOf, s.cfg.Dispatch.Deprecated, s.cfg.Dispatch.Priority
+	cfg.Dispatch.LatencyCounts, cfg.Events = s.cfg.Dispatch.LatencyCounts, s.cfg.Events
 	before, limitsBefore := s.cfg, s.admission.Limits()
 	if err := s.admission.Set(limits); err != nil {
 		return fmt.Errorf("kring: Reconfigure: %w", err)
@@ -51,7 +51,7 @@ func (s *Server) Reconfigure(cfg Config) error {
 }
 
 // keepEngines has engines that cfg says nothing new about stay what they are: for another
-// MemoryMax, or more Processors, other numbers of buffers might be planned.
+// Memory.BytesMax, or more processors, other numbers of buffers might be planned.
 func (s *Server) keepEngines(cfg Config) Config {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -80,7 +80,7 @@ func (s *Server) enlarge(cfg Config) error {
 	there := s.listenerNames()
 	s.take(cfg)
 	had := len(s.processors)
-	if n := cfg.Processors - had; n > 0 {
+	if n := cfg.Processors.Count - had; n > 0 {
 		more, err := s.openProcessors(n)
 		if err != nil {
 			return err
@@ -123,15 +123,15 @@ func (s *Server) reduce() {
 		l.cfg = cfg
 		s.mu.Unlock()
 	}
-	s.held.SetMax(s.cfg.HeldMemoryMax / 2)
-	s.channel.SetBytesMax(s.cfg.QueuedRequestBytesMax, s.cfg.claimsSpare())
-	s.responses.SetMax(s.cfg.ResponseMemoryMax)
+	s.held.SetMax(s.cfg.Memory.HeldBytesMax / 2)
+	s.channel.SetBytesMax(s.cfg.Memory.RequestBytesMax, s.cfg.claimsSpare())
+	s.responses.SetMax(s.cfg.Memory.ResponseBytesMax)
 	s.refresh()
-	if len(s.processors) > s.cfg.Processors {
-		s.shrink(s.cfg.Processors)
+	if len(s.processors) > s.cfg.Processors.Count {
+		s.shrink(s.cfg.Processors.Count)
 	}
 	if s.pool != nil {
-		s.pool.Resize(s.cfg.Handlers)
+		s.pool.Resize(s.cfg.Dispatch.Handlers)
 	}
 	s.paceRebalance()
 }
@@ -140,8 +140,9 @@ func (s *Server) reduce() {
 // changing is held.
 func (s *Server) removeAside(name string) {
 	l := s.takeOut(name)
+	bound := l.cfg.Timeouts.Drain
 	s.retiring.Go(func() {
-		ctx, cancel := s.drainDeadline()
+		ctx, cancel := s.drainDeadline(bound)
 		defer cancel()
 		_ = s.drainListener(ctx, l) // what is cut off is counted
 	})
@@ -149,23 +150,23 @@ func (s *Server) removeAside(name string) {
 
 // restart are the fields that need one, and why.
 var restart = map[string]string{
-	"Engine":            "connections can't go from one engine's network to another's",
-	"Dispatch":          "requests are on their way by the other",
-	"Wait":              "a ring belongs to the thread that it was opened for",
-	"Accept":            "listening sockets are shared from the beginning or not at all",
-	"Gosched":           "processors have it for their life",
-	"QueuedRequestsMax": "the request channel is an array",
-	"QueuedPriorityMax": "the request channel is an array",
-	"HandlerBatchMax":   "handlers have it for their life",
-	"LatencyTarget":     "the limiter learns for the life of the handlers",
-	"Assignment":        "acceptors have it for their life",
-	"HandlerFiles":      "the Handler has opened them",
-	"HandlerMemory":     "the Handler has taken it",
-	"QuotaWindows":      "what was measured is kept by window",
-	"QuotaWindow":       "what was measured is kept by window",
-	"URing":             "rings are set up with it",
-	"Epoll":             "engines are set up with it",
-	"Portable":          "engines are set up with it",
+	"Engine":                     "connections can't go from one engine's network to another's",
+	"Dispatch.Mode":              "requests are on their way by the other",
+	"Dispatch.QueuedRequestsMax": "the request channel is an array",
+	"Dispatch.QueuedPriorityMax": "the request channel is an array",
+	"Dispatch.BatchMax":          "handlers have it for their life",
+	"Dispatch.LatencyTarget":     "the limiter learns for the life of the handlers",
+	"Processors.Wait":            "a ring belongs to the thread that it was opened for",
+	"Processors.Accept":          "listening sockets are shared from the beginning or not at all",
+	"Processors.Gosched":         "processors have it for their life",
+	"Processors.Assignment":      "acceptors have it for their life",
+	"Conns.HandlerFiles":         "the Handler has opened them",
+	"Conns.RateWindows":          "what was measured is kept by window",
+	"Conns.RateWindow":           "what was measured is kept by window",
+	"Memory.HandlerBytes":        "the Handler has taken it",
+	"URing":                      "rings are set up with it",
+	"Epoll":                      "engines are set up with it",
+	"Portable":                   "engines are set up with it",
 }
 
 // restartOfListener are the same for a listener that is there.
@@ -180,26 +181,32 @@ var restartOfListener = map[string]string{
 // needRestart names every field that differs and can't change now.
 func needRestart(was, is *Config) error {
 	faults := differences("", reflect.ValueOf(*was), reflect.ValueOf(*is), restart)
-	if was.Accept == AcceptPerProcessor && was.Processors != is.Processors {
-		faults = append(faults, fault.Fault{Field: "Processors", Says: "can't change while each accepts for itself: restart, or let one accept for all (Accept)"})
+	if was.Processors.Accept == AcceptPerProcessor && was.Processors.Count != is.Processors.Count {
+		faults = append(faults, fault.Fault{Field: "Processors.Count", Says: "can't change while each accepts for itself: restart, or let one accept for all (Processors.Accept)"})
 	}
 	for _, l := range is.Listeners {
 		i := slices.IndexFunc(was.Listeners, func(o ListenerConfig) bool { return o.Name == l.Name })
 		if i < 0 {
 			continue
 		}
-		faults = append(faults, differences("Listeners["+l.Name+"].",
-			reflect.ValueOf(was.Listeners[i].withDefaults(was)), reflect.ValueOf(l.withDefaults(is)), restartOfListener)...)
+		faults = append(faults, differences("", reflect.ValueOf(was.Listeners[i].withDefaults(was)), reflect.ValueOf(l.withDefaults(is)),
+			restartOfListener).In("Listeners["+l.Name+"].")...)
 	}
 	return configError(faults)
 }
 
+// differences compares the fields that have a reason not to change. A path may go into
+// a group.
 func differences(at string, was, is reflect.Value, fields map[string]string) (faults fault.List) {
 	for i := range was.NumField() {
-		name := was.Type().Field(i).Name
-		why, fixed := fields[name]
-		faults.Add(fixed && !reflect.DeepEqual(was.Field(i).Interface(), is.Field(i).Interface()),
-			at+name, "can't change from %v to %v while the Server serves: %s", was.Field(i).Interface(), is.Field(i).Interface(), why)
+		path := at + was.Type().Field(i).Name
+		why, fixed := fields[path]
+		if fixed {
+			a, b := was.Field(i).Interface(), is.Field(i).Interface()
+			faults.Add(!reflect.DeepEqual(a, b), path, "can't change from %v to %v while the Server serves: %s", a, b, why)
+		} else if was.Field(i).Kind() == reflect.Struct {
+			faults = append(faults, differences(path+".", was.Field(i), is.Field(i), fields)...)
+		}
 	}
 	return faults
 }

@@ -20,9 +20,7 @@ func TestEveryFieldSaysWhatItsChangeTakesEffectOn(t *testing.T) {
 			rows[strings.Trim(cells[1], " `")] = line
 		}
 	}
-	fields := reflect.TypeFor[Config]()
-	for i := range fields.NumField() {
-		name := fields.Field(i).Name
+	for _, name := range paths("", reflect.TypeFor[Config]()) {
 		row, known := rows[name]
 		delete(rows, name)
 		why, refused := restart[name]
@@ -41,4 +39,17 @@ func TestEveryFieldSaysWhatItsChangeTakesEffectOn(t *testing.T) {
 			t.Errorf("%s is no field of ListenerConfig", name)
 		}
 	}
+}
+
+// paths are the fields of a Config and of its groups.
+func paths(at string, of reflect.Type) (all []string) {
+	for i := range of.NumField() {
+		f := of.Field(i)
+		if f.Type.Kind() == reflect.Struct && f.Type.PkgPath() == of.PkgPath() && f.Name != "Events" {
+			all = append(all, paths(at+f.Name+".", f.Type)...)
+			continue
+		}
+		all = append(all, at+f.Name)
+	}
+	return all
 }

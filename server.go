@@ -32,7 +32,7 @@ type Server struct {
 	given     Config // to New; never changes
 	memory    *slab.Pool
 	responses *budget.Budget
-	held      *capacity.Capacity // bounds held bytes by half of HeldMemoryMax
+	held      *capacity.Capacity // bounds held bytes by half of Memory.HeldBytesMax
 	channel   *reqchan.Channel
 	pool      *handler.Pool // nil when inline; written under mu
 	admission *acceptor.Admission
@@ -94,9 +94,9 @@ func New(cfg Config, h Handler) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, handler: h, events: cfg.Events, network: network, why: why, others: others,
-		given: given, memory: &slab.Pool{}, plan: plan, held: capacity.New(cfg.HeldMemoryMax / 2), responses: budget.New(cfg.ResponseMemoryMax),
+		given: given, memory: &slab.Pool{}, plan: plan, held: capacity.New(cfg.Memory.HeldBytesMax / 2), responses: budget.New(cfg.Memory.ResponseBytesMax),
 		channel: reqchan.New(reqchan.Config{
-			RequestsMax: cfg.QueuedRequestsMax, PriorityMax: cfg.QueuedPriorityMax, BytesMax: cfg.QueuedRequestBytesMax, ClaimsSpare: cfg.claimsSpare(),
+			RequestsMax: cfg.Dispatch.QueuedRequestsMax, PriorityMax: cfg.Dispatch.QueuedPriorityMax, BytesMax: cfg.Memory.RequestBytesMax, ClaimsSpare: cfg.claimsSpare(),
 		}),
 		failed:   make(chan error, 1),
 		finished: make(chan struct{}),
@@ -110,8 +110,8 @@ func New(cfg Config, h Handler) (*Server, error) {
 	s.memory.Keep(plan.Reserve / 2)
 	s.watcher, _ = h.(ConnWatcher)
 	s.ending, s.end = context.WithCancel(context.Background())
-	if reader, ok := h.(APIReader); ok && s.cfg.APIOf == nil {
-		s.cfg.APIOf = reader.APIOf
+	if reader, ok := h.(APIReader); ok && s.cfg.Dispatch.APIOf == nil {
+		s.cfg.Dispatch.APIOf = reader.APIOf
 	}
 	return s, nil
 }
@@ -187,7 +187,7 @@ func (s *Server) acceptorConfig(l *listener) acceptor.Config {
 	defer s.mu.RUnlock()
 	c := acceptor.Config{
 		Name: l.cfg.Name, Network: s.network, Gate: l.gate,
-		Assigners: l.assigners(s.processors), LeastConns: s.cfg.Assignment == AssignLeastConns,
+		Assigners: l.assigners(s.processors), LeastConns: s.cfg.Processors.Assignment == AssignLeastConns,
 		Listen: engine.ListenConfig{Address: l.cfg.Address, FileMode: l.cfg.SocketMode, Backlog: l.cfg.Backlog, Socket: l.cfg.Socket},
 	}
 	if f := s.events.AcceptFailed; f != nil {
@@ -198,19 +198,19 @@ func (s *Server) acceptorConfig(l *listener) acceptor.Config {
 
 func (s *Server) processorConfig(id uint32) processor.Config {
 	c := processor.Config{
-		ID: id, Network: s.network, Wait: waitOf(s.cfg.Wait), YieldFrom: s.cfg.yieldFrom(), Memory: s.memory, Held: s.held, Responses: s.responses, Channel: s.channel,
+		ID: id, Network: s.network, Wait: waitOf(s.cfg.Processors.Wait), YieldFrom: s.cfg.yieldFrom(), Memory: s.memory, Held: s.held, Responses: s.responses, Channel: s.channel,
 		Census: &s.census, AssignedMax: assignedMax,
 		Hooks: processor.Hooks{
 			Opened: s.connOpened, Closed: s.connClosed,
 			Panicked: s.events.HandlerPanicked,
 		},
 	}
-	c.APIOf, c.Deprecated, c.Priority = s.cfg.APIOf, s.cfg.Deprecated, s.cfg.Priority
+	c.APIOf, c.Deprecated, c.Priority = s.cfg.Dispatch.APIOf, s.cfg.Dispatch.Deprecated, s.cfg.Dispatch.Priority
 	c.Latency = processor.LatencyConfig{
-		Target: s.cfg.LatencyTarget, Counts: s.cfg.LatencyCounts, Least: 1, Most: s.cfg.QueuedRequestsMax,
+		Target: s.cfg.Dispatch.LatencyTarget, Counts: s.cfg.Dispatch.LatencyCounts, Least: 1, Most: s.cfg.Dispatch.QueuedRequestsMax,
 	}
-	c.InFlightShare = max(1, s.cfg.QueuedRequestsMax/8)
-	if s.cfg.Dispatch == DispatchInline {
+	c.InFlightShare = max(1, s.cfg.Dispatch.QueuedRequestsMax/8)
+	if s.cfg.Dispatch.Mode == DispatchInline {
 		c.Handle = handleOf(s.handler)
 	}
 	return c

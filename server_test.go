@@ -80,7 +80,7 @@ func converse(c net.Conn, seed uint64) error {
 
 func TestConnectionsBeyondTheBoundAreClosedAndTheNextFindsTheFreedPlace(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		cfg.ConnsMax, cfg.WhenFull = 2, kring.WhenFullRefuse
+		cfg.Conns.Max, cfg.Conns.WhenFull = 2, kring.WhenFullRefuse
 		s := servertest.Start(t, cfg, servertest.Echo)
 		first, second := servertest.Dial(t, s), servertest.Dial(t, s)
 		for _, c := range []net.Conn{first, second} {
@@ -216,11 +216,11 @@ func TestAnAddressInUseIsSaidAndLeavesNothing(t *testing.T) {
 
 func TestEveryFaultOfAConfigIsNamedAtOnce(t *testing.T) {
 	_, err := kring.New(kring.Config{
-		Engine: "kqueue", Dispatch: "both", Wait: "spin", Processors: -1, Handlers: -2, PipelineMax: -3,
-		FrameBytesMax: -4, WhenFull: "panic", ConnsPerIPMax: -5, Listeners: []kring.ListenerConfig{{Name: "A"}, {Name: "A", Address: ":0"}},
+		Engine: "kqueue", Dispatch: kring.DispatchConfig{Mode: "both", Handlers: -2}, Processors: kring.ProcessorsConfig{Wait: "spin", Count: -1}, Limits: kring.LimitsConfig{PipelineMax: -3, FrameBytesMax: -4},
+		Conns: kring.ConnsConfig{WhenFull: "panic", PerIPMax: -5}, Listeners: []kring.ListenerConfig{{Name: "A"}, {Name: "A", Address: ":0"}},
 	}, servertest.Echo)
-	for _, field := range []string{"Engine", "Dispatch", "Wait", "Processors", "Handlers", "PipelineMax",
-		"FrameBytesMax", "WhenFull", "ConnsPerIPMax", "Listeners[A].Address", "Listeners.Name"} {
+	for _, field := range []string{"Engine", "Dispatch.Mode", "Processors.Wait", "Processors.Count", "Dispatch.Handlers", "Limits.PipelineMax",
+		"Limits.FrameBytesMax", "Conns.WhenFull", "Conns.PerIPMax", "Listeners[A].Address", "Listeners.Name"} {
 		if err == nil || !strings.Contains(err.Error(), field+" is ") {
 			t.Errorf("%s is not named in: %v", field, err)
 		}

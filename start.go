@@ -19,8 +19,8 @@ func (s *Server) open() error {
 	if err := s.shareMemory(); err != nil {
 		return err
 	}
-	acceptor.Prepare(s.cfg.ConnsMax, s.cfg.HandlerFiles)
-	processors, err := s.openProcessors(s.cfg.Processors)
+	acceptor.Prepare(s.cfg.Conns.Max, s.cfg.Conns.HandlerFiles)
+	processors, err := s.openProcessors(s.cfg.Processors.Count)
 	if err != nil {
 		return err
 	}
@@ -102,11 +102,11 @@ func (s *Server) dismiss(processors []*processor.Processor) {
 }
 
 func (s *Server) startPool() {
-	if s.cfg.Dispatch != DispatchPool || s.pool != nil {
+	if s.cfg.Dispatch.Mode != DispatchPool || s.pool != nil {
 		return
 	}
 	pool := handler.NewPool(handler.Config{
-		Handlers: s.cfg.Handlers, BatchMax: s.cfg.HandlerBatchMax, Handle: handleOf(s.handler), Panicked: s.events.HandlerPanicked,
+		Handlers: s.cfg.Dispatch.Handlers, BatchMax: s.cfg.Dispatch.BatchMax, Handle: handleOf(s.handler), Panicked: s.events.HandlerPanicked,
 		Responses: s.responses,
 	}, s.channel)
 	s.mu.Lock()
@@ -148,13 +148,13 @@ func (s *Server) fallBack(failure error) bool {
 	return true
 }
 
-// yieldFrom is processor.Config's; see Config.Gosched. With another P to run it
+// yieldFrom is processor.Config's; see ProcessorsConfig.Gosched. With another P to run it
 // on, a single request is better off there.
 func (c *Config) yieldFrom() int {
 	switch {
-	case c.Gosched == GoschedOff:
+	case c.Processors.Gosched == GoschedOff:
 		return 0
-	case c.Gosched == GoschedOn || c.Wait == WaitLocked || runtime.GOMAXPROCS(0) == 1:
+	case c.Processors.Gosched == GoschedOn || c.Processors.Wait == WaitLocked || runtime.GOMAXPROCS(0) == 1:
 		return 1
 	default:
 		return 2

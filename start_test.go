@@ -32,7 +32,7 @@ func (n *scarce) Open(w engine.Wait) (engine.Engine, error) {
 func scarceServer(t *testing.T, engine Engine, room int64, want error) *Server {
 	t.Helper()
 	s, err := New(Config{
-		Engine: engine, Processors: 3, Listeners: []ListenerConfig{{Address: "127.0.0.1:0"}},
+		Engine: engine, Processors: ProcessorsConfig{Count: 3}, Listeners: []ListenerConfig{{Address: "127.0.0.1:0"}},
 	}, HandlerFunc(func(r Request) { r.Respond(r.Payload()) }))
 	if err != nil {
 		t.Fatal(err)

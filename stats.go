@@ -29,7 +29,7 @@ type Stats struct {
 	// creation rate; Parked ones were over their address's rate and are held open
 	// until they are closed.
 	Open, Waiting, Parked int64
-	// Waited connections found no place when they came (ConnsMax, WhenFull wait).
+	// Waited connections found no place when they came (Conns.Max, WhenFull wait).
 	// BusiestConns is how many connections the remote address has that has most,
 	// BusiestAddress.
 	Waited         uint64
@@ -45,14 +45,14 @@ type Stats struct {
 	QueuedRequests int
 	QueuedPriority int
 	RequestBytes   int64
-	// Responses is the memory of responses over all connections (ResponseMemoryMax):
+	// Responses is the memory of responses over all connections (Memory.ResponseBytesMax):
 	// Used of Max bytes now; Waiting requests, and files, wait for room, Waited ever did.
 	Responses ResponseMemory
 	// MemoryMapped is the off-heap memory taken from the system, in bytes, and
 	// MemoryLent how many pieces of it are in use now; the rest is for reuse.
 	MemoryMapped, MemoryLent int64
 	// MemoryHeld is the memory of bytes that were received and not cut, with what
-	// processors keep of Config.HeldMemoryMax for more.
+	// processors keep of Config.Memory.HeldBytesMax for more.
 	MemoryHeld int64
 	// MemoryRefused is how often the system refused such memory.
 	MemoryRefused uint64
@@ -64,7 +64,7 @@ type Stats struct {
 	// Requests are by API, in the order of their keys.
 	Requests []RequestStats
 	// Software are the open connections by client software, most first;
-	// Deprecated the requests that Config.Deprecated names.
+	// Deprecated the requests that Config.Dispatch.Deprecated names.
 	Software   []SoftwareCount
 	Deprecated []DeprecatedCount
 	// Engines is the sum of what the processors' engines count.

@@ -152,9 +152,9 @@ type Keeper struct {
 func (k Keeper) memory() Memory {
 	var cfg kring.Config
 	if k.MemoryOf != nil {
-		cfg.HandlerMemory = k.MemoryOf(cfg.Memory().Max)
+		cfg.Memory.HandlerBytes = k.MemoryOf(cfg.MemoryPlan().Max)
 	}
-	m := cfg.Memory()
+	m := cfg.MemoryPlan()
 	return Memory{
 		Max: m.Max, Source: m.Source, AtMost: m.Total(), Fits: cfg.Validate() == nil, Base: m.Base, Engines: m.Engines, Reserve: m.Reserve, Conns: m.Conns,
 		Requests: m.Requests, Held: m.Held, Responses: m.Responses, Handler: m.Handler, Connections: m.ConnsMax, FrameBytes: m.FrameBytesMax,
@@ -164,7 +164,7 @@ func (k Keeper) memory() Memory {
 
 // plan asks the server's own code.
 func (k Keeper) plan() Descriptors {
-	plain, keeping := kring.Config{}.Descriptors(), kring.Config{HandlerFiles: k.FilesWanted}.Descriptors()
+	plain, keeping := kring.Config{}.Descriptors(), kring.Config{Conns: kring.ConnsConfig{HandlerFiles: k.FilesWanted}}.Descriptors()
 	d := Descriptors{Limit: plain.Limit, Own: plain.Own, Reserve: plain.Reserve, Connections: plain.Conns}
 	if k.PartitionsFor != nil {
 		d.DataDirFiles, d.DataDirConnections = keeping.Files, keeping.Conns

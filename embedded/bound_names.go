@@ -5,6 +5,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kring/reqchan"
 )
 
 // What one request may name, where each name costs kfake a whole file, or us an
@@ -18,7 +20,7 @@ const (
 // boundDescribed refuses a DescribeConfigs that names more than there is room for.
 func boundDescribed(x *exchange) kmsg.Response {
 	most := describedMax
-	if b := x.q.Request.Budget(); b != nil {
+	if b := reqchan.BudgetOf(x.q.Request); b != nil {
 		most = min(most, max(describedMin, int(b.Max()/describedBytes)))
 	}
 	return boundNames(most, describedResources)(x)

@@ -41,7 +41,7 @@ func serve(t *testing.T, cfg Config) *node { return serveWith(t, cfg, kring.Conf
 
 func serveWith(t *testing.T, cfg Config, sc kring.Config) *node {
 	t.Helper()
-	cfg.PipelineMax = sc.PipelineMax
+	cfg.PipelineMax = sc.Limits.PipelineMax
 	c, err := Open(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -126,10 +126,10 @@ func (n *node) consume(topic string, from, to int, opts ...kgo.Opt) *kgo.Client 
 }
 
 func TestProducedRecordsComeBackInOrder(t *testing.T) {
-	for _, dispatch := range []kring.Dispatch{kring.DispatchPool, kring.DispatchInline} {
+	for _, dispatch := range []kring.DispatchMode{kring.DispatchPool, kring.DispatchInline} {
 		for _, pipeline := range []int{1, 8} {
 			t.Run(fmt.Sprintf("%s pipeline %d", dispatch, pipeline), func(t *testing.T) {
-				n := serveWith(t, Config{}, kring.Config{Dispatch: dispatch, PipelineMax: pipeline})
+				n := serveWith(t, Config{}, kring.Config{Dispatch: kring.DispatchConfig{Mode: dispatch}, Limits: kring.LimitsConfig{PipelineMax: pipeline}})
 				n.produce("orders", 0, 500)
 				n.consume("orders", 0, 500)
 			})
@@ -207,7 +207,7 @@ func TestTopicsAreCreatedOnDemand(t *testing.T) {
 // A Produce with acks=0 has no response at all; the next answer on its
 // connection is the next request's.
 func TestAcksZeroIsAnsweredWithNothing(t *testing.T) {
-	n := serveWith(t, Config{Seed: []Topic{{"quiet", 1}}}, kring.Config{PipelineMax: 4})
+	n := serveWith(t, Config{Seed: []Topic{{"quiet", 1}}}, kring.Config{Limits: kring.LimitsConfig{PipelineMax: 4}})
 	conn := dial(t, n.addr)
 	formatter := kmsg.NewRequestFormatter()
 	for i, version := range []int16{3, 8, 9} {
@@ -226,7 +226,7 @@ func TestAcksZeroIsAnsweredWithNothing(t *testing.T) {
 }
 
 func TestLongPollHoldsNoHandler(t *testing.T) {
-	n := serveWith(t, Config{Seed: []Topic{{"quiet", 1}}}, kring.Config{Handlers: 1})
+	n := serveWith(t, Config{Seed: []Topic{{"quiet", 1}}}, kring.Config{Dispatch: kring.DispatchConfig{Handlers: 1}})
 	for range 3 {
 		if _, err := dial(t, n.addr).Write(longFetch("quiet")); err != nil {
 			t.Fatal(err)

@@ -56,7 +56,7 @@ type Config struct {
 	// ClusterID is what clients are told; empty means "kring-embedded". A data
 	// directory keeps the one it was made with.
 	ClusterID string
-	// PipelineMax is the server's Config.PipelineMax. Above 1, requests of one
+	// PipelineMax is the server's Config.Limits.PipelineMax. Above 1, requests of one
 	// connection may come in on several goroutines and are put in order again.
 	PipelineMax int
 	// Quotas measures every request, if set; who is over its limits is told and

@@ -11,6 +11,7 @@ import (
 
 	"kring/internal/budget"
 	"kring/kafka"
+	"kring/reqchan"
 )
 
 // What an answer takes until the client has it: kfake reads batches into its response,
@@ -92,7 +93,7 @@ func (m *room) leave() {
 // makeRoom waits until there is room for the answer to j, and has a Fetch ask for no
 // more than that. nil: it takes little.
 func (s *session) makeRoom(j job) *room {
-	a, b, key := &s.cluster.answers, j.q.Request.Budget(), kmsg.Key(j.q.Header.Key)
+	a, b, key := &s.cluster.answers, reqchan.BudgetOf(j.q.Request), kmsg.Key(j.q.Header.Key)
 	_, s.changing = changes[key]
 	s.shares = s.shares || key == kmsg.ShareFetch || key == kmsg.ShareAcknowledge
 	if b == nil {

@@ -15,7 +15,7 @@ const mib = 1 << 20
 
 // filledWith is a node with little memory for responses and a topic of bytes, in batches.
 func filledWith(t *testing.T, bytes, batch int) *node {
-	sc := kring.Config{ResponseMemoryMax: 16 * mib}
+	sc := kring.Config{Memory: kring.MemoryConfig{ResponseBytesMax: 16 * mib}}
 	sc.Socket.SendBufferBytes = 64 << 10 // else the kernel takes most of what nobody reads
 	n := serveWith(t, Config{Seed: []Topic{{"full", 1}, {"quiet", 1}}}, sc)
 	n.fill(bytes/batch, batch)

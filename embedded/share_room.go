@@ -4,6 +4,8 @@ import (
 	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kring/reqchan"
 )
 
 // recordSize is how many bytes a record takes that share groups fetch, of late.
@@ -28,7 +30,7 @@ func (s *recordSize) learn(n int64) {
 // boundShareFetch has a member fetch no more records than there is room for, as far as
 // their size is known: kfake counts records only, not MaxBytes.
 func boundShareFetch(x *exchange, req *kmsg.ShareFetchRequest) kmsg.Response {
-	b := x.q.Request.Budget()
+	b := reqchan.BudgetOf(x.q.Request)
 	if b == nil {
 		return nil
 	}

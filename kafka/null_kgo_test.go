@@ -17,13 +17,13 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // serveNull serves the null handler and returns its address.
-func serveNull(t *testing.T, engine kring.Engine, dispatch kring.Dispatch) string {
+func serveNull(t *testing.T, engine kring.Engine, dispatch kring.DispatchMode) string {
 	t.Helper()
 	null, err := kafka.NewNull(kafka.NullConfig{PartitionsDefault: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := kring.Config{Engine: engine, Dispatch: dispatch, Listeners: []kring.ListenerConfig{{Address: "127.0.0.1:0"}}}
+	cfg := kring.Config{Engine: engine, Dispatch: kring.DispatchConfig{Mode: dispatch}, Listeners: []kring.ListenerConfig{{Address: "127.0.0.1:0"}}}
 	s, err := kring.New(cfg, kafka.NewDoor(null.Versions(), null))
 	if err != nil {
 		t.Fatal(err)
@@ -53,7 +53,7 @@ var clients = map[string][]kgo.Opt{
 func TestARealProducerIsHappyWithTheNullHandler(t *testing.T) {
 	ways := []struct {
 		engine   kring.Engine
-		dispatch kring.Dispatch
+		dispatch kring.DispatchMode
 	}{
 		{kring.EngineURing, kring.DispatchPool}, {kring.EngineURing, kring.DispatchInline},
 		{kring.EngineEpoll, kring.DispatchPool}, {kring.EnginePortable, kring.DispatchInline},

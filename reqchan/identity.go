@@ -25,7 +25,7 @@ func (c *Conn) Principal() string {
 func (c *Conn) SetPrincipal(principal string) { c.identity.principal.Store(&principal) }
 
 // Authenticated says that a handler vouched for the peer. It matters only where
-// Config.FrameBytesMaxUnauthenticated is set.
+// Config.Limits.FrameBytesMaxUnauthenticated is set.
 func (c *Conn) Authenticated() bool { return c.identity.authenticated.Load() }
 
 // SetAuthenticated vouches for the peer, from the next request on; false takes

@@ -24,6 +24,8 @@ const SizeBytes = 4
 //
 // What the other methods return once the request is answered stands with each.
 // None of them shows anything of another request.
+//
+// The zero value is no request: it is answered, and has no connection.
 type Request struct {
 	// job serves many requests, one after the other. What may be asked for after the
 	// answer lies in the value itself, so that nobody who comes late reads what the
@@ -38,6 +40,9 @@ type Request struct {
 // Payload is the frame without its size. Its memory stays valid until the answer.
 // Once the request is answered it is nil.
 func (r Request) Payload() []byte {
+	if r.job == nil {
+		return nil
+	}
 	n := int(r.job.size.Load()) // Order: before the state; Begin stores it when that says answered
 	if r.job.ended(r.life()) {
 		return nil
@@ -57,20 +62,23 @@ func (r Request) Truncate(n int) {
 func (r Request) life() uint64 { return r.id &^ (lifeOne - 1) }
 
 // Conn is the connection that it came from. It stays valid for ever, after the
-// answer as well.
+// answer as well. Only the zero Request has none: nil.
 func (r Request) Conn() *Conn { return r.conn }
 
-// API is what Config.APIOf read of the payload, -1 when nobody can say. It does
+// API is what Config.Dispatch.APIOf read of the payload, -1 when nobody can say. It does
 // not change with the answer.
 func (r Request) API() int16 { return int16(r.id >> 16) }
 
-// Version is what Config.APIOf read of the payload. It does not change with the
+// Version is what Config.Dispatch.APIOf read of the payload. It does not change with the
 // answer.
 func (r Request) Version() int16 { return int16(r.id) }
 
 // ErrorCode is what SetErrorCode was told last; 0 before, and once the request is
 // answered.
 func (r Request) ErrorCode() int16 {
+	if r.job == nil {
+		return 0
+	}
 	code := r.job.errorCode.Load() // Order: before the state, as whoever stores it has the state busy
 	if r.job.ended(r.life()) {
 		return 0
@@ -81,7 +89,7 @@ func (r Request) ErrorCode() int16 {
 // SetErrorCode says what the answer is counted by. Call it before the answer;
 // after it, it does nothing.
 func (r Request) SetErrorCode(code int16) {
-	if int32(code) != r.job.errorCode.Load() && r.enter(answered) {
+	if r.job != nil && int32(code) != r.job.errorCode.Load() && r.enter(answered) {
 		r.job.errorCode.Store(int32(code))
 		r.job.state.Or(noted)
 		r.job.exit()
@@ -89,7 +97,7 @@ func (r Request) SetErrorCode(code int16) {
 }
 
 // Seq is its place among the requests of its connection: 0, 1, 2 and so on, none
-// left out. With PipelineMax above 1 several handlers may have them at the same time,
+// left out. With Limits.PipelineMax above 1 several handlers may have them at the same time,
 // and in any order. false: it is answered, and nobody knows any more.
 func (r Request) Seq() (n uint64, ok bool) {
 	if !r.enter(claimed) {
@@ -100,8 +108,13 @@ func (r Request) Seq() (n uint64, ok bool) {
 	return n, true
 }
 
-// Context is the connection's: see Conn.Context.
-func (r Request) Context() context.Context { return r.conn.Context() }
+// Context is the connection's: see Conn.Context. That of the zero Request never ends.
+func (r Request) Context() context.Context {
+	if r.conn == nil {
+		return context.Background()
+	}
+	return r.conn.Context()
+}
 
 // AnswerKind is how a request was answered.
 type AnswerKind uint8

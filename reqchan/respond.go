@@ -26,7 +26,7 @@ func (r Request) Respond(payload []byte) {
 // lies says where payload does, if that is where it is sent from, and can be said in
 // the state; else 0.
 func (r Request) lies(payload []byte) uint64 {
-	if len(payload) == 0 || uint64(len(payload)) > lengthMax {
+	if len(payload) == 0 || uint64(len(payload)) > lengthMax || r.job == nil {
 		return 0
 	}
 	if &payload[0] == r.first {
@@ -91,6 +91,9 @@ func (r Request) seen(k AnswerKind, payload []byte) []byte {
 func (r Request) Buffer(n int) []byte {
 	n += SizeBytes
 	j := r.job
+	if j == nil {
+		return make([]byte, n)[SizeBytes:]
+	}
 	for {
 		s := j.small.Load() // Order: before the state, which then says that it is not another request's
 		loaded, now, over := j.moment(r.life())

@@ -3,13 +3,19 @@ package reqchan
 import "kring/internal/budget"
 
 // ResponseRoom is how large the response should be at most, in bytes, for the memory of
-// all responses to stay within its bound (Config.ResponseMemoryMax): a part of what is
+// all responses to stay within its bound (Config.Memory.ResponseBytesMax): a part of what is
 // free, 64 KiB at least. Buffer gives more as well: that counts, and requests of an API
 // whose responses are large wait until there is room for another. Any goroutine.
-func (r Request) ResponseRoom() int { return int(r.job.budget.Room()) }
+func (r Request) ResponseRoom() int { return int(BudgetOf(r).Room()) }
 
-// Budget is that of all responses; nil: there is none. Any goroutine.
-func (r Request) Budget() *budget.Budget { return r.job.budget }
+// BudgetOf is that of all responses, for handlers of this module that wait for room
+// themselves; nil: there is none. Any goroutine.
+func BudgetOf(r Request) *budget.Budget {
+	if r.job == nil {
+		return nil
+	}
+	return r.job.budget
+}
 
 // PaceResponse says that the handler itself waits for room, before it makes a response
 // that takes much. Before Buffer; after the answer it does nothing.

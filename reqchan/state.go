@@ -54,8 +54,11 @@ func (r *Job) Worn() bool { return r.life >= ^(2*lifeOne - 1) }
 func (r *Job) ended(life uint64) bool { return r.state.Load() >= life|answered }
 
 // moment is the state of the job as far as one life is concerned. over: that has
-// ended, and the job serves another request.
+// ended, and the job serves another request, or there is no job.
 func (r *Job) moment(life uint64) (loaded, now uint64, over bool) {
+	if r == nil {
+		return 0, 0, true
+	}
 	loaded = r.state.Load()
 	return loaded, max(loaded, life), loaded > life|(lifeOne-1)
 }
@@ -96,7 +99,7 @@ func (r Request) claim() bool {
 		loaded, now, over := j.moment(r.life())
 		switch {
 		case over || now&claimed != 0:
-			if j.from != nil {
+			if j != nil && j.from != nil {
 				j.from.extra.Add(1)
 			}
 			return false

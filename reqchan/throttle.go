@@ -6,7 +6,7 @@ import "time"
 // d from now, though the answer to r leaves at once (KIP-219). Call it before
 // the answer; of several calls the one that ends last counts. It applies to any
 // kind of answer, NoResponse included; what the client is told of it is the
-// caller's to write. The server bounds it (Config.ThrottleMax). d <= 0 does
+// caller's to write. The server bounds it (Config.Limits.ThrottleMax). d <= 0 does
 // nothing, as does a call after the answer.
 func (r Request) Throttle(d time.Duration) {
 	if d <= 0 || !r.enter(answered) {

@@ -222,7 +222,7 @@ func TestTheFirstContestantIsToldNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg.PipelineMax != 1 || cfg.Engine != "" || cfg.Dispatch != "" || cfg.Wait != "" || cfg.Processors != 0 || len(cfg.URing.Changed()) > 0 {
+	if cfg.Limits.PipelineMax != 1 || cfg.Engine != "" || cfg.Dispatch.Mode != "" || cfg.Processors.Wait != "" || cfg.Processors.Count != 0 || len(cfg.URing.Changed()) > 0 {
 		t.Errorf("it has settings of its own: %+v", cfg)
 	}
 }

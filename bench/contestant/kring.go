@@ -47,9 +47,11 @@ func openKring(c ServeConfig) (server, error) {
 // config is what a program would write.
 func (c *ServeConfig) config() (kring.Config, error) {
 	cfg := kring.Config{
-		Listeners: []kring.ListenerConfig{{Address: "127.0.0.1:0"}},
-		Engine:    kring.Engine(c.Engine), Dispatch: kring.Dispatch(c.Dispatch), Wait: kring.Wait(c.Wait), PipelineMax: max(c.Pipeline, 1),
-		BigFrameBytes: c.BigFrameBytes, HandlerBatchMax: c.HandlerBatch,
+		Listeners:  []kring.ListenerConfig{{Address: "127.0.0.1:0"}},
+		Engine:     kring.Engine(c.Engine),
+		Dispatch:   kring.DispatchConfig{Mode: kring.DispatchMode(c.Dispatch), BatchMax: c.HandlerBatch},
+		Processors: kring.ProcessorsConfig{Wait: kring.Wait(c.Wait), BigFrameBytes: c.BigFrameBytes},
+		Limits:     kring.LimitsConfig{PipelineMax: max(c.Pipeline, 1)},
 	}
 	for _, setting := range c.URing {
 		key, value, _ := strings.Cut(setting, "=")

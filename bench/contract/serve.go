@@ -56,8 +56,8 @@ func Serve(c ServeConfig, in io.Reader, out io.Writer) error {
 	return contestant.Serve(contestant.ServeConfig{
 		Server: "kring", Engine: c.Engine, Dispatch: c.Dispatch, Handler: kring.HandlerFunc(s.handle),
 		Adjust: func(k *kring.Config) {
-			k.Processors, k.Handlers, k.QueuedRequestsMax = c.Processors, c.Handlers, c.QueuedRequests
-			k.QueuedResponseBytesMax, k.HeldBytesMax = queuedResponseBytes, heldBytes
+			k.Processors.Count, k.Dispatch.Handlers, k.Dispatch.QueuedRequestsMax = c.Processors, c.Handlers, c.QueuedRequests
+			k.Limits.QueuedResponseBytesMax, k.Limits.HeldBytesMax = queuedResponseBytes, heldBytes
 			if c.Engine == ioURing {
 				k.URing.Buffers, k.URing.BufferBytes = receiveBuffers, receiveBufferBytes
 			}

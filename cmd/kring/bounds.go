@@ -39,12 +39,12 @@ func (b *boundFlags) validate() (faults []error) {
 }
 
 func (b *boundFlags) apply(cfg *kring.Config) {
-	cfg.FrameBytesMax = int(b.MaxFrameBytes)
-	cfg.QueuedRequestsMax, cfg.QueuedRequestBytesMax = b.QueuedRequests, int64(b.QueuedRequestBytes)
-	cfg.MemoryMax, cfg.HeldMemoryMax = int64(b.MemoryMax), int64(b.HeldMemory)
-	cfg.HeldBytesMax, cfg.QueuedResponseBytesMax = int(b.HeldBytes), int(b.QueuedResponseBytes)
-	cfg.ResponseMemoryMax = int64(b.ResponseMemoryMax)
-	cfg.SlowReader, cfg.WriteTimeout, cfg.FrameTimeout, cfg.IdleTimeout = b.SlowReader, b.WriteTimeout, b.FrameTimeout, b.IdleTimeout
+	cfg.Limits.FrameBytesMax = int(b.MaxFrameBytes)
+	cfg.Dispatch.QueuedRequestsMax, cfg.Memory.RequestBytesMax = b.QueuedRequests, int64(b.QueuedRequestBytes)
+	cfg.Memory.BytesMax, cfg.Memory.HeldBytesMax = int64(b.MemoryMax), int64(b.HeldMemory)
+	cfg.Limits.HeldBytesMax, cfg.Limits.QueuedResponseBytesMax = int(b.HeldBytes), int(b.QueuedResponseBytes)
+	cfg.Memory.ResponseBytesMax = int64(b.ResponseMemoryMax)
+	cfg.Limits.SlowReader, cfg.Timeouts.Write, cfg.Timeouts.Frame, cfg.Timeouts.Idle = b.SlowReader, b.WriteTimeout, b.FrameTimeout, b.IdleTimeout
 	cfg.Epoll.Buffers, cfg.Portable.Buffers = b.FallbackBuffers, b.FallbackBuffers
 	cfg.Epoll.BufferBytes, cfg.Portable.BufferBytes = int(b.FallbackBufferBytes), int(b.FallbackBufferBytes)
 }

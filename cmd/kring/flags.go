@@ -50,10 +50,10 @@ type serveCmd struct {
 	BigFrameBytes size          `group:"engine" placeholder:"BYTES" default:"64KiB" help:"Frames from this size on are received straight into their own memory, and never copied; smaller ones pass through the engine's buffers, many in one go. At least 4KiB. Default: ${default}."`
 	PackBytes     size          `group:"engine" placeholder:"BYTES" default:"4KiB" help:"Responses up to this size are copied beside their neighbours, so that many leave in one piece; larger ones leave from where they were written. 1 packs nothing, 32KiB is the most. Default: ${default}."`
 
-	Handler  string         `group:"handler" enum:"embedded, null, echo" default:"embedded" help:"Who answers: ${enum}. embedded is a one-node development broker in this process; null speaks Kafka and throws data away; echo answers every size-delimited frame with itself. Default: ${default}."`
-	Dispatch kring.Dispatch `group:"handler" enum:"pool, inline" default:"pool" help:"Where it runs: ${enum}. pool is goroutines behind the request channel; inline is the processor itself, with the lowest latency. Default: ${default}."`
-	Handlers int            `group:"handler" placeholder:"N" help:"Goroutines of the pool. Default: 8."`
-	Lanes    laneFlags      `embed:""`
+	Handler  string             `group:"handler" enum:"embedded, null, echo" default:"embedded" help:"Who answers: ${enum}. embedded is a one-node development broker in this process; null speaks Kafka and throws data away; echo answers every size-delimited frame with itself. Default: ${default}."`
+	Dispatch kring.DispatchMode `group:"handler" enum:"pool, inline" default:"pool" help:"Where it runs: ${enum}. pool is goroutines behind the request channel; inline is the processor itself, with the lowest latency. Default: ${default}."`
+	Handlers int                `group:"handler" placeholder:"N" help:"Goroutines of the pool. Default: 8."`
+	Lanes    laneFlags          `embed:""`
 
 	Quotas quotaFlags `embed:""`
 
@@ -203,9 +203,13 @@ func splitAddress(s string) (host string, port uint16, err error) {
 // serverConfig is what the flags say about the network layer.
 func (c *serveCmd) serverConfig() kring.Config {
 	cfg := kring.Config{
-		Engine: c.Engine, Wait: c.Wait, Accept: c.Accept, Gosched: c.Gosched, Dispatch: c.Dispatch,
-		Processors: c.Processors, Handlers: c.Handlers, PipelineMax: c.Pipeline,
-		BigFrameBytes: int(c.BigFrameBytes), PackedBytesMax: int(c.PackBytes), Rebalance: c.Rebalance,
+		Engine:   c.Engine,
+		Dispatch: kring.DispatchConfig{Mode: c.Dispatch, Handlers: c.Handlers},
+		Processors: kring.ProcessorsConfig{
+			Count: c.Processors, Wait: c.Wait, Accept: c.Accept, Gosched: c.Gosched, Rebalance: c.Rebalance,
+			BigFrameBytes: int(c.BigFrameBytes), PackedBytesMax: int(c.PackBytes),
+		},
+		Limits: kring.LimitsConfig{PipelineMax: c.Pipeline},
 	}
 	cfg.URing, _ = c.uringConfig() // Validate has seen it
 	cfg.Listeners = c.listeners()
@@ -214,8 +218,8 @@ func (c *serveCmd) serverConfig() kring.Config {
 	c.Bounds.apply(&cfg)
 	c.Lanes.apply(&cfg)
 	c.Quotas.apply(&cfg)
-	cfg.HandlerFiles = c.handlerFiles(cfg)
-	cfg.HandlerMemory = c.handlerMemory(cfg)
+	cfg.Conns.HandlerFiles = c.handlerFiles(cfg)
+	cfg.Memory.HandlerBytes = c.handlerMemory(cfg)
 	return cfg
 }
 
@@ -237,7 +241,7 @@ func (c *serveCmd) handlerMemory(cfg kring.Config) int64 {
 	if c.MemoryLogBytesMax > 0 {
 		return 2 * int64(c.MemoryLogBytesMax)
 	}
-	most := clusterMemory(cfg.Memory().Max)
+	most := clusterMemory(cfg.MemoryPlan().Max)
 	if c.DataDir != "" {
 		return min(most, handlerMemoryOnDisk)
 	}
@@ -255,7 +259,7 @@ func clusterMemory(most int64) int64 {
 // logMemory says what the process's memory is for, and has Go's garbage collector keep
 // to its part unless GOMEMLIMIT says otherwise.
 func logMemory(log *slog.Logger, cfg kring.Config) {
-	m := cfg.Memory()
+	m := cfg.MemoryPlan()
 	if m.Max > 0 && os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(m.Go())
 	}
@@ -279,7 +283,7 @@ func (c *serveCmd) handlerFiles(cfg kring.Config) int {
 	if c.Handler != handlerEmbedded || c.DataDir == "" {
 		return 0
 	}
-	cfg.HandlerFiles = embedded.FilesFor(0)
+	cfg.Conns.HandlerFiles = embedded.FilesFor(0)
 	return cfg.Descriptors().Files
 }
 
@@ -291,7 +295,7 @@ func (c *serveCmd) logDescriptors(log *slog.Logger, cfg kring.Config) {
 		return
 	}
 	say := []any{"limit", d.Limit, "own", d.Own, "reserve", d.Reserve, "connections", d.Conns}
-	if cfg.ConnsMax < 0 {
+	if cfg.Conns.Max < 0 {
 		say[len(say)-1] = "no bound"
 	}
 	if d.Files > 0 {
@@ -326,12 +330,12 @@ func (c *serveCmd) clusterConfig() embedded.Config {
 		DataDir: c.DataDir, SyncWrites: c.SyncWrites, AcceptLoss: c.AcceptDataLoss, MemoryLogBytesMax: int64(c.MemoryLogBytesMax), Partitions: c.Partitions, PipelineMax: c.Pipeline,
 	}
 	for _, l := range c.listeners() {
-		cfg.PipelineMax = max(cfg.PipelineMax, l.PipelineMax)
+		cfg.PipelineMax = max(cfg.PipelineMax, l.Limits.PipelineMax)
 	}
 	if c.DataDir == "" && c.MemoryLogBytesMax == 0 {
-		cfg.MemoryLogBytesMax = c.serverConfig().HandlerMemory / 2
+		cfg.MemoryLogBytesMax = c.serverConfig().Memory.HandlerBytes / 2
 	}
-	cfg.FilesMax = max(c.serverConfig().HandlerFiles, 1) // 0 would be the cluster's own default
+	cfg.FilesMax = max(c.serverConfig().Conns.HandlerFiles, 1) // 0 would be the cluster's own default
 	for _, t := range c.SeedTopic {
 		cfg.Seed = append(cfg.Seed, embedded.Topic(t))
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"maps"
 	"reflect"
 	"strings"
 	"testing"
@@ -14,35 +15,54 @@ import (
 
 // flagsFor are arguments that change each field of kring.Config.
 var flagsFor = map[string][]string{
-	"Listeners": {"--listen", "OTHER://127.0.0.1:0"}, "Engine": {"--engine", "epoll"}, "Dispatch": {"--dispatch", "inline"},
-	"Wait": {"--wait", "locked"}, "Gosched": {"--gosched", "on"}, "Accept": {"--accept", "per-processor"},
-	"Processors": {"--processors", "3"}, "Handlers": {"--handlers", "3"}, "HandlerBatchMax": {"--handler-batch", "3"},
-	"QueuedRequestsMax": {"--queued-requests", "3"}, "QueuedPriorityMax": {"--queued-priority", "3"}, "Priority": {"--priority-api", "metadata"},
-	"QueuedRequestBytesMax": {"--queued-request-bytes", "1GiB"}, "LatencyTarget": {"--latency-target", "3ms"}, "LatencyCounts": {"--latency-target", "3ms"},
-	"PipelineMax": {"--pipeline", "3"}, "Rebalance": {"--rebalance", "3s"}, "FrameBytesMax": {"--max-frame-bytes", "1MB"},
-	"BigFrameBytes": {"--big-frame-bytes", "8KiB"}, "PackedBytesMax": {"--pack-bytes", "1"}, "HeldBytesMax": {"--held-bytes", "8KiB"},
-	"MemoryMax": {"--memory-max", "4GiB"}, "HeldMemoryMax": {"--held-memory", "64MiB"}, "HandlerMemory": {"--memory-log-bytes-max", "64MiB"},
-	"QueuedResponseBytesMax": {"--queued-response-bytes", "8KiB"}, "ResponseMemoryMax": {"--response-memory-max", "1GiB"}, "SlowReader": {"--slow-reader", "close"}, "ThrottleMax": {"--max-throttle", "3s"},
-	"HandlerFiles": {"--data-dir", "data"}, "ConnsMax": {"--max-connections", "3"}, "ConnRateMax": {"--connection-rate", "3"}, "ConnsPerIPMax": {"--max-connections-per-ip", "3"},
-	"ConnRatePerIPMax": {"--connection-rate-per-ip", "3"}, "PerIP": {"--ip-limit", "::1=3"}, "ParkedMax": {"--max-parked", "3"},
-	"ProtectedListener": {"--protected-listener", "PLAINTEXT"}, "WhenFull": {"--when-full", "refuse"}, "Assignment": {"--assignment", "round-robin"},
-	"QuotaWindows": {"--quota-windows", "3"}, "QuotaWindow": {"--quota-window", "3s"}, "Backlog": {"--backlog", "3"},
-	"IdleTimeout": {"--idle-timeout", "3s"}, "WriteTimeout": {"--write-timeout", "3s"}, "FrameTimeout": {"--frame-timeout", "3s"}, "Socket": {"--send-buffer-bytes", "64KiB"},
+	"Listeners": {"--listen", "OTHER://127.0.0.1:0"}, "Engine": {"--engine", "epoll"}, "Dispatch.Mode": {"--dispatch", "inline"},
+	"Processors.Wait": {"--wait", "locked"}, "Processors.Gosched": {"--gosched", "on"}, "Processors.Accept": {"--accept", "per-processor"},
+	"Processors.Count": {"--processors", "3"}, "Dispatch.Handlers": {"--handlers", "3"}, "Dispatch.BatchMax": {"--handler-batch", "3"},
+	"Dispatch.QueuedRequestsMax": {"--queued-requests", "3"}, "Dispatch.QueuedPriorityMax": {"--queued-priority", "3"}, "Dispatch.Priority": {"--priority-api", "metadata"},
+	"Memory.RequestBytesMax": {"--queued-request-bytes", "1GiB"}, "Dispatch.LatencyTarget": {"--latency-target", "3ms"}, "Dispatch.LatencyCounts": {"--latency-target", "3ms"},
+	"Limits.PipelineMax": {"--pipeline", "3"}, "Processors.Rebalance": {"--rebalance", "3s"}, "Limits.FrameBytesMax": {"--max-frame-bytes", "1MB"},
+	"Processors.BigFrameBytes": {"--big-frame-bytes", "8KiB"}, "Processors.PackedBytesMax": {"--pack-bytes", "1"}, "Limits.HeldBytesMax": {"--held-bytes", "8KiB"},
+	"Memory.BytesMax": {"--memory-max", "4GiB"}, "Memory.HeldBytesMax": {"--held-memory", "64MiB"}, "Memory.HandlerBytes": {"--memory-log-bytes-max", "64MiB"},
+	"Limits.QueuedResponseBytesMax": {"--queued-response-bytes", "8KiB"}, "Memory.ResponseBytesMax": {"--response-memory-max", "1GiB"}, "Limits.SlowReader": {"--slow-reader", "close"}, "Limits.ThrottleMax": {"--max-throttle", "3s"},
+	"Conns.HandlerFiles": {"--data-dir", "data"}, "Conns.Max": {"--max-connections", "3"}, "Conns.RateMax": {"--connection-rate", "3"}, "Conns.PerIPMax": {"--max-connections-per-ip", "3"},
+	"Conns.RatePerIPMax": {"--connection-rate-per-ip", "3"}, "Conns.PerIP": {"--ip-limit", "::1=3"}, "Conns.ParkedMax": {"--max-parked", "3"},
+	"Conns.ProtectedListener": {"--protected-listener", "PLAINTEXT"}, "Conns.WhenFull": {"--when-full", "refuse"}, "Processors.Assignment": {"--assignment", "round-robin"},
+	"Conns.RateWindows": {"--quota-windows", "3"}, "Conns.RateWindow": {"--quota-window", "3s"}, "Conns.Backlog": {"--backlog", "3"},
+	"Timeouts.Idle": {"--idle-timeout", "3s"}, "Timeouts.Write": {"--write-timeout", "3s"}, "Timeouts.Frame": {"--frame-timeout", "3s"}, "Socket": {"--send-buffer-bytes", "64KiB"},
 	"URing": {"--uring", "recv=single"}, "Epoll": {"--fallback-buffers", "3"}, "Portable": {"--fallback-buffer-bytes", "4KiB"},
 }
 
 // noFlagFor says why the other fields have none.
 var noFlagFor = map[string]string{
-	"FrameBytesMaxUnauthenticated": "no handler of the program authenticates: it would be --max-frame-bytes for everybody",
-	"DrainTimeout":                 "for listeners and processors that Reconfigure takes away: the program takes none away",
-	"APIOf":                        "handlers say it",
-	"Deprecated":                   "the program shows nobody who uses what is deprecated",
-	"Events":                       "the program's own log",
+	"Limits.FrameBytesMaxUnauthenticated": "no handler of the program authenticates: it would be --max-frame-bytes for everybody",
+	"Timeouts.Drain":                      "for listeners and processors that Reconfigure takes away: the program takes none away",
+	"Dispatch.APIOf":                      "handlers say it",
+	"Dispatch.Deprecated":                 "the program shows nobody who uses what is deprecated",
+	"Events":                              "the program's own log",
 	// Of a listener.
 	"Name":       "--listen NAME://HOST:PORT",
 	"Address":    "--listen HOST:PORT",
 	"Privileged": "no handler of the program asks for it",
 	"Ready":      "what the program's handlers need is there before they listen",
+}
+
+// noSettingFor says why one listener has no setting of its own for what a flag sets for all.
+var noSettingFor = map[string]string{
+	"Limits.SlowReader": "asked for by nobody yet", "Limits.ThrottleMax": "quotas are of clients, whichever way they come", "Timeouts.Frame": "asked for by nobody yet",
+}
+
+// leaves are the fields of a Config and of its groups, by path.
+func leaves(at string, of reflect.Value) map[string]reflect.Value {
+	all := map[string]reflect.Value{}
+	for i := range of.NumField() {
+		f := of.Type().Field(i)
+		if f.Type.Kind() == reflect.Struct && f.Type.PkgPath() == "kring" && f.Name != "Events" {
+			maps.Copy(all, leaves(at+f.Name+".", of.Field(i)))
+			continue
+		}
+		all[at+f.Name] = of.Field(i)
+	}
+	return all
 }
 
 // serverConfigOf is what the command line says; the test ends if it is refused.
@@ -64,9 +84,8 @@ func serverConfigOf(t *testing.T, args ...string) kring.Config {
 // TestEverySettingOfTheLibraryIsAFlagOrSaysWhyNot, and a fault of it names the
 // flag.
 func TestEverySettingOfTheLibraryIsAFlagOrSaysWhyNot(t *testing.T) {
-	without := reflect.ValueOf(serverConfigOf(t))
-	for i := range without.NumField() {
-		name := without.Type().Field(i).Name
+	without := leaves("", reflect.ValueOf(serverConfigOf(t)))
+	for name, was := range without {
 		args, flagged := flagsFor[name]
 		if !flagged {
 			if noFlagFor[name] == "" {
@@ -74,7 +93,7 @@ func TestEverySettingOfTheLibraryIsAFlagOrSaysWhyNot(t *testing.T) {
 			}
 			continue
 		}
-		is, was := reflect.ValueOf(serverConfigOf(t, args...)).Field(i), without.Field(i)
+		is := leaves("", reflect.ValueOf(serverConfigOf(t, args...)))[name]
 		if is.Kind() == reflect.Func && is.IsNil() || is.Kind() != reflect.Func && reflect.DeepEqual(is.Interface(), was.Interface()) {
 			t.Errorf("%s: %q leaves it as it was", name, args)
 		}
@@ -109,13 +128,13 @@ func TestEverySettingOfAListenerCanBeItsOwn(t *testing.T) {
 	if plain := (kring.ListenerConfig{Name: "PLAINTEXT", Address: "127.0.0.1:0"}); !reflect.DeepEqual(listeners[0], plain) {
 		t.Errorf("the other listener has %+v", listeners[0])
 	}
-	own := reflect.ValueOf(listeners[1])
-	for i := range own.NumField() {
-		if name := own.Type().Field(i).Name; own.Field(i).IsZero() && noFlagFor[name] == "" {
+	own := leaves("", reflect.ValueOf(listeners[1]))
+	for name, field := range own {
+		if field.IsZero() && noFlagFor[name] == "" && noSettingFor[name] == "" {
 			t.Errorf("%s: no setting of --listener sets it, and there is no reason", name)
 		}
 	}
-	if s := own.FieldByName("Socket"); s.Field(0).IsZero() || s.Field(1).IsZero() || s.Field(2).IsZero() || s.Field(3).IsZero() || s.Field(4).IsZero() {
+	if s := own["Socket"]; s.Field(0).IsZero() || s.Field(1).IsZero() || s.Field(2).IsZero() || s.Field(3).IsZero() || s.Field(4).IsZero() {
 		t.Errorf("socket options %+v", s.Interface())
 	}
 }
@@ -128,8 +147,8 @@ func TestPriorityAndLatencyGoByTheAPI(t *testing.T) {
 		job := reqchan.NewJob(nil, nil)
 		job.API = int16(key)
 		r := job.Request()
-		if cfg.Priority(r) != want.first || cfg.LatencyCounts(r) != want.counts {
-			t.Errorf("%v: priority %v, measured %v", key, cfg.Priority(r), cfg.LatencyCounts(r))
+		if cfg.Dispatch.Priority(r) != want.first || cfg.Dispatch.LatencyCounts(r) != want.counts {
+			t.Errorf("%v: priority %v, measured %v", key, cfg.Dispatch.Priority(r), cfg.Dispatch.LatencyCounts(r))
 		}
 	}
 }

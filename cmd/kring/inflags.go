@@ -31,7 +31,7 @@ var packages = regexp.MustCompile(`^(kring|configuration|uring|io_uring|embedded
 
 // field is how Config's fields are written in errors, a listener's or an address's
 // with whose it is.
-var field = regexp.MustCompile(`(Listeners|PerIP)\[([^\]]*)\]\.([A-Z]\w*(?:\.[A-Z]\w*)?)|\b(?:Config\.)?([A-Z]\w*(?:\.[A-Z]\w*)?)`)
+var field = regexp.MustCompile(`(Listeners|Conns\.PerIP)\[([^\]]*)\]\.([A-Z]\w*(?:\.[A-Z]\w*)?)|\b(?:Config\.)?([A-Z]\w*(?:\.[A-Z]\w*)?)`)
 
 func inFlag(line string) string {
 	rings := false
@@ -61,7 +61,7 @@ func inFlag(line string) string {
 	return field.ReplaceAllStringFunc(line, func(word string) string {
 		m := field.FindStringSubmatch(word)
 		switch flag, ok := flagOf[m[4]]; {
-		case m[1] == "PerIP":
+		case m[1] == "Conns.PerIP":
 			return "--ip-limit " + m[2] + " (" + perIP[m[3]] + ")"
 		case m[3] == "Address":
 			return "--listen " + m[2] + "://"
@@ -85,6 +85,9 @@ func inAdvice(text string) string {
 		if key, ok := settingOf[name]; ok {
 			return "--uring " + key
 		}
+		if name == "ConnsMax" { // as the acceptor calls it
+			name = "Conns.Max"
+		}
 		if flag, ok := flagOf[name]; ok {
 			return flag
 		}
@@ -101,7 +104,9 @@ func settingOfListener(field string) string {
 	return strings.TrimPrefix(flagOf[field], "--")
 }
 
-var listenerSettingOf = map[string]string{"SocketMode": "socket-mode", "Priority": "priority"}
+var listenerSettingOf = map[string]string{
+	"SocketMode": "socket-mode", "Priority": "priority", "Backlog": "backlog", "ConnsMax": "max-connections", "ConnRateMax": "connection-rate",
+}
 
 // perIP are the parts of an --ip-limit.
 var perIP = map[string]string{"Source": "HOST", "ConnsMax": "N", "ConnRateMax": "R"}
@@ -120,23 +125,23 @@ var flagOf = func() map[string]string {
 		all[field] = "--" + flag
 	}
 	// The one whose number is not the flag's.
-	all["HandlerMemory"] = "the cluster (without --data-dir, twice --memory-log-bytes-max)"
+	all["Memory.HandlerBytes"] = "the cluster (without --data-dir, twice --memory-log-bytes-max)"
 	return all
 }()
 
 var flagOfField = map[string]string{
-	"Listeners": "listen", "Engine": "engine", "Dispatch": "dispatch", "Wait": "wait", "Gosched": "gosched", "Accept": "accept",
-	"Processors": "processors", "Handlers": "handlers", "HandlerBatchMax": "handler-batch",
-	"QueuedRequestsMax": "queued-requests", "QueuedPriorityMax": "queued-priority", "Priority": "priority-api",
-	"QueuedRequestBytesMax": "queued-request-bytes", "LatencyTarget": "latency-target", "LatencyCounts": "latency-target",
-	"PipelineMax": "pipeline", "Rebalance": "rebalance", "FrameBytesMax": "max-frame-bytes", "BigFrameBytes": "big-frame-bytes",
-	"PackedBytesMax": "pack-bytes", "MemoryMax": "memory-max", "HeldMemoryMax": "held-memory", "HandlerMemory": "memory-log-bytes-max", "HeldBytesMax": "held-bytes", "QueuedResponseBytesMax": "queued-response-bytes",
-	"ResponseMemoryMax": "response-memory-max",
-	"SlowReader":        "slow-reader", "ThrottleMax": "max-throttle", "ConnsMax": "max-connections", "ConnRateMax": "connection-rate",
-	"ConnsPerIPMax": "max-connections-per-ip", "ConnRatePerIPMax": "connection-rate-per-ip", "PerIP": "ip-limit",
-	"ParkedMax": "max-parked", "HandlerFiles": "data-dir", "ProtectedListener": "protected-listener", "WhenFull": "when-full", "Assignment": "assignment",
-	"QuotaWindows": "quota-windows", "QuotaWindow": "quota-window", "Backlog": "backlog", "IdleTimeout": "idle-timeout",
-	"WriteTimeout": "write-timeout", "FrameTimeout": "frame-timeout", "Socket": "send-buffer-bytes", "URing": "uring",
+	"Listeners": "listen", "Engine": "engine", "Dispatch.Mode": "dispatch", "Processors.Wait": "wait", "Processors.Gosched": "gosched", "Processors.Accept": "accept",
+	"Processors.Count": "processors", "Dispatch.Handlers": "handlers", "Dispatch.BatchMax": "handler-batch",
+	"Dispatch.QueuedRequestsMax": "queued-requests", "Dispatch.QueuedPriorityMax": "queued-priority", "Dispatch.Priority": "priority-api",
+	"Memory.RequestBytesMax": "queued-request-bytes", "Dispatch.LatencyTarget": "latency-target", "Dispatch.LatencyCounts": "latency-target",
+	"Limits.PipelineMax": "pipeline", "Processors.Rebalance": "rebalance", "Limits.FrameBytesMax": "max-frame-bytes", "Processors.BigFrameBytes": "big-frame-bytes",
+	"Processors.PackedBytesMax": "pack-bytes", "Memory.BytesMax": "memory-max", "Memory.HeldBytesMax": "held-memory", "Memory.HandlerBytes": "memory-log-bytes-max", "Limits.HeldBytesMax": "held-bytes", "Limits.QueuedResponseBytesMax": "queued-response-bytes",
+	"Memory.ResponseBytesMax": "response-memory-max",
+	"Limits.SlowReader":       "slow-reader", "Limits.ThrottleMax": "max-throttle", "Conns.Max": "max-connections", "Conns.RateMax": "connection-rate",
+	"Conns.PerIPMax": "max-connections-per-ip", "Conns.RatePerIPMax": "connection-rate-per-ip", "Conns.PerIP": "ip-limit",
+	"Conns.ParkedMax": "max-parked", "Conns.HandlerFiles": "data-dir", "Conns.ProtectedListener": "protected-listener", "Conns.WhenFull": "when-full", "Processors.Assignment": "assignment",
+	"Conns.RateWindows": "quota-windows", "Conns.RateWindow": "quota-window", "Conns.Backlog": "backlog", "Timeouts.Idle": "idle-timeout",
+	"Timeouts.Write": "write-timeout", "Timeouts.Frame": "frame-timeout", "Socket": "send-buffer-bytes", "URing": "uring",
 	"Epoll": "fallback-buffers", "Portable": "fallback-buffers",
 	"Epoll.Buffers": "fallback-buffers", "Portable.Buffers": "fallback-buffers",
 	"Epoll.BufferBytes": "fallback-buffer-bytes", "Portable.BufferBytes": "fallback-buffer-bytes",

@@ -112,7 +112,7 @@ func TestErrorsNameFlagsAndNoFields(t *testing.T) {
 	var faults []string
 	for _, engine := range []kring.Engine{kring.EngineAuto, kring.EngineEpoll, kring.EnginePortable} {
 		server := kring.Config{Engine: engine, Listeners: []kring.ListenerConfig{{Name: "A", Address: "127.0.0.1:0"}},
-			PerIP: []kring.AddressLimit{{Source: "::1", ConnsMax: 1}}}
+			Conns: kring.ConnsConfig{PerIP: []kring.AddressLimit{{Source: "::1", ConnsMax: 1}}}}
 		faults = append(faults, everyFault(t, reflect.ValueOf(&server).Elem(), func() error { return server.Validate() })...)
 	}
 	cluster := embedded.Config{DataDir: t.TempDir(), Seed: []embedded.Topic{{Name: "a", Partitions: 1}}}
@@ -124,9 +124,12 @@ func TestErrorsNameFlagsAndNoFields(t *testing.T) {
 	if len(faults) < 100 {
 		t.Fatalf("only %d faults: wrong values are not refused", len(faults))
 	}
-	word := regexp.MustCompile(`\b[A-Z]\w+`)
+	word, path := regexp.MustCompile(`\b[A-Z]\w+`), regexp.MustCompile(`\b[A-Z]\w+\.[A-Z]\w+`)
 	for _, fault := range faults {
 		for line := range strings.SplitSeq(inFlags(errors.New(fault)).Error(), "\n") {
+			if p := path.FindString(line); flagsFor[p] != nil {
+				t.Errorf("%q names the field %s; it was %q", line, p, fault)
+			}
 			for _, w := range word.FindAllString(line, -1) {
 				if names[w] {
 					t.Errorf("%q names the field %s; it was %q", line, w, fault)

@@ -32,17 +32,17 @@ func (l *laneFlags) validate(handler string) (faults []error) {
 }
 
 func (l *laneFlags) apply(cfg *kring.Config) {
-	cfg.HandlerBatchMax, cfg.QueuedPriorityMax = l.HandlerBatch, l.QueuedPriority
+	cfg.Dispatch.BatchMax, cfg.Dispatch.QueuedPriorityMax = l.HandlerBatch, l.QueuedPriority
 	var first []int16
 	for _, name := range l.PriorityAPI {
 		key, _ := apiOf(name) // validate has seen it
 		first = append(first, key)
 	}
 	if len(first) > 0 {
-		cfg.Priority = func(r kring.Request) bool { return slices.Contains(first, r.API()) }
+		cfg.Dispatch.Priority = func(r kring.Request) bool { return slices.Contains(first, r.API()) }
 	}
-	if cfg.LatencyTarget = l.LatencyTarget; l.LatencyTarget != 0 {
-		cfg.LatencyCounts = func(r kring.Request) bool { return !slices.Contains(longPolls, r.API()) }
+	if cfg.Dispatch.LatencyTarget = l.LatencyTarget; l.LatencyTarget != 0 {
+		cfg.Dispatch.LatencyCounts = func(r kring.Request) bool { return !slices.Contains(longPolls, r.API()) }
 	}
 }
 

@@ -25,21 +25,21 @@ type limitFlags struct {
 
 // apply says to cfg what the flags say; its listeners are there.
 func (l *limitFlags) apply(cfg *kring.Config) {
-	cfg.ConnsMax, cfg.ConnRateMax = l.MaxConnections, l.ConnectionRate
-	cfg.ConnRatePerIPMax = l.ConnectionRatePerIP
+	cfg.Conns.Max, cfg.Conns.RateMax = l.MaxConnections, l.ConnectionRate
+	cfg.Conns.RatePerIPMax = l.ConnectionRatePerIP
 	if most := l.MaxConnectionsPerIP; most != nil {
-		cfg.ConnsPerIPMax = noneIfZero(*most)
+		cfg.Conns.PerIPMax = noneIfZero(*most)
 	}
 	for _, of := range l.IPLimit {
-		cfg.PerIP = append(cfg.PerIP, kring.AddressLimit(of))
+		cfg.Conns.PerIP = append(cfg.Conns.PerIP, kring.AddressLimit(of))
 	}
 	for i := range cfg.Listeners {
 		if of := &cfg.Listeners[i]; of.ConnsMax == 0 {
 			of.ConnsMax = l.MaxListenerConnection
 		}
 	}
-	cfg.ParkedMax = l.MaxParked
-	cfg.ProtectedListener, cfg.WhenFull, cfg.Assignment = l.ProtectedListener, l.WhenFull, l.Assignment
+	cfg.Conns.ParkedMax = l.MaxParked
+	cfg.Conns.ProtectedListener, cfg.Conns.WhenFull, cfg.Processors.Assignment = l.ProtectedListener, l.WhenFull, l.Assignment
 }
 
 // validate names what flags say otherwise than the library's fields.

@@ -61,12 +61,12 @@ var listenerSettings = map[string]func(l *kring.ListenerConfig, value string) er
 	"keep-alive":            duration(func(l *kring.ListenerConfig) *time.Duration { return &l.Socket.KeepAlive }),
 	"keep-alive-interval":   duration(func(l *kring.ListenerConfig) *time.Duration { return &l.Socket.KeepAliveInterval }),
 	"keep-alive-probes":     number(func(l *kring.ListenerConfig) *int { return &l.Socket.KeepAliveProbes }),
-	"pipeline":              number(func(l *kring.ListenerConfig) *int { return &l.PipelineMax }),
-	"max-frame-bytes":       bytesOf(func(l *kring.ListenerConfig) *int { return &l.FrameBytesMax }),
-	"held-bytes":            bytesOf(func(l *kring.ListenerConfig) *int { return &l.HeldBytesMax }),
-	"queued-response-bytes": bytesOf(func(l *kring.ListenerConfig) *int { return &l.QueuedResponseBytesMax }),
-	"idle-timeout":          duration(func(l *kring.ListenerConfig) *time.Duration { return &l.IdleTimeout }),
-	"write-timeout":         duration(func(l *kring.ListenerConfig) *time.Duration { return &l.WriteTimeout }),
+	"pipeline":              number(func(l *kring.ListenerConfig) *int { return &l.Limits.PipelineMax }),
+	"max-frame-bytes":       bytesOf(func(l *kring.ListenerConfig) *int { return &l.Limits.FrameBytesMax }),
+	"held-bytes":            bytesOf(func(l *kring.ListenerConfig) *int { return &l.Limits.HeldBytesMax }),
+	"queued-response-bytes": bytesOf(func(l *kring.ListenerConfig) *int { return &l.Limits.QueuedResponseBytesMax }),
+	"idle-timeout":          duration(func(l *kring.ListenerConfig) *time.Duration { return &l.Timeouts.Idle }),
+	"write-timeout":         duration(func(l *kring.ListenerConfig) *time.Duration { return &l.Timeouts.Write }),
 }
 
 func listenerSettingNames() string {
@@ -132,7 +132,7 @@ func onOff(field func(*kring.ListenerConfig) *bool) setter {
 }
 
 func (s *socketFlags) apply(cfg *kring.Config) {
-	cfg.Backlog = s.Backlog
+	cfg.Conns.Backlog = s.Backlog
 	cfg.Socket.SendBufferBytes, cfg.Socket.ReceiveBufferBytes = int(s.SendBufferBytes), int(s.ReceiveBufferBytes)
 	cfg.Socket.KeepAlive, cfg.Socket.KeepAliveInterval, cfg.Socket.KeepAliveProbes = s.KeepAlive, s.KeepAliveInterval, s.KeepAliveProbes
 }

@@ -29,7 +29,7 @@ func (q *quotaFlags) validate() []error {
 }
 
 func (q *quotaFlags) apply(cfg *kring.Config) {
-	cfg.QuotaWindows, cfg.QuotaWindow, cfg.ThrottleMax = q.QuotaWindows, q.QuotaWindow, q.MaxThrottle
+	cfg.Conns.RateWindows, cfg.Conns.RateWindow, cfg.Limits.ThrottleMax = q.QuotaWindows, q.QuotaWindow, q.MaxThrottle
 }
 
 // config is the same for the quotas of clients.

@@ -115,7 +115,7 @@ func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served s
 		log.Warn("the ready line could not be written", "error", err)
 	})
 	defer ready.end()
-	fmt.Fprintln(ready, c.readyLine(server.Describe(), server.Memory(), server.Addresses()))
+	fmt.Fprintln(ready, c.readyLine(server.Describe(), server.MemoryPlan(), server.Addresses()))
 	s, err := nextStop(p, log, server, server.Failed())
 	if s == nil {
 		log.Error("stopping: a part of the server failed", "error", err)

@@ -13,7 +13,7 @@ import (
 // socket for each processor.
 func perProcessor(t *testing.T, property func(t *testing.T, cfg kring.Config)) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		cfg.Accept = kring.AcceptPerProcessor
+		cfg.Processors.Accept = kring.AcceptPerProcessor
 		property(t, cfg)
 	})
 }
@@ -50,7 +50,7 @@ func TestProcessorsAcceptForThemselves(t *testing.T) {
 func TestABurstIsAcceptedInAFewWaits(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		const burst = 200
-		cfg.Accept, cfg.Dispatch, cfg.Processors = kring.AcceptPerProcessor, kring.DispatchInline, 1
+		cfg.Processors.Accept, cfg.Dispatch.Mode, cfg.Processors.Count = kring.AcceptPerProcessor, kring.DispatchInline, 1
 		entered, gate := make(chan struct{}), make(chan struct{})
 		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
 			close(entered)
@@ -75,7 +75,7 @@ func TestABurstIsAcceptedInAFewWaits(t *testing.T) {
 // goes on when one is free, on whichever processor that was.
 func TestProcessorsThatAcceptShareTheLimits(t *testing.T) {
 	perProcessor(t, func(t *testing.T, cfg kring.Config) {
-		cfg.ConnsMax = 2
+		cfg.Conns.Max = 2
 		s := servertest.Start(t, cfg, servertest.Echo)
 		first, second := servertest.Dial(t, s), servertest.Dial(t, s)
 		first.Ask("1", "1")

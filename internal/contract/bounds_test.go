@@ -14,7 +14,7 @@ import (
 // Kafka: U-2.
 func TestAConnectionHoldsNoMoreThanItMay(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		cfg.PipelineMax, cfg.HeldBytesMax = 1, 64<<10
+		cfg.Limits.PipelineMax, cfg.Limits.HeldBytesMax = 1, 64<<10
 		g := newGated()
 		s := servertest.Start(t, cfg, g)
 		c := servertest.Dial(t, s)
@@ -36,7 +36,7 @@ func TestAConnectionHoldsNoMoreThanItMay(t *testing.T) {
 		// the buffers that were being filled.
 		const most = 64<<10 + 1<<20
 		if n := s.Stats().Total.BytesIn; n > most {
-			t.Errorf("%d bytes received of a connection that may hold %d", n, cfg.HeldBytesMax)
+			t.Errorf("%d bytes received of a connection that may hold %d", n, cfg.Limits.HeldBytesMax)
 		}
 		for i := range frames {
 			if i > 0 {
@@ -58,8 +58,8 @@ func TestAConnectionHoldsNoMoreThanItMay(t *testing.T) {
 // Kafka: U-9.
 func TestAFullPriorityLaneHoldsAndCounts(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		cfg.Handlers, cfg.QueuedPriorityMax = 1, 1
-		cfg.Priority = func(kring.Request) bool { return true }
+		cfg.Dispatch.Handlers, cfg.Dispatch.QueuedPriorityMax = 1, 1
+		cfg.Dispatch.Priority = func(kring.Request) bool { return true }
 		h := newTurnstile()
 		s := servertest.Start(t, cfg, h)
 		clients := make([]*servertest.Client, 8)
@@ -87,7 +87,7 @@ func TestAFullPriorityLaneHoldsAndCounts(t *testing.T) {
 // Kafka: U-3.
 func TestWhoIsNotAuthenticatedSendsSmallFrames(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		cfg.FrameBytesMaxUnauthenticated = 16
+		cfg.Limits.FrameBytesMaxUnauthenticated = 16
 		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
 			if string(r.Payload()) == "secret" {
 				r.Conn().SetAuthenticated(true)

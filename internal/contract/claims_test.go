@@ -19,8 +19,8 @@ func claim(c *servertest.Client, n int) {
 // a part; and not for long. Whoever sends a request is served.
 func TestFramesThatDoNotComeKeepNobodyWaiting(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		cfg.Processors, cfg.FrameBytesMax, cfg.QueuedRequestBytesMax = 2, 1<<20, 8<<20
-		cfg.FrameTimeout = 500 * time.Millisecond
+		cfg.Processors.Count, cfg.Limits.FrameBytesMax, cfg.Memory.RequestBytesMax = 2, 1<<20, 8<<20
+		cfg.Timeouts.Frame = 500 * time.Millisecond
 		s := servertest.Start(t, cfg, servertest.Echo)
 		var claims []*servertest.Client
 		for size := 1 << 20; size >= 4<<10; size /= 2 {
@@ -45,7 +45,7 @@ func TestFramesThatDoNotComeKeepNobodyWaiting(t *testing.T) {
 		}
 		servertest.Eventually(t, "their bytes are back", func() bool {
 			st := s.Stats()
-			return closedBy(s, reqchan.FrameTimeout) == uint64(len(claims)) && st.RequestBytes <= int64(cfg.Processors)*192<<10
+			return closedBy(s, reqchan.FrameTimeout) == uint64(len(claims)) && st.RequestBytes <= int64(cfg.Processors.Count)*192<<10
 		})
 	})
 }
@@ -55,7 +55,7 @@ func TestFramesThatDoNotComeKeepNobodyWaiting(t *testing.T) {
 func TestAFrameThatComesSteadilyHasItsTime(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		const steps = 40
-		cfg.FrameTimeout = time.Second
+		cfg.Timeouts.Frame = time.Second
 		s := servertest.Start(t, cfg, servertest.Echo)
 		c := servertest.Dial(t, s)
 		payload := make([]byte, 1<<20) // may take 5 s
@@ -78,7 +78,7 @@ func TestAFrameThatComesSteadilyHasItsTime(t *testing.T) {
 func TestAFrameThatDripsInIsClosed(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		const drops = 2000 // 10 s; it has 2
-		cfg.FrameTimeout = time.Second
+		cfg.Timeouts.Frame = time.Second
 		s := servertest.Start(t, cfg, servertest.Echo)
 		c := servertest.Dial(t, s)
 		claim(c, 2*drops)
@@ -98,7 +98,7 @@ func TestAFrameThatDripsInIsClosed(t *testing.T) {
 func TestThoseWhoWaitForMemoryCostOthersNothing(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		const waiters, asks = 50, 500
-		cfg.Processors, cfg.FrameBytesMax, cfg.QueuedRequestBytesMax = 1, 1<<20, 4<<20
+		cfg.Processors.Count, cfg.Limits.FrameBytesMax, cfg.Memory.RequestBytesMax = 1, 1<<20, 4<<20
 		s := servertest.Start(t, cfg, servertest.Echo)
 		for range waiters + 3 {
 			claim(servertest.Dial(t, s), 1<<20)

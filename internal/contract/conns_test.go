@@ -82,7 +82,7 @@ func TestConnectionsAreListedWithWhatTheyDo(t *testing.T) {
 // Listing many connections takes several passes, and nobody is listed twice.
 func TestEveryConnectionIsListedOnce(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		cfg.Processors = 1
+		cfg.Processors.Count = 1
 		s := servertest.Start(t, cfg, servertest.Echo)
 		const n = 700 // more than are listed in a pass
 		for range n {
@@ -133,7 +133,7 @@ func TestConnectionsAreListedWhileShuttingDown(t *testing.T) {
 // nobody waiting for it.
 func TestAProcessorThatIsBlockedIsNotWaitedFor(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		cfg.Dispatch, cfg.Processors = kring.DispatchInline, 1
+		cfg.Dispatch.Mode, cfg.Processors.Count = kring.DispatchInline, 1
 		entered, leave := make(chan struct{}), make(chan struct{})
 		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
 			close(entered)

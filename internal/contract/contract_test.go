@@ -57,7 +57,7 @@ func TestThePrincipalIsAnonymousUntilAHandlerSaysOtherwise(t *testing.T) {
 func TestAConnectionThatNobodyVouchedForHasASmallerFrameCap(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
 		for _, pipeline := range []int{1, 8} {
-			cfg.FrameBytesMaxUnauthenticated, cfg.PipelineMax = 20, pipeline
+			cfg.Limits.FrameBytesMaxUnauthenticated, cfg.Limits.PipelineMax = 20, pipeline
 			s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
 				r.Conn().SetAuthenticated(string(r.Payload()) != "wrong password")
 				r.Respond([]byte("ok"))
@@ -82,7 +82,7 @@ func TestAConnectionThatNobodyVouchedForHasASmallerFrameCap(t *testing.T) {
 // Kafka: Q-6.
 func TestAFullRequestChannelHoldsUpNoResponseNoCloseAndNoNewConnection(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		cfg.Processors, cfg.Handlers, cfg.QueuedRequestsMax = 1, 1, 1
+		cfg.Processors.Count, cfg.Dispatch.Handlers, cfg.Dispatch.QueuedRequestsMax = 1, 1, 1
 		early, gate := make(chan kring.Request, 1), make(chan struct{})
 		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
 			if string(r.Payload()) == "early" {
@@ -129,7 +129,7 @@ func TestAHandlerThatFailsWithoutAnAnswerClosesItsConnection(t *testing.T) {
 			switch {
 			case string(r.Payload()) == "panic":
 				panic("on request")
-			case string(r.Payload()) == "exit" && cfg.Dispatch == kring.DispatchPool: // inline forbids it
+			case string(r.Payload()) == "exit" && cfg.Dispatch.Mode == kring.DispatchPool: // inline forbids it
 				runtime.Goexit()
 			}
 			r.Respond(r.Payload())
@@ -138,7 +138,7 @@ func TestAHandlerThatFailsWithoutAnAnswerClosesItsConnection(t *testing.T) {
 		bad.Send("panic")
 		bad.AwaitClose()
 		failures := uint64(1)
-		if cfg.Dispatch == kring.DispatchPool {
+		if cfg.Dispatch.Mode == kring.DispatchPool {
 			worse.Send("exit")
 			worse.AwaitClose()
 			failures++

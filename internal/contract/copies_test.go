@@ -51,7 +51,7 @@ func TestABigFrameIsNeverCopied(t *testing.T) {
 		// A client may have a response before the server hears that it is out. If
 		// that is more than may be queued, the size of its next frame waits until
 		// then, and is copied; here it shall not wait.
-		cfg.QueuedResponseBytesMax = 8 << 20
+		cfg.Limits.QueuedResponseBytesMax = 8 << 20
 		s := servertest.Start(t, cfg, servertest.Echo)
 		c, count := servertest.Dial(t, s), copies{s: s}
 		for range 2 {
@@ -95,7 +95,7 @@ func TestAResponseLeavesFromWhereTheHandlerWroteIt(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
 		sizes := []int{1, 100, 4092, 4093, 20_000, 64 << 10, 1 << 20}
 		for _, packed := range []int{1, 4 << 10} {
-			cfg.PackedBytesMax = packed
+			cfg.Processors.PackedBytesMax = packed
 			s := servertest.Start(t, cfg, answerFrom)
 			c, count := servertest.Dial(t, s), copies{s: s}
 			for _, n := range sizes {
@@ -122,7 +122,7 @@ func TestAResponseLeavesFromWhereTheHandlerWroteIt(t *testing.T) {
 // bound, many on their way at once.
 func TestPackedAndUnpackedResponsesKeepTheirOrder(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		cfg.PackedBytesMax, cfg.PipelineMax = 64, 16
+		cfg.Processors.PackedBytesMax, cfg.Limits.PipelineMax = 64, 16
 		s := servertest.Start(t, cfg, answerFrom)
 		c := servertest.Dial(t, s)
 		var all []string

@@ -27,9 +27,9 @@ func TestADeadProcessorGetsNoConnections(t *testing.T) {
 			for _, accept := range []kring.Accept{kring.AcceptApart, kring.AcceptPerProcessor} {
 				t.Run(string(assignment)+"/"+string(accept), func(t *testing.T) {
 					cfg := cfg
-					cfg.Dispatch, cfg.Processors, cfg.Assignment, cfg.Accept = kring.DispatchInline, 3, assignment, accept
-					cfg.Rebalance = time.Millisecond
-					cfg.ConnsMax = 40
+					cfg.Dispatch.Mode, cfg.Processors.Count, cfg.Processors.Assignment, cfg.Processors.Accept = kring.DispatchInline, 3, assignment, accept
+					cfg.Processors.Rebalance = time.Millisecond
+					cfg.Conns.Max = 40
 					survivors(t, cfg)
 				})
 			}
@@ -68,14 +68,14 @@ func survivors(t *testing.T, cfg kring.Config) {
 		c.Send("who")
 		by[c.Receive()]++
 	}
-	if len(by) != 2 && cfg.Accept == kring.AcceptApart {
+	if len(by) != 2 && cfg.Processors.Accept == kring.AcceptApart {
 		t.Errorf("new connections went to %v, want two processors", by)
 	}
-	if cfg.Accept == kring.AcceptPerProcessor {
+	if cfg.Processors.Accept == kring.AcceptPerProcessor {
 		return // the number of processors is fixed
 	}
 	smaller := cfg
-	smaller.Processors = 2
+	smaller.Processors.Count = 2
 	if err := s.Reconfigure(smaller); err != nil {
 		t.Fatal(err)
 	}
@@ -91,9 +91,9 @@ func survivors(t *testing.T, cfg kring.Config) {
 // When every processor has died a client is closed, counted, and not left to wait.
 func TestNobodyWaitsForProcessorsThatAllDied(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		cfg.Dispatch, cfg.Processors = kring.DispatchInline, 2
+		cfg.Dispatch.Mode, cfg.Processors.Count = kring.DispatchInline, 2
 		s := servertest.Start(t, cfg, kring.HandlerFunc(func(kring.Request) { runtime.Goexit() }))
-		for range cfg.Processors {
+		for range cfg.Processors.Count {
 			c := servertest.Dial(t, s)
 			c.Send("die")
 			c.AwaitClose()

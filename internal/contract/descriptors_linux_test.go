@@ -28,7 +28,7 @@ func TestClientsWithoutADescriptorForThemAreClosedAndLaterOnesServed(t *testing.
 			sockets[i] = rawSocket(t)
 		}
 		limitDescriptors(t, highestDescriptor(t)+100)
-		cfg.ConnsMax = -1
+		cfg.Conns.Max = -1
 		s := servertest.Start(t, cfg, servertest.Echo)
 		established := servertest.Dial(t, s)
 		established.Ask("in", "in")
@@ -144,13 +144,13 @@ func useUpDescriptors(t *testing.T) (files []*os.File) {
 // opens one, so it has to be large enough before anybody connects.
 func TestRoomForAllDescriptorsIsMadeBeforeAnybodyConnects(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		cfg.ConnsMax = 2 * tableOfDescriptors(t)
+		cfg.Conns.Max = 2 * tableOfDescriptors(t)
 		if most := acceptor.ConnsMaxDefault(); most > 0 {
-			cfg.ConnsMax = min(cfg.ConnsMax, most)
+			cfg.Conns.Max = min(cfg.Conns.Max, most)
 		}
 		servertest.Start(t, cfg, servertest.Echo)
-		if n := tableOfDescriptors(t); n < min(cfg.ConnsMax, 1<<16) {
-			t.Errorf("room for %d descriptors and %d connections", n, cfg.ConnsMax)
+		if n := tableOfDescriptors(t); n < min(cfg.Conns.Max, 1<<16) {
+			t.Errorf("room for %d descriptors and %d connections", n, cfg.Conns.Max)
 		}
 	})
 }

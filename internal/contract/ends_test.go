@@ -128,7 +128,7 @@ func TestAResponseThatCantBeSentConcernsOnlyItsConnection(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-				cfg.Processors = 1
+				cfg.Processors.Count = 1
 				g := newGated()
 				s := servertest.Start(t, cfg, g)
 				bad, good := servertest.Dial(t, s), servertest.Dial(t, s)
@@ -152,7 +152,7 @@ func TestAResponseThatCantBeSentConcernsOnlyItsConnection(t *testing.T) {
 // Kafka: SS-51.
 func TestAReceiveThatCantBeServedConcernsOnlyItsConnection(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		cfg.Processors, cfg.FrameBytesMax = 1, 100
+		cfg.Processors.Count, cfg.Limits.FrameBytesMax = 1, 100
 		s := servertest.Start(t, cfg, servertest.Echo)
 		bad, good := servertest.Dial(t, s), servertest.Dial(t, s)
 		bad.Send(string(make([]byte, 101)))

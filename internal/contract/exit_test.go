@@ -26,7 +26,7 @@ func (underWay) AnsweringParts(kring.Request, []byte, int) []byte { return nil }
 // answers its request: that one has the request until it is done, and nothing is lost.
 func TestAnAnswerUnderWayOutlivesTheProcessor(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		cfg.Dispatch, cfg.Processors = kring.DispatchInline, 1
+		cfg.Dispatch.Mode, cfg.Processors.Count = kring.DispatchInline, 1
 		g, answered := underWay{make(chan struct{}), make(chan struct{})}, make(chan struct{})
 		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
 			r.BeforeAnswer(g)

@@ -24,7 +24,7 @@ func TestFilesThatAreSlowToReadHoldUpNobodyElse(t *testing.T) {
 		}
 		files := map[string]kring.Part{"cold": {File: disk.Cold(), Length: length}, "warm": {File: disk.Warm(), Length: length}}
 		content := strings.Repeat("\x00", length)
-		cfg.Processors = 1
+		cfg.Processors.Count = 1
 		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
 			if part, ok := files[string(r.Payload())]; ok {
 				respondParts(t, r, nil, part)

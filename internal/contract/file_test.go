@@ -79,7 +79,7 @@ func TestAResponseOfBytesAndRangesOfFilesArrivesAsOneFrame(t *testing.T) {
 func TestFileResponsesOfManyClientsInOrderWithPipelines(t *testing.T) {
 	f, content := file(t, 600_000)
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		cfg.PipelineMax = 8
+		cfg.Limits.PipelineMax = 8
 		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
 			at := int64(r.Payload()[0])
 			respondParts(t, r, nil, kring.Part{Bytes: r.Payload()}, kring.Part{File: f, Offset: at * 1000, Length: 200_000 + at})

@@ -14,7 +14,7 @@ import (
 // stops asking has one turn after the other, and so has each of the others.
 func TestAFloodBesideAHundredQuietConnectionsHoldsNobodyUp(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		cfg.Processors = 1 // all on the same
+		cfg.Processors.Count = 1 // all on the same
 		s := servertest.Start(t, cfg, servertest.Echo)
 		flood := servertest.Dial(t, s)
 		var answered atomic.Int64

@@ -19,7 +19,7 @@ func TestAFrameThatCannotBeEndsTheConnectionAfterTheAnswersBeforeIt(t *testing.T
 		for depth, pipeline := range map[string]int{"one by one": 1, "pipelined": 4} {
 			t.Run(name+"/"+depth, func(t *testing.T) {
 				servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-					cfg.FrameBytesMax, cfg.PipelineMax = 4096, pipeline
+					cfg.Limits.FrameBytesMax, cfg.Limits.PipelineMax = 4096, pipeline
 					s := servertest.Start(t, cfg, servertest.Echo)
 					c := servertest.Dial(t, s)
 					frames := append(servertest.Frame([]byte("one")), servertest.Frame([]byte("two"))...)

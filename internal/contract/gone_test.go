@@ -59,7 +59,7 @@ func TestWholeRequestsOfAFinishedPeerAreAnsweredAndTheRestIsDropped(t *testing.T
 // Kafka: SS-31, SS-37, SS-38, SS-39, SS-40, SS-45, SS-48, SE-03.
 func TestAResetEndsItsConnectionAloneHoweverLateTheAnswers(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		cfg.PipelineMax = 4
+		cfg.Limits.PipelineMax = 4
 		held := make(chan kring.Request, 8)
 		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
 			if string(r.Payload()) == "neighbour" {

@@ -40,7 +40,7 @@ func (k *keeper) answerAll() {
 
 // heldConfig has little room for what is held.
 func heldConfig(cfg kring.Config) kring.Config {
-	cfg.HeldMemoryMax, cfg.HeldBytesMax, cfg.FrameBytesMax = 16<<20, 1<<20, 1<<20
+	cfg.Memory.HeldBytesMax, cfg.Limits.HeldBytesMax, cfg.Limits.FrameBytesMax = 16<<20, 1<<20, 1<<20
 	cfg.URing.Buffers, cfg.Epoll.Buffers, cfg.Portable.Buffers = 64, 64, 64 // of each processor: 1 MiB may be on its way
 	return cfg
 }
@@ -78,8 +78,8 @@ func TestHeldBytesStayWithinTheirBudgetOverAllConnections(t *testing.T) {
 			return len(k.kept)+int(closedBy(s, reqchan.HeldMemoryFull)) >= len(clients)
 		})
 		servertest.Dial(t, s).Ask("at once", "at once")
-		if st := s.Stats(); st.MemoryHeld > cfg.HeldMemoryMax {
-			t.Errorf("%d bytes are held, %d may be", st.MemoryHeld, cfg.HeldMemoryMax)
+		if st := s.Stats(); st.MemoryHeld > cfg.Memory.HeldBytesMax {
+			t.Errorf("%d bytes are held, %d may be", st.MemoryHeld, cfg.Memory.HeldBytesMax)
 		}
 		k.answerAll()
 		answered := 0
@@ -95,7 +95,7 @@ func TestHeldBytesStayWithinTheirBudgetOverAllConnections(t *testing.T) {
 		if closed := int(closedBy(s, reqchan.HeldMemoryFull)); answered < (len(clients)-closed)*requests || closed > 0 {
 			t.Errorf("%d answers, %d connections closed for want of memory%s", answered, closed, whyClosed(s))
 		}
-		servertest.Eventually(t, "memory is back", func() bool { return s.Stats().MemoryHeld <= int64(cfg.Processors)*128<<10 })
+		servertest.Eventually(t, "memory is back", func() bool { return s.Stats().MemoryHeld <= int64(cfg.Processors.Count)*128<<10 })
 	})
 }
 
@@ -103,7 +103,7 @@ func TestHeldBytesStayWithinTheirBudgetOverAllConnections(t *testing.T) {
 func TestAFrameGoesOnWhenOthersGiveHeldMemoryBack(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		cfg = heldConfig(cfg)
-		cfg.QueuedRequestBytesMax = 2 << 20 // one frame and a half
+		cfg.Memory.RequestBytesMax = 2 << 20 // one frame and a half
 		s := servertest.Start(t, cfg, servertest.Echo)
 		payload := make([]byte, 900<<10)
 		begin, rest := servertest.Frame(payload)[:600<<10], payload[600<<10-4:]
@@ -154,7 +154,7 @@ func TestTheBeginningOfAFrameTakesOfWhatRequestsMayTake(t *testing.T) {
 func TestASmallFrameThatHasComeIsServedWhileOthersAreBegun(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		cfg = heldConfig(cfg)
-		cfg.QueuedRequestBytesMax = 8 << 20
+		cfg.Memory.RequestBytesMax = 8 << 20
 		k := &keeper{}
 		s := servertest.Start(t, cfg, k)
 		_, sent := pipeline(t, s, 100, 96)

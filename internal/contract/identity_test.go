@@ -17,7 +17,7 @@ import (
 // Kafka: SS-01, SS-11, SS-13, SE-12.
 func TestConnectionsAreNeverConfused(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		cfg.Processors = 1
+		cfg.Processors.Count = 1
 		var mu sync.Mutex
 		var names []kring.ConnName // guarded by mu
 		held := make(chan kring.Request, 1)

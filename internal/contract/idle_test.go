@@ -34,7 +34,7 @@ func dialBusy(t *testing.T, s *kring.Server, payloads ...string) *servertest.Cli
 // Kafka: SS-12, SE-16, SE-17, Q-8.
 func TestIdleConnectionsAreClosedInBulkAndBusyOnesAreNot(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		cfg.IdleTimeout = idle
+		cfg.Timeouts.Idle = idle
 		g := newGated()
 		s := servertest.Start(t, cfg, g)
 		busy := dialBusy(t, s, "slow", "buffered")
@@ -69,7 +69,7 @@ func TestIdleConnectionsAreClosedInBulkAndBusyOnesAreNot(t *testing.T) {
 // Kafka: SE-22.
 func TestAConnectionDoesNotExpireWhileItsDataIsUsed(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		cfg.IdleTimeout = idle
+		cfg.Timeouts.Idle = idle
 		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
 			time.AfterFunc(2*idle/3, func() { r.Respond(r.Payload()) })
 		}))
@@ -87,8 +87,8 @@ func TestAConnectionDoesNotExpireWhileItsDataIsUsed(t *testing.T) {
 
 // scarce has memory for one request of largeBytes.
 func scarce(cfg kring.Config) kring.Config {
-	cfg.Processors, cfg.FrameBytesMax = 1, 256<<10
-	cfg.QueuedRequestBytesMax = 256<<10 + 192<<10 + 4096
+	cfg.Processors.Count, cfg.Limits.FrameBytesMax = 1, 256<<10
+	cfg.Memory.RequestBytesMax = 256<<10 + 192<<10 + 4096
 	return cfg
 }
 
@@ -103,7 +103,7 @@ func TestWhatIsHeldDoesNotKeepAMutedConnectionAlive(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 				cfg = scarce(cfg)
-				cfg.IdleTimeout = idle
+				cfg.Timeouts.Idle = idle
 				g := newGated()
 				s := servertest.Start(t, cfg, g)
 				large := servertest.Frame(make([]byte, largeBytes))

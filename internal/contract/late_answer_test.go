@@ -43,7 +43,7 @@ func TestALateAnswerReachesNobody(t *testing.T) {
 			for _, batch := range []int{1, 64} {
 				t.Run(fmt.Sprintf("pipeline %d, batches of %d", depth, batch), func(t *testing.T) {
 					cfg := cfg
-					cfg.PipelineMax, cfg.HandlerBatchMax = depth, batch
+					cfg.Limits.PipelineMax, cfg.Dispatch.BatchMax = depth, batch
 					latecomers(t, cfg)
 				})
 			}

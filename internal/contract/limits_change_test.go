@@ -18,22 +18,22 @@ func reconfigure(t *testing.T, s *kring.Server, cfg kring.Config) {
 // Kafka: DynamicConnectionQuotaTest, conn_quota_test, F-34.
 func TestCountsOfConnectionsChangeWhileServing(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		cfg.ConnsPerIPMax = 1
+		cfg.Conns.PerIPMax = 1
 		s := servertest.Start(t, cfg, servertest.Echo)
 		servertest.Dial(t, s).Ask("in", "in")
 		servertest.Dial(t, s).AwaitClose()
 
-		cfg.PerIP = []kring.AddressLimit{{Source: "127.0.0.0/8", ConnsMax: 2}} // more for some
+		cfg.Conns.PerIP = []kring.AddressLimit{{Source: "127.0.0.0/8", ConnsMax: 2}} // more for some
 		reconfigure(t, s, cfg)
 		servertest.Dial(t, s).Ask("in", "in")
 		servertest.Dial(t, s).AwaitClose()
 
-		cfg.PerIP, cfg.ConnsPerIPMax, cfg.ConnsMax = nil, 0, 2 // all places are taken
+		cfg.Conns.PerIP, cfg.Conns.PerIPMax, cfg.Conns.Max = nil, 0, 2 // all places are taken
 		reconfigure(t, s, cfg)
 		waits := servertest.Dial(t, s)
 		waits.Send("later")
 		servertest.Eventually(t, "one waits", func() bool { return s.Stats().Waiting == 1 })
-		cfg.ConnsMax, cfg.Listeners[0].ConnsMax = 10, 3
+		cfg.Conns.Max, cfg.Listeners[0].ConnsMax = 10, 3
 		reconfigure(t, s, cfg)
 		if got := waits.Receive(); got != "later" {
 			t.Errorf("answer %q", got)
@@ -41,7 +41,7 @@ func TestCountsOfConnectionsChangeWhileServing(t *testing.T) {
 		waits = servertest.Dial(t, s)
 		waits.Send("later")
 		servertest.Eventually(t, "one waits", func() bool { return s.Stats().Waiting == 1 })
-		cfg.WhenFull = kring.WhenFullRefuse
+		cfg.Conns.WhenFull = kring.WhenFullRefuse
 		reconfigure(t, s, cfg)
 		waits.AwaitClose()
 		cfg.Listeners[0].ConnsMax = 1 // fewer than there are: nobody has to go
@@ -56,10 +56,10 @@ func TestCountsOfConnectionsChangeWhileServing(t *testing.T) {
 func TestRatesOfConnectionsChangeWhileServing(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		const tiny = 0.00001 // a second; who is over it waits for an hour
-		cfg.QuotaWindow = time.Hour
+		cfg.Conns.RateWindow = time.Hour
 		s := servertest.Start(t, cfg, servertest.Echo)
 		servertest.Dial(t, s).Ask("in", "in")
-		for _, at := range []*float64{&cfg.ConnRateMax, &cfg.Listeners[0].ConnRateMax} {
+		for _, at := range []*float64{&cfg.Conns.RateMax, &cfg.Listeners[0].ConnRateMax} {
 			*at = tiny
 			reconfigure(t, s, cfg)
 			waits := servertest.Dial(t, s)
@@ -79,16 +79,16 @@ func TestRatesOfConnectionsChangeWhileServing(t *testing.T) {
 			servertest.Dial(t, s)
 			servertest.Eventually(t, "one more is parked", func() bool { return s.Stats().Parked == parked })
 		}
-		cfg.PerIP = []kring.AddressLimit{{Source: "127.0.0.1", ConnRateMax: tiny}}
+		cfg.Conns.PerIP = []kring.AddressLimit{{Source: "127.0.0.1", ConnRateMax: tiny}}
 		reconfigure(t, s, cfg)
 		park()
-		cfg.ConnRatePerIPMax = 1e6 // the default is nothing to who has his own
+		cfg.Conns.RatePerIPMax = 1e6 // the default is nothing to who has his own
 		reconfigure(t, s, cfg)
 		park()
-		cfg.PerIP = nil
+		cfg.Conns.PerIP = nil
 		reconfigure(t, s, cfg)
 		servertest.Dial(t, s).Ask("in", "in")
-		cfg.ConnRatePerIPMax = tiny
+		cfg.Conns.RatePerIPMax = tiny
 		reconfigure(t, s, cfg)
 		park()
 	})

@@ -18,7 +18,7 @@ func threeListeners(cfg *kring.Config) {
 	for _, name := range []string{"CLIENTS", "OTHERS", "BROKERS"} {
 		cfg.Listeners = append(cfg.Listeners, kring.ListenerConfig{Name: name, Address: "127.0.0.1:0"})
 	}
-	cfg.ProtectedListener = "BROKERS"
+	cfg.Conns.ProtectedListener = "BROKERS"
 }
 
 // ask connects to each of the listeners so many times, one after the other.
@@ -49,7 +49,7 @@ func TestWithoutLimitsOrBelowThemNobodyWaits(t *testing.T) {
 		for _, limited := range []bool{false, true} {
 			threeListeners(&cfg)
 			if limited {
-				cfg.ConnsMax, cfg.ConnRateMax, cfg.ConnsPerIPMax, cfg.ConnRatePerIPMax = 60, 1e6, 60, 1e6
+				cfg.Conns.Max, cfg.Conns.RateMax, cfg.Conns.PerIPMax, cfg.Conns.RatePerIPMax = 60, 1e6, 60, 1e6
 				for i := range cfg.Listeners {
 					cfg.Listeners[i].ConnsMax, cfg.Listeners[i].ConnRateMax = 20, 1e6
 				}
@@ -74,11 +74,11 @@ func TestTheProtectedListenerWaitsForItsOwnRateOnly(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		for _, own := range []bool{false, true} {
 			threeListeners(&cfg)
-			cfg.QuotaWindow = 2 * time.Millisecond
+			cfg.Conns.RateWindow = 2 * time.Millisecond
 			if own {
-				cfg.ConnRateMax, cfg.Listeners[0].ConnRateMax, cfg.Listeners[2].ConnRateMax = 0, 1, 1
+				cfg.Conns.RateMax, cfg.Listeners[0].ConnRateMax, cfg.Listeners[2].ConnRateMax = 0, 1, 1
 			} else {
-				cfg.ConnRateMax = 1
+				cfg.Conns.RateMax = 1
 			}
 			s := servertest.Start(t, cfg, servertest.Echo)
 			ask(t, s, 5, 0, 1, 2)
@@ -97,7 +97,7 @@ func TestTheProtectedListenerWaitsForItsOwnRateOnly(t *testing.T) {
 func TestAListenersCountAndRateHoldTogether(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		threeListeners(&cfg)
-		cfg.QuotaWindow = 2 * time.Millisecond
+		cfg.Conns.RateWindow = 2 * time.Millisecond
 		cfg.Listeners[2].ConnsMax, cfg.Listeners[2].ConnRateMax = 3, 1 // the protected one's too
 		s := servertest.Start(t, cfg, servertest.Echo)
 		to := s.Addrs()[2].String()
@@ -121,8 +121,8 @@ func TestAListenersCountAndRateHoldTogether(t *testing.T) {
 // Kafka: CQ-13.
 func TestWhoIsHeldBackByTheListenersRateIsNotOverTheAddresses(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		cfg.QuotaWindows, cfg.QuotaWindow = 2, 10*time.Millisecond
-		cfg.Listeners[0].ConnRateMax, cfg.ConnRatePerIPMax = 100, 1500
+		cfg.Conns.RateWindows, cfg.Conns.RateWindow = 2, 10*time.Millisecond
+		cfg.Listeners[0].ConnRateMax, cfg.Conns.RatePerIPMax = 100, 1500
 		s := servertest.Start(t, cfg, servertest.Echo)
 		ask(t, s, 20, 0)
 		if l := s.Stats().Listeners[0]; l.Parked != 0 || l.Open != 20 {
@@ -135,8 +135,8 @@ func TestWhoIsHeldBackByTheListenersRateIsNotOverTheAddresses(t *testing.T) {
 func TestParkedConnectionsCountInNoRate(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		threeListeners(&cfg)
-		cfg.ConnRatePerIPMax, cfg.QuotaWindow = 0.00001, time.Hour
-		cfg.PerIP = []kring.AddressLimit{{Source: "127.0.0.2", ConnRateMax: 1e6}}
+		cfg.Conns.RatePerIPMax, cfg.Conns.RateWindow = 0.00001, time.Hour
+		cfg.Conns.PerIP = []kring.AddressLimit{{Source: "127.0.0.2", ConnRateMax: 1e6}}
 		s := servertest.Start(t, cfg, servertest.Echo)
 		for range 3 {
 			dialFrom(t, "127.0.0.2", s, 0).Ask("in", "in")
@@ -159,7 +159,7 @@ func TestParkedConnectionsCountInNoRate(t *testing.T) {
 // Kafka: CQ-02, Q-4.
 func TestEveryConnectionGivesBackOnePlaceHoweverItEnds(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		cfg.ConnsMax, cfg.ConnsPerIPMax = 3, 3
+		cfg.Conns.Max, cfg.Conns.PerIPMax = 3, 3
 		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
 			if string(r.Payload()) == "close" {
 				r.CloseConnection(kring.CloseReason(0))

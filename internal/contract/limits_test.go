@@ -53,7 +53,7 @@ func servedSoon(t *testing.T, dial func() *servertest.Client) *servertest.Client
 // Kafka: SS-19, CQ-04.
 func TestAnAddressOverItsCountIsClosedUntilOneOfItsOwnLeaves(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		cfg.ConnsPerIPMax = 2
+		cfg.Conns.PerIPMax = 2
 		s := servertest.Start(t, cfg, servertest.Echo)
 		here := func() *servertest.Client { return dialFrom(t, "127.0.0.1", s, 0) }
 		first, second := here(), here()
@@ -73,8 +73,8 @@ func TestAnAddressOverItsCountIsClosedUntilOneOfItsOwnLeaves(t *testing.T) {
 // Kafka: SS-20, SS-21.
 func TestOnlyNamedHostsMayConnectWhenNobodyElseMay(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		cfg.ConnsPerIPMax = kring.NoConns
-		cfg.PerIP = []kring.AddressLimit{
+		cfg.Conns.PerIPMax = kring.NoConns
+		cfg.Conns.PerIP = []kring.AddressLimit{
 			{Source: "localhost", ConnsMax: 5}, {Source: "127.8.0.0/16", ConnsMax: 1},
 		}
 		s := servertest.Start(t, cfg, servertest.Echo)
@@ -131,7 +131,7 @@ func TestClientsWaitInTheKernelsQueueUntilThereIsAPlace(t *testing.T) {
 // Kafka: SS-22, SS-36, SE-15, Q-4, F-09.
 func TestClientsThatBreakOffWhileTheyWaitCostNobodyAPlace(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		cfg.ConnsMax = 1
+		cfg.Conns.Max = 1
 		s := servertest.Start(t, cfg, servertest.Echo)
 		first := servertest.Dial(t, s)
 		first.Ask("in", "in")
@@ -152,7 +152,7 @@ func TestClientsThatBreakOffWhileTheyWaitCostNobodyAPlace(t *testing.T) {
 // Kafka: SS-06, F-72.
 func TestShutdownDoesNotWaitForThoseThatWait(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		cfg.ConnsMax = 1
+		cfg.Conns.Max = 1
 		s := servertest.Start(t, cfg, servertest.Echo)
 		servertest.Dial(t, s).Ask("in", "in")
 		waits := servertest.Dial(t, s)
@@ -166,7 +166,7 @@ func TestShutdownDoesNotWaitForThoseThatWait(t *testing.T) {
 // Kafka: SS-56, CQ-08, connection_rate_test.
 func TestConnectionsOverTheRateWaitAndAreAllServed(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		cfg.ConnRateMax, cfg.QuotaWindow = 1, 5*time.Millisecond
+		cfg.Conns.RateMax, cfg.Conns.RateWindow = 1, 5*time.Millisecond
 		s := servertest.Start(t, cfg, servertest.Echo)
 		for range 5 {
 			servertest.Dial(t, s).Ask("in", "in")
@@ -180,7 +180,7 @@ func TestConnectionsOverTheRateWaitAndAreAllServed(t *testing.T) {
 // Kafka: SS-23, CQ-12, Q-1, connection_rate_test.
 func TestAnAddressOverItsRateIsHeldAndClosedAndServedLater(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		cfg.ConnRatePerIPMax, cfg.QuotaWindows, cfg.QuotaWindow = 10, 2, 120*time.Millisecond
+		cfg.Conns.RatePerIPMax, cfg.Conns.RateWindows, cfg.Conns.RateWindow = 10, 2, 120*time.Millisecond
 		s := servertest.Start(t, cfg, servertest.Echo)
 		here := func() *servertest.Client { return dialFrom(t, "127.0.0.1", s, 0) }
 		servertest.Eventually(t, "the rate is exceeded", func() bool {
@@ -203,7 +203,7 @@ func TestAnAddressOverItsRateIsHeldAndClosedAndServedLater(t *testing.T) {
 // Kafka: SS-24.
 func TestParkedConnectionsCloseWithTheServer(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		cfg.ConnRatePerIPMax, cfg.QuotaWindow, cfg.ParkedMax = 0.00001, time.Hour, 2
+		cfg.Conns.RatePerIPMax, cfg.Conns.RateWindow, cfg.Conns.ParkedMax = 0.00001, time.Hour, 2
 		s := servertest.Start(t, cfg, servertest.Echo)
 		first, second := servertest.Dial(t, s), servertest.Dial(t, s)
 		servertest.Eventually(t, "two are parked", func() bool { return s.Stats().Parked == 2 })
@@ -221,7 +221,7 @@ func TestParkedConnectionsCloseWithTheServer(t *testing.T) {
 func TestTheProtectedListenerEvictsTheLongestIdleOneForOne(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		held := make(chan kring.Request, 1)
-		cfg.Processors, cfg.ConnsMax, cfg.ProtectedListener = 4, 6, "BROKERS"
+		cfg.Processors.Count, cfg.Conns.Max, cfg.Conns.ProtectedListener = 4, 6, "BROKERS"
 		cfg.Listeners = []kring.ListenerConfig{
 			{Name: "CLIENTS", Address: "127.0.0.1:0"}, {Name: "BROKERS", Address: "127.0.0.1:0"},
 		}
@@ -319,7 +319,7 @@ func infoOf(t *testing.T, s *kring.Server, c *servertest.Client) kring.ConnInfo 
 // Kafka: CQ-05, Q-17.
 func TestAFreedPlaceReachesThoseThatWaitAtAnyProcessor(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		cfg.Accept, cfg.Processors, cfg.ConnsMax = kring.AcceptPerProcessor, 3, 1
+		cfg.Processors.Accept, cfg.Processors.Count, cfg.Conns.Max = kring.AcceptPerProcessor, 3, 1
 		s := servertest.Start(t, cfg, servertest.Echo)
 		first := servertest.Dial(t, s)
 		first.Ask("in", "in")
@@ -348,7 +348,7 @@ func TestAsManyAreEvictedAsCameAtOnce(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		const clients, brokers = 12, 8
 		threeListeners(&cfg)
-		cfg.Processors, cfg.ConnsMax = 4, clients
+		cfg.Processors.Count, cfg.Conns.Max = 4, clients
 		s := servertest.Start(t, cfg, servertest.Echo)
 		ask(t, s, clients, 0)
 		var came sync.WaitGroup

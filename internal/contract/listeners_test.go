@@ -215,11 +215,11 @@ func TestRequestsTellWhetherTheirListenerIsPrivileged(t *testing.T) {
 func TestConnectionsGoByTheirListenersSettings(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		closed := make(chan kring.CloseReason, 2)
-		cfg.FrameBytesMax = 100
+		cfg.Limits.FrameBytesMax = 100
 		cfg.Events.ConnClosed = func(_ *kring.Conn, why kring.CloseReason) { closed <- why }
 		cfg.Listeners = []kring.ListenerConfig{
 			{Name: "A", Address: "127.0.0.1:0"},
-			{Name: "B", Address: "127.0.0.1:0", FrameBytesMax: 1000, IdleTimeout: time.Second},
+			{Name: "B", Address: "127.0.0.1:0", Limits: kring.LimitsConfig{FrameBytesMax: 1000}, Timeouts: kring.TimeoutsConfig{Idle: time.Second}},
 		}
 		s := servertest.Start(t, cfg, servertest.Echo)
 		frame := strings.Repeat("x", 500)

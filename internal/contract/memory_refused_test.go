@@ -47,7 +47,7 @@ func TestRefusedMemoryCostsAConnectionAndNothingElse(t *testing.T) {
 		}
 	})
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		cfg.Processors = 1
+		cfg.Processors.Count = 1
 		s := servertest.Start(t, cfg, handler)
 		neighbour := servertest.Dial(t, s)
 		neighbour.Ask("before", "before")

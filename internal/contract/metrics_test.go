@@ -99,7 +99,7 @@ func TestConnectionsAreCountedByClientSoftware(t *testing.T) {
 func TestRequestsAreCountedByVersionAndDeprecatedOnesBySender(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
 		const metadata = 3
-		cfg.Deprecated = func(key, version int16) bool { return key == metadata && version < 4 }
+		cfg.Dispatch.Deprecated = func(key, version int16) bool { return key == metadata && version < 4 }
 		s := servertest.Start(t, cfg, kafkaNull(t))
 		c := servertest.Dial(t, s)
 		askKafka(c, kmsg.NewPtrMetadataRequest(), 1)
@@ -133,7 +133,7 @@ func TestTheTimesOfARequestSayWhereItWas(t *testing.T) {
 		}
 	}
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		cfg.Processors, cfg.Handlers = 1, 1
+		cfg.Processors.Count, cfg.Dispatch.Handlers = 1, 1
 		held := make(chan kring.Request, 1)
 		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
 			switch string(r.Payload()) {
@@ -174,7 +174,7 @@ func TestTheTimesOfARequestSayWhereItWas(t *testing.T) {
 // Kafka: F-36.
 func TestThrottleTimesAreMeasured(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		cfg.ThrottleMax = 7 * time.Millisecond
+		cfg.Limits.ThrottleMax = 7 * time.Millisecond
 		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
 			r.Throttle(time.Hour)
 			r.Respond(r.Payload())
@@ -277,7 +277,7 @@ func TestStatsCanBeReadAtAnyTime(t *testing.T) {
 			requests += p.Requests
 			ids[p.ID] = true
 		}
-		if requests != 4 || st.Total.Requests != 4 || api(s, 18).Total.Count != 4 || len(ids) != cfg.Processors {
+		if requests != 4 || st.Total.Requests != 4 || api(s, 18).Total.Count != 4 || len(ids) != cfg.Processors.Count {
 			t.Errorf("%d requests of processors, %d in total, %d measured; processors %v", requests, st.Total.Requests, api(s, 18).Total.Count, ids)
 		}
 		if len(st.Listeners) != 1 || st.Listeners[0].Name == "" {

@@ -94,7 +94,7 @@ func TestAResponseOfNoBytesIsAResponse(t *testing.T) {
 // Kafka: SS-49, SE-16, SE-17, SE-20, SE-22, Q-8.
 func TestIdleConnectionsExpireAndThoseInFlightDoNot(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		cfg.IdleTimeout = 100 * time.Millisecond
+		cfg.Timeouts.Idle = 100 * time.Millisecond
 		held := make(chan kring.Request, 1)
 		s := servertest.Start(t, cfg, holding(held))
 		busy := dialBusy(t, s, "slow")
@@ -128,8 +128,8 @@ func TestIdleConnectionsExpireAndThoseInFlightDoNot(t *testing.T) {
 func TestARequestWaitsForTheBytesThatAnotherHolds(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
 		const payload = 600 << 10
-		cfg.Processors, cfg.FrameBytesMax = 1, payload
-		cfg.QueuedRequestBytesMax = payload + 200<<10
+		cfg.Processors.Count, cfg.Limits.FrameBytesMax = 1, payload
+		cfg.Memory.RequestBytesMax = payload + 200<<10
 		held := make(chan kring.Request, 2)
 		s := servertest.Start(t, cfg, holding(held))
 		clients := []*servertest.Client{servertest.Dial(t, s), servertest.Dial(t, s)}
@@ -137,8 +137,8 @@ func TestARequestWaitsForTheBytesThatAnotherHolds(t *testing.T) {
 			go func() { _, _ = c.Write(servertest.Frame(make([]byte, payload))) }()
 		}
 		first := <-held
-		if st := s.Stats(); st.RequestBytes > cfg.QueuedRequestBytesMax {
-			t.Errorf("%d request bytes, %d allowed", st.RequestBytes, cfg.QueuedRequestBytesMax)
+		if st := s.Stats(); st.RequestBytes > cfg.Memory.RequestBytesMax {
+			t.Errorf("%d request bytes, %d allowed", st.RequestBytes, cfg.Memory.RequestBytesMax)
 		}
 		select {
 		case <-held:

@@ -33,7 +33,7 @@ func misbehave(r kring.Request) {
 // Kafka: Q-12, F-68.
 func TestAHandlerThatFailsClosesItsConnectionOnly(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		cfg.Handlers = 1
+		cfg.Dispatch.Handlers = 1
 		var told, closed atomic.Int64
 		cfg.Events.HandlerPanicked = func(r kring.Request, _ any, _ []byte) {
 			told.Add(1)
@@ -45,7 +45,7 @@ func TestAHandlerThatFailsClosesItsConnectionOnly(t *testing.T) {
 		other := servertest.Dial(t, s)
 		other.Ask("before", "before")
 		failures := []string{"panic", "panic", "exit"}
-		if cfg.Dispatch == kring.DispatchInline {
+		if cfg.Dispatch.Mode == kring.DispatchInline {
 			failures = failures[:2] // see below
 		}
 		for _, failure := range failures {
@@ -72,7 +72,7 @@ func TestAHandlerThatFailsClosesItsConnectionOnly(t *testing.T) {
 // Kafka: SS-55, Q-12.
 func TestAHandlerThatTakesItsProcessorAlongIsTold(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		cfg.Dispatch, cfg.Processors = kring.DispatchInline, 1
+		cfg.Dispatch.Mode, cfg.Processors.Count = kring.DispatchInline, 1
 		s := servertest.Start(t, cfg, kring.HandlerFunc(misbehave))
 		c, other := servertest.Dial(t, s), servertest.Dial(t, s)
 		other.Ask("before", "before")

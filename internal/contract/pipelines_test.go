@@ -32,7 +32,7 @@ const (
 func TestRandomPipelinesAreAnsweredOnceAndInOrder(t *testing.T) {
 	requests, seed := numberOf(t, "KRING_PIPELINE_REQUESTS", 5000), numberOf(t, "KRING_PIPELINE_SEED", rand.Uint64())
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		cfg.PipelineMax = pipelineDepthMax
+		cfg.Limits.PipelineMax = pipelineDepthMax
 		h := newShuffler(seed)
 		defer h.stop()
 		s := servertest.Start(t, cfg, kring.HandlerFunc(h.handle))

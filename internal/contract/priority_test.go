@@ -47,9 +47,9 @@ func (h *turnstile) place(payload string) int {
 // Kafka: Q-15, U-9.
 func TestRequestsWithPriorityGoBeforeAFullChannel(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		cfg.Handlers, cfg.QueuedRequestsMax = 1, 4
+		cfg.Dispatch.Handlers, cfg.Dispatch.QueuedRequestsMax = 1, 4
 		cfg.Listeners = append(cfg.Listeners, kring.ListenerConfig{Name: "CONTROL", Address: "127.0.0.1:0", Priority: true})
-		cfg.Priority = func(r kring.Request) bool { return strings.HasPrefix(string(r.Payload()), "urgent") }
+		cfg.Dispatch.Priority = func(r kring.Request) bool { return strings.HasPrefix(string(r.Payload()), "urgent") }
 		h := newTurnstile()
 		s := servertest.Start(t, cfg, h)
 		first := servertest.Dial(t, s)
@@ -85,7 +85,7 @@ func TestRequestsWithPriorityGoBeforeAFullChannel(t *testing.T) {
 // Kafka: Q-15, U-9.
 func TestADeepPipelineLeavesRoomForOthers(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		cfg.Handlers, cfg.QueuedRequestsMax, cfg.PipelineMax = 1, 32, 64
+		cfg.Dispatch.Handlers, cfg.Dispatch.QueuedRequestsMax, cfg.Limits.PipelineMax = 1, 32, 64
 		const share = 32 / 8
 		h := newTurnstile()
 		s := servertest.Start(t, cfg, h)
@@ -120,7 +120,7 @@ func TestADeepPipelineLeavesRoomForOthers(t *testing.T) {
 // Kafka: Q-15.
 func TestANewcomerWaitsForNoMoreThanEachOthersShare(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		cfg.Processors, cfg.Handlers, cfg.QueuedRequestsMax, cfg.PipelineMax = 1, 1, 16, 64
+		cfg.Processors.Count, cfg.Dispatch.Handlers, cfg.Dispatch.QueuedRequestsMax, cfg.Limits.PipelineMax = 1, 1, 16, 64
 		const deep, share, each = 20, 16 / 8, 30
 		h := newTurnstile()
 		s := servertest.Start(t, cfg, h)
@@ -177,8 +177,8 @@ func TestANewcomerWaitsForNoMoreThanEachOthersShare(t *testing.T) {
 // Kafka: U-9.
 func TestALatencyTargetKeepsRequestsBack(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		cfg.Processors, cfg.Handlers, cfg.QueuedRequestsMax, cfg.LatencyTarget = 1, 4, 2, 1
-		cfg.LatencyCounts = func(r kring.Request) bool { return string(r.Payload()) != "poll" }
+		cfg.Processors.Count, cfg.Dispatch.Handlers, cfg.Dispatch.QueuedRequestsMax, cfg.Dispatch.LatencyTarget = 1, 4, 2, 1
+		cfg.Dispatch.LatencyCounts = func(r kring.Request) bool { return string(r.Payload()) != "poll" }
 		s := servertest.Start(t, cfg, servertest.Echo)
 		clients, poll := make([]*servertest.Client, 16), servertest.Dial(t, s)
 		for i := range clients {

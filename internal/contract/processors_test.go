@@ -16,7 +16,7 @@ import (
 // Kafka: Q-14, U-11.
 func TestIdleConnectionsAreSharedOutEvenly(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		cfg.Processors, cfg.Rebalance = 2, time.Millisecond
+		cfg.Processors.Count, cfg.Processors.Rebalance = 2, time.Millisecond
 		s := servertest.Start(t, cfg, servertest.Echo)
 		clients := make([]*servertest.Client, 16)
 		for i := range clients {
@@ -54,7 +54,7 @@ func TestIdleConnectionsAreSharedOutEvenly(t *testing.T) {
 // Kafka: DynamicNumNetworkThreadsTest.
 func TestProcessorsComeAndGoUnderTraffic(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		cfg.Processors = 1
+		cfg.Processors.Count = 1
 		s := servertest.Start(t, cfg, servertest.Echo)
 		stop := make(chan struct{})
 		var talking sync.WaitGroup
@@ -76,7 +76,7 @@ func TestProcessorsComeAndGoUnderTraffic(t *testing.T) {
 			})
 		}
 		for _, n := range []int{4, 2, 3, 1} {
-			cfg.Processors = n
+			cfg.Processors.Count = n
 			if err := s.Reconfigure(cfg); err != nil {
 				t.Error(err)
 			}

@@ -21,8 +21,8 @@ func TestSettingsChangeWhileTheServerServes(t *testing.T) {
 		c := servertest.Dial(t, s)
 		big := strings.Repeat("x", 2000)
 		c.Ask(big, big)
-		cfg.FrameBytesMax, cfg.Handlers, cfg.QueuedRequestBytesMax = 1000, 5, 64<<20
-		cfg.Listeners = append(cfg.Listeners, kring.ListenerConfig{Name: "NEW", Address: "127.0.0.1:0", FrameBytesMax: 3000})
+		cfg.Limits.FrameBytesMax, cfg.Dispatch.Handlers, cfg.Memory.RequestBytesMax = 1000, 5, 64<<20
+		cfg.Listeners = append(cfg.Listeners, kring.ListenerConfig{Name: "NEW", Address: "127.0.0.1:0", Limits: kring.LimitsConfig{FrameBytesMax: 3000}})
 		if err := s.Reconfigure(cfg); err != nil {
 			t.Fatal(err)
 		}
@@ -38,7 +38,7 @@ func TestSettingsChangeWhileTheServerServes(t *testing.T) {
 		address := s.Addrs()[1].String()
 		gone := servertest.DialTo(t, address)
 		gone.Ask(big, big)
-		cfg.Listeners, cfg.IdleTimeout = cfg.Listeners[:1], 20*time.Millisecond
+		cfg.Listeners, cfg.Timeouts.Idle = cfg.Listeners[:1], 20*time.Millisecond
 		if err := s.Reconfigure(cfg); err != nil {
 			t.Fatal(err)
 		}
@@ -52,14 +52,14 @@ func TestSettingsChangeWhileTheServerServes(t *testing.T) {
 // keep the buffers that they were opened with, and that is not in the way.
 func TestThePlanOfMemoryChangesWhileTheServerServes(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		cfg.MemoryMax, cfg.Processors = 128<<20, 1
+		cfg.Memory.BytesMax, cfg.Processors.Count = 128<<20, 1
 		s := servertest.Start(t, cfg, servertest.Echo)
-		cfg.MemoryMax, cfg.Processors = 256<<20, 4
+		cfg.Memory.BytesMax, cfg.Processors.Count = 256<<20, 4
 		if err := s.Reconfigure(cfg); err != nil {
 			t.Fatal(err)
 		}
 		servertest.Dial(t, s).Ask("more", "more")
-		if m := s.Memory(); m.Max != 256<<20 || m.Total() > m.Max {
+		if m := s.MemoryPlan(); m.Max != 256<<20 || m.Total() > m.Max {
 			t.Errorf("%d bytes are planned of %d", m.Total(), m.Max)
 		}
 		cfg.URing.Buffers, cfg.Epoll.Buffers, cfg.Portable.Buffers = 32, 32, 32
@@ -75,7 +75,7 @@ func TestARaisedPipelineIsForNewConnections(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
 		held := make(chan kring.Request, 8)
 		for _, began := range []int{1, 2} {
-			cfg.Processors, cfg.PipelineMax = 1, began
+			cfg.Processors.Count, cfg.Limits.PipelineMax = 1, began
 			s := servertest.Start(t, cfg, holding(held))
 			old, witness := servertest.Dial(t, s), servertest.Dial(t, s)
 			for _, c := range []*servertest.Client{old, witness} {
@@ -83,7 +83,7 @@ func TestARaisedPipelineIsForNewConnections(t *testing.T) {
 				(<-held).Respond(nil)
 				c.Receive()
 			}
-			cfg.PipelineMax = 4
+			cfg.Limits.PipelineMax = 4
 			if err := s.Reconfigure(cfg); err != nil {
 				t.Fatal(err)
 			}
@@ -138,9 +138,9 @@ func TestAReconfigurationIsTakenAsAWholeOrNotAtAll(t *testing.T) {
 			to    func(*kring.Config)
 			named []string
 		}{
-			"wrong values": {func(c *kring.Config) { c.Handlers, c.PipelineMax = -1, -2 }, []string{"Handlers", "PipelineMax"}},
+			"wrong values": {func(c *kring.Config) { c.Dispatch.Handlers, c.Limits.PipelineMax = -1, -2 }, []string{"Handlers", "PipelineMax"}},
 			"need a restart": {func(c *kring.Config) {
-				c.QueuedRequestsMax, c.Dispatch = 7, kring.DispatchInline
+				c.Dispatch.QueuedRequestsMax, c.Dispatch.Mode = 7, kring.DispatchInline
 				c.Listeners[0].Backlog = 77
 			}, []string{"QueuedRequestsMax", "Dispatch", "Listeners[PLAINTEXT].Backlog"}},
 			"can't be opened": {func(c *kring.Config) {
@@ -150,7 +150,7 @@ func TestAReconfigurationIsTakenAsAWholeOrNotAtAll(t *testing.T) {
 		} {
 			bad := cfg
 			bad.Listeners = append([]kring.ListenerConfig(nil), cfg.Listeners...)
-			bad.FrameBytesMax, bad.Processors = 3, 3
+			bad.Limits.FrameBytesMax, bad.Processors.Count = 3, 3
 			change.to(&bad)
 			err := s.Reconfigure(bad)
 			for _, name := range change.named {

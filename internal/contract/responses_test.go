@@ -14,7 +14,7 @@ const mib = 1 << 20
 
 // shortOfMemory has little memory for responses, and sockets that hold little of them.
 func shortOfMemory(cfg kring.Config) kring.Config {
-	cfg.ResponseMemoryMax, cfg.Socket.SendBufferBytes = 8*mib, 64<<10
+	cfg.Memory.ResponseBytesMax, cfg.Socket.SendBufferBytes = 8*mib, 64<<10
 	return cfg
 }
 
@@ -57,7 +57,7 @@ func TestUnreadResponsesStayWithinTheirBudget(t *testing.T) {
 		s := servertest.Start(t, cfg, makes(large))
 		clients, most := unread(t, s, 60)
 		// Who is with a handler when the others are found out goes on.
-		if bound := cfg.ResponseMemoryMax + int64(cfg.Handlers)*(large+4); most > bound {
+		if bound := cfg.Memory.ResponseBytesMax + int64(cfg.Dispatch.Handlers)*(large+4); most > bound {
 			t.Errorf("%d bytes of responses, %d is the bound", most, bound)
 		}
 		if st := s.Stats().Responses; st.Waiting < 60-16 {
@@ -90,7 +90,7 @@ func receiveAll(t *testing.T, clients []*servertest.Client, size int) {
 // Large responses that nobody reads keep nobody waiting who asks for little.
 func TestASmallRequestIsServedBesideUnreadResponses(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		cfg.APIOf = func(payload []byte) (key, version int16) { return int16(payload[0]), 0 }
+		cfg.Dispatch.APIOf = func(payload []byte) (key, version int16) { return int16(payload[0]), 0 }
 		s := servertest.Start(t, shortOfMemory(cfg), makes(mib))
 		unread(t, s, 60)
 		good := servertest.Dial(t, s)
@@ -202,7 +202,7 @@ func TestFetchersShareTheBudgetFairly(t *testing.T) {
 				t.Errorf("one was answered %d of %d times", got, rounds)
 			}
 		}
-		if n := s.Stats().Responses.Used; n > cfg.ResponseMemoryMax {
+		if n := s.Stats().Responses.Used; n > cfg.Memory.ResponseBytesMax {
 			t.Errorf("%d bytes of responses", n)
 		}
 	})
@@ -230,7 +230,7 @@ func TestFilesAreReadAsFarAsThereIsRoom(t *testing.T) {
 			return st.Waiting > 0
 		})
 		receiveAll(t, clients, len(content))
-		if most > cfg.ResponseMemoryMax+budget.SmallBytes {
+		if most > cfg.Memory.ResponseBytesMax+budget.SmallBytes {
 			t.Errorf("%d bytes of responses", most)
 		}
 	})
@@ -260,7 +260,7 @@ func TestWhoReadsNothingDoesNotKeepOthersWaitingForItsWholeTime(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		t.Parallel()
 		cfg = shortOfMemory(cfg)
-		cfg.WriteTimeout = servertest.Deadline
+		cfg.Timeouts.Write = servertest.Deadline
 		s := servertest.Start(t, cfg, makes(mib))
 		unread(t, s, 10)
 		good := servertest.Dial(t, s)

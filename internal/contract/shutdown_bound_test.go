@@ -54,7 +54,7 @@ func TestShutdownReturnsWhenItsContextEnds(t *testing.T) {
 		for _, accept := range []kring.Accept{kring.AcceptApart, kring.AcceptPerProcessor} {
 			for _, inHandle := range []bool{true, false} {
 				cfg := cfg
-				cfg.Accept = accept
+				cfg.Processors.Accept = accept
 				s, c, release := blocking(t, cfg, inHandle)
 				other := servertest.Dial(t, s)
 				ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)

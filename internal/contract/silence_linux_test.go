@@ -25,7 +25,7 @@ func smallWindow(_, _ string, c syscall.RawConn) error {
 func TestAPeerThatReadsSlowlyIsNotCutForAWriteTimeout(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		const response, steps = 600 << 10, 80
-		cfg.WriteTimeout = patient
+		cfg.Timeouts.Write = patient
 		cfg.Socket.SendBufferBytes = 100 << 10
 		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
 			r.Respond(r.Buffer(response))

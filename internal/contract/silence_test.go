@@ -37,7 +37,7 @@ func whyClosed(s *kring.Server) string {
 func TestAnUploadWhoseBytesFlowIsNotIdle(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		const steps = 20
-		cfg.IdleTimeout = patient
+		cfg.Timeouts.Idle = patient
 		s := servertest.Start(t, cfg, servertest.Echo)
 		c := servertest.Dial(t, s)
 		payload := make([]byte, 512<<10)
@@ -59,7 +59,7 @@ func TestAnUploadWhoseBytesFlowIsNotIdle(t *testing.T) {
 // A frame that was begun and goes no further is idle like any other connection.
 func TestAnUploadThatStandsStillIsIdle(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		cfg.IdleTimeout = 50 * time.Millisecond
+		cfg.Timeouts.Idle = 50 * time.Millisecond
 		s := servertest.Start(t, cfg, servertest.Echo)
 		c := servertest.Dial(t, s)
 		_, _ = c.Write(servertest.Frame(make([]byte, 512<<10))[:300<<10]) // fails if it takes too long

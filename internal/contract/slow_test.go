@@ -12,7 +12,7 @@ import (
 
 // hoarding has little room for responses that nobody reads.
 func hoarding(cfg kring.Config, policy kring.SlowReader) kring.Config {
-	cfg.Processors, cfg.SlowReader, cfg.QueuedResponseBytesMax = 1, policy, 64<<10
+	cfg.Processors.Count, cfg.Limits.SlowReader, cfg.Limits.QueuedResponseBytesMax = 1, policy, 64<<10
 	cfg.Socket.SendBufferBytes = 64 << 10
 	return cfg
 }
@@ -92,7 +92,7 @@ func TestAPeerThatReadsNothingIsClosedInTime(t *testing.T) {
 	for _, policy := range []kring.SlowReader{kring.SlowReaderPause, kring.SlowReaderThrottle} {
 		servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 			cfg = hoarding(cfg, policy)
-			cfg.WriteTimeout = 10 * time.Millisecond
+			cfg.Timeouts.Write = 10 * time.Millisecond
 			s := servertest.Start(t, cfg, swell)
 			flood(servertest.Dial(t, s), 4000)
 			servertest.Eventually(t, "it is closed", func() bool { return closedBy(s, reqchan.WriteTimeout) == 1 })

@@ -46,7 +46,7 @@ func arrived(t *testing.T, s *kring.Server, n, size int) {
 // Kafka: SS-14, F-36, F-49, ThrottledChannelTest.
 func TestTheResponseOfAThrottledRequestLeavesAtOnceAndTheNextRequestWaits(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		cfg.ThrottleMax = long
+		cfg.Limits.ThrottleMax = long
 		h, handled := counting(func(r kring.Request, _ int64) {
 			r.Throttle(long)
 			r.Respond(r.Payload())
@@ -99,7 +99,7 @@ func TestAThrottleThatIsOverBeforeTheAnswerMutesNothing(t *testing.T) {
 // Kafka: SS-16, F-38.
 func TestARequestWithoutResponseThrottlesToo(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		cfg.ThrottleMax = long
+		cfg.Limits.ThrottleMax = long
 		h, handled := counting(func(r kring.Request, _ int64) {
 			r.Throttle(long)
 			r.NoResponse()
@@ -145,7 +145,7 @@ func TestAThrottleEndsByItselfAndNotBefore(t *testing.T) {
 // Kafka: F-39.
 func TestAThrottleIsBounded(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		cfg.ThrottleMax = time.Millisecond
+		cfg.Limits.ThrottleMax = time.Millisecond
 		h, _ := counting(func(r kring.Request, _ int64) {
 			r.Throttle(long)
 			r.Respond(r.Payload())
@@ -160,7 +160,7 @@ func TestAThrottleIsBounded(t *testing.T) {
 // what is in flight goes on, nothing further is begun.
 func TestAThrottleHoldsUpOnlyWhatComesAfterIt(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		cfg.ThrottleMax, cfg.PipelineMax = long, 3
+		cfg.Limits.ThrottleMax, cfg.Limits.PipelineMax = long, 3
 		held := make(chan kring.Request, 4)
 		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) { held <- r }))
 		c := servertest.Dial(t, s)
@@ -207,7 +207,7 @@ func TestWhatWasSentBeforeTheEndIsServedAfterTheThrottle(t *testing.T) {
 // Kafka: SE-24, SS-43.
 func TestHalfARequestDoesNotKeepAThrottledConnection(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		cfg.ThrottleMax = long
+		cfg.Limits.ThrottleMax = long
 		h, _ := counting(func(r kring.Request, _ int64) {
 			r.Throttle(long)
 			r.NoResponse()
@@ -227,7 +227,7 @@ func TestHalfARequestDoesNotKeepAThrottledConnection(t *testing.T) {
 // Kafka: Q-8, F-55, SS-12.
 func TestAThrottledConnectionIsNotIdleAndItsTimeRunsOn(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		cfg.IdleTimeout = 20 * time.Millisecond
+		cfg.Timeouts.Idle = 20 * time.Millisecond
 		h, handled := counting(func(r kring.Request, n int64) {
 			if n == 1 {
 				r.Throttle(3 * 20 * time.Millisecond)
@@ -278,7 +278,7 @@ func TestAFailedAuthenticationIsToldLateAndEndsTheConnection(t *testing.T) {
 
 func TestAConnectionThatWaitsToBeClosedHoldsUpNobody(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		cfg.Handlers, cfg.Processors = 1, 1
+		cfg.Dispatch.Handlers, cfg.Processors.Count = 1, 1
 		h, _ := counting(func(r kring.Request, _ int64) {
 			if string(r.Payload()) == "guess" {
 				r.CloseConnectionAfter(reqchan.AuthenticationFailed, long, []byte("no"))

@@ -43,7 +43,7 @@ func TestAUnixDomainSocketIsServedAsAnyOther(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
 		path := socketPath(t)
 		cfg.Listeners = []kring.ListenerConfig{{Address: "unix:" + path}, {Address: "127.0.0.1:0"}}
-		cfg.PipelineMax = 4
+		cfg.Limits.PipelineMax = 4
 		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
 			if string(r.Payload()) == "file" {
 				respondParts(t, r, nil, kring.Part{Bytes: []byte("head")}, kring.Part{File: f, Length: int64(len(content))})
@@ -97,8 +97,8 @@ func TestAUnixDomainSocketIsServedAsAnyOther(t *testing.T) {
 // holds for them.
 func TestBoundsPerAddressAreNotForUnixDomainSockets(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		cfg.ConnsPerIPMax, cfg.ConnRatePerIPMax, cfg.WhenFull = 1, 0.1, kring.WhenFullRefuse
-		cfg.PerIP = []kring.AddressLimit{{Source: "0.0.0.0/0", ConnsMax: kring.NoConns}, {Source: "::/0", ConnsMax: kring.NoConns}}
+		cfg.Conns.PerIPMax, cfg.Conns.RatePerIPMax, cfg.Conns.WhenFull = 1, 0.1, kring.WhenFullRefuse
+		cfg.Conns.PerIP = []kring.AddressLimit{{Source: "0.0.0.0/0", ConnsMax: kring.NoConns}, {Source: "::/0", ConnsMax: kring.NoConns}}
 		cfg.Listeners = []kring.ListenerConfig{{Address: "unix:" + socketPath(t), ConnsMax: 3}}
 		s := servertest.Start(t, cfg, servertest.Echo)
 		for range 3 {
@@ -166,7 +166,7 @@ func TestAnAbstractSocketHasNoFile(t *testing.T) {
 func TestWrongUnixDomainSocketsAreRefusedWithTheRemedy(t *testing.T) {
 	for says, c := range map[string]kring.Config{
 		"give the socket a path":   {Listeners: []kring.ListenerConfig{{Address: "unix://"}}},
-		"choose Accept apart":      {Accept: kring.AcceptPerProcessor, Listeners: []kring.ListenerConfig{{Address: "unix:/run/k"}}},
+		"choose Accept apart":      {Processors: kring.ProcessorsConfig{Accept: kring.AcceptPerProcessor}, Listeners: []kring.ListenerConfig{{Address: "unix:/run/k"}}},
 		"for a unix:PATH only":     {Listeners: []kring.ListenerConfig{{Address: "127.0.0.1:0", SocketMode: 0o600}}},
 		"choose permissions such":  {Listeners: []kring.ListenerConfig{{Address: "unix:/run/k", SocketMode: fs.ModeSetuid}}},
 		"Listeners[PLAINTEXT].Add": {Listeners: []kring.ListenerConfig{{Address: "unix:@"}}},

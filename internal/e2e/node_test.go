@@ -28,7 +28,7 @@ const deadline = 90 * time.Second
 // path is one way through the network layer.
 type path struct {
 	engine   kring.Engine
-	dispatch kring.Dispatch
+	dispatch kring.DispatchMode
 	wait     kring.Wait
 	pipeline int
 }
@@ -84,7 +84,7 @@ func start(t *testing.T, p path) *node {
 	}
 	server, err := kring.New(kring.Config{
 		Listeners: []kring.ListenerConfig{{Address: "127.0.0.1:0"}},
-		Engine:    p.engine, Dispatch: p.dispatch, Wait: p.wait, PipelineMax: p.pipeline, Processors: 2,
+		Engine:    p.engine, Dispatch: kring.DispatchConfig{Mode: p.dispatch}, Processors: kring.ProcessorsConfig{Wait: p.wait, Count: 2}, Limits: kring.LimitsConfig{PipelineMax: p.pipeline},
 	}, cluster)
 	if err != nil {
 		t.Fatal(err)

@@ -24,9 +24,9 @@ func Engines() []kring.Engine {
 }
 
 // Config of a small Server on a free port of 127.0.0.1.
-func Config(engine kring.Engine, dispatch kring.Dispatch) kring.Config {
+func Config(engine kring.Engine, dispatch kring.DispatchMode) kring.Config {
 	return kring.Config{
-		Engine: engine, Dispatch: dispatch, Processors: 2, Handlers: 3,
+		Engine: engine, Dispatch: kring.DispatchConfig{Mode: dispatch, Handlers: 3}, Processors: kring.ProcessorsConfig{Count: 2},
 		Listeners: []kring.ListenerConfig{{Address: "127.0.0.1:0"}},
 	}
 }
@@ -41,7 +41,7 @@ func EachEngine(t *testing.T, property func(t *testing.T, cfg kring.Config)) {
 // Each runs a property on every engine and dispatch.
 func Each(t *testing.T, property func(t *testing.T, cfg kring.Config)) {
 	for _, engine := range Engines() {
-		for _, dispatch := range []kring.Dispatch{kring.DispatchPool, kring.DispatchInline} {
+		for _, dispatch := range []kring.DispatchMode{kring.DispatchPool, kring.DispatchInline} {
 			t.Run(string(engine)+"/"+string(dispatch), func(t *testing.T) { property(t, Config(engine, dispatch)) })
 		}
 	}
