@@ -52,8 +52,9 @@ func TestEveryKernelProfileKeepsTheEngineContract(t *testing.T) {
 
 // inChildren runs the suite for each case and wait in a process of its own: it
 // mostly waits, and what it counts is the process's, so only processes can run
-// beside each other. Of those in which a thread of the kernel polls, one at a
-// time: two of them keep two CPUs busy, and everybody waits for a turn, them too.
+// beside each other, and as many as the machine has CPUs for, whatever GOMAXPROCS is.
+// Of those in which a thread of the kernel polls, one at a time: two of them keep two
+// CPUs busy, and everybody waits for a turn, them too.
 func inChildren(t *testing.T, cases []string, config func(name string) Config, options ...enginetest.Option) {
 	const child = "KRING_TEST_SUITE_CHILD"
 	if name, ok := os.LookupEnv(child); ok {
@@ -86,7 +87,7 @@ func inChildren(t *testing.T, cases []string, config func(name string) Config, o
 	close(polled)
 	close(others)
 	var at sync.WaitGroup
-	for _, queue := range append([]chan run{polled}, slices.Repeat([]chan run{others}, 2*runtime.GOMAXPROCS(0)-1)...) {
+	for _, queue := range append([]chan run{polled}, slices.Repeat([]chan run{others}, 2*min(runtime.GOMAXPROCS(0), runtime.NumCPU())-1)...) {
 		at.Go(func() {
 			for r := range queue {
 				t.Run(r.name+" "+r.wait.String(), func(t *testing.T) {

@@ -67,41 +67,42 @@ func shortSend(r *rig, fd engine.FD) {
 	}
 }
 
-// TestKernelThreadsAreCounted makes the kernel start one: an operation that it
-// always runs on a thread.
+// TestKernelThreadsAreCounted makes the kernel start one: an operation that it always
+// runs on a thread. In a process of its own: the kernel keeps these threads by the thread
+// that submits, and ends idle ones after seconds, so those of other tests come and go.
 func TestKernelThreadsAreCounted(t *testing.T) {
-	r, err := NewRing(8, &Params{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	in, out, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	before := KernelThreads()
-	page, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
-	if err != nil {
-		t.Fatal(err)
-	}
-	q := r.GetSQE()
-	q.PrepRead(int32(in.Fd()), address(page), 1, ^uint64(0))
-	q.Flags = SQEAsync
-	if err := r.SubmitAndGetEvents(false); err != nil {
-		t.Fatal(err)
-	}
-	for deadline := time.Now().Add(patience); KernelThreads() <= before; runtime.Gosched() { // it names itself when it runs
-		if time.Now().After(deadline) {
-			t.Fatalf("%d kernel threads with one busy, %d before", KernelThreads(), before)
+	inItsOwnProcess(t, func(t *testing.T) {
+		r := newTestRing(t, 8, 8)
+		in, out, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if _, err := io.WriteString(out, "x"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := next(r); err != nil {
-		t.Fatal(err)
-	}
-	_ = in.Close()
-	_ = out.Close()
-	_ = r.Close()
-	_ = unix.Munmap(page)
+		page, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := KernelThreads(); n != 0 {
+			t.Errorf("%d kernel threads before the first operation", n)
+		}
+		q := r.GetSQE()
+		q.PrepRead(int32(in.Fd()), address(page), 1, ^uint64(0))
+		q.Flags = SQEAsync
+		if err := r.SubmitAndGetEvents(false); err != nil {
+			t.Fatal(err)
+		}
+		for deadline := time.Now().Add(patience); KernelThreads() != 1; runtime.Gosched() { // it names itself when it runs
+			if time.Now().After(deadline) {
+				t.Fatalf("%d kernel threads with one busy", KernelThreads())
+			}
+		}
+		if _, err := io.WriteString(out, "x"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := next(r); err != nil {
+			t.Fatal(err)
+		}
+		_ = in.Close()
+		_ = out.Close()
+		_ = unix.Munmap(page)
+	})
 }

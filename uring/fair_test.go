@@ -5,7 +5,6 @@ package uring
 import (
 	"fmt"
 	"net"
-	"runtime"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -17,18 +16,13 @@ import (
 // there is in its turn, and the kernel serves the others after it. From the
 // moment that a byte of another lies in its socket, it comes within so many
 // completions: those that are in the CQ already, and a turn of each flood.
-//
-// On one thread: a parked engine's receive is completed by the thread that it
-// was armed on, which may be another's by then, and has to be scheduled first.
 func TestAFloodLeavesBuffersForOthers(t *testing.T) {
 	const turn = 32 // the kernel's bound of one multishot receive
 	for _, c := range []struct {
 		buffers, floods int
 		recv            string
 	}{{1, 1, ""}, {4, 1, ""}, {4, 5, ""}, {16, 1, ""}, {64, 1, ""}, {64, 3, ""}, {4, 5, RecvSingleMode}, {16, 40, RecvSingleMode}} {
-		onBothWaits(t, Config{Buffers: c.buffers, BufferBytes: 1024, Recv: c.recv}, func(r *rig) {
-			runtime.LockOSThread()
-			defer runtime.UnlockOSThread()
+		onBothWaitsOfOneThread(t, Config{Buffers: c.buffers, BufferBytes: 1024, Recv: c.recv}, func(r *rig) {
 			bound := 2*c.buffers + (c.floods+1)*min(c.buffers, turn) + 2*turn
 			if most := newFlood(r, c.floods).serve(100); most > bound {
 				r.t.Errorf("%+v: %d completions of the flood came before a byte that was there, want %d at most", c, most, bound)
@@ -43,9 +37,7 @@ func TestAFloodLeavesBuffersForOthers(t *testing.T) {
 func TestAFloodLeavesTimeForOthers(t *testing.T) {
 	const taken, turn = 8, 32
 	for _, floods := range []int{1, 5} {
-		onBothWaits(t, Config{BufferBytes: 1024}, func(r *rig) {
-			runtime.LockOSThread()
-			defer runtime.UnlockOSThread()
+		onBothWaitsOfOneThread(t, Config{BufferBytes: 1024}, func(r *rig) {
 			r.done = r.done[:taken]
 			f := newFlood(r, floods)
 			f.pause = 2048 // what they filled before anybody took turns is gone

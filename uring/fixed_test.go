@@ -129,8 +129,10 @@ func TestAReceiveIntoRegisteredMemoryIsFullOrEnded(t *testing.T) {
 		}
 		_, _ = peer.Write(want[:100])
 		r.engine.RecvInto(fd, token, memory)
-		if n, err := r.engine.Poll(r.done, 10*time.Millisecond); n != 0 || err != nil {
-			t.Fatal(n, err)
+		for deadline := time.Now().Add(patience); r.engine.sockets.of(fd).in.got < 100; {
+			if n, err := r.engine.Poll(r.done, time.Millisecond); n != 0 || err != nil || time.Now().After(deadline) {
+				t.Fatal(n, err)
+			}
 		}
 		r.engine.Cancel(fd, token)
 		if c := r.next(engine.OpRecvInto); c.Res != 100 {

@@ -4,8 +4,6 @@ package uring
 
 import (
 	"errors"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -15,20 +13,7 @@ import (
 // TestADescriptorLimitIsNotBlamedOnTheKernel lets New run out of descriptors at
 // every step, in a process of its own.
 func TestADescriptorLimitIsNotBlamedOnTheKernel(t *testing.T) {
-	const child = "KRING_TEST_NOFILE_CHILD"
-	if os.Getenv(child) != "" {
-		runOutOfDescriptors(t)
-		return
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := exec.Command(self, "-test.run=^TestADescriptorLimitIsNotBlamedOnTheKernel$", "-test.count=1")
-	c.Env = append(os.Environ(), child+"=1")
-	if out, err := c.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	inItsOwnProcess(t, runOutOfDescriptors)
 }
 
 func runOutOfDescriptors(t *testing.T) {

@@ -4,7 +4,6 @@ package uring
 
 import (
 	"net"
-	"runtime"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -81,7 +80,7 @@ func (b *busy) end() {
 func TestBusyConnectionsAreServedInTurn(t *testing.T) {
 	const conns, rounds = 48, 60
 	for _, c := range []struct{ buffers, taken, turns int }{{1, 64, 3}, {8, 64, 3}, {32, 64, 3}, {64, 8, 2}, {1024, 8, 2}} {
-		onBothWaits(t, Config{Buffers: c.buffers, BufferBytes: 64}, func(r *rig) {
+		onBothWaitsOfOneThread(t, Config{Buffers: c.buffers, BufferBytes: 64}, func(r *rig) {
 			r.done = r.done[:c.taken]
 			b := newBusy(r, conns)
 			var at, last [conns]int
@@ -106,9 +105,7 @@ func TestBusyConnectionsAreServedInTurn(t *testing.T) {
 // armed as it takes their completions, and not as data comes.
 func TestWhatPollDoesNotTakeStaysInTheSockets(t *testing.T) {
 	const conns, rounds, taken = 200, 40, 8
-	onBothWaits(t, Config{BufferBytes: 64}, func(r *rig) {
-		runtime.LockOSThread() // what is completed by another thread comes when that is scheduled
-		defer runtime.UnlockOSThread()
+	onBothWaitsOfOneThread(t, Config{BufferBytes: 64}, func(r *rig) {
 		r.done = r.done[:taken]
 		b := newBusy(r, conns)
 		requests, most := 0, 0
@@ -129,7 +126,7 @@ func TestWhatPollDoesNotTakeStaysInTheSockets(t *testing.T) {
 // free buffers only: few are asked for in vain.
 func TestReceivesDoNotAskForBuffersThatLieFilledInTheQueue(t *testing.T) {
 	const conns, rounds = 200, 40
-	onBothWaits(t, Config{Buffers: 32, BufferBytes: 64}, func(r *rig) {
+	onBothWaitsOfOneThread(t, Config{Buffers: 32, BufferBytes: 64}, func(r *rig) {
 		r.done = r.done[:8]
 		b := newBusy(r, conns)
 		requests := 0

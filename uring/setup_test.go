@@ -4,8 +4,6 @@ package uring
 
 import (
 	"errors"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -110,24 +108,13 @@ func TestWhatIsMissingIsNamed(t *testing.T) {
 // TestASeccompFilterIsNamed runs New in a child that may not set up rings, as
 // in a container.
 func TestASeccompFilterIsNamed(t *testing.T) {
-	const child = "KRING_TEST_SECCOMP_CHILD"
-	if os.Getenv(child) != "" {
+	inItsOwnProcess(t, func(t *testing.T) {
 		forbidSetup(t)
 		_, err := New(Config{})
 		if err == nil || !strings.Contains(err.Error(), "EPERM, a seccomp filter forbids it") {
 			t.Fatalf("New under a seccomp filter: %v", err)
 		}
-		return
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := exec.Command(self, "-test.run=^TestASeccompFilterIsNamed$", "-test.count=1")
-	c.Env = append(os.Environ(), child+"=1")
-	if out, err := c.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	})
 }
 
 func TestEnginesNeedAKnownWait(t *testing.T) {

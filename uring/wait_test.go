@@ -90,18 +90,24 @@ func TestWaitingQuietlyIsGivenUpWhereItIsInVain(t *testing.T) {
 	for _, wait := range []time.Duration{quietWait / 2, 4 * quietWait} {
 		t.Run(wait.String(), func(t *testing.T) {
 			onAllWaits(t, Config{QuietWait: On}, func(r *rig) {
-				const polls = 40
+				const polls, tries = 40, 5
 				most := uint64(polls + 2)
 				if ringFlavour != "" { // it can't say whether an enter is needed, so each look is one
 					most += polls
 				}
-				before := r.engine.total.enters
-				for range polls {
-					r.poll(wait)
+				// Where the owner gave a limit it hears of a quiet wait in vain. A signal of
+				// the Go scheduler may add a call, but hardly in each of the tries.
+				var calls []uint64
+				for len(calls) < tries && (len(calls) == 0 || calls[len(calls)-1] > most) {
+					mustPay(r.engine)
+					before := r.engine.total.enters
+					for range polls {
+						r.poll(wait)
+					}
+					calls = append(calls, r.engine.total.enters-before)
 				}
-				// Where the owner gave a limit it hears of a quiet wait in vain.
-				if n := r.engine.total.enters - before; n > most {
-					t.Errorf("%d calls for %d waits of an idle engine", n, polls)
+				if calls[len(calls)-1] > most {
+					r.t.Errorf("%d calls for %d waits of an idle engine", calls, polls)
 				}
 			})
 		})
