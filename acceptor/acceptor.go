@@ -17,8 +17,8 @@ type Assigner interface {
 	// Assign hands a connection over. It must not block; false means that it
 	// can't take one now.
 	Assign(c engine.Accepted) bool
-	// Load is how many connections it has; math.MaxInt64 when it will take none any
-	// more.
+	// Load is the number of its connections, or math.MaxInt64 if it will never take
+	// another.
 	Load() int64
 }
 
@@ -28,15 +28,15 @@ type Config struct {
 	Name    string
 	Network engine.Network
 	Listen  engine.ListenConfig
-	// Assigners take the connections; at least one. AssignTo gives others later.
+	// Assigners take the connections; at least one. AssignTo replaces them.
 	Assigners []Assigner
-	// LeastConns gives a connection to the assigner that has the fewest, in turn
-	// among equals; otherwise they have them in turn.
+	// LeastConns gives a connection to the assigner with the fewest connections, in
+	// turn among equals. Without it all assigners take turns.
 	LeastConns bool
-	// Gate lets connections in. Acceptors of one listener share it.
+	// Gate is the listener's admission. Acceptors of one listener share it.
 	Gate *Gate
-	// Failed, if set, is told of errors that ended accepting, at most once a
-	// second; accepting starts again after pause. It runs on the acceptor's
+	// Failed, if set, is called with errors that ended accepting, at most once a
+	// second. Accepting starts again after pause. It runs on the acceptor's
 	// goroutine and must not block.
 	Failed func(err error, pause time.Duration)
 }
@@ -44,38 +44,38 @@ type Config struct {
 const (
 	pauseMin           = 10 * time.Millisecond
 	pauseMax           = time.Second
-	toldEvery          = time.Second
+	reportInterval     = time.Second
 	waitingMin         = 64
 	completionsPerPoll = 64
 )
 
-// tokenAlone is the only one that an acceptor's own engine knows.
-var tokenAlone = engine.MakeToken(0, 0)
+// ownToken is the only token on an acceptor's own engine.
+var ownToken = engine.MakeToken(0, 0)
 
 // Acceptor accepts on one listening socket.
 type Acceptor struct {
-	cfg       Config
-	listener  engine.Listener
-	assigners atomic.Pointer[[]Assigner]
-	asked     atomic.Bool
-	wake      atomic.Pointer[func()] // has the owner call Proceed
-	ended     chan struct{}
+	cfg           Config
+	listener      engine.Listener
+	assigners     atomic.Pointer[[]Assigner]
+	stopRequested atomic.Bool
+	wake          atomic.Pointer[func()] // makes the owner call Proceed
+	ended         chan struct{}
 
 	// Owner: the goroutine that called Begin.
-	engine    engine.Engine
-	token     engine.Token
-	line      *Line
-	reserve   reserve
-	turn      int
-	armed     bool
-	cancelled bool          // the accept that is armed was told to end
-	pause     time.Duration // after the last failure
-	resume    time.Time     // when accepting starts again
-	told      time.Time     // when Failed was called last
+	engine       engine.Engine
+	token        engine.Token
+	queue        *AcceptQueue
+	reserve      reserve
+	nextAssigner int
+	armed        bool
+	cancelled    bool          // the armed accept was cancelled
+	pause        time.Duration // after the last failure
+	resumeAt     time.Time     // when accepting starts again
+	reportedAt   time.Time     // when Failed was called last
 }
 
-// New binds the listening socket: from here on the port is open and the kernel
-// queues connections. Run accepts them, or Discard closes the socket.
+// New binds the listening socket. The port is open afterwards, and the kernel
+// queues connections. Run accepts them; Discard closes the socket.
 func New(cfg Config) (*Acceptor, error) {
 	l, err := cfg.Network.Listen(cfg.Listen)
 	if err != nil {
@@ -86,19 +86,19 @@ func New(cfg Config) (*Acceptor, error) {
 	return a, nil
 }
 
-// AssignTo has connections from here on go to others, at least one; they must
-// not be changed any more. One that is being assigned may still go to those
-// before, which may refuse it. Any goroutine.
+// AssignTo replaces the assigners, for connections accepted from now on. others
+// has at least one and must not be changed afterwards. A connection that is being
+// assigned may still go to the old ones, which may refuse it. Any goroutine.
 func (a *Acceptor) AssignTo(others []Assigner) { a.assigners.Store(&others) }
 
-// Addr is where the listening socket is bound.
+// Addr is the address that the listening socket is bound to.
 func (a *Acceptor) Addr() netip.AddrPort { return a.listener.Addr }
 
-// Address is the same as ListenConfig.Address would take it, unix:PATH for a Unix
-// domain socket, which has no Addr.
+// Address is Addr in the form of ListenConfig.Address: unix:PATH for a Unix domain
+// socket, which has no Addr.
 func (a *Acceptor) Address() string { return a.listener.String() }
 
-// Discard closes the listening socket of an Acceptor that Run never saw.
+// Discard closes the listening socket of an Acceptor that was never run.
 func (a *Acceptor) Discard() {
 	if a.listener.Release != nil {
 		a.listener.Release()
@@ -106,49 +106,49 @@ func (a *Acceptor) Discard() {
 	a.cfg.Network.Discard(a.listener.FD)
 }
 
-// Run accepts on an engine of its own until Stop, or until that engine dies,
-// and closes the listening socket and the connections that wait. opened is
-// called once, with nil when the engine stands.
+// Run accepts on an engine of its own until Stop, or until that engine fails. Then
+// it closes the listening socket and the queued connections. opened is called
+// once, with nil if the engine was opened.
 func (a *Acceptor) Run(opened func(error)) error {
-	e, err := a.open()
+	e, err := a.openEngine()
 	if err != nil {
 		a.End()
 		opened(err)
 		return err
 	}
-	a.Begin(e, tokenAlone, e.Wake)
+	a.Begin(e, ownToken, e.Wake)
 	opened(nil)
-	err = a.loop()
+	err = a.runLoop()
 	_ = e.Close() // nothing can be done about a failure any more
 	a.End()
 	return err
 }
 
-func (a *Acceptor) open() (engine.Engine, error) {
+func (a *Acceptor) openEngine() (engine.Engine, error) {
 	if o, ok := a.cfg.Network.(engine.AcceptOpener); ok {
 		return o.OpenToAccept()
 	}
 	return a.cfg.Network.Open(engine.WaitParked)
 }
 
-// Begin has the acceptor accept on e, with completions of t, and makes the
-// calling goroutine, which owns e, its owner. The owner calls Proceed before
-// every sleep, Complete for what comes of t, and End when it is over. wake makes
-// it call Proceed soon; any goroutine may call that.
+// Begin starts accepting on e, with completions of token t. The calling goroutine
+// owns e and becomes the acceptor's owner. The owner calls Proceed before every
+// sleep, Complete for each completion of t, and End at the end. wake makes it call
+// Proceed soon; any goroutine may call wake.
 func (a *Acceptor) Begin(e engine.Engine, t engine.Token, wake func()) {
 	a.engine, a.token = e, t
-	a.line = a.cfg.Gate.NewLine(LineConfig{
-		Network: a.cfg.Network, Assign: a.assign, Gone: a.nobodyServes, Wake: wake, WaitingMax: max(a.cfg.Listen.Backlog, waitingMin),
+	a.queue = a.cfg.Gate.NewAcceptQueue(AcceptQueueConfig{
+		Network: a.cfg.Network, Assign: a.assignConn, NoneWillTake: a.allAssignersGone, Wake: wake, WaitingMax: max(a.cfg.Listen.Backlog, waitingMin),
 	})
-	_ = a.reserve.hold() // tried again for each connection
+	_ = a.reserve.acquire() // tried again for each connection
 	a.wake.Store(&wake)
 }
 
-// End closes the listening socket and the connections that wait. Only when it is
-// over, or the engine is closed, or nobody called Begin.
+// End closes the listening socket and the queued connections. It is called after
+// Proceed returned over, after the engine was closed, or if Begin was never called.
 func (a *Acceptor) End() {
-	if a.line != nil {
-		a.line.Close()
+	if a.queue != nil {
+		a.queue.Close()
 		a.reserve.release()
 	}
 	a.Discard()
@@ -158,16 +158,16 @@ func (a *Acceptor) End() {
 // Ended is closed by End.
 func (a *Acceptor) Ended() <-chan struct{} { return a.ended }
 
-// Stop ends accepting, soon: Run returns, or Proceed says that it is over. Any
+// Stop makes accepting end soon: Run returns, or Proceed returns over. Any
 // goroutine.
 func (a *Acceptor) Stop() {
-	a.asked.Store(true)
+	a.stopRequested.Store(true)
 	if wake := a.wake.Load(); wake != nil {
 		(*wake)()
 	}
 }
 
-func (a *Acceptor) loop() error {
+func (a *Acceptor) runLoop() error {
 	var done [completionsPerPoll]engine.Completion
 	for {
 		wait, over := a.Proceed()
@@ -184,30 +184,30 @@ func (a *Acceptor) loop() error {
 	}
 }
 
-// Proceed lets in whoever may go on by now, accepts or stops accepting, and says
-// for how long nothing else is due (negative: not before it is woken) and
-// whether it is over.
+// Proceed admits the queued connections that may enter now, and starts or stops
+// accepting. It returns how long nothing is due by the clock (negative: until a
+// wake), and whether accepting has ended for good.
 func (a *Acceptor) Proceed() (wait time.Duration, over bool) {
-	wait = a.line.Proceed()
-	stopping := a.asked.Load()
+	wait = a.queue.Proceed()
+	stopping := a.stopRequested.Load()
 	if stopping && !a.armed {
 		return 0, true
 	}
-	if pause := a.steer(stopping || a.line.Blocked()); pause >= 0 && (wait < 0 || pause < wait) {
+	if pause := a.updateAccept(stopping || a.queue.Blocked()); pause >= 0 && (wait < 0 || pause < wait) {
 		wait = pause
 	}
 	return wait, false
 }
 
-// steer accepts, or does not while it shall not or pauses; it says how long the
-// pause is still, negative when there is none.
-func (a *Acceptor) steer(shallNot bool) time.Duration {
+// updateAccept arms or cancels the accept. It returns how long a pause still lasts,
+// or a negative value if there is none.
+func (a *Acceptor) updateAccept(stopped bool) time.Duration {
 	switch {
-	case shallNot && a.armed && !a.cancelled:
+	case stopped && a.armed && !a.cancelled:
 		a.cancelled = true
 		a.engine.Cancel(a.listener.FD, a.token)
-	case !shallNot && !a.armed:
-		if pause := time.Until(a.resume); a.pause > 0 && pause > 0 {
+	case !stopped && !a.armed:
+		if pause := time.Until(a.resumeAt); a.pause > 0 && pause > 0 {
 			return pause
 		}
 		a.armed, a.cancelled = true, false
@@ -216,7 +216,7 @@ func (a *Acceptor) steer(shallNot bool) time.Duration {
 	return -1
 }
 
-// Complete takes a completion of the acceptor's token.
+// Complete handles a completion of the acceptor's token.
 func (a *Acceptor) Complete(done *engine.Completion) {
 	if done.Op != engine.OpAccept {
 		return
@@ -224,7 +224,7 @@ func (a *Acceptor) Complete(done *engine.Completion) {
 	a.armed = done.More
 	if done.Res >= 0 {
 		a.pause = 0
-		a.accepted(engine.FD(done.Res))
+		a.handleAccepted(engine.FD(done.Res))
 		return
 	}
 	switch errno := done.Errno(); errno {
@@ -232,66 +232,66 @@ func (a *Acceptor) Complete(done *engine.Completion) {
 	case syscall.ECONNABORTED, syscall.EINTR: // the client went away: normal life
 		a.pause = 0
 	case syscall.EMFILE, syscall.ENFILE:
-		if a.reserve.release() { // there is one for the next client now
-			a.failed(errno, 0)
+		if a.reserve.release() { // a descriptor is free for the next client now
+			a.pauseAccept(errno, 0)
 			return
 		}
 		fallthrough
 	default:
-		a.failed(errno, min(max(2*a.pause, pauseMin), pauseMax))
+		a.pauseAccept(errno, min(max(2*a.pause, pauseMin), pauseMax))
 	}
 }
 
-func (a *Acceptor) failed(errno syscall.Errno, pause time.Duration) {
+func (a *Acceptor) pauseAccept(errno syscall.Errno, pause time.Duration) {
 	now := time.Now()
-	a.line.Failed()
-	a.pause, a.resume = pause, now.Add(pause)
-	if a.cfg.Failed != nil && (a.told.IsZero() || now.Sub(a.told) >= toldEvery) {
-		a.told = now
-		a.cfg.Failed(explain(errno), pause)
+	a.queue.Failed()
+	a.pause, a.resumeAt = pause, now.Add(pause)
+	if a.cfg.Failed != nil && (a.reportedAt.IsZero() || now.Sub(a.reportedAt) >= reportInterval) {
+		a.reportedAt = now
+		a.cfg.Failed(explainErrno(errno), pause)
 	}
 }
 
-// accepted takes a new descriptor. While the reserve is released and can't be
-// held again for want of a descriptor, this one is the last there is: it goes, so
-// that its client sees a close and the next can be told the same.
-func (a *Acceptor) accepted(fd engine.FD) {
-	if a.asked.Load() {
-		a.line.Refuse(fd, Closing)
+// handleAccepted takes a new descriptor. If the reserve can't be acquired again
+// because descriptors have run out, this one is the last. Then it is closed: its
+// client sees a close, and the next client can be told the same.
+func (a *Acceptor) handleAccepted(fd engine.FD) {
+	if a.stopRequested.Load() {
+		a.queue.Refuse(fd, Closing)
 		return
 	}
-	switch err := a.reserve.hold(); {
-	case err != nil && scarce(err):
-		a.line.Refuse(fd, NoDescriptor)
-		_ = a.reserve.hold() // the one that was just closed
+	switch err := a.reserve.acquire(); {
+	case err != nil && outOfDescriptors(err):
+		a.queue.Refuse(fd, NoDescriptor)
+		_ = a.reserve.acquire() // with the descriptor that was just closed
 	default:
-		a.line.Accepted(fd)
+		a.queue.Accepted(fd)
 	}
 }
 
-// assign offers an admitted connection to the processors, the one that it is
-// for first.
-func (a *Acceptor) assign(c engine.Accepted) bool {
+// assignConn offers an admitted connection to the processors, beginning with the
+// chosen one.
+func (a *Acceptor) assignConn(c engine.Accepted) bool {
 	assigners := *a.assigners.Load()
-	first := a.choose(assigners)
+	first := a.chooseAssigner(assigners)
 	for i := range assigners {
 		at := (first + i) % len(assigners)
 		if assigners[at].Assign(c) {
-			a.turn = at + 1
+			a.nextAssigner = at + 1
 			return true
 		}
 	}
 	return false
 }
 
-// nobodyServes says that every processor has died, or is ending.
-func (a *Acceptor) nobodyServes() bool {
+// allAssignersGone reports whether every processor has failed or is ending.
+func (a *Acceptor) allAssignersGone() bool {
 	return !slices.ContainsFunc(*a.assigners.Load(), func(to Assigner) bool { return to.Load() != math.MaxInt64 })
 }
 
-// choose says which one is next.
-func (a *Acceptor) choose(assigners []Assigner) int {
-	first := a.turn % len(assigners)
+// chooseAssigner returns the index of the assigner to try first.
+func (a *Acceptor) chooseAssigner(assigners []Assigner) int {
+	first := a.nextAssigner % len(assigners)
 	if !a.cfg.LeastConns {
 		return first
 	}
@@ -305,7 +305,7 @@ func (a *Acceptor) choose(assigners []Assigner) int {
 	return best
 }
 
-func explain(errno syscall.Errno) error {
+func explainErrno(errno syscall.Errno) error {
 	switch errno {
 	case syscall.EMFILE:
 		return fmt.Errorf("accept: %w (this process has no descriptor left: raise RLIMIT_NOFILE, or lower ConnsMax)", errno)

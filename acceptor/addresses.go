@@ -9,8 +9,8 @@ import (
 	"kring/internal/rate"
 )
 
-// addresses counts connections per remote address, in shards, so that neither
-// who enters nor who leaves waits for the whole (Kafka's counts have one lock).
+// addresses counts connections per remote address. It is sharded, so that opening
+// and closing connections don't share one lock (Kafka's counts do).
 type addresses struct {
 	windows rate.Windows // with their defaults
 	max     int          // addressesMax
@@ -20,13 +20,13 @@ type addresses struct {
 
 const (
 	addressShards = 64
-	// addressesMax bounds, per shard, the addresses that are remembered for their
-	// rate alone: a storm from ever new sources must not fill the memory. The
-	// rate of one that is forgotten begins anew.
+	// addressesMax bounds, per shard, the addresses that are kept for their rate
+	// alone: a storm from ever new addresses must not fill the memory. A forgotten
+	// address begins with a new rate.
 	addressesMax = 1024
-	// sweptPerEntry is how many addresses each entering connection looks at, for
-	// some that can be forgotten.
-	sweptPerEntry = 2
+	// sweptPerConn is how many addresses each new connection checks for being
+	// forgotten.
+	sweptPerConn = 2
 )
 
 type addressShard struct {
@@ -35,14 +35,14 @@ type addressShard struct {
 	_      [64]byte                // neighbours have cache lines of their own
 }
 
-// address is what is known of one; guarded by its shard's mu.
+// address is the state of one remote address; guarded by its shard's mu.
 type address struct {
-	conns int64
-	meter *rate.Meter // nil while no bound ever asked for its rate
-	until int64       // when the meter will have forgotten all
+	conns      int64
+	meter      *rate.Meter // nil until a bound on its rate applied
+	meterUntil int64       // when the meter will have forgotten all
 }
 
-func (a *address) idle(now int64) bool { return a.conns == 0 && now >= a.until }
+func (a *address) idle(now int64) bool { return a.conns == 0 && now >= a.meterUntil }
 
 func newAddresses(w rate.Windows) *addresses {
 	all := &addresses{windows: w.WithDefaults(), max: addressesMax, seed: maphash.MakeSeed()}
@@ -52,17 +52,17 @@ func newAddresses(w rate.Windows) *addresses {
 	return all
 }
 
-// enter counts a connection of ip in. Over the rate of b it is not counted, and
-// delay says for how long it would have to wait; over its count, full is true.
-// Who comes by a Unix domain socket has no address, and so none of its bounds.
-func (all *addresses) enter(ip netip.Addr, b Bounds, now int64) (delay time.Duration, full bool) {
+// addConn counts a new connection of ip. Over the rate of b it is not counted, and
+// delay is how long it would have to wait. Over the count of b, full is true. A
+// client of a Unix domain socket has no address, so no bound applies to it.
+func (all *addresses) addConn(ip netip.Addr, b Bounds, now int64) (delay time.Duration, full bool) {
 	if !ip.IsValid() {
 		return 0, false
 	}
 	s := all.shard(ip)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.sweep(now, all.max)
+	s.forgetIdle(now, all.max)
 	a := s.counts[ip]
 	if a == nil {
 		a = &address{}
@@ -74,10 +74,10 @@ func (all *addresses) enter(ip netip.Addr, b Bounds, now int64) (delay time.Dura
 		}
 		a.meter.Record(now, 1)
 		if delay = a.meter.Throttle(now, b.RateMax); delay > 0 {
-			a.meter.Record(now, -1) // it was never let in
+			a.meter.Record(now, -1) // it was not admitted
 			return delay, false
 		}
-		a.until = now + int64(all.windows.Count)*int64(all.windows.Size)
+		a.meterUntil = now + int64(all.windows.Count)*int64(all.windows.Size)
 	}
 	if b.ConnsMax != 0 && a.conns >= max(b.ConnsMax, 0) {
 		if a.idle(now) {
@@ -89,8 +89,8 @@ func (all *addresses) enter(ip netip.Addr, b Bounds, now int64) (delay time.Dura
 	return 0, false
 }
 
-// leave counts a connection out.
-func (all *addresses) leave(ip netip.Addr, now int64) {
+// removeConn ends the count of a connection.
+func (all *addresses) removeConn(ip netip.Addr, now int64) {
 	if !ip.IsValid() {
 		return
 	}
@@ -104,15 +104,15 @@ func (all *addresses) leave(ip netip.Addr, now int64) {
 	}
 }
 
-// sweep forgets some addresses that nothing is known of any more. Where the
-// sweep begins is a map's choice, so all have their turn.
-func (s *addressShard) sweep(now int64, most int) {
+// forgetIdle removes some addresses that have no connection and no rate any more.
+// Go begins each map iteration at a random place, so all are checked in time.
+func (s *addressShard) forgetIdle(now int64, most int) {
 	looked := 0
 	for ip, a := range s.counts {
 		if a.idle(now) || a.conns == 0 && len(s.counts) >= most {
 			delete(s.counts, ip)
 		}
-		if looked++; looked == sweptPerEntry {
+		if looked++; looked == sweptPerConn {
 			return
 		}
 	}
@@ -122,8 +122,8 @@ func (all *addresses) shard(ip netip.Addr) *addressShard {
 	return &all.shards[maphash.Comparable(all.seed, ip)%addressShards]
 }
 
-// known is how many addresses are remembered.
-func (all *addresses) known() int {
+// count returns how many addresses are kept.
+func (all *addresses) count() int {
 	n := 0
 	for i := range all.shards {
 		s := &all.shards[i]

@@ -14,23 +14,23 @@ import (
 // AdmissionConfig of one Admission. The zero value limits nothing.
 type AdmissionConfig struct {
 	Limits Limits
-	// Windows that rates are measured over; a connection waits at most one of
-	// them for a rate.
+	// Windows that rates are measured over. A connection waits for a rate at most
+	// one window.
 	Windows rate.Windows
 	// Clock gives monotonic nanoseconds; nil is the system's. A test has its own.
 	Clock func() int64
-	// Evict, if set, is told when the protected listener brought the server over
-	// its bound: somebody else's connection, and only one, has to go. Whoever
-	// accepts calls it; it must not block.
+	// Evict, if set, is called when the protected listener brought the server over
+	// its bound: exactly one connection of another listener has to be closed. The
+	// accepting goroutine calls it; it must not block.
 	Evict func()
-	// NoPlace, if set, is told when a connection finds no place, at most once a
-	// minute. Whoever accepts calls it; it must not block.
+	// NoPlace, if set, is called when a connection finds no free slot, at most once a
+	// minute. The accepting goroutine calls it; it must not block.
 	NoPlace func(NoPlace)
 }
 
-// Admission decides which connections may enter a server: one for all its
-// listeners. Any goroutine may use it, and none waits for another: places are
-// atomic counts, and addresses are counted in shards.
+// Admission decides which connections a server accepts. All its listeners share
+// one. Any goroutine may use it, and none waits for another: slots are atomic
+// counts, and addresses are counted in shards.
 type Admission struct {
 	windows   rate.Windows
 	clock     func() int64
@@ -44,19 +44,19 @@ type Admission struct {
 	noPlace     func(NoPlace)
 	noPlaceTold atomic.Int64 // when it was called last, by clock; 0: never
 
-	// waiting counts the lines whose head waits for a place. Order: a line says
-	// that it waits before it tries for the last time, and who leaves frees the
-	// place before looking here; so one of the two sees the other.
+	// waiting counts the queues whose first connection waits for a slot. Order: a
+	// queue is counted before it tries for the last time, and a closing connection
+	// frees its slot before it looks here. So one of the two sees the other.
 	waiting atomic.Int32
-	lines   atomic.Pointer[[]*Line]
+	queues  atomic.Pointer[[]*AcceptQueue]
 
-	mu        sync.Mutex       // held by who opens and closes gates and lines
-	gates     map[string]*Gate // guarded by mu; also some that were closed
-	closings  uint64           // guarded by mu; how many were closed
-	listeners atomic.Int32     // gates that are open
+	mu        sync.Mutex       // for opening and closing gates and queues
+	gates     map[string]*Gate // guarded by mu; some of them are closed
+	closings  uint64           // guarded by mu; how many gates were closed
+	listeners atomic.Int32     // open gates
 }
 
-// NewAdmission makes an Admission, or names every fault of c.
+// NewAdmission makes an Admission. The error names every fault of c.
 func NewAdmission(c AdmissionConfig) (*Admission, error) {
 	if err := errors.Join(c.Limits.Validate(), c.Windows.Validate()); err != nil {
 		return nil, fmt.Errorf("limits on connections: %w", err)
@@ -71,7 +71,7 @@ func NewAdmission(c AdmissionConfig) (*Admission, error) {
 	a.addresses = newAddresses(a.windows)
 	a.meter = rate.New(a.windows, a.clock())
 	a.limits.Store(c.Limits.compile())
-	a.lines.Store(&[]*Line{})
+	a.queues.Store(&[]*AcceptQueue{})
 	return a, nil
 }
 
@@ -80,8 +80,8 @@ var epoch = time.Now()
 
 func monotonic() int64 { return int64(time.Since(epoch)) }
 
-// Set changes all limits at once, or none and names every fault. Connections
-// that are open stay; those that wait are looked at again at once. Any
+// Set replaces all limits at once. On an error, which names every fault, nothing
+// has changed. Open connections stay; queued ones are checked again at once. Any
 // goroutine.
 func (a *Admission) Set(l Limits) error {
 	if err := l.Validate(); err != nil {
@@ -92,10 +92,10 @@ func (a *Admission) Set(l Limits) error {
 	return nil
 }
 
-// Limits are those that hold.
+// Limits returns the current limits.
 func (a *Admission) Limits() Limits { return a.limits.Load().Limits }
 
-// Open is how many connections have a place.
+// Open is how many connections have a slot.
 func (a *Admission) Open() int64 { return a.open.Load() }
 
 // Excess is how many connections more than the server's bound are open.
@@ -107,49 +107,49 @@ func (a *Admission) Excess() int64 {
 	return max(a.open.Load()-most, 0)
 }
 
-// AddressesKnown is how many remote addresses are remembered.
-func (a *Admission) AddressesKnown() int { return a.addresses.known() }
+// AddressesKnown is how many remote addresses are kept.
+func (a *Admission) AddressesKnown() int { return a.addresses.count() }
 
-// placeFreed lets the lines that wait try again.
-func (a *Admission) placeFreed() {
+// wakeWaiting wakes the queues that wait for a slot.
+func (a *Admission) wakeWaiting() {
 	if a.waiting.Load() == 0 {
 		return
 	}
-	for _, l := range *a.lines.Load() {
-		if l.waiting.Load() {
+	for _, l := range *a.queues.Load() {
+		if l.waitsForSlot.Load() {
 			l.cfg.Wake()
 		}
 	}
 }
 
 func (a *Admission) wakeAll() {
-	for _, l := range *a.lines.Load() {
+	for _, l := range *a.queues.Load() {
 		l.cfg.Wake()
 	}
 }
 
-// place is what one connection occupies.
-type place struct {
+// slot is one connection's share of the counts.
+type slot struct {
 	gate *Gate
 	ip   netip.Addr
 	left atomic.Bool
 }
 
-// Leave gives it back; a second call would give back somebody else's, and is
-// passed over.
-func (p *place) Leave() {
+// Leave gives the slot back. A second call does nothing: it would give back
+// another connection's slot.
+func (p *slot) Leave() {
 	if p.left.Swap(true) {
 		return
 	}
 	a := p.gate.admission
-	a.addresses.leave(p.ip, a.clock())
+	a.addresses.removeConn(p.ip, a.clock())
 	p.gate.open.Add(-1)
 	a.open.Add(-1)
-	a.placeFreed()
+	a.wakeWaiting()
 }
 
-// occupy adds 1 to n if that stays within most (0: without bound).
-func occupy(n *atomic.Int64, most int64) bool {
+// tryIncrement adds 1 to n if n stays within most (0: no bound).
+func tryIncrement(n *atomic.Int64, most int64) bool {
 	for {
 		old := n.Load()
 		if most > 0 && old >= most {

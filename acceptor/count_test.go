@@ -18,13 +18,13 @@ const (
 
 // Kafka: CQ-01.
 func TestConnectionsEnterByAGateOfTheirOwnListenerOnly(t *testing.T) {
-	d := newDoors(t, Limits{}, "A")
+	d := newRig(t, Limits{}, "A")
 	if _, err := d.admission.Gate("A"); err == nil {
 		t.Error("two listeners share a name, and so their limits")
 	}
-	d.enter("A", alice)
-	d.lines["A"].Close()
-	d.lines["A"].gate.Close()
+	d.connectServed("A", alice)
+	d.queues["A"].Close()
+	d.queues["A"].gate.Close()
 	again, err := d.admission.Gate("A")
 	if err != nil {
 		t.Fatal(err)
@@ -36,19 +36,19 @@ func TestConnectionsEnterByAGateOfTheirOwnListenerOnly(t *testing.T) {
 
 // Kafka: CQ-02.
 func TestAPlaceIsGivenBackOnce(t *testing.T) {
-	d := newDoors(t, Limits{Server: Bounds{ConnsMax: 2}}, "A")
-	first, _ := d.enter("A", alice), d.enter("A", bob)
+	d := newRig(t, Limits{Server: Bounds{ConnsMax: 2}}, "A")
+	first, _ := d.connectServed("A", alice), d.connectServed("A", bob)
 	p := d.served[first]
-	d.leave(first)
+	d.disconnect(first)
 	p.Leave()
 	if n := d.admission.Open(); n != 1 {
-		t.Errorf("%d connections are counted, want 1: a place was given back twice", n)
+		t.Errorf("%d connections are counted, want 1: a slot was given back twice", n)
 	}
 }
 
 // Kafka: CQ-03.
 func TestNothingIsLimitedByDefault(t *testing.T) {
-	d := newDoors(t, Limits{}, "A", "B", "C")
+	d := newRig(t, Limits{}, "A", "B", "C")
 	for i := range 10_000 {
 		for _, name := range []string{"A", "B", "C"} {
 			d.connect(name, fmt.Sprintf("10.0.%d.%d", i>>8&0xff, i&0xff))
@@ -63,7 +63,7 @@ func TestNothingIsLimitedByDefault(t *testing.T) {
 		t.Errorf("%v a second were let in, want 3000", got)
 	}
 	for fd := range d.served {
-		d.leave(fd)
+		d.disconnect(fd)
 	}
 	if n := d.admission.AddressesKnown(); n != 0 {
 		t.Errorf("%d addresses are remembered", n)
@@ -72,13 +72,13 @@ func TestNothingIsLimitedByDefault(t *testing.T) {
 
 // Kafka: CQ-04, Q-4.
 func TestAnAddressOverItsCountIsClosedAndNobodyElse(t *testing.T) {
-	d := newDoors(t, Limits{PerIP: Bounds{ConnsMax: 2}}, "A", "B")
-	first, _ := d.enter("A", alice), d.enter("B", alice)
+	d := newRig(t, Limits{PerIP: Bounds{ConnsMax: 2}}, "A", "B")
+	first, _ := d.connectServed("A", alice), d.connectServed("B", alice)
 	d.mustBe(d.connect("A", alice), "closed")
-	d.mustBe(d.connect("B", "::ffff:"+alice), "closed") // the same address in other words
-	d.enter("A", bob)
-	d.leave(first)
-	d.enter("B", alice)
+	d.mustBe(d.connect("B", "::ffff:"+alice), "closed") // the same address, written as IPv6
+	d.connectServed("A", bob)
+	d.disconnect(first)
+	d.connectServed("B", alice)
 	if s := d.stats("A"); s.Refused[AddressFull] != 1 || s.Accepted != 3 || s.Blocked != 0 {
 		t.Errorf("%+v", s)
 	}
@@ -89,7 +89,7 @@ func TestOverridesAreForTheirAddressesAndTheLongestPrefixWins(t *testing.T) {
 	override := func(prefix string, most int64) Override {
 		return Override{netip.MustParsePrefix(prefix), Bounds{ConnsMax: most}}
 	}
-	d := newDoors(t, Limits{PerIP: Bounds{ConnsMax: NoConns}, Overrides: []Override{
+	d := newRig(t, Limits{PerIP: Bounds{ConnsMax: NoConns}, Overrides: []Override{
 		override("10.0.0.0/8", 1), override("10.1.0.0/16", 2), override("10.1.1.1/32", NoConns),
 		override("2001:db8::/32", 1), override("::ffff:10.2.0.0/112", 3),
 	}}, "A")
@@ -111,78 +111,78 @@ func TestOverridesAreForTheirAddressesAndTheLongestPrefixWins(t *testing.T) {
 
 // Kafka: CQ-05.
 func TestTheServersBoundHoldsBackAllButTheProtectedListener(t *testing.T) {
-	d := newDoors(t, Limits{Server: Bounds{ConnsMax: 3}, Protected: "BROKERS"}, "A", "B", "BROKERS")
+	d := newRig(t, Limits{Server: Bounds{ConnsMax: 3}, Protected: "BROKERS"}, "A", "B", "BROKERS")
 	var in []engine.FD
 	for range 3 { // one listener may take all
-		in = append(in, d.enter("A", alice))
+		in = append(in, d.connectServed("A", alice))
 	}
 	if d.admission.Excess() != 0 {
 		t.Error("at the bound is not over it")
 	}
 	waits := d.connect("B", bob)
 	d.mustBe(waits, "kept")
-	if !d.lines["B"].Blocked() || d.lines["A"].Blocked() {
+	if !d.queues["B"].Blocked() || d.queues["A"].Blocked() {
 		t.Error("the listener whose client waits goes on accepting, or another does not")
 	}
-	broker := d.enter("BROKERS", bob)
+	broker := d.connectServed("BROKERS", bob)
 	if d.admission.Excess() != 1 || d.evictions != 1 {
 		t.Errorf("excess %d, %d asked to go", d.admission.Excess(), d.evictions)
 	}
-	d.leave(in[0]) // the brokers' place: still none
+	d.disconnect(in[0]) // a slot of the protected listener: still none for others
 	d.mustBe(waits, "kept")
-	d.leave(broker)
+	d.disconnect(broker)
 	d.mustBe(waits, "served")
-	if d.lines["B"].Blocked() || d.evictions != 1 {
+	if d.queues["B"].Blocked() || d.evictions != 1 {
 		t.Error("the listener stayed blocked, or somebody else was asked to go")
 	}
 }
 
 // Kafka: CQ-05.
 func TestAListenerAloneIsNotProtected(t *testing.T) {
-	d := newDoors(t, Limits{Server: Bounds{ConnsMax: 1}, Protected: "BROKERS"}, "BROKERS")
-	d.enter("BROKERS", alice)
+	d := newRig(t, Limits{Server: Bounds{ConnsMax: 1}, Protected: "BROKERS"}, "BROKERS")
+	d.connectServed("BROKERS", alice)
 	d.mustBe(d.connect("BROKERS", alice), "kept")
 }
 
 // Kafka: CQ-06.
 func TestAListenersBoundHoldsBackEvenTheProtectedOne(t *testing.T) {
-	d := newDoors(t, Limits{
+	d := newRig(t, Limits{
 		Protected: "BROKERS", Listeners: map[string]Bounds{"BROKERS": {ConnsMax: 2}, "A": {ConnsMax: 1}},
 	}, "A", "B", "BROKERS")
 	for name, most := range map[string]int{"BROKERS": 2, "A": 1} {
 		var in []engine.FD
 		for range most {
-			in = append(in, d.enter(name, alice))
+			in = append(in, d.connectServed(name, alice))
 		}
 		waits := d.connect(name, alice)
 		d.mustBe(waits, "kept")
 		for range 5 {
-			d.leave(d.enter("B", bob)) // others' places don't help
+			d.disconnect(d.connectServed("B", bob)) // slots of another listener don't help
 		}
 		d.mustBe(waits, "kept")
-		d.leave(in[0])
+		d.disconnect(in[0])
 		d.mustBe(waits, "served")
 	}
 }
 
 // Kafka: SS-56.
 func TestBlockedTimeIsCountedWhileSomebodyWaits(t *testing.T) {
-	d := newDoors(t, Limits{Listeners: map[string]Bounds{"A": {ConnsMax: 1}}}, "A")
-	in := d.enter("A", alice)
-	d.pass(time.Second)
+	d := newRig(t, Limits{Listeners: map[string]Bounds{"A": {ConnsMax: 1}}}, "A")
+	in := d.connectServed("A", alice)
+	d.advanceClock(time.Second)
 	d.connect("A", alice)
-	d.pass(3 * time.Second)
+	d.advanceClock(3 * time.Second)
 	if s := d.stats("A"); s.Blocked != 3*time.Second || s.WaitingNow != 1 {
 		t.Errorf("blocked for %v with %d waiting, want 3s and 1", s.Blocked, s.WaitingNow)
 	}
-	d.leave(in)
-	d.pass(time.Second)
+	d.disconnect(in)
+	d.advanceClock(time.Second)
 	if s := d.stats("A"); s.Blocked != 3*time.Second || s.WaitingNow != 0 {
 		t.Errorf("blocked for %v with %d waiting, want 3s and 0", s.Blocked, s.WaitingNow)
 	}
 	d.connect("A", alice)
-	d.pass(time.Second)
-	d.lines["A"].Close()
+	d.advanceClock(time.Second)
+	d.queues["A"].Close()
 	if s := d.stats("A"); s.Blocked != 4*time.Second || s.Refused[Closing] != 1 {
 		t.Errorf("blocked for %v, %d closed with the listener", s.Blocked, s.Refused[Closing])
 	}
@@ -190,22 +190,22 @@ func TestBlockedTimeIsCountedWhileSomebodyWaits(t *testing.T) {
 
 // Kafka: SS-06, F-05.
 func TestAConnectionThatNoProcessorHasRoomForWaits(t *testing.T) {
-	d := newDoors(t, Limits{Server: Bounds{ConnsMax: 2}}, "A", "B")
-	d.takes = false
+	d := newRig(t, Limits{Server: Bounds{ConnsMax: 2}}, "A", "B")
+	d.processorsTake = false
 	first, other := d.connect("A", alice), d.connect("B", bob)
-	d.pass(time.Second)
+	d.advanceClock(time.Second)
 	d.mustBe(first, "kept")
 	if s := d.stats("A"); s.Blocked != time.Second || s.WaitingNow != 1 || s.Open != 1 {
 		t.Errorf("%+v", s)
 	}
-	d.takes = true
-	d.pass(assignPause)
+	d.processorsTake = true
+	d.advanceClock(assignPause)
 	d.mustBe(first, "served")
 	d.mustBe(other, "served")
-	d.takes = false
-	d.leave(first)
-	d.connect("A", alice) // goes when the line closes
-	d.lines["A"].Close()
+	d.processorsTake = false
+	d.disconnect(first)
+	d.connect("A", alice) // is closed with the queue
+	d.queues["A"].Close()
 	d.set(Limits{Refuse: true})
 	d.mustBe(d.connect("B", alice), "closed")
 	if s := d.stats("B"); s.Refused[Unassigned] != 1 || s.Open != 1 {
@@ -214,8 +214,8 @@ func TestAConnectionThatNoProcessorHasRoomForWaits(t *testing.T) {
 }
 
 func TestTheLineIsBoundedAndKeepsItsOrder(t *testing.T) {
-	d := newDoors(t, Limits{Server: Bounds{ConnsMax: 1}}, "A")
-	in := d.enter("A", alice)
+	d := newRig(t, Limits{Server: Bounds{ConnsMax: 1}}, "A")
+	in := d.connectServed("A", alice)
 	var waiting []engine.FD
 	for range 8 {
 		waiting = append(waiting, d.connect("A", alice))
@@ -226,22 +226,22 @@ func TestTheLineIsBoundedAndKeepsItsOrder(t *testing.T) {
 	}
 	for _, next := range waiting {
 		d.mustBe(next, "kept")
-		d.leave(in)
+		d.disconnect(in)
 		d.mustBe(next, "served")
 		in = next
 	}
 }
 
 func TestWhoeverIsRefusedDoesNotWait(t *testing.T) {
-	d := newDoors(t, Limits{
+	d := newRig(t, Limits{
 		Server: Bounds{ConnsMax: 2}, Refuse: true, Listeners: map[string]Bounds{"B": {RateMax: 0.1}},
 	}, "A", "B")
-	in := d.enter("B", alice)
+	in := d.connectServed("B", alice)
 	d.mustBe(d.connect("B", alice), "closed")
-	d.enter("A", alice)
+	d.connectServed("A", alice)
 	d.mustBe(d.connect("A", alice), "closed")
-	d.leave(in)
-	d.enter("A", alice)
+	d.disconnect(in)
+	d.connectServed("A", alice)
 	if a, b := d.stats("A"), d.stats("B"); a.Refused[Full] != 1 || b.Refused[RateExceeded] != 1 || a.Blocked+b.Blocked != 0 {
 		t.Errorf("%+v\n%+v", a, b)
 	}
@@ -249,16 +249,16 @@ func TestWhoeverIsRefusedDoesNotWait(t *testing.T) {
 
 // Kafka: Q-4, SS-22.
 func TestCountsReturnOnEveryWayOut(t *testing.T) {
-	d := newDoors(t, Limits{Server: Bounds{ConnsMax: 1}, PerIP: Bounds{ConnsMax: 2, RateMax: 1}, ParkedMax: 1}, "A", "B")
-	d.nextFD++ // gone before anybody looked
-	d.lines["A"].Accepted(d.nextFD)
-	d.enter("A", alice)
-	for i := range 30 { // wait, are over the count, are parked, are over that
+	d := newRig(t, Limits{Server: Bounds{ConnsMax: 1}, PerIP: Bounds{ConnsMax: 2, RateMax: 1}, ParkedMax: 1}, "A", "B")
+	d.nextFD++ // gone before it is handled
+	d.queues["A"].Accepted(d.nextFD)
+	d.connectServed("A", alice)
+	for i := range 30 { // some wait, some are over the count, some are parked, some are over ParkedMax
 		d.connect([]string{"A", "B"}[i%2], []string{alice, bob}[i/2%2])
 	}
-	d.lines["A"].Refuse(d.nextFD+1, NoDescriptor)
-	d.lines["B"].Close() // with some that wait and some that are parked
-	delete(d.lines, "B")
+	d.queues["A"].Refuse(d.nextFD+1, NoDescriptor)
+	d.queues["B"].Close() // with some that wait and some that are parked
+	delete(d.queues, "B")
 	all := ListenerStats{}
 	for _, s := range d.admission.Stats() {
 		for i, n := range s.Refused {
@@ -274,31 +274,31 @@ func TestCountsReturnOnEveryWayOut(t *testing.T) {
 
 // Kafka: DynamicConnectionQuotaTest, conn_quota_test.
 func TestChangedBoundsHoldAtOnce(t *testing.T) {
-	d := newDoors(t, Limits{Server: Bounds{ConnsMax: 1}}, "A", "B")
-	first := d.enter("A", alice)
+	d := newRig(t, Limits{Server: Bounds{ConnsMax: 1}}, "A", "B")
+	first := d.connectServed("A", alice)
 	a, b := d.connect("A", alice), d.connect("B", bob)
 	woken := 0
-	for _, l := range d.lines {
+	for _, l := range d.queues {
 		l.cfg.Wake = func() { woken++ }
 	}
 	d.set(Limits{Server: Bounds{ConnsMax: 3}, PerIP: Bounds{ConnsMax: 1}})
 	if woken != 2 {
-		t.Errorf("%d lines were told, want 2", woken)
+		t.Errorf("%d queues were woken, want 2", woken)
 	}
 	d.proceed()
-	d.mustBe(a, "served") // who stands in line was let in by the old bound of addresses
+	d.mustBe(a, "served") // a queued connection has passed the old per-IP bound already
 	d.mustBe(b, "served")
 	d.mustBe(d.connect("B", bob), "closed")
-	d.set(Limits{Server: Bounds{ConnsMax: 1}}) // fewer than there are: nobody has to go
+	d.set(Limits{Server: Bounds{ConnsMax: 1}}) // fewer than are open: none is closed
 	waits := d.connect("B", bob)
-	d.leave(first)
-	d.leave(a)
+	d.disconnect(first)
+	d.disconnect(a)
 	d.mustBe(waits, "kept")
-	d.leave(b)
+	d.disconnect(b)
 	d.mustBe(waits, "served")
 }
 
-func (d *doors) set(l Limits) {
+func (d *rig) set(l Limits) {
 	d.t.Helper()
 	if err := d.admission.Set(l); err != nil {
 		d.t.Fatal(err)
@@ -307,7 +307,7 @@ func (d *doors) set(l Limits) {
 
 // Kafka: CQ-15, conn_quota_test.
 func TestWrongLimitsAreNamedAllAtOnceAndChangeNothing(t *testing.T) {
-	d := newDoors(t, Limits{Server: Bounds{ConnsMax: 7}}, "A")
+	d := newRig(t, Limits{Server: Bounds{ConnsMax: 7}}, "A")
 	err := d.admission.Set(Limits{
 		Server: Bounds{ConnsMax: -1, RateMax: -2}, Listeners: map[string]Bounds{"A": {ConnsMax: -3, RateMax: -4}},
 		PerIP: Bounds{ConnsMax: NoConns, RateMax: -5}, ParkedMax: -6,
@@ -333,20 +333,20 @@ func TestAStormOfNewAddressesIsForgotten(t *testing.T) {
 	bounds := Bounds{RateMax: 100}
 	visit := func(i int, now int64) {
 		ip := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
-		all.enter(ip, bounds, now)
-		all.leave(ip, now)
+		all.addConn(ip, bounds, now)
+		all.removeConn(ip, now)
 	}
 	const storm = addressShards * 32 * 4
 	for i := range storm {
 		visit(i, 0)
 	}
-	if n := all.known(); n > addressShards*33 || n < storm/8 {
+	if n := all.count(); n > addressShards*33 || n < storm/8 {
 		t.Errorf("%d addresses are remembered of %d", n, storm)
 	}
-	for i := range 4 * storm { // each looks at a few of those before
+	for i := range 4 * storm { // each checks a few of the earlier ones
 		visit(i%200, int64(12*time.Second))
 	}
-	if n := all.known(); n > 1000 {
+	if n := all.count(); n > 1000 {
 		t.Errorf("%d addresses are remembered after all windows, of 200 that came", n)
 	}
 }
@@ -357,17 +357,17 @@ func BenchmarkEnterAndLeave(b *testing.B) {
 	b.RunParallel(func(p *testing.PB) {
 		for i := 0; p.Next(); i++ {
 			ip := netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
-			all.enter(ip, bounds, int64(i))
-			all.leave(ip, int64(i))
+			all.addConn(ip, bounds, int64(i))
+			all.removeConn(ip, int64(i))
 		}
 	})
 }
 
-// A shard that somebody holds stands for everything that could hold one up.
+// A locked shard stands for everything that could delay another goroutine.
 //
 // Kafka: Q-17.
 func TestNobodyWaitsForTheCountsOfAnotherAddress(t *testing.T) {
-	d := newDoors(t, Limits{PerIP: Bounds{ConnsMax: 10}, Server: Bounds{ConnsMax: 10}}, "A")
+	d := newRig(t, Limits{PerIP: Bounds{ConnsMax: 10}, Server: Bounds{ConnsMax: 10}}, "A")
 	all := d.admission.addresses
 	mine, theirs := netip.MustParseAddr(alice), netip.Addr{}
 	for i := byte(1); !theirs.IsValid(); i++ {
@@ -377,14 +377,14 @@ func TestNobodyWaitsForTheCountsOfAnotherAddress(t *testing.T) {
 	}
 	held := all.shard(mine)
 	held.mu.Lock()
-	d.leave(d.enter("A", theirs.String())) // would hang
+	d.disconnect(d.connectServed("A", theirs.String())) // would hang
 	held.mu.Unlock()
 }
 
 // Kafka: Q-13.
 func TestDefaultsLeaveDescriptorsForWhatIsNoConnection(t *testing.T) {
-	n := descriptors()
-	if n == 0 { // no such limit here, or an endless one
+	n := descriptorLimit()
+	if n == 0 { // no limit here
 		if ConnsMaxDefault() != 0 || ParkedMaxDefault() != parkedMax {
 			t.Errorf("without a limit: %d connections, %d parked", ConnsMaxDefault(), ParkedMaxDefault())
 		}

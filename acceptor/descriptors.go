@@ -1,11 +1,11 @@
 package acceptor
 
-// Bounds that follow from how many descriptors this process may have open.
+// Bounds derived from the number of descriptors that this process may open.
 const (
-	// A fifth of them, and at most reserveMax, is kept for what is neither a
-	// connection that has a place nor a handler's file: rings, listening sockets,
-	// connections that wait in line and those parked. It is never less than
-	// reserveLeast beside what the server itself holds.
+	// A fifth of them, at most reserveMax, is kept for what is neither an admitted
+	// connection nor a handler's file: rings, listening sockets, queued and parked
+	// connections. At least reserveLeast are left beside what the server itself
+	// holds.
 	reserveShare = 5
 	reserveMax   = 4096
 	reserveLeast = 8
@@ -14,25 +14,25 @@ const (
 	parkedMax   = 1024
 )
 
-// Descriptors says what the descriptors of this process are for.
+// Descriptors says how the descriptors of this process are divided.
 type Descriptors struct {
-	// Limit is RLIMIT_NOFILE; 0: there is none, and nothing is bounded by it.
+	// Limit is RLIMIT_NOFILE; 0: no limit, and no bound follows from it.
 	Limit int
 	// Own are those of the process, the engines and the listeners.
 	Own int
-	// Reserve is for connections that wait in line or are parked, and for files that
-	// are open for a moment.
+	// Reserve is for queued and parked connections, and for files that are open for a
+	// moment.
 	Reserve int
 	// Files may be held by the Handler, Conns are connections; 0 Conns: no bound.
 	Files, Conns int
-	// Short is how many more would be needed for the connections that were asked for.
+	// Short is how many are missing for the connections that were asked for.
 	Short int
 }
 
-// PlanDescriptors divides limit (0: none) among what the server itself holds, files
-// that the Handler would like to hold, and connections: conns of them, or as many
-// as can be (0). Files and connections have half of what is there each, as far as
-// they want it.
+// PlanDescriptors divides limit (0: none) among the server's own descriptors, files
+// of the Handler, and conns connections (0: as many as possible). Files and
+// connections get up to half of the rest each; what one does not want the other
+// gets.
 func PlanDescriptors(limit, own, files, conns int) Descriptors {
 	d := Descriptors{Limit: limit, Own: own, Files: files, Conns: max(conns, 0)}
 	if limit == 0 {
@@ -52,36 +52,34 @@ func PlanDescriptors(limit, own, files, conns int) Descriptors {
 	return d
 }
 
-// DescriptorLimit is how many descriptors this process may have open; 0: there is
-// no such limit.
-func DescriptorLimit() int { return descriptors() }
+// DescriptorLimit is how many descriptors this process may open; 0: no limit.
+func DescriptorLimit() int { return descriptorLimit() }
 
-// ConnsMaxDefault is how many connections a server should have at most, by
-// RLIMIT_NOFILE, when nothing else holds descriptors; 0, no bound, where there is
-// no such limit.
-func ConnsMaxDefault() int { return PlanDescriptors(descriptors(), 0, 0, 0).Conns }
+// ConnsMaxDefault is the bound on connections that follows from RLIMIT_NOFILE if
+// nothing else holds descriptors; 0: no bound.
+func ConnsMaxDefault() int { return PlanDescriptors(descriptorLimit(), 0, 0, 0).Conns }
 
-// ParkedMaxDefault is how many connections should be parked at most.
+// ParkedMaxDefault is the default bound on parked connections.
 func ParkedMaxDefault() int {
-	n := descriptors()
+	n := descriptorLimit()
 	if n == 0 {
 		return parkedMax
 	}
 	return max(min(n/parkedShare, parkedMax), 1)
 }
 
-// roomLeast is how many descriptors must be free when a server begins: one for a
-// client that is served, one for the next that is told to go, and some for files
+// freeLeast is how many descriptors must be free when a server starts: one for a
+// client that is served, one for the next, which is refused, and some for files
 // that are open for a moment.
-const roomLeast = 4
+const freeLeast = 4
 
-// HasRoom says whether anybody could be served: with fewer descriptors every client
-// would be reset, one after the other.
+// HasRoom reports whether freeLeast descriptors are free. With fewer, every client
+// would be refused.
 func HasRoom() bool {
-	for range roomLeast {
+	for range freeLeast {
 		release, err := openSpare()
 		if err != nil {
-			return !scarce(err)
+			return !outOfDescriptors(err)
 		}
 		defer release()
 	}

@@ -3,7 +3,7 @@
 package acceptor
 
 // descriptors are not limited here by a number that one could ask for.
-func descriptors() int { return 0 }
+func descriptorLimit() int { return 0 }
 
 // Prepare makes room for the descriptors of so many connections; there is no
 // table here that would have to grow.

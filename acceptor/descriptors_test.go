@@ -2,8 +2,8 @@ package acceptor
 
 import "testing"
 
-// TestDescriptorsAreDividedAndNeverTwice: what is planned is there, files and
-// connections get what they want as far as it is, and each at least half.
+// TestDescriptorsAreDividedAndNeverTwice: the parts add up to the limit, and files and
+// connections get what they want as far as possible, each at least half.
 func TestDescriptorsAreDividedAndNeverTwice(t *testing.T) {
 	for _, c := range []struct {
 		limit, own, files, conns int

@@ -8,20 +8,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// preparedMax bounds what Prepare asks for: half a megabyte of the kernel's
-// memory. From there on growing is rare.
+// preparedMax bounds the table that Prepare asks for: half a megabyte of kernel
+// memory. Beyond it the table grows rarely.
 const preparedMax = 1 << 16
 
-// Prepare makes room for the descriptors of so many connections (not above 0:
-// as many as there may be) and files, so that none that is accepted later waits
-// for it.
+// Prepare grows the descriptor table for conns connections (0 or less: as many as
+// allowed) and files, so that no accept has to wait for that later.
 //
-// Kernel: the table of a process's descriptors doubles when it is full, and in
-// a process with threads who makes it grow waits until every CPU has seen that
-// (expand_fdtable): 8 to 20 ms each time, seven times on the way to 10,000. The
-// table never shrinks.
+// Kernel: the table of a process's descriptors doubles when it is full. In a
+// process with threads, whoever makes it grow waits for an RCU grace period
+// (expand_fdtable), several milliseconds each time. The table never shrinks.
 func Prepare(conns, files int) {
-	most := descriptors()
+	most := descriptorLimit()
 	if conns <= 0 {
 		conns = most
 	}
@@ -34,9 +32,9 @@ func Prepare(conns, files int) {
 	}
 }
 
-// descriptors is RLIMIT_NOFILE (getrlimit(2)), which the Go runtime has raised
-// as far as it may; 0: not limited.
-func descriptors() int {
+// descriptorLimit is RLIMIT_NOFILE (getrlimit(2)), which the Go runtime has raised
+// to the hard limit; 0: not limited.
+func descriptorLimit() int {
 	var l unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil || uint64(l.Cur) > math.MaxInt32 {
 		return 0

@@ -10,22 +10,22 @@ import (
 	"kring/internal/rate"
 )
 
-// Gate is one listener's part of an Admission. Any goroutine may use it; whoever
-// accepts for the listener does so through a Line of its own.
+// Gate is one listener's part of an Admission. Any goroutine may use it. Each
+// goroutine that accepts for the listener has an AcceptQueue of its own.
 type Gate struct {
-	admission *Admission
-	name      string
-	open      atomic.Int64
-	meter     *rate.Meter
-	counters  counters
-	closed    bool          // guarded by admission.mu
-	closing   uint64        // guarded by admission.mu; which one it was to be closed
-	lines     []*Line       // guarded by admission.mu
-	past      time.Duration // guarded by admission.mu; how long lines that ended were blocked
+	admission   *Admission
+	name        string
+	open        atomic.Int64
+	meter       *rate.Meter
+	counters    counters
+	closed      bool           // guarded by admission.mu
+	closeNumber uint64         // guarded by admission.mu; which one it was to be closed
+	queues      []*AcceptQueue // guarded by admission.mu
+	pastBlocked time.Duration  // guarded by admission.mu; how long ended queues were blocked
 }
 
-// Gate opens the gate of a listener. Each has a name of its own; who opens one
-// of a name that was closed goes on with its counts, unless it is long ago.
+// Gate opens the gate of a listener. Names are unique among open gates. A gate that
+// is opened again after Close goes on with its counts, unless they were forgotten.
 func (a *Admission) Gate(name string) (*Gate, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -42,8 +42,8 @@ func (a *Admission) Gate(name string) (*Gate, error) {
 	return g, nil
 }
 
-// Close ends the listener; its lines must be closed. Connections that it let in
-// keep their places until they leave.
+// Close ends the listener; its queues must be closed. Connections that it admitted
+// keep their slots until they end.
 func (g *Gate) Close() {
 	a := g.admission
 	a.mu.Lock()
@@ -52,17 +52,17 @@ func (g *Gate) Close() {
 		g.closed = true
 		a.listeners.Add(-1)
 		a.closings++
-		g.closing = a.closings
+		g.closeNumber = a.closings
 		a.forgetGates()
 	}
 }
 
-// closedGatesMax is how many listeners that are gone keep their counts, for one of
-// the same name to go on with.
+// closedGatesMax is how many closed listeners keep their counts, for a later one of
+// the same name.
 const closedGatesMax = 64
 
-// forgetGates forgets the gate that was closed longest ago, of those that nobody is
-// behind any more, when there are too many. mu is held.
+// forgetGates forgets the gate that was closed longest ago and has no connection
+// left, if too many are closed. mu is held.
 func (a *Admission) forgetGates() {
 	var oldest *Gate
 	closed := 0
@@ -70,7 +70,7 @@ func (a *Admission) forgetGates() {
 		if !g.closed {
 			continue
 		}
-		if closed++; g.open.Load() == 0 && len(g.lines) == 0 && (oldest == nil || g.closing < oldest.closing) {
+		if closed++; g.open.Load() == 0 && len(g.queues) == 0 && (oldest == nil || g.closeNumber < oldest.closeNumber) {
 			oldest = g
 		}
 	}
@@ -79,57 +79,57 @@ func (a *Admission) forgetGates() {
 	}
 }
 
-// Open is how many connections this listener let in that are still there.
+// Open is how many connections of this listener are open.
 func (g *Gate) Open() int64 { return g.open.Load() }
 
 // NewLine begins a Line for one goroutine that accepts, which must Close it.
-func (g *Gate) NewLine(c LineConfig) *Line {
-	l := &Line{gate: g, cfg: c}
+func (g *Gate) NewAcceptQueue(c AcceptQueueConfig) *AcceptQueue {
+	l := &AcceptQueue{gate: g, cfg: c}
 	a := g.admission
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	g.lines = append(g.lines, l)
-	all := append(slices.Clone(*a.lines.Load()), l)
-	a.lines.Store(&all)
+	g.queues = append(g.queues, l)
+	all := append(slices.Clone(*a.queues.Load()), l)
+	a.queues.Store(&all)
 	return l
 }
 
-// forget takes a line out that has ended.
-func (g *Gate) forget(l *Line) {
+// removeQueue removes a queue that has ended.
+func (g *Gate) removeQueue(l *AcceptQueue) {
 	a := g.admission
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	isIt := func(other *Line) bool { return other == l }
-	g.past += time.Duration(l.blocked.Load())
-	g.lines = slices.DeleteFunc(g.lines, isIt)
-	all := slices.DeleteFunc(slices.Clone(*a.lines.Load()), isIt)
-	a.lines.Store(&all)
+	isIt := func(other *AcceptQueue) bool { return other == l }
+	g.pastBlocked += time.Duration(l.blockedNanos.Load())
+	g.queues = slices.DeleteFunc(g.queues, isIt)
+	all := slices.DeleteFunc(slices.Clone(*a.queues.Load()), isIt)
+	a.queues.Store(&all)
 }
 
-// protected says that the listener does not wait for others' connections.
+// protected reports whether this is the protected listener, and there are others.
 func (g *Gate) protected(l *limits) bool {
 	return l.Protected == g.name && g.admission.listeners.Load() > 1
 }
 
-// record counts a new connection in the rates, and says how long it has to
+// recordConn counts a new connection in the rates and returns how long it has to
 // wait for them: at most one window.
-func (g *Gate) record(l *limits, now int64) time.Duration {
+func (g *Gate) recordConn(l *limits, now int64) time.Duration {
 	g.meter.Record(now, 1)
 	if !g.protected(l) {
 		g.admission.meter.Record(now, 1)
 	}
-	return g.delay(l, now)
+	return g.rateDelay(l, now)
 }
 
-// unrecord takes back what record counted.
-func (g *Gate) unrecord(l *limits, now int64) {
+// unrecordConn reverses recordConn.
+func (g *Gate) unrecordConn(l *limits, now int64) {
 	g.meter.Record(now, -1)
 	if !g.protected(l) {
 		g.admission.meter.Record(now, -1)
 	}
 }
 
-func (g *Gate) delay(l *limits, now int64) (wait time.Duration) {
+func (g *Gate) rateDelay(l *limits, now int64) (wait time.Duration) {
 	if most := l.Listeners[g.name].RateMax; most > 0 {
 		wait = g.meter.Throttle(now, most)
 	}
@@ -139,9 +139,9 @@ func (g *Gate) delay(l *limits, now int64) (wait time.Duration) {
 	return min(wait, g.admission.windows.Size)
 }
 
-// take occupies a place of the listener and one of the server, or none.
-func (g *Gate) take(l *limits) bool {
-	if !occupy(&g.open, l.Listeners[g.name].ConnsMax) {
+// takeSlot takes a slot of the listener and one of the server, or neither.
+func (g *Gate) takeSlot(l *limits) bool {
+	if !tryIncrement(&g.open, l.Listeners[g.name].ConnsMax) {
 		return false
 	}
 	a := g.admission
@@ -152,18 +152,18 @@ func (g *Gate) take(l *limits) bool {
 		}
 		return true
 	}
-	if occupy(&a.open, l.Server.ConnsMax) {
+	if tryIncrement(&a.open, l.Server.ConnsMax) {
 		return true
 	}
-	// Nobody need be told: who waits for the listener's place waits for the
+	// No wake is needed: whoever waits for the listener's slot waits for the
 	// server's too.
 	g.open.Add(-1)
 	return false
 }
 
-// enter counts a connection of ip in, or says that it is over its address's
-// rate (by how long a delay) or count.
-func (g *Gate) enter(l *limits, ip netip.Addr, now int64) (delay time.Duration, full bool) {
-	delay, full = g.admission.addresses.enter(ip, l.perIP(ip), now)
+// countIP counts a connection of ip, or returns that it is over its address's rate
+// (delay > 0) or count (full).
+func (g *Gate) countIP(l *limits, ip netip.Addr, now int64) (delay time.Duration, full bool) {
+	delay, full = g.admission.addresses.addConn(ip, l.perIP(ip), now)
 	return min(delay, g.admission.windows.Size), full
 }

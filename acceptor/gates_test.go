@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// Listeners come and go under ever new names: what is kept of those that are gone
-// has a bound, and one that comes back soon goes on with its counts.
+// Listeners are opened and closed under ever new names. What is kept of closed ones
+// is bounded, and one that is opened again soon goes on with its counts.
 func TestGatesOfListenersThatAreGoneAreForgotten(t *testing.T) {
 	a, err := NewAdmission(AdmissionConfig{})
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// NoConns as a bound of connections lets in none (where 0 means no bound).
+// NoConns as a bound on connections admits none (0 means no bound).
 const NoConns = -1
 
 // Limits on connections. The zero value limits nothing.
@@ -16,7 +16,7 @@ type Limits struct {
 	// Server bounds all listeners together [max.connections,
 	// max.connection.creation.rate].
 	Server Bounds
-	// Listeners bounds single ones, by name [listener.name.<name>.max.connections,
+	// Listeners bounds single listeners, by name [listener.name.<name>.max.connections,
 	// listener.name.<name>.max.connection.creation.rate].
 	Listeners map[string]Bounds
 	// PerIP bounds each remote address [max.connections.per.ip,
@@ -24,11 +24,11 @@ type Limits struct {
 	// some [max.connections.per.ip.overrides, connection_creation_rate of an IP].
 	PerIP     Bounds
 	Overrides []Override
-	// Protected is a listener that neither waits for a place in Server nor counts
-	// in its rate, if there are others [inter.broker.listener.name].
+	// Protected is a listener that neither waits for a slot of Server nor counts in
+	// its rate, if there are others [inter.broker.listener.name].
 	Protected string
-	// Refuse closes a connection that Server or Listeners has no place for,
-	// instead of letting it wait.
+	// Refuse closes a connection for which Server or Listeners has no slot. Without
+	// it the connection waits.
 	Refuse bool
 	// ParkedMax is how many connections over their address's rate may be held
 	// open at once until their delay is over; one more is closed at once.
@@ -37,7 +37,7 @@ type Limits struct {
 
 // Bounds of one kind.
 type Bounds struct {
-	// ConnsMax open at once; 0: no bound, NoConns: none may enter.
+	// ConnsMax open at once; 0: no bound, NoConns: none is admitted.
 	ConnsMax int64
 	// RateMax new ones per second, on average over the windows; 0: no bound.
 	RateMax float64
@@ -81,10 +81,10 @@ func (l Limits) Validate() error {
 	return errors.Join(faults...)
 }
 
-// limits are Limits made quick to ask. Never changed once made.
+// limits is Limits prepared for look-ups. It is immutable.
 type limits struct {
 	Limits
-	lengths   []int // of the prefixes there are, longest first
+	lengths   []int // of the prefixes, longest first
 	overrides map[netip.Prefix]Bounds
 }
 
@@ -103,7 +103,7 @@ func (l Limits) compile() *limits {
 	return c
 }
 
-// perIP are the bounds of one canonical address.
+// perIP returns the bounds of one canonical address.
 func (l *limits) perIP(ip netip.Addr) Bounds {
 	for _, bits := range l.lengths {
 		if p, err := ip.Prefix(bits); err == nil {
@@ -115,8 +115,8 @@ func (l *limits) perIP(ip netip.Addr) Bounds {
 	return l.PerIP
 }
 
-// canonical makes one of the ways to write an address: IPv4 inside IPv6 is
-// IPv4, and a zone is no part of who it is.
+// canonicalAddr gives each client one address: IPv4 inside IPv6 is IPv4, and the
+// zone is dropped.
 func canonicalAddr(ip netip.Addr) netip.Addr { return ip.Unmap().WithZone("") }
 
 const mappedBits = 96 // of an IPv4-mapped IPv6 address, before the IPv4 one

@@ -12,12 +12,12 @@ import (
 // period is a multiple of the 11 seconds after which a burst may come again.
 const period = 33
 
-// within says that a rate is what it should be, in tenths of it.
+// within reports whether a rate is within a tenth of what it should be.
 func within(got, want float64) bool { return got > 0.9*want && got < 1.1*want }
 
 // Kafka: CQ-07, CQ-09, CQ-11.
 func TestNobodyWaitsBelowTheRates(t *testing.T) {
-	d := newDoors(t, Limits{
+	d := newRig(t, Limits{
 		Server: Bounds{RateMax: 125}, Listeners: map[string]Bounds{"A": {RateMax: 45}, "B": {RateMax: 45}},
 		PerIP: Bounds{RateMax: 45},
 	}, "A", "B", "C")
@@ -37,7 +37,7 @@ func TestNobodyWaitsBelowTheRates(t *testing.T) {
 
 // Kafka: CQ-08.
 func TestTheServersRateHoldsBackAllButTheProtectedListener(t *testing.T) {
-	d := newDoors(t, Limits{Server: Bounds{RateMax: 60}, Protected: "BROKERS"}, "A", "B", "BROKERS")
+	d := newRig(t, Limits{Server: Bounds{RateMax: 60}, Protected: "BROKERS"}, "A", "B", "BROKERS")
 	from := map[string]string{"A": alice, "B": bob, "BROKERS": "192.0.2.3"}
 	d.storm(period, 50, from) // uses up the burst
 	const seconds = period
@@ -55,7 +55,7 @@ func TestTheServersRateHoldsBackAllButTheProtectedListener(t *testing.T) {
 
 // Kafka: CQ-10.
 func TestAListenersRateHoldsBackEvenTheProtectedOne(t *testing.T) {
-	d := newDoors(t, Limits{
+	d := newRig(t, Limits{
 		Listeners: map[string]Bounds{"A": {RateMax: 30}, "BROKERS": {RateMax: 30}}, Protected: "BROKERS",
 	}, "A", "B", "BROKERS")
 	from := map[string]string{"A": alice, "B": bob, "BROKERS": "192.0.2.3"}
@@ -74,12 +74,12 @@ func TestAListenersRateHoldsBackEvenTheProtectedOne(t *testing.T) {
 
 // Kafka: CQ-08.
 func TestAWaitForARateIsAtMostOneWindow(t *testing.T) {
-	d := newDoors(t, Limits{Server: Bounds{RateMax: 0.01}}, "A")
-	for range 5 { // by the rate alone it would be many seconds each
+	d := newRig(t, Limits{Server: Bounds{RateMax: 0.01}}, "A")
+	for range 5 { // the rate alone would make it many seconds each
 		fd := d.connect("A", alice)
-		d.pass(time.Second - 1)
+		d.advanceClock(time.Second - 1)
 		d.mustBe(fd, "kept")
-		d.pass(1)
+		d.advanceClock(1)
 		d.mustBe(fd, "served")
 	}
 }
@@ -87,7 +87,7 @@ func TestAWaitForARateIsAtMostOneWindow(t *testing.T) {
 // Kafka: CQ-12, CQ-18, SS-23, Q-1.
 func TestAnAddressOverItsRateIsParkedAndClosedAndHoldsBackNobody(t *testing.T) {
 	const carol = "192.0.2.3"
-	d := newDoors(t, Limits{
+	d := newRig(t, Limits{
 		PerIP: Bounds{RateMax: 20}, ParkedMax: 1000,
 		Overrides: []Override{{netip.MustParsePrefix(carol + "/32"), Bounds{RateMax: 40}}},
 	}, "A", "B", "C")
@@ -112,27 +112,27 @@ func TestAnAddressOverItsRateIsParkedAndClosedAndHoldsBackNobody(t *testing.T) {
 
 // Kafka: Q-1, F-33.
 func TestParkedConnectionsCloseInOrderOfTheirTimeThoughNewOnesCome(t *testing.T) {
-	d := newDoors(t, Limits{ParkedMax: 100, Overrides: []Override{
+	d := newRig(t, Limits{ParkedMax: 100, Overrides: []Override{
 		{netip.MustParsePrefix(alice + "/32"), Bounds{RateMax: 0.1}}, // waits for a whole window
 		{netip.MustParsePrefix(bob + "/32"), Bounds{RateMax: 2}},     // for half a second
 	}}, "A")
-	d.enter("A", alice)
+	d.connectServed("A", alice)
 	for range 20 {
-		d.enter("A", bob)
+		d.connectServed("A", bob)
 	}
 	long, short := d.connect("A", alice), d.connect("A", bob)
-	for range 5 { // new ones with later times
-		d.pass(time.Second / 10)
+	for range 5 { // new connections, to be closed later
+		d.advanceClock(time.Second / 10)
 		d.mustBe(long, "kept")
 		d.connect("A", alice)
 	}
 	d.mustBe(short, "closed")
-	d.pass(time.Second / 2)
+	d.advanceClock(time.Second / 2)
 	d.mustBe(long, "closed")
 	if n := d.stats("A").ParkedNow; n != 5 {
 		t.Errorf("%d are parked, want the 5 that came last", n)
 	}
-	d.pass(time.Second)
+	d.advanceClock(time.Second)
 	if n := d.stats("A").ParkedNow; n != 0 {
 		t.Errorf("%d are parked after their time", n)
 	}
@@ -140,8 +140,8 @@ func TestParkedConnectionsCloseInOrderOfTheirTimeThoughNewOnesCome(t *testing.T)
 
 // Kafka: Q-1, SS-24.
 func TestParkedConnectionsAreBoundedAndCloseWithTheListener(t *testing.T) {
-	d := newDoors(t, Limits{PerIP: Bounds{RateMax: 0.1}, ParkedMax: 3}, "A", "B")
-	d.enter("A", alice)
+	d := newRig(t, Limits{PerIP: Bounds{RateMax: 0.1}, ParkedMax: 3}, "A", "B")
+	d.connectServed("A", alice)
 	var parked []engine.FD
 	for i := range 3 {
 		parked = append(parked, d.connect([]string{"A", "B"}[i%2], alice))
@@ -150,7 +150,7 @@ func TestParkedConnectionsAreBoundedAndCloseWithTheListener(t *testing.T) {
 	for _, fd := range parked {
 		d.mustBe(fd, "kept")
 	}
-	d.lines["A"].Close()
+	d.queues["A"].Close()
 	d.mustBe(parked[0], "closed")
 	d.mustBe(parked[1], "kept")
 	d.mustBe(d.connect("B", alice), "kept") // there is room again
@@ -158,7 +158,7 @@ func TestParkedConnectionsAreBoundedAndCloseWithTheListener(t *testing.T) {
 
 // Kafka: CQ-13.
 func TestWhoWaitsForTheListenerIsNotOverTheRateOfTheAddress(t *testing.T) {
-	d := newDoors(t, Limits{
+	d := newRig(t, Limits{
 		Listeners: map[string]Bounds{"A": {RateMax: 25}}, PerIP: Bounds{RateMax: 30}, ParkedMax: 100,
 	}, "A")
 	d.storm(60, 50, map[string]string{"A": alice})
@@ -169,14 +169,14 @@ func TestWhoWaitsForTheListenerIsNotOverTheRateOfTheAddress(t *testing.T) {
 
 // Kafka: CQ-14.
 func TestWhoIsParkedCountsInNoRate(t *testing.T) {
-	d := newDoors(t, Limits{PerIP: Bounds{RateMax: 1}, Server: Bounds{RateMax: 1000}, ParkedMax: 100, Protected: "BROKERS"}, "A", "BROKERS")
+	d := newRig(t, Limits{PerIP: Bounds{RateMax: 1}, Server: Bounds{RateMax: 1000}, ParkedMax: 100, Protected: "BROKERS"}, "A", "BROKERS")
 	for range 10 {
-		d.enter("A", alice)
+		d.connectServed("A", alice)
 	}
-	d.pass(time.Minute)
+	d.advanceClock(time.Minute)
 	before := d.admission.AcceptRate()
 	for range 10 {
-		d.enter("A", alice)
+		d.connectServed("A", alice)
 	}
 	rate := d.stats("A").AcceptRate
 	for range 50 {
@@ -187,17 +187,17 @@ func TestWhoIsParkedCountsInNoRate(t *testing.T) {
 		t.Errorf("server %v, listener %v, protected listener %v a second: want %v, %v, 0",
 			d.admission.AcceptRate(), d.stats("A").AcceptRate, d.stats("BROKERS").AcceptRate, rate, rate)
 	}
-	d.pass(11 * time.Second)
-	d.enter("A", alice) // nor in the address's own
+	d.advanceClock(11 * time.Second)
+	d.connectServed("A", alice) // nor in the address's own
 }
 
 // Kafka: CQ-16, CQ-17, CQ-19, DynamicConnectionQuotaTest.
 func TestChangedRatesHoldAtOnce(t *testing.T) {
-	d := newDoors(t, Limits{
+	d := newRig(t, Limits{
 		Server: Bounds{RateMax: 1}, Listeners: map[string]Bounds{"A": {RateMax: 1}}, PerIP: Bounds{RateMax: 1000}, ParkedMax: 100,
 	}, "A")
 	for range 10 {
-		d.enter("A", alice)
+		d.connectServed("A", alice)
 	}
 	waits := d.connect("A", alice)
 	d.mustBe(waits, "kept")
@@ -205,12 +205,12 @@ func TestChangedRatesHoldAtOnce(t *testing.T) {
 	d.proceed()
 	d.mustBe(waits, "served")
 	for range 1000 {
-		d.enter("A", alice)
+		d.connectServed("A", alice)
 	}
 	d.set(Limits{PerIP: Bounds{RateMax: 1}, ParkedMax: 100})
 	d.mustBe(d.connect("A", alice), "kept")
 	d.set(Limits{})
-	d.enter("A", alice)
+	d.connectServed("A", alice)
 	for _, l := range []Limits{{Server: Bounds{RateMax: 10}}, {Listeners: map[string]Bounds{"A": {RateMax: 10}}}} {
 		d.set(l)
 		d.storm(period, 50, map[string]string{"A": alice})
@@ -223,28 +223,28 @@ func TestChangedRatesHoldAtOnce(t *testing.T) {
 // Kafka: CQ-18, CQ-19.
 func TestAnOverrideOutlivesTheDefaultsChange(t *testing.T) {
 	own := []Override{{netip.MustParsePrefix(alice + "/32"), Bounds{RateMax: 1}}}
-	d := newDoors(t, Limits{PerIP: Bounds{RateMax: 100}, Overrides: own, ParkedMax: 100}, "A")
+	d := newRig(t, Limits{PerIP: Bounds{RateMax: 100}, Overrides: own, ParkedMax: 100}, "A")
 	for range 10 {
-		d.enter("A", alice)
+		d.connectServed("A", alice)
 	}
 	for _, l := range []Limits{
 		{PerIP: Bounds{RateMax: 50}, Overrides: own, ParkedMax: 100}, {Overrides: own, ParkedMax: 100},
 	} {
 		d.set(l)
 		d.mustBe(d.connect("A", alice), "kept")
-		d.enter("A", bob)
+		d.connectServed("A", bob)
 	}
 	d.set(Limits{PerIP: Bounds{RateMax: 100}, ParkedMax: 100})
-	d.enter("A", alice) // without an override the default holds
+	d.connectServed("A", alice) // without an override the default holds
 }
 
 // Kafka: CQ-20.
 func TestCountAndRateHoldTogether(t *testing.T) {
-	d := newDoors(t, Limits{Listeners: map[string]Bounds{"A": {ConnsMax: 60, RateMax: 5}}}, "A")
+	d := newRig(t, Limits{Listeners: map[string]Bounds{"A": {ConnsMax: 60, RateMax: 5}}}, "A")
 	var in []engine.FD
 	for range 60 {
 		fd := d.connect("A", alice)
-		d.pass(time.Second)
+		d.advanceClock(time.Second)
 		d.mustBe(fd, "served")
 		in = append(in, fd)
 	}
@@ -252,15 +252,15 @@ func TestCountAndRateHoldTogether(t *testing.T) {
 		t.Errorf("one a second waited for a rate of 5")
 	}
 	waits := d.connect("A", alice)
-	d.pass(time.Minute)
+	d.advanceClock(time.Minute)
 	d.mustBe(waits, "kept")
-	d.leave(in[0])
+	d.disconnect(in[0])
 	d.mustBe(waits, "served")
 }
 
 // Kafka: Q-17.
 func TestShardsAreManyAndEachAddressHasOne(t *testing.T) {
-	all := newAddresses(newDoors(t, Limits{}, "A").admission.windows)
+	all := newAddresses(newRig(t, Limits{}, "A").admission.windows)
 	used := map[*addressShard]int{}
 	for i := range 10_000 {
 		ip := netip.MustParseAddr(fmt.Sprintf("10.0.%d.%d", i>>8, i&0xff))

@@ -1,9 +1,9 @@
 package acceptor
 
-// reserve is a descriptor that is kept for the time when there is no other.
-// Without it, accepting fails when descriptors have run out, and clients hang in
-// the kernel's queue until some are free. With it, one is accepted in its place
-// and closed, so that the client sees a close, one after the other.
+// reserve is a descriptor that is kept for when all others are used. Without it,
+// accepting fails when descriptors have run out, and clients hang in the kernel's
+// queue until some are free. With it, one client after the other is accepted in its
+// place and closed, so that each sees a close.
 //
 // Owner: the goroutine that accepts.
 type reserve struct {
@@ -11,10 +11,10 @@ type reserve struct {
 	held func() // releases it; nil when it is not held
 }
 
-// hold opens it, if it is not open. The error says why it could not: when
-// descriptors are scarce, the one that was accepted last is the last there is;
-// for any other reason clients can be served without a reserve.
-func (r *reserve) hold() error {
+// acquire opens the descriptor unless it is open. If the error is outOfDescriptors,
+// the descriptor that was accepted last is the last one. After any other error
+// clients can be served without a reserve.
+func (r *reserve) acquire() error {
 	if r.held != nil {
 		return nil
 	}
@@ -25,7 +25,7 @@ func (r *reserve) hold() error {
 	return err
 }
 
-// release makes its descriptor free; false when it has none.
+// release frees the descriptor; false if there is none.
 func (r *reserve) release() bool {
 	if r.held == nil {
 		return false

@@ -14,27 +14,26 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// doors are listeners with a clock of the test's and sockets that are only
-// numbers.
-type doors struct {
+// rig has listeners with a clock of the test and sockets that are only numbers.
+type rig struct {
 	engine.Network // of which only what follows may be called
 	t              testing.TB
 	now            int64
 	admission      *Admission
-	lines          map[string]*Line
+	queues         map[string]*AcceptQueue
 	nextFD         engine.FD
 	remote         map[engine.FD]netip.Addr
 	served         map[engine.FD]engine.Place
 	last           engine.FD // served last
 	closed         map[engine.FD]bool
-	takes          bool // whether processors take connections
+	processorsTake bool // whether processors take connections
 	evictions      int
 }
 
-func newDoors(t testing.TB, l Limits, names ...string) *doors {
+func newRig(t testing.TB, l Limits, names ...string) *rig {
 	t.Helper()
-	d := &doors{
-		t: t, now: int64(time.Hour), lines: map[string]*Line{}, takes: true,
+	d := &rig{
+		t: t, now: int64(time.Hour), queues: map[string]*AcceptQueue{}, processorsTake: true,
 		remote: map[engine.FD]netip.Addr{}, served: map[engine.FD]engine.Place{}, closed: map[engine.FD]bool{},
 	}
 	var err error
@@ -49,18 +48,18 @@ func newDoors(t testing.TB, l Limits, names ...string) *doors {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d.lines[name] = gate.NewLine(LineConfig{Network: d, WaitingMax: 8, Wake: func() {}, Assign: func(c engine.Accepted) bool {
-			if d.takes {
+		d.queues[name] = gate.NewAcceptQueue(AcceptQueueConfig{Network: d, WaitingMax: 8, Wake: func() {}, Assign: func(c engine.Accepted) bool {
+			if d.processorsTake {
 				d.served[c.FD], d.last = c.Place, c.FD
 			}
-			return d.takes
+			return d.processorsTake
 		}})
 	}
 	t.Cleanup(d.mustBeEmpty)
 	return d
 }
 
-func (d *doors) Addrs(fd engine.FD) (local, remote netip.AddrPort, err error) {
+func (d *rig) Addrs(fd engine.FD) (local, remote netip.AddrPort, err error) {
 	ip, ok := d.remote[fd]
 	if !ok {
 		return local, remote, syscall.ENOTCONN
@@ -68,7 +67,7 @@ func (d *doors) Addrs(fd engine.FD) (local, remote netip.AddrPort, err error) {
 	return netip.AddrPort{}, netip.AddrPortFrom(ip, 1), nil
 }
 
-func (d *doors) Discard(fd engine.FD) {
+func (d *rig) Discard(fd engine.FD) {
 	if d.closed[fd] {
 		d.t.Errorf("fd %d was closed twice", fd)
 	}
@@ -76,23 +75,23 @@ func (d *doors) Discard(fd engine.FD) {
 }
 
 // connect accepts a connection of ip on a listener.
-func (d *doors) connect(listener, ip string) engine.FD {
+func (d *rig) connect(listener, ip string) engine.FD {
 	d.nextFD++
 	d.remote[d.nextFD] = netip.MustParseAddr(ip)
-	d.lines[listener].Accepted(d.nextFD)
+	d.queues[listener].Accepted(d.nextFD)
 	return d.nextFD
 }
 
-// enter connects and wants it served at once.
-func (d *doors) enter(listener, ip string) engine.FD {
+// connectServed connects and fails the test unless it is served at once.
+func (d *rig) connectServed(listener, ip string) engine.FD {
 	d.t.Helper()
 	fd := d.connect(listener, ip)
 	d.mustBe(fd, "served")
 	return fd
 }
 
-// leave ends a served connection.
-func (d *doors) leave(fd engine.FD) {
+// disconnect ends a served connection.
+func (d *rig) disconnect(fd engine.FD) {
 	d.t.Helper()
 	d.mustBe(fd, "served")
 	d.Discard(fd)
@@ -101,17 +100,17 @@ func (d *doors) leave(fd engine.FD) {
 	d.proceed()
 }
 
-func (d *doors) proceed() {
-	for _, l := range d.lines {
+func (d *rig) proceed() {
+	for _, l := range d.queues {
 		l.Proceed()
 	}
 }
 
-// pass lets time pass, waking each line when it asked to be.
-func (d *doors) pass(all time.Duration) {
+// advanceClock lets time pass and wakes each queue when it asked for it.
+func (d *rig) advanceClock(all time.Duration) {
 	for end := d.now + int64(all); d.now < end; {
 		step := time.Duration(end - d.now)
-		for _, l := range d.lines {
+		for _, l := range d.queues {
 			if wait := l.Proceed(); wait >= 0 {
 				step = min(step, max(wait, 1))
 			}
@@ -121,7 +120,7 @@ func (d *doors) pass(all time.Duration) {
 	d.proceed()
 }
 
-func (d *doors) state(fd engine.FD) string {
+func (d *rig) state(fd engine.FD) string {
 	switch {
 	case d.served[fd] != nil:
 		return "served"
@@ -131,14 +130,14 @@ func (d *doors) state(fd engine.FD) string {
 	return "kept"
 }
 
-func (d *doors) mustBe(fd engine.FD, state string) {
+func (d *rig) mustBe(fd engine.FD, state string) {
 	d.t.Helper()
 	if got := d.state(fd); got != state {
 		d.t.Fatalf("connection %d from %v is %s, want %s", fd, d.remote[fd], got, state)
 	}
 }
 
-func (d *doors) stats(listener string) ListenerStats {
+func (d *rig) stats(listener string) ListenerStats {
 	for _, s := range d.admission.Stats() {
 		if s.Name == listener {
 			return s
@@ -148,21 +147,21 @@ func (d *doors) stats(listener string) ListenerStats {
 	return ListenerStats{}
 }
 
-// mustBeEmpty ends everything: no place, address or descriptor may be left.
-func (d *doors) mustBeEmpty() {
+// mustBeEmpty ends everything: no slot, address or descriptor may be left.
+func (d *rig) mustBeEmpty() {
 	for fd, p := range d.served {
 		d.Discard(fd)
 		p.Leave()
 	}
-	for name, l := range d.lines {
+	for name, l := range d.queues {
 		l.Close()
 		if n := l.gate.Open(); n != 0 {
-			d.t.Errorf("listener %s: %d places are still taken", name, n)
+			d.t.Errorf("listener %s: %d slots are still taken", name, n)
 		}
 	}
 	a := d.admission
-	if a.Open() != 0 || a.parked.Load() != 0 || a.waiting.Load() != 0 || len(*a.lines.Load()) != 0 {
-		d.t.Errorf("left: %d places, %d parked, %d waiting, %d lines", a.Open(), a.parked.Load(), a.waiting.Load(), len(*a.lines.Load()))
+	if a.Open() != 0 || a.parked.Load() != 0 || a.waiting.Load() != 0 || len(*a.queues.Load()) != 0 {
+		d.t.Errorf("left: %d slots, %d parked, %d waiting, %d queues", a.Open(), a.parked.Load(), a.waiting.Load(), len(*a.queues.Load()))
 	}
 	for fd := range d.remote {
 		if !d.closed[fd] {
@@ -178,20 +177,20 @@ func (d *doors) mustBeEmpty() {
 	}
 }
 
-// storm has clients connect to listeners, so many a second each, whenever the
-// listener accepts, and counts who was served. Clients leave at once.
-func (d *doors) storm(seconds int, perSecond int, from map[string]string) map[string]int {
+// storm connects clients to listeners, perSecond to each that accepts, and counts
+// who was served. Clients disconnect at once.
+func (d *rig) storm(seconds int, perSecond int, from map[string]string) map[string]int {
 	served := map[string]int{}
 	for range seconds * perSecond {
 		for listener, ip := range from {
-			if l := d.lines[listener]; !l.Blocked() {
+			if l := d.queues[listener]; !l.Blocked() {
 				d.connect(listener, ip)
 			}
 		}
-		d.pass(time.Second / time.Duration(perSecond))
+		d.advanceClock(time.Second / time.Duration(perSecond))
 		for fd := range d.served {
 			served[d.remote[fd].String()]++
-			d.leave(fd)
+			d.disconnect(fd)
 		}
 	}
 	return served

@@ -4,7 +4,7 @@ package acceptor
 
 import "os"
 
-// openSpare opens a descriptor that means nothing.
+// openSpare opens a descriptor that nobody uses.
 func openSpare() (release func(), err error) {
 	f, err := os.Open(os.DevNull)
 	if err != nil {
@@ -14,4 +14,4 @@ func openSpare() (release func(), err error) {
 }
 
 // scarce: this system does not run out of descriptors by a limit of its own.
-func scarce(error) bool { return false }
+func outOfDescriptors(error) bool { return false }

@@ -9,18 +9,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// spare is the end of a pipe that spares are copies of. It is made when the first
-// acceptor begins, and stays for the life of the process. Nothing of it lies in the
-// file system: /dev/null is missing in some chroots, and RootDirectory= of systemd has
-// none.
+// spare is one end of a pipe; spare descriptors are copies of it. It is made when the
+// first acceptor begins and stays for the life of the process. It does not need the
+// file system: /dev/null is missing in some chroots and with systemd's RootDirectory=.
 var spare struct {
 	mu   sync.Mutex
 	made bool // guarded by mu
 	fd   int  // guarded by mu
 }
 
-// spareSource gives the end of the pipe. A failure is not kept: descriptors that are
-// scarce now need not be for ever.
+// spareSource returns the end of the pipe. A failure is not remembered, because
+// descriptors may be free later.
 func spareSource() (int, error) {
 	spare.mu.Lock()
 	defer spare.mu.Unlock()
@@ -28,7 +27,7 @@ func spareSource() (int, error) {
 		return spare.fd, nil
 	}
 	var ends [2]int
-	syscall.ForkLock.RLock() // Order: so that no child gets them (os.Pipe)
+	syscall.ForkLock.RLock() // Order: no child process may inherit them (os.Pipe)
 	err := unix.Pipe(ends[:])
 	if err == nil {
 		unix.CloseOnExec(ends[0])
@@ -43,7 +42,7 @@ func spareSource() (int, error) {
 	return spare.fd, nil
 }
 
-// openSpare opens a descriptor that means nothing.
+// openSpare opens a descriptor that nobody uses.
 func openSpare() (release func(), err error) {
 	fd, err := copyOfSpare(0)
 	if err != nil {
@@ -52,7 +51,7 @@ func openSpare() (release func(), err error) {
 	return func() { _ = unix.Close(fd) }, nil // nothing was written to it
 }
 
-// copyOfSpare gives a descriptor from the number least on.
+// copyOfSpare returns a descriptor whose number is least or higher.
 func copyOfSpare(least int) (int, error) {
 	source, err := spareSource()
 	if err != nil {
@@ -61,6 +60,6 @@ func copyOfSpare(least int) (int, error) {
 	return unix.FcntlInt(uintptr(source), unix.F_DUPFD_CLOEXEC, least)
 }
 
-// scarce says that err means that there is no descriptor left, here or in the
-// whole system.
-func scarce(err error) bool { return err == unix.EMFILE || err == unix.ENFILE }
+// outOfDescriptors reports whether err means that no descriptor is left in this
+// process or in the whole system.
+func outOfDescriptors(err error) bool { return err == unix.EMFILE || err == unix.ENFILE }

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A lack of descriptors when the first acceptor of a process begins is not remembered:
-// it refused every connection of every server of that process for ever.
+// If descriptors are out when the first acceptor of a process begins, that is not
+// remembered: it once made every server of the process refuse every connection.
 func TestTheSpareIsHadOnceThereAreDescriptorsAgain(t *testing.T) {
 	spare.mu.Lock()
 	was, made := spare.fd, spare.made
@@ -28,7 +28,7 @@ func TestTheSpareIsHadOnceThereAreDescriptorsAgain(t *testing.T) {
 	if set := unix.Setrlimit(unix.RLIMIT_NOFILE, &before); set != nil {
 		t.Fatal(set)
 	}
-	if err == nil || !scarce(err) {
+	if err == nil || !outOfDescriptors(err) {
 		t.Fatalf("without descriptors a spare was opened: %v", err)
 	}
 	release, err := openSpare()

@@ -13,26 +13,27 @@ type Refusal uint8
 
 // The reasons.
 const (
-	// Full: the server or the listener has no place, and Refuse is set.
+	// Full: the server or the listener has no free slot, and Refuse is set.
 	Full Refusal = iota
-	// RateExceeded: their creation rate is over its bound, and Refuse is set.
+	// RateExceeded: the creation rate of the server or the listener is over its bound,
+	// and Refuse is set.
 	RateExceeded
-	// AddressFull: its address has as many connections as it may.
+	// AddressFull: the remote address has reached its bound on connections.
 	AddressFull
-	// AddressRate: its address makes more connections a second than it may. It
-	// was parked first, if there was room to.
+	// AddressRate: the remote address is over its bound on new connections a second.
+	// The connection was parked first, unless ParkedMax was reached.
 	AddressRate
-	// TooManyWaiting: the line of those that wait was full.
+	// TooManyWaiting: the queue of waiting connections was full.
 	TooManyWaiting
-	// Unassigned: every processor's intake was full, and Refuse is set.
+	// Unassigned: every processor's inbox was full, and Refuse is set.
 	Unassigned
-	// NoDescriptor: there was no descriptor left but the reserve's.
+	// NoDescriptor: no descriptor was left but the reserve's.
 	NoDescriptor
-	// Gone: the client was gone before it was looked at.
+	// Gone: the client closed the connection before it was admitted.
 	Gone
-	// Closing: the listener closed while it waited.
+	// Closing: the listener closed while the connection waited.
 	Closing
-	// RefusalCount is how many there are.
+	// RefusalCount is the number of reasons.
 	RefusalCount
 )
 
@@ -57,30 +58,30 @@ type counters struct {
 	refused                                     [RefusalCount]atomic.Uint64
 }
 
-// ListenerStats are the counts of one listener since it began.
+// ListenerStats are the counts of one listener since it was opened.
 type ListenerStats struct {
 	Name string
-	// Open connections that it let in.
+	// Open connections of this listener.
 	Open int64
-	// Accepted connections, and those closed again unserved, per reason. Failures
-	// ended accepting for a while.
+	// Accepted counts accepted connections, Refused those that were closed unserved, by
+	// reason. Failures counts errors that stopped accepting for a while.
 	Accepted uint64
 	Refused  [RefusalCount]uint64
 	Failures uint64
-	// AcceptRate is how many connections a second were let in, over the windows
+	// AcceptRate is admitted connections a second, over the windows
 	// [connection-accept-rate].
 	AcceptRate float64
-	// Delayed connections waited for a creation rate, DelayTime in all
-	// [connection-accept-throttle-time]. Parked ones were over their address's
-	// rate and held open, ParkedTime in all [ip-connection-accept-throttle-time].
+	// Delayed connections waited for a creation rate, DelayTime in total
+	// [connection-accept-throttle-time]. Parked connections were over their address's
+	// rate and held open, ParkedTime in total [ip-connection-accept-throttle-time].
 	Delayed, Parked       uint64
 	DelayTime, ParkedTime time.Duration
-	// Waited found no place when they came, and stood in line for one.
+	// Waited connections found no free slot and were queued.
 	Waited uint64
-	// WaitingNow stand in line for a place or a rate, ParkedNow are held open.
+	// WaitingNow are queued for a slot or a rate, ParkedNow are held open.
 	WaitingNow, ParkedNow int64
-	// Blocked is for how long somebody stood in line, so that nothing was
-	// accepted; with several lines, the sum [AcceptorBlockedPercent].
+	// Blocked is how long connections were queued, so that nothing was accepted; with
+	// several queues the sum [AcceptorBlockedPercent].
 	Blocked time.Duration
 }
 
@@ -92,7 +93,7 @@ func (s *ListenerStats) RefusedTotal() (n uint64) {
 	return n
 }
 
-// Stats reads the counts of all listeners there are and were, by name. Any
+// Stats returns the counts of all listeners, open and closed, sorted by name. Any
 // goroutine.
 func (a *Admission) Stats() []ListenerStats {
 	a.mu.Lock()
@@ -113,21 +114,21 @@ func (g *Gate) stats(now int64) ListenerStats {
 		Name: g.name, Open: g.open.Load(), Accepted: c.accepted.Load(), Failures: c.failures.Load(),
 		AcceptRate: g.meter.Rate(now), Delayed: c.delayed.Load(), Parked: c.parked.Load(), Waited: c.waited.Load(),
 		DelayTime: time.Duration(c.delayTime.Load()), ParkedTime: time.Duration(c.parkedTime.Load()),
-		ParkedNow: c.parkedNow.Load(), Blocked: g.past,
+		ParkedNow: c.parkedNow.Load(), Blocked: g.pastBlocked,
 	}
 	for i := range s.Refused {
 		s.Refused[i] = c.refused[i].Load()
 	}
-	for _, l := range g.lines {
-		s.WaitingNow += l.length.Load()
-		s.Blocked += time.Duration(l.blocked.Load())
-		if since := l.since.Load(); since != 0 {
+	for _, l := range g.queues {
+		s.WaitingNow += l.queued.Load()
+		s.Blocked += time.Duration(l.blockedNanos.Load())
+		if since := l.blockedSince.Load(); since != 0 {
 			s.Blocked += time.Duration(max(now-since, 0))
 		}
 	}
 	return s
 }
 
-// AcceptRate is how many connections a second all listeners let in, but for a
-// protected one [broker-connection-accept-rate]. Any goroutine.
+// AcceptRate is admitted connections a second over all listeners but a protected one
+// [broker-connection-accept-rate]. Any goroutine.
 func (a *Admission) AcceptRate() float64 { return a.meter.Rate(a.clock()) }

@@ -50,6 +50,8 @@ var breaks = []struct{ rule, path, source string }{
 	{"no place of one machine is named", "scripts/a.sh", "cd /wo" + "rk/x\n"},
 	{"raw results are named", "bench/raw/1.jsonl.gz", "\x1f\x8b\x00"},
 	{"raw results are named", "a.md", "From `2.jsonl.gz`.\n"},
+	{"DESIGN.md names what there is", "DESIGN.md", "See `engine/gone.go`.\n"},
+	{"DESIGN.md names what there is", "DESIGN.md", "`Config.NoSuchField` bounds it.\n"},
 	{"everything is formatted", "engine/a.go", "var  x int\n"},
 }
 

@@ -30,6 +30,7 @@ var Rules = []Rule{
 	{"nothing is left to do", leftovers},
 	{"no place of one machine is named", places},
 	{"raw results are named", rawResults},
+	{"DESIGN.md names what there is", designNames},
 	{"everything is formatted", formatted},
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"go/ast"
 	"go/format"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -150,6 +151,52 @@ func rawResults(t *Tree) (found []Finding) {
 				if !there[string(name)] {
 					found = append(found, Finding{f.Path, i + 1, folder + string(name) + " is not there: keep the run that a figure comes from"})
 				}
+			}
+		}
+	}
+	return found
+}
+
+var (
+	inBackticks = regexp.MustCompile("`([^`\n]+)`")
+	// treePath is a path in this tree, exportedName an exported Go name, perhaps with what it
+	// belongs to. Words of the kernel and of Kafka (DEFER_TASKRUN) are neither.
+	treePath     = regexp.MustCompile(`^\.?[\w-]+(/[\w.-]+)+/?$|^[\w-]+\.(go|sh|md)$`)
+	exportedName = regexp.MustCompile(`^(?:\w+\.)*([A-Z]\w*[a-z]\w*)$`)
+)
+
+// designNames: what DESIGN.md puts in backticks exists, if it looks like a path in this tree or
+// like an exported Go name. So a rename shows where the document has to follow.
+func designNames(t *Tree) (found []Finding) {
+	at := slices.IndexFunc(t.Files, func(f *File) bool { return f.Path == "DESIGN.md" })
+	if at < 0 {
+		return nil
+	}
+	known := map[string]bool{}
+	for _, f := range t.Files {
+		for p := f.Path; p != "."; p = path.Dir(p) {
+			known[p] = true
+		}
+	}
+	t.Go(func(f *File) {
+		ast.Inspect(f.AST, func(n ast.Node) bool {
+			if id, ok := n.(*ast.Ident); ok {
+				known[id.Name] = true
+			}
+			return true
+		})
+	})
+	for i, line := range bytes.Split(t.Files[at].Source, []byte("\n")) {
+		for _, m := range inBackticks.FindAllSubmatch(line, -1) {
+			name := string(m[1])
+			looked := strings.TrimSuffix(name, "/")
+			if id := exportedName.FindStringSubmatch(name); id != nil {
+				looked = id[1]
+			} else if !treePath.MatchString(name) {
+				continue
+			}
+			if !known[looked] {
+				found = append(found, Finding{"DESIGN.md", i + 1, name + " is not there: say what is there now, or drop the sentence"})
 			}
 		}
 	}

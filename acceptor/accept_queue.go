@@ -1,0 +1,312 @@
+package acceptor
+
+import (
+	"container/heap"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"kring/engine"
+)
+
+// LineConfig of one Line.
+type AcceptQueueConfig struct {
+	Network engine.Network
+	// Assign hands an admitted connection to a processor; false if none takes it now.
+	Assign func(engine.Accepted) bool
+	// Gone says that no processor will ever take one; nil: some will.
+	NoneWillTake func() bool
+	// Wake makes the owner call Proceed soon. It may be called by any goroutine.
+	Wake func()
+	// WaitingMax is how many connections may be queued that were accepted before
+	// accepting stopped. One more is closed. All others wait in the kernel's queue.
+	WaitingMax int
+}
+
+// Line is where the connections stand that one goroutine accepted and that may
+// not enter yet, or that no processor has room for. That goroutine owns it.
+//
+// The owner adds what it accepts, accepts nothing while the queue is Blocked, and
+// calls Proceed before it sleeps. So no thread waits: the kernel's queue holds
+// clients back, as Kafka's does while its acceptor is blocked.
+type AcceptQueue struct {
+	gate *Gate
+	cfg  AcceptQueueConfig
+
+	// Owner: the goroutine that accepts.
+	arrivals []arrival // wait for a slot or for a rate, oldest first
+	parked   parked
+
+	waitsForSlot atomic.Bool  // whoever frees a slot wakes the owner
+	blockedSince atomic.Int64 // when it became blocked, 0 while it is not
+	blockedNanos atomic.Int64 // how long it was blocked before, in nanoseconds
+	queued       atomic.Int64 // length of arrivals
+}
+
+// arrival is an accepted connection that is within its address's bounds.
+type arrival struct {
+	engine.Accepted
+	ip      netip.Addr
+	limits  *limits // admitAt was computed lim them; nil before the rates counted it
+	admitAt int64   // when the rates allow it
+	waited  bool    // it was counted as one that found no free slot
+}
+
+// Accepted adds a descriptor that was just accepted.
+func (q *AcceptQueue) Accepted(fd engine.FD) {
+	g := q.gate
+	g.counters.accepted.Add(1)
+	local, remote, err := q.cfg.Network.Addrs(fd)
+	if err != nil { // the client has gone already
+		q.refuse(fd, Gone)
+		return
+	}
+	a := arrival{Accepted: engine.Accepted{FD: fd, Local: local, Remote: remote}, ip: canonicalAddr(remote.Addr())}
+	now := g.admission.clock()
+	switch delay, full := g.countIP(g.admission.limits.Load(), a.ip, now); {
+	case delay > 0:
+		q.park(fd, now, delay)
+	case full:
+		q.refuse(fd, AddressFull)
+	case len(q.arrivals) >= max(q.cfg.WaitingMax, 1):
+		q.refuseArrival(&a, TooManyWaiting)
+	default:
+		q.arrivals = append(q.arrivals, a)
+		q.admitArrivals(now)
+	}
+}
+
+// Refuse closes a descriptor that was just accepted and can't be served.
+func (q *AcceptQueue) Refuse(fd engine.FD, why Refusal) {
+	q.gate.counters.accepted.Add(1)
+	q.refuse(fd, why)
+}
+
+// Failed counts an error that ended accepting.
+func (q *AcceptQueue) Failed() { q.gate.counters.failures.Add(1) }
+
+// Blocked reports whether connections are queued, so that nothing more should be
+// accepted.
+func (q *AcceptQueue) Blocked() bool { return len(q.arrivals) > 0 }
+
+// Proceed admits the queued connections that may enter now. It returns the time until
+// another may enter by the clock alone; negative: not before Wake.
+func (q *AcceptQueue) Proceed() time.Duration {
+	if len(q.arrivals) == 0 && len(q.parked) == 0 {
+		return -1
+	}
+	now := q.gate.admission.clock()
+	q.closeParked(now)
+	wait := q.admitArrivals(now)
+	if len(q.parked) > 0 {
+		if next := time.Duration(q.parked[0].until - now); wait < 0 || next < wait {
+			wait = next
+		}
+	}
+	return wait
+}
+
+// Close closes all queued and parked connections at once.
+func (q *AcceptQueue) Close() {
+	q.closeParked(1<<63 - 1)
+	for i := range q.arrivals {
+		q.refuseArrival(&q.arrivals[i], Closing)
+	}
+	q.arrivals = nil
+	q.stopWaiting()
+	q.noteUnblocked(q.gate.admission.clock())
+	q.gate.removeQueue(q)
+	q.gate.admission.wakeWaiting() // the wake that it got may be for another queue
+}
+
+// admitArrivals admits connections from the head of the queue. It returns when to try
+// again; negative: when a slot is freed.
+func (q *AcceptQueue) admitArrivals(now int64) time.Duration {
+	for len(q.arrivals) > 0 {
+		head := &q.arrivals[0]
+		wait, in := q.admitHead(head, now)
+		if !in {
+			q.noteBlocked(now)
+			return wait
+		}
+		q.arrivals = q.arrivals[1:]
+	}
+	q.noteUnblocked(now)
+	return -1
+}
+
+// admitHead admits a connection, refuses it (both: done), or returns how long it
+// waits.
+func (q *AcceptQueue) admitHead(head *arrival, now int64) (wait time.Duration, done bool) {
+	lim := q.gate.admission.limits.Load()
+	if head.Place == nil {
+		var why Refusal
+		if lim.Refuse {
+			why, done = q.admitOrRefuse(head, lim, now)
+		} else {
+			wait, done = q.admitOrWait(head, lim, now)
+		}
+		switch {
+		case !done && lim.Refuse:
+			q.refuseArrival(head, why)
+			if why == Full {
+				q.reportNoPlace(lim, now)
+			}
+			return 0, true
+		case !done:
+			return wait, false
+		}
+		q.stopWaiting()
+		head.Place = &slot{gate: q.gate, ip: head.ip}
+	}
+	switch {
+	case q.cfg.Assign(head.Accepted):
+	case lim.Refuse || q.cfg.NoneWillTake != nil && q.cfg.NoneWillTake():
+		q.refuseArrival(head, Unassigned)
+	default:
+		return assignPause, false
+	}
+	return 0, true
+}
+
+// assignPause is how long a connection waits if all processors were full. They adopt
+// some connections in every pass.
+const assignPause = time.Millisecond
+
+// admitOrWait takes a slot if the rates allow it and one is free; otherwise the
+// connection waits.
+func (q *AcceptQueue) admitOrWait(head *arrival, lim *limits, now int64) (wait time.Duration, in bool) {
+	g := q.gate
+	switch {
+	case head.limits == nil:
+		delay := g.recordConn(lim, now)
+		head.limits, head.admitAt = lim, now+int64(delay)
+		if delay > 0 {
+			g.counters.delayed.Add(1)
+			g.counters.delayTime.Add(int64(delay))
+		}
+	case head.limits != lim: // who waits for an old limit waits for the new one
+		head.limits, head.admitAt = lim, min(head.admitAt, now+int64(g.rateDelay(lim, now)))
+	}
+	if head.admitAt > now {
+		q.stopWaiting()
+		return time.Duration(head.admitAt - now), false
+	}
+	if g.takeSlot(lim) || q.takeSlotOrWait(lim) {
+		return 0, true
+	}
+	if !head.waited {
+		head.waited = true
+		g.counters.waited.Add(1)
+	}
+	q.reportNoPlace(lim, now)
+	return noPlaceInterval, false // a freed slot wakes; this is for the next report
+}
+
+// admitOrRefuse takes a slot if the rates allow it and one is free; otherwise it
+// returns the reason to refuse.
+func (q *AcceptQueue) admitOrRefuse(head *arrival, lim *limits, now int64) (why Refusal, in bool) {
+	g := q.gate
+	q.stopWaiting()
+	if head.limits == nil && g.recordConn(lim, now) > 0 {
+		g.unrecordConn(lim, now) // or a storm of refused connections would keep out all others
+		return RateExceeded, false
+	}
+	return Full, g.takeSlot(lim)
+}
+
+// takeSlotOrWait first marks the queue as waiting, so that a slot that is freed after
+// the second try wakes it.
+func (q *AcceptQueue) takeSlotOrWait(lim *limits) bool {
+	if !q.waitsForSlot.Load() {
+		q.waitsForSlot.Store(true)
+		q.gate.admission.waiting.Add(1)
+	}
+	return q.gate.takeSlot(lim)
+}
+
+func (q *AcceptQueue) stopWaiting() {
+	if q.waitsForSlot.Load() {
+		q.waitsForSlot.Store(false)
+		q.gate.admission.waiting.Add(-1)
+	}
+}
+
+// refuseArrival refuses a queued connection.
+func (q *AcceptQueue) refuseArrival(a *arrival, why Refusal) {
+	q.refuse(a.FD, why)
+	if a.Place != nil {
+		a.Place.Leave()
+		return
+	}
+	adm := q.gate.admission
+	adm.addresses.removeConn(a.ip, adm.clock())
+}
+
+func (q *AcceptQueue) refuse(fd engine.FD, why Refusal) {
+	q.gate.counters.refused[why].Add(1) // before the client can see the close
+	q.cfg.Network.Discard(fd)
+}
+
+// noteBlocked and noteUnblocked measure how long the queue was blocked.
+func (q *AcceptQueue) noteBlocked(now int64) {
+	if q.blockedSince.Load() == 0 {
+		q.blockedSince.Store(max(now, 1))
+	}
+	q.queued.Store(int64(len(q.arrivals)))
+}
+
+func (q *AcceptQueue) noteUnblocked(now int64) {
+	if since := q.blockedSince.Load(); since != 0 {
+		q.blockedNanos.Add(now - since)
+		q.blockedSince.Store(0)
+		q.queued.Store(0)
+	}
+}
+
+// park holds a connection over its address's rate open, and closes it after delay
+// without serving it: a client that is closed at once comes back at once (KIP-612).
+func (q *AcceptQueue) park(fd engine.FD, now int64, delay time.Duration) {
+	g := q.gate
+	if !tryIncrementBounded(&g.admission.parked, g.admission.limits.Load().ParkedMax) {
+		q.refuse(fd, AddressRate)
+		return
+	}
+	g.counters.parked.Add(1)
+	g.counters.parkedNow.Add(1)
+	g.counters.parkedTime.Add(int64(delay))
+	heap.Push(&q.parked, parkedConn{fd, now + int64(delay)})
+}
+
+// tryIncrementBounded is tryIncrement for a bound of which 0 means none at all.
+func tryIncrementBounded(n *atomic.Int64, most int64) bool { return most > 0 && tryIncrement(n, most) }
+
+// closeParked closes the parked connections whose delay is over.
+func (q *AcceptQueue) closeParked(now int64) {
+	for len(q.parked) > 0 && q.parked[0].until <= now {
+		c := heap.Pop(&q.parked).(parkedConn)
+		q.refuse(c.fd, AddressRate)
+		q.gate.counters.parkedNow.Add(-1)
+		q.gate.admission.parked.Add(-1)
+	}
+}
+
+// parked is a heap with the next to close first. (Kafka's had the last first, which
+// kept all others open as long as new ones came.)
+type parked []parkedConn
+
+type parkedConn struct {
+	fd    engine.FD
+	until int64
+}
+
+func (p parked) Len() int           { return len(p) }
+func (p parked) Less(i, j int) bool { return p[i].until < p[j].until }
+func (p parked) Swap(i, j int)      { p[i], p[j] = p[j], p[i] }
+func (p *parked) Push(x any)        { *p = append(*p, x.(parkedConn)) }
+func (p *parked) Pop() any {
+	last := len(*p) - 1
+	c := (*p)[last]
+	*p = (*p)[:last]
+	return c
+}
