@@ -63,12 +63,19 @@ var repairs = []repair{
 	{kmsg.Produce, "has the names of topics that are asked for by id", on(nameProduced)},
 	{kmsg.Produce, "looks at a transaction's producer before it looks at its partitions or begins it", on(fenceProducer)},
 	{kmsg.Produce, "obeys cleanup.policy, message.timestamp.* and compression.type, and clears the bit of append time where a producer sets it", on(screenProduce)},
+	{kmsg.Produce, waitsBounded, on(watchProduced)}, // before anything of it is shown to kfake
 	// The two that follow come last of Produce: what refuses batches comes before.
 	{kmsg.Produce, "answers two unknown topic ids in one request instead of ending the process", on(produceByTopic)},
 	{kmsg.Produce, "closes the connection when a batch of acks 0 is refused", on(watchSilent)},
 	{kmsg.Fetch, "names the aborted transactions of the partition in which a fetch reaches MaxBytes", on(nameAborted)}, // may fetch once more
 	{kmsg.Fetch, "stores batches of append time with the right checksum", on(showAppendTime)},
 	{kmsg.ShareFetch, "stores batches of append time with the right checksum", on(showAppendTimeShared)},
+	{kmsg.JoinGroup, waitsBounded, on(placeJoin)},
+	{kmsg.SyncGroup, waitsBounded, on(placeSync)},
+	{kmsg.EndTxn, waitsBounded, watchEnded},
+	{kmsg.InitProducerID, waitsBounded, watchEnded},
+	{kmsg.Fetch, waitsBounded, on(pollFetch)}, // last: it may wait from here on
+	{kmsg.ShareFetch, waitsBounded, on(pollShareFetch)},
 	{kmsg.DescribeConfigs, "bounds the resources of one request", boundDescribed},
 	{kmsg.DescribeGroups, "answers what is named twice once", answerOnce(func(r *kmsg.DescribeGroupsRequest) *[]string { return &r.Groups }, itself)},
 	{kmsg.ConsumerGroupDescribe, "answers what is named twice once", answerOnce(func(r *kmsg.ConsumerGroupDescribeRequest) *[]string { return &r.Groups }, itself)},
@@ -104,6 +111,9 @@ var repairs = []repair{
 	{kmsg.EndTxn, "goes on with an open transaction after a crash", noteTxn},
 	{kmsg.DeleteTopics, "ends the deletion of a topic that a crash interrupted", noteTxn},
 }
+
+// waitsBounded is why requests that may wait have repairs.
+const waitsBounded = "bounds how many requests wait at once, and what they bring together"
 
 // repairsOf is repairs by API. It is filled by init, because repairs ask for the
 // repairs of other APIs.
