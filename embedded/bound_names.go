@@ -26,29 +26,6 @@ func boundDescribed(x *exchange) kmsg.Response {
 	return boundNames(most, describedResources)(x)
 }
 
-// answerOnce takes a name that a request has twice for one: else it is answered with
-// the same again, as often as it has room for the name.
-func answerOnce[Req kmsg.Request, E any](names func(Req) *[]E, name func(*E) string) func(*exchange) kmsg.Response {
-	return func(x *exchange) kmsg.Response {
-		all := names(x.req.(Req))
-		seen := make(map[string]struct{}, len(*all))
-		once := (*all)[:0]
-		for i := range *all {
-			n := name(&(*all)[i])
-			if _, twice := seen[n]; !twice {
-				seen[n] = struct{}{}
-				once = append(once, (*all)[i])
-			}
-		}
-		if len(once) < len(*all) {
-			*all, x.changed = once, true
-		}
-		return nil
-	}
-}
-
-func itself(s *string) string { return *s }
-
 // boundNames refuses a request that names too many things, as each of them.
 func boundNames(most int, named func(kmsg.Request) int) func(*exchange) kmsg.Response {
 	return func(x *exchange) kmsg.Response {

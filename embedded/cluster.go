@@ -61,6 +61,9 @@ type Cluster struct {
 	loaded       LoadReport // guarded by live; of the data directory
 	memory       memoryLog
 	answers      answers
+	polling      places // of Fetch and ShareFetch
+	joining      places // of JoinGroup and SyncGroup
+	runs         runs
 	txns         *txnLog            // guarded by live; nil without a data directory
 	resume       map[int64]*txnNote // transactions that kfake is to be told about
 
@@ -84,7 +87,7 @@ type Cluster struct {
 		open    map[*session]struct{} // guarded by Mutex
 		closed  bool                  // guarded by Mutex
 		running sync.WaitGroup        // the run goroutines of all sessions
-		alive   atomic.Int64          // how many those are
+		alive   atomic.Int64          // how many have a request
 		pipes   atomic.Int64          // connections to kfake that they have
 	}
 }
@@ -112,6 +115,9 @@ func Open(cfg Config) (*Cluster, error) {
 	c.drained, c.drain = context.WithCancel(context.Background())
 	c.memory.max = cfg.MemoryLogBytesMax
 	c.answers.making, c.answers.unknown = make(chan struct{}, makingMax), make(chan struct{}, makingMax)
+	c.joining.most = int64(cfg.WaitsMax / joinsPart)
+	c.polling.most = int64(cfg.WaitsMax) - c.joining.most
+	c.runs.init(max(cfg.WaitsMax/runsPart, runsLeast))
 	c.sessions.open = make(map[*session]struct{})
 	c.inside, c.settings = &inside{cluster: c}, newSettings(c)
 	c.answers.polling.ask = c.inside.ask

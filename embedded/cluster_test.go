@@ -46,7 +46,9 @@ func serveWith(t *testing.T, cfg Config, sc kring.Config) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sc.Engine = kring.EnginePortable
+	if sc.Engine == "" {
+		sc.Engine = kring.EnginePortable
+	}
 	sc.Listeners = []kring.ListenerConfig{{Address: "127.0.0.1:0"}}
 	s, err := kring.New(sc, c)
 	if err != nil {

@@ -53,6 +53,12 @@ type Config struct {
 	// (message.max.bytes); 0 means 16 MiB: a Kafka broker's own 1 MiB refuses a
 	// record of 1 MiB, which is a surprise in development.
 	BatchBytesMax int
+	// WaitsMax is how many requests may wait in the cluster at once (Fetch, ShareFetch, and a
+	// quarter of it JoinGroup and SyncGroup): each takes about 31 KiB meanwhile. A fetch
+	// beyond it is answered with what there is, and its client muted for as long as it would
+	// have waited, a second at most; a join is answered with COORDINATOR_LOAD_IN_PROGRESS,
+	// which clients retry. 0 means a sixteenth of the memory (WaitsMaxIn), 8,192 at most.
+	WaitsMax int
 	// ClusterID is what clients are told; empty means "kring-embedded". A data
 	// directory keeps the one it was made with.
 	ClusterID string
@@ -108,6 +114,9 @@ func (c Config) withDefaults() Config {
 			c.MemoryLogBytesMax = n / memoryShare
 		}
 	}
+	if c.WaitsMax == 0 {
+		c.WaitsMax = WaitsMaxIn(machineMemory())
+	}
 	if c.ClusterID == "" {
 		c.ClusterID = "kring-embedded"
 	}
@@ -149,6 +158,9 @@ func (c Config) Validate() error {
 	}
 	if c.FilesMax < 0 {
 		fault("FilesMax is %d; use a positive number, or 0 for half of RLIMIT_NOFILE", c.FilesMax)
+	}
+	if c.WaitsMax != 0 && c.WaitsMax < waitsMaxLeast {
+		fault("WaitsMax is %d; use %d or more, or 0 for a sixteenth of the memory", c.WaitsMax, waitsMaxLeast)
 	}
 	if c.DiskReserveBytes < 0 {
 		fault("DiskReserveBytes is %d; use a positive number of bytes, or 0 for 64 MiB", c.DiskReserveBytes)

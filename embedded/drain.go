@@ -22,7 +22,7 @@ func (c *Cluster) Drain() { c.drain() }
 
 // exchangeOrGiveUp is exchange, but what waits ends at once when the cluster is
 // drained, and a poll when its client has gone, or when there would be no room for the
-// answers to all that wait (see crowd). What the client sent behind it is still served,
+// answers to all that wait (see crowds). What the client sent behind it is still served,
 // on a new pipe.
 func (s *session) exchangeOrGiveUp(j job) error {
 	if !j.waits {
@@ -32,11 +32,11 @@ func (s *session) exchangeOrGiveUp(j job) error {
 	if err != nil {
 		return err
 	}
-	waiting := s.cluster.answers.polling.join(kmsg.Key(j.q.Header.Key))
-	stay := s.hangUp(pipe, j.poll, waiting)
+	defer s.leavePlace()
+	stay := s.hangUp(pipe, j.poll)
 	err = s.exchange(j)
-	gone, drained, dispersed := stay()
-	s.cluster.answers.polling.quit(waiting)
+	gone, drained := stay()
+	dispersed := s.leaveCrowd()
 	switch {
 	case !gone && !drained && !dispersed, !s.disconnect(pipe):
 		return err
@@ -51,28 +51,29 @@ func (s *session) exchangeOrGiveUp(j job) error {
 	return s.answerDrained(j)
 }
 
-// hangUp closes pipe when the cluster is drained, the client of a poll has gone, or
-// those have to go that it waits with. stay ends that and says which of them came.
-func (s *session) hangUp(pipe net.Conn, poll bool, with *crowd) (stay func() (gone, drained, dispersed bool)) {
+// hangUp closes pipe when the cluster is drained, or the client of a poll has gone. stay
+// ends that and says which of them came.
+func (s *session) hangUp(pipe net.Conn, poll bool) (stay func() (gone, drained bool)) {
 	end := func() { _ = pipe.Close() } // net.Pipe: cannot fail
-	never := func() bool { return true }
-	unwatch, unjoin := never, never
+	unwatch := func() bool { return true }
 	if poll {
 		unwatch = context.AfterFunc(s.client.Context(), end)
 	}
-	if with != nil {
-		unjoin = context.AfterFunc(with.together, end)
-	}
 	undrain := context.AfterFunc(s.cluster.drained, end)
-	return func() (gone, drained, dispersed bool) { return !unwatch(), !undrain(), !unjoin() }
+	return func() (gone, drained bool) { return !unwatch(), !undrain() }
 }
 
-// fetchInRoom answers a fetch that was given up because there was no room for what it
-// would have brought: without waiting, once there is.
+// fetchInRoom answers a poll that was given up because there was no room for what it
+// would have brought: without waiting, once there is. A member of a share group has lost
+// its session with the connection, and begins anew.
 func (s *session) fetchInRoom(j job) error {
 	req, err := j.q.Decode()
 	if err != nil {
 		return err
+	}
+	if share, ok := req.(*kmsg.ShareFetchRequest); ok {
+		j.q.Respond(refusalOf(share, kerr.ShareSessionNotFound.Code, "there was no room for what the members that wait would have brought"))
+		return nil
 	}
 	fetch := req.(*kmsg.FetchRequest)
 	if fetch.SessionEpoch > 0 {

@@ -1,7 +1,6 @@
 package embedded
 
 import (
-	"context"
 	"sync"
 	"time"
 
@@ -20,73 +19,7 @@ type polling struct {
 	old     []*room     // guarded by mu; kfake has had them for pollStays at least
 	timer   *time.Timer // guarded by mu; nil: none is set
 	over    bool        // guarded by mu
-	crowd   *crowd      // guarded by mu; nil: nobody waits
 	looking sync.WaitGroup
-}
-
-// crowd are fetches that wait in kfake, without room for what they will bring. When
-// something is produced that would be too much if all of them brought it, they have to
-// go first, and fetch it one after the other, as there is room.
-type crowd struct {
-	together context.Context // ends when they have to go
-	disperse context.CancelFunc
-	n        int           // guarded by polling.mu; those that have not gone
-	gone     chan struct{} // guarded by polling.mu; closed when nobody is left; nil: they may stay
-}
-
-// crowdBytesMin is a Produce that is never too much: what kernels and clients keep of
-// answers of that size is more.
-const crowdBytesMin = 16 << 10
-
-// join is called before a request waits; quit with what it says when it has gone.
-func (p *polling) join(key kmsg.Key) *crowd {
-	if key != kmsg.Fetch {
-		return nil
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.crowd == nil {
-		p.crowd = &crowd{}
-		p.crowd.together, p.crowd.disperse = context.WithCancel(context.Background())
-	}
-	p.crowd.n++
-	return p.crowd
-}
-
-func (p *polling) quit(c *crowd) {
-	if c == nil {
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if c.n--; c.n > 0 {
-		return
-	}
-	if c.gone != nil {
-		close(c.gone)
-	} else {
-		p.crowd = nil
-		c.disperse() // it holds nothing
-	}
-}
-
-// makeWay has those go that wait, if bytes for each of them were more than most, and
-// waits until they have.
-func (p *polling) makeWay(bytes, most int64) {
-	if bytes < crowdBytesMin {
-		return
-	}
-	p.mu.Lock()
-	c := p.crowd
-	if c == nil || int64(c.n)*bytes*answerCopies <= most {
-		p.mu.Unlock()
-		return
-	}
-	c.gone = make(chan struct{})
-	p.crowd = nil
-	p.mu.Unlock()
-	c.disperse()
-	<-c.gone
 }
 
 // begin has m leave its room once it waits.

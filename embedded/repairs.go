@@ -34,6 +34,10 @@ var repairs = []repair{
 	{kmsg.Heartbeat, "answers UNKNOWN_MEMBER_ID where there is no such group", on(nobodysHeartbeat)},
 	{kmsg.SyncGroup, "answers UNKNOWN_MEMBER_ID where there is no such group", on(nobodysSync)},
 	{kmsg.LeaveGroup, "answers UNKNOWN_MEMBER_ID where there is no such group, knows KIP-848's members, fences instances that others have, and repeats the ids of members", on(leaveGroup)},
+	{kmsg.OffsetFetch, "answers what is named twice once", on(fetchOffsetsOnce)},
+	{kmsg.DescribeShareGroupOffsets, "answers what is named twice once", on(describeShareOffsetsOnce)},
+	{kmsg.DescribeProducers, "answers what is named twice once", on(describeProducersOnce)},
+	{kmsg.DescribeTransactions, "answers what is named twice once", answerOnce(func(r *kmsg.DescribeTransactionsRequest) *[]string { return &r.TransactionalIDs }, itself)},
 	{kmsg.OffsetFetch, "answers that nothing is committed where there is no such group", on(nobodysOffsets)},
 	{kmsg.ListGroups, "passes over case in the filters of states and types, and names the protocol of KIP-848's groups", on(listGroups)},
 	{kmsg.ConsumerGroupHeartbeat, "answers a static member that joins while partitions move with an epoch that is not 0", on(joinWithEpoch)},
@@ -59,16 +63,23 @@ var repairs = []repair{
 	{kmsg.Produce, "has the names of topics that are asked for by id", on(nameProduced)},
 	{kmsg.Produce, "looks at a transaction's producer before it looks at its partitions or begins it", on(fenceProducer)},
 	{kmsg.Produce, "obeys cleanup.policy, message.timestamp.* and compression.type, and clears the bit of append time where a producer sets it", on(screenProduce)},
+	{kmsg.Produce, waitsBounded, on(watchProduced)}, // before anything of it is shown to kfake
 	// The two that follow come last of Produce: what refuses batches comes before.
 	{kmsg.Produce, "answers two unknown topic ids in one request instead of ending the process", on(produceByTopic)},
 	{kmsg.Produce, "closes the connection when a batch of acks 0 is refused", on(watchSilent)},
 	{kmsg.Fetch, "names the aborted transactions of the partition in which a fetch reaches MaxBytes", on(nameAborted)}, // may fetch once more
 	{kmsg.Fetch, "stores batches of append time with the right checksum", on(showAppendTime)},
 	{kmsg.ShareFetch, "stores batches of append time with the right checksum", on(showAppendTimeShared)},
+	{kmsg.JoinGroup, waitsBounded, on(placeJoin)},
+	{kmsg.SyncGroup, waitsBounded, on(placeSync)},
+	{kmsg.EndTxn, waitsBounded, watchEnded},
+	{kmsg.InitProducerID, waitsBounded, watchEnded},
+	{kmsg.Fetch, waitsBounded, on(pollFetch)}, // last: it may wait from here on
+	{kmsg.ShareFetch, waitsBounded, on(pollShareFetch)},
 	{kmsg.DescribeConfigs, "bounds the resources of one request", boundDescribed},
-	{kmsg.DescribeGroups, "answers a group that is named twice once", answerOnce(func(r *kmsg.DescribeGroupsRequest) *[]string { return &r.Groups }, itself)},
-	{kmsg.ConsumerGroupDescribe, "answers a group that is named twice once", answerOnce(func(r *kmsg.ConsumerGroupDescribeRequest) *[]string { return &r.Groups }, itself)},
-	{kmsg.ShareGroupDescribe, "answers a group that is named twice once", answerOnce(func(r *kmsg.ShareGroupDescribeRequest) *[]string { return &r.GroupIDs }, itself)},
+	{kmsg.DescribeGroups, "answers what is named twice once", answerOnce(func(r *kmsg.DescribeGroupsRequest) *[]string { return &r.Groups }, itself)},
+	{kmsg.ConsumerGroupDescribe, "answers what is named twice once", answerOnce(func(r *kmsg.ConsumerGroupDescribeRequest) *[]string { return &r.Groups }, itself)},
+	{kmsg.ShareGroupDescribe, "answers what is named twice once", answerOnce(func(r *kmsg.ShareGroupDescribeRequest) *[]string { return &r.GroupIDs }, itself)},
 	{kmsg.AlterConfigs, "bounds the resources of one request", boundNames(alteredMax, alteredResources)},
 	{kmsg.IncrementalAlterConfigs, "bounds the resources of one request", boundNames(alteredMax, alteredSettings)},
 	{kmsg.AlterClientQuotas, "bounds the entities of one request", boundNames(alteredMax, alteredQuotas)},
@@ -100,6 +111,9 @@ var repairs = []repair{
 	{kmsg.EndTxn, "goes on with an open transaction after a crash", noteTxn},
 	{kmsg.DeleteTopics, "ends the deletion of a topic that a crash interrupted", noteTxn},
 }
+
+// waitsBounded is why requests that may wait have repairs.
+const waitsBounded = "bounds how many requests wait at once, and what they bring together"
 
 // repairsOf is repairs by API. It is filled by init, because repairs ask for the
 // repairs of other APIs.

@@ -61,6 +61,7 @@ type answers struct {
 	whole   atomic.Int64                     // the last Fetch that was more than it was asked to be, because a batch was
 	record  recordSize
 	polling polling
+	crowds  crowds
 	tidying tidying
 }
 
@@ -100,11 +101,8 @@ func (s *session) makeRoom(j job) *room {
 		return nil
 	}
 	last, decoded := a.lastTo(j.q), int64(j.q.Elements)*bytesOfElement(key)
-	switch key {
-	case kmsg.Fetch:
+	if key == kmsg.Fetch {
 		return s.makeRoomToFetch(fetchBounds(j.q), b, decoded)
-	case kmsg.Produce:
-		a.polling.makeWay(int64(len(j.q.Body)), b.Max()/2)
 	}
 	for {
 		switch n := last.Load(); {

@@ -9,17 +9,39 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"kring"
+	"kring/internal/servertest"
 )
 
 const mib = 1 << 20
 
 // filledWith is a node with little memory for responses and a topic of bytes, in batches.
-func filledWith(t *testing.T, bytes, batch int) *node {
-	sc := kring.Config{Memory: kring.MemoryConfig{ResponseBytesMax: 16 * mib}}
+func filledWith(t *testing.T, engine kring.Engine, bytes, batch int) *node {
+	return filledIn(t, engine, Config{}, bytes, batch)
+}
+
+// filledIn is filledWith for a cluster with settings.
+func filledIn(t *testing.T, engine kring.Engine, cfg Config, bytes, batch int) *node {
+	sc := kring.Config{Engine: engine, Memory: kring.MemoryConfig{ResponseBytesMax: 16 * mib}}
 	sc.Socket.SendBufferBytes = 64 << 10 // else the kernel takes most of what nobody reads
-	n := serveWith(t, Config{Seed: []Topic{{"full", 1}, {"quiet", 1}}}, sc)
+	cfg.Seed = []Topic{{"full", 1}, {"quiet", 1}}
+	n := serveWith(t, cfg, sc)
 	n.fill(bytes/batch, batch)
 	return n
+}
+
+// onEngines runs a property on every engine.
+func onEngines(t *testing.T, property func(t *testing.T, engine kring.Engine)) {
+	for _, engine := range servertest.Engines() {
+		t.Run(string(engine), func(t *testing.T) { property(t, engine) })
+	}
+}
+
+// dispersed is how many polls had to go.
+func (n *node) dispersed() int {
+	c := &n.cluster.answers.crowds
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.dispersed
 }
 
 // fill produces batches of one record each.
@@ -53,7 +75,11 @@ func answeredWith(t *testing.T, conn net.Conn, req *kmsg.FetchRequest) int {
 // is willing to wait for; one whose client is behind gets more than one that may have to
 // wait.
 func TestAFetchIsAnsweredWithNoMoreThanThereIsRoomFor(t *testing.T) {
-	n := filledWith(t, 8*mib, 64<<10)
+	onEngines(t, aFetchIsAnsweredWithNoMoreThanThereIsRoomFor)
+}
+
+func aFetchIsAnsweredWithNoMoreThanThereIsRoomFor(t *testing.T, engine kring.Engine) {
+	n := filledWith(t, engine, 8*mib, 64<<10)
 	for _, version := range []int16{4, 11, 12} { // up to those that go by name
 		conn := dial(t, n.addr)
 		const room = 12 * mib / 16
@@ -68,7 +94,11 @@ func TestAFetchIsAnsweredWithNoMoreThanThereIsRoomFor(t *testing.T) {
 
 // The first batch comes whole, however little room there is (KIP-74).
 func TestABatchThatIsLargerThanTheRoomComesWhole(t *testing.T) {
-	n := filledWith(t, 1800<<10, 900<<10)
+	onEngines(t, aBatchThatIsLargerThanTheRoomComesWhole)
+}
+
+func aBatchThatIsLargerThanTheRoomComesWhole(t *testing.T, engine kring.Engine) {
+	n := filledWith(t, engine, 1800<<10, 900<<10)
 	conn := dial(t, n.addr)
 	for range 3 {
 		if got := answeredWith(t, conn, fetchOf("full", 11)); got < 900<<10 || got > 1000<<10 {
@@ -78,8 +108,10 @@ func TestABatchThatIsLargerThanTheRoomComesWhole(t *testing.T) {
 }
 
 // A Fetch that waits for records holds nothing of what responses may take.
-func TestAFetchThatWaitsHoldsNoRoom(t *testing.T) {
-	n := filledWith(t, 2*mib, 64<<10)
+func TestAFetchThatWaitsHoldsNoRoom(t *testing.T) { onEngines(t, aFetchThatWaitsHoldsNoRoom) }
+
+func aFetchThatWaitsHoldsNoRoom(t *testing.T, engine kring.Engine) {
+	n := filledWith(t, engine, 2*mib, 64<<10)
 	const many = 100
 	for range many {
 		if _, err := dial(t, n.addr).Write(longFetch("quiet")); err != nil {
@@ -98,7 +130,11 @@ func TestAFetchThatWaitsHoldsNoRoom(t *testing.T) {
 // What is produced is the answer to all who wait for it at once: they fetch it as there is
 // room, and get it.
 func TestFetchesThatWaitGoOneAfterTheOtherWhenMuchIsProduced(t *testing.T) {
-	n := filledWith(t, 0, 1)
+	onEngines(t, fetchesThatWaitGoOneAfterTheOtherWhenMuchIsProduced)
+}
+
+func fetchesThatWaitGoOneAfterTheOtherWhenMuchIsProduced(t *testing.T, engine kring.Engine) {
+	n := filledWith(t, engine, 0, 1)
 	const many = 40
 	got := make(chan int, many)
 	for i := range many {
@@ -118,17 +154,13 @@ func TestFetchesThatWaitGoOneAfterTheOtherWhenMuchIsProduced(t *testing.T) {
 		st := n.server.Stats().Responses
 		return n.sessionsRunning() == many && st.Waiting == 0 && st.Used < mib
 	})
-	polling := &n.cluster.answers.polling
-	polling.mu.Lock()
-	crowd := polling.crowd
-	polling.mu.Unlock()
 	n.fill(1, 900<<10)
 	for range many {
 		if bytes := <-got; bytes < 900<<10 {
 			t.Errorf("%d bytes of records", bytes)
 		}
 	}
-	if crowd.together.Err() == nil {
+	if n.dispersed() < many {
 		t.Error("all of them were answered at once")
 	}
 }
@@ -136,7 +168,11 @@ func TestFetchesThatWaitGoOneAfterTheOtherWhenMuchIsProduced(t *testing.T) {
 // Who waits for room and is left by its client is not served: as many as wait would be
 // too much at once.
 func TestWhoLeavesTheLineForRoomIsNotServed(t *testing.T) {
-	n := filledWith(t, 0, 1)
+	onEngines(t, whoLeavesTheLineForRoomIsNotServed)
+}
+
+func whoLeavesTheLineForRoomIsNotServed(t *testing.T, engine kring.Engine) {
+	n := filledWith(t, engine, 0, 1)
 	back := n.turnsTaken()
 	const many = 20
 	var conns []net.Conn
@@ -161,7 +197,11 @@ func TestWhoLeavesTheLineForRoomIsNotServed(t *testing.T) {
 // TestWhatAClientSendsBeforeItClosesIsServed also where it has to wait for its turn: who
 // commits and closes has committed.
 func TestWhatAClientSendsBeforeItClosesIsServed(t *testing.T) {
-	n := filledWith(t, 0, 1)
+	onEngines(t, whatAClientSendsBeforeItClosesIsServed)
+}
+
+func whatAClientSendsBeforeItClosesIsServed(t *testing.T, engine kring.Engine) {
+	n := filledWith(t, engine, 0, 1)
 	commit := func(group string) []byte {
 		req, topic, partition := kmsg.NewPtrOffsetCommitRequest(), kmsg.NewOffsetCommitRequestTopic(), kmsg.NewOffsetCommitRequestTopicPartition()
 		req.Version, req.Group, req.Generation = 2, group, -1
@@ -214,7 +254,11 @@ func (n *node) turnsTaken() (back func()) {
 
 // A request of many elements takes much when it is decoded, however short it is.
 func TestARequestOfManyElementsWaitsForRoom(t *testing.T) {
-	n := filledWith(t, 0, 1)
+	onEngines(t, aRequestOfManyElementsWaitsForRoom)
+}
+
+func aRequestOfManyElementsWaitsForRoom(t *testing.T, engine kring.Engine) {
+	n := filledWith(t, engine, 0, 1)
 	back := n.turnsTaken()
 	const many = 10_000
 	req, fetch := producing(nil, "full", nil), fetchOf("full", 12)
@@ -239,7 +283,11 @@ func TestARequestOfManyElementsWaitsForRoom(t *testing.T) {
 // As long as nobody knows how large the answers of an API are, a few are made at once, and
 // whoever waited goes by what is known then.
 func TestAnswersOfUnknownSizeAreMadeAFewAtATime(t *testing.T) {
-	n := filledWith(t, 0, 1)
+	onEngines(t, answersOfUnknownSizeAreMadeAFewAtATime)
+}
+
+func answersOfUnknownSizeAreMadeAFewAtATime(t *testing.T, engine kring.Engine) {
+	n := filledWith(t, engine, 0, 1)
 	back := n.turnsTaken()
 	const many = makingMax + 4
 	for range many {
@@ -258,7 +306,11 @@ func TestAnswersOfUnknownSizeAreMadeAFewAtATime(t *testing.T) {
 
 // Clients that leave while they wait for room, or without reading, leave nothing behind.
 func TestClientsThatLeaveWithoutReadingLeaveNothingBehind(t *testing.T) {
-	n := filledWith(t, 8*mib, 900<<10)
+	onEngines(t, clientsThatLeaveWithoutReadingLeaveNothingBehind)
+}
+
+func clientsThatLeaveWithoutReadingLeaveNothingBehind(t *testing.T, engine kring.Engine) {
+	n := filledWith(t, engine, 8*mib, 900<<10)
 	frame := kmsg.NewRequestFormatter().AppendRequest(nil, fetchOf("full", 11), 1)
 	var conns []net.Conn
 	for range 40 {
@@ -285,7 +337,11 @@ func TestClientsThatLeaveWithoutReadingLeaveNothingBehind(t *testing.T) {
 // A member of a share group gets no more records than there is room for, once their size
 // is known; kfake counts records only.
 func TestAShareFetchIsAnsweredWithNoMoreThanThereIsRoomFor(t *testing.T) {
-	n := filledWith(t, 0, 200<<10)
+	onEngines(t, aShareFetchIsAnsweredWithNoMoreThanThereIsRoomFor)
+}
+
+func aShareFetchIsAnsweredWithNoMoreThanThereIsRoomFor(t *testing.T, engine kring.Engine) {
+	n := filledWith(t, engine, 0, 200<<10)
 	conn := dial(t, n.addr)
 	beat := kmsg.NewPtrShareGroupHeartbeatRequest()
 	beat.Version, beat.GroupID, beat.MemberID, beat.SubscribedTopicNames = 1, "shared", "member", []string{"full"}

@@ -46,6 +46,13 @@ type session struct {
 	got      int   // bytes of the last response that was decoded
 	allowed  int64 // how many bytes that was
 	fetched  int64 // how many they were
+
+	// Owner: run, all that follows; see waits.go.
+	standing standing
+	fetching fetchSession
+	sharing  shareSession
+	class    int  // of the requests that run serves
+	runs     bool // it counts among the runs of its class
 }
 
 // job is a request on its way to kfake.
@@ -97,10 +104,11 @@ func (s *session) add(j job) {
 	if start {
 		s.running = true
 		s.cluster.sessions.running.Add(1) // under mu: never after Close began to wait
+		s.cluster.sessions.alive.Add(1)
 	}
 	s.mu.Unlock()
 	if start {
-		go s.run()
+		s.cluster.runs.start(s, classOf(j))
 	}
 }
 
@@ -121,10 +129,9 @@ func (s *session) end() {
 	s.order.end()
 }
 
-func (s *session) run() {
-	s.cluster.sessions.alive.Add(1)
-	defer s.cluster.sessions.running.Done()
-	defer s.cluster.sessions.alive.Add(-1)
+// run serves jobs of a class until there are no more, or the next needs another turn.
+func (s *session) run(class int) {
+	s.class, s.runs = class, true
 	for {
 		j, ok := s.next()
 		if !ok {
@@ -159,17 +166,34 @@ func (s *session) exchangeAgain(j job) error {
 	return s.exchangeOrGiveUp(j)
 }
 
-// next takes the oldest job; without one, run is over.
+// leaveRun lets another session of the class run.
+func (s *session) leaveRun() {
+	if s.runs {
+		s.runs = false
+		s.cluster.runs.end(s.class)
+	}
+}
+
+// next takes the oldest job; without one run is over, for now when it has to stand in line
+// again.
 func (s *session) next() (j job, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.again = false
 	if len(s.jobs) == 0 {
-		s.running, s.jobs = false, nil
 		if s.pipe != nil && s.cluster.sessions.pipes.Load() > pipesKept {
 			_ = s.pipe.Close() // net.Pipe: cannot fail
 			s.pipe = nil
 		}
+		s.leaveRun()
+		s.running, s.jobs = false, nil
+		s.cluster.sessions.alive.Add(-1)
+		s.cluster.sessions.running.Done()
+		return job{}, false
+	}
+	if class := classOf(s.jobs[0]); !s.runs || class != s.class {
+		s.leaveRun()
+		s.cluster.runs.start(s, class) // another goroutine: s is its from here
 		return job{}, false
 	}
 	j = s.jobs[0]
@@ -281,6 +305,7 @@ func (s *session) forward(q kafka.Request, payload []byte) error {
 	if refused, err := s.unkept(q); refused {
 		return err
 	}
+	s.fetching.answered(q, response)
 	r.SetErrorCode(kafka.ErrorCode(r.Payload(), response))
 	r.Respond(response)
 	return nil
