@@ -7,11 +7,11 @@
 // that was not checked: it trusts counts that a stranger wrote.
 //
 // Flow: a frame's payload comes to Door.Handle; ParseHeader, Versions, then the
-// structural check of the body; what passes goes to Handler.HandleKafka as a
-// Request with its Header and Body; the Handler answers with Respond, or with
+// structural check of the body; what passes goes to APIHandler.HandleAPI as an
+// APIRequest with its Header and Body; the handler answers with Respond, or with
 // Start and Finish when it encodes by hand.
 //
-// Ownership: a Header's ClientID and a Request's Body lie in the payload, so
+// Ownership: a Header's ClientID and an APIRequest's Body lie in the payload, so
 // they are valid until the answer. A Door and its Versions never change once
 // built; any number of goroutines may use them.
 //

@@ -11,6 +11,14 @@ type Fault struct {
 
 func (f *Fault) Error() string { return f.text }
 
+// code is what a request that is refused for f is counted by: nobody is told.
+func (f *Fault) code() int16 {
+	if f.Reason == reqchan.UnknownAPI || f.Reason == reqchan.UnsupportedVersion {
+		return codeUnsupportedVersion
+	}
+	return codeInvalidRequest
+}
+
 // The faults are fixed values, so that refusing costs no memory.
 var (
 	faultShort = &Fault{reqchan.HeaderMalformed,

@@ -80,7 +80,7 @@ func (c NullConfig) Validate() error {
 	return nil
 }
 
-// Null is a Handler that speaks Kafka and throws data away: it measures the
+// Null is an APIHandler that speaks Kafka and throws data away: it measures the
 // network layer. Every topic that anybody asks for exists from then on. Produce
 // is acknowledged with offsets that grow, idempotent or not; whatever was
 // produced is gone at once, so that the log always starts where it ends and
@@ -92,7 +92,6 @@ type Null struct {
 	address  Address                            // of Advertise
 	on       atomic.Pointer[map[string]Address] // of AdvertiseOn; replaced, never changed
 	versions Versions
-	answers  *apiVersionsBodies
 	topics   nullTopics
 	waits    fetchWaits
 	// lastProducer: the producer id given last; a counter of its own.
@@ -124,7 +123,6 @@ func NewNull(c NullConfig) (*Null, error) {
 	if n.versions, err = NewVersions(nullVersions...); err != nil {
 		return nil, err
 	}
-	n.answers = newApiVersionsBodies(n.versions)
 	n.topics.init(n.config)
 	return n, nil
 }
@@ -132,14 +130,14 @@ func NewNull(c NullConfig) (*Null, error) {
 // Versions is what n serves.
 func (n *Null) Versions() Versions { return n.versions }
 
-// HandleKafka serves one request.
-func (n *Null) HandleKafka(r Request) {
+// HandleAPI serves one request.
+func (n *Null) HandleAPI(r APIRequest) {
 	switch r.Header.Key {
 	case keyProduce:
 		n.produce(r)
 		return
 	case keyApiVersions:
-		r.RespondBody(n.answers.served[r.Header.Version])
+		n.versions.Answer(r)
 		return
 	}
 	req, err := r.Decode()
@@ -149,7 +147,7 @@ func (n *Null) HandleKafka(r Request) {
 	}
 	switch req := req.(type) {
 	case *kmsg.MetadataRequest:
-		r.Respond(n.metadata(req, r.Request.Conn()))
+		r.Respond(n.metadata(req, r.Raw.Conn()))
 	case *kmsg.FetchRequest:
 		n.fetch(r, req)
 	case *kmsg.ListOffsetsRequest:

@@ -10,7 +10,7 @@ import (
 
 // fetch answers that nothing is there, after the time that the client wants to
 // wait for something.
-func (n *Null) fetch(r Request, req *kmsg.FetchRequest) {
+func (n *Null) fetch(r APIRequest, req *kmsg.FetchRequest) {
 	resp := req.ResponseKind().(*kmsg.FetchResponse)
 	wait := min(time.Duration(req.MaxWaitMillis)*time.Millisecond, n.config.FetchWaitMax)
 	if req.SessionID != 0 {
@@ -94,17 +94,17 @@ type fetchWaits struct {
 //
 // Invariant: whoever takes it out of open answers it, nobody else.
 type fetchWait struct {
-	request Request
+	request APIRequest
 	resp    kmsg.Response
 	timer   *time.Timer
 	unwatch func() bool // ends watching the connection
 }
 
 // add makes r wait; false when nobody may wait any more, or for nothing.
-func (s *fetchWaits) add(r Request, resp kmsg.Response, wait time.Duration) bool {
+func (s *fetchWaits) add(r APIRequest, resp kmsg.Response, wait time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	conn := r.Request.Conn()
+	conn := r.Raw.Conn()
 	if s.closed || conn.Ended() {
 		return false
 	}

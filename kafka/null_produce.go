@@ -25,7 +25,7 @@ type producer struct {
 	failure  int16 // the first error code that is one
 }
 
-func (n *Null) produce(r Request) {
+func (n *Null) produce(r APIRequest) {
 	p := producer{in: reader{left: r.Body}, out: r.Start(), version: r.Header.Version}
 	p.flexible = p.version >= describe(keyProduce).flexible
 	p.in.span(p.in.stringLen(p.flexible), true) // the transactional id
@@ -38,14 +38,14 @@ func (n *Null) produce(r Request) {
 	}
 	p.out = append(p.out, 0, 0, 0, 0) // the throttle time
 	p.endStruct()
-	r.Request.SetErrorCode(p.failure)
+	r.Raw.SetErrorCode(p.failure)
 	switch {
 	case p.in.fault != nil:
 		r.CloseConnection(reqchan.BodyMalformed)
 	case acks == 0:
 		r.NoResponse()
 	default:
-		r.Request.Respond(p.out)
+		r.Raw.Respond(p.out)
 	}
 }
 

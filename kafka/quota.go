@@ -36,24 +36,24 @@ var exemptFromRequestQuotas = []int16{
 }
 
 // measure hands r to the Handler, on the account of its client.
-func (d *Door) measure(r Request) {
+func (d *Door) measure(r APIRequest) {
 	if !d.Quotas.Bounds(quota.HandlerTime) || slices.Contains(exemptFromRequestQuotas, r.Header.Key) {
-		d.next.HandleKafka(r)
+		d.next.HandleAPI(r)
 		return
 	}
 	// After the call r may be another's. What the handler does of it on other
 	// goroutines, such as waiting for records, is not its client's to pay for.
-	who := d.subject(r.Header, r.Request.Conn())
+	who := d.subject(r.Header, r.Raw.Conn())
 	start := time.Now()
-	d.next.HandleKafka(r)
+	d.next.HandleAPI(r)
 	who.Record(quota.HandlerTime, int64(time.Since(start)))
 }
 
 // chargeBehind records the bytes behind a Produce request's body, which came from
 // its client as well. The client waits for them when the request is charged.
-func (d *Door) chargeBehind(r Request, bytes int) {
+func (d *Door) chargeBehind(r APIRequest, bytes int) {
 	if bytes > 0 && r.Header.Key == keyProduce {
-		d.subject(r.Header, r.Request.Conn()).Record(quota.BytesIn, int64(bytes))
+		d.subject(r.Header, r.Raw.Conn()).Record(quota.BytesIn, int64(bytes))
 	}
 }
 

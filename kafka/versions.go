@@ -20,6 +20,7 @@ type Versions struct {
 	sorted    []VersionRange
 	byKey     []VersionRange // index: key; Max < Min where the key is not served
 	announced []VersionRange // beside sorted
+	bodies    *apiVersionsBodies
 }
 
 // announcedFrom is the first version that ApiVersions names of an API, where
@@ -31,7 +32,8 @@ type Versions struct {
 // (KAFKA-18659).
 var announcedFrom = map[int16]int16{keyProduce: 0}
 
-// NewVersions makes the table; the error names every fault in ranges.
+// NewVersions makes the table; the error names every fault in ranges. ApiVersions (key 18)
+// must be one of them: every client asks for it first. Answer it with Versions.Answer.
 func NewVersions(ranges ...VersionRange) (Versions, error) {
 	v := Versions{byKey: make([]VersionRange, len(descriptions))}
 	for key := range v.byKey {
@@ -54,6 +56,10 @@ func NewVersions(ranges ...VersionRange) (Versions, error) {
 			v.sorted = append(v.sorted, r)
 		}
 	}
+	if v.byKey[keyApiVersions].Max < 0 && len(faults) == 0 {
+		faults = append(faults, fmt.Errorf("ApiVersions (key %d), which every client asks for first, is not among them: add {Key: %d, Min: 0, Max: %d} and answer it with Versions.Answer",
+			keyApiVersions, keyApiVersions, describe(keyApiVersions).max))
+	}
 	if len(faults) > 0 {
 		return Versions{}, fmt.Errorf("kafka: versions: %w", errors.Join(faults...))
 	}
@@ -65,6 +71,7 @@ func NewVersions(ranges ...VersionRange) (Versions, error) {
 			r.Min = min(r.Min, from)
 		}
 	}
+	v.bodies = newApiVersionsBodies(v)
 	return v, nil
 }
 
@@ -80,6 +87,11 @@ func VersionsOf(resp *kmsg.ApiVersionsResponse) (Versions, error) {
 	}
 	return NewVersions(ranges...)
 }
+
+// Answer answers an ApiVersions request (key 18) with what v announces, without an
+// allocation. A handler that has features to name as well makes a response of its own:
+// see Announce.
+func (v Versions) Answer(r APIRequest) { r.RespondBody(v.bodies.served[r.Header.Version]) }
 
 // Supported says whether requests of key in version are served.
 func (v Versions) Supported(key, version int16) bool {

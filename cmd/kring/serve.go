@@ -115,7 +115,7 @@ func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served s
 		log.Warn("the ready line could not be written", "error", err)
 	})
 	defer ready.end()
-	fmt.Fprintln(ready, c.readyLine(server.Describe(), server.MemoryPlan(), server.Addresses()))
+	fmt.Fprintln(ready, c.readyLine(server.Describe(), server.MemoryPlan(), addresses(server)))
 	s, err := nextStop(p, log, server, server.Failed())
 	if s == nil {
 		log.Error("stopping: a part of the server failed", "error", err)
@@ -199,4 +199,12 @@ func summarize(log *slog.Logger, st kring.Stats) {
 		"exhausted", e.Exhausted, "starved", e.Starved, "rearmed", e.Rearmed, "overflows", e.Overflows,
 		"short_sends", e.ShortSends, "zero_copy_sends", e.ZeroCopySends, "zero_copy_copied", e.ZeroCopyCopied, "registered", e.Registered, "followed", e.Followed,
 		"kernel_threads", kring.KernelThreads())
+}
+
+// addresses are those of all listeners, as text.
+func addresses(server *kring.Server) (all []string) {
+	for _, l := range server.Listeners() {
+		all = append(all, l.Address)
+	}
+	return all
 }

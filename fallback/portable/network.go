@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"sync"
 	"syscall"
+	"time"
 
 	"kring/engine"
 	"kring/internal/slab"
@@ -47,6 +48,9 @@ func (n *Network) Listen(c engine.ListenConfig) (engine.Listener, error) {
 	if err := validate(c.Socket); err != nil {
 		return engine.Listener{}, fmt.Errorf("listen on %q: %w", c.Address, err)
 	}
+	if c.Given != nil {
+		return n.adopt(c)
+	}
 	if c.Backlog < 0 {
 		return engine.Listener{}, fmt.Errorf("listen on %q: backlog of %d: use 0 or a positive length", c.Address, c.Backlog)
 	}
@@ -69,6 +73,28 @@ func (n *Network) Listen(c engine.ListenConfig) (engine.Listener, error) {
 	}
 	fd := n.add(&socket{listener: tcp, options: c.Socket})
 	return engine.Listener{FD: fd, Addr: addrPort(l.Addr())}, nil
+}
+
+// adopt takes a listening socket that somebody else made.
+func (n *Network) adopt(c engine.ListenConfig) (engine.Listener, error) {
+	given, ok := c.Given.(listener)
+	switch {
+	case !ok:
+		return engine.Listener{}, fmt.Errorf("listen on a %T: it has no deadline: give a *net.TCPListener or a *net.UnixListener", c.Given)
+	case c.Shared:
+		return engine.Listener{}, errors.New("listen on a socket that was given: one socket can't be shared by processors: accept apart")
+	}
+	if err := given.SetDeadline(time.Time{}); err != nil {
+		return engine.Listener{}, fmt.Errorf("listen on the %T at %v: %w: give a socket that is open", c.Given, c.Given.Addr(), err)
+	}
+	l := engine.Listener{FD: n.add(&socket{listener: given, options: c.Socket})}
+	if u, isUnix := c.Given.(*net.UnixListener); isUnix {
+		u.SetUnlinkOnClose(false) // another process may still listen there
+		l.Path = given.Addr().String()
+	} else {
+		l.Addr = addrPort(given.Addr())
+	}
+	return l, nil
 }
 
 // listenUnix opens a listening Unix domain socket. Its file has its mode a moment
