@@ -2,8 +2,10 @@ package contestant
 
 import (
 	"fmt"
+	"strings"
 
 	"kring"
+	"kring/uring"
 )
 
 // Ablation is one technique switched: everything else stays what it is.
@@ -24,30 +26,22 @@ type Ablation struct {
 const never = 1 << 30
 
 // Ablations are the techniques that a default configuration uses, each without
-// it, and those that it leaves alone, each with it.
+// it, and those that it leaves alone, each with it: the server's own, and what the
+// table of the ring's settings has to compare.
 func Ablations() []Ablation {
-	return []Ablation{
-		{Technique: "multishot receive", Switch: "one by one", URing: []string{"recv=single"}},
-		{Technique: "hot window of receive buffers", Switch: "all 1024 at once", URing: []string{"buffers-hot=1024"}},
-		{Technique: "size of receive buffers", Switch: "2 KiB", URing: []string{"buffer-bytes=2048"}},
-		{Technique: "deferred task work", Switch: "off", URing: []string{"defer-taskrun=off"}, Dispatch: "inline"},
-		{Technique: "cooperative task work", Switch: "off", URing: []string{"coop-taskrun=off"}, Dispatch: "pool"},
-		{Technique: "single issuer", Switch: "off", URing: []string{"single-issuer=off"}},
+	all := []Ablation{
 		{Technique: "wait strategy", Switch: "parked", Wait: "parked", Dispatch: "inline"},
 		{Technique: "wait strategy", Switch: "locked", Wait: "locked", Dispatch: "pool"},
-		{Technique: "wake", Switch: "MSG_RING", URing: []string{"wake=msg-ring"}, Dispatch: "inline"},
-		{Technique: "gathered send", Switch: "one buffer a send", URing: []string{"send-buffers=1"}},
 		{Technique: "big frames in their own memory", Switch: "off", BigFrameBytes: never},
 		{Technique: "hand-over in batches", Switch: "one by one", HandlerBatch: 1, Dispatch: "pool"},
-		{Technique: "poll before receiving", Switch: "off", URing: []string{"poll-first=off"}},
-		{Technique: "no SQ array", Switch: "off", URing: []string{"no-sqarray=off"}},
-		{Technique: "registered ring descriptor", Switch: "on", URing: []string{"registered-ring=on"}, Dispatch: "inline"},
-		{Technique: "restrictions", Switch: "on", URing: []string{"restrict=on"}},
-		{Technique: "quiet wait", Switch: "off", URing: []string{"quiet-wait=off"}, Dispatch: "inline"},
-		{Technique: "busy-poll", Switch: "50 µs, forced", URing: []string{"busy-poll=50us", "busy-poll-forced=on"}, Dispatch: "inline"},
-		{Technique: "min-wait", Switch: "20 µs", URing: []string{"min-wait=20us"}, Dispatch: "inline"},
-		{Technique: "zero-copy send", Switch: "from 16 KiB", URing: []string{"zero-copy-bytes=16384"}},
 	}
+	for _, s := range uring.Settings() {
+		for _, c := range s.Compare {
+			all = append(all, Ablation{Technique: c.Technique, Switch: c.Switch, Dispatch: c.Dispatch,
+				URing: strings.Split(s.Key+"="+c.Values, ",")})
+		}
+	}
+	return all
 }
 
 // Unablated is the contestant that the ablations of a dispatch are held
