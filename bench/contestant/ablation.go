@@ -2,6 +2,8 @@ package contestant
 
 import (
 	"fmt"
+	"path"
+	"slices"
 	"strings"
 
 	"kring"
@@ -66,7 +68,7 @@ func (a *Ablation) Contestant(dispatch string) (*Contestant, error) {
 	if c.HandlerBatch > 0 {
 		flags = append(flags, "--handler-batch", fmt.Sprint(c.HandlerBatch))
 	}
-	x := self(dispatch+": "+a.Name(), fmt.Sprintf("kring on io_uring, handler %s, %s: %s", dispatch, a.Technique, a.Switch), flags)
+	x := self(dispatch+": "+a.Name(), fmt.Sprintf("kring on io_uring, handler %s, %s (%s)", dispatch, a.Name(), strings.Join(a.Settings(), ", ")), flags)
 	x.Ours, x.URing, x.Kafka = true, true, true
 	return x, nil
 }
@@ -79,6 +81,71 @@ func (a *Ablation) serve(dispatch string) ServeConfig {
 		c.Wait = map[string]string{"inline": "locked", "pool": "parked"}[dispatch]
 	}
 	return c
+}
+
+// Settings are what is switched, as key=value.
+func (a *Ablation) Settings() []string {
+	list := slices.Clone(a.URing)
+	if a.Wait != "" {
+		list = append(list, "wait="+a.Wait)
+	}
+	if a.BigFrameBytes > 0 {
+		list = append(list, fmt.Sprintf("big-frame-bytes=%d", a.BigFrameBytes))
+	}
+	if a.HandlerBatch > 0 {
+		list = append(list, fmt.Sprintf("handler-batch=%d", a.HandlerBatch))
+	}
+	return list
+}
+
+// Key is the setting that it switches.
+func (a *Ablation) Key() string {
+	key, _, _ := strings.Cut(a.Settings()[0], "=")
+	return key
+}
+
+// SelectAblations gives those of which the key, the technique or the name matches one of
+// the patterns (path.Match), all for none. A pattern that is KEY=VALUE of the engine's
+// settings is one of its own.
+func SelectAblations(patterns []string) ([]Ablation, error) {
+	all := Ablations()
+	if len(patterns) == 0 {
+		return all, nil
+	}
+	var chosen []Ablation
+	taken := make([]bool, len(all))
+	for _, p := range patterns {
+		if key, value, ok := strings.Cut(p, "="); ok {
+			if err := new(uring.Config).Set(key, value); err != nil {
+				return nil, fmt.Errorf("%q: %w", p, err)
+			}
+			chosen = append(chosen, Ablation{Technique: key, Switch: value, URing: []string{p}})
+			continue
+		}
+		found := false
+		for i := range all {
+			hit, err := all[i].matches(p)
+			if err != nil {
+				return nil, err
+			}
+			if found = found || hit; hit && !taken[i] {
+				taken[i], chosen = true, append(chosen, all[i])
+			}
+		}
+		if !found {
+			return nil, fmt.Errorf("%q is the key or the name of no technique: 'go run ./bench list' lists them, and KEY=VALUE switches any setting of the engine", p)
+		}
+	}
+	return chosen, nil
+}
+
+func (a *Ablation) matches(pattern string) (bool, error) {
+	for _, name := range []string{a.Key(), a.Technique, a.Name()} {
+		if ok, err := path.Match(pattern, name); ok || err != nil {
+			return ok, err
+		}
+	}
+	return false, nil
 }
 
 // Name is technique and switch.
