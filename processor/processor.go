@@ -224,7 +224,7 @@ func (p *Processor) parkFor() time.Duration {
 		p.bell.Disarm()
 		return 0
 	}
-	if p.cfg.Responses.Tight() && p.openConns > 0 {
+	if (p.cfg.Responses.Tight() || len(p.hungry.list) > 0) && p.openConns > 0 {
 		due = sooner(due, hurryEvery)
 	}
 	return sooner(sooner(due, p.jobs.Tidy(p.now)), p.alarms.wait(p.now, p.wheel.wait(p.now)))

@@ -210,6 +210,7 @@ func (p *Processor) cutFrames(c *conn, lent *engine.Completion) (again bool) {
 				p.waitForBytes(c, int64(len(b)), true)
 				return false
 			}
+			c.hungry = 0
 		case frame.NeedBytes:
 			return false
 		case frame.NeedMemory:
@@ -251,7 +252,7 @@ func (p *Processor) begin(c *conn) bool {
 		return false
 	}
 	c.in.Begin(memory)
-	c.begun, c.extended = p.now, false
+	c.begun, c.extended, c.hungry = p.now, false, 0
 	c.big = n-frame.SizeBytes >= c.set.BigFrameBytes
 	if c.big && len(c.in.Rest()) >= c.set.BigFrameBytes/4 {
 		p.endStream(c)
