@@ -25,19 +25,20 @@ type conn struct {
 	head    []byte    // slab memory for the size of a big frame; nil until the first
 
 	receive   receiveState
-	cancelled bool // the receive that is armed was told to end
-	big       bool // the last frame was big: sizes are received on their own
-	eof       bool // the peer finished sending
-	finishing bool // nothing more is cut; closes once its output is out
-	ending    bool // on its way to CloseFD
-	closing   bool // CloseFD was called
-	dirty     bool // in Processor.dirty
-	waiting   bool // in Processor.waiting or Processor.hungry
-	listed    bool // in Processor.hungry; the slot's, whoever has it
-	starved   bool // waits for a receive buffer
-	doubted   bool // seemed idle at the last look, see peerWrites
-	extended  bool // the frame begun has had its time twice, see extend
-	sending   bool // a Send is outstanding
+	cancelled bool  // the receive that is armed was told to end
+	big       bool  // the last frame was big: sizes are received on their own
+	eof       bool  // the peer finished sending
+	finishing bool  // nothing more is cut; closes once its output is out
+	ending    bool  // on its way to CloseFD
+	closing   bool  // CloseFD was called
+	dirty     bool  // in Processor.dirty
+	waiting   bool  // in Processor.waiting or Processor.hungry
+	hungry    int64 // since when it waits for bytes of the channel's capacity; 0: it does not
+	listed    bool  // in Processor.hungry; the slot's, whoever has it
+	starved   bool  // waits for a receive buffer
+	doubted   bool  // seemed idle at the last look, see peerWrites
+	extended  bool  // the frame begun has had its time twice, see extend
+	sending   bool  // a Send is outstanding
 
 	reason     reqchan.CloseReason
 	mute       muteState

@@ -123,6 +123,7 @@ func (p *Processor) expire() {
 	if p.cfg.Responses.Tight() {
 		p.hurry()
 	}
+	p.hurryFrames()
 	w := &p.wheel
 	if w.tick == 0 {
 		return

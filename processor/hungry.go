@@ -12,6 +12,7 @@ type hungry struct {
 	// creditWanted is the least that one of them wants who takes of what this processor
 	// has reserved already.
 	creditWanted int64
+	hurried      int64 // when hurryFrames looked last
 }
 
 // waitForBytes has c wait until so many bytes may be free: of those that all share, or,
@@ -21,6 +22,9 @@ func (p *Processor) waitForBytes(c *conn, bytes int64, fromCredit bool) {
 	if !c.waiting {
 		c.waiting = true
 		p.count.waits++
+	}
+	if c.hungry == 0 {
+		c.hungry = p.now
 	}
 	p.listHungry(c)
 }

@@ -97,6 +97,8 @@ type Processor struct {
 	drainedSaid bool
 	stats       published
 	times       times
+	into        int              // bytes that the next Poll is to receive into large frames
+	intoWaits   bool             // somebody waits for the Poll after it
 	idle        measure.Idleness // of Poll
 	started     atomic.Int64     // by measure.Now; 0 before, as stopped
 	stopped     atomic.Int64
@@ -190,6 +192,7 @@ func (p *Processor) loop() error {
 // includes what the kernel does for us before it sleeps.
 func (p *Processor) poll() (int, error) {
 	wait := p.parkFor()
+	p.into = 0
 	p.count.polls++
 	if wait == 0 { // there is work: not idle
 		p.given = p.given[:0]
@@ -217,11 +220,11 @@ func (p *Processor) poll() (int, error) {
 func (p *Processor) parkFor() time.Duration {
 	p.bell.Arm()
 	due := p.proceedDoors()
-	if p.assignedLen.Load() > 0 || p.responses.Waiting() || p.errands.waiting.Load() || p.sweeping() || phase(p.asked.Load()) != p.phase {
+	if p.assignedLen.Load() > 0 || p.responses.Waiting() || p.errands.waiting.Load() || p.sweeping() || p.intoWaits || phase(p.asked.Load()) != p.phase {
 		p.bell.Disarm()
 		return 0
 	}
-	if p.cfg.Responses.Tight() && p.openConns > 0 {
+	if (p.cfg.Responses.Tight() || len(p.hungry.list) > 0) && p.openConns > 0 {
 		due = sooner(due, hurryEvery)
 	}
 	return sooner(sooner(due, p.jobs.Tidy(p.now)), p.alarms.wait(p.now, p.wheel.wait(p.now)))

@@ -127,8 +127,7 @@ func (p *Processor) arm(c *conn) {
 	case p.scarce:
 		p.armScarce(c)
 	case c.big && rest != nil:
-		c.receive = receiveFrame
-		p.engine.RecvInto(c.fd, c.token, rest)
+		p.receiveFrame(c, rest)
 	case c.big && c.in.Empty():
 		p.receiveSize(c, frame.SizeBytes)
 	case c.in.Held() > c.set.HeldBytesMax, c.big && !p.mayCut(c):
@@ -137,6 +136,23 @@ func (p *Processor) arm(c *conn) {
 		c.receive = receiveStream
 		p.engine.Recv(c.fd, c.token)
 	}
+}
+
+// intoBytesMax is how many bytes of large frames one Poll may be asked for. What has come of
+// them is copied within it, into memory that is new to it, at a millisecond for each; and 100
+// frames may have come together.
+const intoBytesMax = 2 << 20
+
+// receiveFrame receives the rest of a frame into its memory, in its turn.
+func (p *Processor) receiveFrame(c *conn, rest []byte) {
+	if p.into > 0 && p.into+len(rest) > intoBytesMax {
+		p.intoWaits = true
+		p.wait(c)
+		return
+	}
+	p.into += len(rest)
+	c.receive = receiveFrame
+	p.engine.RecvInto(c.fd, c.token, rest)
 }
 
 // receiveSize receives the last n bytes of the size of the next frame on their own.
@@ -194,6 +210,7 @@ func (p *Processor) cutFrames(c *conn, lent *engine.Completion) (again bool) {
 				p.waitForBytes(c, int64(len(b)), true)
 				return false
 			}
+			c.hungry = 0
 		case frame.NeedBytes:
 			return false
 		case frame.NeedMemory:
@@ -235,7 +252,7 @@ func (p *Processor) begin(c *conn) bool {
 		return false
 	}
 	c.in.Begin(memory)
-	c.begun, c.extended = p.now, false
+	c.begun, c.extended, c.hungry = p.now, false, 0
 	c.big = n-frame.SizeBytes >= c.set.BigFrameBytes
 	if c.big && len(c.in.Rest()) >= c.set.BigFrameBytes/4 {
 		p.endStream(c)
@@ -274,7 +291,7 @@ func (p *Processor) wait(c *conn) {
 func (p *Processor) retryWaiting() {
 	n := len(p.waiting)
 	fed := p.pinned == 0 || p.unpinned // else a receive would only starve again
-	p.unpinned = false
+	p.unpinned, p.intoWaits = false, false
 	for _, c := range p.waiting[:n] {
 		switch {
 		case !c.waiting: // gone, and its place is another's
