@@ -7,21 +7,22 @@ import (
 	"kring/reqchan"
 )
 
-// Door is the handler of frames that lets only well-formed requests of served
-// versions through to a Handler. What the protocol wants answered, it answers;
-// everything else closes the connection for a counted reason.
+// Door is a protocol filter: a handler of frames that passes only well-formed requests
+// of served versions on to a Handler. It answers what the protocol itself answers (such
+// as ApiVersions of an unsupported version). Everything else closes the connection, for
+// a counted reason.
 type Door struct {
 	// ElementsMax is how many array elements and tags one request may have; 0
 	// means ElementsMaxDefault. Set it before the first request.
 	ElementsMax int
-	// Rejected, if set, learns of every request that closes its connection. It
-	// is called before the close, on the goroutine that runs the handler, and
-	// must not block. h is valid as far as it could be parsed. Set it before
-	// the first request.
+	// Rejected, if set, is called for every request that closes its connection. It
+	// is called before the close, on the goroutine that runs the handler, and must
+	// not block. h is valid as far as it could be parsed. Set it before the first
+	// request.
 	Rejected func(c *reqchan.Conn, h Header, why *Fault)
 
-	// Quotas, if set, measures every request that is let in; who is over its
-	// limits is told in its response and muted. Set it before the first request;
+	// Quotas, if set, measures every request that is passed on. A client over its
+	// limits is told so in its response, and muted. Set it before the first request;
 	// its limits can change at any time (quota.Quotas.Set).
 	Quotas *quota.Quotas
 
@@ -40,7 +41,7 @@ type connWatcher interface {
 
 // NewDoor makes the door to next, which serves v.
 func NewDoor(v Versions, next Handler) *Door {
-	schemas() // not on the first client's time
+	schemas() // compiled here and not for the first client
 	responseSchemas()
 	d := &Door{versions: v, answers: newApiVersionsBodies(v), next: next}
 	d.watcher, _ = next.(connWatcher)
@@ -59,7 +60,7 @@ func APIOf(payload []byte) (key, version int16) {
 	return int16(binary.BigEndian.Uint16(payload)), int16(binary.BigEndian.Uint16(payload[2:]))
 }
 
-// Handle takes a frame.
+// Handle validates a frame and passes it on, answers it, or closes its connection.
 func (d *Door) Handle(r reqchan.Request) {
 	h, f := parseHeader(r.Payload())
 	if f == nil && !d.versions.Supported(h.Key, h.Version) {
@@ -79,8 +80,8 @@ func (d *Door) Handle(r reqchan.Request) {
 	d.admit(Request{Header: h, Body: r.Payload()[h.Size:], Request: r})
 }
 
-// admit checks the body and hands the request on, without what is behind the
-// body: from here on nobody sees that.
+// admit validates the body and passes the request on, without the bytes behind the
+// body: nobody sees these.
 func (d *Door) admit(r Request) {
 	limit := d.ElementsMax
 	if limit == 0 {
@@ -114,8 +115,8 @@ func (d *Door) admit(r Request) {
 	d.next.HandleKafka(r)
 }
 
-// answerUnsupported answers an ApiVersions request of a version that is not
-// served: in version 0, with what is served, its body unread (KIP-511).
+// answerUnsupported answers an ApiVersions request of a version that is not served: in
+// version 0, with what is served, without reading its body (KIP-511).
 func (d *Door) answerUnsupported(r reqchan.Request, h Header) {
 	h.Version = apiVersionsUnsupportedVersion
 	Request{Header: h, Request: r}.RespondBody(d.answers.unsupported)
@@ -128,14 +129,14 @@ func (d *Door) reject(r reqchan.Request, h Header, f *Fault) {
 	r.CloseConnection(f.Reason)
 }
 
-// ConnOpened passes on to the Handler that a connection began.
+// ConnOpened tells the Handler that a connection was opened, if it wants to know.
 func (d *Door) ConnOpened(c *reqchan.Conn) {
 	if d.watcher != nil {
 		d.watcher.ConnOpened(c)
 	}
 }
 
-// ConnClosed passes on to the Handler that a connection ended.
+// ConnClosed tells the Handler that a connection was closed, if it wants to know.
 func (d *Door) ConnClosed(c *reqchan.Conn, why reqchan.CloseReason) {
 	if d.watcher != nil {
 		d.watcher.ConnClosed(c, why)

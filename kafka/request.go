@@ -8,26 +8,26 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Handler serves requests that passed the door. It may answer at once or
-// later, from any goroutine, exactly once.
+// Handler serves requests that the Door passed on. It may answer at once or later, from
+// any goroutine, exactly once.
 type Handler interface {
 	HandleKafka(Request)
 }
 
-// Request is a screened request: its API is known, its version served, its
-// body well-formed. It is a value: a handler that answers later keeps a copy.
+// Request is a validated request: its API is known, its version served, its body
+// well-formed. It is a value: a handler that answers later keeps a copy.
 //
 // Owner: the Handler until it answers, by one of the methods here or of
 // Request. After that Header.ClientID and Body must not be touched.
 type Request struct {
 	Header Header
-	// Body is the payload behind the header, and ends where its last field does.
+	// Body is the payload behind the header, up to the end of its last field.
 	Body []byte
-	// Elements is how many elements of arrays and tags Body has: what it takes when it
-	// is decoded goes by that, more than by its length.
+	// Elements is how many array elements and tags Body has. The memory of the decoded
+	// request depends on it, more than on the length.
 	Elements int
-	// Request is the frame that it came in. Its Payload ends with Body: what a
-	// client sent behind that is cut off.
+	// Request is the frame of the request. Its Payload ends with Body: bytes that the
+	// client sent behind it are cut off.
 	Request reqchan.Request
 }
 
@@ -39,19 +39,19 @@ func (r Request) Decode() (kmsg.Request, error) {
 	return req, req.ReadFrom(r.Body)
 }
 
-// Frame is the payload as far as it was screened: the header and Body. It is nil once
-// the request is answered.
+// Frame is the validated part of the payload: the header and Body. It is nil once the
+// request is answered.
 func (r Request) Frame() []byte {
 	whole := r.Request.Payload()
 	return whole[:min(len(whole), r.Header.Size+len(r.Body))]
 }
 
-// Respond answers with resp, encoded into the memory it is sent from when it
-// fits there, else with one copy.
+// Respond answers with resp. It is encoded into the memory it is sent from if it fits
+// there, else copied once.
 func (r Request) Respond(resp kmsg.Response) { r.Finish(resp.AppendTo(r.Start())) }
 
-// RespondAbout is Respond for a response of n bytes, or a few more: so it fits where it
-// is encoded.
+// RespondAbout is Respond for a response of about n bytes: it is encoded into memory of
+// that size.
 func (r Request) RespondAbout(n int, resp kmsg.Response) {
 	r.Request.Buffer(n + n/16 + responseHeaderBytesMax)
 	r.Respond(resp)
