@@ -22,8 +22,8 @@ type Door struct {
 	// the first request.
 	Rejected func(c *kring.Conn, h Header, why *Fault)
 
-	// Quotas, if set, measures every request that is let in; who is over its
-	// limits is told in its response and muted. Set it before the first request;
+	// Quotas, if set, measures every request that is passed on. A client over its
+	// limits is told so in its response, and muted. Set it before the first request;
 	// its limits can change at any time (quota.Quotas.Set).
 	Quotas *quota.Quotas
 

@@ -2,8 +2,8 @@ package kafka
 
 import "kring/reqchan"
 
-// Fault is why a request is not let in. Each maps to the one reason that its
-// connection is closed for.
+// Fault is why a request is refused. Each has one reason for which the connection is
+// closed.
 type Fault struct {
 	Reason reqchan.CloseReason
 	text   string

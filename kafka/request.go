@@ -32,10 +32,10 @@ func (f APIHandlerFunc) HandleAPI(r APIRequest) { f(r) }
 // that Header.ClientID and Body must not be touched.
 type APIRequest struct {
 	Header Header
-	// Body is the payload behind the header, and ends where its last field does.
+	// Body is the payload behind the header, up to the end of its last field.
 	Body []byte
-	// Elements is how many elements of arrays and tags Body has: what it takes when it
-	// is decoded goes by that, more than by its length.
+	// Elements is how many array elements and tags Body has. The memory of the decoded
+	// request depends on it, more than on the length.
 	Elements int
 	// Raw is the frame that it came in, with what kring offers for answers: files in a
 	// response, throttling, how large a response may be. Its Payload ends with Body:

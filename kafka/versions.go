@@ -26,10 +26,9 @@ type Versions struct {
 // announcedFrom is the first version that ApiVersions names of an API, where
 // that is not the first that is served.
 //
-// Produce: librdkafka up to 2.8 takes a broker without versions 0 to 2 for one
-// that knows neither gzip nor snappy nor lz4, and compresses nothing. Apache
-// Kafka 4 announces 0 for that reason, and closes the connection of who sends it
-// (KAFKA-18659).
+// Produce: librdkafka up to 2.8 assumes that a broker without versions 0 to 2 knows
+// neither gzip nor snappy nor lz4, and compresses nothing. So Apache Kafka 4 announces
+// 0, and closes the connection of a client that sends it (KAFKA-18659).
 var announcedFrom = map[int16]int16{keyProduce: 0}
 
 // NewVersions makes the table; the error names every fault in ranges. ApiVersions (key 18)
@@ -75,9 +74,8 @@ func NewVersions(ranges ...VersionRange) (Versions, error) {
 	return v, nil
 }
 
-// VersionsOf takes what another broker announces in its ApiVersions response for
-// what it serves, as far as requests can be screened here: APIs and versions that
-// this build does not know are left out.
+// VersionsOf makes the table of what another broker announces in its ApiVersions
+// response. APIs and versions that this build can't validate are left out.
 func VersionsOf(resp *kmsg.ApiVersionsResponse) (Versions, error) {
 	var ranges []VersionRange
 	for _, k := range resp.ApiKeys {
@@ -99,7 +97,7 @@ func (v Versions) Supported(key, version int16) bool {
 	return ok && version >= r.Min && version <= r.Max
 }
 
-// Range is what is served of key.
+// Range returns the versions of key that are served.
 func (v Versions) Range(key int16) (VersionRange, bool) {
 	if key < 0 || int(key) >= len(v.byKey) {
 		return VersionRange{}, false

@@ -8,9 +8,8 @@ import (
 	"kring/uring"
 )
 
-// writeSettings lists the keys of --uring: three columns and the values to try
-// on a line, and what the setting does, indented, on the next. The form of the
-// first kind of line is documented: scripts read it.
+// writeSettings lists the keys of --uring. The first line of each has three columns
+// and values to try; scripts read it. The next, indented, says what the setting does.
 func writeSettings(w io.Writer) error {
 	var b strings.Builder
 	line := func(key, def, wait, try string) {

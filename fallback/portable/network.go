@@ -22,7 +22,7 @@ type Network struct {
 
 	mu    sync.RWMutex
 	slots []*socket   // guarded by mu; index is the descriptor, 0 stays empty
-	free  []engine.FD // guarded by mu; the one free for longest comes first
+	free  []engine.FD // guarded by mu; the one that is free for longest first
 }
 
 // New makes the network. It fails for a wrong Config only.
@@ -60,11 +60,11 @@ func (n *Network) Listen(c engine.ListenConfig) (engine.Listener, error) {
 	config := net.ListenConfig{KeepAlive: -1} // each connection is configured when it is accepted
 	config.SetMultipathTCP(false)             // the same protocol as the other engines
 	if c.Shared {
-		config.Control = share
+		config.Control = allowShared
 	}
 	l, err := config.Listen(context.Background(), "tcp", c.Address)
 	if err != nil {
-		return engine.Listener{}, explain(c.Address, err)
+		return engine.Listener{}, explainErr(c.Address, err)
 	}
 	tcp, ok := l.(*net.TCPListener)
 	if !ok {
@@ -109,7 +109,7 @@ func (n *Network) listenUnix(path string, c engine.ListenConfig) (engine.Listene
 	var l *net.UnixListener
 	remove, err := unixsock.Bind(path, c.FileMode, func() (err error) {
 		if l, err = net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: path}); err == nil {
-			l.SetUnlinkOnClose(false) // it might be another's by then
+			l.SetUnlinkOnClose(false) // the file might belong to another process by then
 		}
 		return err
 	}, nil)
@@ -160,7 +160,7 @@ func (n *Network) add(s *socket) engine.FD {
 	return fd
 }
 
-// socket is what fd names, nil for nothing.
+// socket returns the socket of fd, nil if there is none.
 func (n *Network) socket(fd engine.FD) *socket {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
@@ -170,7 +170,7 @@ func (n *Network) socket(fd engine.FD) *socket {
 	return n.slots[fd]
 }
 
-// close closes what fd names, and frees fd. Nothing is outstanding on it.
+// close closes the socket of fd and frees fd. Nothing is outstanding on it.
 func (n *Network) close(fd engine.FD) syscall.Errno {
 	s := n.socket(fd)
 	if s == nil {
@@ -188,12 +188,12 @@ func (n *Network) close(fd engine.FD) syscall.Errno {
 	return errno
 }
 
-// explain adds the likely cause and the remedy.
-func explain(address string, err error) error {
+// explainErr adds the likely cause and the remedy.
+func explainErr(address string, err error) error {
 	remedy := "write the address as host:port, such as 127.0.0.1:9092, [::1]:9092 or :9092"
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
-		switch canonical(errno) {
+		switch avoidReserved(errno) {
 		case syscall.EADDRINUSE:
 			remedy = "the address is in use: choose another --listen address or port 0"
 		case syscall.EACCES:
