@@ -8,6 +8,18 @@ import (
 	"time"
 )
 
+// busyPoll looks for completions for a while before it sleeps.
+//
+// Kernel: any.
+//
+// Cost: a CPU. Off: with as many processors as CPUs it takes the time that the answer
+// needs (20 µs of looking took 1 connection from 15.5 to 6.8 thousand requests a second on
+// two CPUs).
+var busyPoll = technique{
+	asked: func(c *Config) bool { return c.BusyPoll > 0 },
+	hooks: hooks{look: (*ringEngine).look},
+}
+
 // lookout decides how long an engine looks for completions before it sleeps: as
 // long as that paid lately, and only while CPUs are free.
 type lookout struct {
@@ -57,4 +69,38 @@ func (l *lookout) begin(c *Config) time.Duration {
 func (l *lookout) end(found bool) {
 	l.looking.Add(-1)
 	l.habit.end(found)
+}
+
+// look looks for completions before sleeping, at most for BusyPoll, and says
+// whether the sleep is not needed. between is called between looks.
+func (e *ringEngine) look(a *alarm, wait time.Duration, between func()) (bool, error) {
+	if err := e.submitPending(); err != nil {
+		return false, err
+	}
+	limit := e.lookout.begin(&e.config)
+	if limit == 0 {
+		return false, nil
+	}
+	found := false
+	defer func() { e.lookout.end(found) }()
+	if wait > 0 {
+		limit = min(limit, wait)
+	}
+	for start := time.Now(); ; {
+		if e.ring.NeedsEnter() {
+			if err := e.submit(); err != nil {
+				return false, err
+			}
+		}
+		if e.ring.CQReady() > 0 || a.state.Load() == rung {
+			found = true
+			return true, nil
+		}
+		if time.Since(start) >= limit {
+			return false, nil
+		}
+		if between != nil {
+			between()
+		}
+	}
 }

@@ -21,11 +21,12 @@ type ringEngine struct {
 	entries int // of the SQ
 	window  *window
 	scratch *scratch
-	table   *table // with direct descriptors
-	lookout lookout
-	fixed   fixed
 	sleeper sleeper
 	config  Config
+	use     use
+	table   *table  // see directFDs
+	lookout lookout // see busyPoll
+	fixed   fixed   // see registeredBuffers
 
 	sockets  sockets
 	issued   uint64 // SQEs taken from the ring
@@ -39,8 +40,7 @@ type ringEngine struct {
 	fileReads
 	spill   []CQE // reaped to make room in the CQ; only when the kernel insisted
 	batch   [128]CQE
-	reapMax int                 // CQEs taken at once
-	parts   []engine.Completion // of the last CQE, which brought a bundle; first in, first out
+	reapMax int // CQEs taken at once
 
 	unbound *unix.CPUSet // of the owner's thread before it was bound to a CPU
 
@@ -50,6 +50,9 @@ type ringEngine struct {
 	sends         uint32           // not submitted yet, and thought to complete at once
 	sending       [patientMax]*SQE // the first of them
 	takenInPart   bool             // the kernel has taken some of the SQEs, and their places may be others'
+	sendsLater    bool             // no send completes while it is submitted
+	copiesNothing bool             // in the call that submits
+	quietWaits    bool             // see quiet
 	sendBytes     int              // and what is in them
 	patient       bool             // the owner does not wait for them, see SendsCanWait
 	alone         bool             // nobody else is at work for the owner, see OthersCanWait
@@ -144,8 +147,7 @@ func (e *ringEngine) Accept(fd engine.FD, t engine.Token) {
 }
 
 func (e *ringEngine) Recv(fd engine.FD, t engine.Token) {
-	s := e.begin(fd, t)
-	e.enlist(fd, s)
+	s := e.beginBytes(fd, t)
 	e.beginIn(s, fd, engine.OpRecv)
 	e.takeTurn(fd, s, true)
 	if e.receivesOn(s) {
@@ -157,8 +159,7 @@ func (e *ringEngine) RecvInto(fd engine.FD, t engine.Token, buf []byte) {
 	if invariants.Enabled {
 		invariants.Assert(slab.Owns(buf), "uring: RecvInto of descriptor %d into memory that is not slab memory", fd)
 	}
-	s := e.begin(fd, t)
-	e.enlist(fd, s)
+	s := e.beginBytes(fd, t)
 	e.beginIn(s, fd, engine.OpRecvInto)
 	s.into, s.intoLen = address(buf), uint32(len(buf))
 	e.setBulk(&s.in, len(buf))
@@ -166,17 +167,16 @@ func (e *ringEngine) RecvInto(fd engine.FD, t engine.Token, buf []byte) {
 }
 
 func (e *ringEngine) Send(fd engine.FD, t engine.Token, bufs [][]byte) {
-	s := e.begin(fd, t)
+	s := e.beginBytes(fd, t)
 	if invariants.Enabled {
 		invariants.Assert(s.out.op == 0, "uring: Send on descriptor %d while its %v is outstanding", fd, s.out.op)
 		for _, b := range bufs {
 			invariants.Assert(slab.Owns(b), "uring: Send on descriptor %d from memory that is not slab memory", fd)
 		}
 	}
-	e.enlist(fd, s)
 	e.beginOut(s, engine.OpSend)
 	if len(bufs) == 1 {
-		e.armSend(fd, s, bufs[0])
+		e.armSend(fd, s, bufs)
 	} else {
 		e.armGatheredSend(fd, s, bufs)
 	}
@@ -226,7 +226,7 @@ func (e *ringEngine) Detach(fd engine.FD, t engine.Token) {
 			"uring: Detach of descriptor %d while %v and %v are outstanding", fd, s.in.op, s.out.op)
 	}
 	s.hungUp, s.copiedInVain = false, 0
-	e.strike(fd, s)
+	e.endSocket(fd, s)
 }
 
 func (e *ringEngine) Recycle(c *engine.Completion) {
@@ -263,6 +263,15 @@ func (e *ringEngine) begin(fd engine.FD, t engine.Token) *socket {
 		e.outliveClose(s)
 		s.token, s.hungUp, s.drained, s.copiedInVain, s.heldUp = t, false, false, 0, false
 		s.served, s.hungry, s.direct = e.rounds, false, false
+	}
+	return s
+}
+
+// beginBytes is begin for a receive or a send.
+func (e *ringEngine) beginBytes(fd engine.FD, t engine.Token) *socket {
+	s := e.begin(fd, t)
+	for _, begin := range e.use.begin {
+		begin(e, fd, s)
 	}
 	return s
 }

@@ -20,7 +20,7 @@ type quiet struct{ habit }
 const quietWait = engine.PatienceMax
 
 func (k *quiet) mayBeQuiet(e *ringEngine) bool {
-	return e.config.QuietWait != Off && e.config.MinWait == 0 && e.quick() && k.pays()
+	return e.quietWaits && e.quick() && k.pays()
 }
 
 // quietly waits for a CQE, at most for limit (< 0: none) and for quietWait.

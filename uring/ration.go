@@ -132,16 +132,12 @@ func (e *ringEngine) freeBuffers() int {
 	return max((w.given-filled+1)/2, 0)
 }
 
-// filledBy is how many buffers a CQE brings. An incremental buffer may be shared, so
-// there it is at most so many.
+// filledBy is how many buffers a CQE brings, at most: some may be shared with others.
 func (w *window) filledBy(q *CQE) int {
-	switch {
-	case q.Flags&CQEBuffer == 0:
+	if q.Flags&CQEBuffer == 0 {
 		return 0
-	case w.places != nil:
-		return (int(max(q.Res, 0)) + w.size - 1) / w.size
 	}
-	return 1
+	return max((int(q.Res)+w.size-1)/w.size, 1)
 }
 
 // arm arms up to n of the receives in queue, and returns who still waits and

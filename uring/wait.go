@@ -116,8 +116,8 @@ func openInKernel(e *ringEngine) (sleeper, error) {
 }
 
 func (k *inKernel) pass(e *ringEngine, wait time.Duration) error {
-	if wait != 0 && e.config.BusyPoll > 0 {
-		found, err := e.look(&k.alarm, wait, nil)
+	if wait != 0 && e.use.look != nil {
+		found, err := e.use.look(e, &k.alarm, wait, nil)
 		if err != nil || found {
 			k.rise()
 			return err
@@ -196,8 +196,8 @@ func (p *onPoller) pass(e *ringEngine, wait time.Duration) error {
 	if err := e.submitPending(); err != nil {
 		return err
 	}
-	if wait != 0 && e.config.BusyPoll > 0 {
-		found, err := e.look(&p.alarm, wait, runtime.Gosched)
+	if wait != 0 && e.use.look != nil {
+		found, err := e.use.look(e, &p.alarm, wait, runtime.Gosched)
 		if err != nil || found {
 			p.rise()
 			return err
@@ -219,7 +219,7 @@ const dozesMax = 8
 
 // mayDoze says whether to wait quietly first.
 func (p *onPoller) mayDoze(e *ringEngine) bool {
-	if !e.alone || e.config.BusyPoll > 0 || p.dozes == dozesMax {
+	if !e.alone || e.use.look != nil || p.dozes == dozesMax {
 		return false
 	}
 	may := p.mayBeQuiet(e)
