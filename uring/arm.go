@@ -119,7 +119,7 @@ func (e *ringEngine) cancel(op engine.Op, sequence uint32, fd engine.FD) {
 func (e *ringEngine) countSend(q *SQE, s *socket, n int) {
 	o := &s.out
 	if !s.heldUp {
-		if e.sends < patientMax {
+		if e.sends < delayedSendsMax {
 			e.sending[e.sends] = q
 		}
 		e.sends++
@@ -152,12 +152,12 @@ func (e *ringEngine) sqe() *SQE {
 		e.issued++
 		return q
 	}
-	return &e.nowhere // the engine is dead: the next Poll says so
+	return &e.unsubmitted // the engine is dead: the next Poll says so
 }
 
 // counts says that q, which was prepared, is an operation that will have a CQE.
 func (e *ringEngine) counts(q *SQE) {
-	if q != &e.nowhere {
+	if q != &e.unsubmitted {
 		e.inflight++
 	}
 }

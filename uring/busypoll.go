@@ -20,9 +20,9 @@ var busyPoll = technique{
 	hooks: hooks{look: (*ringEngine).look},
 }
 
-// lookout decides how long an engine looks for completions before it sleeps: as
+// busyPoller decides how long an engine looks for completions before it sleeps: as
 // long as that paid lately, and only while CPUs are free.
-type lookout struct {
+type busyPoller struct {
 	habit
 	looking *atomic.Int32 // engines of the Network that look right now
 }
@@ -53,7 +53,7 @@ func (h *habit) end(paid bool) {
 }
 
 // begin says for how long to look, at most for most; 0: not at all.
-func (l *lookout) begin(c *Config) time.Duration {
+func (l *busyPoller) begin(c *Config) time.Duration {
 	if !l.pays() {
 		l.skip()
 		return 0
@@ -66,23 +66,23 @@ func (l *lookout) begin(c *Config) time.Duration {
 }
 
 // end follows a begin that said to look.
-func (l *lookout) end(found bool) {
+func (l *busyPoller) end(found bool) {
 	l.looking.Add(-1)
 	l.habit.end(found)
 }
 
 // look looks for completions before sleeping, at most for BusyPoll, and says
 // whether the sleep is not needed. between is called between looks.
-func (e *ringEngine) look(a *alarm, wait time.Duration, between func()) (bool, error) {
+func (e *ringEngine) look(a *wakeupFlag, wait time.Duration, between func()) (bool, error) {
 	if err := e.submitPending(); err != nil {
 		return false, err
 	}
-	limit := e.lookout.begin(&e.config)
+	limit := e.busyPoller.begin(&e.config)
 	if limit == 0 {
 		return false, nil
 	}
 	found := false
-	defer func() { e.lookout.end(found) }()
+	defer func() { e.busyPoller.end(found) }()
 	if wait > 0 {
 		limit = min(limit, wait)
 	}
@@ -92,7 +92,7 @@ func (e *ringEngine) look(a *alarm, wait time.Duration, between func()) (bool, e
 				return false, err
 			}
 		}
-		if e.ring.CQReady() > 0 || a.state.Load() == rung {
+		if e.ring.CQReady() > 0 || a.state.Load() == notified {
 			found = true
 			return true, nil
 		}

@@ -99,7 +99,7 @@ func (e *ringEngine) disconnectAll() {
 // forget takes a CQE that nobody will hear of.
 func (e *ringEngine) forget(q *CQE) {
 	op := engine.Op(q.UserData >> opShift)
-	if op == opCancel || op == opMessage || op == opPlace || op == opTickLate {
+	if op == opCancel || op == opMessage || op == opPlace || op == opTimeoutUpdate {
 		return
 	}
 	if op == engine.OpAccept && q.Res >= 0 {

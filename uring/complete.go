@@ -31,10 +31,10 @@ func (e *ringEngine) complete(q *CQE, c *engine.Completion) bool {
 		return false
 	case opFile:
 		return e.fileDone(q, int(fd), c)
-	case opMessage, opTickLate: // it has ended the sleep, and that was all
+	case opMessage, opTimeoutUpdate: // it has ended the sleep, and that was all
 		return false
-	case opTick:
-		e.tickDone()
+	case opTimeout:
+		e.timeoutDone()
 		return false
 	}
 	s := e.sockets.of(fd)
@@ -145,7 +145,7 @@ func (e *ringEngine) recvDone(fd engine.FD, s *socket, q *CQE, c *engine.Complet
 		e.lend(q, c)
 	}
 	if c.Res > 0 {
-		s.served, s.hungry = e.rounds, false
+		s.served, s.overdue = e.rounds, false
 	}
 	if c.More {
 		e.comeBack(fd, s)

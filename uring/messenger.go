@@ -55,7 +55,7 @@ func openMessenger(e *ringEngine) (sleeper, error) {
 }
 
 func (m *messenger) wake() {
-	if m.ring() != asleep {
+	if m.notify() != asleep {
 		m.wakes.WakesSuppressed.Add(1)
 		return
 	}

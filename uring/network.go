@@ -134,7 +134,7 @@ func (n *Network) openAs(c *Config, w engine.Wait, memory []byte) (*ringEngine, 
 	}
 	e := &ringEngine{ring: r, entries: int(p.SQEntries), config: *c, use: hooksOf(c), can: &n.can, multishotRecv: n.can.multishotRecv}
 	e.reapMax, e.quietWaits = len(e.batch), c.QuietWait != Off
-	e.lookout.looking, e.fixed.region = &n.looking, memory
+	e.busyPoller.looking, e.fixed.region = &n.looking, memory
 	if err := e.furnish(w); err != nil {
 		_ = e.free(true) // nothing was submitted
 		return nil, err

@@ -28,7 +28,7 @@ func (e *ringEngine) Poll(done []engine.Completion, wait time.Duration) (int, er
 	}
 	e.window.publish() // before the SQEs that may want the buffers
 	if e.short > 0 {
-		e.feed(len(done))
+		e.refill(len(done))
 	}
 	if len(e.shut) > 0 {
 		if err := e.shutDown(); err != nil {
@@ -41,7 +41,7 @@ func (e *ringEngine) Poll(done []engine.Completion, wait time.Duration) (int, er
 	if err := e.sleeper.pass(e, wait); err != nil {
 		return 0, e.die(err)
 	}
-	e.patient, e.alone = false, false
+	e.sendsCanWait, e.othersCanWait = false, false
 	e.follower.look()
 	n := e.reap(done)
 	e.crowded(len(done))

@@ -43,7 +43,7 @@ type hooks struct {
 	complete func(e *ringEngine, fd engine.FD, s *socket, q *CQE, c *engine.Completion) bool
 	// look comes before a sleep, and says whether that is not needed. between is called
 	// between looks.
-	look func(e *ringEngine, a *alarm, wait time.Duration, between func()) (bool, error)
+	look func(e *ringEngine, a *wakeupFlag, wait time.Duration, between func()) (bool, error)
 	// disconnect comes with a connection's shutdown, and at the engine's end.
 	disconnect func(e *ringEngine, fd engine.FD, s *socket)
 	// end comes before a socket's close, and at a Detach.
@@ -77,7 +77,7 @@ type use struct {
 	end        []func(e *ringEngine, fd engine.FD, s *socket)
 	close      []func(e *ringEngine) error
 	split      func(e *ringEngine, q *CQE)
-	look       func(e *ringEngine, a *alarm, wait time.Duration, between func()) (bool, error)
+	look       func(e *ringEngine, a *wakeupFlag, wait time.Duration, between func()) (bool, error)
 	operations []func(c *Config, can *abilities) []uint8
 }
 
