@@ -26,8 +26,8 @@ type Door interface {
 // Host opens a door, soon. false: the processor has ended, and d has not been
 // touched. Any goroutine.
 func (p *Processor) Host(d Door) bool {
-	return p.do(func() {
-		if p.gone {
+	return p.inbox.submit(func() {
+		if p.ends.gone {
 			d.End()
 			return
 		}
@@ -38,7 +38,7 @@ func (p *Processor) Host(d Door) bool {
 			p.doors = append(p.doors, nil)
 		}
 		p.doors[at] = d
-		d.Begin(p.engine, doorToken(at), p.bell.Ring)
+		d.Begin(p.engine.Engine, doorToken(at), p.inbox.wakeup.Ring)
 	})
 }
 

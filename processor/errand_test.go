@@ -30,8 +30,8 @@ func TestQuestionsToABlockedProcessorDoNotPileUp(t *testing.T) {
 		p.Shed(1, s.processors[0])
 	}
 	last := p.List()
-	if n := p.ErrandsWaiting(); n > 3 {
-		t.Errorf("%d errands wait", n)
+	if n := p.TasksWaiting(); n > 3 {
+		t.Errorf("%d tasks wait", n)
 	}
 	close(release)
 	for _, l := range []interface{ Done() <-chan struct{} }{first, last} {

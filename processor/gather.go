@@ -25,7 +25,7 @@ const (
 // receive: a processor that never sleeps keeps its P. On one P they would run when
 // Go's monitor takes it away, after 10 ms, and nothing would be answered meanwhile.
 func (p *Processor) gather() (again bool) {
-	if p.away == 0 {
+	if p.shared.Away() == 0 {
 		p.handedOver = 0 // nobody waits for a P
 	}
 	if p.cfg.YieldFrom == 0 || p.handedOver < p.cfg.YieldFrom || p.rounds == gatherRoundsMax {
@@ -34,14 +34,14 @@ func (p *Processor) gather() (again bool) {
 	}
 	if p.rounds == 0 {
 		p.tick()
-		p.gatherFrom, p.gatherFor = p.now, gatherNanos
+		p.gatherFrom, p.gatherFor = p.shared.Now(), gatherNanos
 	}
 	p.rounds++
 	p.gatherFor = min(p.gatherFor+int64(p.handedOver)*gatherNanosEach, gatherNanosMax)
 	p.handedOver = 0
 	runtime.Gosched()
 	p.tick()
-	if again = p.responses.Waiting() && p.now-p.gatherFrom < p.gatherFor; !again {
+	if again = p.inbox.answers.Waiting() && p.shared.Now()-p.gatherFrom < p.gatherFor; !again {
 		p.rounds = 0
 	}
 	return again

@@ -8,27 +8,16 @@ import "math"
 
 // hungry are those connections.
 type hungry struct {
-	list []*conn
+	list []*slot
 	// creditWanted is the least that one of them wants who takes of what this processor
 	// has reserved already.
 	creditWanted int64
 }
 
-// waitForBytes has c wait until so many bytes may be free: of those that all share, or,
-// with fromCredit, of this processor's own as well.
-func (p *Processor) waitForBytes(c *conn, bytes int64, fromCredit bool) {
-	c.wants, c.fromCredit = bytes, fromCredit
-	if !c.waiting {
-		c.waiting = true
-		p.count.waits++
-	}
-	p.listHungry(c)
-}
-
-func (p *Processor) listHungry(c *conn) {
-	h := &p.hungry
-	if c.fromCredit {
-		h.creditWanted = min(h.creditWanted, c.wants)
+// add has c wait for so many bytes.
+func (h *hungry) add(c *slot, bytes int64, fromCredit bool) {
+	if fromCredit {
+		h.creditWanted = min(h.creditWanted, bytes)
 	}
 	if !c.listed {
 		c.listed = true
@@ -37,25 +26,26 @@ func (p *Processor) listHungry(c *conn) {
 }
 
 // retryHungry has those try again who wait for bytes, if there may be some. The channel
-// rings the bell then, or this processor has got some back.
+// wakes the processor then, or this processor has got some back.
 func (p *Processor) retryHungry() {
-	h := &p.hungry
+	h := &p.slots.hungry
 	n := len(h.list)
-	if n == 0 || p.ordinary.sender.Hungry() && p.credit < h.creditWanted {
+	if n == 0 || p.ordinary.sender.Hungry() && p.shared.Credit() < h.creditWanted {
 		return
 	}
 	h.creditWanted = math.MaxInt64
 	refused := int64(math.MaxInt64)
 	for _, c := range h.list[:n] {
 		c.listed = false
+		wants, fromCredit := c.WaitsForBytes()
 		switch {
-		case !c.waiting || c.wants == 0: // gone, and its place may be another's
-		case c.wants >= refused:
-			p.listHungry(c)
+		case wants == 0: // gone, and its place may be another's
+		case wants >= refused:
+			h.add(c, wants, fromCredit)
 		default:
-			c.waiting, c.starved, c.wants = false, false, 0
-			if p.progress(c); c.waiting && c.wants > 0 {
-				refused = min(refused, c.wants)
+			c.Retry()
+			if wants, _ = c.WaitsForBytes(); wants > 0 {
+				refused = min(refused, wants)
 			}
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"kring/internal/budget"
-	"kring/reqchan"
 )
 
 const (
@@ -20,25 +19,26 @@ const (
 // hurry closes peers that take nothing of what they were answered, while others have waited for
 // its memory, each for a tenth of the write timeout.
 func (p *Processor) hurry() {
-	if p.now-p.hurried < int64(hurryEvery) {
+	now := p.shared.Now()
+	if now-p.timers.hurried < int64(hurryEvery) {
 		return
 	}
-	p.hurried = p.now
+	p.timers.hurried = now
 	most := p.cfg.Responses.Max() / hurryFrees
-	for _, c := range p.conns {
-		if c.info == nil || c.ending || !c.sending || c.out.queued <= budget.SmallestBytes || c.set.WriteTimeout <= 0 {
+	for _, c := range p.slots.all {
+		unread, since := c.Unread()
+		if unread <= budget.SmallestBytes || c.Settings().WriteTimeout <= 0 {
 			continue
 		}
-		patience := c.set.WriteTimeout / hurryPart
-		if p.now-c.out.since < int64(patience) {
+		patience := c.Settings().WriteTimeout / hurryPart
+		if now-since < int64(patience) {
 			continue
 		}
 		if !p.cfg.Responses.Starved(patience) || most <= 0 {
 			return
 		}
-		if n := c.out.queued; !p.peerReads(c) {
-			most -= int64(n)
-			p.terminate(c, reqchan.WriteTimeout)
+		if c.CloseUnread() {
+			most -= int64(unread)
 		}
 	}
 }

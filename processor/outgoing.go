@@ -1,6 +1,7 @@
 package processor
 
 import (
+	"kring/internal/conn"
 	"kring/internal/queue"
 	"kring/reqchan"
 )
@@ -30,14 +31,30 @@ func (o *outgoing) send(most int) (n, newlyHeld int) {
 	return n, newlyHeld
 }
 
-func newOutgoing(c *reqchan.Channel, bell *queue.Doorbell) (ordinary, priority outgoing) {
-	return outgoing{sender: c.NewSender(bell)}, outgoing{sender: c.NewPrioritySender(bell)}
+// handing is what lies between connections and handlers.
+type handing struct {
+	ordinary   outgoing
+	priority   outgoing
+	limiter    *limiter                  // nil: no latency target
+	later      map[*reqchan.Job]struct{} // wait for room for their response
+	handedOver int                       // requests that were published since handlers were let run
+	rounds     int                       // that handlers were let run in this pass
+	gatherFrom int64                     // when the first of them began
+	gatherFor  int64                     // how long after it there is to be no further one
+}
+
+func newHanding(cfg *Config, wakeup *queue.Doorbell) handing {
+	c := cfg.Channel
+	return handing{
+		ordinary: outgoing{sender: c.NewSender(wakeup)}, priority: outgoing{sender: c.NewPrioritySender(wakeup)},
+		limiter: newLimiter(cfg.Latency),
+	}
 }
 
 // enqueue puts a request that was launched on its way.
-func (p *Processor) enqueue(c *conn, r *reqchan.Job) {
-	if c.set.Priority || p.cfg.Priority != nil && p.cfg.Priority(r.Request()) {
-		p.count.prioritized++
+func (p *Processor) enqueue(c *conn.Conn, r *reqchan.Job) {
+	if c.Settings().Priority || p.cfg.Priority != nil && p.cfg.Priority(r.Request()) {
+		p.shared.Counts().Prioritized++
 		p.priority.pending = append(p.priority.pending, r)
 		return
 	}
@@ -49,30 +66,20 @@ func (p *Processor) publish() {
 	p.handedOn(p.priority.send(len(p.priority.pending)))
 	o, most := &p.ordinary, len(p.ordinary.pending)
 	if p.limiter != nil {
-		most = p.limiter.admit(o.pending, p.now)
+		most = p.limiter.admit(o.pending, p.shared.Now())
 	}
 	n, held := o.send(most)
 	p.handedOn(n, held)
+	p.shared.Crowded(o.held > 0)
 	if p.limiter != nil {
-		p.count.depth = uint64(p.limiter.depth)
+		p.shared.Counts().Depth = uint64(p.limiter.depth)
 		p.limiter.unadmit(o.pending[:most-n]) // the channel had no room for them
 	}
 }
 
 // handedOn counts what the request channel took, and what it did not.
 func (p *Processor) handedOn(n, held int) {
-	p.away += n
-	p.count.held += uint64(held)
+	p.shared.Went(n)
+	p.shared.Counts().Held += uint64(held)
 	p.handedOver += n
-}
-
-// mayCrowd says whether a connection that has requests in flight may have more,
-// as far as others are concerned. At most InFlightShare of one connection are in
-// the request channel or with handlers, and while the channel is full no
-// connection gets a second one; so a request of another waits for no more than
-// the share of each. Whoever is refused has something in flight: the answer to it
-// is the occasion to try again.
-func (p *Processor) mayCrowd(c *conn) bool {
-	return p.cfg.Handle != nil ||
-		p.ordinary.held == 0 && (p.cfg.InFlightShare == 0 || c.inFlight < p.cfg.InFlightShare)
 }

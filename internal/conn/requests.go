@@ -1,4 +1,4 @@
-package processor
+package conn
 
 import (
 	"sync"
@@ -31,10 +31,10 @@ type RequestStats struct {
 
 // Requests are the stats of every API that there were requests of. Any
 // goroutine.
-func (p *Processor) Requests() []RequestStats {
+func (sh *Shared) Requests() []RequestStats {
 	var all []RequestStats
-	for i := range p.times.apis {
-		if a := p.times.apis[i].Load(); a != nil {
+	for i := range sh.times.apis {
+		if a := sh.times.apis[i].Load(); a != nil {
 			all = append(all, a.stats())
 		}
 	}
@@ -124,11 +124,11 @@ func (d *deprecations) add(r *reqchan.Job) {
 }
 
 // Deprecated counts the requests of deprecated versions. Any goroutine.
-func (p *Processor) Deprecated() map[DeprecatedUse]uint64 {
-	p.deprecated.mu.Lock()
-	defer p.deprecated.mu.Unlock()
-	uses := make(map[DeprecatedUse]uint64, len(p.deprecated.uses))
-	for use, n := range p.deprecated.uses {
+func (sh *Shared) Deprecated() map[DeprecatedUse]uint64 {
+	sh.deprecated.mu.Lock()
+	defer sh.deprecated.mu.Unlock()
+	uses := make(map[DeprecatedUse]uint64, len(sh.deprecated.uses))
+	for use, n := range sh.deprecated.uses {
 		uses[use] = n
 	}
 	return uses

@@ -1,4 +1,4 @@
-package processor
+package conn
 
 import (
 	"testing"
@@ -7,57 +7,57 @@ import (
 	"kring/reqchan"
 )
 
-// timing is as much of a processor as measures.
-func timing(now int64, apiOf func([]byte) (int16, int16)) *Processor {
-	return &Processor{now: now, cfg: Config{APIOf: apiOf}, times: times{recent: new(apiTimes)}}
+// timing is as much of what connections share as measures.
+func timing(now int64, apiOf func([]byte) (int16, int16)) *Shared {
+	return &Shared{now: now, cfg: Config{APIOf: apiOf}, times: times{recent: new(apiTimes)}}
 }
 
 // BenchmarkMeasure is what measuring adds to a request, all its stages: cut,
 // answered, queued and sent, sixteen of them in a pass.
 func BenchmarkMeasure(b *testing.B) {
-	p := timing(0, func(payload []byte) (int16, int16) { return int16(payload[1]), int16(payload[3]) })
+	sh := timing(0, func(payload []byte) (int16, int16) { return int16(payload[1]), int16(payload[3]) })
 	r := reqchan.NewJob(nil, make([]byte, reqchan.SizeBytes+100))
 	m := &marks{}
 	b.ReportAllocs()
 	for i := 0; i < b.N; i += 16 {
-		p.now = measure.Now() // a pass reads the clock anyway
+		sh.now = measure.Now() // a pass reads the clock anyway
 		for range 16 {
-			p.came(r)
-			r.Times.Taken, r.Times.Local = p.now+5000, 700
-			p.mark(m, p.timesOf(r.API), &r.Times, r.ErrorCode(), 100, 1)
+			sh.recordArrival(r)
+			r.Times.Taken, r.Times.Local = sh.now+5000, 700
+			sh.mark(m, sh.timesOf(r.API), &r.Times, r.ErrorCode(), 100, 1)
 		}
-		p.now += 20_000
-		p.sentUpTo(m, 1600)
-		p.publishTimes()
+		sh.now += 20_000
+		sh.sentUpTo(m, 1600)
+		sh.PublishTimes()
 	}
 }
 
 // A request is measured once, whatever comes of it, and its times are those
 // that passed.
 func TestTheTimesOfARequestAreThoseThatPassed(t *testing.T) {
-	p := timing(1_000_000, nil)
+	sh := timing(1_000_000, nil)
 	m := &marks{}
 	r := reqchan.NewJob(nil, make([]byte, reqchan.SizeBytes+10))
 	for _, drop := range []bool{false, true} {
-		p.came(r)
-		r.Times.Taken = p.now + 3_000
+		sh.recordArrival(r)
+		r.Times.Taken = sh.now + 3_000
 		r.Times.Local = 5_000
 		r.Times.Answered = r.Times.Taken + 5_000 + 7_000
-		p.now += 3_000 + 5_000 + 7_000 + 13_000
-		p.mark(m, p.timesOf(r.API), &r.Times, r.ErrorCode(), 14, 1)
-		p.sentUpTo(m, 13)
-		p.now += 2_000
+		sh.now += 3_000 + 5_000 + 7_000 + 13_000
+		sh.mark(m, sh.timesOf(r.API), &r.Times, r.ErrorCode(), 14, 1)
+		sh.sentUpTo(m, 13)
+		sh.now += 2_000
 		if drop {
-			p.dropMarks(m)
+			sh.dropMarks(m)
 		} else {
-			p.sentUpTo(m, 1)
+			sh.sentUpTo(m, 1)
 		}
 		if len(m.list) != m.at {
 			t.Errorf("%d responses still marked", len(m.list)-m.at)
 		}
 	}
-	p.publishTimes()
-	all := p.Requests()
+	sh.PublishTimes()
+	all := sh.Requests()
 	if len(all) != 1 || all[0].API != OtherAPI {
 		t.Fatalf("%+v", all)
 	}
@@ -77,23 +77,23 @@ func TestTheTimesOfARequestAreThoseThatPassed(t *testing.T) {
 // What clients send can't make the server keep more than it has room for.
 func TestKeysVersionsAndErrorsOutOfRangeAreCountedTogether(t *testing.T) {
 	var key, version int16
-	p := timing(0, func([]byte) (int16, int16) { return key, version })
+	sh := timing(0, func([]byte) (int16, int16) { return key, version })
 	r := reqchan.NewJob(nil, nil)
 	for _, k := range []int16{-32768, -1, apisMax, 32767} {
 		key = k
-		p.came(r)
-		p.measured(r)
+		sh.recordArrival(r)
+		sh.recordUnsent(r)
 	}
 	key = 3
 	for _, v := range []int16{-5, 2, 2, versionsMax, 32767} {
 		version = v
 		r.Begin(nil, nil)
-		p.came(r)
+		sh.recordArrival(r)
 		r.Request().SetErrorCode(v)
-		p.measured(r)
+		sh.recordUnsent(r)
 	}
-	p.publishTimes()
-	all := p.Requests()
+	sh.PublishTimes()
+	all := sh.Requests()
 	if len(all) != 2 || all[0].API != 3 || all[1].API != OtherAPI || all[1].Total.Count != 4 {
 		t.Fatalf("%+v", all)
 	}
@@ -108,17 +108,17 @@ func TestKeysVersionsAndErrorsOutOfRangeAreCountedTogether(t *testing.T) {
 // kept once it has read all.
 func TestWhatIsRememberedOfResponsesHasABound(t *testing.T) {
 	var key int16
-	p := timing(0, func([]byte) (int16, int16) { return key, 0 })
+	sh := timing(0, func([]byte) (int16, int16) { return key, 0 })
 	m := &marks{}
 	r := reqchan.NewJob(nil, make([]byte, 14))
 	waiting, most := 0, 0
 	for i := range 200_000 {
-		p.now += 1000
+		sh.now += 1000
 		key = int16(i / 3 % 4)
-		p.came(r)
-		p.mark(m, p.timesOf(r.API), &r.Times, 0, 14, 1)
+		sh.recordArrival(r)
+		sh.mark(m, sh.timesOf(r.API), &r.Times, 0, 14, 1)
 		if waiting++; i%1000 > 300 || i < 1000 { // first it reads nothing, then as fast as it gets something
-			p.sentUpTo(m, 14)
+			sh.sentUpTo(m, 14)
 			waiting--
 		}
 		most = max(most, cap(m.list))
@@ -126,13 +126,13 @@ func TestWhatIsRememberedOfResponsesHasABound(t *testing.T) {
 	if waiting == 0 || most > 4*marksMax {
 		t.Errorf("room for %d marks while %d responses waited in the end", most, waiting)
 	}
-	p.sentUpTo(m, 14*waiting)
+	sh.sentUpTo(m, 14*waiting)
 	if cap(m.list) > marksKept || m.at != len(m.list) {
 		t.Errorf("room for %d marks, and %d there, when all is out", cap(m.list), len(m.list)-m.at)
 	}
-	p.publishTimes()
+	sh.PublishTimes()
 	n := uint64(0)
-	for _, s := range p.Requests() {
+	for _, s := range sh.Requests() {
 		n += s.Total.Count
 	}
 	if n != 200_000 {

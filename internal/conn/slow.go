@@ -1,4 +1,4 @@
-package processor
+package conn
 
 import (
 	"time"
@@ -28,12 +28,12 @@ const slowReaderThrottle = int64(time.Second)
 // meetSlowReader is told of a connection before so much is queued on it that its
 // responses reach QueuedBytesMax. Invariant: a request of c is still counted as in
 // flight, so that a throttle may begin.
-func (p *Processor) meetSlowReader(c *conn) {
-	p.count.slow++
+func (c *Conn) meetSlowReader() {
+	c.shared.count.Slow++
 	switch c.set.SlowReader {
 	case SlowReaderThrottle:
-		p.throttle(c, p.now+slowReaderThrottle)
+		c.throttle(c.shared.now + slowReaderThrottle)
 	case SlowReaderClose:
-		p.terminate(c, reqchan.SlowReader)
+		c.terminate(reqchan.SlowReader)
 	}
 }

@@ -1,4 +1,4 @@
-package processor
+package conn
 
 import (
 	"sync/atomic"
@@ -58,59 +58,59 @@ type apiTimes struct {
 }
 
 // of finds what is known of an API, the first time by making room for it.
-func (p *Processor) timesOf(key int16) *apiTimes {
-	if a := p.times.recent; a.key == key && a.touched {
+func (sh *Shared) timesOf(key int16) *apiTimes {
+	if a := sh.times.recent; a.key == key && a.touched {
 		return a
 	}
-	return p.findTimes(key)
+	return sh.findTimes(key)
 }
 
-func (p *Processor) findTimes(key int16) *apiTimes {
+func (sh *Shared) findTimes(key int16) *apiTimes {
 	i := apisMax
 	if key >= 0 && key < apisMax {
 		i = int(key)
 	}
-	a := p.times.apis[i].Load()
+	a := sh.times.apis[i].Load()
 	if a == nil {
-		a = p.newAPITimes(i)
+		a = sh.newAPITimes(i)
 	}
 	if !a.touched {
 		a.touched = true
-		p.times.touched = append(p.times.touched, a)
+		sh.times.touched = append(sh.times.touched, a)
 	}
-	p.times.recent = a
+	sh.times.recent = a
 	return a
 }
 
-func (p *Processor) newAPITimes(i int) *apiTimes {
+func (sh *Shared) newAPITimes(i int) *apiTimes {
 	a := &apiTimes{key: int16(i)}
 	if i == apisMax {
 		a.key = OtherAPI
-	} else if f := p.cfg.Deprecated; f != nil {
+	} else if f := sh.cfg.Deprecated; f != nil {
 		for v := range int16(versionsMax) {
 			if f(a.key, v) {
 				a.deprecated |= 1 << v
 			}
 		}
 	}
-	p.times.apis[i].Store(a)
+	sh.times.apis[i].Store(a)
 	return a
 }
 
-// came notes a request that was cut.
-func (p *Processor) came(r *reqchan.Job) *apiTimes {
+// recordArrival notes a request that was cut.
+func (sh *Shared) recordArrival(r *reqchan.Job) *apiTimes {
 	r.API, r.Version = OtherAPI, 0
-	r.Times = reqchan.Times{Arrived: p.now}
-	if p.cfg.APIOf != nil {
-		r.API, r.Version = p.cfg.APIOf(r.Payload())
+	r.Times = reqchan.Times{Arrived: sh.now}
+	if sh.cfg.APIOf != nil {
+		r.API, r.Version = sh.cfg.APIOf(r.Payload())
 	}
-	a := p.timesOf(r.API)
+	a := sh.timesOf(r.API)
 	a.bytes.Note(uint64(len(r.Payload())), 1)
 	v := versionsMax
 	if a.key != OtherAPI && r.Version >= 0 && r.Version < versionsMax {
 		v = int(r.Version)
 		if a.deprecated>>v&1 != 0 {
-			p.deprecated.add(r)
+			sh.deprecated.add(r)
 		}
 	}
 	if v != a.version {
@@ -122,31 +122,31 @@ func (p *Processor) came(r *reqchan.Job) *apiTimes {
 }
 
 // callTimed calls the handler of a request that is handled here.
-func (p *Processor) callTimed(r *reqchan.Job, a *apiTimes) {
-	r.Times.Taken = max(p.now, p.times.here)
-	if a.untimed++; a.untimed < timedEvery && a.untimed*a.took < untimedNanos && p.times.here > p.now {
-		p.call(r)
+func (sh *Shared) callTimed(r *reqchan.Job, a *apiTimes) {
+	r.Times.Taken = max(sh.now, sh.times.here)
+	if a.untimed++; a.untimed < timedEvery && a.untimed*a.took < untimedNanos && sh.times.here > sh.now {
+		sh.call(r)
 		r.Times.Local = a.took
 		return
 	}
 	a.untimed = 0
 	r.Times.Taken = measure.Now()
-	p.call(r)
-	p.times.here = measure.Now()
-	a.took = p.times.here - r.Times.Taken
+	sh.call(r)
+	sh.times.here = measure.Now()
+	a.took = sh.times.here - r.Times.Taken
 	r.Times.Local = a.took
 }
 
-// went notes the way of n requests up to now, when their answers are taken from
+// recordLatency notes the way of n requests up to now, when their answers are taken from
 // them.
-func (p *Processor) went(a *apiTimes, t *reqchan.Times, code int16, n uint64) {
+func (sh *Shared) recordLatency(a *apiTimes, t *reqchan.Times, code int16, n uint64) {
 	noteNanos(&a.queue, t.Taken-t.Arrived, n)
 	noteNanos(&a.local, t.Local, n)
 	if handled := t.Taken + t.Local; t.Answered > handled {
 		noteNanos(&a.remote, t.Answered-handled, n)
 	}
 	noteNanos(&a.throttle, t.Throttled, n)
-	noteNanos(&a.response, p.now-t.Ready(), n)
+	noteNanos(&a.response, sh.now-t.Ready(), n)
 	failure := errorsMax
 	if i := int(code) + 1; i >= 0 && i < errorsMax {
 		failure = i
@@ -158,109 +158,23 @@ func (p *Processor) went(a *apiTimes, t *reqchan.Times, code int16, n uint64) {
 	a.failureRun += n
 }
 
-// measured notes a request of which nothing is to be sent.
-func (p *Processor) measured(r *reqchan.Job) {
-	a := p.timesOf(r.API)
-	p.went(a, &r.Times, r.ErrorCode(), 1)
-	a.total.Note(micros(p.now-r.Times.Arrived), 1)
+// recordUnsent notes a request of which nothing is to be sent.
+func (sh *Shared) recordUnsent(r *reqchan.Job) {
+	a := sh.timesOf(r.API)
+	sh.recordLatency(a, &r.Times, r.ErrorCode(), 1)
+	a.total.Note(micros(sh.now-r.Times.Arrived), 1)
 }
 
-const (
-	// marksMax bounds the marks of a connection: a client that reads slower than it
-	// is answered may have 1 MiB of small responses waiting. What is beyond counts
-	// with the last mark, or as sent at once.
-	marksMax = 256
-	// marksKept is how many an empty list keeps room for.
-	marksKept = 64
-)
-
-// marks remember, for responses that are to be sent, when each is out.
-type marks struct {
-	list []mark
-	at   int   // the first that is not out
-	put  int64 // bytes that were ever queued
-	out  int64 // bytes that were ever sent
-}
-
-// mark is n responses of one API that came and were queued together.
-type mark struct {
-	upTo            int64 // of marks.put
-	api             *apiTimes
-	arrived, queued int64
-	n               uint64
-}
-
-// mark notes n responses of one API and ErrorCode, so many bytes together, that
-// were queued. t are the times of each of their requests.
-func (p *Processor) mark(m *marks, a *apiTimes, t *reqchan.Times, code int16, bytes int, n uint64) {
-	p.went(a, t, code, n)
-	queued := max(p.now, t.Ready())
-	m.put += int64(bytes)
-	if len(m.list) > m.at {
-		last := &m.list[len(m.list)-1]
-		full := len(m.list)-m.at >= marksMax
-		if last.api == a && (full || last.arrived == t.Arrived && last.queued == queued) {
-			last.upTo = m.put
-			last.n += n
-			return
-		}
-		if full {
-			p.sentOne(&mark{m.put, a, t.Arrived, queued, n})
-			return
-		}
-	}
-	if len(m.list) == cap(m.list) && m.at > len(m.list)/2 { // it need not grow
-		m.list, m.at = m.list[:copy(m.list, m.list[m.at:])], 0
-	}
-	m.list = append(m.list, mark{m.put, a, t.Arrived, queued, n})
-}
-
-// sentUpTo notes the responses that are out by now.
-func (p *Processor) sentUpTo(m *marks, bytes int) {
-	m.out += int64(bytes)
-	for ; m.at < len(m.list) && m.list[m.at].upTo <= m.out; m.at++ {
-		p.sentOne(&m.list[m.at])
-	}
-	if m.at == len(m.list) {
-		m.list, m.at = emptied(m.list), 0
-	}
-}
-
-// emptied is list without marks, and without much room for them.
-func emptied(list []mark) []mark {
-	if cap(list) > marksKept {
-		return nil
-	}
-	return list[:0]
-}
-
-// dropMarks notes the responses that will never be out, and forgets all.
-func (p *Processor) dropMarks(m *marks) {
-	for ; m.at < len(m.list); m.at++ {
-		p.sentOne(&m.list[m.at])
-	}
-	*m = marks{list: emptied(m.list)}
-}
-
-func (p *Processor) sentOne(m *mark) {
-	a := p.timesOf(m.api.key)
-	out := p.now - p.waited
-	if us := micros(out - m.queued); us > 0 {
-		a.send.Note(us, m.n)
-	}
-	a.total.Note(micros(out-m.arrived), m.n)
-}
-
-// publishTimes shows readers what was noted in this pass.
-func (p *Processor) publishTimes() {
-	for _, a := range p.times.touched {
+// PublishTimes shows readers what was noted in this pass.
+func (sh *Shared) PublishTimes() {
+	for _, a := range sh.times.touched {
 		a.touched = false
 		a.publishRuns()
 		for _, h := range [...]*measure.Histogram{&a.bytes, &a.queue, &a.local, &a.remote, &a.throttle, &a.response, &a.send, &a.total} {
 			h.Publish()
 		}
 	}
-	p.times.touched = p.times.touched[:0]
+	sh.times.touched = sh.times.touched[:0]
 }
 
 func (a *apiTimes) publishRuns() {

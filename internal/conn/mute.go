@@ -1,4 +1,4 @@
-package processor
+package conn
 
 import "kring/reqchan"
 
@@ -64,39 +64,39 @@ func (s muteState) throttled() bool {
 
 // step makes one step of c's mute state. After an illegal one nobody knows what
 // the connection may do: it is closed, and that is counted.
-func (p *Processor) step(c *conn, s muteStep) {
+func (c *Conn) step(s muteStep) {
 	if c.mute = muteTable[c.mute][s]; c.mute == noState {
-		p.terminate(c, reqchan.MuteStateIllegal)
+		c.terminate(reqchan.MuteStateIllegal)
 	}
 }
 
-// began counts in a request that leaves for its handler.
-func (p *Processor) began(c *conn) {
+// countStarted counts in a request that leaves for its handler.
+func (c *Conn) countStarted() {
 	if c.inFlight++; c.inFlight == 1 {
-		p.step(c, stepMute)
-		p.step(c, stepRequestReceived)
+		c.step(stepMute)
+		c.step(stepRequestReceived)
 	}
 }
 
-// cameHome counts out a request whose answer came home. Order: its throttle starts
+// countAnswered counts out a request whose answer came home. Order: its throttle starts
 // before its response is sent, so that the connection is never unmuted between
 // the two.
-func (p *Processor) cameHome(c *conn, r *reqchan.Job) {
-	if until := r.ThrottledUntil(); until > p.now && until > reqchan.Now() {
-		p.throttle(c, until)
-		r.Times.Throttled = min(until-p.now, int64(c.set.ThrottleMax))
+func (c *Conn) countAnswered(r *reqchan.Job) {
+	if until := r.ThrottledUntil(); until > c.shared.now && until > reqchan.Now() {
+		c.throttle(until)
+		r.Times.Throttled = min(until-c.shared.now, int64(c.set.ThrottleMax))
 	}
 	if c.inFlight--; c.inFlight == 0 {
-		p.step(c, stepResponseSent)
+		c.step(stepResponseSent)
 	}
 }
 
 // settleMute says what the connection is after all was cut that may be.
-func (p *Processor) settleMute(c *conn) {
+func (c *Conn) settleMute() {
 	switch {
-	case c.mute == muted && !c.waiting && p.mayCut(c):
-		p.step(c, stepUnmute)
-	case c.mute == notMuted && (c.waiting || !p.mayCut(c)):
-		p.step(c, stepMute)
+	case c.mute == muted && !c.waiting && c.mayCut():
+		c.step(stepUnmute)
+	case c.mute == notMuted && (c.waiting || !c.mayCut()):
+		c.step(stepMute)
 	}
 }

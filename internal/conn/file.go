@@ -1,9 +1,7 @@
-package processor
+package conn
 
 import (
-	"io"
 	"os"
-	"syscall"
 
 	"kring/engine"
 	"kring/internal/budget"
@@ -16,9 +14,6 @@ const (
 	fileChunkBytes = 128 << 10
 	// fileAheadBytes is how much may be read before it is sent.
 	fileAheadBytes = 2 * fileChunkBytes
-	// fileReadersMax bounds the threads that wait for a disk, over all
-	// processors, where the engine does not read files itself.
-	fileReadersMax = 16
 )
 
 // fileRange is what is still to be read of a part of a response.
@@ -28,12 +23,9 @@ type fileRange struct {
 	left   int64
 }
 
-// fileReaders holds a place for each thread that may wait for a disk.
-var fileReaders = make(chan struct{}, fileReadersMax)
-
 // queueParts appends a response that has files in it. The last segment holds the
 // request, so that its memory and its files last until all is out.
-func (p *Processor) queueParts(o *outbound, r *reqchan.Job, response []byte) {
+func (sh *Shared) queueParts(o *outbound, r *reqchan.Job, response []byte) {
 	at, end := 0, reqchan.SizeBytes // what lies in memory and is no segment yet
 	for _, part := range r.Parts() {
 		end += len(part.Bytes)
@@ -51,12 +43,12 @@ func (p *Processor) queueParts(o *outbound, r *reqchan.Job, response []byte) {
 		o.segments = append(o.segments, segment{bytes: response[at:end]})
 	}
 	last := &o.segments[len(o.segments)-1]
-	last.request, last.held = r, p.holdResponse(r)
+	last.request, last.held = r, sh.holdResponse(r)
 }
 
 // readAhead has the next piece of a file read that the connection sends, unless
 // enough was.
-func (p *Processor) readAhead(c *conn) {
+func (c *Conn) readAhead() {
 	o := c.out
 	if o == nil || o.files == 0 || c.reading != nil || c.ending {
 		return
@@ -65,7 +57,7 @@ func (p *Processor) readAhead(c *conn) {
 	for i := o.at; i < len(o.segments); i++ {
 		s := &o.segments[i]
 		if s.file != nil {
-			p.readPiece(c, i, ahead > 0)
+			c.readPiece(i, ahead > 0)
 			return
 		}
 		if ahead += len(s.bytes); ahead >= fileAheadBytes {
@@ -77,32 +69,33 @@ func (p *Processor) readAhead(c *conn) {
 // readPiece has a piece of the file read that is segment i of the output. While memory
 // for responses is short, nothing is read ahead, and who has nothing to send waits in
 // line: but not with memory that others wait for.
-func (p *Processor) readPiece(c *conn, i int, ahead bool) {
+func (c *Conn) readPiece(i int, ahead bool) {
 	f := c.out.segments[i].file
 	n := int(min(f.left, fileChunkBytes))
-	if p.cfg.Responses.Tight() || c.reads != nil {
+	if c.shared.cfg.Responses.Tight() || c.reads != nil {
 		if ahead {
 			return
 		}
 		if c.reads == nil && c.out.memoryBehind(i) <= budget.SmallestBytes {
-			c.reads = p.line(c, int64(n), p.send)
+			c.reads = c.line(int64(n), (*Conn).Send)
 		}
 		if c.reads != nil && !c.reads.Granted() {
 			return
 		}
 	}
-	piece, err := p.cfg.Memory.TryGet(n)
+	piece, err := c.shared.cfg.Memory.TryGet(n)
 	if err != nil {
-		p.memoryRefused(c)
+		c.memoryRefused()
 		return
 	}
-	p.cfg.Responses.Change(0, int64(cap(piece)))
+	c.shared.cfg.Responses.Change(0, int64(cap(piece)))
 	if c.reads != nil {
 		c.reads.Release()
 		c.reads = nil
 	}
 	c.reading = piece
-	p.readFile(c, f)
+	c.shared.count.FileReads++
+	c.shared.loop.ReadFile(c, f.file, piece, f.offset)
 }
 
 // memoryBehind is the memory of the response that segment i is a part of: it is there
@@ -115,52 +108,22 @@ func (o *outbound) memoryBehind(i int) int {
 }
 
 // putPiece gives memory back that a piece of a file was read into.
-func (p *Processor) putPiece(piece []byte) {
+func (sh *Shared) putPiece(piece []byte) {
 	n := int64(cap(piece))
-	p.cfg.Memory.Put(piece)
-	p.cfg.Responses.Change(n, 0)
+	sh.cfg.Memory.Put(piece)
+	sh.cfg.Responses.Change(n, 0)
 }
 
-// readFile fills c.reading, by the engine or by a goroutine that may wait.
-func (p *Processor) readFile(c *conn, f *fileRange) {
-	p.count.fileReads++
-	if e, ok := p.engine.(engine.FileReader); ok {
-		e.ReadFile(f.file.Fd(), c.token, c.reading, f.offset)
-		return
-	}
-	token, buf, file, offset := c.token, c.reading, f.file, f.offset
-	p.filing.Go(func() {
-		fileReaders <- struct{}{}
-		n, err := file.ReadAt(buf, offset)
-		<-fileReaders
-		done := engine.Completion{Token: token, Op: engine.OpReadFile, Res: int32(n)}
-		if n == 0 && err != nil && err != io.EOF {
-			done.Res = engine.Failed(errnoOf(err))
-		}
-		p.do(func() { p.complete(&done) }) // not done: release gives the memory back
-	})
-}
-
-func errnoOf(err error) syscall.Errno {
-	if pe, ok := err.(*os.PathError); ok {
-		err = pe.Err
-	}
-	if errno, ok := err.(syscall.Errno); ok {
-		return errno
-	}
-	return syscall.EIO
-}
-
-// fileRead puts what was read before the rest of its file.
-func (p *Processor) fileRead(c *conn, done *engine.Completion) {
+// FileRead puts what was read before the rest of its file.
+func (c *Conn) FileRead(done *engine.Completion) {
 	buf := c.reading
 	c.reading = nil
 	if c.ending || done.Res <= 0 {
-		p.putPiece(buf)
+		c.shared.putPiece(buf)
 		if c.ending {
-			p.join(c)
+			c.join()
 		} else {
-			p.terminate(c, reqchan.FileFailed) // the size is out: nothing else fits
+			c.terminate(reqchan.FileFailed) // the size is out: nothing else fits
 		}
 		return
 	}
@@ -183,6 +146,6 @@ func (p *Processor) fileRead(c *conn, done *engine.Completion) {
 		copy(o.segments[at+1:], o.segments[at:])
 		o.segments[at] = read
 	}
-	p.soil(c)
-	p.readAhead(c)
+	c.shared.loop.SendLater(c)
+	c.readAhead()
 }

@@ -1,4 +1,4 @@
-package processor
+package conn
 
 import (
 	"kring/internal/slab"
@@ -23,27 +23,27 @@ type batch struct {
 
 // joinBatch takes the answer to r into the batch; false when it is none for one.
 // Then r is not needed any more. a is of its API.
-func (p *Processor) joinBatch(c *conn, r *reqchan.Job, a *apiTimes) bool {
+func (c *Conn) joinBatch(r *reqchan.Job, a *apiTimes) bool {
 	response := r.Plain()
 	if response == nil || len(response) > c.set.PackedBytesMax || c.ending || c.finishing ||
 		c.out != nil && c.out.queued+len(response) >= c.set.QueuedBytesMax ||
 		c.order != nil && !c.order.isAlone(r.Seq) {
 		return false
 	}
-	g := &p.batch
+	g := &c.shared.batch
 	if g.n > 0 && (g.api != a || g.code != r.ErrorCode() || g.times != r.Times) {
-		p.endBatch(c)
+		c.endBatch()
 	}
 	if len(response) > cap(g.out)-len(g.out) {
-		p.endBatch(c)
-		room, chunk := p.arena.Open(len(response))
+		c.endBatch()
+		room, chunk := c.shared.arena.Open(len(response))
 		if chunk == nil {
 			return false // as a single answer it will end the connection
 		}
 		g.out, g.chunk = room[:0], chunk
 		g.api, g.code, g.times = a, r.ErrorCode(), r.Times
 		if c.out == nil {
-			c.out = p.takeOutbound()
+			c.out = c.shared.takeOutbound()
 		}
 	}
 	if c.order != nil {
@@ -57,15 +57,15 @@ func (p *Processor) joinBatch(c *conn, r *reqchan.Job, a *apiTimes) bool {
 }
 
 // endBatch has the batch sent and notes it, if there is one.
-func (p *Processor) endBatch(c *conn) {
-	g := &p.batch
+func (c *Conn) endBatch() {
+	g := &c.shared.batch
 	if g.n == 0 {
 		return
 	}
-	p.count.responses += g.n
-	p.count.bytesOutCopied += uint64(g.copied)
-	p.packed(c.out, g.out, g.chunk)
-	p.mark(&c.out.marks, g.api, &g.times, g.code, len(g.out), g.n)
-	p.soil(c)
+	c.shared.count.Responses += g.n
+	c.shared.count.BytesOutCopied += uint64(g.copied)
+	c.shared.packed(c.out, g.out, g.chunk)
+	c.shared.mark(&c.out.marks, g.api, &g.times, g.code, len(g.out), g.n)
+	c.shared.loop.SendLater(c)
 	*g = batch{}
 }

@@ -1,4 +1,4 @@
-package processor
+package conn
 
 import (
 	"math/bits"

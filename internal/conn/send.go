@@ -1,0 +1,94 @@
+package conn
+
+import (
+	"kring/engine"
+	"kring/reqchan"
+)
+
+const (
+	// sendBuffersMax bounds what one Send gathers.
+	sendBuffersMax = 64
+	// outboundsKeptMax bounds how many outbounds wait for reuse.
+	outboundsKeptMax = 4096
+)
+
+func (c *Conn) Send() {
+	if c.sending || c.out == nil || c.ending {
+		return
+	}
+	o := c.out
+	o.buffers = o.buffers[:0]
+	for i := o.at; i < len(o.segments) && len(o.buffers) < sendBuffersMax; i++ {
+		if o.segments[i].file != nil {
+			break // what is behind it waits until it is read
+		}
+		o.buffers = append(o.buffers, o.segments[i].bytes)
+	}
+	if c.readAhead(); len(o.buffers) == 0 || c.ending {
+		return
+	}
+	o.covered, o.since, o.looked = len(o.buffers), c.shared.now, false
+	c.sending = true
+	c.shared.count.Sends++
+	c.shared.loop.Send(c, o.buffers)
+}
+
+// Sent takes the completion of Send: it may have taken less than it was given.
+func (c *Conn) Sent(done *engine.Completion) {
+	c.sending = false
+	c.out.covered = 0
+	if done.Res < 0 {
+		c.dropOutput()
+		if c.ending {
+			c.join()
+		} else {
+			c.terminate(reqchan.PeerReset)
+		}
+		return
+	}
+	c.active = c.shared.now
+	c.shared.count.BytesOut += uint64(done.Res)
+	c.bytesOut += uint64(done.Res)
+	c.advance(int(done.Res))
+	if c.ending {
+		c.join()
+		return
+	}
+	if c.out != nil {
+		c.Send()
+	}
+	if !c.atRest() {
+		c.Resume()
+	}
+}
+
+// advance takes n sent bytes off the connection's output.
+func (c *Conn) advance(n int) {
+	o := c.out
+	o.queued -= n
+	c.shared.sentUpTo(&o.marks, n)
+	for n > 0 {
+		s := &o.segments[o.at]
+		if n < len(s.bytes) {
+			s.bytes = s.bytes[n:]
+			return
+		}
+		n -= len(s.bytes)
+		c.shared.release1(s)
+		o.at++
+	}
+	if o.at == len(o.segments) {
+		c.dropOutput()
+	} else if o.at >= sendBuffersMax {
+		left := copy(o.segments, o.segments[o.at:])
+		clear(o.segments[left:])
+		o.segments, o.at = o.segments[:left], 0
+	}
+}
+
+// WaitsForSend says whether anything of the connection goes on when the outstanding
+// Send has completed.
+func (c *Conn) WaitsForSend() bool {
+	return c.sending && (c.receive == receiveNone || c.cancelled || c.finishing || c.ending || c.phase != Serving ||
+		c.in.Held() > 0 || c.out.at+c.out.covered < len(c.out.segments))
+}

@@ -1,0 +1,42 @@
+package processor
+
+import (
+	"kring/engine"
+	"kring/reqchan"
+)
+
+// postponed has a request that came home without an answer handed out again when there
+// is room for its response.
+func (p *Processor) postponed(r *reqchan.Job) {
+	p.shared.Begin(r)
+	if p.later == nil {
+		p.later = map[*reqchan.Job]struct{}{}
+	}
+	p.later[r] = struct{}{}
+	t := p.cfg.Responses.Line(p.cfg.Responses.Expect(r.API), func() { p.inbox.submit(func() { p.handOut(r) }) })
+	r.TakeTurn(t)
+	if t.Granted() {
+		p.handOut(r)
+	}
+}
+
+// handOut hands a postponed request to a handler, unless its connection has ended.
+func (p *Processor) handOut(r *reqchan.Job) {
+	if _, waits := p.later[r]; !waits {
+		return
+	}
+	delete(p.later, r)
+	if c := p.slots.of(engine.Token(r.Token)); c != nil && !c.Ended() {
+		p.enqueue(&c.Conn, r)
+		return
+	}
+	p.shared.Drop(r)
+}
+
+// dropLater ends the requests that wait for room.
+func (p *Processor) dropLater() {
+	for r := range p.later {
+		delete(p.later, r)
+		p.shared.Drop(r)
+	}
+}
