@@ -39,12 +39,14 @@ func TestTheConnectionToGiveUpIsOneThatClosesElseTheLongestIdleElseAny(t *testin
 			p.complete(&engine.Completion{Op: engine.OpRecv, Token: engine.MakeToken(uint32(i), 0), Res: 5, More: true, Data: []byte(of.received)})
 		}
 	}
+	p.slots.all[5].EngineFailed()
 	p.slots.all[5].Closed() // a free slot
 	for _, want := range []uint32{4, 3, 2, 1} {
 		got := p.nominee("BROKERS")
 		if got.None() || got.token.Slot() != want {
 			t.Fatalf("connection %d is to go, want %d", got.token.Slot(), want)
 		}
+		p.slots.all[want].EngineFailed()
 		p.slots.all[want].Closed()
 	}
 	if got := p.nominee("BROKERS"); !got.None() {

@@ -67,7 +67,7 @@ func (p *Processor) handOver(c *slot) {
 	if target == nil {
 		if p.phase == conn.Serving { // else everybody is ending, and so will this
 			c.target = nil
-			c.Stay()
+			c.ApplySettings()
 		}
 		return
 	}

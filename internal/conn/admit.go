@@ -8,7 +8,7 @@ import (
 
 // mayCut says whether the connection may have one more request in flight.
 func (c *Conn) mayCut() bool {
-	return c.inFlight < c.pipelineMax() && (c.turn == nil || c.turn.Granted()) && !c.mute.throttled() && !c.ending && !c.finishing && c.phase == Serving &&
+	return c.inFlight < c.pipelineMax() && (c.turn == nil || c.turn.Granted()) && !c.mute.throttled() && c.life == serving &&
 		(c.out == nil || c.out.queued < c.outputMax()) && (c.inFlight == 0 || c.mayCrowd())
 }
 

@@ -40,18 +40,18 @@ func (c *Conn) answered(r *reqchan.Job) {
 // emit carries one answer out.
 func (c *Conn) emit(r *reqchan.Job) {
 	kind, response, why := r.Answer()
-	if c.out != nil && c.out.queued+r.ResponseBytes() >= c.set.QueuedBytesMax && !c.ending {
+	if c.out != nil && c.out.queued+r.ResponseBytes() >= c.set.QueuedBytesMax && c.life < ending {
 		c.meetSlowReader()
 	}
 	c.countAnswered(r)
 	switch {
-	case c.ending || c.finishing:
+	case c.life >= finishing:
 		c.shared.recordUnsent(r)
 		c.shared.recycle(r)
 	case kind == reqchan.AnswerSend:
 		c.shared.count.Responses++
 		c.queue(r, response)
-	case kind == reqchan.AnswerClose && r.CloseAt() > c.shared.now && c.phase == Serving:
+	case kind == reqchan.AnswerClose && r.CloseAt() > c.shared.now && c.life == serving:
 		c.park(r, why)
 	case kind == reqchan.AnswerClose && response != nil:
 		c.queue(r, response)

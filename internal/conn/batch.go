@@ -25,7 +25,7 @@ type batch struct {
 // Then r is not needed any more. a is of its API.
 func (c *Conn) joinBatch(r *reqchan.Job, a *apiTimes) bool {
 	response := r.Plain()
-	if response == nil || len(response) > c.set.PackedBytesMax || c.ending || c.finishing ||
+	if response == nil || len(response) > c.set.PackedBytesMax || c.life >= finishing ||
 		c.out != nil && c.out.queued+len(response) >= c.set.QueuedBytesMax ||
 		c.order != nil && !c.order.isAlone(r.Seq) {
 		return false

@@ -9,40 +9,39 @@ import "kring/reqchan"
 
 // finish closes the connection once its output is out.
 func (c *Conn) finish(why reqchan.CloseReason) {
-	if c.ending || c.finishing {
-		return
+	if c.become(toFinish) {
+		c.reason = why
+		c.finishIfIdle()
 	}
-	c.finishing, c.reason = true, why
-	c.finishIfIdle()
 }
 
 // finishIfIdle terminates a connection that has nothing left to do and will
 // get nothing more to do.
 func (c *Conn) finishIfIdle() {
 	switch {
-	case c.ending || c.out != nil || c.sending || c.parked != nil:
-	case c.finishing:
+	case c.life >= delayed || c.out != nil || c.sending:
+	case c.life == finishing:
 		c.terminate(c.reason)
-	case c.inFlight > 0 || (c.waiting || c.turn != nil) && c.receive == receiveNone && c.phase == Serving:
-	case c.phase == Retiring:
+	case c.inFlight > 0 || (c.waiting || c.turn != nil) && !c.receive.up() && c.life == serving:
+	case c.life == leaving:
 		c.migrateIfQuiet()
-	case c.eof && c.mute.throttled() && c.phase == Serving && c.in.Whole():
+	case c.receive == receiveOver && c.mute.throttled() && c.life == serving && c.in.Whole():
 		// Its requests of before the end are served once the throttle ends.
-	case c.eof:
+	case c.receive == receiveOver:
 		c.terminate(reqchan.PeerFinished)
-	case c.phase != Serving:
+	case c.life == draining:
 		c.terminate(c.endReason())
 	}
 }
 
 // terminate ends whatever is outstanding on the connection.
 func (c *Conn) terminate(why reqchan.CloseReason) {
-	if c.ending {
+	if !c.become(toEnd) {
 		return
 	}
-	c.ending, c.reason = true, why
+	c.reason = why
 	c.info.SetEnded(why)
-	if c.receive != receiveNone || c.sending {
+	if c.receive.up() || c.sending {
 		c.shared.loop.Shutdown(c)
 	}
 	c.join()
@@ -50,10 +49,9 @@ func (c *Conn) terminate(why reqchan.CloseReason) {
 
 // join closes the descriptor once nothing is outstanding on it.
 func (c *Conn) join() {
-	if c.receive != receiveNone || c.sending || c.reading != nil || c.closing {
+	if c.receive.up() || c.sending || c.reading != nil || !c.become(allComplete) {
 		return
 	}
-	c.closing = true
 	c.leaveLine()
 	c.dropParked()
 	c.dropOutput()
@@ -71,6 +69,7 @@ func (c *Conn) dropParked() {
 
 // Closed takes the last completion of a connection.
 func (c *Conn) Closed() {
+	c.become(closed)
 	if c.order != nil {
 		for i, r := range c.order.slots {
 			if r != nil {
@@ -105,7 +104,8 @@ func (c *Conn) Evict() {
 
 // EngineFailed says that nothing of the connection will complete any more.
 func (c *Conn) EngineFailed() {
-	c.ending, c.reason = true, reqchan.EngineFailed
+	c.become(toEnd)
+	c.reason = reqchan.EngineFailed
 	c.info.SetEnded(reqchan.EngineFailed)
 }
 
@@ -122,7 +122,7 @@ func (c *Conn) Abandon(lost bool) (open bool) {
 	if c.reading != nil {
 		c.shared.putPiece(c.reading)
 	}
-	return !c.closing
+	return c.life != closing
 }
 
 // endReason says why a connection ends that has to.

@@ -22,14 +22,10 @@ type Conn struct {
 	reading []byte
 	head    []byte // slab memory for the size of a big frame; nil until the first
 
-	phase     Phase // its own: the later of the processor's and the listener's
+	life      life
 	receive   receiveState
 	cancelled bool // the receive that is armed was told to end
 	big       bool // the last frame was big: sizes are received on their own
-	eof       bool // the peer finished sending
-	finishing bool // nothing more is cut; closes once its output is out
-	ending    bool // on its way to Close
-	closing   bool // Close was called
 	waiting   bool // could not go on for want of memory or a buffer, and is tried again
 	starved   bool // waits for a receive buffer
 	doubted   bool // seemed idle at the last look, see peerWrites
@@ -64,6 +60,7 @@ func (c *Conn) Open(sh *Shared, token engine.Token, info *reqchan.Conn, from *Li
 	if c.set.PipelineMax > 1 {
 		c.order = newOrder(c.set.PipelineMax)
 	}
+	c.become(toServe)
 	sh.count.Opened++
 }
 
@@ -84,13 +81,3 @@ func (c *Conn) InFlight() int { return c.inFlight }
 
 // Active is when it last received or sent.
 func (c *Conn) Active() int64 { return c.active }
-
-// receiveState is what stands on the receiving side of a connection.
-type receiveState uint8
-
-const (
-	receiveNone   receiveState = iota
-	receiveStream              // Loop.Receive
-	receiveSize                // Loop.ReceiveInto the size of the next frame
-	receiveFrame               // Loop.ReceiveInto the rest of a big frame
-)

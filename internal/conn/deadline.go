@@ -57,7 +57,7 @@ func (c *Conn) slow(now int64) (slow, late bool) {
 	if whole == 0 || c.begun == 0 {
 		return false, false
 	}
-	if c.excused() || c.receive == receiveNone {
+	if c.excused() || !c.receive.up() {
 		c.begun = now
 		return false, false
 	}
@@ -78,7 +78,7 @@ func (c *Conn) extend(now int64) bool {
 // Expire closes the connection if one of its deadlines has passed; again says that there
 // will be others.
 func (c *Conn) Expire() (again bool) {
-	if c.ending { // its join needs no clock
+	if c.life >= ending { // its join needs no clock
 		return false
 	}
 	idle, write := int64(c.set.IdleTimeout), int64(c.set.WriteTimeout)

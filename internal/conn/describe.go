@@ -80,11 +80,11 @@ func (c *Conn) Describe() Info {
 
 func (c *Conn) state() State {
 	switch {
-	case c.ending:
+	case c.life >= ending:
 		return Ending
-	case c.finishing:
+	case c.life >= finishing:
 		return Finishing
-	case c.eof:
+	case c.receive == receiveOver:
 		return PeerDone
 	}
 	return Open
@@ -94,11 +94,11 @@ func (c *Conn) mutedBy() MutedBy {
 	switch {
 	case c.parked != nil:
 		return MutedParked
-	case c.ending || c.finishing:
+	case c.life >= finishing:
 		return MutedEnding
-	case c.phase == Retiring:
+	case c.life == leaving:
 		return MutedMoving
-	case c.phase != Serving:
+	case c.life == draining:
 		return MutedDraining
 	case c.starved:
 		return MutedReceiveBuffer
@@ -117,13 +117,13 @@ func (c *Conn) mutedBy() MutedBy {
 }
 
 // Closing says that it will be served no more.
-func (c *Conn) Closing() bool { return c.ending || c.finishing }
+func (c *Conn) Closing() bool { return c.life >= finishing }
 
 // Busy says that it has a request in flight or under way, or a response to send.
 func (c *Conn) Busy() bool { return c.inFlight > 0 || c.sending || c.receive == receiveFrame }
 
 // Ended says that it only waits for its last completions.
-func (c *Conn) Ended() bool { return c.ending }
+func (c *Conn) Ended() bool { return c.life >= ending }
 
 // Residue names what the connection has that it must not have at rest; "" is nothing.
 func (c *Conn) Residue() string {
@@ -131,7 +131,7 @@ func (c *Conn) Residue() string {
 	case c.info == nil:
 	case c.out != nil:
 		return "has output"
-	case c.mute != notMuted && c.phase == Serving && !c.ending && !c.finishing:
+	case c.mute != notMuted && c.life == serving:
 		return "is " + c.mute.String()
 	}
 	return ""

@@ -50,7 +50,7 @@ func (sh *Shared) queueParts(o *outbound, r *reqchan.Job, response []byte) {
 // enough was.
 func (c *Conn) readAhead() {
 	o := c.out
-	if o == nil || o.files == 0 || c.reading != nil || c.ending {
+	if o == nil || o.files == 0 || c.reading != nil || c.life >= ending {
 		return
 	}
 	ahead := 0
@@ -118,9 +118,9 @@ func (sh *Shared) putPiece(piece []byte) {
 func (c *Conn) FileRead(done *engine.Completion) {
 	buf := c.reading
 	c.reading = nil
-	if c.ending || done.Res <= 0 {
+	if c.life >= ending || done.Res <= 0 {
 		c.shared.putPiece(buf)
-		if c.ending {
+		if c.life >= ending {
 			c.join()
 		} else {
 			c.terminate(reqchan.FileFailed) // the size is out: nothing else fits

@@ -89,7 +89,7 @@ func (c *Conn) EndStream() {
 
 // cancelReceive ends the receive that is up, of whichever kind.
 func (c *Conn) cancelReceive() {
-	if c.receive != receiveNone && !c.cancelled {
+	if c.receive.up() && !c.cancelled {
 		c.cancelled = true
 		c.shared.loop.CancelReceive(c)
 	}

@@ -153,7 +153,7 @@ func (l *testLoop) end() {
 	l.t.Helper()
 	if !l.over {
 		l.conn.terminate(reqchan.Evicted)
-		l.conn.receive, l.conn.cancelled, l.conn.sending = receiveNone, false, false
+		l.conn.receive, l.conn.cancelled, l.conn.sending = receiveNone, false, false // as with their completions
 		l.conn.join()
 		l.conn.Closed()
 	}

@@ -12,13 +12,12 @@ import "kring/engine"
 // quiet says that nothing of the connection is with a handler, on its way out or
 // waiting for its time.
 func (c *Conn) quiet() bool {
-	return c.inFlight == 0 && c.out == nil && !c.sending && c.parked == nil && c.reading == nil && !c.mute.throttled() &&
-		!c.ending && !c.finishing
+	return c.inFlight == 0 && c.out == nil && !c.sending && c.parked == nil && c.reading == nil && !c.mute.throttled() && c.life < finishing
 }
 
 // Migrate begins to move the connection to its heir.
 func (c *Conn) Migrate() {
-	c.phase = Retiring
+	c.become(toLeave)
 	c.cancelReceive()
 	c.migrateIfQuiet()
 }
@@ -32,19 +31,13 @@ func (c *Conn) migrateIfQuiet() {
 }
 
 func (c *Conn) CanMigrate() bool {
-	return c.info != nil && c.phase == Retiring && c.receive == receiveNone && c.quiet()
+	return c.info != nil && c.life == leaving && !c.receive.up() && c.quiet()
 }
 
 // Resting says that nothing but bytes from the peer could bring the connection on, and
 // that it may go on with another processor as well.
 func (c *Conn) Resting() bool {
-	return c.phase == Serving && c.receive == receiveStream && c.quiet() && c.in.Empty()
-}
-
-// Stay undoes Migrate.
-func (c *Conn) Stay() {
-	c.phase = Serving
-	c.ApplySettings()
+	return c.life == serving && c.receive == receiveStream && c.quiet() && c.in.Empty()
 }
 
 // Moved is a connection between two processors.

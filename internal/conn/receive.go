@@ -44,7 +44,7 @@ func (c *Conn) Filled(done *engine.Completion) {
 // completion that lent data, nil if it is this package's own memory.
 func (c *Conn) feed(data []byte, lent *engine.Completion) {
 	c.recordReceived(len(data))
-	if c.ending || c.finishing {
+	if c.life >= finishing {
 		return
 	}
 	if !c.in.Feed(data, c.shared.cfg.Memory) {
@@ -52,7 +52,7 @@ func (c *Conn) feed(data []byte, lent *engine.Completion) {
 		return
 	}
 	c.cut(lent)
-	if c.ending {
+	if c.life >= ending {
 		return
 	}
 	if !c.settle() {
@@ -94,7 +94,7 @@ func (c *Conn) memoryRefused() {
 // receiveEnded decides what follows the last completion of a receive.
 func (c *Conn) receiveEnded(done *engine.Completion) {
 	switch errno := done.Errno(); {
-	case c.ending:
+	case c.life >= ending:
 		c.join()
 	case errno == syscall.ENOBUFS:
 		c.waitForBuffer()
@@ -103,7 +103,7 @@ func (c *Conn) receiveEnded(done *engine.Completion) {
 	case done.Res > 0 || errno == syscall.ECANCELED:
 		c.arm()
 	case done.Res == 0:
-		c.eof = true
+		c.receive = receiveOver
 		c.info.SetGone(reqchan.PeerFinished) // what it sent is served; nobody reads the answers
 		c.finishIfIdle()
 	default:
@@ -114,11 +114,11 @@ func (c *Conn) receiveEnded(done *engine.Completion) {
 // arm puts a receive up, of the kind that what comes next asks for, unless the
 // connection is muted.
 func (c *Conn) arm() {
-	if c.phase == Retiring {
+	if c.life == leaving {
 		c.migrateIfQuiet()
 		return
 	}
-	if c.receive != receiveNone || c.ending || c.finishing || c.eof {
+	if c.receive != receiveNone || c.life >= finishing {
 		return
 	}
 	rest := c.in.Rest()
@@ -164,7 +164,7 @@ func (c *Conn) cut(lent *engine.Completion) {
 	if r := c.shared.direct.job; r != nil && r.Frame != nil { // answered in a batch
 		r.Reset()
 	}
-	if c.inFlight == 0 && !c.ending {
+	if c.inFlight == 0 && c.life < ending {
 		c.settleMute()
 	}
 }
@@ -238,11 +238,11 @@ func (c *Conn) begin() bool {
 
 // Resume goes on with a connection that could not, once something changed.
 func (c *Conn) Resume() {
-	if c.ending {
+	if c.life >= ending {
 		return
 	}
 	c.cut(nil)
-	if c.ending || !c.settle() {
+	if c.life >= ending || !c.settle() {
 		return
 	}
 	c.arm()
@@ -251,7 +251,7 @@ func (c *Conn) Resume() {
 
 // atRest says that nothing but bytes from the peer can bring the connection on.
 func (c *Conn) atRest() bool {
-	return c.receive == receiveStream && c.mute == notMuted && c.phase == Serving && !c.finishing && !c.eof && c.in.Empty()
+	return c.receive == receiveStream && c.mute == notMuted && c.life == serving && c.in.Empty()
 }
 
 // abandonInput ends the receiving side.
@@ -299,7 +299,7 @@ func (c *Conn) waitForBuffer() {
 // Starved says that c waits for a receive buffer, and WaitsForBytes that it waits for so
 // many of the channel's capacity, or with fromCredit also of the processor's own; 0: for
 // none.
-func (c *Conn) Starved() bool { return c.waiting && c.starved && !c.ending }
+func (c *Conn) Starved() bool { return c.waiting && c.starved && c.life < ending }
 
 // WaitsForBytes is beside Starved.
 func (c *Conn) WaitsForBytes() (n int64, fromCredit bool) {

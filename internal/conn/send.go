@@ -13,7 +13,7 @@ const (
 )
 
 func (c *Conn) Send() {
-	if c.sending || c.out == nil || c.ending {
+	if c.sending || c.out == nil || c.life >= ending {
 		return
 	}
 	o := c.out
@@ -24,7 +24,7 @@ func (c *Conn) Send() {
 		}
 		o.buffers = append(o.buffers, o.segments[i].bytes)
 	}
-	if c.readAhead(); len(o.buffers) == 0 || c.ending {
+	if c.readAhead(); len(o.buffers) == 0 || c.life >= ending {
 		return
 	}
 	o.covered, o.since, o.looked = len(o.buffers), c.shared.now, false
@@ -39,7 +39,7 @@ func (c *Conn) Sent(done *engine.Completion) {
 	c.out.covered = 0
 	if done.Res < 0 {
 		c.dropOutput()
-		if c.ending {
+		if c.life >= ending {
 			c.join()
 		} else {
 			c.terminate(reqchan.PeerReset)
@@ -50,7 +50,7 @@ func (c *Conn) Sent(done *engine.Completion) {
 	c.shared.count.BytesOut += uint64(done.Res)
 	c.bytesOut += uint64(done.Res)
 	c.advance(int(done.Res))
-	if c.ending {
+	if c.life >= ending {
 		c.join()
 		return
 	}
@@ -89,6 +89,6 @@ func (c *Conn) advance(n int) {
 // WaitsForSend says whether anything of the connection goes on when the outstanding
 // Send has completed.
 func (c *Conn) WaitsForSend() bool {
-	return c.sending && (c.receive == receiveNone || c.cancelled || c.finishing || c.ending || c.phase != Serving ||
+	return c.sending && (!c.receive.up() || c.cancelled || c.life != serving ||
 		c.in.Held() > 0 || c.out.at+c.out.covered < len(c.out.segments))
 }

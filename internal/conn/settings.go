@@ -18,18 +18,19 @@ const (
 func (c *Conn) ApplySettings() {
 	c.set = c.from.settings.Load()
 	c.shared.loop.SetDeadline(c)
-	c.phase = max(c.shared.phase, c.from.Phase())
-	switch {
-	case c.phase >= Cutting:
+	switch ph := max(c.shared.phase, c.from.Phase()); {
+	case ph >= Cutting:
 		c.shared.count.Dropped += uint64(c.inFlight)
 		c.terminate(c.endReason())
-	case c.phase == Draining && c.parked != nil:
+	case ph == Draining && c.life == delayed:
 		c.unpark()
-	case c.phase == Draining:
+	case ph == Draining:
+		c.become(toDrain)
 		c.finishIfIdle()
-	case c.phase == Retiring:
+	case ph == Retiring:
 		c.Migrate()
 	default:
+		c.become(toServe)
 		c.Resume()
 	}
 }

@@ -14,7 +14,7 @@ import (
 // says whether to look again: bytes lie there that a receive will bring, or the
 // receive of a big frame is asked for the first time what it has so far.
 func (c *Conn) peerWrites() bool {
-	if c.receive == receiveNone || c.cancelled && !c.doubted {
+	if !c.receive.up() || c.cancelled && !c.doubted {
 		return false // muted: nothing of it will be received
 	}
 	if seen, known := c.kernelProgress(); known && seen.Unread > 0 {
@@ -50,7 +50,7 @@ func (c *Conn) kernelProgress() (engine.Progress, bool) {
 
 // Unread is how many bytes a peer has not taken of what it was answered, and since when.
 func (c *Conn) Unread() (bytes int, since int64) {
-	if c.ending || !c.sending {
+	if c.life >= ending || !c.sending {
 		return 0, 0
 	}
 	return c.out.queued, c.out.since

@@ -36,7 +36,7 @@ func (c *Conn) dispatch(b []byte, place frame.Place, lent *engine.Completion) bo
 	r := c.shared.jobs.Take(c.info, uint64(c.token))
 	if !c.copyFrame(r, b, place) {
 		c.shared.jobs.Put(r)
-		return c.ending
+		return c.life >= ending
 	}
 	c.start(r)
 	if c.turn != nil {
@@ -56,7 +56,7 @@ func (c *Conn) handleHere(b []byte, place frame.Place, lent *engine.Completion) 
 	} else {
 		c.endBatch() // the frame takes what is open
 		if !c.copyFrame(r, b, place) {
-			return c.ending
+			return c.life >= ending
 		}
 	}
 	a := c.start(r)

@@ -4,7 +4,7 @@ import "kring/reqchan"
 
 // throttle mutes c until then, but not longer than ThrottleMax from now.
 func (c *Conn) throttle(until int64) {
-	if c.ending || c.finishing {
+	if c.life >= finishing {
 		return
 	}
 	until = min(until, c.shared.now+int64(c.set.ThrottleMax))
@@ -20,7 +20,8 @@ func (c *Conn) throttle(until int64) {
 // park holds back the last response of a connection, which r is, until the
 // alarm: see Request.CloseConnectionAfter. Nothing more is read of it.
 func (c *Conn) park(r *reqchan.Job, why reqchan.CloseReason) {
-	c.finishing, c.reason, c.parked = true, why, r
+	c.become(toDelay)
+	c.reason, c.parked = why, r
 	c.shared.count.Parks++
 	c.cancelReceive()
 	c.setAlarm(r.CloseAt())
@@ -28,6 +29,7 @@ func (c *Conn) park(r *reqchan.Job, why reqchan.CloseReason) {
 
 // unpark lets the response go, and the connection after it.
 func (c *Conn) unpark() {
+	c.become(delayOver)
 	r := c.parked
 	c.parked = nil
 	c.shared.loop.ClearAlarm(c)
@@ -48,7 +50,7 @@ func (c *Conn) setAlarm(at int64) {
 // AlarmRang goes on with the connection: its time has come.
 func (c *Conn) AlarmRang() {
 	switch {
-	case c.ending:
+	case c.life >= ending:
 	case c.parked != nil:
 		c.unpark()
 	default:
