@@ -19,18 +19,18 @@ func (c *Conn) finish(why reqchan.CloseReason) {
 // get nothing more to do.
 func (c *Conn) finishIfIdle() {
 	switch {
-	case c.life >= delayed || c.out != nil || c.sending:
+	case c.life >= delayed || c.out != nil || c.sending || c.unsent():
 	case c.life == finishing:
-		c.terminate(c.reason)
+		c.end(c.reason)
 	case c.inFlight > 0 || (c.waiting || c.turn != nil) && !c.receive.up() && c.life == serving:
 	case c.life == leaving:
 		c.migrateIfQuiet()
 	case c.receive == receiveOver && c.mute.throttled() && c.life == serving && c.in.Whole():
 		// Its requests of before the end are served once the throttle ends.
 	case c.receive == receiveOver:
-		c.terminate(reqchan.PeerFinished)
+		c.end(reqchan.PeerFinished)
 	case c.life == draining:
-		c.terminate(c.endReason())
+		c.end(c.endReason())
 	}
 }
 
@@ -70,6 +70,9 @@ func (c *Conn) dropParked() {
 // Closed takes the last completion of a connection.
 func (c *Conn) Closed() {
 	c.become(closed)
+	if c.secure != nil {
+		c.secure.Close()
+	}
 	if c.order != nil {
 		for i, r := range c.order.slots {
 			if r != nil {
@@ -160,6 +163,9 @@ func (c *Conn) loseHeld() {
 			if piece := o.segments[i].piece; piece != nil {
 				c.shared.cfg.Responses.Change(int64(cap(piece)), 0)
 			}
+		}
+		if c.secure != nil {
+			c.secure.pieces = nil
 		}
 		c.shared.dropMarks(&o.marks)
 		c.out = nil

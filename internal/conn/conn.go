@@ -20,7 +20,8 @@ type Conn struct {
 	order  *order    // nil while PipelineMax is 1
 	// reading is memory that a piece of a file is being read into.
 	reading []byte
-	head    []byte // slab memory for the size of a big frame; nil until the first
+	secure  *secure                // nil: the bytes on the wire are those of frames
+	head    *[frame.SizeBytes]byte // slab memory for the size of a big frame; nil until the first
 
 	life      life
 	receive   receiveState
@@ -59,6 +60,9 @@ func (c *Conn) Open(sh *Shared, token engine.Token, info *reqchan.Conn, from *Li
 	*c = Conn{shared: sh, token: token, info: info, from: from, set: from.settings.Load(), opened: sh.now, active: sh.now}
 	if c.set.PipelineMax > 1 {
 		c.order = newOrder(c.set.PipelineMax)
+	}
+	if c.set.Transport != nil {
+		c.secureBy(c.set.Transport)
 	}
 	c.become(toServe)
 	sh.count.Opened++

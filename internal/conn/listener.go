@@ -49,6 +49,9 @@ type Settings struct {
 	WriteTimeout time.Duration
 	// Priority: requests go into the priority lane of the request channel.
 	Priority bool
+	// Transport makes what stands between the wire and the frames of a new connection;
+	// nil: nothing does. It must not block.
+	Transport MakeTransport
 }
 
 // Shortest is the shortest of the timeouts, 0 when there is none.

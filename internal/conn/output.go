@@ -96,6 +96,7 @@ func (sh *Shared) takeOutbound() *outbound {
 
 // dropOutput forgets what is queued on a connection; no Send is outstanding.
 func (c *Conn) dropOutput() {
+	c.dropSealed()
 	o := c.out
 	if o == nil {
 		return

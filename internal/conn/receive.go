@@ -13,7 +13,11 @@ func (c *Conn) Received(done *engine.Completion) {
 	if !done.More {
 		c.receive, c.cancelled = receiveNone, false
 	}
-	if done.Res > 0 {
+	switch {
+	case done.Res <= 0:
+	case c.secure != nil:
+		c.fromWire(done.Data)
+	default:
 		c.feed(done.Data, done)
 	}
 	c.shared.loop.Recycle(done) // lends nothing any more if a request kept it
@@ -44,9 +48,13 @@ func (c *Conn) Filled(done *engine.Completion) {
 // completion that lent data, nil if it is this package's own memory.
 func (c *Conn) feed(data []byte, lent *engine.Completion) {
 	c.recordReceived(len(data))
-	if c.life >= finishing {
-		return
+	if c.life < finishing {
+		c.take(data, lent)
 	}
+}
+
+// take is feed of bytes that are counted.
+func (c *Conn) take(data []byte, lent *engine.Completion) {
 	if !c.in.Feed(data, c.shared.cfg.Memory) {
 		c.memoryRefused()
 		return
@@ -103,12 +111,24 @@ func (c *Conn) receiveEnded(done *engine.Completion) {
 	case done.Res > 0 || errno == syscall.ECANCELED:
 		c.arm()
 	case done.Res == 0:
-		c.receive = receiveOver
-		c.info.SetGone(reqchan.PeerFinished) // what it sent is served; nobody reads the answers
-		c.finishIfIdle()
+		if c.secure == nil {
+			c.peerFinished()
+			return
+		}
+		c.secure.over = true
+		c.secure.Feed(nil)
+		c.openFrames()
 	default:
 		c.terminate(reqchan.PeerReset)
 	}
+}
+
+// peerFinished says that nothing more comes: what came is served, and nobody reads the
+// answers.
+func (c *Conn) peerFinished() {
+	c.receive = receiveOver
+	c.info.SetGone(reqchan.PeerFinished)
+	c.finishIfIdle()
 }
 
 // arm puts a receive up, of the kind that what comes next asks for, unless the
@@ -123,6 +143,8 @@ func (c *Conn) arm() {
 	}
 	rest := c.in.Rest()
 	switch {
+	case c.secure != nil:
+		c.armSecure()
 	case c.shared.scarce:
 		c.armScarce()
 	case c.big && rest != nil:
@@ -230,7 +252,7 @@ func (c *Conn) begin() bool {
 	c.in.Begin(memory)
 	c.begun, c.extended = c.shared.now, false
 	c.big = n-frame.SizeBytes >= c.set.BigFrameBytes
-	if c.big && len(c.in.Rest()) >= c.set.BigFrameBytes/4 {
+	if c.big && c.secure == nil && len(c.in.Rest()) >= c.set.BigFrameBytes/4 {
 		c.EndStream()
 	}
 	return true
@@ -244,6 +266,11 @@ func (c *Conn) Resume() {
 	c.cut(nil)
 	if c.life >= ending || !c.settle() {
 		return
+	}
+	if c.secure != nil {
+		if c.openFrames(); c.life >= ending {
+			return
+		}
 	}
 	c.arm()
 	c.finishIfIdle()
@@ -269,7 +296,7 @@ func (c *Conn) abandonInput() {
 const headsPageBytes = 4 << 10
 
 // takeHead finds memory for the size of a big frame; nil when the system refuses it.
-func (sh *Shared) takeHead() []byte {
+func (sh *Shared) takeHead() *[frame.SizeBytes]byte {
 	if len(sh.heads) == 0 {
 		page, err := sh.cfg.Memory.TryGet(headsPageBytes)
 		if err != nil {
@@ -277,7 +304,7 @@ func (sh *Shared) takeHead() []byte {
 		}
 		sh.headPages = append(sh.headPages, page)
 		for ; len(page) >= frame.SizeBytes; page = page[frame.SizeBytes:] {
-			sh.heads = append(sh.heads, page[:frame.SizeBytes:frame.SizeBytes])
+			sh.heads = append(sh.heads, (*[frame.SizeBytes]byte)(page))
 		}
 	}
 	h := sh.heads[len(sh.heads)-1]

@@ -12,8 +12,17 @@ const (
 	outboundsKeptMax = 4096
 )
 
+// Send has the connection's output sent, as much of it as one Send gathers, unless one is
+// outstanding.
 func (c *Conn) Send() {
-	if c.sending || c.out == nil || c.life >= ending {
+	if c.sending || c.life >= ending {
+		return
+	}
+	if c.secure != nil {
+		c.sendSealed()
+		return
+	}
+	if c.out == nil {
 		return
 	}
 	o := c.out
@@ -27,7 +36,13 @@ func (c *Conn) Send() {
 	if c.readAhead(); len(o.buffers) == 0 || c.life >= ending {
 		return
 	}
-	o.covered, o.since, o.looked = len(o.buffers), c.shared.now, false
+	o.covered = len(o.buffers)
+	c.give(o)
+}
+
+// give hands over what is gathered.
+func (c *Conn) give(o *outbound) {
+	o.since, o.looked = c.shared.now, false
 	c.sending = true
 	c.shared.count.Sends++
 	c.shared.loop.Send(c, o.buffers)
@@ -41,6 +56,8 @@ func (c *Conn) Sent(done *engine.Completion) {
 		c.dropOutput()
 		if c.life >= ending {
 			c.join()
+		} else if c.secure != nil && c.secure.ended {
+			c.terminate(c.reason) // all that it did not get is the transport's last bytes
 		} else {
 			c.terminate(reqchan.PeerReset)
 		}
@@ -49,12 +66,16 @@ func (c *Conn) Sent(done *engine.Completion) {
 	c.active = c.shared.now
 	c.shared.count.BytesOut += uint64(done.Res)
 	c.bytesOut += uint64(done.Res)
-	c.advance(int(done.Res))
+	if c.secure != nil {
+		c.sentSealed(int(done.Res))
+	} else {
+		c.advance(int(done.Res))
+	}
 	if c.life >= ending {
 		c.join()
 		return
 	}
-	if c.out != nil {
+	if c.out != nil || c.unsent() {
 		c.Send()
 	}
 	if !c.atRest() {
@@ -78,6 +99,10 @@ func (c *Conn) advance(n int) {
 		o.at++
 	}
 	if o.at == len(o.segments) {
+		if c.secure != nil && len(c.secure.pieces) > 0 { // what the transport sends of its own
+			o.segments, o.at = o.segments[:0], 0
+			return
+		}
 		c.dropOutput()
 	} else if o.at >= sendBuffersMax {
 		left := copy(o.segments, o.segments[o.at:])

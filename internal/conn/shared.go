@@ -7,6 +7,7 @@ import (
 	"kring/engine"
 	"kring/internal/budget"
 	"kring/internal/capacity"
+	"kring/internal/frame"
 	"kring/internal/slab"
 	"kring/reqchan"
 )
@@ -104,9 +105,9 @@ type Shared struct {
 	scarce    bool  // what is held is beyond Config.Held
 
 	arena     *slab.Arena
-	heads     [][]byte    // memory for sizes of big frames, to be reused
-	headPages [][]byte    // what heads lie in
-	outs      []*outbound // free ones, to be reused
+	heads     []*[frame.SizeBytes]byte // memory for sizes of big frames, to be reused
+	headPages [][]byte                 // what heads lie in
+	outs      []*outbound              // free ones, to be reused
 	jobs      reqchan.Jobs
 	direct    direct
 	leaseNow  *lease // of the completion that is being cut
@@ -114,6 +115,8 @@ type Shared struct {
 	unpinned  bool   // one came back since starved connections were tried
 	away      int    // requests outside this goroutine's hands
 	batch     batch  // not queued yet
+	opened    []byte // what transports open into, and
+	plain     []byte // what they seal, between two calls
 
 	credit     int64 // of the channel's bytes, reserved and unused
 	heldCredit int64 // of Config.Held, taken and unused
