@@ -16,79 +16,6 @@ import (
 	"kring/uring"
 )
 
-// Engine names an engine.
-type Engine string
-
-// The engines.
-const (
-	// EngineAuto is io_uring if this system lets us, else epoll, else portable.
-	EngineAuto     Engine = "auto"
-	EngineURing    Engine = "io_uring"
-	EngineEpoll    Engine = "epoll"
-	EnginePortable Engine = "portable"
-)
-
-// DispatchMode is where the Handler runs.
-type DispatchMode string
-
-// The ways to dispatch.
-const (
-	// DispatchPool runs the Handler on a pool of goroutines behind the request
-	// channel, as Kafka does. The Handler may block.
-	DispatchPool DispatchMode = "pool"
-	// DispatchInline runs the Handler on the processor: the lowest latency, for
-	// a Handler that never blocks, and never calls runtime.Goexit: that ends the
-	// processor, as Failed tells.
-	DispatchInline DispatchMode = "inline"
-)
-
-// Accept is who accepts connections.
-type Accept string
-
-// The ways to accept.
-const (
-	// AcceptApart has a goroutine and an engine for each listener, which hand
-	// connections to the processors in turn.
-	AcceptApart Accept = "apart"
-	// AcceptPerProcessor has a listening socket for each processor, on its own
-	// engine.
-	AcceptPerProcessor Accept = "per-processor"
-)
-
-// Gosched is whether a processor lets other goroutines run before it sends and
-// sleeps: see ProcessorsConfig.Gosched.
-type Gosched string
-
-// The ways to yield.
-const (
-	GoschedAuto Gosched = "auto"
-	GoschedOn   Gosched = "on"
-	GoschedOff  Gosched = "off"
-)
-
-// Wait is how processors sleep.
-type Wait string
-
-// The ways to wait.
-const (
-	// WaitAuto is WaitLocked when inline, WaitParked beside a pool.
-	WaitAuto Wait = "auto"
-	// WaitLocked holds an OS thread for each processor.
-	WaitLocked Wait = "locked"
-	// WaitParked sleeps on the poller of the Go runtime.
-	WaitParked Wait = "parked"
-)
-
-// SlowReader is what happens to a connection whose peer reads too slowly.
-type SlowReader string
-
-// The ways to treat slow readers: see LimitsConfig.SlowReader.
-const (
-	SlowReaderPause    SlowReader = "pause"
-	SlowReaderThrottle SlowReader = "throttle"
-	SlowReaderClose    SlowReader = "close"
-)
-
 // Config of a Server. The zero value serves on 127.0.0.1:9092 with defaults
 // that suit a small broker. Its fields stand in groups; each field says its default.
 // Where Kafka has a setting of the same meaning, its name is in brackets.
@@ -467,16 +394,17 @@ func orElse[T comparable](field *T, value T) {
 // Validate reports every fault at once, in a ConfigError; nil when there is none. Zero values
 // are the defaults and always right.
 func (c Config) Validate() error {
+	given := c
 	c, memory := c.planned()
 	var faults fault.List
 	fault := func(bad bool, field string, value any, remedy string) {
 		faults.Add(bad, field, "is %v: %s", value, remedy)
 	}
-	oneOf(&faults, "Engine", c.Engine, EngineAuto, EngineURing, EngineEpoll, EnginePortable)
-	oneOf(&faults, "Dispatch.Mode", c.Dispatch.Mode, DispatchPool, DispatchInline)
-	oneOf(&faults, "Processors.Gosched", c.Processors.Gosched, GoschedAuto, GoschedOn, GoschedOff)
-	oneOf(&faults, "Processors.Accept", c.Processors.Accept, AcceptApart, AcceptPerProcessor)
-	oneOf(&faults, "Processors.Wait", c.Processors.Wait, WaitAuto, WaitLocked, WaitParked)
+	choice(&faults, "Engine", c.Engine, engines)
+	choice(&faults, "Dispatch.Mode", c.Dispatch.Mode, dispatches)
+	choice(&faults, "Processors.Gosched", c.Processors.Gosched, goscheds)
+	choice(&faults, "Processors.Accept", c.Processors.Accept, accepts)
+	choice(&faults, "Processors.Wait", c.Processors.Wait, waits)
 	c.validateListeners(fault)
 	fault(c.Processors.Count < 1 || c.Processors.Count > 1024, "Processors.Count", c.Processors.Count, "choose 1 to 1024")
 	fault(c.Processors.Rebalance < 0, "Processors.Rebalance", c.Processors.Rebalance, "choose 0 (never) or an interval")
@@ -492,13 +420,13 @@ func (c Config) Validate() error {
 	fault(c.Dispatch.LatencyTarget < 0, "Dispatch.LatencyTarget", c.Dispatch.LatencyTarget, "choose 0 (no such bound) or more")
 	fault(c.Processors.BigFrameBytes < 4<<10, "Processors.BigFrameBytes", c.Processors.BigFrameBytes, "choose at least 4 KiB")
 	fault(c.Conns.HandlerFiles < 0, "Conns.HandlerFiles", c.Conns.HandlerFiles, "choose 0 (it holds none) or more")
-	oneOf(&faults, "Conns.WhenFull", c.Conns.WhenFull, WhenFullWait, WhenFullRefuse)
-	oneOf(&faults, "Processors.Assignment", c.Processors.Assignment, AssignLeastConns, AssignRoundRobin)
+	choice(&faults, "Conns.WhenFull", c.Conns.WhenFull, whenFulls)
+	choice(&faults, "Processors.Assignment", c.Processors.Assignment, assignments)
 	c.validateLimits(fault)
-	c.validateMemory(memory, fault)
+	c.validateMemory(&given, memory, fault)
 	return configError(append(faults, c.partFaults()...))
 }
 
-func oneOf[T ~string](faults *fault.List, field string, value T, of ...T) {
+func choice[T ~string](faults *fault.List, field string, value T, of []T) {
 	faults.Add(!slices.Contains(of, value), field, "is %q: choose one of %q", value, of)
 }

@@ -50,7 +50,7 @@ func chooseNetwork(cfg Config, from []candidate, against string) (n engine.Netwo
 		against = alongside(against, err)
 	}
 	if cfg.Engine != EngineAuto {
-		err = &EngineError{cfg.Engine, opChosen, fmt.Errorf("%w (engine auto would choose one that can)", err)}
+		err = engineError(cfg.Engine, opChosen, err)
 	}
 	return nil, "", nil, err
 }

@@ -61,33 +61,58 @@ func faultsOf(err error) fault.List {
 // opChosen is the Op of an engine that was asked for by name.
 const opChosen = "the engine asked for can't run here"
 
-// EngineError is what an engine failed of: one that Config names and that can't run
-// here (New, ChooseEngine), or one that could not open its part (Start, AddListener).
-// The text of Err names the remedy.
+// EngineError says why an engine failed: one that Config names and that can't run here
+// (New, ChooseEngine), or one that could not open its part (Start, Serve, AddListener).
 type EngineError struct {
 	Engine Engine
-	// Op is what it was for: "processors", "listener" and its name, or that the engine
-	// was asked for.
-	Op  string
+	// Op is what the engine was opened for: "processors", "listener NAME", or that it was
+	// asked for by name.
+	Op string
+	// Errno is the system's error number; 0 when there is none.
+	Errno syscall.Errno
+	// Remedy is what to do about it.
+	Remedy string
+	// Err is the engine's own error, with the cause in words.
 	Err error
 }
 
+func engineError(e Engine, op string, err error) *EngineError {
+	failed := &EngineError{Engine: e, Op: op, Err: err}
+	_ = errors.As(err, &failed.Errno)
+	failed.Remedy = remedyOf(op, failed.Errno)
+	return failed
+}
+
+// remedyOf is what helps against an errno of an engine that was opened.
+func remedyOf(op string, errno syscall.Errno) string {
+	switch errno {
+	case syscall.EMFILE:
+		return "raise the limit of open files of this process (ulimit -n, LimitNOFILE=), or have fewer processors"
+	case syscall.ENFILE:
+		return "raise the limit of open files of this machine (sysctl fs.file-max)"
+	case syscall.ENOMEM, syscall.ENOBUFS:
+		return "raise the memlock limit (ulimit -l, LimitMEMLOCK=) or the memory limit of the cgroup, or have fewer processors"
+	case syscall.EPERM, syscall.EACCES:
+		return "allow it in the seccomp profile or the security policy (kring doctor says which stands in the way), or choose EngineAuto"
+	case syscall.ENOSYS, syscall.EINVAL, syscall.EOPNOTSUPP:
+		return "use a newer kernel (io_uring needs Linux 5.19), or choose EngineAuto"
+	}
+	if op == opChosen {
+		return "choose EngineAuto, which takes an engine that can run here"
+	}
+	return "kring doctor says what this machine can do"
+}
+
+// Error does not repeat Remedy: Err has what is known of this failure.
 func (e *EngineError) Error() string {
 	if e.Op == opChosen { // Err begins with the engine, and New's text with the package
-		return fmt.Sprintf("%s: %v", e.Op, e.Err)
+		return fmt.Sprintf("%s: %v (engine auto would choose one that can)", e.Op, e.Err)
 	}
 	return fmt.Sprintf("kring: %s: %s: %v", e.Op, e.Engine, e.Err)
 }
 
 // Unwrap gives Err, which has the system's error where there is one.
 func (e *EngineError) Unwrap() error { return e.Err }
-
-// Errno is the system's error number; 0 when there is none.
-func (e *EngineError) Errno() syscall.Errno {
-	var errno syscall.Errno
-	_ = errors.As(e.Err, &errno)
-	return errno
-}
 
 // errStarted says that a Server is started once.
 func (s stage) errStarted() error {

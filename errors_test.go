@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"kring"
@@ -118,17 +117,6 @@ func TestCloseCutsOffWhatIsOpen(t *testing.T) {
 	})
 }
 
-// TestAnEngineErrorSaysWhatAndWhere: which engine, what for, and the system's number.
-func TestAnEngineErrorSaysWhatAndWhere(t *testing.T) {
-	err := error(&kring.EngineError{Engine: kring.EngineEpoll, Op: "processors", Err: syscall.EMFILE})
-	if e := new(kring.EngineError); !errors.As(err, &e) || e.Errno() != syscall.EMFILE || !errors.Is(err, syscall.EMFILE) {
-		t.Errorf("%v: errno %v", err, e.Errno())
-	}
-	if e := (&kring.EngineError{Err: errors.New("no number")}); e.Errno() != 0 {
-		t.Errorf("errno %v of an error without", e.Errno())
-	}
-}
-
 // TestANamedEngineThatCanNotRunIsAnEngineError, wherever one is chosen: this one can't
 // run on any system, as the kernel that it shall serve as has no bundles.
 func TestANamedEngineThatCanNotRunIsAnEngineError(t *testing.T) {
@@ -138,6 +126,9 @@ func TestANamedEngineThatCanNotRunIsAnEngineError(t *testing.T) {
 	for _, err := range []error{fromNew, fromChoice} {
 		if e := new(kring.EngineError); !errors.As(err, &e) || e.Engine != kring.EngineURing {
 			t.Errorf("%v is no EngineError of io_uring", err)
+		}
+		if e := new(kring.EngineError); errors.As(err, &e) && (e.Errno != 0 || !strings.Contains(e.Remedy, "EngineAuto") || e.Err == nil) {
+			t.Errorf("errno %d, remedy %q, of %v", e.Errno, e.Remedy, e.Err)
 		}
 		if says := fmt.Sprint(err); strings.Count(says, "kring:") != 1 || !strings.Contains(says, "the engine asked for can't run here") {
 			t.Errorf("it says %q", says)

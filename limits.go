@@ -12,24 +12,6 @@ import (
 	"kring/internal/rate"
 )
 
-// WhenFull is what becomes of a connection that there is no place for.
-type WhenFull string
-
-// The ways to treat it: see ConnsConfig.WhenFull.
-const (
-	WhenFullWait   WhenFull = "wait"
-	WhenFullRefuse WhenFull = "refuse"
-)
-
-// Assignment is which processor gets a new connection.
-type Assignment string
-
-// The ways to assign: see ProcessorsConfig.Assignment.
-const (
-	AssignLeastConns Assignment = "least-connections"
-	AssignRoundRobin Assignment = "round-robin"
-)
-
 // NoConns as a bound per address lets in none.
 const NoConns = acceptor.NoConns
 

@@ -126,9 +126,7 @@ func (l ListenerConfig) validate(at string, fault faulter) {
 	within("Limits.FrameBytesMaxUnauthenticated", l.Limits.FrameBytesMaxUnauthenticated, 1, 1<<30, "choose 1 byte to 1 GiB, or 0 for no difference")
 	within("Limits.HeldBytesMax", l.Limits.HeldBytesMax, 4<<10, math.MaxInt, "choose at least 4 KiB")
 	within("Limits.QueuedResponseBytesMax", l.Limits.QueuedResponseBytesMax, 1, math.MaxInt, "choose at least 1 byte")
-	_, known := slowReaders[l.Limits.SlowReader]
-	fault(l.Limits.SlowReader != "" && !known, at+"Limits.SlowReader", strconv.Quote(string(l.Limits.SlowReader)),
-		fmt.Sprintf("choose one of %q", []SlowReader{SlowReaderPause, SlowReaderThrottle, SlowReaderClose}))
+	fault(oneOf(l.Limits.SlowReader, slowReaders) != nil, at+"Limits.SlowReader", strconv.Quote(string(l.Limits.SlowReader)), fmt.Sprintf("choose one of %q", slowReaders))
 	fault(l.Limits.ThrottleMax != 0 && l.Limits.ThrottleMax < time.Millisecond, at+"Limits.ThrottleMax", l.Limits.ThrottleMax, "choose at least 1ms")
 }
 
@@ -142,13 +140,9 @@ func (l *ListenerConfig) settings(cfg *Config) processor.Settings {
 		Priority:     l.Priority,
 		PipelineMax:  l.Limits.PipelineMax,
 		HeldBytesMax: l.Limits.HeldBytesMax, QueuedBytesMax: l.Limits.QueuedResponseBytesMax,
-		SlowReader: slowReaders[l.Limits.SlowReader], ThrottleMax: l.Limits.ThrottleMax,
+		SlowReader: processorSlowReaders[l.Limits.SlowReader], ThrottleMax: l.Limits.ThrottleMax,
 		IdleTimeout: max(l.Timeouts.Idle, 0), WriteTimeout: max(l.Timeouts.Write, 0), FrameTimeout: max(l.Timeouts.Frame, 0),
 	}
-}
-
-var slowReaders = map[SlowReader]processor.SlowReader{
-	SlowReaderPause: processor.SlowReaderPause, SlowReaderThrottle: processor.SlowReaderThrottle, SlowReaderClose: processor.SlowReaderClose,
 }
 
 func listenerName(i int) string {

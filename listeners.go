@@ -133,7 +133,7 @@ func (s *Server) runListener(l *listener, ready func(context.Context) error) {
 	stands := false
 	err := l.run(func(err error) {
 		if stands = err == nil; !stands {
-			err = &EngineError{s.Engine(), "listener " + l.conns.Name(), err}
+			err = engineError(s.Engine(), "listener "+l.conns.Name(), err)
 		}
 		s.sayUp(l, err, ready != nil)
 	})

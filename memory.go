@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"strings"
 
 	"kring/internal/cgroup"
 	"kring/processor"
@@ -207,8 +208,8 @@ func (c *Config) heldMemoryLeast() int64 {
 	return 1<<20 + 2*int64(c.Processors.Count)*processor.HoardedHeldMax
 }
 
-// validateMemory says what does not fit.
-func (c *Config) validateMemory(m MemoryPlan, fault faulter) {
+// validateMemory says what does not fit. given is c before its defaults.
+func (c *Config) validateMemory(given *Config, m MemoryPlan, fault faulter) {
 	fault(c.Memory.HandlerBytes < 0, "Memory.HandlerBytes", c.Memory.HandlerBytes, "choose 0 (it keeps nothing) or more")
 	fault(c.Memory.HeldBytesMax < c.heldMemoryLeast(), "Memory.HeldBytesMax", c.Memory.HeldBytesMax,
 		fmt.Sprintf("choose at least %d: each processor takes some of it in advance", c.heldMemoryLeast()))
@@ -219,9 +220,44 @@ func (c *Config) validateMemory(m MemoryPlan, fault faulter) {
 	if m.Source != MemoryBySetting {
 		value = fmt.Sprintf("%d, by the %s", m.Max, m.Source)
 	}
-	fault(true, "Memory.BytesMax", value, fmt.Sprintf("all parts together may take %d (Conns.Max %d, Memory.RequestBytesMax %d, Memory.HeldBytesMax %d, Memory.ResponseBytesMax %d, Memory.HandlerBytes %d, rings and receive buffers %d): "+
-		"lower what you set of them, or choose at least %d, or a negative number for no limit",
-		m.Total(), c.Conns.Max, c.Memory.RequestBytesMax, c.Memory.HeldBytesMax, c.Memory.ResponseBytesMax, c.Memory.HandlerBytes, m.Engines, max(MemoryMaxLeast, m.Total())))
+	set, derived := c.memoryParts(given)
+	says := fmt.Sprintf("all parts together may take %d: ", m.Total())
+	lower := "nothing is set that could be lowered: "
+	if len(set) > 0 {
+		says += "set are " + strings.Join(set, ", ") + "; "
+		lower = "lower what is set, or "
+	}
+	fault(true, "Memory.BytesMax", value, says+fmt.Sprintf("defaults are %s; rings and receive buffers take %d: "+
+		"%schoose at least %d, or a negative number for no limit", strings.Join(derived, ", "), m.Engines, lower, max(MemoryMaxLeast, m.Total())))
+}
+
+// memoryParts names the fields that the plan consists of, with their values: those that
+// were given, and those that have defaults. Limits.FrameBytesMax decides how small
+// Memory.RequestBytesMax may be.
+func (c *Config) memoryParts(given *Config) (set, derived []string) {
+	for _, f := range []struct {
+		name      string
+		given, is int64
+	}{
+		{"Conns.Max", int64(given.Conns.Max), int64(c.Conns.Max)},
+		{"Limits.FrameBytesMax", int64(given.Limits.FrameBytesMax), int64(c.Limits.FrameBytesMax)},
+		{"Memory.RequestBytesMax", given.Memory.RequestBytesMax, c.Memory.RequestBytesMax},
+		{"Memory.HeldBytesMax", given.Memory.HeldBytesMax, c.Memory.HeldBytesMax},
+		{"Memory.ResponseBytesMax", given.Memory.ResponseBytesMax, c.Memory.ResponseBytesMax},
+		{"Memory.HandlerBytes", given.Memory.HandlerBytes, c.Memory.HandlerBytes},
+		{"Processors.Count", int64(given.Processors.Count), int64(c.Processors.Count)},
+		{"URing.Buffers", int64(given.URing.Buffers), int64(c.URing.Buffers)},
+		{"Epoll.Buffers", int64(given.Epoll.Buffers), int64(c.Epoll.Buffers)},
+		{"Portable.Buffers", int64(given.Portable.Buffers), int64(c.Portable.Buffers)},
+	} {
+		says := fmt.Sprintf("%s %d", f.name, f.is)
+		if f.given != 0 {
+			set = append(set, says)
+		} else if strings.HasPrefix(f.name, "Memory.") || f.name == "Conns.Max" {
+			derived = append(derived, says)
+		}
+	}
+	return set, derived
 }
 
 // MemoryPlan is the plan that the Server goes by.

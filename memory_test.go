@@ -91,7 +91,7 @@ func TestSettingsThatDoNotFitIntoMemoryMaxAreRefused(t *testing.T) {
 		{Config{Memory: MemoryConfig{BytesMax: 32 << 20}}, []string{"Memory.BytesMax is 33554432", "100663296", "negative number"}},
 		{Config{Memory: MemoryConfig{BytesMax: 512 << 20, RequestBytesMax: 1 << 30}}, []string{"Memory.BytesMax is 536870912", "Memory.RequestBytesMax 1073741824"}},
 		{Config{Memory: MemoryConfig{BytesMax: 512 << 20, HeldBytesMax: 512 << 20}}, []string{"Memory.BytesMax", "Memory.HeldBytesMax 536870912"}},
-		{Config{Memory: MemoryConfig{BytesMax: 512 << 20}, Conns: ConnsConfig{Max: 1 << 20}}, []string{"Memory.BytesMax", "Conns.Max 1048576"}},
+		{Config{Memory: MemoryConfig{BytesMax: 512 << 20}, Conns: ConnsConfig{Max: 1 << 20}}, []string{"Memory.BytesMax", "set are Conns.Max 1048576; defaults are Memory.RequestBytesMax"}},
 		{Config{Memory: MemoryConfig{BytesMax: 512 << 20, HandlerBytes: 1 << 30}}, []string{"Memory.BytesMax", "Memory.HandlerBytes 1073741824"}},
 		{Config{Memory: MemoryConfig{BytesMax: 256 << 20}, URing: uring.Config{Buffers: 32768}}, []string{"Memory.BytesMax", "rings and receive buffers 538968064"}},
 		{Config{Memory: MemoryConfig{BytesMax: 256 << 20}, Limits: LimitsConfig{FrameBytesMax: 200 << 20}}, []string{"Memory.BytesMax", "Memory.RequestBytesMax 2"}},

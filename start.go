@@ -72,7 +72,7 @@ func (s *Server) openProcessors(n int) ([]*processor.Processor, error) {
 	err := errors.Join(faults...)
 	if err != nil {
 		s.dismiss(processors)
-		return nil, &EngineError{Engine(s.network.Name()), "processors", err}
+		return nil, engineError(Engine(s.network.Name()), "processors", err)
 	}
 	return processors, nil
 }

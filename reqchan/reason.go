@@ -1,28 +1,52 @@
 package reqchan
 
+import (
+	"fmt"
+	"slices"
+)
+
 // CloseReason says why a connection ended. It is a closed set, counted per
-// reason.
+// reason; as text it is its stable name.
 type CloseReason uint8
 
-// The reasons, most ordinary first.
+// The reasons, most ordinary first. The server gives most of them; a handler gives
+// those of what it refuses (CloseConnection), which are marked so.
 const (
+	// ReasonNone: the connection is open.
 	ReasonNone CloseReason = iota
+	// PeerFinished: the client closed the connection, or finished sending.
 	PeerFinished
+	// PeerReset: the client reset the connection, or it broke on the way.
 	PeerReset
+	// ServerDraining: the server was shut down.
 	ServerDraining
+	// ListenerRemoved: the listener that it came by was removed.
 	ListenerRemoved
+	// IdleExpired: neither side said anything for the idle timeout.
 	IdleExpired
+	// WriteTimeout: the client took nothing of a response for too long.
 	WriteTimeout
+	// FrameTooBig: a frame said that it is larger than frames may be.
 	FrameTooBig
+	// FrameSizeNegative: a frame said that its size is negative.
 	FrameSizeNegative
+	// HeaderMalformed (handlers): the request's header can't be read.
 	HeaderMalformed
+	// UnknownAPI (handlers): the request is of an API that is not served.
 	UnknownAPI
+	// UnsupportedVersion (handlers): the API is served, but not in this version.
 	UnsupportedVersion
+	// BodyMalformed (handlers): the request's body can't be read.
 	BodyMalformed
+	// HandlerClosed (handlers): any other reason of the handler's own.
 	HandlerClosed
+	// FileFailed: a file of a response could not be read, or was shorter than said.
 	FileFailed
+	// HandlerPanicked: the handler panicked before it answered.
 	HandlerPanicked
+	// BackendFailed (handlers): what the handler forwards to did not answer.
 	BackendFailed
+	// EngineFailed: the processor's engine died.
 	EngineFailed
 	// MuteStateIllegal: a step that the connection's mute state does not allow,
 	// a fault of the server's own.
@@ -30,7 +54,7 @@ const (
 	// SlowReader: it left more responses unread than it may, and the policy is to
 	// close.
 	SlowReader
-	// AuthenticationFailed is for handlers that authenticate.
+	// AuthenticationFailed (handlers): who the client says it is was not proved.
 	AuthenticationFailed
 	// Evicted: it had to make room for a connection of the protected listener.
 	Evicted
@@ -80,4 +104,22 @@ func (r CloseReason) String() string {
 		return reasonNames[r]
 	}
 	return "unknown"
+}
+
+// MarshalText gives the name.
+func (r CloseReason) MarshalText() ([]byte, error) {
+	if r >= ReasonCount {
+		return nil, fmt.Errorf("kring: %d is no CloseReason: choose one below %d", uint8(r), ReasonCount)
+	}
+	return []byte(r.String()), nil
+}
+
+// UnmarshalText takes a name; an error that has all names when text is none of them.
+func (r *CloseReason) UnmarshalText(text []byte) error {
+	i := slices.Index(reasonNames[:], string(text))
+	if i < 0 {
+		return fmt.Errorf("kring: %q is no CloseReason: choose one of %q", text, reasonNames)
+	}
+	*r = CloseReason(i)
+	return nil
 }

@@ -265,6 +265,9 @@ type Config struct {
 	// takes away only: a kernel older than the profile stays what it is. Below
 	// 5.19 New fails, as it does there.
 	KernelProfile string
+
+	// buffersPlanned says that Buffers is what WithBuffersIn found, and nobody's setting.
+	buffersPlanned bool
 }
 
 // ErrSetting marks an error of New that is the Config's and not the machine's:
@@ -324,13 +327,13 @@ func (c Config) BufferMemory() int64 {
 }
 
 // WithBuffersIn gives Buffers, if it is not set: its default, or fewer if that takes more
-// than so many bytes.
+// than so many bytes. Changed does not name it.
 func (c Config) WithBuffersIn(bytes int64) Config {
 	d := c.withDefaults()
 	for c.Buffers == 0 && d.Buffers > 16 && d.BufferMemory() > bytes {
 		d.Buffers /= 2
 	}
-	c.Buffers = d.Buffers
+	c.Buffers, c.buffersPlanned = d.Buffers, c.buffersPlanned || c.Buffers == 0
 	return c
 }
 

@@ -84,7 +84,11 @@ func (c *Config) Set(key, value string) error {
 // Changed are the settings that differ from their defaults, as key=value.
 func (c Config) Changed() []string {
 	var changed []string
-	c, plain := c.withDefaults(), Config{}.withDefaults()
+	plain := Config{}
+	if c.buffersPlanned {
+		plain.Buffers = c.Buffers
+	}
+	c, plain = c.withDefaults(), plain.withDefaults()
 	for _, s := range settings {
 		if v := format(s.field(&c)); v != format(s.field(&plain)) {
 			changed = append(changed, s.key+"="+v)

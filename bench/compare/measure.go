@@ -46,7 +46,7 @@ func (m *measurement) generate(ctx context.Context, c load.Config) (err error) {
 	}
 	// Not at the window's end: the last answers would wait for the generator
 	// meanwhile, which would be in the longest latencies.
-	if own := server.Own(); own != nil {
+	if own := server.Own(); own != nil && m.own != nil {
 		m.record.Own = own.Since(m.own)
 	}
 	if m.count != nil {

@@ -5,19 +5,24 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// StartPinned starts cmd on the given processors; none leaves it free.
+// StartPinned starts cmd on the given processors; none leaves it free. What GOMAXPROCS
+// says of this process is not passed on to a pinned one: with more Ps than processors a
+// server is another one than was meant, and threads of SCHED_FIFO that spin for one
+// another, as the Go runtime's do, never let the one run that they wait for.
 //
 // Kernel: a child has the affinity of the thread that made it.
 func StartPinned(cmd *exec.Cmd, cpus []int) error {
 	if len(cpus) == 0 {
 		return cmd.Start()
 	}
+	cmd.Env = slices.DeleteFunc(cmd.Environ(), func(v string) bool { return strings.HasPrefix(v, "GOMAXPROCS=") })
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var was, set unix.CPUSet

@@ -22,6 +22,7 @@ type Process struct {
 	lines  chan string
 	stderr *tail
 	mute   bool
+	owed   int // answers that did not come in time, and will come before the next one
 }
 
 // Start starts the contestant for a shape of load and waits until it listens.
@@ -126,14 +127,24 @@ func (p *Process) Ask(command string, limit time.Duration) (own Own, err error) 
 	if _, err := io.WriteString(p.stdin, command+"\n"); err != nil {
 		return nil, fmt.Errorf("contestant: asking for %s: %w", command, err)
 	}
-	line, err := p.line(limit)
-	if err == nil {
-		err = json.Unmarshal([]byte(line), &own)
-	}
-	if err != nil {
+	if err := p.answer(limit, &own); err != nil {
 		return nil, fmt.Errorf("contestant: asking for %s: %w", command, err)
 	}
 	return own, nil
+}
+
+// answer reads the answer to the last question, behind those that are still owed.
+func (p *Process) answer(limit time.Duration, own *Own) error {
+	p.owed++
+	for deadline := time.Now().Add(limit); ; {
+		line, err := p.line(time.Until(deadline))
+		if err != nil {
+			return err
+		}
+		if p.owed--; p.owed == 0 {
+			return json.Unmarshal([]byte(line), own)
+		}
+	}
 }
 
 // Pause has the server stand still until Resume; Stop works meanwhile. An error
@@ -143,11 +154,16 @@ func (p *Process) Pause() error { return signal(p.cmd.Process, false) }
 // Resume has it go on.
 func (p *Process) Resume() error { return signal(p.cmd.Process, true) }
 
+// stopTimeout bounds how long a server may take to end by itself.
+const stopTimeout = 3 * time.Second
+
 // Stop ends the server; one that does not end by itself is killed.
-func (p *Process) Stop() {
+func (p *Process) Stop() { p.stopWithin(stopTimeout) }
+
+func (p *Process) stopWithin(limit time.Duration) {
 	_ = p.Resume()
 	_ = p.stdin.Close()
-	timer := time.AfterFunc(3*time.Second, func() { _ = p.cmd.Process.Kill() })
+	timer := time.AfterFunc(limit, func() { _ = p.cmd.Process.Kill() })
 	defer timer.Stop()
 	for range p.lines {
 	}

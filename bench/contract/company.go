@@ -52,7 +52,7 @@ func Accompany(c CompanyConfig, in io.Reader, out io.Writer) error {
 }
 
 // patience of one who disturbs, with a server that does not answer.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // dialers is how many connects of a burst are under way at once: less than any
 // usual backlog, or the kernel answers with silence, and the burst ends with a

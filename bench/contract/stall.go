@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +19,7 @@ const (
 	stallQueued   = 16
 	stallBeyond   = 8 // requests that find the channel full
 	stallProbes   = 10
-	stallPatience = time.Second // with each probe
+	stallProbe    = time.Second // Options.Probe, unless it says
 )
 
 // stallAll stalls every engine at once.
@@ -45,9 +46,10 @@ func stallAll(ctx context.Context, r *runner, s *Scenario) error {
 // stalled is a server whose request channel is full.
 type stalled struct {
 	server *contestant.Process
-	keep   []net.Conn // each has a request whose answer may be completed
-	leave  []net.Conn // each will go
-	stuck  []net.Conn // each has a request that a handler stalls in, or will
+	keep   []net.Conn    // each has a request whose answer may be completed
+	limit  time.Duration // of each probe
+	leave  []net.Conn    // each will go
+	stuck  []net.Conn    // each has a request that a handler stalls in, or will
 	conns  []net.Conn
 }
 
@@ -58,7 +60,7 @@ func (r *runner) stall(ctx context.Context, x *Sample) error {
 		return err
 	}
 	defer server.Stop()
-	st := &stalled{server: server}
+	st := &stalled{server: server, limit: cmp.Or(r.Probe, stallProbe)}
 	defer func() {
 		for _, c := range st.conns {
 			_ = c.Close()
@@ -139,7 +141,7 @@ func (s *stalled) await(what string, is func(contestant.Own) bool) error {
 // probe tries, in the middle of a stall, what must still go.
 func (s *stalled) probe(i int, o contestant.Own) {
 	s.try(o, "delivered", func() error {
-		if _, err := s.server.Ask("answer", stallPatience); err != nil {
+		if _, err := s.server.Ask("answer", s.limit); err != nil {
 			return err
 		}
 		return receive(s.keep[i], kept)
@@ -164,7 +166,7 @@ func (s *stalled) try(o contestant.Own, what string, do func() error) {
 	begun := time.Now()
 	err := do()
 	took := time.Since(begun)
-	if err == nil && took < stallPatience {
+	if err == nil && took < s.limit {
 		o[what]++
 	}
 	o[what+"_worst_ms"] = max(o[what+"_worst_ms"], took.Seconds()*1e3)

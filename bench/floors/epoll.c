@@ -122,6 +122,7 @@ static int listen_any(void) {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1;
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t len = sizeof a;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one); // a port in TIME_WAIT will do, as for Go
 	if (fd < 0 || bind(fd, (struct sockaddr *)&a, len) || listen(fd, 4096)) die("listen");
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); // accepted sockets inherit it
 	getsockname(fd, (struct sockaddr *)&a, &len);

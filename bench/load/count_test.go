@@ -3,7 +3,6 @@ package load
 import (
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 )
@@ -84,6 +83,27 @@ func TestRepliesThatComeTogetherAreRecordedAsEachOfThem(t *testing.T) {
 	})
 }
 
+// TestTheWarmUpLooksAtEveryReceive and the window at one of several.
+func TestTheWarmUpLooksAtEveryReceive(t *testing.T) {
+	cfg := Config{}.withDefaults()
+	x := newCore(&cfg, single(frameTemplate(8)), new(window))
+	looked := func() (n int) {
+		for range 10 * looksEvery {
+			if x.looks() {
+				n++
+			}
+		}
+		return n
+	}
+	if n := looked(); n != 10*looksEvery {
+		t.Errorf("%d of %d receives of the warm-up are looked at", n, 10*looksEvery)
+	}
+	x.all = false
+	if n := looked(); n != 10 {
+		t.Errorf("%d of %d receives of the window are looked at", n, 10*looksEvery)
+	}
+}
+
 // TestAServerThatGoesWrongAfterTheWarmUpIsFound: by who looks at one receive of
 // several, if it is wrong for good; by who verifies, if it is once.
 func TestAServerThatGoesWrongAfterTheWarmUpIsFound(t *testing.T) {
@@ -91,14 +111,28 @@ func TestAServerThatGoesWrongAfterTheWarmUpIsFound(t *testing.T) {
 		for _, verify := range []bool{false, true} {
 			var served atomic.Uint64
 			var measured atomic.Bool
+			var over func()
+			// By then one receive is looked at, or one answer is wrong; the connections
+			// that nothing was found on go on until then.
+			enough := map[bool]uint64{false: looksEvery + 3 + 1, true: 50 + 1}[verify]
+			if portable && !verify {
+				enough = 1 // it looks at each
+			}
 			c := quick(echo(t, func(f []byte) bool {
-				if n := served.Add(1); measured.Load() && (!verify || n%50 == 0) {
+				if !measured.Load() {
+					return true
+				}
+				n := served.Add(1)
+				if !verify || n%50 == 0 {
 					f[50] ^= 1
+				}
+				if n == enough {
+					over()
 				}
 				return true
 			}))
-			c.Portable, c.Verify, c.Conns, c.Depth = portable, verify, 3, 2
-			c.Duration = 300 * time.Millisecond
+			c.Portable, c.Verify, c.Conns = portable, verify, 3
+			over = until(&c)
 			c.Boundary = func(begin bool) { measured.Store(begin) }
 			if r := mustRun(t, c); r.Errors.Mismatch == 0 || r.Valid() {
 				t.Errorf("verify %v: errors %+v of %d", verify, r.Errors, r.Total)

@@ -38,10 +38,10 @@ type serveCmd struct {
 	Limits  limitFlags  `embed:""`
 	Bounds  boundFlags  `embed:""`
 
-	Engine        kring.Engine  `group:"engine" enum:"auto, io_uring, epoll, portable" default:"auto" help:"Engine: ${enum}. auto takes io_uring if this system lets us, else epoll, else portable, and says why; one that is named must work or the program fails. Default: ${default}."`
-	Wait          kring.Wait    `group:"engine" enum:"auto, locked, parked" default:"auto" help:"How processors sleep: ${enum}. locked holds an OS thread each (best with --dispatch inline), parked uses Go's poller (best with pool). Default: ${default}, the best for --dispatch."`
-	Accept        kring.Accept  `group:"engine" enum:"apart, per-processor" default:"apart" help:"Where connections are accepted: ${enum}. apart has an engine for each listener, which hands them to the processors; per-processor has each processor accept for itself, on sockets that share the address (SO_REUSEPORT). Default: ${default}."`
-	Gosched       kring.Gosched `group:"engine" enum:"auto, on, off" default:"auto" help:"Whether a processor that handed requests to the pool lets other goroutines run before it sends and sleeps: ${enum}. auto does, for a single request only when it waits locked or has one CPU. Default: ${default}."`
+	Engine        string        `group:"engine" enum:"auto, io_uring, epoll, portable" default:"auto" help:"Engine: ${enum}. auto takes io_uring if this system lets us, else epoll, else portable, and says why; one that is named must work or the program fails. Default: ${default}."`
+	Wait          string        `group:"engine" enum:"auto, locked, parked" default:"auto" help:"How processors sleep: ${enum}. locked holds an OS thread each (best with --dispatch inline), parked uses Go's poller (best with pool). Default: ${default}, the best for --dispatch."`
+	Accept        string        `group:"engine" enum:"apart, per-processor" default:"apart" help:"Where connections are accepted: ${enum}. apart has an engine for each listener, which hands them to the processors; per-processor has each processor accept for itself, on sockets that share the address (SO_REUSEPORT). Default: ${default}."`
+	Gosched       string        `group:"engine" enum:"auto, on, off" default:"auto" help:"Whether a processor that handed requests to the pool lets other goroutines run before it sends and sleeps: ${enum}. auto does, for a single request only when it waits locked or has one CPU. Default: ${default}."`
 	Processors    int           `group:"engine" placeholder:"N" help:"Event loops, each with a share of the connections. Default: one per CPU inline, one per two CPUs with a pool."`
 	Rebalance     time.Duration `group:"engine" placeholder:"DURATION" help:"How often connections that nothing is going on with move from processors that have more than their share to those that have less. Default: never."`
 	KernelProfile string        `group:"engine" placeholder:"VERSION" default:"max" help:"Serve as on this kernel: what io_uring learned later is left unused, to try the ways that older kernels take. 5.19, 6.0, 6.1, 6.6, 6.10, 6.12, 6.15 or max. Default: ${default}, everything there is."`
@@ -50,10 +50,10 @@ type serveCmd struct {
 	BigFrameBytes size          `group:"engine" placeholder:"BYTES" default:"64KiB" help:"Frames from this size on are received straight into their own memory, and never copied; smaller ones pass through the engine's buffers, many in one go. At least 4KiB. Default: ${default}."`
 	PackBytes     size          `group:"engine" placeholder:"BYTES" default:"4KiB" help:"Responses up to this size are copied beside their neighbours, so that many leave in one piece; larger ones leave from where they were written. 1 packs nothing, 32KiB is the most. Default: ${default}."`
 
-	Handler  string             `group:"handler" enum:"embedded, null, echo" default:"embedded" help:"Who answers: ${enum}. embedded is a one-node development broker in this process; null speaks Kafka and throws data away; echo answers every size-delimited frame with itself. Default: ${default}."`
-	Dispatch kring.DispatchMode `group:"handler" enum:"pool, inline" default:"pool" help:"Where it runs: ${enum}. pool is goroutines behind the request channel; inline is the processor itself, with the lowest latency. Default: ${default}."`
-	Handlers int                `group:"handler" placeholder:"N" help:"Goroutines of the pool. Default: 8."`
-	Lanes    laneFlags          `embed:""`
+	Handler  string    `group:"handler" enum:"embedded, null, echo" default:"embedded" help:"Who answers: ${enum}. embedded is a one-node development broker in this process; null speaks Kafka and throws data away; echo answers every size-delimited frame with itself. Default: ${default}."`
+	Dispatch string    `group:"handler" enum:"pool, inline" default:"pool" help:"Where it runs: ${enum}. pool is goroutines behind the request channel; inline is the processor itself, with the lowest latency. Default: ${default}."`
+	Handlers int       `group:"handler" placeholder:"N" help:"Goroutines of the pool. Default: 8."`
+	Lanes    laneFlags `embed:""`
 
 	Quotas quotaFlags `embed:""`
 
@@ -146,7 +146,7 @@ func (c *serveCmd) validateURing() []error {
 }
 
 func (c *serveCmd) mayUseURing() bool {
-	return c.Engine == kring.EngineAuto || c.Engine == kring.EngineURing
+	return c.Engine == string(kring.EngineAuto) || c.Engine == string(kring.EngineURing)
 }
 
 func (c *serveCmd) validateCluster() []error {
@@ -203,10 +203,10 @@ func splitAddress(s string) (host string, port uint16, err error) {
 // serverConfig is what the flags say about the network layer.
 func (c *serveCmd) serverConfig() kring.Config {
 	cfg := kring.Config{
-		Engine:   c.Engine,
-		Dispatch: kring.DispatchConfig{Mode: c.Dispatch, Handlers: c.Handlers},
+		Engine:   kring.Engine(c.Engine),
+		Dispatch: kring.DispatchConfig{Mode: kring.DispatchMode(c.Dispatch), Handlers: c.Handlers},
 		Processors: kring.ProcessorsConfig{
-			Count: c.Processors, Wait: c.Wait, Accept: c.Accept, Gosched: c.Gosched, Rebalance: c.Rebalance,
+			Count: c.Processors, Wait: kring.Wait(c.Wait), Accept: kring.Accept(c.Accept), Gosched: kring.Gosched(c.Gosched), Rebalance: c.Rebalance,
 			BigFrameBytes: int(c.BigFrameBytes), PackedBytesMax: int(c.PackBytes),
 		},
 		Limits: kring.LimitsConfig{PipelineMax: c.Pipeline},

@@ -57,6 +57,9 @@ func everyFault(t *testing.T, at reflect.Value, validate func() error) (faults [
 	t.Helper()
 	for i := range at.NumField() {
 		field := at.Field(i)
+		if !at.Type().Field(i).IsExported() {
+			continue
+		}
 		switch field.Kind() {
 		case reflect.Struct:
 			faults = append(faults, everyFault(t, field, validate)...)
@@ -171,7 +174,7 @@ func TestAWrongCPUIsAWrongSettingAndNoReasonForAnotherEngine(t *testing.T) {
 func TestEveryFieldOfURingIsAKeyInErrors(t *testing.T) {
 	fields := reflect.TypeFor[uring.Config]()
 	for i := range fields.NumField() {
-		if name := fields.Field(i).Name; settingOf[name] == "" && name != "KernelProfile" {
+		if name := fields.Field(i).Name; fields.Field(i).IsExported() && settingOf[name] == "" && name != "KernelProfile" {
 			t.Errorf("%s has no key", name)
 		}
 	}

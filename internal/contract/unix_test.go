@@ -165,11 +165,11 @@ func TestAnAbstractSocketHasNoFile(t *testing.T) {
 
 func TestWrongUnixDomainSocketsAreRefusedWithTheRemedy(t *testing.T) {
 	for says, c := range map[string]kring.Config{
-		"give the socket a path":   {Listeners: []kring.ListenerConfig{{Address: "unix://"}}},
-		"choose Accept apart":      {Processors: kring.ProcessorsConfig{Accept: kring.AcceptPerProcessor}, Listeners: []kring.ListenerConfig{{Address: "unix:/run/k"}}},
-		"for a unix:PATH only":     {Listeners: []kring.ListenerConfig{{Address: "127.0.0.1:0", SocketMode: 0o600}}},
-		"choose permissions such":  {Listeners: []kring.ListenerConfig{{Address: "unix:/run/k", SocketMode: fs.ModeSetuid}}},
-		"Listeners[PLAINTEXT].Add": {Listeners: []kring.ListenerConfig{{Address: "unix:@"}}},
+		"give the socket a path":         {Listeners: []kring.ListenerConfig{{Address: "unix://"}}},
+		"choose Processors.Accept apart": {Processors: kring.ProcessorsConfig{Accept: kring.AcceptPerProcessor}, Listeners: []kring.ListenerConfig{{Address: "unix:/run/k"}}},
+		"for a unix:PATH only":           {Listeners: []kring.ListenerConfig{{Address: "127.0.0.1:0", SocketMode: 0o600}}},
+		"choose permissions such":        {Listeners: []kring.ListenerConfig{{Address: "unix:/run/k", SocketMode: fs.ModeSetuid}}},
+		"Listeners[PLAINTEXT].Add":       {Listeners: []kring.ListenerConfig{{Address: "unix:@"}}},
 	} {
 		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q is not in: %v", says, err)

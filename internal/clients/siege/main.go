@@ -7,9 +7,11 @@
 // and times. It exits with 1 when one of them had an error, or was slower than it may be.
 // scripts/siege.sh runs it against a server in a cgroup of its own.
 //
-// Flow. The topic is filled (-role fill); the good clients connect; then the attackers. Idle
-// connections are held by processes of their own (-role idle), because descriptors are
-// counted by process.
+// Flow. The topic is filled (-role fill); the good clients connect, in a process of their own
+// (-role good), so that their times are not those of a program with thousands of attackers in
+// it; then the attackers. Idle connections are held by processes of their own (-role idle),
+// because descriptors are counted by process. The attackers are nice (-nice): they share CPUs
+// with the server, where others have machines of their own.
 //
 // Ownership. A connection belongs to its goroutine; the counts are atomic.
 //
@@ -19,7 +21,6 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -27,11 +28,15 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 type siege struct {
 	address  string
 	role     string
+	goodAt   string // address of the server that the good clients ask
+	nice     int
 	without  string
 	span     time.Duration
 	p99      time.Duration
@@ -53,7 +58,9 @@ type siege struct {
 func main() {
 	s := siege{done: make(chan struct{})}
 	flag.StringVar(&s.address, "address", "127.0.0.1:9092", "`HOST:PORT` of the server")
-	flag.StringVar(&s.role, "role", "", "`ROLE`: fill fills the topic and ends, which comes first; idle is for processes that this one starts")
+	flag.StringVar(&s.role, "role", "", "`ROLE`: fill fills the topic and ends, which comes first; good and idle are for processes that this one starts")
+	flag.StringVar(&s.goodAt, "good-address", "", "`HOST:PORT` of a server for the good clients, default -address: how they fare beside a siege of another")
+	flag.IntVar(&s.nice, "nice", 0, "how nice the attackers are, 0 to 19")
 	flag.StringVar(&s.without, "without", "", "`KINDS` of attackers that stay away, separated by commas: fetches, partial, claims, idle, pipeliner")
 	flag.DurationVar(&s.span, "t", 10*time.Minute, "how long")
 	flag.DurationVar(&s.p99, "p99", 0, "the longest time that 99 of 100 good requests may take; 0: any")
@@ -79,35 +86,27 @@ func (s *siege) run() error {
 		return s.idleHere()
 	case "fill":
 		return s.fill()
+	case "good":
+		return s.goodHere()
 	}
-	ready := new(sync.WaitGroup)
-	for i := range s.good {
-		ready.Add(1)
-		s.all.Go(func() { s.goodClient(i, ready) })
+	good, err := s.startGood()
+	if err != nil {
+		return err
 	}
-	ready.Wait()
+	if err := unix.Setpriority(unix.PRIO_PGRP, 0, s.nice); s.nice > 0 && err != nil {
+		return fmt.Errorf("nice %d: %w", s.nice, err)
+	}
 	stop, err := s.attack()
 	if err != nil {
 		return err
 	}
-	s.watch()
+	time.Sleep(s.span)
+	err = good.end()
 	close(s.done)
 	stop()
 	s.all.Wait()
-	return s.report()
-}
-
-// watch waits until it is over.
-func (s *siege) watch() {
-	const every = 5 * time.Second
-	for left := s.span; left > 0; left -= every {
-		time.Sleep(min(every, left))
-		if s.verbose {
-			half, most, longest, n := s.book.lately()
-			fmt.Printf("%v left: %d requests, p50 %v, p99 %v, longest %v, %d errors; %d attackers connected, %d refused\n", left, n, half, most, longest,
-				s.book.failed.Load(), s.book.attacks.Load(), s.book.refused.Load())
-		}
-	}
+	fmt.Printf("attackers %d connections, %d of them refused\n", s.book.attacks.Load(), s.book.refused.Load())
+	return err
 }
 
 // attack begins every attack; stop ends those of other processes.
@@ -133,23 +132,4 @@ func (s *siege) attack() (stop func(), err error) {
 		s.each(1, s.slowPipeliner)
 	}
 	return stop, nil
-}
-
-// report says how it went, and what of it is a fault.
-func (s *siege) report() error {
-	b := &s.book
-	half, most, longest := b.times()
-	fmt.Printf("good clients %d: %d requests, p50 %v, p99 %v, longest %v, %d errors; attackers %d connections, %d of them refused\n",
-		s.good, b.requests.Load(), half, most, longest, b.failed.Load(), b.attacks.Load(), b.refused.Load())
-	var faults []error
-	if n := b.failed.Load(); n > 0 {
-		faults = append(faults, fmt.Errorf("%d good requests failed, the first: %v", n, b.first))
-	}
-	if b.unserved(s.good) > 0 {
-		faults = append(faults, fmt.Errorf("%d good clients were never served", b.unserved(s.good)))
-	}
-	if s.p99 > 0 && most > s.p99 {
-		faults = append(faults, fmt.Errorf("p99 %v, at most %v was wanted", most, s.p99))
-	}
-	return errors.Join(faults...)
 }
