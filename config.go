@@ -144,7 +144,8 @@ type TimeoutsConfig struct {
 	// Frame closes a connection that has begun a frame and sends nothing of it for so
 	// long, or has not sent all of it after twice that and a second for each 256 KiB
 	// (Kafka has none). Default 30 seconds, negative: never. A frame that was begun
-	// occupies its size of Memory.RequestBytesMax.
+	// occupies its size of Memory.RequestBytesMax. While other frames wait for that, a peer
+	// that sends nothing has a tenth of the time.
 	Frame time.Duration
 	// Write closes a connection whose peer takes nothing of a response for so long
 	// (Kafka has none). Default 30 seconds, negative: never. While other requests wait for

@@ -91,6 +91,7 @@ func (p *Processor) expire() {
 	if p.cfg.Responses.Tight() {
 		p.hurry()
 	}
+	p.hurryFrames()
 	w := &p.timers.wheel
 	if w.tick == 0 {
 		return

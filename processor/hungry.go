@@ -12,6 +12,7 @@ type hungry struct {
 	// creditWanted is the least that one of them wants who takes of what this processor
 	// has reserved already.
 	creditWanted int64
+	hurried      int64 // when hurryFrames looked last
 }
 
 // add has c wait for so many bytes.

@@ -4,17 +4,38 @@ import (
 	"time"
 
 	"kring/internal/budget"
+	"kring/internal/conn"
 )
 
 const (
 	// hurryEvery is how often it is looked for who keeps memory of responses from
 	// others, while it is short.
 	hurryEvery = 250 * time.Millisecond
-	// hurryPart is which part of its write timeout a peer has then.
-	hurryPart = 10
 	// hurryFrees is which part of the budget may be freed at once.
 	hurryFrees = 8
+	// starvedFor is how long others hurry when a frame has waited: their processors look at
+	// the time about once in a second.
+	starvedFor = int64(4 * time.Second)
 )
+
+// hurryFrames closes peers that have begun a frame and send nothing of it, while frames of
+// others have waited for its memory, of any processor, each for a tenth of the frame timeout.
+func (p *Processor) hurryFrames() {
+	h, now := &p.slots.hungry, p.shared.Now()
+	if len(h.list) == 0 && p.cfg.Channel.StarvedUntil() < now || now-h.hurried < int64(hurryEvery) {
+		return
+	}
+	h.hurried = now
+	if len(h.list) > 0 && h.list[0].Hurries() {
+		p.cfg.Channel.Starve(now + starvedFor)
+	}
+	if p.cfg.Channel.StarvedUntil() < now {
+		return
+	}
+	for _, c := range p.slots.all {
+		c.CloseSilent()
+	}
+}
 
 // hurry closes peers that take nothing of what they were answered, while others have waited for
 // its memory, each for a tenth of the write timeout.
@@ -30,7 +51,7 @@ func (p *Processor) hurry() {
 		if unread <= budget.SmallestBytes || c.Settings().WriteTimeout <= 0 {
 			continue
 		}
-		patience := c.Settings().WriteTimeout / hurryPart
+		patience := c.Settings().WriteTimeout / conn.HurryPart
 		if now-since < int64(patience) {
 			continue
 		}

@@ -134,6 +134,7 @@ func (p *Processor) serve() error {
 // includes what the kernel does for us before it sleeps.
 func (p *Processor) poll() (int, error) {
 	wait := p.parkFor()
+	p.shared.Polls()
 	p.shared.Counts().Polls++
 	if wait == 0 { // there is work: not idle
 		p.slots.sending = p.slots.sending[:0]
@@ -162,11 +163,11 @@ func (p *Processor) poll() (int, error) {
 func (p *Processor) parkFor() time.Duration {
 	p.inbox.wakeup.Arm()
 	due := p.proceedDoors()
-	if p.sweeping() || !p.inbox.empty(p.phase) {
+	if p.sweeping() || p.shared.WaitsForPoll() || !p.inbox.empty(p.phase) {
 		p.inbox.wakeup.Disarm()
 		return 0
 	}
-	if p.cfg.Responses.Tight() && p.slots.open > 0 {
+	if (p.cfg.Responses.Tight() || len(p.slots.hungry.list) > 0) && p.slots.open > 0 {
 		due = sooner(due, hurryEvery)
 	}
 	now := p.shared.Now()

@@ -49,8 +49,9 @@ type stageConfig struct {
 	processors int
 	requests   int // capacity of the request channel
 	bytes      int
-	yieldFrom  int                // of the processors, see Config
-	settings   processor.Settings // what is 0 gets a small default
+	yieldFrom  int                                 // of the processors, see Config
+	settings   processor.Settings                  // what is 0 gets a small default
+	over       func(engine.Network) engine.Network // of the processors; may be nil
 }
 
 func newStage(t testing.TB, c stageConfig) *stage {
@@ -96,6 +97,9 @@ func newStage(t testing.TB, c stageConfig) *stage {
 
 func (s *stage) processorConfig(id uint32, c stageConfig) processor.Config {
 	pc := processor.Config{ID: id, Network: s.network, Memory: &s.memory, Responses: s.responses, Channel: s.channel, AssignedMax: 256, YieldFrom: c.yieldFrom}
+	if c.over != nil {
+		pc.Network = c.over(s.network)
+	}
 	pc.Hooks.Closed = func(_ *reqchan.Conn, why reqchan.CloseReason) {
 		s.mu.Lock()
 		defer s.mu.Unlock()

@@ -72,6 +72,7 @@ type Channel struct {
 	ordinary lane
 	priority lane
 	bytes    *capacity.Capacity
+	starved  atomic.Int64 // see Starve
 	spare    atomic.Int64 // see Sender.Claim
 	idle     idle         // Receivers that sleep
 }
@@ -125,3 +126,10 @@ func (c *Channel) Close() {
 
 // Release gives back n reserved bytes.
 func (c *Channel) Release(n int64) { c.bytes.Release(n) }
+
+// Starve says that frames have waited long for bytes, until a moment in nanoseconds of Now:
+// those that hold some and don't use them are to give them back. Any goroutine.
+func (c *Channel) Starve(until int64) { c.starved.Store(until) }
+
+// StarvedUntil is what Starve said last.
+func (c *Channel) StarvedUntil() int64 { return c.starved.Load() }

@@ -6,24 +6,30 @@
 # It needs root and a memory controller (version 1 or 2) whose groups it can make. Where
 # it can't, the server is told the same limit (--memory-max), and its RSS must keep to it.
 #
-# usage: scripts/siege.sh [-t SECONDS] [-m MIB] [-w KINDS] [-i IDLE] [-p MILLISECONDS] [-v] [ENGINE...]
+# The attackers are nice (-n), because they share CPUs with the server and with the good
+# clients; other people's attackers have machines of their own. The good clients are a
+# process of their own.
+#
+# usage: scripts/siege.sh [-t SECONDS] [-m MIB] [-w KINDS] [-i IDLE] [-n NICE] [-p MILLISECONDS] [-v] [ENGINE...]
 #
 #   -t  how long for each engine (default 600)
 #   -m  the cgroup's limit (default 512)
 #   -w  attacks to leave out, separated by commas: fetches, partial, claims, idle, pipeliner
 #   -i  idle connections (default 16000, or what descriptors leave)
+#   -n  how nice the attackers are, 0 to 19 (default 19)
 #   -p  the longest p99 of good requests (default 50 from a minute on, else any)
 #   -v  say every five seconds how the good clients fare
 
 source "$(dirname "$0")/lib.bash"
-seconds=600 mib=512 without= idle=16000 p99=
+seconds=600 mib=512 without= idle=16000 nice=19 p99=
 verbose=
-while getopts t:m:w:i:p:v option; do
+while getopts t:m:w:i:n:p:v option; do
 	case $option in
 	t) seconds=$OPTARG ;;
 	m) mib=$OPTARG ;;
 	w) without=$OPTARG ;;
 	i) idle=$OPTARG ;;
+	n) nice=$OPTARG ;;
 	p) p99=$OPTARG ;;
 	v) verbose=-v ;;
 	*) die "$(usage)" ;;
@@ -98,7 +104,7 @@ besiege() {
 	places=$(sed -n 's/.*msg=descriptors .*connections=\([0-9]*\).*/\1/p' "$scratch/kring.log" | head -n 1)
 	local rest=$((${places:-20000} - 5000 - 60 - 53 - 64 - 100))
 	local idles=$((rest < idle ? (rest > 0 ? rest : 0) : idle))
-	"$siege" -address "$kring_addr" -t "${seconds}s" -p99 "${p99}ms" -idle "$idles" -without "$without" $verbose || status=$?
+	"$siege" -address "$kring_addr" -t "${seconds}s" -p99 "${p99}ms" -idle "$idles" -nice "$nice" -without "$without" $verbose || status=$?
 	local most
 	most=$(status_bytes VmHWM)
 	# By itself the server gives memory back when it was quiet for ten seconds.

@@ -40,6 +40,7 @@ type Conn struct {
 	reason   reqchan.CloseReason
 	mute     muteState
 	wants    int64 // bytes of the channel's capacity that it waits for; 0: it does not
+	hungry   int64 // since when it waits for these; 0: it does not
 	held     int   // memory that in holds, as counted
 	inFlight int   // requests cut and not answered yet
 	requests uint64

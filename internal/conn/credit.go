@@ -82,5 +82,8 @@ func (c *Conn) waitForBytes(bytes int64, fromCredit bool) {
 		c.waiting = true
 		c.shared.count.Waits++
 	}
+	if c.hungry == 0 {
+		c.hungry = c.shared.now
+	}
 	c.shared.loop.RetryWithBytes(c, bytes, fromCredit)
 }

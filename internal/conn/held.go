@@ -99,8 +99,7 @@ func (c *Conn) cancelReceive() {
 func (c *Conn) armScarce() {
 	switch held := c.in.Held(); {
 	case c.in.Rest() != nil:
-		c.receive = receiveFrame
-		c.shared.loop.ReceiveInto(c, c.in.Rest())
+		c.receiveRest(c.in.Rest())
 	case held < frame.SizeBytes && c.mayCut():
 		c.receiveSize(frame.SizeBytes - held)
 	}

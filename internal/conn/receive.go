@@ -148,8 +148,7 @@ func (c *Conn) arm() {
 	case c.shared.scarce:
 		c.armScarce()
 	case c.big && rest != nil:
-		c.receive = receiveFrame
-		c.shared.loop.ReceiveInto(c, rest)
+		c.receiveRest(rest)
 	case c.big && c.in.Empty():
 		c.receiveSize(frame.SizeBytes)
 	case c.in.Held() > c.set.HeldBytesMax, c.big && !c.mayCut():
@@ -158,6 +157,24 @@ func (c *Conn) arm() {
 		c.receive = receiveStream
 		c.shared.loop.Receive(c)
 	}
+}
+
+// intoBytesMax is how many bytes of large frames one Poll may be asked for. What has come of
+// them is copied within it, into memory that is new to it, at a millisecond for each; and 100
+// frames may have come together.
+const intoBytesMax = 2 << 20
+
+// receiveRest receives the rest of a frame into its memory, in its turn.
+func (c *Conn) receiveRest(rest []byte) {
+	sh := c.shared
+	if sh.into > 0 && sh.into+len(rest) > intoBytesMax {
+		sh.intoWaits = true
+		c.waitForPass()
+		return
+	}
+	sh.into += len(rest)
+	c.receive = receiveFrame
+	sh.loop.ReceiveInto(c, rest)
 }
 
 // receiveSize receives the last n bytes of the size of the next frame on their own.
@@ -209,6 +226,7 @@ func (c *Conn) cutFrames(lent *engine.Completion) (again bool) {
 				c.waitForBytes(int64(len(b)), true)
 				return false
 			}
+			c.hungry = 0
 		case frame.NeedBytes:
 			return false
 		case frame.NeedMemory:
@@ -250,7 +268,7 @@ func (c *Conn) begin() bool {
 		return false
 	}
 	c.in.Begin(memory)
-	c.begun, c.extended = c.shared.now, false
+	c.begun, c.extended, c.hungry = c.shared.now, false, 0
 	c.big = n-frame.SizeBytes >= c.set.BigFrameBytes
 	if c.big && c.secure == nil && len(c.in.Rest()) >= c.set.BigFrameBytes/4 {
 		c.EndStream()
@@ -316,6 +334,11 @@ func (sh *Shared) takeHead() *[frame.SizeBytes]byte {
 // next.
 func (c *Conn) waitForBuffer() {
 	c.starved = true
+	c.waitForPass()
+}
+
+// waitForPass has c try again in the next pass.
+func (c *Conn) waitForPass() {
 	if !c.waiting {
 		c.waiting = true
 		c.shared.count.Waits++

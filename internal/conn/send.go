@@ -6,8 +6,10 @@ import (
 )
 
 const (
-	// sendBuffersMax bounds what one Send gathers.
+	// sendBuffersMax and sendBytesMax bound what one Send gathers: sockets take some MiB at
+	// once, and a Poll copies that for all who were answered together.
 	sendBuffersMax = 64
+	sendBytesMax   = 1 << 20
 	// outboundsKeptMax bounds how many outbounds wait for reuse.
 	outboundsKeptMax = 4096
 )
@@ -27,11 +29,15 @@ func (c *Conn) Send() {
 	}
 	o := c.out
 	o.buffers = o.buffers[:0]
-	for i := o.at; i < len(o.segments) && len(o.buffers) < sendBuffersMax; i++ {
+	left := sendBytesMax
+	for i := o.at; i < len(o.segments) && len(o.buffers) < sendBuffersMax && left > 0; i++ {
 		if o.segments[i].file != nil {
 			break // what is behind it waits until it is read
 		}
-		o.buffers = append(o.buffers, o.segments[i].bytes)
+		b := o.segments[i].bytes
+		b = b[:min(len(b), left)]
+		left -= len(b)
+		o.buffers = append(o.buffers, b)
 	}
 	if c.readAhead(); len(o.buffers) == 0 || c.life >= ending {
 		return

@@ -102,6 +102,8 @@ type Shared struct {
 	phase     Phase // of the processor
 	crowded   bool  // the request channel is full
 	tellsMore bool  // Loop.Progress knows
+	into      int   // bytes that the next Poll is to receive into large frames
+	intoWaits bool  // somebody waits for the Poll after it
 	scarce    bool  // what is held is beyond Config.Held
 
 	arena     *slab.Arena
@@ -174,11 +176,17 @@ func (sh *Shared) Away() int { return sh.away }
 // Went is beside Away.
 func (sh *Shared) Went(n int) { sh.away += n }
 
+// Polls is called before every Poll: what it is asked for is counted anew.
+func (sh *Shared) Polls() { sh.into = 0 }
+
+// WaitsForPoll says that there is something to be received which had no room in one Poll.
+func (sh *Shared) WaitsForPoll() bool { return sh.intoWaits }
+
 // BuffersCameBack says whether there may be a receive buffer for those who were refused
 // one: the processor's requests lie in none, or left one since this was asked last.
 func (sh *Shared) BuffersCameBack() bool {
 	is := sh.pinned == 0 || sh.unpinned
-	sh.unpinned = false
+	sh.unpinned, sh.intoWaits = false, false
 	return is
 }
 

@@ -50,6 +50,28 @@ func TestFramesThatDoNotComeKeepNobodyWaiting(t *testing.T) {
 	})
 }
 
+// TestAFrameThatComesWaitsOnlyATenthForThoseThatDoNot: claims that are silent are closed when
+// somebody else has waited for what they hold, on any processor.
+func TestAFrameThatComesWaitsOnlyATenthForThoseThatDoNot(t *testing.T) {
+	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
+		cfg.Processors.Count, cfg.Limits.FrameBytesMax, cfg.Memory.RequestBytesMax = 2, 1<<20, 8<<20
+		cfg.Timeouts.Frame = 2 * servertest.Deadline // of which a tenth is a fifth of the test's patience
+		s := servertest.Start(t, cfg, servertest.Echo)
+		for size := 1 << 20; size >= 4<<10; size /= 2 {
+			for range 8 {
+				claim(servertest.Dial(t, s), size)
+			}
+		}
+		servertest.Eventually(t, "somebody waits for bytes", func() bool { return s.Stats().Total.Waits > 0 })
+		large := servertest.Dial(t, s)
+		payload := string(make([]byte, 1<<20))
+		go func() { _, _ = large.Write(servertest.Frame([]byte(payload))) }()
+		if got := large.Receive(); got != payload {
+			t.Fatalf("answer of %d bytes%s", len(got), whyClosed(s))
+		}
+	})
+}
+
 // A frame that comes slowly but steadily, and fast enough, is served, however long it
 // takes in all.
 func TestAFrameThatComesSteadilyHasItsTime(t *testing.T) {
