@@ -88,6 +88,9 @@ type Processor struct {
 	direct     *reqchan.Job // the last one of handlers that run here, unless it is still needed
 	inHandle   bool         // one of them runs
 	batch      batch        // not queued yet
+	run        run          // that is being cut
+	runMax     int          // requests in a run
+	followers  int          // requests in flight beside the first of each connection
 	exiting    *reqchan.Job // its handler has called runtime.Goexit
 	leaseNow   *lease       // of the completion that is being cut
 	pinned     int          // receive buffers that unanswered requests lie in
@@ -113,6 +116,7 @@ func New(cfg Config) *Processor {
 	p.ordinary, p.priority = newOutgoing(cfg.Channel, p.bell)
 	p.limiter = newLimiter(cfg.Latency)
 	p.jobs.Budget = cfg.Responses
+	p.runMax = runMax(&p.cfg)
 	p.hungry.creditWanted = math.MaxInt64
 	return p
 }
