@@ -1,15 +1,14 @@
 package handler
 
-// claim is the word that says who owns which part of a batch.
+// claim is the word that says who brings which answers of a run home.
 //
-//	0        homed        begun-1    begun           end
-//	├──────────┼─────────────┼──────────┼──────────────┤
-//	  home      finished      in Handle   not begun yet
+//	0        homed        begun-1    begun
+//	├──────────┼─────────────┼──────────┼──── not begun yet
+//	  home      finished      in Handle
 //
-// The goroutine of the batch begins the next request by adding one. The guard
-// frees hostages with one CompareAndSwap that sets homed to begun-1 and end to
-// begun: what lay between is the guard's. When begun is past end the batch is
-// over and the goroutine brings home what lies from homed to end.
+// The goroutine of the run begins the next request by adding one. The guard takes
+// what is finished with one CompareAndSwap that sets homed to begun-1. When the run is
+// over the goroutine swaps the claim for 0 and brings home what lies behind homed.
 //
 // Order: before its Add the goroutine has written everything about the requests
 // before; whoever reads the new value may read that. The guard's CompareAndSwap
@@ -17,37 +16,26 @@ package handler
 type claim uint64
 
 const (
-	begunOne      claim = 1
-	endShift            = 16
-	homedShift          = 32
-	lentBit       claim = 1 << 48 // the guard is reading the batch, under its mutex
-	roundShift          = 49      // tells a batch from the one before
-	fieldMask     claim = 1<<16 - 1
-	batchMaxLimit       = 1 << 15 // begun goes one past end
+	begunOne    claim = 1
+	homedShift        = 8
+	lentBit     claim = 1 << 16 // the guard is reading the run, under its mutex
+	roundShift        = 17      // tells a run from the one before
+	claimFields claim = 1<<homedShift - 1
 )
 
-func newClaim(round, n int) claim {
-	return claim(round)<<roundShift | claim(n)<<endShift
-}
+func newClaim(round uint64) claim { return claim(round << roundShift) }
 
-func (c claim) begun() int { return int(c & fieldMask) }
-func (c claim) end() int   { return int(c >> endShift & fieldMask) }
-func (c claim) homed() int { return int(c >> homedShift & fieldMask) }
+func (c claim) begun() int { return int(c & claimFields) }
+func (c claim) homed() int { return int(c >> homedShift & claimFields) }
 func (c claim) lent() bool { return c&lentBit != 0 }
-
-// open says that the batch is not over.
-func (c claim) open() bool { return c.begun() <= c.end() && c.end() > 0 }
 
 // finished is where the requests end that Handle returned from.
 func (c claim) finished() int { return max(c.begun()-1, 0) }
 
-// holds says that a goroutine that is stuck holds hostages.
-func (c claim) holds() bool {
-	return c.open() && (c.finished() > c.homed() || c.begun() < c.end())
-}
+// holds says that a goroutine that is stuck holds answers.
+func (c claim) holds() bool { return c.finished() > c.homed() }
 
-// freed is the claim after the guard took the hostages.
+// freed is the claim after the guard took what is finished.
 func (c claim) freed() claim {
-	kept := c &^ (fieldMask<<endShift | fieldMask<<homedShift)
-	return kept | lentBit | claim(c.begun())<<endShift | claim(c.finished())<<homedShift
+	return c&^(claimFields<<homedShift) | lentBit | claim(c.finished())<<homedShift
 }

@@ -58,12 +58,25 @@ func (o *owner) begun(n int) []*reqchan.Job {
 	return reqs
 }
 
-// exchange sends all reqs and gives f every answer; it returns when all are home.
+// runOf links reqs to one run and returns its first.
+func runOf(reqs []*reqchan.Job) []*reqchan.Job {
+	for i, r := range reqs[1:] {
+		reqs[0].Append(reqs[i], r)
+	}
+	return reqs[:1]
+}
+
+// exchange sends all reqs, which may begin runs, and gives f every answer; it returns
+// when all are home. What comes home without having been begun is sent again.
 func (o *owner) exchange(t failer, reqs []*reqchan.Job, f func(*reqchan.Job)) {
 	t.Helper()
 	late := time.NewTimer(deadline)
 	defer late.Stop()
-	for home, all := 0, len(reqs); home < all; {
+	all := 0
+	for _, r := range reqs {
+		all += r.InRun()
+	}
+	for home := 0; home < all; {
 		sent := o.sender.TrySend(reqs)
 		reqs = reqs[sent:]
 		o.bell.Arm()
@@ -78,13 +91,16 @@ func (o *owner) exchange(t failer, reqs []*reqchan.Job, f func(*reqchan.Job)) {
 		o.bell.Disarm()
 		for r := o.home.Take(); r != nil; home++ {
 			next := r.Next()
+			if rest := r.Unbegun(); rest != nil {
+				reqs = append(reqs, rest)
+			}
 			f(r)
 			r = next
 		}
 	}
 }
 
-// start runs a pool that takes large batches from the first request on.
+// start runs a pool that takes requests for short ones from the first on.
 func start(cfg Config, chCfg reqchan.Config) (*reqchan.Channel, *Pool) {
 	ch := reqchan.New(chCfg)
 	p := NewPool(cfg, ch)
@@ -168,35 +184,6 @@ func TestAnswersBeforeASlowRequestComeHomeThoughNobodyIsIdle(t *testing.T) {
 		}
 	})
 	stop(ch, p)
-	if freed := p.Stats().Freed; freed != 19 {
-		t.Errorf("%d requests freed, want 19", freed)
-	}
-}
-
-func TestRequestsThatTakeLongAreTakenOneByOne(t *testing.T) {
-	ch := reqchan.New(reqchan.Config{})
-	p := NewPool(Config{Handle: noResponse}, ch)
-	if n := p.batch(); n != 1 {
-		t.Errorf("batch of %d while nothing is known", n)
-	}
-	for range 100 {
-		p.took(p.batch(), time.Duration(p.batch())*100*time.Nanosecond)
-	}
-	if n := p.batch(); n != batchMaxDefault {
-		t.Errorf("batch of %d of requests that take 100 ns", n)
-	}
-	for range 100 {
-		p.took(p.batch(), time.Duration(p.batch())*10*time.Microsecond)
-	}
-	if n := p.batch(); n < 4 || n > 6 {
-		t.Errorf("batch of %d of requests that take 10 µs", n)
-	}
-	for range 100 {
-		p.took(p.batch(), time.Second)
-	}
-	if n := p.batch(); n != 1 {
-		t.Errorf("batch of %d of requests that take a second", n)
-	}
 }
 
 // TestAHandlerThatDoesNotReturnLosesNothing lets handlers answer at once, later,
@@ -404,42 +391,31 @@ func await(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// TestAClaimGivesEveryRequestToOneOwner lets a goroutine and a guard take turns
+// TestAClaimGivesEveryAnswerToOneOwner lets a goroutine and a guard take turns
 // in any way and looks who brings what home.
-func TestAClaimGivesEveryRequestToOneOwner(t *testing.T) {
+func TestAClaimGivesEveryAnswerToOneOwner(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		n := rapid.IntRange(2, 40).Draw(t, "n")
-		c := newClaim(rapid.IntRange(0, 1<<20).Draw(t, "round"), n)
-		handled, home := make([]int, n), make([]int, n)
-		var strays []int
-		for {
-			if !c.lent() && c.holds() && rapid.Bool().Draw(t, "guard") {
+		n := rapid.IntRange(2, reqchan.RunMax).Draw(t, "n")
+		c := newClaim(rapid.Uint64Range(0, 1<<40).Draw(t, "round"))
+		home := make([]int, n)
+		for range n {
+			if c.holds() && rapid.Bool().Draw(t, "guard") {
 				for i := c.homed(); i < c.finished(); i++ {
 					home[i]++
 				}
-				for i := c.begun(); i < c.end(); i++ {
-					strays = append(strays, i)
-				}
 				c = c.freed()
-				if c.holds() {
-					t.Fatalf("still holds hostages: %x", c)
+				if c.holds() || !c.lent() {
+					t.Fatalf("still holds answers: %x", c)
 				}
 			}
-			if c += begunOne; !c.open() {
-				break
-			}
-			handled[c.finished()]++
+			c += begunOne
 		}
-		for i := c.homed(); i < c.end(); i++ {
-			home[i]++
-		}
-		for _, i := range strays {
-			handled[i]++
+		for i := c.homed(); i < n; i++ {
 			home[i]++
 		}
 		for i := range n {
-			if handled[i] != 1 || home[i] != 1 {
-				t.Fatalf("request %d: handled %d times, home %d times", i, handled[i], home[i])
+			if home[i] != 1 {
+				t.Fatalf("answer %d: home %d times", i, home[i])
 			}
 		}
 	})

@@ -11,36 +11,38 @@ import (
 	"kring/reqchan"
 )
 
-// runner is one place in the pool: a goroutine and its batch. The goroutine may
-// be replaced (runtime.Goexit), the place stays.
+// runner is one place in the pool: a goroutine and the run that it handles. The
+// goroutine may be replaced (runtime.Goexit), the place stays.
 type runner struct {
 	pool      *Pool
 	receiver  *reqchan.Receiver
 	born      int64       // by measure.Now
 	dismissed atomic.Bool // the pool became smaller
 
-	claim atomic.Uint64 // a claim: who owns which part of items
-	// lending is held by the guard while it reads items.
+	claim atomic.Uint64 // a claim: who brings which of begun home; 0: no run of several
+	// lending is held by the guard while it reads begun.
 	lending sync.Mutex
-	items   []*reqchan.Job // the batch; nil: answered later, by somebody else
+	// begun are the requests of the run that Handle was called for; nil: answered later,
+	// by somebody else.
+	begun [reqchan.RunMax]*reqchan.Job
 
 	// Owner: the goroutine, all that follows.
-	open     bool // claim has a batch that was not brought home
-	alone    bool // the batch is one request: nobody can be its hostage
+	taken    [1]*reqchan.Job
+	n        int  // of begun
+	alone    bool // the run is one request: it holds up nobody
 	inHandle bool
 	drained  bool // the channel is closed and empty
-	at       int  // the request that Handle was called for
-	round    int
-	started  int64 // when the batch was taken, by measure.Now
-	began    int64 // when the request did that Handle was called for, as far as is known
-	each     bool  // every request of the batch is timed
+	round    uint64
+	started  int64 // when the run was taken, by measure.Now
+	at       int64 // when the request was begun that Handle was called for, as far as is known
+	each     bool  // every request of the run is timed
 
 	seen claim // Owner: the guard
 }
 
 func newRunner(p *Pool) *runner {
-	h := &runner{pool: p, items: make([]*reqchan.Job, p.cfg.BatchMax), born: measure.Now()}
-	h.receiver = p.channel.NewReceiver(func() bool { return h.dismissed.Load() || p.strays.waiting() })
+	h := &runner{pool: p, born: measure.Now()}
+	h.receiver = p.channel.NewReceiver(h.dismissed.Load)
 	return h
 }
 
@@ -50,88 +52,64 @@ func (h *runner) run() {
 	}
 }
 
-// work handles batches until there will be no more, or until Handle did
-// not return; then it says true.
+// work handles runs until there will be no more, or until Handle did not return;
+// then it says true.
 func (h *runner) work() (again bool) {
 	defer h.survive(&again)
-	if h.open {
-		h.handleBatch()
-	}
-	for {
-		n, ok := h.take()
-		switch {
-		case n > 1:
-			h.begin(n)
-			h.handleBatch()
-		case n == 1:
-			h.handleOne()
-		case !ok:
-			return false
+	for !h.dismissed.Load() {
+		n, ok := h.receiver.Receive(h.taken[:])
+		if n == 0 {
+			if !ok {
+				h.drained = true
+				return false
+			}
+			continue
+		}
+		if r := h.taken[0]; r.InRun() == 1 {
+			h.handleOne(r)
+		} else {
+			h.handleRun(r)
 		}
 	}
+	return false
 }
 
-// take finds requests for this goroutine; false when it has to leave.
-func (h *runner) take() (n int, ok bool) {
-	p := h.pool
-	if h.dismissed.Load() {
-		return 0, false
-	}
-	into := h.items[:p.batch()]
-	if n = p.strays.take(into); n > 0 {
-		h.started = measure.Now()
-	} else {
-		n, ok = h.receiver.Receive(into)
-		h.started = h.receiver.TakenAt()
-	}
-	if p.strays.waiting() { // somebody else's, if this one is busy now
-		if n > 0 {
-			p.channel.Rouse()
-		}
-		return n, true
-	}
-	h.drained = n == 0 && !ok
-	return n, !h.drained
-}
-
-// begin publishes a batch of several to the guard.
-func (h *runner) begin(n int) {
-	h.began, h.each = h.started, h.pool.pace.Load() >= timedFromNanos
-	h.round++
-	h.open = true
-	h.claim.Store(uint64(newClaim(h.round, n)))
+// handleRun handles the run that r begins, as far as nothing speaks against it.
+func (h *runner) handleRun(r *reqchan.Job) {
+	h.prepare(h.pool.pace.Load() >= timedFromNanos)
+	h.claim.Store(uint64(newClaim(h.round)))
 	h.pool.guard.ensure()
-}
-
-// handleBatch goes on with the batch to its end.
-func (h *runner) handleBatch() {
-	for {
-		c := claim(h.claim.Add(uint64(begunOne)))
-		if !c.open() {
-			h.bringHome(c)
-			return
-		}
-		h.at = c.finished()
-		h.handle()
+	for r != nil {
+		h.begun[h.n] = r
+		h.n++
+		h.claim.Add(uint64(begunOne))
+		r = h.handle(r)
 	}
+	h.bringHome()
 }
 
 // handleOne is for one request, whose answer goes home at once.
-func (h *runner) handleOne() {
-	h.round++
-	h.began, h.each = h.started, h.round%paceEvery == 0 || h.pool.pace.Load() >= timedFromNanos
-	h.at, h.alone = 0, true
-	h.handle()
+func (h *runner) handleOne(r *reqchan.Job) {
+	h.prepare(h.round%paceEvery == 0 || h.pool.pace.Load() >= timedFromNanos)
+	h.begun[0], h.n, h.alone = r, 1, true
+	h.handle(r)
 	h.alone = false
-	reqchan.Return(h.items[:1])
+	reqchan.Return(h.begun[:1])
 	if h.each {
-		h.pool.took(1, time.Duration(h.began-h.started))
+		h.pool.took(1, time.Duration(h.at-h.started))
 	}
 }
 
-func (h *runner) handle() {
-	r := h.items[h.at]
-	r.Times.Taken = h.began
+func (h *runner) prepare(each bool) {
+	h.round++
+	h.n, h.started, h.each = 0, h.receiver.TakenAt(), each
+	h.at = h.started
+}
+
+// handle calls Handle for r, and gives the request to be begun next; nil: the run
+// is over, and r is somebody else's, or goes home with what is behind it.
+func (h *runner) handle(r *reqchan.Job) (next *reqchan.Job) {
+	r.Times.Taken = h.at
 	h.inHandle = true
 	if h.pool.cfg.Responses.Tight() && r.Early() {
 		r.Postpone()
@@ -141,34 +119,40 @@ func (h *runner) handle() {
 	h.inHandle = false
 	if h.each || !r.Answered() {
 		now := measure.Now()
-		r.Times.Local, h.began = now-h.began, now
+		r.Times.Local, h.at = now-h.at, now
 	}
 	if !r.HandleReturned() {
-		h.items[h.at] = nil
+		h.begun[h.n-1] = nil
+		return nil
 	}
+	if h.at-h.started >= worthNanos || claim(h.claim.Load()).lent() {
+		return nil // others wait
+	}
+	return r.NextInRun()
 }
 
-// bringHome ends the batch.
-func (h *runner) bringHome(c claim) {
-	h.open = false
-	if c.lent() { // the guard may still be reading; items must stay until it lets go
+// bringHome ends the run.
+func (h *runner) bringHome() {
+	c := claim(h.claim.Swap(0))
+	if c.lent() { // the guard may still be reading; begun must stay until it lets go
 		h.lending.Lock()
 		defer h.lending.Unlock()
 	}
-	n, took := max(c.end(), 1), measure.Now()-h.started
-	answered := h.items[c.homed():c.end()]
+	took := measure.Now() - h.started
+	answered := h.begun[c.homed():h.n]
 	if !h.each {
 		for _, r := range answered {
 			if r != nil {
-				r.Times.Local = took / int64(n)
+				r.Times.Local = took / int64(h.n)
 			}
 		}
 	}
 	reqchan.Return(answered)
-	h.pool.took(n, time.Duration(took))
+	h.pool.took(h.n, time.Duration(took))
 }
 
-// survive is deferred by work. It answers for a Handle that did not return.
+// survive is deferred by work. It answers for a Handle that did not return, and ends
+// the run.
 func (h *runner) survive(again *bool) {
 	if !h.inHandle {
 		return
@@ -180,17 +164,19 @@ func (h *runner) survive(again *bool) {
 		v = ErrGoexit
 	}
 	h.pool.panics.Add(1)
-	r := h.items[h.at]
+	r := h.begun[h.n-1]
 	if !r.Answered() {
 		r.Request().CloseConnection(reqchan.HandlerPanicked)
 	}
 	h.pool.cfg.Panicked(r.Request(), v, debug.Stack())
 	if !r.HandleReturned() { // another goroutine has it, and is about to answer
-		h.items[h.at] = nil
+		h.begun[h.n-1] = nil
 	}
 	if h.alone {
 		h.alone = false
-		reqchan.Return(h.items[:1])
+		reqchan.Return(h.begun[:1])
+	} else {
+		h.bringHome()
 	}
 	*again = true
 	if goexit { // this goroutine can't be kept; its place is
@@ -211,9 +197,6 @@ func (h *runner) leave() bool {
 	p.leftIdle += h.receiver.Idle(now)
 	p.leftAlive += now - h.born
 	p.runners = slices.DeleteFunc(p.runners, func(other *runner) bool { return other == h })
-	if p.strays.waiting() {
-		p.channel.Rouse() // it may have been roused for them
-	}
 	p.gone.Done()
 	return true
 }

@@ -46,7 +46,7 @@ func (p *Processor) Nominate(spared string, answer func(Candidate)) {
 
 func (p *Processor) nominee(spared string) (best Candidate) {
 	for _, c := range p.slots.all {
-		if c.Info() == nil || c.gone != nil || c.Listener().Name() == spared {
+		if c.Info() == nil || p.slots.evicted[c] != nil || c.Listener().Name() == spared {
 			continue
 		}
 		one := Candidate{processor: p, token: c.Token(), rank: evictIdle, active: c.Active()}
@@ -76,8 +76,7 @@ func (c Candidate) Evict(gone func(found bool)) {
 			gone(false)
 			return
 		}
-		s.gone = func() { gone(true) }
-		s.Evict()
+		p.slots.evict(s, func() { gone(true) })
 	}
 	if !p.inbox.submit(evict) {
 		gone(false)

@@ -135,6 +135,6 @@ func (l loop) MigrateLater(c *conn.Conn) {
 	l.p.migration.list = append(l.p.migration.list, l.p.slots.slot(c))
 }
 
-func (l loop) Enqueue(c *conn.Conn, r *reqchan.Job)  { l.p.enqueue(c, r) }
+func (l loop) Enqueue(r *reqchan.Job, first bool)    { l.p.enqueue(r, first) }
 func (l loop) Postpone(c *conn.Conn, r *reqchan.Job) { l.p.postponed(r) }
 func (l loop) HeldScarce()                           { l.p.becomeScarce() }

@@ -93,7 +93,7 @@ func (p *Processor) release() error {
 	}
 	p.takeAnswers(p.inbox.answers.Take())
 	for _, r := range append(p.priority.pending, p.ordinary.pending...) {
-		p.shared.Recycle(r)
+		p.shared.RecycleRun(r)
 	}
 	p.dropLater()
 	p.filing.Wait()
@@ -143,8 +143,7 @@ func (p *Processor) takeLate() {
 	defer p.ends.late.Unlock()
 	for r := p.inbox.answers.Take(); r != nil; {
 		next := r.Next()
-		p.shared.Went(-1)
-		p.shared.Recycle(r)
+		p.shared.Went(-p.shared.RecycleRun(r))
 		r = next
 	}
 	p.shared.DiscardLate()

@@ -27,7 +27,7 @@ func (p *Processor) handOut(r *reqchan.Job) {
 	}
 	delete(p.later, r)
 	if c := p.slots.of(engine.Token(r.Token)); c != nil && !c.Ended() {
-		p.enqueue(&c.Conn, r)
+		p.enqueue(r, c.GoesFirst(r))
 		return
 	}
 	p.shared.Drop(r)

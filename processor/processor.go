@@ -48,7 +48,7 @@ func New(cfg Config) *Processor {
 	p.handing = newHanding(&cfg, p.inbox.wakeup)
 	p.shared = conn.NewShared(conn.Config{
 		Memory: cfg.Memory, Responses: cfg.Responses, Held: cfg.Held, Channel: cfg.Channel, Handle: cfg.Handle,
-		InFlightShare: cfg.InFlightShare, APIOf: cfg.APIOf, Deprecated: cfg.Deprecated,
+		InFlightShare: cfg.InFlightShare, RunMax: cfg.RunMax, OneByOne: p.limiter != nil, Priority: cfg.Priority, APIOf: cfg.APIOf, Deprecated: cfg.Deprecated,
 		Closed: cfg.Hooks.Closed, Panicked: cfg.Hooks.Panicked,
 	}, loop{p}, p.inbox.answers, p.ordinary.sender)
 	p.slots.hungry.creditWanted = math.MaxInt64
@@ -205,6 +205,9 @@ func (p *Processor) takeAnswers(r *reqchan.Job) {
 		next, token := r.Next(), r.Token
 		p.shared.Went(-1)
 		p.shared.Counts().Home++
+		if first := r.Unbegun(); first != nil {
+			p.takeUnbegun(first, engine.Token(token))
+		}
 		if p.limiter != nil {
 			p.limiter.home(r, p.shared.Now())
 		}
@@ -217,6 +220,16 @@ func (p *Processor) takeAnswers(r *reqchan.Job) {
 			p.shared.Drop(r) // its connection is gone
 		}
 		r = next
+	}
+}
+
+// takeUnbegun takes back a run that came home without being begun.
+func (p *Processor) takeUnbegun(first *reqchan.Job, token engine.Token) {
+	p.shared.Went(-first.InRun())
+	if c := p.slots.of(token); c != nil {
+		c.Unbegun(first)
+	} else {
+		p.shared.DropRun(first)
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 type slot struct {
 	conn.Conn
 	place  engine.Place // given back when the descriptor is closed
-	gone   func()       // told afterwards; nil unless it was evicted
 	target *Processor   // who is to have it; nil while it stays, or leaves to any
 	wheel  wheelEntry
 	alarm  alarm
@@ -30,6 +29,8 @@ type slots struct {
 	sending []*slot // got a Send since the last Poll
 	starved []*slot // are tried again in the next pass
 	hungry  hungry
+
+	evicted map[*slot]func() // to be called when they are closed
 }
 
 // take finds a free slot, and gives it a token that it never had.
@@ -59,9 +60,18 @@ func (s *slots) of(t engine.Token) *slot {
 // slot is where c lies, which has a life.
 func (s *slots) slot(c *conn.Conn) *slot { return s.all[c.Token().Slot()] }
 
+// evict has gone called when c is closed.
+func (s *slots) evict(c *slot, gone func()) {
+	if s.evicted == nil {
+		s.evicted = map[*slot]func(){}
+	}
+	s.evicted[c] = gone
+	c.Evict()
+}
+
 // release has the slot be used again; its connection has been forgotten.
 func (s *slots) release(c *slot) {
-	c.place, c.gone, c.target, c.dirty = nil, nil, nil, false
+	c.place, c.target, c.dirty = nil, nil, false
 	s.free = append(s.free, c.Token().Slot())
 }
 
@@ -125,12 +135,13 @@ func (p *Processor) left(from *Listener, place engine.Place) {
 func (p *Processor) closed(c *slot) {
 	p.timers.wheel.remove(c)
 	p.timers.alarms.remove(c)
-	from, place, gone := c.Listener(), c.place, c.gone
+	from, place, gone := c.Listener(), c.place, p.slots.evicted[c]
 	c.Closed()
 	p.slots.open--
 	p.slots.release(c)
 	p.left(from, place)
 	if gone != nil {
+		delete(p.slots.evicted, c)
 		gone()
 	}
 }

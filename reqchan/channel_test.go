@@ -292,11 +292,11 @@ func TestARousedReceiverReturns(t *testing.T) {
 		}
 	}()
 	for range 1000 {
-		c.Rouse()
+		c.RouseAll()
 		runtime.Gosched()
 	}
 	work.Store(true)
-	c.Rouse()
+	c.RouseAll()
 	<-returned
 	if c.Sleeping() != 0 {
 		t.Errorf("%d sleep", c.Sleeping())

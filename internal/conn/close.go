@@ -22,7 +22,7 @@ func (c *Conn) finishIfIdle() {
 	case c.life >= delayed || c.out != nil || c.sending || c.unsent():
 	case c.life == finishing:
 		c.end(c.reason)
-	case c.inFlight > 0 || (c.waiting || c.turn != nil) && !c.receive.up() && c.life == serving:
+	case c.inFlight > 0 || c.unbegun != nil && c.life != draining || (c.waiting || c.turn != nil) && !c.receive.up() && c.life == serving:
 	case c.life == leaving:
 		c.migrateIfQuiet()
 	case c.receive == receiveOver && c.mute.throttled() && c.life == serving && c.in.Whole():
@@ -54,6 +54,7 @@ func (c *Conn) join() {
 	}
 	c.leaveLine()
 	c.dropParked()
+	c.dropUnbegun()
 	c.dropOutput()
 	c.abandonInput()
 	c.shared.loop.Close(c)
@@ -84,6 +85,7 @@ func (c *Conn) Closed() {
 	}
 	c.leaveLine()
 	c.info.CountOut()
+	c.shared.followers -= max(c.inFlight-1, 0) // what is still away comes home too late
 	c.shared.count.Closed[c.reason]++
 	if c.shared.cfg.Closed != nil {
 		c.shared.cfg.Closed(c.info, c.reason)
@@ -101,7 +103,7 @@ func (c *Conn) vacate() {
 
 // Evict closes the connection, whatever it has in flight.
 func (c *Conn) Evict() {
-	c.shared.count.Dropped += uint64(c.inFlight)
+	c.shared.count.Dropped += uint64(c.withHandlers())
 	c.terminate(reqchan.Evicted)
 }
 
@@ -120,6 +122,7 @@ func (c *Conn) Abandon(lost bool) (open bool) {
 		c.loseHeld()
 	}
 	c.dropParked()
+	c.dropUnbegun()
 	c.dropOutput()
 	c.abandonInput()
 	if c.reading != nil {

@@ -39,10 +39,11 @@ type Conn struct {
 
 	reason   reqchan.CloseReason
 	mute     muteState
-	wants    int64 // bytes of the channel's capacity that it waits for; 0: it does not
-	hungry   int64 // since when it waits for these; 0: it does not
-	held     int   // memory that in holds, as counted
-	inFlight int   // requests cut and not answered yet
+	wants    int64        // bytes of the channel's capacity that it waits for; 0: it does not
+	hungry   int64        // since when it waits for these; 0: it does not
+	held     int          // memory that in holds, as counted
+	inFlight int          // requests cut and not answered yet
+	unbegun  *reqchan.Job // a run that was cut, and came home without being begun
 	requests uint64
 	bytesIn  uint64
 	bytesOut uint64

@@ -68,7 +68,7 @@ func (c *Conn) Describe() Info {
 		ID: c.info.ID, Listener: c.info.Listener, Local: c.info.Local, Remote: c.info.Remote,
 		Principal: c.info.Principal(), MuteState: c.mute.String(),
 		Software: c.info.Software(), State: c.state(), Muted: c.mutedBy(),
-		Requests: c.requests, InFlight: c.inFlight,
+		Requests: c.requests, InFlight: c.withHandlers(),
 		BytesIn: c.bytesIn, BytesOut: c.bytesOut, HeldBytes: c.in.Held(),
 		Age: time.Duration(c.shared.now - c.opened), Idle: time.Duration(c.shared.now - c.active),
 	}
@@ -120,7 +120,9 @@ func (c *Conn) mutedBy() MutedBy {
 func (c *Conn) Closing() bool { return c.life >= finishing }
 
 // Busy says that it has a request in flight or under way, or a response to send.
-func (c *Conn) Busy() bool { return c.inFlight > 0 || c.sending || c.receive == receiveFrame }
+func (c *Conn) Busy() bool {
+	return c.inFlight > 0 || c.unbegun != nil || c.sending || c.receive == receiveFrame
+}
 
 // Ended says that it only waits for its last completions.
 func (c *Conn) Ended() bool { return c.life >= ending }

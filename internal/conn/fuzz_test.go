@@ -109,6 +109,7 @@ func playConn(t *testing.T, script []byte) {
 		WriteTimeout: time.Duration(first>>6&1) * time.Second,
 	}, nil)
 	l.shared.loop, l.receiving = l, true
+	l.goOn = func() bool { return l.next()&1 == 0 }
 	for n := byte(1); len(l.peer) < 6000; n += 7 {
 		f := testFrame(string(bytes.Repeat([]byte{n}, int(n)*int(n)%1200)))
 		l.peer = append(l.peer, f...)

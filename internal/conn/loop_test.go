@@ -24,10 +24,11 @@ type testLoop struct {
 	home   *reqchan.ResponseQueue
 	way    *reqchan.Channel
 
-	wanted  []string // what was asked for, in order, since it was asked last
-	into    []byte   // of the last ReceiveInto
-	sending []byte   // of the last Send
-	request []*reqchan.Job
+	wanted  []string       // what was asked for, in order, since it was asked last
+	into    []byte         // of the last ReceiveInto
+	sending []byte         // of the last Send
+	request []*reqchan.Job // what was handed to the handlers
+	goOn    func() bool    // says whether a handler goes on with a run; nil: never
 	alarm   int64
 	tasks   []func(*Conn)
 	dirty   bool
@@ -70,7 +71,7 @@ func (l *testLoop) SetAlarm(_ *Conn, at int64)                      { l.alarm = 
 func (l *testLoop) ClearAlarm(*Conn)                                { l.alarm = 0 }
 func (l *testLoop) Submit(_ engine.Token, f func(*Conn))            { l.tasks = append(l.tasks, f) }
 func (l *testLoop) MigrateLater(*Conn)                              { l.moves = true }
-func (l *testLoop) Enqueue(_ *Conn, r *reqchan.Job)                 { l.request = append(l.request, r) }
+func (l *testLoop) Enqueue(r *reqchan.Job, _ bool)                  { l.request = append(l.request, r) }
 func (l *testLoop) Postpone(*Conn, *reqchan.Job)                    { l.want("postpone") }
 func (l *testLoop) HeldScarce()                                     { l.conn.EndStream() }
 func (l *testLoop) SetDeadline(*Conn)                               {}
@@ -139,12 +140,26 @@ func (l *testLoop) flush() {
 	}
 }
 
-// answer has a handler answer the oldest request, which then comes home.
+// answer has a handler answer the oldest request, and as many of its run as goOn says;
+// then they come home.
 func (l *testLoop) answer(f func(reqchan.Request)) {
-	r := l.request[0]
+	home := l.request[:1:1]
 	l.request = l.request[1:]
-	f(r.Request())
-	l.conn.Returned(r)
+	for r := home[0]; r != nil; {
+		f(r.Request())
+		if l.goOn == nil || !l.goOn() {
+			break
+		}
+		if r = r.NextInRun(); r != nil {
+			home = append(home, r)
+		}
+	}
+	for _, r := range home {
+		if first := r.Unbegun(); first != nil {
+			l.conn.Unbegun(first)
+		}
+		l.conn.Returned(r)
+	}
 	l.conn.AllReturned()
 }
 
@@ -158,6 +173,9 @@ func (l *testLoop) end() {
 		l.conn.Closed()
 	}
 	for _, r := range l.request { // whoever has one answers too late
+		if rest := r.Unbegun(); rest != nil {
+			l.shared.DropRun(rest)
+		}
 		l.shared.Drop(r)
 	}
 	l.shared.Discard()

@@ -75,6 +75,8 @@ func (c *Conn) countStarted() {
 	if c.inFlight++; c.inFlight == 1 {
 		c.step(stepMute)
 		c.step(stepRequestReceived)
+	} else {
+		c.shared.followers++
 	}
 }
 
@@ -86,8 +88,15 @@ func (c *Conn) countAnswered(r *reqchan.Job) {
 		c.throttle(until)
 		r.Times.Throttled = min(until-c.shared.now, int64(c.set.ThrottleMax))
 	}
+	c.wentHome()
+}
+
+// wentHome counts out a request.
+func (c *Conn) wentHome() {
 	if c.inFlight--; c.inFlight == 0 {
 		c.step(stepResponseSent)
+	} else {
+		c.shared.followers--
 	}
 }
 

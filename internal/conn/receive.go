@@ -195,8 +195,12 @@ func (c *Conn) cut(lent *engine.Completion) {
 	if c.turn != nil && c.turn.Granted() && !c.mayCut() {
 		c.leaveTurn() // others wait for it
 	}
-	for c.cutFrames(lent) {
+	if c.unbegun != nil {
+		c.goOn()
 	}
+	for c.unbegun == nil && c.cutFrames(lent) {
+	}
+	c.shared.run = run{}
 	if c.shared.batch.n > 0 {
 		c.endBatch()
 	}
@@ -211,7 +215,7 @@ func (c *Conn) cut(lent *engine.Completion) {
 // cutFrames says that it is to be called again: a handler did not return.
 func (c *Conn) cutFrames(lent *engine.Completion) (again bool) {
 	defer c.survive(lent, &again)
-	for c.shared.batch.n > 0 || c.mayCut() { // while a batch grows, nothing else changes
+	for c.shared.batch.n > 0 || c.mayCut() || c.mayFollow() { // while a batch grows, nothing else changes
 		b, place, status := c.in.Next(c.frameBytesMax())
 		switch status {
 		case frame.Whole:
@@ -222,6 +226,9 @@ func (c *Conn) cutFrames(lent *engine.Completion) (again bool) {
 			}
 			if !c.dispatch(b, place, lent) {
 				c.in.Unread(b, place)
+				if c.shared.run.last != nil {
+					return false // the answers are the occasion to try again
+				}
 				c.leaveTurn() // whoever has the bytes may wait for it
 				c.waitForBytes(int64(len(b)), true)
 				return false
@@ -230,7 +237,7 @@ func (c *Conn) cutFrames(lent *engine.Completion) (again bool) {
 		case frame.NeedBytes:
 			return false
 		case frame.NeedMemory:
-			if !c.begin() {
+			if c.shared.run.last != nil || !c.begin() { // it is begun when nothing is in flight
 				return false
 			}
 		case frame.TooBig:

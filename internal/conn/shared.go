@@ -59,8 +59,9 @@ type Loop interface {
 	// still says so.
 	MigrateLater(c *Conn)
 
-	// Enqueue hands a request to the handlers; Returned brings it home.
-	Enqueue(c *Conn, r *reqchan.Job)
+	// Enqueue hands a request to the handlers, which may begin a run; first: before others.
+	// Returned brings it home.
+	Enqueue(r *reqchan.Job, first bool)
 	// Postpone takes a request that came home without an answer, to be enqueued again
 	// when there is room for its response.
 	Postpone(c *Conn, r *reqchan.Job)
@@ -82,8 +83,15 @@ type Config struct {
 	// InFlightShare is how many requests of one connection may be with the handlers;
 	// 0: as many as its PipelineMax says.
 	InFlightShare int
-	APIOf         func(payload []byte) (key, version int16)
-	Deprecated    func(key, version int16) bool
+	// RunMax is how many requests are in a run at most, 0 means reqchan.RunMax; OneByOne says
+	// that they go one by one, because each counts for itself.
+	RunMax   int
+	OneByOne bool
+	// Priority says whether a request goes before others; nil: only those of listeners that
+	// have priority.
+	Priority   func(reqchan.Request) bool
+	APIOf      func(payload []byte) (key, version int16)
+	Deprecated func(key, version int16) bool
 	// Closed and Panicked are hooks; nil ones are not called.
 	Closed   func(*reqchan.Conn, reqchan.CloseReason)
 	Panicked func(r reqchan.Request, v any, stack []byte)
@@ -117,6 +125,9 @@ type Shared struct {
 	unpinned  bool   // one came back since starved connections were tried
 	away      int    // requests outside this goroutine's hands
 	batch     batch  // not queued yet
+	run       run    // that is being cut
+	runMax    int    // requests in a run
+	followers int    // requests in flight beside the first of each connection
 	opened    []byte // what transports open into, and
 	plain     []byte // what they seal, between two calls
 
@@ -142,6 +153,7 @@ type direct struct {
 func NewShared(cfg Config, loop Loop, home *reqchan.ResponseQueue, bytes *reqchan.Sender) *Shared {
 	sh := &Shared{cfg: cfg, loop: loop, home: home, bytes: bytes, arena: slab.NewArena(cfg.Memory)}
 	sh.times.recent = new(apiTimes)
+	sh.runMax = runMax(&cfg)
 	sh.jobs.Budget = cfg.Responses
 	return sh
 }
@@ -195,14 +207,24 @@ func (sh *Shared) Credit() int64 { return sh.credit }
 
 // Drop ends a request that came home to no connection.
 func (sh *Shared) Drop(r *reqchan.Job) {
+	if r.Follows() {
+		sh.count.Requests++
+	}
 	sh.count.Late++
 	sh.recordUnsent(r)
 	sh.recycle(r)
 }
 
-// Recycle ends a request that is not counted any more: its memory and its share of the
-// capacities go back.
-func (sh *Shared) Recycle(r *reqchan.Job) { sh.recycle(r) }
+// RecycleRun ends a request that is not counted any more, and those behind it, and says how
+// many that were: their memory and their share of the capacities go back.
+func (sh *Shared) RecycleRun(r *reqchan.Job) (n int) {
+	for ; r != nil; n++ {
+		rest := r.Unbegun()
+		sh.recycle(r)
+		r = rest
+	}
+	return n
+}
 
 // Begin readies a request for another handler.
 func (sh *Shared) Begin(r *reqchan.Job) { r.Begin(sh.home, sh.cfg.Memory) }
@@ -259,6 +281,6 @@ func (sh *Shared) WatchHeld() {
 func (sh *Shared) Residue() map[string]int {
 	return map[string]int{
 		"away": sh.away, "pinned": sh.pinned, "hoarded too much": int(max(sh.credit-HoardedBytesMax, 0)),
-		"bytes of output": int(sh.output),
+		"bytes of output": int(sh.output), "followers": sh.followers,
 	}
 }

@@ -33,6 +33,9 @@ func (c *Conn) dispatch(b []byte, place frame.Place, lent *engine.Completion) bo
 	if c.shared.cfg.Handle != nil {
 		return c.handleHere(b, place, lent)
 	}
+	if run := &c.shared.run; run.last != nil && run.bytes+len(b) > runBytesMax {
+		return false
+	}
 	r := c.shared.jobs.Take(c.info, uint64(c.token))
 	if !c.copyFrame(r, b, place) {
 		c.shared.jobs.Put(r)
@@ -42,8 +45,14 @@ func (c *Conn) dispatch(b []byte, place frame.Place, lent *engine.Completion) bo
 	if c.turn != nil {
 		c.takeTurn(r)
 	}
+	if c.shared.run.last != nil {
+		c.follow(r)
+		return true
+	}
 	c.countStarted()
-	c.shared.loop.Enqueue(c, r)
+	first := c.GoesFirst(r)
+	c.shared.loop.Enqueue(r, first)
+	c.beginRun(r, first)
 	return true
 }
 
@@ -95,8 +104,10 @@ func (c *Conn) handled(r *reqchan.Job, lent *engine.Completion) {
 // start gives r its place among the requests of its connection and readies it for
 // its handler.
 func (c *Conn) start(r *reqchan.Job) *apiTimes {
-	c.shared.count.Requests++
-	c.requests++
+	if c.shared.run.last == nil { // else it is counted when it comes home
+		c.shared.count.Requests++
+		c.requests++
+	}
 	if c.order != nil {
 		r.Seq = c.order.next()
 	}
