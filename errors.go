@@ -115,11 +115,11 @@ func (e *EngineError) Error() string {
 func (e *EngineError) Unwrap() error { return e.Err }
 
 // errStarted says that a Server is started once.
-func (s stage) errStarted() error {
+func (s stage) errStarted(method string) error {
 	if s == ended {
-		return fmt.Errorf("kring: Start: %w", ErrServerClosed)
+		return fmt.Errorf("kring: %s: %w", method, ErrServerClosed)
 	}
-	return errors.New("kring: Start: the Server was started before: make another with New")
+	return fmt.Errorf("kring: %s: the Server was started before: make another with New", method)
 }
 
 // errNotServing says that a method is for a Server that serves.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -25,6 +26,15 @@ type ListenerConfig struct {
 	// Its connections have no addresses: Local and Remote are zero values, and no
 	// bound per IP holds for them; all others do. Not with AcceptPerProcessor.
 	Address string
+	// Listener, if set, is a listening socket that somebody else made (socket activation,
+	// a test, a process that this one takes over from): a *net.TCPListener, or a
+	// *net.UnixListener of network "unix". Leave Address out; Backlog is as it was made.
+	// From Start, Serve, AddListener or Reconfigure on it is the Server's, which closes
+	// it as soon as it accepts no more, and if it can't begin. The file of a Unix domain
+	// socket stays: another process may still listen there. While the Server accepts,
+	// O_NONBLOCK of the socket is the engine's to set, also for others who share it; it
+	// is set back at the end. Not with AcceptPerProcessor.
+	Listener net.Listener
 	// SocketMode of a Unix domain socket's file says who may connect; default 0660,
 	// the user and the group of this process.
 	SocketMode fs.FileMode
@@ -97,7 +107,8 @@ func (c *Config) validateListeners(fault faulter) {
 	names := map[string]bool{}
 	for _, l := range c.Listeners {
 		at := "Listeners[" + l.Name + "]."
-		fault(l.Address == "", at+"Address", `""`, "give host:port, port 0 picks a free one, or unix:PATH")
+		fault(l.Address == "" && l.Listener == nil, at+"Address", `""`, "give host:port, port 0 picks a free one, or unix:PATH")
+		c.validateGiven(at, l, fault)
 		path, isUnix := engine.UnixPath(l.Address)
 		fault(isUnix && strings.Trim(path, "@") == "", at+"Address", l.Address, "give the socket a path, such as unix:/run/kring.sock")
 		fault(isUnix && c.Processors.Accept == AcceptPerProcessor, at+"Address", l.Address, "a Unix domain socket can't be shared: choose Processors.Accept apart, or a TCP address")
@@ -107,6 +118,28 @@ func (c *Config) validateListeners(fault faulter) {
 		names[l.Name] = true
 		l.validate(at, fault)
 	}
+}
+
+// validateGiven judges a socket that somebody else made.
+func (c *Config) validateGiven(at string, l ListenerConfig, fault faulter) {
+	if l.Listener == nil {
+		return
+	}
+	kind := fmt.Sprintf("a %T", l.Listener)
+	usable := false
+	switch l := l.Listener.(type) {
+	case *net.TCPListener:
+		usable = l != nil
+	case *net.UnixListener:
+		usable = l != nil && l.Addr().Network() == "unix"
+		if !usable && l != nil {
+			kind += " of " + l.Addr().Network()
+		}
+	}
+	fault(!usable, at+"Listener", kind, "give a *net.TCPListener, or a *net.UnixListener of network \"unix\", not one that wraps it")
+	fault(l.Address != "", at+"Address", l.Address, "leave it out: Listener is bound already")
+	fault(l.SocketMode != 0, at+"SocketMode", l.SocketMode, "leave it out: Listener has its file already")
+	fault(c.Processors.Accept == AcceptPerProcessor, at+"Listener", kind, "one socket can't be shared by processors: choose Processors.Accept apart")
 }
 
 // validate passes over what is 0: that is the default's, which has been seen.

@@ -24,6 +24,8 @@ type listener struct {
 	giveUp   context.CancelFunc
 	up       chan struct{} // closed when it accepts, or never will
 	err      error         // why it never will; set before up is closed
+	died     error         // what it died of; set before ended is closed
+	given    ListenerConfig
 	ended    chan struct{} // closed when it accepts no more
 }
 
@@ -34,7 +36,7 @@ func (s *Server) newListener(cfg ListenerConfig) (*listener, error) {
 		return nil, fmt.Errorf("kring: %w", err)
 	}
 	l := &listener{
-		cfg: cfg, gate: gate, conns: processor.NewListener(cfg.Name, cfg.Privileged, cfg.settings(&s.cfg)),
+		cfg: cfg, given: cfg, gate: gate, conns: processor.NewListener(cfg.Name, cfg.Privileged, cfg.settings(&s.cfg)),
 		up: make(chan struct{}), ended: make(chan struct{}),
 	}
 	l.waiting, l.giveUp = context.WithCancel(s.ending)
@@ -73,11 +75,14 @@ func (s *Server) addListener(cfg ListenerConfig) error {
 	if err != nil {
 		return err
 	}
-	early := cfg.Ready == nil || strings.HasSuffix(cfg.Address, ":0")
+	early := cfg.Ready == nil || cfg.Listener != nil || strings.HasSuffix(cfg.Address, ":0")
 	if early {
 		if err := s.bind(l); err != nil {
 			l.giveUp()
 			l.gate.Close()
+			if !s.starting.Load() {
+				cfg.closeGiven()
+			}
 			return err
 		}
 	}
@@ -121,6 +126,11 @@ func (s *Server) bind(l *listener) error {
 // runListener is a listener's life.
 func (s *Server) runListener(l *listener, ready func(context.Context) error) {
 	defer close(l.ended)
+	defer func() {
+		if !s.starting.Load() {
+			l.given.closeGiven()
+		}
+	}()
 	defer l.gate.Close()
 	defer l.giveUp()
 	if err := s.becomeReady(l, ready); err != nil {
@@ -138,6 +148,7 @@ func (s *Server) runListener(l *listener, ready func(context.Context) error) {
 		s.sayUp(l, err, ready != nil)
 	})
 	if stands {
+		l.died = err
 		s.fail(err)
 	}
 }
@@ -208,19 +219,28 @@ func (s *Server) AddListener(cfg ListenerConfig) error {
 	if s.stage != started {
 		return s.stage.errNotServing("AddListener")
 	}
+	err := s.add("AddListener", cfg)
+	if err != nil {
+		cfg.closeGiven()
+	}
+	return err
+}
+
+// add is AddListener for method. changing is held.
+func (s *Server) add(method string, cfg ListenerConfig) error {
 	with := s.cfg
 	with.Listeners = append(slices.Clone(s.cfg.Listeners), cfg)
 	if err := with.Validate(); err != nil {
-		return fmt.Errorf("kring: AddListener: %w", err)
+		return fmt.Errorf("kring: %s: %w", method, err)
 	}
 	with = with.withDefaults()
 	limits, err := with.limits()
 	if err != nil {
-		return fmt.Errorf("kring: AddListener: %w", err)
+		return fmt.Errorf("kring: %s: %w", method, err)
 	}
 	before := s.admission.Limits()
 	if err := s.admission.Set(limits); err != nil {
-		return fmt.Errorf("kring: AddListener: %w", err)
+		return fmt.Errorf("kring: %s: %w", method, err)
 	}
 	if err := s.addListener(with.Listeners[len(with.Listeners)-1]); err != nil {
 		return errors.Join(err, s.admission.Set(before))

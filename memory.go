@@ -227,7 +227,7 @@ func (c *Config) validateMemory(given *Config, m MemoryPlan, fault faulter) {
 		says += "set are " + strings.Join(set, ", ") + "; "
 		lower = "lower what is set, or "
 	}
-	fault(true, "Memory.BytesMax", value, says+fmt.Sprintf("defaults are %s; rings and receive buffers take %d: "+
+	fault(true, "Memory.BytesMax", value, says+fmt.Sprintf("defaults are %s; rings and receive buffers %d: "+
 		"%schoose at least %d, or a negative number for no limit", strings.Join(derived, ", "), m.Engines, lower, max(MemoryMaxLeast, m.Total())))
 }
 
@@ -253,7 +253,7 @@ func (c *Config) memoryParts(given *Config) (set, derived []string) {
 		says := fmt.Sprintf("%s %d", f.name, f.is)
 		if f.given != 0 {
 			set = append(set, says)
-		} else if strings.HasPrefix(f.name, "Memory.") || f.name == "Conns.Max" {
+		} else if f.is != 0 && (strings.HasPrefix(f.name, "Memory.") || f.name == "Conns.Max") {
 			derived = append(derived, says)
 		}
 	}

@@ -32,6 +32,7 @@ func (s *Server) Reconfigure(cfg Config) error {
 	if s.stage != started {
 		return s.stage.errNotServing("Reconfigure")
 	}
+	s.keepGiven(cfg.Listeners)
 	if err := needRestart(&s.cfg, &cfg); err != nil {
 		return fmt.Errorf("kring: Reconfigure: %w", err)
 	}
@@ -65,6 +66,18 @@ func (s *Server) keepEngines(cfg Config) Config {
 		cfg.Portable = s.cfg.Portable
 	}
 	return cfg
+}
+
+// keepGiven has listeners whose sockets were given go on with them: who calls Serve has
+// a Config that says another address. changing is held.
+func (s *Server) keepGiven(listeners []ListenerConfig) {
+	for i, l := range listeners {
+		for _, was := range s.cfg.Listeners {
+			if was.Name == l.Name && was.Listener != nil && l.Listener == nil {
+				listeners[i].Listener, listeners[i].Address = was.Listener, was.Address
+			}
+		}
+	}
 }
 
 // take has what is opened from here on go by cfg. changing is held.
@@ -171,6 +184,7 @@ var restart = map[string]string{
 
 // restartOfListener are the same for a listener that is there.
 var restartOfListener = map[string]string{
+	"Listener":   "remove the listener and add one on the other socket",
 	"Address":    "remove the listener and add one at the other address",
 	"SocketMode": "remove the listener and add it again",
 	"Backlog":    "remove the listener and add it again",

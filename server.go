@@ -40,6 +40,8 @@ type Server struct {
 	// changing is held by whoever changes what the Server consists of.
 	changing sync.Mutex
 	stage    stage // guarded by changing
+	// starting: another engine may still be tried, so sockets that were given stay open.
+	starting atomic.Bool
 	others   []candidate
 	nextID   uint32             // of the next processor; guarded by changing
 	retiring sync.WaitGroup     // goroutines that see to what leaves
@@ -125,13 +127,23 @@ func (s *Server) Start() error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	if s.stage != fresh {
-		return s.stage.errStarted()
+		return s.stage.errStarted("Start")
 	}
+	return s.start()
+}
+
+// start is Start for a Server that is fresh. changing is held.
+func (s *Server) start() error {
+	s.starting.Store(true)
 	err := s.open()
 	for err != nil && s.fallBack(err) {
 		err = s.open()
 	}
+	s.starting.Store(false)
 	if err != nil {
+		for _, l := range s.cfg.Listeners {
+			l.closeGiven()
+		}
 		s.stage = ended
 		s.end()
 		s.endPool()
@@ -143,8 +155,9 @@ func (s *Server) Start() error {
 	return nil
 }
 
-// Addrs are the addresses that the listeners are bound to, in their order; the
-// zero value for one that waits to be bound, or is a Unix domain socket.
+// Addrs are the TCP addresses that the listeners are bound to, in their order; the zero
+// value for one that waits to be bound, or is a Unix domain socket. Listeners has all as
+// text.
 func (s *Server) Addrs() []netip.AddrPort {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -155,18 +168,27 @@ func (s *Server) Addrs() []netip.AddrPort {
 	return addrs
 }
 
-// Addresses are the same as text, also those of Unix domain sockets (unix:PATH);
-// empty for one that waits to be bound.
-func (s *Server) Addresses() []string {
+// ListenerInfo is a listener and where it is bound.
+type ListenerInfo struct {
+	Name string
+	// Address is as ListenerConfig.Address would take it, with the port that was picked:
+	// host:port or unix:PATH; empty while the listener waits to be bound.
+	Address string
+}
+
+// Listeners are those that there are, in their order, with their addresses as text; for
+// TCP alone, Addrs has them as values.
+func (s *Server) Listeners() []ListenerInfo {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	addresses := make([]string, len(s.listeners))
+	all := make([]ListenerInfo, len(s.listeners))
 	for i, l := range s.listeners {
+		all[i].Name = l.conns.Name()
 		if a := l.acceptor.Load(); a != nil {
-			addresses[i] = a.Address()
+			all[i].Address = a.Address()
 		}
 	}
-	return addresses
+	return all
 }
 
 // Failed gives the error that an acceptor or a processor died of. A program
@@ -188,7 +210,7 @@ func (s *Server) acceptorConfig(l *listener) acceptor.Config {
 	c := acceptor.Config{
 		Name: l.cfg.Name, Network: s.network, Gate: l.gate,
 		Assigners: l.assigners(s.processors), LeastConns: s.cfg.Processors.Assignment == AssignLeastConns,
-		Listen: engine.ListenConfig{Address: l.cfg.Address, FileMode: l.cfg.SocketMode, Backlog: l.cfg.Backlog, Socket: l.cfg.Socket},
+		Listen: engine.ListenConfig{Address: l.cfg.Address, Given: l.cfg.Listener, FileMode: l.cfg.SocketMode, Backlog: l.cfg.Backlog, Socket: l.cfg.Socket},
 	}
 	if f := s.events.AcceptFailed; f != nil {
 		c.Failed = func(err error, pause time.Duration) { f(l.conns.Name(), err, pause) }

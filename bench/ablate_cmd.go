@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"kring/bench/compare"
@@ -15,7 +17,7 @@ type ablateCmd struct {
 	Quick    bool          `help:"Shorter and fewer runs, for a first look."`
 	Scenario []string      `default:"64x1,1000x1,64x16,16x1-64k" help:"Scenarios to run; patterns (see list)."`
 	Dispatch []string      `default:"inline,pool" enum:"inline,pool" help:"Where the handler runs."`
-	Only     []string      `help:"Techniques to switch; patterns of their names, such as '*receive*'."`
+	Only     []string      `help:"Techniques to switch: keys of settings, such as defer-taskrun, or patterns of keys and names (see list). KEY=VALUE is any setting of the engine."`
 	Rounds   int           `help:"Rounds; fewer than ${conclusion} support no conclusion. Default 5."`
 	Duration time.Duration `help:"Measured time of each run. Default 450ms, quick 200ms."`
 	Out      string        `help:"Folder for the raw results and the reports. Default bench/results."`
@@ -26,7 +28,7 @@ func (c *ablateCmd) Run() error {
 	o := compare.Options{
 		Root: root, Rounds: 5, WarmUp: 150 * time.Millisecond, Duration: 450 * time.Millisecond, Pin: true,
 		Out: filepath.Join(root, "bench", "results"), Progress: os.Stderr,
-		Base: contestant.Unablated(c.Dispatch[0]), Against: map[string]string{},
+		Against: map[string]string{},
 	}
 	if c.Quick {
 		o.WarmUp, o.Duration = 100*time.Millisecond, 200*time.Millisecond
@@ -44,49 +46,58 @@ func (c *ablateCmd) Run() error {
 	if o.Scenarios, err = compare.SelectScenarios(compare.Scenarios(), c.Scenario); err != nil {
 		return err
 	}
-	for _, d := range c.Dispatch {
-		if err := c.add(&o, d); err != nil {
-			return err
-		}
+	if err := c.choose(&o); err != nil {
+		return err
 	}
 	return measure(o)
 }
 
-// add puts the base of a dispatch and its ablations into o.
-func (c *ablateCmd) add(o *compare.Options, dispatch string) error {
+// choose puts the techniques into o, each behind what it is held against.
+func (c *ablateCmd) choose(o *compare.Options) error {
+	chosen, err := contestant.SelectAblations(c.Only)
+	if err != nil {
+		return fmt.Errorf("--only: %w", err)
+	}
+	var refused error
+	for _, d := range c.Dispatch {
+		if err := add(o, chosen, d); err != nil {
+			refused = fmt.Errorf("--only %s with --dispatch %s: %w", strings.Join(c.Only, ","), d, err)
+		}
+	}
+	if len(o.Against) > 0 {
+		return nil
+	}
+	if refused == nil {
+		refused = fmt.Errorf("--only %s means nothing with --dispatch %s: leave --dispatch out", strings.Join(c.Only, ","), strings.Join(c.Dispatch, ","))
+	}
+	return refused
+}
+
+// add puts the base of a dispatch and its ablations into o; who does not go with the
+// dispatch is left out, and an error when nobody does.
+func add(o *compare.Options, chosen []contestant.Ablation, dispatch string) error {
 	base := contestant.Unablated(dispatch)
 	bases, err := contestant.Select(contestant.All(), []string{base})
 	if err != nil {
 		return err
 	}
-	o.Contestants = append(o.Contestants, bases...)
-	found := 0
-	for _, a := range contestant.Ablations() {
-		if a.Dispatch != "" && a.Dispatch != dispatch || !c.wanted(a.Name()) {
+	var list []*contestant.Contestant
+	for _, a := range chosen {
+		if a.Dispatch != "" && a.Dispatch != dispatch {
 			continue
 		}
-		x, err := a.Contestant(dispatch)
-		if err != nil {
-			return fmt.Errorf("%s: %w", a.Name(), err)
+		x, bad := a.Contestant(dispatch)
+		if bad != nil {
+			err = bad
+			continue
 		}
-		found++
-		o.Contestants = append(o.Contestants, x)
+		list = append(list, x)
 		o.Against[x.Name] = base
 	}
-	if found == 0 {
-		return fmt.Errorf("--only %q names no technique: see the report of a run without it for their names", c.Only)
+	if len(list) == 0 {
+		return err
 	}
+	o.Base = cmp.Or(o.Base, base)
+	o.Contestants = append(append(o.Contestants, bases...), list...)
 	return nil
-}
-
-func (c *ablateCmd) wanted(name string) bool {
-	if len(c.Only) == 0 {
-		return true
-	}
-	for _, p := range c.Only {
-		if ok, _ := filepath.Match(p, name); ok {
-			return true
-		}
-	}
-	return false
 }

@@ -55,6 +55,9 @@ func measure(o compare.Options) error {
 	if open := res.Undecided(); open != "" {
 		fmt.Fprintln(os.Stderr, open)
 	}
+	for _, s := range res.AblationSentences() {
+		fmt.Fprintln(os.Stderr, s)
+	}
 	return nil
 }
 
@@ -132,6 +135,10 @@ func (listCmd) Run() error {
 			about = "ABSENT: " + err.Error()
 		}
 		fmt.Printf("  %-26s %-13s %s\n", c.Name, mark(c.Usual, c.Quick), about)
+	}
+	fmt.Println("Techniques (ablate --only KEY):")
+	for _, a := range contestant.Ablations() {
+		fmt.Printf("  %-26s %-13s %s (%s)\n", a.Key(), cmp.Or(a.Dispatch, "inline, pool"), a.Name(), strings.Join(a.Settings(), ", "))
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ const (
 // boundDescribed refuses a DescribeConfigs that names more than there is room for.
 func boundDescribed(x *exchange) kmsg.Response {
 	most := describedMax
-	if b := reqchan.BudgetOf(x.q.Request); b != nil {
+	if b := reqchan.BudgetOf(x.q.Raw); b != nil {
 		most = min(most, max(describedMin, int(b.Max()/describedBytes)))
 	}
 	return boundNames(most, describedResources)(x)

@@ -69,7 +69,7 @@ var errWriteFailed = errors.New("a write to the data directory failed")
 
 // begin admits a request that writes to disk; nil for one that does not. On an
 // error the request is to be refused.
-func (s *session) begin(q kafka.Request) (*writing, error) {
+func (s *session) begin(q kafka.APIRequest) (*writing, error) {
 	store := s.cluster.store
 	if store.dir == "" {
 		return nil, s.cluster.memoryFor(q)
@@ -78,7 +78,7 @@ func (s *session) begin(q kafka.Request) (*writing, error) {
 	if !ok {
 		return nil, nil
 	}
-	w, err := store.begin(int64(len(q.Request.Payload())), c.shrinks)
+	w, err := store.begin(int64(len(q.Raw.Payload())), c.shrinks)
 	if err != nil || !s.cluster.cfg.SyncWrites {
 		return w, err
 	}
@@ -119,7 +119,7 @@ func (s *session) write(req kmsg.Request) (kmsg.Response, error) {
 
 // unkept refuses a request after kfake has served it, if what it changed is not
 // sure to be on disk.
-func (s *session) unkept(q kafka.Request) (refused bool, err error) {
+func (s *session) unkept(q kafka.APIRequest) (refused bool, err error) {
 	if s.writing == nil || !s.asked {
 		return false, nil // kfake has done nothing since
 	}
@@ -131,7 +131,7 @@ func (s *session) unkept(q kafka.Request) (refused bool, err error) {
 }
 
 // refuse answers a request that can't be kept with an error in every element.
-func (s *session) refuse(q kafka.Request, cause error) error {
+func (s *session) refuse(q kafka.APIRequest, cause error) error {
 	req, err := q.Decode()
 	if err != nil {
 		return err

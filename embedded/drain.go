@@ -45,7 +45,7 @@ func (s *session) exchangeOrGiveUp(j job) error {
 	case dispersed && !gone && !drained:
 		return s.fetchInRoom(j)
 	case gone:
-		j.q.Request.NoResponse()
+		j.q.Raw.NoResponse()
 		return nil
 	}
 	return s.answerDrained(j)

@@ -107,7 +107,7 @@ func (c *Cluster) held() (int64, error) {
 // memoryFor is an error when the records of a Produce request do not fit. The client
 // gets the error of a broker whose disk is full: it is retriable, because retention
 // or a deletion may make room, and a producer gives up after its delivery timeout.
-func (c *Cluster) memoryFor(q kafka.Request) error {
+func (c *Cluster) memoryFor(q kafka.APIRequest) error {
 	if kmsg.Key(q.Header.Key) != kmsg.Produce || !c.memoryFull(len(q.Body)) {
 		return nil
 	}

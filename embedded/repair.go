@@ -33,7 +33,7 @@ func on[Req kmsg.Request](do func(*exchange, Req) kmsg.Response) func(*exchange)
 //
 // Owner: the session's goroutine.
 type exchange struct {
-	q       kafka.Request
+	q       kafka.APIRequest
 	session *session
 	req     kmsg.Request
 	silent  bool // it is a Produce with acks 0

@@ -66,7 +66,7 @@ type answers struct {
 }
 
 // lastTo is how large the last large answer was to requests like q.
-func (a *answers) lastTo(q kafka.Request) *atomic.Int64 {
+func (a *answers) lastTo(q kafka.APIRequest) *atomic.Int64 {
 	return &a.last[q.Header.Key][min(q.Elements, 1)]
 }
 
@@ -94,7 +94,7 @@ func (m *room) leave() {
 // makeRoom waits until there is room for the answer to j, and has a Fetch ask for no
 // more than that. nil: it takes little.
 func (s *session) makeRoom(j job) *room {
-	a, b, key := &s.cluster.answers, reqchan.BudgetOf(j.q.Request), kmsg.Key(j.q.Header.Key)
+	a, b, key := &s.cluster.answers, reqchan.BudgetOf(j.q.Raw), kmsg.Key(j.q.Header.Key)
 	_, s.changing = changes[key]
 	s.shares = s.shares || key == kmsg.ShareFetch || key == kmsg.ShareAcknowledge
 	if b == nil {
@@ -253,7 +253,7 @@ func (s *session) takeTurn(m *room, turns chan struct{}, drained <-chan struct{}
 
 // sized is told how large the answer is that kfake has made, and how often it will be
 // there beside the copy that is sent, which is counted by itself.
-func (s *session) sized(q kafka.Request, n, copies int) {
+func (s *session) sized(q kafka.APIRequest, n, copies int) {
 	a := &s.cluster.answers
 	size := int64(n)
 	s.large = s.large || n > keptAnswerBytes
@@ -356,7 +356,7 @@ type fetch []byte
 
 // fetchBounds finds them. Every version that kfake serves has all three; until version
 // 14 the id of a replica comes before them.
-func fetchBounds(q kafka.Request) fetch {
+func fetchBounds(q kafka.APIRequest) fetch {
 	at := 0
 	if q.Header.Version < 15 {
 		at = 4

@@ -57,7 +57,7 @@ type session struct {
 
 // job is a request on its way to kfake.
 type job struct {
-	q kafka.Request
+	q kafka.APIRequest
 
 	waits bool // it may wait long, and is answered when the cluster is drained
 	poll  bool // and is given up when the client goes
@@ -96,7 +96,7 @@ func (s *session) add(j job) {
 	s.mu.Lock()
 	if s.over {
 		s.mu.Unlock()
-		j.q.Request.CloseConnection(reqchan.BackendFailed)
+		j.q.Raw.CloseConnection(reqchan.BackendFailed)
 		return
 	}
 	s.jobs = append(s.jobs, j)
@@ -151,7 +151,7 @@ func (s *session) run(class int) {
 			s.cluster.log.Debug("embedded: connection to the cluster failed",
 				"conn", s.client.ID.String(), "error", err)
 			s.end()
-			j.q.Request.CloseConnection(reqchan.BackendFailed)
+			j.q.Raw.CloseConnection(reqchan.BackendFailed)
 		}
 	}
 }
@@ -286,7 +286,7 @@ func (s *session) receive(pipe net.Conn, payload []byte) (n int, err error) {
 
 // forward shows kfake payload, reads its response into the request's buffer and
 // answers with it.
-func (s *session) forward(q kafka.Request, payload []byte) error {
+func (s *session) forward(q kafka.APIRequest, payload []byte) error {
 	pipe, err := s.send(payload)
 	if err != nil {
 		return err
@@ -296,7 +296,7 @@ func (s *session) forward(q kafka.Request, payload []byte) error {
 		return err
 	}
 	s.sized(q, n, 2)
-	r := q.Request
+	r := q.Raw
 	response := r.Buffer(n)
 	copy(response, s.head[reqchan.SizeBytes:])
 	if _, err := io.ReadFull(pipe, response[correlationBytes:]); err != nil {

@@ -30,7 +30,7 @@ func (s *recordSize) learn(n int64) {
 // boundShareFetch has a member fetch no more records than there is room for, as far as
 // their size is known: kfake counts records only, not MaxBytes.
 func boundShareFetch(x *exchange, req *kmsg.ShareFetchRequest) kmsg.Response {
-	b := reqchan.BudgetOf(x.q.Request)
+	b := reqchan.BudgetOf(x.q.Raw)
 	if b == nil {
 		return nil
 	}

@@ -142,7 +142,7 @@ func pollShareFetch(x *exchange, req *kmsg.ShareFetchRequest) kmsg.Response {
 
 // joinCrowd is told of a poll before kfake is.
 func (x *exchange) joinCrowd(p *poll) {
-	if reqchan.BudgetOf(x.q.Request) == nil {
+	if reqchan.BudgetOf(x.q.Raw) == nil {
 		return
 	}
 	s := x.session
@@ -160,7 +160,7 @@ func (x *exchange) joinCrowd(p *poll) {
 func (x *exchange) mute(wait int32, told *int32) {
 	d := min(time.Duration(wait)*time.Millisecond, mutedMax)
 	*told = max(*told, int32(d/time.Millisecond))
-	x.q.Request.Throttle(d)
+	x.q.Raw.Throttle(d)
 }
 
 // placeJoin and placeSync have a member wait for the others, if there is a place.
@@ -172,14 +172,14 @@ func (x *exchange) placeMember(req kmsg.Request) kmsg.Response {
 	if x.session.stand(&x.cluster().joining) {
 		return nil
 	}
-	x.q.Request.Throttle(joinAgain)
+	x.q.Raw.Throttle(joinAgain)
 	return refusalOf(req, kerr.CoordinatorLoadInProgress.Code, "too many members of groups wait for others")
 }
 
 // watchProduced counts what is produced for those that wait for it. It comes before kfake
 // sees any of it.
 func watchProduced(x *exchange, req *kmsg.ProduceRequest) kmsg.Response {
-	b := reqchan.BudgetOf(x.q.Request)
+	b := reqchan.BudgetOf(x.q.Raw)
 	if b == nil {
 		return nil
 	}
@@ -195,7 +195,7 @@ func watchProduced(x *exchange, req *kmsg.ProduceRequest) kmsg.Response {
 
 // watchEnded counts what the end of a transaction shows to those that wait for it.
 func watchEnded(x *exchange) kmsg.Response {
-	if b := reqchan.BudgetOf(x.q.Request); b != nil {
+	if b := reqchan.BudgetOf(x.q.Raw); b != nil {
 		x.cluster().answers.crowds.ended(b.Max() / 2)
 	}
 	return nil
@@ -243,7 +243,7 @@ func (f *fetchSession) asks(x *exchange, req *kmsg.FetchRequest) (topics []strin
 func (f *fetchSession) goesOn(id int32) { f.id = id }
 
 // answered is goesOn for a response that nobody decodes, from its correlation id on.
-func (f *fetchSession) answered(q kafka.Request, response []byte) {
+func (f *fetchSession) answered(q kafka.APIRequest, response []byte) {
 	if kmsg.Key(q.Header.Key) != kmsg.Fetch || q.Header.Version < fetchSessions {
 		return
 	}

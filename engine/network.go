@@ -2,6 +2,7 @@ package engine
 
 import (
 	"io/fs"
+	"net"
 	"net/netip"
 	"strings"
 	"time"
@@ -81,6 +82,11 @@ type ListenConfig struct {
 	// Address is host:port; an empty host means every address of this machine.
 	// Or it is unix:PATH, for a Unix domain socket; see UnixPath.
 	Address string
+	// Given, if set, is a listening socket that somebody else made, a *net.TCPListener
+	// or a *net.UnixListener; Address, FileMode and Backlog are passed over. It stays
+	// the caller's to close, after the Listener; Release does not remove the file of a
+	// Unix domain socket.
+	Given net.Listener
 	// FileMode of a Unix domain socket's file: who may connect; 0 means 0660.
 	FileMode fs.FileMode
 	// Backlog is the length of the kernel's queue of connections that wait to

@@ -14,14 +14,14 @@ const (
 	memoryBytesLimit = 1 << 30
 )
 
-// BuffersIn is how many buffers of so many bytes each an engine has where its Config says
-// nothing else: the default, or fewer if that takes more than the given bytes, 16 at least.
+// BuffersIn is the default number of buffers of bufferBytes each: BuffersDefault, or fewer
+// if that takes more than the given bytes, at least 16.
 func BuffersIn(bytes int64, bufferBytes int) int {
 	return int(min(BuffersDefault, max(16, bytes/int64(bufferBytes))))
 }
 
-// BufferFaults says what is wrong with so many receive buffers of so many bytes
-// each, in the names of a Config.
+// BufferFaults returns the faults of so many receive buffers of so many bytes each,
+// with the names of a Config's fields.
 func BufferFaults(buffers, bufferBytes int) (f fault.List) {
 	f.Add(buffers < 1, "Buffers", "is %d: use at least 1, or 0 for %d", buffers, BuffersDefault)
 	f.Add(bufferBytes < bufferBytesMin || bufferBytes > bufferBytesMax, "BufferBytes", "is %d: use %d to %d, or 0 for %d",

@@ -19,23 +19,21 @@ type Address struct {
 // String is host:port.
 func (a Address) String() string { return net.JoinHostPort(a.Host, strconv.Itoa(int(a.Port))) }
 
-// hostBytesMax is the longest name that there can be (RFC 1035, 2.3.4), as it is
-// written.
+// hostBytesMax is the longest host name, as text (RFC 1035, 2.3.4).
 const (
 	hostBytesMax  = 253
 	labelBytesMax = 63
 )
 
-// ParseAddress reads host:port, an IPv6 address in brackets, and refuses what no
-// client could connect to: port 0, an address that stands for all of a machine
-// (0.0.0.0, which Kafka refuses too, and [::]) or for many machines, and what can't
-// be the name of any.
+// ParseAddress reads host:port, with an IPv6 address in brackets. It refuses what no
+// client could connect to: port 0, an unspecified address (0.0.0.0, which Kafka refuses
+// too, and [::]) or a multicast one, and what can't be a host name.
 func ParseAddress(s string) (Address, error) {
 	host, service, err := net.SplitHostPort(s)
 	if err != nil {
 		var at *net.AddrError
 		if errors.As(err, &at) {
-			err = errors.New(at.Err) // the caller says of what
+			err = errors.New(at.Err) // the caller names the address
 		}
 		return Address{}, err
 	}
@@ -63,8 +61,8 @@ func reachable(host string) error {
 	return nil
 }
 
-// nameable is what resolvers take: more than RFC 1123 has, because names with an
-// underscore are common in containers' networks, and Kafka's clients take them.
+// nameable refuses what resolvers refuse. That is less than RFC 1123 forbids: names with
+// an underscore are common in container networks, and Kafka's clients accept them.
 func nameable(host string) error {
 	switch name := strings.TrimSuffix(host, "."); {
 	case host == "":

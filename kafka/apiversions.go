@@ -24,8 +24,8 @@ const (
 	apiVersionsUnsupportedVersion = 0 // the version that every client understands
 )
 
-// apiVersionsBodies holds every ApiVersions answer that a table of versions can
-// give, encoded once: what a client asks first costs no encoding.
+// apiVersionsBodies holds every ApiVersions response of a table of versions, encoded
+// once: the first request of every client costs no encoding.
 type apiVersionsBodies struct {
 	served      [][]byte // index: version
 	invalid     [][]byte // index: version; the client's software name was refused
@@ -52,10 +52,10 @@ func apiVersionsBody(v Versions, version, code int16) []byte {
 // supported feature whose lowest level is 0.
 const featuresFrom0 = 4
 
-// Announce puts what v announces into an ApiVersions response, and leaves out of
-// it what clients of its version can't read: up to version 3 the supported
-// features whose lowest level is 0. Java clients from 3.3 to 3.7 fail on them for
-// good, and Apache Kafka leaves them out, too (KAFKA-17011, KAFKA-17492).
+// Announce puts what v announces into an ApiVersions response. It removes what clients
+// of the response's version can't read: up to version 3, supported features whose lowest
+// level is 0. Java clients from 3.3 to 3.7 fail on them, and Apache Kafka removes them
+// too (KAFKA-17011, KAFKA-17492).
 func (v Versions) Announce(resp *kmsg.ApiVersionsResponse) {
 	resp.ApiKeys = nil
 	for _, r := range v.announced {

@@ -76,7 +76,7 @@ func TestNothingBehindABodyReachesTheHandler(t *testing.T) {
 // What a client sends counts, whether it is of use or not.
 func TestBytesBehindAProduceAreCharged(t *testing.T) {
 	const limit, behind = 1000, 50_000
-	c, _, _ := metered(t, answers(func(r Request) {
+	c, _, _ := metered(t, answers(func(r APIRequest) {
 		resp := kmsg.NewPtrProduceResponse()
 		resp.SetVersion(r.Header.Version)
 		r.Respond(resp)

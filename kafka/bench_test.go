@@ -42,11 +42,11 @@ func BenchmarkValidate(b *testing.B) {
 var waysToRespond = []struct {
 	name      string
 	allocates bool // kmsg does, in Go's heap
-	respond   func(Request)
+	respond   func(APIRequest)
 }{
-	{"encoded", false, func(q Request) { q.RespondBody(apiVersionsServed) }},
-	{"appended", false, func(q Request) { q.Finish(append(q.Start(), apiVersionsServed...)) }},
-	{"kmsg", true, func(q Request) { q.Respond(apiVersionsResponse()) }},
+	{"encoded", false, func(q APIRequest) { q.RespondBody(apiVersionsServed) }},
+	{"appended", false, func(q APIRequest) { q.Finish(append(q.Start(), apiVersionsServed...)) }},
+	{"kmsg", true, func(q APIRequest) { q.Respond(apiVersionsResponse()) }},
 }
 
 var apiVersionsServed = apiVersionsResponse().AppendTo(nil)
@@ -61,13 +61,13 @@ func apiVersionsResponse() *kmsg.ApiVersionsResponse {
 }
 
 // responding has respond answer again and again.
-func responding(t testing.TB, respond func(Request)) (once, end func()) {
+func responding(t testing.TB, respond func(APIRequest)) (once, end func()) {
 	var pool slab.Pool
 	r := reqchan.NewJob(nil, nil)
-	q := Request{Header: Header{Key: keyApiVersions, Version: 3, CorrelationID: 7}}
+	q := APIRequest{Header: Header{Key: keyApiVersions, Version: 3, CorrelationID: 7}}
 	once = func() {
 		r.Begin(nil, &pool)
-		q.Request = r.Request()
+		q.Raw = r.Request()
 		respond(q)
 		if kind, response, _ := r.Answer(); kind != reqchan.AnswerSend || len(response) < len(apiVersionsServed) || !r.HandleReturned() {
 			t.Fatalf("answered with %v, %d bytes", kind, len(response))

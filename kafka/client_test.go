@@ -135,11 +135,11 @@ func decodeResponse[R kmsg.Response](t testing.TB, payload []byte, req kmsg.Requ
 // recorder is a Handler that keeps what it is given and answers with nothing.
 type recorder struct {
 	mu    sync.Mutex
-	calls []Request
+	calls []APIRequest
 	keys  []int16
 }
 
-func (h *recorder) HandleKafka(r Request) {
+func (h *recorder) HandleAPI(r APIRequest) {
 	h.mu.Lock()
 	h.calls, h.keys = append(h.calls, r), append(h.keys, r.Header.Key)
 	h.mu.Unlock()

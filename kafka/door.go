@@ -3,13 +3,15 @@ package kafka
 import (
 	"encoding/binary"
 
+	"kring"
 	"kring/quota"
-	"kring/reqchan"
 )
 
-// Door is the handler of frames that lets only well-formed requests of served
-// versions through to a Handler. What the protocol wants answered, it answers;
-// everything else closes the connection for a counted reason.
+// Door is the kring.Handler that lets only well-formed requests of served versions
+// through to an APIHandler. A request that it refuses closes its connection for a
+// counted reason, and counts as failed. It answers only what no handler can: ApiVersions
+// in a version that is not served (KIP-511), or with a software name that is not allowed.
+// All else, ApiVersions in a served version included, is the APIHandler's.
 type Door struct {
 	// ElementsMax is how many array elements and tags one request may have; 0
 	// means ElementsMaxDefault. Set it before the first request.
@@ -18,32 +20,27 @@ type Door struct {
 	// is called before the close, on the goroutine that runs the handler, and
 	// must not block. h is valid as far as it could be parsed. Set it before
 	// the first request.
-	Rejected func(c *reqchan.Conn, h Header, why *Fault)
+	Rejected func(c *kring.Conn, h Header, why *Fault)
 
-	// Quotas, if set, measures every request that is let in; who is over its
-	// limits is told in its response and muted. Set it before the first request;
+	// Quotas, if set, measures every request that is passed on. A client over its
+	// limits is told so in its response, and muted. Set it before the first request;
 	// its limits can change at any time (quota.Quotas.Set).
 	Quotas *quota.Quotas
 
 	versions Versions
-	answers  *apiVersionsBodies
-	next     Handler
-	watcher  connWatcher
+	next     APIHandler
+	watcher  kring.ConnWatcher
 }
 
-// connWatcher is what the root package's ConnWatcher is; a Handler behind the
-// door may be one.
-type connWatcher interface {
-	ConnOpened(*reqchan.Conn)
-	ConnClosed(*reqchan.Conn, reqchan.CloseReason)
-}
-
-// NewDoor makes the door to next, which serves v.
-func NewDoor(v Versions, next Handler) *Door {
+// NewDoor makes the door to next, which serves v: give it to kring.New as the Handler.
+func NewDoor(v Versions, next APIHandler) *Door {
 	schemas() // not on the first client's time
 	responseSchemas()
-	d := &Door{versions: v, answers: newApiVersionsBodies(v), next: next}
-	d.watcher, _ = next.(connWatcher)
+	if v.bodies == nil { // the zero Versions, which serves nothing
+		v.bodies = newApiVersionsBodies(v)
+	}
+	d := &Door{versions: v, next: next}
+	d.watcher, _ = next.(kring.ConnWatcher)
 	return d
 }
 
@@ -60,7 +57,7 @@ func APIOf(payload []byte) (key, version int16) {
 }
 
 // Handle takes a frame.
-func (d *Door) Handle(r reqchan.Request) {
+func (d *Door) Handle(r kring.Request) {
 	h, f := parseHeader(r.Payload())
 	if f == nil && !d.versions.Supported(h.Key, h.Version) {
 		if h.Key == keyApiVersions {
@@ -76,67 +73,68 @@ func (d *Door) Handle(r reqchan.Request) {
 		d.reject(r, h, f)
 		return
 	}
-	d.admit(Request{Header: h, Body: r.Payload()[h.Size:], Request: r})
+	d.admit(APIRequest{Header: h, Body: r.Payload()[h.Size:], Raw: r})
 }
 
 // admit checks the body and hands the request on, without what is behind the
 // body: from here on nobody sees that.
-func (d *Door) admit(r Request) {
+func (d *Door) admit(r APIRequest) {
 	limit := d.ElementsMax
 	if limit == 0 {
 		limit = ElementsMaxDefault
 	}
 	size, elements, f := validate(r.Header.Key, r.Header.Version, r.Body, limit)
 	if f != nil {
-		d.reject(r.Request, r.Header, f)
+		d.reject(r.Raw, r.Header, f)
 		return
 	}
 	r.Elements = elements
 	behind := len(r.Body) - size
 	if behind > 0 {
 		r.Body = r.Body[:size:size]
-		r.Request.Truncate(r.Header.Size + size)
+		r.Raw.Truncate(r.Header.Size + size)
 	}
 	measured := d.Quotas != nil && d.Quotas.Any()
 	if measured {
 		d.chargeBehind(r, behind)
-		r.Request.BeforeAnswer((*meteredDoor)(d))
+		r.Raw.BeforeAnswer((*meteredDoor)(d))
 	}
 	if r.Header.Key == keyApiVersions && r.Header.Version >= softwareVersionFrom &&
-		!captureSoftware(r.Request.Conn(), r.Body) {
-		r.RespondBody(d.answers.invalid[r.Header.Version])
+		!captureSoftware(r.Raw.Conn(), r.Body) {
+		r.RespondBody(d.versions.bodies.invalid[r.Header.Version])
 		return
 	}
 	if measured {
 		d.measure(r)
 		return
 	}
-	d.next.HandleKafka(r)
+	d.next.HandleAPI(r)
 }
 
 // answerUnsupported answers an ApiVersions request of a version that is not
 // served: in version 0, with what is served, its body unread (KIP-511).
-func (d *Door) answerUnsupported(r reqchan.Request, h Header) {
+func (d *Door) answerUnsupported(r kring.Request, h Header) {
 	h.Version = apiVersionsUnsupportedVersion
-	Request{Header: h, Request: r}.RespondBody(d.answers.unsupported)
+	APIRequest{Header: h, Raw: r}.RespondBody(d.versions.bodies.unsupported)
 }
 
-func (d *Door) reject(r reqchan.Request, h Header, f *Fault) {
+func (d *Door) reject(r kring.Request, h Header, f *Fault) {
 	if d.Rejected != nil {
 		d.Rejected(r.Conn(), h, f)
 	}
+	r.SetErrorCode(f.code())
 	r.CloseConnection(f.Reason)
 }
 
-// ConnOpened passes on to the Handler that a connection began.
-func (d *Door) ConnOpened(c *reqchan.Conn) {
+// ConnOpened passes on to the Handler that a connection began, if it is a kring.ConnWatcher.
+func (d *Door) ConnOpened(c *kring.Conn) {
 	if d.watcher != nil {
 		d.watcher.ConnOpened(c)
 	}
 }
 
-// ConnClosed passes on to the Handler that a connection ended.
-func (d *Door) ConnClosed(c *reqchan.Conn, why reqchan.CloseReason) {
+// ConnClosed passes on to the Handler that a connection ended, if it is a kring.ConnWatcher.
+func (d *Door) ConnClosed(c *kring.Conn, why kring.CloseReason) {
 	if d.watcher != nil {
 		d.watcher.ConnClosed(c, why)
 	}

@@ -161,6 +161,9 @@ func TestVersionsReportEveryFaultAtOnce(t *testing.T) {
 			t.Errorf("%v: %q is missing", err, want)
 		}
 	}
+	if _, err := NewVersions(VersionRange{3, 0, 9}); err == nil || !strings.Contains(err.Error(), "{Key: 18, Min: 0, Max: ") {
+		t.Errorf("without ApiVersions: %v", err)
+	}
 	if (Versions{}).Supported(0, 0) {
 		t.Error("the zero value serves something")
 	}
@@ -194,12 +197,12 @@ func FuzzDoor(f *testing.F) {
 	f.Add(rawHeader(18, 99, 0, 0))
 	f.Add(rawHeader(0, 9, 0, 0xff, 0xff, 0xff, 0xff, 0x0f))
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		c := newClient(t, NewDoor(null.Versions(), answers(func(r Request) {
+		c := newClient(t, NewDoor(null.Versions(), answers(func(r APIRequest) {
 			size, err := Validate(r.Header.Key, r.Header.Version, r.Body, 0)
-			if whole := r.Request.Payload(); err != nil || size != len(r.Body) || len(whole) != r.Header.Size+size {
+			if whole := r.Raw.Payload(); err != nil || size != len(r.Body) || len(whole) != r.Header.Size+size {
 				t.Errorf("let in with a body of %d bytes, of which %d are valid (%v), in %d of %d", len(r.Body), size, err, len(whole), len(payload))
 			}
-			null.HandleKafka(r)
+			null.HandleAPI(r)
 		})))
 		before := heapAllocated()
 		kind, response, why := c.send(payload) // a second answer would panic

@@ -2,14 +2,22 @@ package kafka
 
 import "kring/reqchan"
 
-// Fault is why a request is not let in. Each maps to the one reason that its
-// connection is closed for.
+// Fault is why a request is refused. Each has one reason for which the connection is
+// closed.
 type Fault struct {
 	Reason reqchan.CloseReason
 	text   string
 }
 
 func (f *Fault) Error() string { return f.text }
+
+// code is what a request that is refused for f is counted by: nobody is told.
+func (f *Fault) code() int16 {
+	if f.Reason == reqchan.UnknownAPI || f.Reason == reqchan.UnsupportedVersion {
+		return codeUnsupportedVersion
+	}
+	return codeInvalidRequest
+}
 
 // The faults are fixed values, so that refusing costs no memory.
 var (

@@ -5,8 +5,8 @@ import "encoding/binary"
 const (
 	// headerBytesMin is the shortest header: key, version, correlation id.
 	headerBytesMin = 8
-	// headerTagsMax bounds the tags of a header. Kafka knows none yet; some
-	// tens leave room for what may come and keep a header from costing time.
+	// headerTagsMax bounds the tags of a header. Kafka has none yet. 64 leave room for
+	// future ones and bound the time that a header costs.
 	headerTagsMax = 64
 )
 
@@ -29,8 +29,8 @@ type Header struct {
 }
 
 // HeaderVersion is the version of the header that requests of an API have: 0
-// (without client id), 1, or 2 (with a tag section). It is -1 for an API that
-// nobody knows, or a negative version.
+// (without client id), 1, or 2 (with a tag section). It is -1 for an unknown API or a
+// negative version.
 func HeaderVersion(key, version int16) int {
 	d := describe(key)
 	switch {
@@ -44,9 +44,9 @@ func HeaderVersion(key, version int16) int {
 	return 1
 }
 
-// ParseHeader parses the header of any request; the error is a *Fault. It does
-// not allocate. ApiVersions has a header in any version, even one that nobody
-// knows: its answer is how a client finds out.
+// ParseHeader parses the header of any request; the error is a *Fault. It does not
+// allocate. ApiVersions has a header in every version, even an unknown one: its response
+// is how a client learns which versions are known.
 func ParseHeader(payload []byte) (Header, error) {
 	h, f := parseHeader(payload)
 	if f != nil {

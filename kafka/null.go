@@ -16,24 +16,24 @@ import (
 
 // NullConfig configures a Null. The zero value works.
 type NullConfig struct {
-	// Advertise is the host:port that clients are told to connect to. Empty
-	// means the address that the asking connection reached us by, which is
-	// right unless something translates addresses on the way, and nothing on a
-	// Unix domain socket, whose clients are told no host then.
+	// Advertise is the host:port that clients are told to connect to. Empty means the
+	// local address of the client's connection, which is right unless something
+	// translates addresses on the way. Clients of a Unix domain socket are then told no
+	// host.
 	Advertise string
 	// AdvertiseOn is the same for the clients of single listeners, by their names
 	// (KIP-103).
 	AdvertiseOn map[string]string
-	// PartitionsDefault is how many partitions a topic gets that nobody gave a
+	// PartitionsDefault is how many partitions a topic gets if the request has no
 	// number; 0 means 4.
 	PartitionsDefault int
-	// PartitionsMax is how many a topic may have; 0 means 1024. Together with
-	// TopicsMax it bounds the memory kept: 8 bytes a partition.
+	// PartitionsMax is how many partitions a topic may have; 0 means 1024. Together with
+	// TopicsMax it bounds the memory: 8 bytes a partition.
 	PartitionsMax int
 	// TopicsMax is how many topics may exist; 0 means 4096.
 	TopicsMax int
-	// FetchWaitMax bounds how long a Fetch waits for what will never come; 0
-	// means 30 seconds.
+	// FetchWaitMax bounds how long a Fetch waits (there are never records); 0 means 30
+	// seconds.
 	FetchWaitMax time.Duration
 }
 
@@ -80,7 +80,7 @@ func (c NullConfig) Validate() error {
 	return nil
 }
 
-// Null is a Handler that speaks Kafka and throws data away: it measures the
+// Null is an APIHandler that speaks Kafka and throws data away: it measures the
 // network layer. Every topic that anybody asks for exists from then on. Produce
 // is acknowledged with offsets that grow, idempotent or not; whatever was
 // produced is gone at once, so that the log always starts where it ends and
@@ -92,15 +92,14 @@ type Null struct {
 	address  Address                            // of Advertise
 	on       atomic.Pointer[map[string]Address] // of AdvertiseOn; replaced, never changed
 	versions Versions
-	answers  *apiVersionsBodies
 	topics   nullTopics
 	waits    fetchWaits
-	// lastProducer: the producer id given last; a counter of its own.
+	// lastProducer is the last producer id that was assigned.
 	lastProducer atomic.Int64
 }
 
-// nullVersions is what Null serves: all versions, but for those of ListOffsets
-// and ApiVersions that ask for more than one offset or check who we are, and
+// nullVersions is what Null serves: all versions, except those of ListOffsets that ask
+// for more than one offset, those of ApiVersions that check the server's identity, and
 // those of Produce that Apache Kafka 4 refuses.
 var nullVersions = []VersionRange{
 	{keyProduce, 3, 13}, {1, 0, 18}, {2, 1, 11}, {3, 0, 13}, {10, 0, 6}, {keyApiVersions, 0, 4}, {19, 0, 7}, {22, 0, 5},
@@ -114,7 +113,7 @@ func NewNull(c NullConfig) (*Null, error) {
 	n := &Null{config: c.withDefaults()}
 	n.on.Store(&map[string]Address{})
 	if c.Advertise != "" {
-		n.address, _ = ParseAddress(c.Advertise) // Validate has seen it
+		n.address, _ = ParseAddress(c.Advertise) // checked by Validate
 	}
 	for listener, address := range c.AdvertiseOn {
 		at, _ := ParseAddress(address)
@@ -124,7 +123,6 @@ func NewNull(c NullConfig) (*Null, error) {
 	if n.versions, err = NewVersions(nullVersions...); err != nil {
 		return nil, err
 	}
-	n.answers = newApiVersionsBodies(n.versions)
 	n.topics.init(n.config)
 	return n, nil
 }
@@ -132,14 +130,14 @@ func NewNull(c NullConfig) (*Null, error) {
 // Versions is what n serves.
 func (n *Null) Versions() Versions { return n.versions }
 
-// HandleKafka serves one request.
-func (n *Null) HandleKafka(r Request) {
+// HandleAPI serves one request.
+func (n *Null) HandleAPI(r APIRequest) {
 	switch r.Header.Key {
 	case keyProduce:
 		n.produce(r)
 		return
 	case keyApiVersions:
-		r.RespondBody(n.answers.served[r.Header.Version])
+		n.versions.Answer(r)
 		return
 	}
 	req, err := r.Decode()
@@ -149,7 +147,7 @@ func (n *Null) HandleKafka(r Request) {
 	}
 	switch req := req.(type) {
 	case *kmsg.MetadataRequest:
-		r.Respond(n.metadata(req, r.Request.Conn()))
+		r.Respond(n.metadata(req, r.Raw.Conn()))
 	case *kmsg.FetchRequest:
 		n.fetch(r, req)
 	case *kmsg.ListOffsetsRequest:
@@ -165,11 +163,11 @@ func (n *Null) HandleKafka(r Request) {
 	}
 }
 
-// Close answers every waiting Fetch at once, and later ones without waiting, so
-// that a server can drain.
+// Close answers every waiting Fetch at once, and later ones without a wait, so that a
+// server can drain.
 func (n *Null) Close() { n.waits.close() }
 
-// initProducerID gives out producer ids; a known one gets its next epoch.
+// initProducerID assigns producer ids; a known one gets its next epoch.
 func (n *Null) initProducerID(req *kmsg.InitProducerIDRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.InitProducerIDResponse)
 	if req.ProducerID >= 0 && req.ProducerEpoch >= 0 && req.ProducerEpoch < math.MaxInt16 {
@@ -180,8 +178,8 @@ func (n *Null) initProducerID(req *kmsg.InitProducerIDRequest) kmsg.Response {
 	return resp
 }
 
-// findCoordinator tells group members and transactions to come back later: a
-// consumer starts and keeps asking, rather than failing.
+// findCoordinator tells group members and transactions to try again later: a consumer
+// starts and keeps asking, and does not fail.
 func findCoordinator(req *kmsg.FindCoordinatorRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.FindCoordinatorResponse)
 	why := kmsg.StringPtr("the null handler keeps no groups and no transactions")
@@ -194,15 +192,15 @@ func findCoordinator(req *kmsg.FindCoordinatorRequest) kmsg.Response {
 	return resp
 }
 
-// AdvertiseOn tells the clients of a listener another address from here on. One
-// goroutine may call it at a time, beside all others.
+// AdvertiseOn changes the address that clients of a listener are told. One goroutine may
+// call it at a time, while requests are served.
 func (n *Null) AdvertiseOn(listener string, at Address) {
 	on := maps.Clone(*n.on.Load())
 	on[listener] = at
 	n.on.Store(&on)
 }
 
-// advertised is where the client of c is to connect to.
+// advertised is the address that the client of c is told.
 func (n *Null) advertised(c *reqchan.Conn) Address {
 	if c == nil {
 		return n.address

@@ -10,11 +10,11 @@ import (
 
 // fetch answers that nothing is there, after the time that the client wants to
 // wait for something.
-func (n *Null) fetch(r Request, req *kmsg.FetchRequest) {
+func (n *Null) fetch(r APIRequest, req *kmsg.FetchRequest) {
 	resp := req.ResponseKind().(*kmsg.FetchResponse)
 	wait := min(time.Duration(req.MaxWaitMillis)*time.Millisecond, n.config.FetchWaitMax)
 	if req.SessionID != 0 {
-		resp.ErrorCode = codeFetchSessionIDNotFound // there are no sessions: ask for everything again
+		resp.ErrorCode = codeFetchSessionIDNotFound // there are no sessions: the client asks for everything again
 		wait = 0
 	}
 	table, partitions := n.topics.table.Load(), 0
@@ -82,8 +82,8 @@ func (n *Null) listOffsets(req *kmsg.ListOffsetsRequest) kmsg.Response {
 	return resp
 }
 
-// fetchWaits holds the Fetches that wait. No goroutine waits with them: each has
-// a timer, and ends early with its connection's context.
+// fetchWaits holds the waiting Fetches. They hold no goroutine: each has a timer, and
+// ends early with its connection's context.
 type fetchWaits struct {
 	mu     sync.Mutex
 	open   map[*fetchWait]struct{} // guarded by mu
@@ -92,19 +92,19 @@ type fetchWaits struct {
 
 // fetchWait is one Fetch that waits.
 //
-// Invariant: whoever takes it out of open answers it, nobody else.
+// Invariant: whoever removes it from open answers it, nobody else.
 type fetchWait struct {
-	request Request
+	request APIRequest
 	resp    kmsg.Response
 	timer   *time.Timer
 	unwatch func() bool // ends watching the connection
 }
 
 // add makes r wait; false when nobody may wait any more, or for nothing.
-func (s *fetchWaits) add(r Request, resp kmsg.Response, wait time.Duration) bool {
+func (s *fetchWaits) add(r APIRequest, resp kmsg.Response, wait time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	conn := r.Request.Conn()
+	conn := r.Raw.Conn()
 	if s.closed || conn.Ended() {
 		return false
 	}
@@ -129,7 +129,7 @@ func (s *fetchWaits) add(r Request, resp kmsg.Response, wait time.Duration) bool
 	return true
 }
 
-// take takes w out; false when somebody else did.
+// take removes w; false if another goroutine did.
 func (s *fetchWaits) take(w *fetchWait) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

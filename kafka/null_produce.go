@@ -14,9 +14,9 @@ const (
 	produceTopicID      = 13 // both: topics by id
 )
 
-// producer walks one Produce request and writes the response beside it. It is
-// the path that is measured, so it is written by hand: no allocation. Tests
-// hold it against kmsg, byte for byte.
+// producer walks one Produce request and writes the response at the same time. It is
+// what benchmarks measure, so it is written by hand, without an allocation. Tests compare
+// it with kmsg, byte for byte.
 type producer struct {
 	in       reader
 	out      []byte
@@ -25,12 +25,12 @@ type producer struct {
 	failure  int16 // the first error code that is one
 }
 
-func (n *Null) produce(r Request) {
+func (n *Null) produce(r APIRequest) {
 	p := producer{in: reader{left: r.Body}, out: r.Start(), version: r.Header.Version}
 	p.flexible = p.version >= describe(keyProduce).flexible
 	p.in.span(p.in.stringLen(p.flexible), true) // the transactional id
 	acks := p.in.int16()
-	p.in.int32() // the timeout: we are done at once
+	p.in.int32() // the timeout: nothing takes time here
 	topics := p.in.count(p.flexible, false, 1)
 	p.length(topics)
 	for range topics {
@@ -38,14 +38,14 @@ func (n *Null) produce(r Request) {
 	}
 	p.out = append(p.out, 0, 0, 0, 0) // the throttle time
 	p.endStruct()
-	r.Request.SetErrorCode(p.failure)
+	r.Raw.SetErrorCode(p.failure)
 	switch {
 	case p.in.fault != nil:
 		r.CloseConnection(reqchan.BodyMalformed)
 	case acks == 0:
 		r.NoResponse()
 	default:
-		r.Request.Respond(p.out)
+		r.Raw.Respond(p.out)
 	}
 }
 
@@ -147,8 +147,8 @@ const (
 	batchRecordsMax  = 1 << 24
 )
 
-// recordsIn is how many records a producer's batch has, as far as its header
-// says. Old or odd batches count as one: nothing depends on it but offsets.
+// recordsIn is how many records a batch has by its header. Old or malformed batches count
+// as one: only offsets depend on it.
 func recordsIn(batch []byte) int64 {
 	if len(batch) == 0 {
 		return 0

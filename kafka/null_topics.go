@@ -12,7 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// nullTopic is all that Null keeps of a topic: where each partition's log ends.
+// nullTopic is what Null keeps of a topic: the end of each partition's log.
 type nullTopic struct {
 	name string
 	id   [16]byte
@@ -46,8 +46,8 @@ func (s *nullTopics) init(c NullConfig) {
 	s.table.Store(&topicTable{})
 }
 
-// ensure makes the topics that are not there yet, with partitions each, as long
-// as there is room. Names that no topic may have are left out.
+// ensure makes the missing topics, with so many partitions each, while there is room.
+// Invalid names are skipped.
 func (s *nullTopics) ensure(partitions int, names ...string) *topicTable {
 	t := s.table.Load()
 	missing := false
@@ -95,7 +95,7 @@ func topicNameFits(name string) bool {
 	return true
 }
 
-// metadata makes every topic that it is asked for.
+// metadata creates every topic that is asked for.
 func (n *Null) metadata(req *kmsg.MetadataRequest, c *reqchan.Conn) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.MetadataResponse)
 	broker := kmsg.NewMetadataResponseBroker()
@@ -175,7 +175,8 @@ func (n *Null) createTopics(req *kmsg.CreateTopicsRequest) kmsg.Response {
 	return resp
 }
 
-// creatable says how many partitions a new topic gets, or why there is none.
+// creatable returns how many partitions a new topic gets, or the error code if it can't be
+// created.
 func (n *Null) creatable(asked *kmsg.CreateTopicsRequestTopic) (partitions int, code int16) {
 	switch partitions = int(asked.NumPartitions); {
 	case len(asked.ReplicaAssignment) > 0:

@@ -14,9 +14,8 @@ import (
 
 const keyFetch = 1
 
-// exemptFromRequestQuotas are the APIs that brokers and controllers use among
-// themselves (ApiKeys.clusterAction, less what administrators ask): what they
-// ask must not wait for a quota.
+// exemptFromRequestQuotas are the APIs that brokers and controllers use among themselves
+// (ApiKeys.clusterAction, except what administrators use): they must not be throttled.
 var exemptFromRequestQuotas = []int16{
 	4,  // LeaderAndISR
 	5,  // StopReplica
@@ -36,24 +35,24 @@ var exemptFromRequestQuotas = []int16{
 }
 
 // measure hands r to the Handler, on the account of its client.
-func (d *Door) measure(r Request) {
+func (d *Door) measure(r APIRequest) {
 	if !d.Quotas.Bounds(quota.HandlerTime) || slices.Contains(exemptFromRequestQuotas, r.Header.Key) {
-		d.next.HandleKafka(r)
+		d.next.HandleAPI(r)
 		return
 	}
 	// After the call r may be another's. What the handler does of it on other
 	// goroutines, such as waiting for records, is not its client's to pay for.
-	who := d.subject(r.Header, r.Request.Conn())
+	who := d.subject(r.Header, r.Raw.Conn())
 	start := time.Now()
-	d.next.HandleKafka(r)
+	d.next.HandleAPI(r)
 	who.Record(quota.HandlerTime, int64(time.Since(start)))
 }
 
 // chargeBehind records the bytes behind a Produce request's body, which came from
 // its client as well. The client waits for them when the request is charged.
-func (d *Door) chargeBehind(r Request, bytes int) {
+func (d *Door) chargeBehind(r APIRequest, bytes int) {
 	if bytes > 0 && r.Header.Key == keyProduce {
-		d.subject(r.Header, r.Request.Conn()).Record(quota.BytesIn, int64(bytes))
+		d.subject(r.Header, r.Raw.Conn()).Record(quota.BytesIn, int64(bytes))
 	}
 }
 
@@ -62,13 +61,12 @@ func (d *Door) subject(h Header, c *reqchan.Conn) *quota.Subject {
 	return d.Quotas.For(user, h.ClientID, c.Remote.Addr())
 }
 
-// meteredDoor is a Door that sees the answers to its requests.
+// meteredDoor is a Door as the observer of answers to its requests.
 type meteredDoor Door
 
-// Answering records what r used, and has its client wait that is over a limit:
-// for the longest of the waits (KafkaApis: the larger of bandwidth and request
-// throttle). The response says so and leaves at once; the connection is muted
-// (KIP-219).
+// Answering records what r used, and throttles a client that is over a limit, for the
+// longest of the waits (KafkaApis: the larger of bandwidth and request throttle). The
+// response says so and is sent at once; the connection is muted (KIP-219).
 func (m *meteredDoor) Answering(r reqchan.Request, k reqchan.AnswerKind, payload []byte) []byte {
 	u := (*Door)(m).charge(r, k, len(payload))
 	switch {
@@ -82,15 +80,15 @@ func (m *meteredDoor) Answering(r reqchan.Request, k reqchan.AnswerKind, payload
 	}
 	at := throttleAt(u.of.Key, u.of.Version, payload)
 	if at < 0 {
-		return payload // no such field; its client is muted all the same
+		return payload // no such field; the client is muted without being told
 	}
 	b := append(r.Buffer(len(payload))[:0], payload...) // in place, when it lies there
 	u.tell(b[at:])
 	return b
 }
 
-// AnsweringParts is Answering for a response that has files in it. Where the
-// throttle time lies behind the first file, the client is muted and not told.
+// AnsweringParts is Answering for a response with files. If the throttle time lies behind
+// the first file, the client is muted without being told.
 func (m *meteredDoor) AnsweringParts(r reqchan.Request, head []byte, size int) []byte {
 	u := (*Door)(m).charge(r, reqchan.AnswerSend, size)
 	if u.wait == 0 {
@@ -105,12 +103,12 @@ func (m *meteredDoor) AnsweringParts(r reqchan.Request, head []byte, size int) [
 	return nil
 }
 
-// charge records what r used, whose response has size bytes, and mutes its
-// connection as long as its client has to wait.
+// charge records what r used, with a response of size bytes, and mutes its connection for
+// as long as the client has to wait.
 func (d *Door) charge(r reqchan.Request, k reqchan.AnswerKind, size int) (u use) {
 	h, f := parseHeader(r.Payload())
 	if f != nil {
-		return u // the handler wrote its answer over the request
+		return u // the handler wrote the response over the request
 	}
 	u = use{who: d.subject(h, r.Conn()), of: h}
 	if u.who == nil {
@@ -135,7 +133,7 @@ func (d *Door) charge(r reqchan.Request, k reqchan.AnswerKind, size int) (u use)
 	return u
 }
 
-// use is what one answer adds to a client's account.
+// use is what one request is charged.
 type use struct {
 	who  *quota.Subject
 	of   Header
@@ -149,13 +147,13 @@ func (u *use) add(k quota.Kind, wait time.Duration) {
 	}
 }
 
-// tell writes the wait where a response has its throttle time.
+// tell writes the wait into the throttle time of a response.
 func (u *use) tell(field []byte) {
 	binary.BigEndian.PutUint32(field, uint32(u.wait/time.Millisecond))
 }
 
-// takeBack gives the response without records for a Fetch that is over a quota,
-// whose bytes are not sent now; nil if there is none.
+// takeBack returns a response without records for a Fetch over a quota, and takes its
+// bytes back, which are not sent now; nil if the quota is kept.
 func (u *use) takeBack(r reqchan.Request, size int) []byte {
 	empty := throttledFetch(u.of, r.Payload()[u.of.Size:], int32(u.wait/time.Millisecond))
 	if empty != nil {
@@ -165,10 +163,9 @@ func (u *use) takeBack(r reqchan.Request, size int) []byte {
 	return empty
 }
 
-// throttledFetch is a Fetch response without records. It ends the session of a
-// request that asked for everything and keeps that of one that asked for what
-// changed (Kafka: FullFetchContext and IncrementalFetchContext,
-// getThrottledResponse). nil: the request can't be read.
+// throttledFetch is a Fetch response without records. It ends the session of a full fetch
+// and keeps that of an incremental one (Kafka: FullFetchContext and
+// IncrementalFetchContext, getThrottledResponse). nil: the request can't be read.
 func throttledFetch(h Header, body []byte, ms int32) []byte {
 	req := kmsg.NewPtrFetchRequest()
 	req.SetVersion(h.Version)

@@ -15,12 +15,12 @@ import (
 )
 
 // answers is a Handler that answers with what a test gave it.
-type answers func(Request)
+type answers func(APIRequest)
 
-func (f answers) HandleKafka(r Request) { f(r) }
+func (f answers) HandleAPI(r APIRequest) { f(r) }
 
 // metered is a client behind a door with limits, whose clock stands still.
-func metered(t *testing.T, h Handler, limits ...quota.Limit) (*client, *quota.Quotas, *atomic.Int64) {
+func metered(t *testing.T, h APIHandler, limits ...quota.Limit) (*client, *quota.Quotas, *atomic.Int64) {
 	t.Helper()
 	var now atomic.Int64
 	q, err := quota.New(quota.Config{Limits: limits, Now: now.Load})
@@ -52,7 +52,7 @@ func throttled(c *client) time.Duration {
 // Kafka: RequestQuotaTest, F-36.
 func TestEveryAPIIsToldThatItIsThrottledOrIsExempt(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
-	c, q, _ := metered(t, answers(func(r Request) {
+	c, q, _ := metered(t, answers(func(r APIRequest) {
 		resp := kmsg.ResponseForKey(r.Header.Key)
 		resp.SetVersion(r.Header.Version)
 		r.Respond(resp)
@@ -81,7 +81,7 @@ func TestEveryAPIIsToldThatItIsThrottledOrIsExempt(t *testing.T) {
 
 func TestWhoIsWithinItsQuotasIsAnsweredUntouched(t *testing.T) {
 	body := []byte("not even a response")
-	c, q, _ := metered(t, answers(func(r Request) { r.RespondBody(body) }),
+	c, q, _ := metered(t, answers(func(r APIRequest) { r.RespondBody(body) }),
 		limitOf(quota.Requests, 1e6), limitOf(quota.BytesIn, 1e9), limitOf(quota.BytesOut, 1e9), limitOf(quota.HandlerTime, 1e5))
 	for _, key := range []int16{keyProduce, keyFetch, 3} {
 		req := kmsg.RequestForKey(key)
@@ -97,7 +97,7 @@ func TestWhoIsWithinItsQuotasIsAnsweredUntouched(t *testing.T) {
 
 // Kafka: F-37.
 func TestTheLongestWaitOfAllQuotasCounts(t *testing.T) {
-	c, q, _ := metered(t, answers(func(r Request) {
+	c, q, _ := metered(t, answers(func(r APIRequest) {
 		resp := kmsg.NewPtrProduceResponse()
 		resp.SetVersion(r.Header.Version)
 		r.Respond(resp)
@@ -121,7 +121,7 @@ func TestAFetchOverItsQuotaIsEmptyAndItsBytesAreTakenBack(t *testing.T) {
 	full := kmsg.NewPtrFetchResponse()
 	full.SessionID = 9
 	full.Topics = []kmsg.FetchResponseTopic{{Topic: "a", Partitions: []kmsg.FetchResponseTopicPartition{{RecordBatches: make([]byte, 50_000)}}}}
-	c, q, now := metered(t, answers(func(r Request) {
+	c, q, now := metered(t, answers(func(r APIRequest) {
 		full.SetVersion(r.Header.Version)
 		r.Respond(full)
 	}), limitOf(quota.BytesOut, 2000))
@@ -152,7 +152,7 @@ func TestAFetchOverItsQuotaIsEmptyAndItsBytesAreTakenBack(t *testing.T) {
 
 // Kafka: F-38.
 func TestARequestWithoutResponseIsMeasuredAsKafkaDoes(t *testing.T) {
-	silent := answers(func(r Request) { r.NoResponse() })
+	silent := answers(func(r APIRequest) { r.NoResponse() })
 	for kind, muted := range map[quota.Kind]bool{quota.BytesIn: true, quota.Requests: true, quota.HandlerTime: false} {
 		c, q, _ := metered(t, silent, limitOf(kind, 1))
 		spent(q, kind, c)
@@ -166,7 +166,7 @@ func TestARequestWithoutResponseIsMeasuredAsKafkaDoes(t *testing.T) {
 }
 
 func TestHandlerTimeIsChargedToItsClient(t *testing.T) {
-	c, q, _ := metered(t, answers(func(r Request) {
+	c, q, _ := metered(t, answers(func(r APIRequest) {
 		for start := reqchan.Now(); reqchan.Now() < start+1000; {
 		}
 		r.Respond(kmsg.NewPtrMetadataResponse())
@@ -179,7 +179,7 @@ func TestHandlerTimeIsChargedToItsClient(t *testing.T) {
 
 func TestAQuotaForAUserIsOfThePrincipal(t *testing.T) {
 	limit := quota.Limit{Entity: quota.Entity{User: "alice"}, Kind: quota.Requests, PerSecond: 0.01}
-	c, _, _ := metered(t, answers(func(r Request) { r.Respond(kmsg.NewPtrMetadataResponse()) }), limit)
+	c, _, _ := metered(t, answers(func(r APIRequest) { r.Respond(kmsg.NewPtrMetadataResponse()) }), limit)
 	ask[*kmsg.MetadataResponse](c, kmsg.NewPtrMetadataRequest(), 0)
 	if throttled(c) != 0 {
 		t.Error("ANONYMOUS has alice's limit")

@@ -2,9 +2,9 @@ package kafka
 
 import "encoding/binary"
 
-// reader takes Kafka's primitive types off bytes that a stranger wrote. After
-// the first fault it is empty and returns zeros, so that callers check once.
-// Every call is O(1); nothing allocates.
+// reader reads Kafka's primitive types from bytes that a client wrote. After the first
+// fault it is empty and returns zeros, so that callers check once. Every call is O(1);
+// nothing allocates.
 type reader struct {
 	left  []byte
 	fault *Fault
@@ -17,7 +17,7 @@ func (r *reader) fail(f *Fault) {
 	r.left = nil
 }
 
-// take returns the next n bytes, nil when they are not there. n < 0 is a fault.
+// take returns the next n bytes, nil if there are fewer. n < 0 is a fault.
 func (r *reader) take(n int) []byte {
 	if n < 0 || n > len(r.left) {
 		r.fail(faultBodyShort)

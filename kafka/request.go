@@ -1,87 +1,106 @@
 package kafka
 
 import (
+	"context"
 	"encoding/binary"
 
-	"kring/reqchan"
+	"kring"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Handler serves requests that passed the door. It may answer at once or
-// later, from any goroutine, exactly once.
-type Handler interface {
-	HandleKafka(Request)
+// APIHandler serves the requests that passed a Door, which is the kring.Handler in
+// front of it: a broker that speaks Kafka implements this one, and none of kring's. It
+// may answer at once or later, from any goroutine; the first answer counts. It answers
+// every API of the Door's Versions, ApiVersions too: see Versions.Answer.
+//
+// An APIHandler that is a kring.ConnWatcher is told of connections.
+type APIHandler interface {
+	HandleAPI(r APIRequest)
 }
 
-// Request is a screened request: its API is known, its version served, its
-// body well-formed. It is a value: a handler that answers later keeps a copy.
+// APIHandlerFunc makes an APIHandler of a function.
+type APIHandlerFunc func(r APIRequest)
+
+// HandleAPI calls f.
+func (f APIHandlerFunc) HandleAPI(r APIRequest) { f(r) }
+
+// APIRequest is a request of an API that passed the Door: its API is known, its version
+// served, its body well-formed. It is a value: a handler that answers later keeps a copy.
 //
-// Owner: the Handler until it answers, by one of the methods here or of
-// Request. After that Header.ClientID and Body must not be touched.
-type Request struct {
+// Owner: the APIHandler until it answers, by one of the methods here or of Raw. After
+// that Header.ClientID and Body must not be touched.
+type APIRequest struct {
 	Header Header
-	// Body is the payload behind the header, and ends where its last field does.
+	// Body is the payload behind the header, up to the end of its last field.
 	Body []byte
-	// Elements is how many elements of arrays and tags Body has: what it takes when it
-	// is decoded goes by that, more than by its length.
+	// Elements is how many array elements and tags Body has. The memory of the decoded
+	// request depends on it, more than on the length.
 	Elements int
-	// Request is the frame that it came in. Its Payload ends with Body: what a
-	// client sent behind that is cut off.
-	Request reqchan.Request
+	// Raw is the frame that it came in, with what kring offers for answers: files in a
+	// response, throttling, how large a response may be. Its Payload ends with Body:
+	// what a client sent behind that is cut off.
+	Raw kring.Request
 }
 
 // Decode decodes the body with kmsg. Byte slices in the result lie in Body;
 // strings are copies.
-func (r Request) Decode() (kmsg.Request, error) {
+func (r APIRequest) Decode() (kmsg.Request, error) {
 	req := kmsg.RequestForKey(r.Header.Key)
 	req.SetVersion(r.Header.Version)
 	return req, req.ReadFrom(r.Body)
 }
 
+// Conn is the connection that it came from.
+func (r APIRequest) Conn() *kring.Conn { return r.Raw.Conn() }
+
+// Context ends when nobody waits for the answer any more: see kring.Conn.Context.
+func (r APIRequest) Context() context.Context { return r.Raw.Context() }
+
 // Frame is the payload as far as it was screened: the header and Body. It is nil once
 // the request is answered.
-func (r Request) Frame() []byte {
-	whole := r.Request.Payload()
+func (r APIRequest) Frame() []byte {
+	whole := r.Raw.Payload()
 	return whole[:min(len(whole), r.Header.Size+len(r.Body))]
 }
 
 // Respond answers with resp, encoded into the memory it is sent from when it
 // fits there, else with one copy.
-func (r Request) Respond(resp kmsg.Response) { r.Finish(resp.AppendTo(r.Start())) }
+func (r APIRequest) Respond(resp kmsg.Response) { r.Finish(resp.AppendTo(r.Start())) }
 
 // RespondAbout is Respond for a response of n bytes, or a few more: so it fits where it
 // is encoded.
-func (r Request) RespondAbout(n int, resp kmsg.Response) {
-	r.Request.Buffer(n + n/16 + responseHeaderBytesMax)
+func (r APIRequest) RespondAbout(n int, resp kmsg.Response) {
+	r.Raw.Buffer(n + n/16 + responseHeaderBytesMax)
 	r.Respond(resp)
 }
 
 // RespondBody answers with a body that is encoded already.
-func (r Request) RespondBody(body []byte) { r.Finish(append(r.Start(), body...)) }
+func (r APIRequest) RespondBody(body []byte) { r.Finish(append(r.Start(), body...)) }
 
 // Start returns the response header in the memory that Finish sends; append the
 // response body to it.
-func (r Request) Start() []byte {
-	b := r.Request.Buffer(responseHeaderBytesMax)[:0]
+func (r APIRequest) Start() []byte {
+	b := r.Raw.Buffer(responseHeaderBytesMax)[:0]
 	return AppendResponseHeader(b, r.Header.Key, r.Header.Version, r.Header.CorrelationID)
 }
 
 // Finish answers with what Start returned and the body appended to it. The
 // request is counted by the response's error code, unless the handler has set
-// another (reqchan.Request.SetErrorCode).
-func (r Request) Finish(payload []byte) {
-	if r.Request.ErrorCode() == 0 {
-		r.Request.SetErrorCode(errorCode(r.Header.Key, r.Header.Version, payload))
+// another (Raw.SetErrorCode).
+func (r APIRequest) Finish(payload []byte) {
+	if r.Raw.ErrorCode() == 0 {
+		r.Raw.SetErrorCode(errorCode(r.Header.Key, r.Header.Version, payload))
 	}
-	r.Request.Respond(payload)
+	r.Raw.Respond(payload)
 }
 
 // NoResponse answers with nothing (Produce with acks 0).
-func (r Request) NoResponse() { r.Request.NoResponse() }
+func (r APIRequest) NoResponse() { r.Raw.NoResponse() }
 
-// CloseConnection answers by closing the connection.
-func (r Request) CloseConnection(why reqchan.CloseReason) { r.Request.CloseConnection(why) }
+// CloseConnection answers by closing the connection, for a reason that is counted, such
+// as kring.ReasonHandlerClosed. The request counts as failed.
+func (r APIRequest) CloseConnection(why kring.CloseReason) { r.Raw.CloseConnection(why) }
 
 const responseHeaderBytesMax = 5
 

@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// description says what the requests of one API look like, in every version.
+// description is the layout of the requests of one API, in every version.
 //
 // The notation of body, field after field as on the wire:
 //
@@ -36,15 +36,15 @@ type description struct {
 // neverFlexible is the first flexible version of an API that has none.
 const neverFlexible = 1<<15 - 1
 
-// describe finds the description of key, nil when there is none.
+// describe returns the description of key, nil if there is none.
 func describe(key int16) *description {
 	if key < 0 || int(key) >= len(descriptions) {
 		return nil
 	}
-	return &descriptions[key] // the table has no gaps; a test says so
+	return &descriptions[key] // the table has no gaps; a test checks that
 }
 
-// op is what a node of a schema takes off the wire.
+// op is what a node of a schema reads.
 type op uint8
 
 const (
@@ -102,7 +102,7 @@ func (d *description) compile(version int16) schema {
 	return schema{flexible: c.flexible, nodes: nodes, toErrors: upTo(nodes, opError), toThrottle: upTo(nodes, opThrottle)}
 }
 
-// upTo counts nodes up to the last that is o, or has it in it.
+// upTo counts nodes up to the last that is o, or contains it.
 func upTo(nodes []node, o op) int {
 	n := len(nodes)
 	for n > 0 && !nodes[n-1].has(o) {
@@ -116,7 +116,7 @@ func (n *node) has(o op) bool {
 		slices.ContainsFunc(n.tags, func(t knownTag) bool { return upTo(t.fields, o) > 0 })
 }
 
-// responseSchemas is the same for what responses say of how the request fared.
+// responseSchemas is the same for the error codes and throttle times of responses.
 var responseSchemas = sync.OnceValue(func() [][]schema {
 	all := make([][]schema, len(descriptions))
 	for i := range descriptions {
@@ -133,8 +133,8 @@ var responseSchemas = sync.OnceValue(func() [][]schema {
 	return all
 })
 
-// compiler reads a description's body for one version. The text is ours: a
-// mistake in it is a broken invariant.
+// compiler reads a description's body for one version. A mistake in that text is a
+// broken invariant.
 type compiler struct {
 	text     string
 	at       int
@@ -200,7 +200,7 @@ func (c *compiler) structure() []node {
 	return nodes
 }
 
-// value reads one field; it is no node at all in a version that lacks it.
+// value reads one field; no node in a version that lacks the field.
 func (c *compiler) value() []node {
 	b := c.peek()
 	c.at++
@@ -262,7 +262,7 @@ func (c *compiler) present(nodes []node) []node {
 	return nil
 }
 
-// least is how many bytes nodes take at least.
+// least is the least number of bytes that nodes take.
 func (c *compiler) least(nodes []node) int {
 	sum := 0
 	for i := range nodes {

@@ -2,13 +2,13 @@ package kafka
 
 import "kring/reqchan"
 
-// softwareBytesMax bounds the name and version that a client gives itself:
-// they are kept with the connection and become labels of metrics.
+// softwareBytesMax bounds the software name and version of a client: they are kept with
+// the connection and become labels of metrics.
 const softwareBytesMax = 255
 
-// captureSoftware keeps the client's software name and version, which an
-// ApiVersions request from version 3 on carries, with its connection. It says
-// whether they are what KIP-511 allows. The body has been validated.
+// captureSoftware stores the client's software name and version, which an ApiVersions
+// request has from version 3 on, with its connection. It reports whether KIP-511 allows
+// them. The body has been validated.
 func captureSoftware(c *reqchan.Conn, body []byte) bool {
 	r := reader{left: body}
 	name, version := r.string(true), r.string(true)

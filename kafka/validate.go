@@ -1,17 +1,16 @@
 package kafka
 
-// ElementsMaxDefault is how many array elements and unknown tags one request
-// may have. It bounds what a decoder allocates, some tens of bytes for each,
-// whatever the frame's size; a request for every partition of a big cluster
-// stays far below.
+// ElementsMaxDefault is how many array elements and unknown tags one request may have.
+// It bounds what a decoder allocates, some tens of bytes for each, whatever the frame's
+// size. A request for every partition of a big cluster stays far below.
 const ElementsMaxDefault = 1 << 18
 
-// Validate checks the structure of a request's body: every length and count
-// within the bytes there are, null only where it may be. It says how many bytes
-// the body takes; what is behind them is no part of the request, and no decoder
-// may see it (some clients send such bytes, and Apache Kafka passes over them).
-// It takes time in proportion to the body at most and does not allocate.
-// body[:size] kmsg decodes without error. elementsMax 0 means ElementsMaxDefault.
+// Validate checks the structure of a request's body: every length and count is within
+// the bytes that are there, and null only where it is allowed. size is how many bytes the
+// body takes. Bytes behind it are not part of the request, and no decoder may see them
+// (some clients send such bytes, and Apache Kafka ignores them). The time is at most
+// proportional to the body, and nothing is allocated. kmsg decodes body[:size] without an
+// error. elementsMax 0 means ElementsMaxDefault.
 func Validate(key, version int16, body []byte, elementsMax int) (size int, err error) {
 	if elementsMax == 0 {
 		elementsMax = ElementsMaxDefault
@@ -23,7 +22,7 @@ func Validate(key, version int16, body []byte, elementsMax int) (size int, err e
 	return size, nil
 }
 
-// validate says besides how many elements and tags there are.
+// validate also returns how many elements and tags there are.
 func validate(key, version int16, body []byte, elementsMax int) (size, elements int, f *Fault) {
 	d := describe(key)
 	switch {
@@ -38,7 +37,7 @@ func validate(key, version int16, body []byte, elementsMax int) (size, elements 
 	return len(body) - len(w.left), elementsMax - w.elements, w.fault
 }
 
-// walker takes a body apart along a schema.
+// walker reads a body along a schema.
 type walker struct {
 	reader
 	flexible bool

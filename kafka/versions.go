@@ -20,18 +20,19 @@ type Versions struct {
 	sorted    []VersionRange
 	byKey     []VersionRange // index: key; Max < Min where the key is not served
 	announced []VersionRange // beside sorted
+	bodies    *apiVersionsBodies
 }
 
 // announcedFrom is the first version that ApiVersions names of an API, where
 // that is not the first that is served.
 //
-// Produce: librdkafka up to 2.8 takes a broker without versions 0 to 2 for one
-// that knows neither gzip nor snappy nor lz4, and compresses nothing. Apache
-// Kafka 4 announces 0 for that reason, and closes the connection of who sends it
-// (KAFKA-18659).
+// Produce: librdkafka up to 2.8 assumes that a broker without versions 0 to 2 knows
+// neither gzip nor snappy nor lz4, and compresses nothing. So Apache Kafka 4 announces
+// 0, and closes the connection of a client that sends it (KAFKA-18659).
 var announcedFrom = map[int16]int16{keyProduce: 0}
 
-// NewVersions makes the table; the error names every fault in ranges.
+// NewVersions makes the table; the error names every fault in ranges. ApiVersions (key 18)
+// must be one of them: every client asks for it first. Answer it with Versions.Answer.
 func NewVersions(ranges ...VersionRange) (Versions, error) {
 	v := Versions{byKey: make([]VersionRange, len(descriptions))}
 	for key := range v.byKey {
@@ -54,6 +55,10 @@ func NewVersions(ranges ...VersionRange) (Versions, error) {
 			v.sorted = append(v.sorted, r)
 		}
 	}
+	if v.byKey[keyApiVersions].Max < 0 && len(faults) == 0 {
+		faults = append(faults, fmt.Errorf("ApiVersions (key %d), which every client asks for first, is not among them: add {Key: %d, Min: 0, Max: %d} and answer it with Versions.Answer",
+			keyApiVersions, keyApiVersions, describe(keyApiVersions).max))
+	}
 	if len(faults) > 0 {
 		return Versions{}, fmt.Errorf("kafka: versions: %w", errors.Join(faults...))
 	}
@@ -65,12 +70,12 @@ func NewVersions(ranges ...VersionRange) (Versions, error) {
 			r.Min = min(r.Min, from)
 		}
 	}
+	v.bodies = newApiVersionsBodies(v)
 	return v, nil
 }
 
-// VersionsOf takes what another broker announces in its ApiVersions response for
-// what it serves, as far as requests can be screened here: APIs and versions that
-// this build does not know are left out.
+// VersionsOf makes the table of what another broker announces in its ApiVersions
+// response. APIs and versions that this build can't validate are left out.
 func VersionsOf(resp *kmsg.ApiVersionsResponse) (Versions, error) {
 	var ranges []VersionRange
 	for _, k := range resp.ApiKeys {
@@ -81,13 +86,18 @@ func VersionsOf(resp *kmsg.ApiVersionsResponse) (Versions, error) {
 	return NewVersions(ranges...)
 }
 
+// Answer answers an ApiVersions request (key 18) with what v announces, without an
+// allocation. A handler that has features to name as well makes a response of its own:
+// see Announce.
+func (v Versions) Answer(r APIRequest) { r.RespondBody(v.bodies.served[r.Header.Version]) }
+
 // Supported says whether requests of key in version are served.
 func (v Versions) Supported(key, version int16) bool {
 	r, ok := v.Range(key)
 	return ok && version >= r.Min && version <= r.Max
 }
 
-// Range is what is served of key.
+// Range returns the versions of key that are served.
 func (v Versions) Range(key int16) (VersionRange, bool) {
 	if key < 0 || int(key) >= len(v.byKey) {
 		return VersionRange{}, false

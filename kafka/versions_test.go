@@ -33,14 +33,14 @@ func TestProduceIsAnnouncedFromVersion0AndRefusedBelow3(t *testing.T) {
 }
 
 func TestOnlyProduceIsAnnouncedOtherwiseThanServed(t *testing.T) {
-	v, err := NewVersions(VersionRange{1, 4, 18}, VersionRange{keyProduce, 5, 9})
+	v, err := NewVersions(VersionRange{18, 0, 3}, VersionRange{1, 4, 18}, VersionRange{keyProduce, 5, 9})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []VersionRange{{keyProduce, 0, 9}, {1, 4, 18}}; !slices.Equal(v.Announced(), want) {
+	if want := []VersionRange{{keyProduce, 0, 9}, {1, 4, 18}, {18, 0, 3}}; !slices.Equal(v.Announced(), want) {
 		t.Errorf("announced: %v", v.Announced())
 	}
-	if want := []VersionRange{{keyProduce, 5, 9}, {1, 4, 18}}; !slices.Equal(v.All(), want) {
+	if want := []VersionRange{{keyProduce, 5, 9}, {1, 4, 18}, {18, 0, 3}}; !slices.Equal(v.All(), want) {
 		t.Errorf("served: %v", v.All())
 	}
 }

@@ -29,12 +29,12 @@ func (k Kind) String() string {
 	return fmt.Sprintf("Kind(%d)", uint8(k))
 }
 
-// Default is an Entity's part for everybody who has no limit of their own.
+// Default is an Entity's part that stands for all who have no limit of their own.
 const Default = "*"
 
 // Entity is whom a Limit is for: a user, a client id, a user together with a
-// client id, or an IP address. A part is a name, Default, or empty: it does not
-// matter. Everybody whom Default stands for is measured alone.
+// client id, or an IP address. A part is a name, Default, or empty (any). Each client
+// for which Default stands is measured by itself.
 type Entity struct {
 	// User is the name of a principal, without its type: ANONYMOUS.
 	User     string
@@ -59,10 +59,10 @@ func (e Entity) String() string {
 // Limit bounds what an Entity may use.
 //
 // Of the limits of one kind for users and client ids exactly one applies to a
-// request: the first there is in Kafka's order, which is user and client id,
+// request: the first one in Kafka's order, which is user and client id,
 // user and default client id, user, default user and client id, default user
 // and default client id, default user, client id, default client id. The limit
-// of its IP address applies beside it; who is over both waits for the longer.
+// of its IP address applies too; a client over both waits for the longer time.
 type Limit struct {
 	Entity Entity
 	Kind   Kind
@@ -71,7 +71,7 @@ type Limit struct {
 	PerSecond float64
 }
 
-// Validate names what is wrong with a Limit.
+// Validate returns what is wrong with a Limit.
 func (l Limit) Validate() error {
 	var faults []error
 	fault := func(bad bool, format string, args ...any) {
@@ -91,7 +91,8 @@ func (l Limit) Validate() error {
 	return errors.Join(faults...)
 }
 
-// units of a meter per unit of the Limit: time is measured in nanoseconds.
+// units is how many units of a meter are one unit of the Limit: time is measured in
+// nanoseconds.
 func (k Kind) units() float64 {
 	if k == HandlerTime {
 		return 1e9 / 100
@@ -103,7 +104,7 @@ func (k Kind) units() float64 {
 type table struct {
 	limits []Limit
 	by     [kinds]map[Entity]float64 // in units of the meters
-	// user and ip say whether any limit asks for it.
+	// user and ip report whether any limit depends on it.
 	user, ip bool
 }
 
@@ -131,10 +132,10 @@ func newTable(limits []Limit) (*table, error) {
 	return t, errors.Join(faults...)
 }
 
-// ofUser finds the limit of one kind for a user and client id, and who shares
-// its meter; ok is false when there is none.
+// ofUser finds the limit of one kind for a user and client id, and the entity whose
+// meter counts; ok is false if there is none.
 func (t *table) ofUser(k Kind, user, client string) (limit float64, shared Entity, ok bool) {
-	user, client = orNobody(user), orNobody(client)
+	user, client = nameOrNobody(user), nameOrNobody(client)
 	both, byUser, byClient := Entity{User: user, ClientID: client}, Entity{User: user}, Entity{ClientID: client}
 	for _, step := range [...]struct{ limit, shared Entity }{
 		{both, both},
@@ -153,8 +154,8 @@ func (t *table) ofUser(k Kind, user, client string) (limit float64, shared Entit
 	return 0, Entity{}, false
 }
 
-// orNobody names who has no name, so that only defaults apply.
-func orNobody(name string) string {
+// nameOrNobody replaces an empty name, so that only defaults apply to it.
+func nameOrNobody(name string) string {
 	if name == "" {
 		return "<none>"
 	}

@@ -16,7 +16,7 @@ import (
 //	user=*,client-id=*,fetch-bytes=512KiB
 //	ip=192.0.2.7,handler-percent=50
 //
-// Bytes take the units kB, MB, GB, KiB, MiB and GiB. It names every fault.
+// Bytes take the units kB, MB, GB, KiB, MiB and GiB. The error names every fault.
 func ParseLimits(text string) ([]Limit, error) {
 	var whom Entity
 	var limits []Limit
@@ -27,7 +27,7 @@ func ParseLimits(text string) ([]Limit, error) {
 			faults = append(faults, fmt.Errorf("%q: give NAME=VALUE, such as client-id=batch or produce-bytes=1MB", field))
 			continue
 		}
-		if part := whom.part(name); part != nil {
+		if part := whom.partNamed(name); part != nil {
 			*part = value
 			continue
 		}
@@ -52,8 +52,8 @@ func ParseLimits(text string) ([]Limit, error) {
 	return limits, errors.Join(faults...)
 }
 
-// ReadLimits reads limits line by line, each as ParseLimits has it; empty lines
-// and what follows a # are passed over. It names every fault with its line.
+// ReadLimits reads limits line by line, in ParseLimits' format. Empty lines and what
+// follows a # are skipped. The error names every fault with its line.
 func ReadLimits(r io.Reader) ([]Limit, error) {
 	var limits []Limit
 	var faults []error
@@ -77,7 +77,7 @@ func ReadLimits(r io.Reader) ([]Limit, error) {
 	return limits, errors.Join(faults...)
 }
 
-func (e *Entity) part(name string) *string {
+func (e *Entity) partNamed(name string) *string {
 	switch name {
 	case "user":
 		return &e.User

@@ -27,12 +27,12 @@ type Config struct {
 	// bound: a client with 100 times its share in one request waits for minutes.
 	BytesThrottleMax time.Duration
 	// SubjectsMax is how many users, client ids and addresses may be measured at
-	// once; default 65536. What comes beyond, clients with ever new names, is
-	// measured as if it were one. Who was silent for all windows does not count.
+	// once; default 65536. Beyond it, clients with new names are measured as one.
+	// Clients that were silent for all windows do not count.
 	SubjectsMax int
-	// Limits from the start.
+	// Limits at the start.
 	Limits []Limit
-	// Now is the clock, in nanoseconds that only grow; default the system's.
+	// Now is a monotonic clock in nanoseconds; default the system's.
 	Now func() int64
 }
 
@@ -76,65 +76,62 @@ func (c Config) check() (*table, error) {
 	return t, errors.Join(append(faults, err)...)
 }
 
-// Quotas holds limits, and measures everybody that one applies to.
+// Quotas holds limits, and measures all clients to which one applies.
 type Quotas struct {
-	cfg      Config
-	windows  rate.Windows
-	seed     maphash.Seed
-	table    atomic.Pointer[table]
-	setting  sync.Mutex
-	own      []Limit // guarded by setting; of Config and Set
-	clients  []Limit // guarded by setting; of SetByClients
-	subjects [shards]shard
-	meters   [shards]meters
+	cfg            Config
+	windows        rate.Windows
+	seed           maphash.Seed
+	table          atomic.Pointer[table]
+	setting        sync.Mutex
+	operatorLimits []Limit // guarded by setting; of Config and Set
+	clientLimits   []Limit // guarded by setting; of SetByClients
+	subjects       [shards]shard
+	meters         [shards]meters
 
 	throttled [kinds]atomic.Uint64
 	shared    atomic.Uint64
 }
 
-// New makes a Quotas, or names every fault of cfg.
+// New makes a Quotas. The error names every fault of cfg.
 func New(cfg Config) (*Quotas, error) {
 	t, err := cfg.check()
 	if err != nil {
 		return nil, fmt.Errorf("quota: %w", err)
 	}
 	cfg = cfg.withDefaults()
-	q := &Quotas{cfg: cfg, windows: rate.Windows{Count: cfg.Windows, Size: cfg.Window}, seed: maphash.MakeSeed(), own: slices.Clone(cfg.Limits)}
+	q := &Quotas{cfg: cfg, windows: rate.Windows{Count: cfg.Windows, Size: cfg.Window}, seed: maphash.MakeSeed(), operatorLimits: slices.Clone(cfg.Limits)}
 	q.table.Store(t)
 	return q, nil
 }
 
-// Set replaces all limits at once, but those of SetByClients, or changes nothing
-// and names every fault.
-// What was used counts on under the new limits, wherever the same user, client
-// or pair is measured as before. It takes effect on the next answer of everybody;
-// any goroutine may call it while requests are measured.
+// Set replaces all limits except those of SetByClients at once. On an error, which names
+// every fault, nothing has changed. What was measured before still counts, if the same
+// user, client id or pair is measured. The limits take effect with each client's next
+// response. Any goroutine may call it while requests are measured.
 func (q *Quotas) Set(limits []Limit) error {
 	q.setting.Lock()
 	defer q.setting.Unlock()
-	if err := q.set(limits, q.clients); err != nil {
+	if err := q.setTable(limits, q.clientLimits); err != nil {
 		return err
 	}
-	q.own = slices.Clone(limits)
+	q.operatorLimits = slices.Clone(limits)
 	return nil
 }
 
-// SetByClients replaces the limits that clients have asked for by requests
-// (AlterClientQuotas), or changes nothing and names every fault. Where Set has
-// one of the same kind for the same entity, the clients' holds. Otherwise it is
-// as Set.
+// SetByClients is Set for the limits that clients set by requests (AlterClientQuotas).
+// If Set has one of the same kind for the same entity, the clients' limit holds.
 func (q *Quotas) SetByClients(limits []Limit) error {
 	q.setting.Lock()
 	defer q.setting.Unlock()
-	if err := q.set(q.own, limits); err != nil {
+	if err := q.setTable(q.operatorLimits, limits); err != nil {
 		return err
 	}
-	q.clients = slices.Clone(limits)
+	q.clientLimits = slices.Clone(limits)
 	return nil
 }
 
-// set makes the table of both. The caller holds setting.
-func (q *Quotas) set(own, clients []Limit) error {
+// setTable makes the table of both kinds of limits. The caller holds setting.
+func (q *Quotas) setTable(own, clients []Limit) error {
 	type bound struct {
 		entity Entity
 		kind   Kind
@@ -157,23 +154,23 @@ func (q *Quotas) set(own, clients []Limit) error {
 	return nil
 }
 
-// Limits are those that hold.
+// Limits returns the limits in force.
 func (q *Quotas) Limits() []Limit { return append([]Limit(nil), q.table.Load().limits...) }
 
-// Any says that there is a limit for somebody.
+// Any reports whether there is any limit.
 func (q *Quotas) Any() bool { return len(q.table.Load().limits) > 0 }
 
-// Bounds says that there is a limit of kind k for somebody.
+// Bounds reports whether there is any limit of kind k.
 func (q *Quotas) Bounds(k Kind) bool { return len(q.table.Load().by[k]) > 0 }
 
 // Stats is what a Quotas has counted since its start.
 type Stats struct {
-	// Throttled counts waits, by the Kind that asked for the longest.
+	// Throttled counts throttles, by the Kind with the longest wait.
 	Throttled [kinds]uint64
 	// Shared counts requests that were measured as one because SubjectsMax was
 	// reached.
 	Shared uint64
-	// Subjects and Meters are kept now.
+	// Subjects and Meters are how many are kept now.
 	Subjects, Meters int
 }
 
@@ -190,8 +187,8 @@ func (q *Quotas) Stats() Stats {
 	return s
 }
 
-// For finds who a request is measured as; nil when no limit applies to anybody
-// like that, and then Record and Throttle of it say 0. clientID is not kept.
+// For returns the Subject that a request is measured as; nil if no limit applies to it.
+// Record and Throttle of nil return 0. clientID is not kept.
 func (q *Quotas) For(user string, clientID []byte, ip netip.Addr) *Subject {
 	t := q.table.Load()
 	if len(t.limits) == 0 {
@@ -203,16 +200,15 @@ func (q *Quotas) For(user string, clientID []byte, ip netip.Addr) *Subject {
 	if ip = ip.Unmap().WithZone(""); !t.ip {
 		ip = netip.Addr{}
 	}
-	s := q.find(t, user, clientID, ip)
-	if s.unbound {
+	s := q.findSubject(t, user, clientID, ip)
+	if s.unlimited {
 		return nil
 	}
 	return s
 }
 
-// Record adds n to what s used of k (bytes, requests or nanoseconds), and returns
-// how long its client has to wait; 0 when it is within its limits. A negative n
-// takes back.
+// Record adds n to what s used of k (bytes, requests or nanoseconds). It returns how long
+// the client has to wait; 0 within the limits. A negative n takes back.
 func (s *Subject) Record(k Kind, n int64) time.Duration {
 	if s == nil {
 		return 0
@@ -226,7 +222,7 @@ func (s *Subject) Record(k Kind, n int64) time.Duration {
 	return s.throttle(k, now)
 }
 
-// Throttle is how long its client has to wait for what was recorded already.
+// Throttle is how long the client has to wait for what was recorded already.
 func (s *Subject) Throttle(k Kind) time.Duration {
 	if s == nil {
 		return 0
@@ -234,8 +230,7 @@ func (s *Subject) Throttle(k Kind) time.Duration {
 	return s.throttle(k, s.quotas.cfg.Now())
 }
 
-// throttle is at least a millisecond where it is not 0, and whole ones: what a
-// client is told has no smaller unit.
+// throttle rounds up to whole milliseconds, the unit of the protocol.
 func (s *Subject) throttle(k Kind, now int64) time.Duration {
 	longest := time.Duration(0)
 	for _, b := range s.bounds[k] {
@@ -253,10 +248,10 @@ func (s *Subject) throttle(k Kind, now int64) time.Duration {
 	return (longest + time.Millisecond - 1).Truncate(time.Millisecond)
 }
 
-// Throttled counts a wait that was imposed for k.
+// Throttled counts a throttle that was imposed for k.
 func (q *Quotas) Throttled(k Kind) { q.throttled[k].Add(1) }
 
-// Usage is what somebody uses at the moment.
+// Usage is what an entity uses at the moment.
 type Usage struct {
 	Entity Entity
 	Kind   Kind
@@ -264,7 +259,7 @@ type Usage struct {
 	PerSecond float64
 }
 
-// Usage lists everybody who is measured, in no order.
+// Usage lists all that are measured, in no order.
 func (q *Quotas) Usage() []Usage {
 	now := q.cfg.Now()
 	var all []Usage

@@ -10,21 +10,21 @@ import (
 	"kring/internal/rate"
 )
 
-// shards is how many locks there are for everybody; a power of two.
+// shards is the number of locks; a power of two.
 const shards = 64
 
-// Subject is whom a request is measured as: the meters that count what it uses,
-// and the limit of each.
+// Subject is what a request is measured as: the meters that count it, and the limit of
+// each.
 type Subject struct {
-	quotas  *Quotas
-	table   *table // that its bounds are of
-	bounds  [kinds][2]bound
-	unbound bool         // no limit applies
-	used    atomic.Int64 // about when it was found last
+	quotas    *Quotas
+	table     *table // from which its bounds were made
+	bounds    [kinds][2]bound
+	unlimited bool         // no limit applies
+	used      atomic.Int64 // about when it was found last
 }
 
-// bound is a limit, in units of its meter; there may be one of the user and
-// client id, and one of the address.
+// bound is a limit, in units of its meter. A Subject may have one for user and client id,
+// and one for its address.
 type bound struct {
 	meter *meter
 	key   meterKey
@@ -38,31 +38,31 @@ type subjectKey struct {
 
 // shard holds some of the subjects.
 type shard struct {
-	mu   sync.RWMutex
-	by   map[subjectKey]*Subject // guarded by mu
-	full int                     // guarded by mu; at so many it is swept
-	_    [64]byte
+	mu      sync.RWMutex
+	by      map[subjectKey]*Subject // guarded by mu
+	sweepAt int                     // guarded by mu; at so many it is swept
+	_       [64]byte
 }
 
-// crowd is the subject of all that there is no room for.
-var crowd = subjectKey{user: "<others>", client: "<others>"}
+// sharedSubject is the key of the subject of all clients beyond SubjectsMax.
+var sharedSubject = subjectKey{user: "<others>", client: "<others>"}
 
-// find is the way of every request: a shared lock of one of many shards.
-func (q *Quotas) find(t *table, user string, clientID []byte, ip netip.Addr) *Subject {
+// findSubject is called for every request. It takes a shared lock of one of many shards.
+func (q *Quotas) findSubject(t *table, user string, clientID []byte, ip netip.Addr) *Subject {
 	sh := &q.subjects[q.hash(user, clientID, ip)%shards]
 	now := q.cfg.Now()
 	sh.mu.RLock()
 	s := sh.by[subjectKey{user, string(clientID), ip}]
 	if s != nil && s.table == t {
-		s.touch(now)
+		s.noteUse(now)
 		sh.mu.RUnlock()
 		return s
 	}
 	sh.mu.RUnlock()
 	key := subjectKey{strings.Clone(user), string(clientID), ip}
-	if s = sh.add(q, t, key, now); s == nil {
+	if s = sh.findOrAdd(q, t, key, now); s == nil {
 		q.shared.Add(1)
-		s = q.subjects[0].add(q, t, crowd, now)
+		s = q.subjects[0].findOrAdd(q, t, sharedSubject, now)
 	}
 	return s
 }
@@ -75,33 +75,33 @@ func (q *Quotas) hash(user string, clientID []byte, ip netip.Addr) uint64 {
 	return h
 }
 
-// touch notes the time, but not so often that processors fight for the line.
-func (s *Subject) touch(now int64) {
+// noteUse notes the time, but rarely, so that processors don't contend for the cache
+// line.
+func (s *Subject) noteUse(now int64) {
 	if now-s.used.Load() > int64(s.quotas.cfg.Window)/4 {
 		s.used.Store(now)
 	}
 }
 
-// add finds or makes a subject that goes by t; nil when there is no room for
-// it.
-func (sh *shard) add(q *Quotas, t *table, key subjectKey, now int64) *Subject {
+// findOrAdd finds or makes a subject of table t; nil if there is no room for it.
+func (sh *shard) findOrAdd(q *Quotas, t *table, key subjectKey, now int64) *Subject {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	old := sh.by[key]
 	if old != nil && old.table == t {
-		old.touch(now)
+		old.noteUse(now)
 		return old
 	}
-	if most := q.cfg.SubjectsMax / shards; old == nil && key != crowd && len(sh.by) >= min(max(sh.full, 16), most) {
-		sh.sweep(q, now)
+	if most := q.cfg.SubjectsMax / shards; old == nil && key != sharedSubject && len(sh.by) >= min(max(sh.sweepAt, 16), most) {
+		sh.forgetIdle(q, now)
 		if len(sh.by) >= most {
 			return nil
 		}
-		sh.full = 2 * len(sh.by) // so that sweeping costs each newcomer little
+		sh.sweepAt = 2 * len(sh.by) // so that sweeping costs each newcomer little
 	}
 	s := q.newSubject(t, key, now)
 	if old != nil { // after the new one: what both measure is not forgotten between
-		old.leave()
+		old.releaseMeters()
 	}
 	if sh.by == nil {
 		sh.by = map[subjectKey]*Subject{}
@@ -110,13 +110,13 @@ func (sh *shard) add(q *Quotas, t *table, key subjectKey, now int64) *Subject {
 	return s
 }
 
-// sweep drops who was silent for all windows: their meters are at zero, and a
-// new one would be as well. It needs mu.
-func (sh *shard) sweep(q *Quotas, now int64) {
+// forgetIdle drops subjects that were silent for all windows: their meters are at zero,
+// as new ones would be. mu is held.
+func (sh *shard) forgetIdle(q *Quotas, now int64) {
 	silence := int64(q.cfg.Windows+1) * int64(q.cfg.Window)
 	for key, s := range sh.by {
 		if now-s.used.Load() > silence {
-			s.leave()
+			s.releaseMeters()
 			delete(sh.by, key)
 		}
 	}
@@ -129,7 +129,7 @@ func (sh *shard) len() int {
 }
 
 func (q *Quotas) newSubject(t *table, key subjectKey, now int64) *Subject {
-	s := &Subject{quotas: q, table: t, unbound: true}
+	s := &Subject{quotas: q, table: t, unlimited: true}
 	s.used.Store(now)
 	ip := ""
 	if key.ip.IsValid() {
@@ -137,27 +137,27 @@ func (q *Quotas) newSubject(t *table, key subjectKey, now int64) *Subject {
 	}
 	for k := range kinds {
 		if limit, shared, ok := t.ofUser(k, key.user, key.client); ok {
-			s.bind(0, k, limit, shared, now)
+			s.bindLimit(0, k, limit, shared, now)
 		}
 		if limit, shared, ok := t.ofIP(k, ip); ok {
-			s.bind(1, k, limit, shared, now)
+			s.bindLimit(1, k, limit, shared, now)
 		}
 	}
 	return s
 }
 
-func (s *Subject) bind(at int, k Kind, limit float64, shared Entity, now int64) {
+func (s *Subject) bindLimit(at int, k Kind, limit float64, shared Entity, now int64) {
 	key := meterKey{shared, k}
-	s.bounds[k][at] = bound{s.quotas.metersOf(key).join(key, s.quotas.windows, now), key, limit}
-	s.unbound = false
+	s.bounds[k][at] = bound{s.quotas.metersOf(key).acquire(key, s.quotas.windows, now), key, limit}
+	s.unlimited = false
 }
 
-// leave lets go of its meters.
-func (s *Subject) leave() {
+// releaseMeters gives up its references to meters.
+func (s *Subject) releaseMeters() {
 	for k := range s.bounds {
 		for _, b := range s.bounds[k] {
 			if b.meter != nil {
-				s.quotas.metersOf(b.key).leave(b.key)
+				s.quotas.metersOf(b.key).releaseMeter(b.key)
 			}
 		}
 	}
@@ -169,8 +169,7 @@ type meterKey struct {
 	kind   Kind
 }
 
-// meter lives as long as a subject counts on it, so whoever shares a limit
-// counts on the same one.
+// meter lives as long as a subject uses it. Subjects that share a limit share its meter.
 type meter struct {
 	rate *rate.Meter
 	refs int // guarded by the mu of its meters
@@ -187,7 +186,7 @@ func (q *Quotas) metersOf(key meterKey) *meters {
 	return &q.meters[maphash.Comparable(q.seed, key)%shards]
 }
 
-func (m *meters) join(key meterKey, w rate.Windows, now int64) *meter {
+func (m *meters) acquire(key meterKey, w rate.Windows, now int64) *meter {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	found := m.by[key]
@@ -202,7 +201,7 @@ func (m *meters) join(key meterKey, w rate.Windows, now int64) *meter {
 	return found
 }
 
-func (m *meters) leave(key meterKey) {
+func (m *meters) releaseMeter(key meterKey) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	found := m.by[key]

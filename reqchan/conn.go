@@ -13,18 +13,26 @@ type ConnID struct {
 	Index     uint64
 }
 
+// String is PROCESSOR-INDEX.
 func (id ConnID) String() string { return fmt.Sprintf("%d-%d", id.Processor, id.Index) }
 
 // Conn is what a handler may know of the connection a request came from. It
 // stays valid after the connection ended. Any goroutine may read it.
 type Conn struct {
-	ID       ConnID
+	ID ConnID
+	// Listener is the name of the listener that it came by.
 	Listener string
 	// Privileged is the listener's: it is the control plane's, or the brokers'
 	// own, and requests may act for others (Kafka: fromPrivilegedListener).
 	Privileged bool
-	Local      netip.AddrPort
-	Remote     netip.AddrPort
+	// Local is the address that the client reached the server by, the zero value on a
+	// Unix domain socket. It is what a Metadata response should name as the broker's host
+	// and port, unless something on the way (NAT, a proxy, a container's port mapping) has
+	// clients use another: then the program must be told (advertised.listeners).
+	Local netip.AddrPort
+	// Remote is the client's address, or that of what forwards for it; the zero value on a
+	// Unix domain socket.
+	Remote netip.AddrPort
 
 	life       life
 	attachment atomic.Value

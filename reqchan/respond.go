@@ -61,11 +61,24 @@ func (r Request) NoResponse() {
 	r.job.publish(AnswerNoResponse, ReasonNone)
 }
 
+// codeUnknownServerError is Kafka's, for what has no code of its own.
+const codeUnknownServerError = -1
+
 // CloseConnection answers by closing the connection, for a reason that is
-// counted. Responses queued before it are still sent.
+// counted. Responses queued before it are still sent. The request counts as failed: by
+// the code of SetErrorCode, or else by -1 (UNKNOWN_SERVER_ERROR).
 func (r Request) CloseConnection(why CloseReason) {
 	if r.claim() {
+		r.fail()
 		r.job.publish(AnswerClose, why)
+	}
+}
+
+// fail sees to it that r, whose answer closes its connection, is not counted as a
+// success. The caller has claimed r.
+func (r Request) fail() {
+	if r.ErrorCode() == 0 {
+		r.SetErrorCode(codeUnknownServerError)
 	}
 }
 

@@ -33,6 +33,7 @@ func (r Request) CloseConnectionAfter(why CloseReason, d time.Duration, response
 	if !r.claim() {
 		return
 	}
+	r.fail()
 	if response != nil && !r.job.place(response) {
 		why = MemoryRefused
 	}

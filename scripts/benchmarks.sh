@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Every micro-benchmark beside the code, once: that it compiles and comes to an
-# end. What they measure is for a quiet machine (go test -bench . ./PACKAGE).
+# Runs every micro-benchmark once: it must compile and end. To measure, run
+# go test -bench . ./PACKAGE on a quiet machine.
 #
 # usage: scripts/benchmarks.sh [PACKAGE...]
 

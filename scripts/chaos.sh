@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The embedded cluster on a disk that fills and frees, whose fsync fails now and
-# then, killed with kill -9 again and again while idempotent producers, commits and
-# new topics go on: what was acknowledged is there, or the answer was an error.
-# As root it makes itself a small disk; others only kill. The tests run six short
+# The embedded cluster on a disk that fills up and is freed, and whose fsync fails
+# now and then. It is killed (kill -9) again and again while idempotent producers,
+# commits and new topics go on. Everything acknowledged must be there afterwards.
+# As root it makes a small disk; other users only kill. The tests run six short
 # rounds of it.
 #
 # usage: scripts/chaos.sh [ROUNDS]      (100 rounds of about 6 s)

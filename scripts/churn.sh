@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# A great number of connections that come and go, in every way (finished, reset,
-# with and without a request, in the middle of a frame), against every engine,
-# with handlers in a pool and inline. Afterwards descriptors, goroutines, kernel
-# threads, buffers, request bytes and resident memory are where they were.
+# Opens and closes many connections in every way (finished, reset, with and without
+# a request, in the middle of a frame), against every engine, with handlers in a pool
+# and inline. Afterwards descriptors, goroutines, kernel threads, buffers, request
+# bytes and resident memory must be what they were before.
 #
 # usage: scripts/churn.sh [CYCLES] [ENGINE...]     (20,000 for each engine)
 
@@ -18,9 +18,9 @@ build_kring
 churn=$scratch/churn
 (cd "$root/internal/clients" && go build -o "$churn" ./churn)
 
-# Before the count begins, so many fill the pools and start the threads.
+# So many connections fill the pools and start the threads before the count begins.
 warm=3000
-# What resident memory may grow by: Go's heap is collected when it has doubled.
+# How much resident memory may grow: Go's heap is collected when it has doubled.
 growth_max_kib=$((16 * 1024))
 
 # round CYCLES
@@ -49,16 +49,16 @@ for engine in "${engines[@]}"; do
 		# A processor keeps a little of the capacity for its next requests.
 		back "request bytes" 0 "$(field request_bytes)" $(($(nproc) * 192 * 1024))
 		back goroutines "$goroutines" "$(field goroutines)"
-		# What is mapped for reuse is what was in use at the same time once: at
-		# most a frame of each connection that was open.
+		# Memory that is kept for reuse was in use at one time: at most a frame of
+		# each connection that was open.
 		back "mapped bytes" "$mapped" "$(field mapped_bytes)" $((32 << 20))
 		(($(field accepted) == accepted + made)) || die "$engine, $dispatch: $made connections were made, $(($(field accepted) - accepted)) accepted: $state"
 		back descriptors "$descriptors" "$(fds)"
 		back "resident memory in KiB" "$memory" "$(rss_kib)" "$growth_max_kib"
 		say "$engine, $dispatch: $(sed 's/^churn: //' "$scratch/churn.out"); descriptors $descriptors, then $(fds); goroutines $(field goroutines); resident $memory KiB, then $(rss_kib) KiB"
-		# Each request that was in flight at the same time keeps the memory of its
-		# answer for the next: one of each connection, and more if connections had
-		# gone before a handler came to them. A leak would add as many again.
+		# Each request that was in flight at one time keeps its response memory for
+		# the next: one for each connection, and more if connections closed before
+		# their request was handled. A leak would add as many again.
 		pieces=$(field pieces_lent)
 		if ((pieces > 80)); then
 			round $((cycles / 2))

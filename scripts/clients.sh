@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The clients that are Go modules (librdkafka, sarama, kafka-go) against every
-# engine, and the frames that other clients sent: the tests of internal/clients.
+# Runs the tests of internal/clients: the clients that are Go modules (librdkafka,
+# sarama, kafka-go), and recorded frames of other clients, against every engine.
 #
 # usage: scripts/clients.sh [ENGINE...]
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# franz-go's own client tests against kring: the whole suite of its kgo package,
-# among it group, transaction and share-group tests against a live cluster.
+# Runs franz-go's own client tests against kring: the whole suite of its kgo package,
+# with group, transaction and share-group tests against a live cluster.
 #
 # usage: scripts/conformance.sh [ENGINE...]
 #
@@ -17,8 +17,8 @@ source "$(dirname "$0")/lib.bash"
 engines "$@"
 build_kring
 
-# The suite is part of the module that the main module uses already: its source
-# lies in the module cache. It runs from a copy, which Go may write to.
+# The suite is part of a module that the main module uses, so its source is in the
+# module cache. It runs from a copy, which Go may write to.
 module=$(cd "$root" && go mod download -json github.com/twmb/franz-go | sed -n 's/^\t"Dir": "\(.*\)",*$/\1/p')
 [[ -d $module/pkg/kgo ]] || die "franz-go's source is not in the module cache: $module"
 cp -r "$module" "$scratch/franz-go"
@@ -39,7 +39,7 @@ for engine in "${engines[@]}"; do
 			KGO_TEST_MAX_TOPIC_PARTS=7 KGO_LOG_LEVEL=none \
 			"$scratch/kgo.test" -test.v -test.timeout 10m -test.run "${KGO_RUN:-.}" >"$results" 2>&1) || status=$?
 
-	# A suite that died did not get to say what failed.
+	# A suite that crashed did not print what failed.
 	grep -Eq '^(PASS|FAIL)$' "$results" || die "$engine: the suite did not finish (status $status): $(tail -n 40 "$results")"
 
 	passed=$(grep -c '^--- PASS' "$results" || true)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds and vets everything for the other systems that kring runs on. There
-# only the portable engine serves; everything else has to compile.
+# Builds and vets everything for the other systems that kring runs on. There only
+# the portable engine serves; everything else must compile.
 #
 # usage: scripts/crossbuild.sh [GOOS/GOARCH...]
 

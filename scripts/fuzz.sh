@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Runs every fuzz target for a while. What a target finds it writes under
-# testdata/fuzz beside it, to be committed with the repair; the committed inputs
-# run with every `go test` from then on. Inputs that only reach more code stay in
-# Go's cache, where the next run goes on.
+# Runs every fuzz target for a while. A target writes what it finds under
+# testdata/fuzz beside it, to be committed with the repair; committed inputs run
+# with every `go test`. Inputs that only reach more code stay in Go's cache, and the
+# next run goes on from there.
 #
 # An hour of fuzzing is an hour over all targets together: the seconds here times
 # the targets (scripts/fuzz.sh 720 with five of them). It may be run in rounds:
@@ -28,18 +28,18 @@ seconds=${1:-10}
 [[ $at_once =~ ^[1-9][0-9]*$ ]] || die "-j $at_once: give a number of targets; $(usage)"
 [[ -n $processes || $at_once == 1 ]] || processes=1
 
-# only_late LOG says that the time was over in the middle of an input, and that was
-# all: before Go 1.27 go test takes that for a failure now and then (golang.org/issue/75804).
+# only_late LOG is true if the only failure is that the time ended in the middle of an
+# input: before Go 1.27 go test sometimes reports that as one (golang.org/issue/75804).
 only_late() { grep -q '^ *context deadline exceeded$' "$1" && ! grep -Eq 'Failing input|^ +--- FAIL' "$1"; }
 
-# fuzz FOLDER TARGET runs a target; its log says what came of it.
+# fuzz FOLDER TARGET runs a target; the result is in its log.
 fuzz() {
 	local parallel=()
 	[[ -z $processes ]] || parallel=(-parallel "$processes")
 	go test -run '^$' -fuzz "^$2\$" -fuzztime "${seconds}s" "${parallel[@]}" "./$1" >"$scratch/$2.log" 2>&1
 }
 
-# settle waits for the targets that run, and says how far each came.
+# settle waits for the running targets, and prints how far each came.
 running=() names=()
 settle() {
 	local i folder target status found=

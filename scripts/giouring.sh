@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The same engine on giouring's ring: the whole io_uring suite, then real
-# clients against a server built that way. Stock flags can't link giouring
-# (Go 1.23 and later), hence -checklinkname=0.
+# Runs the same engine on giouring's ring: the whole io_uring suite, then real clients
+# against a server built that way. Since Go 1.23 giouring does not link with stock
+# flags, so it is built with -checklinkname=0.
 #
 # usage: scripts/giouring.sh
 

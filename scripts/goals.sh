@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures all that bench/RESULTS.md judges, and writes that table from it.
+# Measures everything that bench/RESULTS.md judges, and writes that table.
 #
 # usage: scripts/goals.sh [-x N] [-o FOLDER] [WORD...]
 #

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Frames that lie about their size, their API, their version or their counts,
-# against every engine: each costs its own connection, within a tenth of a
-# second and under a counted reason, and nothing else.
+# Sends frames with a wrong size, API, version or count to every engine. Each must
+# close its own connection, within a tenth of a second and for a counted reason, and
+# nothing else.
 #
 # usage: scripts/hostile.sh [ENGINE...]
 

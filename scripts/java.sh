@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Apache Kafka's own Java tools against kring: verifiable producer and consumer,
-# the performance tests, topics, consumer groups, transactions, share groups and
-# what is asked of a cluster.
+# Runs Apache Kafka's own Java tools against kring: verifiable producer and consumer,
+# performance tests, topics, consumer groups, transactions, share groups and cluster
+# administration.
 #
 # usage: scripts/java.sh [ENGINE...]
 #
@@ -14,8 +14,8 @@ need java default-jre-headless
 need mvn maven
 build_kring
 
-# The folder is named after what it holds, so another pom.xml is another folder;
-# it appears under that name only when it is complete.
+# The folder is named after its content, so another pom.xml gets another folder. It
+# gets that name only when it is complete.
 pom=$root/scripts/java/pom.xml
 cache=${KRING_JAVA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kring-java-tools}/$(sha256sum <"$pom" | cut -c 1-16)
 if [[ ! -d $cache ]]; then
@@ -30,8 +30,8 @@ if [[ ! -d $cache ]]; then
 	mv "$scratch/jars" "$cache" 2>/dev/null || cp -r "$scratch/jars" "$cache"
 fi
 
-# tool CLASS ARGS... runs a tool; $out has what it printed. Start-up is most of
-# a run, so the JVM is told not to optimise for a long life.
+# tool CLASS ARGS... runs a tool; $out has its output. Most of a run is the JVM's start,
+# so the JVM is told not to optimise.
 out=$scratch/tool.out
 tool() {
 	local class=$1 status=0
@@ -151,7 +151,7 @@ shares() {
 	! grep -q java-shares-auto "$out" || die "$engine: a deleted share group is still listed"
 }
 
-# What an operator asks of a cluster that is not about topics.
+# Cluster administration other than topics.
 cluster() {
 	tool MetadataQuorumCommand --bootstrap-server "$kring_addr" describe --status
 	expect '^LeaderId: +0' 'describing the quorum'

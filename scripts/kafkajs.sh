@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# kafkajs against kring: scripts/kafkajs/matrix.js on every engine.
+# Runs kafkajs against kring: scripts/kafkajs/matrix.js on every engine.
 #
 # usage: scripts/kafkajs.sh [ENGINE...]
 

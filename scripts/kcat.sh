@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# kcat (librdkafka 2.0) against kring: 10,000 lines go in, the same 10,000 come
-# out, for every compression, as the stored batches show; and the server tells
-# clients its own address.
+# Runs kcat (librdkafka 2.0) against kring. 10,000 lines are produced and the same
+# 10,000 are consumed, with every compression, which the stored batches show. The
+# server must advertise its own address.
 #
 # usage: scripts/kcat.sh [ENGINE...]
 
@@ -18,7 +18,7 @@ write_lines "$scratch/sent"
 for engine in "${engines[@]}"; do
 	start_kring "$engine"
 
-	# The one broker that clients learn of must be the address we listen on.
+	# The broker's advertised address must be the one that the server listens on.
 	kcat -b "$kring_addr" -L >"$scratch/metadata"
 	grep -q "at $kring_addr" "$scratch/metadata" ||
 		die "$engine: kcat -L does not show $kring_addr: $(cat "$scratch/metadata")"
@@ -28,7 +28,7 @@ for engine in "${engines[@]}"; do
 		lines_return "$codec" "$engine, $codec"
 	done
 
-	# What came back does not show whether it was compressed on the way.
+	# The consumed records don't show whether they were compressed.
 	"$scratch/stored" -topics '^(kcat)(-)(none|gzip|snappy|lz4|zstd)$' "$engine=$kring_addr" >"$scratch/stored.txt" ||
 		die "$engine: what is stored is not what kcat was to send: $(cat "$scratch/stored.txt")"
 	(($(wc -l <"$scratch/stored.txt") == 5)) || die "$engine: not all of the five topics were looked at: $(cat "$scratch/stored.txt")"

@@ -5,8 +5,8 @@
 #   KRING_BIN      a built kring to test; without it one is built
 #   KRING_ENGINES  the engines to test when a script is given none
 #
-# Everything a script starts it ends by its process id, and everything it
-# writes lies in $scratch, which goes when the script does (KEEP=1 keeps it).
+# A script ends everything it starts, by process id. Everything it writes is in
+# $scratch, which is removed at the end (KEEP=1 keeps it).
 
 set -euo pipefail
 export LC_ALL=C # how numbers are written and lines sorted
@@ -36,11 +36,12 @@ die() {
 # usage is the script's own line of usage, as its header has it.
 usage() { sed -n 's/^# \(usage: .*\)/\1/p' "$root/scripts/$name.sh"; }
 
-# end_others ends what on_exit does not know: for a script that has such.
+# end_others ends processes that on_exit does not know. A script that has such redefines
+# it.
 end_others() { :; }
 
-# on_exit ends the server if it still runs, and says where to look after a
-# failure. It is all that happens at the end: $? must be the script's.
+# on_exit ends the server if it still runs, and says where to look after a failure. It is
+# the only exit trap, because $? must be the script's.
 on_exit() {
 	local status=$?
 	trap - EXIT

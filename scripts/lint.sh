@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Formatting, vet, go.mod and staticcheck over every module, and the house rules
-# (internal/lint). Every script must say on --help how it is used.
+# Checks formatting, vet, go mod tidy and staticcheck in every module, the house rules
+# (internal/lint), and that every script explains its use on --help.
 #
 # usage: scripts/lint.sh
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Mutated requests of every API against kring on each engine, beside an honest
-# client: each is answered or costs its connection, none takes 10 ms of the
-# server's processor time, memory stays flat. And what a hostile connection
-# costs from connect to close, with -k beside Apache Kafka.
+# Sends mutated requests of every API to kring on each engine, beside an honest client.
+# Each must be answered or close its connection, take less than 10 ms of the server's
+# CPU time, and leave memory as it was. It also measures what a hostile connection costs
+# from connect to close, with -k also on Apache Kafka.
 #
 # usage: scripts/mutate.sh [-k] [-n REQUESTS_PER_API] [-s SEED] [ENGINE...]     (-n 200 -s 1)
 #

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds the peers that need more than Go, for 'go run ./bench': Netty's
 # io_uring transport and Apache Kafka (Java and Maven), and monoio (Rust). They
-# are kept in KRING_PEERS (default: kring-peers in the user's cache folder),
-# where the benchmark looks for them. What lacks its tools is left out, and said.
+# are kept in KRING_PEERS (default: kring-peers in the user's cache folder), where the
+# benchmark looks for them. A peer whose tools are missing is left out, with a message.
 #
 # usage: scripts/peers.sh [netty|kafka|monoio...]
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Random pipelines of 1 to 64 requests, whose handlers finish in random order,
-# on each engine, with a pool of handlers and on the processors themselves: no
-# response out of order, none lost, none twice.
+# Runs random pipelines of 1 to 64 requests whose handlers finish in random order, on
+# each engine, with a pool of handlers and inline. No response may be out of order,
+# lost or doubled.
 #
 # usage: scripts/pipelines.sh [-n REQUESTS_PER_ENGINE] [-s SEED] [ENGINE...]
 #        (-n 10000000, a seed of its own)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All tests under the race detector, with the invariants checked.
+# Runs all tests under the race detector, with the invariants checked.
 #
 # usage: scripts/race.sh [PACKAGE...]
 

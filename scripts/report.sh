@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Looks at the benchmark's report in a real browser: headless Chromium, light
-# and dark, desk and phone. It fails when the page is wider than the screen, a
-# chart is empty, a text can't be told from its ground, or anything is loaded.
+# Checks the benchmark's report in a real browser: headless Chromium, light and dark,
+# desktop and phone. It fails if the page is wider than the screen, a chart is empty, a
+# text has too little contrast, or the page loads anything.
 #
 # usage: scripts/report.sh [RESULTS.jsonl]   (default: a short run of its own)
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Every setting of io_uring, as the program lists them, and every kernel
-# profile: kcat's 10,000 lines go in and the same come out. What the kernel
-# excludes is refused with the reason, before a listener opens.
+# Tries every io_uring setting that the program lists, and every kernel profile: kcat
+# produces 10,000 lines and consumes the same. Combinations that the kernel excludes
+# must be refused with the reason, before a listener opens.
 #
 # usage: scripts/settings.sh [TRY...]     (all; a TRY as `kring doctor --settings` prints it)
 
@@ -36,8 +36,8 @@ serves() {
 	[[ ! -s $scratch/kring.log ]] || die "$what: the server warned: $(cat "$scratch/kring.log")"
 }
 
-# refused SAYS FLAGS... wants exit status 2 and the reason. The port is another
-# server's: had the program tried to listen, it would speak of that.
+# refused SAYS FLAGS... demands exit status 2 and the reason. The port belongs to another
+# server: if the program tried to listen, its error would be about that.
 refused() {
 	local says=$1 status=0
 	shift

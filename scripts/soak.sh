@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Many clients for a while against a server under the race detector: no report,
-# no wrong byte, and no descriptor or goroutine left behind when the clients have
-# gone. Then the same for a shorter while against the server as users build it,
-# whose memory must not grow: the race detector's own does.
+# Loads a server under the race detector with many clients: no race report, no wrong
+# byte, and no descriptor or goroutine left when the clients have gone. Then, for a
+# shorter time, the server as users build it: its memory must not grow (under the race
+# detector memory always does).
 #
 # usage: scripts/soak.sh [-s SECONDS] [-b BUSY] [-i IDLE] [-r SEED [-e SECONDS] | ENGINE...]
 #        (60 s, 64 busy and 256 idle clients)

@@ -1,14 +1,13 @@
 #!/usr/bin/env bash
-# What a loaded io_uring server asks of the kernel: its clients' sockets are
-# served by io_uring_enter alone.
+# Checks the system calls of a loaded io_uring server: its clients' sockets are served
+# by io_uring_enter alone.
 #
 # usage: scripts/strace.sh [SECONDS]
 #
-# Two passes over the same load. One looks at which descriptors were named by
-# calls that move bytes or change an epoll set: not one may have been a TCP
-# connection. The other counts every system call, as `strace -f -c` prints them:
-# none of those may come near one per request (the few there are wake a sleeping
-# thread or write the log).
+# It makes two passes over the same load. One records the descriptors of all calls that
+# move bytes or change an epoll set: none may be a TCP connection. The other counts every
+# system call, as `strace -f -c` prints them: none may come near one per request (the few
+# that remain wake a sleeping thread or write the log).
 
 source "$(dirname "$0")/lib.bash"
 seconds=${1:-8}

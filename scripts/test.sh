@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The README's test command, exactly as it stands there, with one addition:
-# nothing may skip without a reason.
+# Runs the README's test command, exactly as it stands there. In addition, no test may
+# skip without a reason.
 #
 # usage: scripts/test.sh
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the other scripts need and this machine lacks. Go, of the
-# version that go.mod asks for, is the only thing it expects to find.
+# Installs what the other scripts need and this machine lacks. Only Go, of the version
+# in go.mod, must be there already.
 #
 # usage: scripts/tools.sh
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Clients as people have them, old and new, against kring on every engine: what
-# a program does with each (scripts/versions), and whether what is stored is as
-# compressed as the client was told.
+# Runs old and new clients against kring on every engine: a program for each client
+# (scripts/versions), and a check that the stored batches are compressed as the client
+# was told.
 #
 # usage: scripts/versions.sh [-s] [-k] [-o CLIENT[,CLIENT...]] [-r FILE] [ENGINE...]
 #
@@ -11,7 +11,7 @@
 #   -o  only these clients, by their names in scripts/versions/clients.bash
 #   -r  add the request frames that the clients send to FILE, each shape once
 #
-# A part may fail only where scripts/versions/differences.allow says why. All is
+# A part may fail only if scripts/versions/differences.allow says why. Everything is
 # fetched by exact version and kept in KRING_VERSIONS_CACHE (default:
 # kring-versions in the user's cache folder). JOBS (6) programs run at once.
 

@@ -2,6 +2,7 @@ package uring
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"kring/internal/fault"
@@ -289,35 +290,18 @@ const (
 )
 
 func (c Config) withDefaults() Config {
-	def := func(v *int, d int) {
-		if *v == 0 {
-			*v = d
-		}
+	for i := range settings {
+		settings[i].setDefault(&c)
 	}
-	def(&c.Entries, 512)
-	def(&c.CQEntries, min(max(8192, 2*c.Entries), 2*entriesMax))
-	def(&c.Buffers, 1024)
-	def(&c.BuffersHot, min(128, c.Buffers))
-	def(&c.BufferBytes, 16<<10)
-	def(&c.SendBytesMax, 1<<20+64<<10)
-	def(&c.SendBuffersMax, 128)
-	def(&c.IOWQWorkersMax, 16)
-	def(&c.BusyPollFreeCPUs, 2)
-	if c.MinWait > 0 {
-		def(&c.MinWaitCompletions, 8)
+	if c.KernelProfile == "" {
+		c.KernelProfile = profileMax
 	}
-	name := func(v *string, d string) {
-		if *v == "" {
-			*v = d
-		}
-	}
-	name(&c.Accept, AcceptMultishotMode)
-	name(&c.Recv, RecvMultishotMode)
-	name(&c.Send, SendPlainMode)
-	def(&c.FixedBytes, 1<<20)
-	name(&c.Wake, WakeEventfd)
-	name(&c.KernelProfile, profileMax)
 	return c
+}
+
+// needsFixed: something asked for needs registered memory of the owner's.
+func (c *Config) needsFixed() bool {
+	return c.Recv == RecvFixedMode || c.Send == SendFixedMode || c.ZeroCopyFixed
 }
 
 // BufferMemory is what receive buffers of an engine take at most, in bytes.
@@ -341,21 +325,10 @@ func (c Config) WithBuffersIn(bytes int64) Config {
 func (c Config) Validate() error {
 	c = c.withDefaults()
 	var f fault.List
-	in := func(name string, v, low, high int) {
-		f.Add(v < low || v > high, name, "is %d: give %d to %d, or 0 for the default", v, low, high)
+	for i := range settings {
+		settings[i].validate(&c, &f)
 	}
-	in("Entries", c.Entries, 1, entriesMax)
-	in("CQEntries", c.CQEntries, min(max(c.Entries, 1), entriesMax), 2*entriesMax)
-	in("Buffers", c.Buffers, 1, buffersMax)
-	in("BuffersHot", c.BuffersHot, 1, max(c.Buffers, 1))
-	in("BufferBytes", c.BufferBytes, 64, 1<<20)
-	in("SendBytesMax", c.SendBytesMax, 1, 1<<30)
-	in("SendBuffersMax", c.SendBuffersMax, 1, sendBuffersMax)
-	f.Add(c.Buffers > 0 && c.Buffers&(c.Buffers-1) != 0, "Buffers", "is %d: give a power of two", c.Buffers)
-	bytes := int64(c.Buffers) * int64(c.BufferBytes)
-	f.Add(c.Buffers <= buffersMax && c.BufferBytes <= 1<<20 && bytes > bufferBytesMax,
-		"Buffers", "is %d, times BufferBytes, %d, more than 1 GiB an engine: lower one of them", c.Buffers, c.BufferBytes)
-	c.validateTechniques(&f)
+	f.Add(!isProfile(c.KernelProfile), "KernelProfile", "is %q: give one of %s", c.KernelProfile, strings.Join(KernelProfiles(), ", "))
 	return f.Err(configPrefix)
 }
 

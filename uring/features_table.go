@@ -75,30 +75,30 @@ func usedFeatures() []row {
 	}
 }
 
-// optionalFeatures are off by default: each row names the settings that use it.
+// optionalFeatures are off by default: the table of settings says what switches each on.
 func optionalFeatures() []row {
-	either := func(name, since, probed, without string, try func(*prober) error, settings ...string) row {
-		return row{Feature{Name: name, Since: since, Probed: probed, Without: without, Settings: settings}, try}
+	either := func(name, since, probed, without string, try func(*prober) error) row {
+		return row{Feature{Name: name, Since: since, Probed: probed, Without: without, Settings: switchesOn(name)}, try}
 	}
-	needs := func(name, since, probed string, try func(*prober) error, settings ...string) row {
-		return either(name, since, probed, "refused: "+strings.Join(settings, ", "), try, settings...)
+	needs := func(name, since, probed string, try func(*prober) error) row {
+		return either(name, since, probed, "refused: "+strings.Join(switchesOn(name), ", "), try)
 	}
 	return []row{
-		needs("registered buffers", "5.1", byRun, byRing(0, tryFixed), "send=fixed", "recv=fixed", "zero-copy-fixed=on,zero-copy-bytes=16384"),
-		needs("RESTRICTIONS", "5.10", byReg, byRegister("RESTRICTIONS", SetupRDisabled, tryRestrict), "restrict=on"),
-		needs("SQPOLL", "5.11", bySetUp, bySetup(SetupSQPoll), "sqpoll=2ms"),
-		needs("MSG_RING", "5.18", byList, byOpcode(OpcodeMsgRing), "wake=msg-ring"),
+		needs("registered buffers", "5.1", byRun, byRing(0, tryFixed)),
+		needs("RESTRICTIONS", "5.10", byReg, byRegister("RESTRICTIONS", SetupRDisabled, tryRestrict)),
+		needs("SQPOLL", "5.11", bySetUp, bySetup(SetupSQPoll)),
+		needs("MSG_RING", "5.18", byList, byOpcode(OpcodeMsgRing)),
 		needs("registered ring fd", "5.18", byReg, byRegister("RING_FDS", 0,
-			func(_ *prober, r *Ring) error { return r.tryRingFD() }), "registered-ring=on"),
-		needs("SEND_ZC", "6.0", byList, byOpcode(OpcodeSendZC), "zero-copy-bytes=16384"),
-		either("SENDMSG_ZC", "6.1", byList, "gathered sends are copied", byOpcode(OpcodeSendMsgZC), "zero-copy-bytes=16384"),
-		needs("NAPI", "6.9", byReg, byRegister("NAPI", 0, func(_ *prober, r *Ring) error { return r.RegisterNAPI(0) }), "napi-busy-poll=5us"),
-		needs("RECVSEND_BUNDLE", "6.10", byRep, byBit(featureBundle), "bundles=on"),
-		needs("incremental buffers", "6.12", byRun, byRing(0, (*prober).tryInOrder), "incremental=on"),
-		needs("MIN_TIMEOUT", "6.12", byRep, byBit(featureMinTimeout), "min-wait=20us"),
-		needs("direct descriptors", "6.13", byRun, byRing(0, (*prober).tryLetGo), "direct-fds=on"),
-		needs("SEND_MSG_RING", "6.13", byReg, byRing(0, trySendMsgRing), "wake=msg-ring"),
-		either("WRITEV_FIXED", "6.15", byList, "gathered sends go as usual", byOpcode(opcodeWritevFixed), "send=fixed"),
+			func(_ *prober, r *Ring) error { return r.tryRingFD() })),
+		needs("SEND_ZC", "6.0", byList, byOpcode(OpcodeSendZC)),
+		either("SENDMSG_ZC", "6.1", byList, "gathered sends are copied", byOpcode(OpcodeSendMsgZC)),
+		needs("NAPI", "6.9", byReg, byRegister("NAPI", 0, func(_ *prober, r *Ring) error { return r.RegisterNAPI(0) })),
+		needs("RECVSEND_BUNDLE", "6.10", byRep, byBit(featureBundle)),
+		needs("incremental buffers", "6.12", byRun, byRing(0, (*prober).tryInOrder)),
+		needs("MIN_TIMEOUT", "6.12", byRep, byBit(featureMinTimeout)),
+		needs("direct descriptors", "6.13", byRun, byRing(0, (*prober).tryLetGo)),
+		needs("SEND_MSG_RING", "6.13", byReg, byRing(0, trySendMsgRing)),
+		either("WRITEV_FIXED", "6.15", byList, "gathered sends go as usual", byOpcode(opcodeWritevFixed)),
 	}
 }
 

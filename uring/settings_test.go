@@ -3,7 +3,9 @@
 package uring
 
 import (
+	"fmt"
 	"os"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -282,20 +284,69 @@ func TestARegisteredRingLeavesItsIndexFree(t *testing.T) {
 	}
 }
 
-// TestEverySettingIsExplained on the page that the program's help names.
-func TestEverySettingIsExplained(t *testing.T) {
-	page, err := os.ReadFile("../docs/experiments.md")
+// TestThePageOfSettingsIsTheTable: docs/experiments.md has its rows as they are in the
+// table of settings. KRING_UPDATE=1 writes them.
+func TestThePageOfSettingsIsTheTable(t *testing.T) {
+	const page, head = "../docs/experiments.md", "| key | default | since | what it does · when it helps · when it hurts |\n|---|---|---|---|\n"
+	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range SettingKeys() {
-		if !strings.Contains(string(page), "| `"+key+"` |") {
-			t.Errorf("docs/experiments.md has no row for %s", key)
+	before, rest, found := strings.Cut(string(text), head)
+	_, after, _ := strings.Cut(rest, "\n\n")
+	var want strings.Builder
+	plain := Config{}.withDefaults()
+	for i := range settings {
+		s := &settings[i]
+		fmt.Fprintf(&want, "| `%s` | %s | %s| %s |\n", s.key, inWords(s, &plain), strings.TrimPrefix(s.since+" ", " "), s.says)
+	}
+	whole := before + head + want.String() + "\n" + after
+	if whole != string(text) {
+		if !found || os.Getenv("KRING_UPDATE") == "" {
+			t.Fatalf("%s differs from the table of settings, which has\n%s", page, want.String())
+		}
+		if err := os.WriteFile(page, []byte(whole), 0o644); err != nil {
+			t.Fatal(err)
 		}
 	}
 	for _, profile := range KernelProfiles() {
-		if !strings.Contains(string(page), "| `"+profile+"` |") {
-			t.Errorf("docs/experiments.md has no row for the profile %s", profile)
+		if !strings.Contains(whole, "| `"+profile+"` |") {
+			t.Errorf("%s has no row for the profile %s", page, profile)
+		}
+	}
+}
+
+// inWords is a default for readers.
+func inWords(s *setting, plain *Config) string {
+	v := s.of(plain)
+	_, number := v.(*int)
+	_, long := v.(*time.Duration)
+	switch text := format(v); {
+	case s.shown != "":
+		return s.shown
+	case text == "":
+		return "none"
+	case (number || long) && strings.TrimRight(text, "s") == "0":
+		return "0 (off)"
+	default:
+		return text
+	}
+}
+
+// TestTheTableOfSettingsHasEveryFieldOnce, but for the profile, which is no setting, and
+// each row says what a user wants to know.
+func TestTheTableOfSettingsHasEveryFieldOnce(t *testing.T) {
+	fields := reflect.TypeFor[Config]()
+	if fields.NumField() != len(settings)+1 {
+		t.Errorf("%d fields, %d settings", fields.NumField(), len(settings))
+	}
+	for i := range settings {
+		s := &settings[i]
+		if name := fields.Field(i).Name; name != s.field {
+			t.Errorf("field %d is %s, the table's is %s", i, name, s.field)
+		}
+		if s.says == "" || s.key == "" {
+			t.Errorf("%s is not explained", s.field)
 		}
 	}
 }
@@ -305,7 +356,7 @@ func TestEverySettingIsExplained(t *testing.T) {
 func TestEverySettingCanBeTriedOut(t *testing.T) {
 	for _, s := range Settings() {
 		if len(s.Try) == 0 {
-			t.Errorf("nothing to try for %s: add a value to worthTrying", s.Key)
+			t.Errorf("nothing to try for %s: add a value to try", s.Key)
 		}
 		for _, try := range s.Try {
 			c := configOf(t, strings.ReplaceAll(try, ",", " "))
@@ -318,13 +369,13 @@ func TestEverySettingCanBeTriedOut(t *testing.T) {
 			if _, err := New(c); err != nil && !(ringFlavour != "" && c.needsOwnRing()) {
 				t.Errorf("%s: %v", try, err)
 			}
-			if def := (Config{}).withDefaults(); s.Default != format(settingOf(s.Key).field(&def)) {
+			if def := (Config{}).withDefaults(); s.Default != format(settingOf(s.Key).of(&def)) {
 				t.Errorf("%s: default %q", s.Key, s.Default)
 			}
 		}
 	}
 }
 
-func settingOf(key string) setting {
-	return settings[slices.IndexFunc(settings, func(s setting) bool { return s.key == key })]
+func settingOf(key string) *setting {
+	return &settings[slices.IndexFunc(settings, func(s setting) bool { return s.key == key })]
 }

@@ -261,3 +261,40 @@ func TestOnlyChangesForTheWorseThatTheRoundsSupportAreRegressions(t *testing.T) 
 		}
 	}
 }
+
+// TestAnAblationIsSaidInASentence: what the rounds support, and why they support nothing.
+func TestAnAblationIsSaidInASentence(t *testing.T) {
+	for name, c := range map[string]struct {
+		with, without []float64
+		valid, rounds int
+		want          string
+	}{
+		"dearer": {[]float64{130, 131, 129, 130, 132}, []float64{100, 100, 100, 100, 100}, 5, 5, "in s a request costs 1.30 × the CPU (1.29 to 1.32)."},
+		"noise":  {[]float64{100, 101, 99, 102, 98}, []float64{100, 100, 100, 100, 100}, 5, 5, "in s no difference you can rely on (5 rounds)."},
+		"less than is printed": {[]float64{100.3, 100.2, 100.4, 100.3, 100.3}, []float64{100, 100, 100, 100, 100}, 5, 5,
+			"in s no difference you can rely on (5 rounds)."},
+		"three rounds":       {[]float64{130, 131, 129}, []float64{100, 100, 100}, 3, 3, "in s too few rounds: 3 of the 5 that it takes."},
+		"too few that count": {[]float64{130, 131, 129, 130, 132}, []float64{100, 100, 100, 100, 100}, 2, 5, "in s too few rounds: of x 2 of 5 count (3 errors)."},
+	} {
+		res := results(c.rounds, nil)
+		res.Env.Order, res.Env.Against = []string{"base", "x"}, map[string]string{"x": "base"}
+		res.Env.About = map[string]string{"x": "kring on io_uring, handler inline, y (z=off)"}
+		for i := range c.rounds {
+			a, b := record("base", i, 1000), record("x", i, 1000)
+			a.Server, b.Server = contestant.Sample{UserSeconds: c.without[i] / 1e3}, contestant.Sample{UserSeconds: c.with[i] / 1e3}
+			if i >= c.valid {
+				b.Invalid = []string{"3 errors"}
+			}
+			res.Records = append(res.Records, a, b)
+		}
+		if got := res.AblationSentences(); len(got) != 1 || got[0] != "handler inline, y (z=off): "+c.want {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+func TestOneRoundGivesNoRatio(t *testing.T) {
+	if r := stats.Compare([]float64{2}, []float64{1}); r.String() != "–" || ablated(r, verdict(r, rate)) != "–" {
+		t.Errorf("of one round: %v, %s", r, ablated(r, verdict(r, rate)))
+	}
+}

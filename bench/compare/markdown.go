@@ -114,7 +114,7 @@ func writeRow(b *strings.Builder, res *Results, s *Scenario, c string) {
 			continue
 		}
 		ratio := res.ratio(s.Name, c, base, m)
-		fmt.Fprintf(b, " %s | %s |", ratio, verdict(ratio, m))
+		fmt.Fprintf(b, " %s | %s |", ratio, res.explain(s.Name, c, base, ratio, m))
 	}
 	b.WriteByte('\n')
 }

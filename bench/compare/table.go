@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"fmt"
 	"math"
 
 	"kring/bench/stats"
@@ -107,6 +108,24 @@ func verdict(r stats.Ratio, m metric) string {
 	default:
 		return v.String()
 	}
+}
+
+// explain is the verdict on a beside b, with the reason where the rounds are too few
+// for one.
+func (res *Results) explain(scenario, a, b string, r stats.Ratio, m metric) string {
+	v := verdict(r, m)
+	if r.Verdict() != stats.TooFewRounds {
+		return v
+	}
+	if res.Env.Rounds < stats.ConclusionRounds {
+		return fmt.Sprintf("%s: %d of the %d that it takes", v, res.Env.Rounds, stats.ConclusionRounds)
+	}
+	for _, c := range []string{a, b} {
+		if counted, of, why := res.notCounted(scenario, c); counted < stats.ConclusionRounds && why != "" {
+			return fmt.Sprintf("%s: of %s %d of %d count (%s)", v, c, counted, of, why)
+		}
+	}
+	return fmt.Sprintf("%s: both count in %d of %d", v, r.Rounds, res.Env.Rounds)
 }
 
 // syscalls per request, the median; NaN when they were not counted.

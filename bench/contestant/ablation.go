@@ -2,8 +2,12 @@ package contestant
 
 import (
 	"fmt"
+	"path"
+	"slices"
+	"strings"
 
 	"kring"
+	"kring/uring"
 )
 
 // Ablation is one technique switched: everything else stays what it is.
@@ -24,30 +28,22 @@ type Ablation struct {
 const never = 1 << 30
 
 // Ablations are the techniques that a default configuration uses, each without
-// it, and those that it leaves alone, each with it.
+// it, and those that it leaves alone, each with it: the server's own, and what the
+// table of the ring's settings has to compare.
 func Ablations() []Ablation {
-	return []Ablation{
-		{Technique: "multishot receive", Switch: "one by one", URing: []string{"recv=single"}},
-		{Technique: "hot window of receive buffers", Switch: "all 1024 at once", URing: []string{"buffers-hot=1024"}},
-		{Technique: "size of receive buffers", Switch: "2 KiB", URing: []string{"buffer-bytes=2048"}},
-		{Technique: "deferred task work", Switch: "off", URing: []string{"defer-taskrun=off"}, Dispatch: "inline"},
-		{Technique: "cooperative task work", Switch: "off", URing: []string{"coop-taskrun=off"}, Dispatch: "pool"},
-		{Technique: "single issuer", Switch: "off", URing: []string{"single-issuer=off"}},
+	all := []Ablation{
 		{Technique: "wait strategy", Switch: "parked", Wait: "parked", Dispatch: "inline"},
 		{Technique: "wait strategy", Switch: "locked", Wait: "locked", Dispatch: "pool"},
-		{Technique: "wake", Switch: "MSG_RING", URing: []string{"wake=msg-ring"}, Dispatch: "inline"},
-		{Technique: "gathered send", Switch: "one buffer a send", URing: []string{"send-buffers=1"}},
 		{Technique: "big frames in their own memory", Switch: "off", BigFrameBytes: never},
 		{Technique: "hand-over in batches", Switch: "one by one", HandlerBatch: 1, Dispatch: "pool"},
-		{Technique: "poll before receiving", Switch: "off", URing: []string{"poll-first=off"}},
-		{Technique: "no SQ array", Switch: "off", URing: []string{"no-sqarray=off"}},
-		{Technique: "registered ring descriptor", Switch: "on", URing: []string{"registered-ring=on"}, Dispatch: "inline"},
-		{Technique: "restrictions", Switch: "on", URing: []string{"restrict=on"}},
-		{Technique: "quiet wait", Switch: "off", URing: []string{"quiet-wait=off"}, Dispatch: "inline"},
-		{Technique: "busy-poll", Switch: "50 µs, forced", URing: []string{"busy-poll=50us", "busy-poll-forced=on"}, Dispatch: "inline"},
-		{Technique: "min-wait", Switch: "20 µs", URing: []string{"min-wait=20us"}, Dispatch: "inline"},
-		{Technique: "zero-copy send", Switch: "from 16 KiB", URing: []string{"zero-copy-bytes=16384"}},
 	}
+	for _, s := range uring.Settings() {
+		for _, c := range s.Compare {
+			all = append(all, Ablation{Technique: c.Technique, Switch: c.Switch, Dispatch: c.Dispatch,
+				URing: strings.Split(s.Key+"="+c.Values, ",")})
+		}
+	}
+	return all
 }
 
 // Unablated is the contestant that the ablations of a dispatch are held
@@ -72,7 +68,7 @@ func (a *Ablation) Contestant(dispatch string) (*Contestant, error) {
 	if c.HandlerBatch > 0 {
 		flags = append(flags, "--handler-batch", fmt.Sprint(c.HandlerBatch))
 	}
-	x := self(dispatch+": "+a.Name(), fmt.Sprintf("kring on io_uring, handler %s, %s: %s", dispatch, a.Technique, a.Switch), flags)
+	x := self(dispatch+": "+a.Name(), fmt.Sprintf("kring on io_uring, handler %s, %s (%s)", dispatch, a.Name(), strings.Join(a.Settings(), ", ")), flags)
 	x.Ours, x.URing, x.Kafka = true, true, true
 	return x, nil
 }
@@ -85,6 +81,71 @@ func (a *Ablation) serve(dispatch string) ServeConfig {
 		c.Wait = map[string]string{"inline": "locked", "pool": "parked"}[dispatch]
 	}
 	return c
+}
+
+// Settings are what is switched, as key=value.
+func (a *Ablation) Settings() []string {
+	list := slices.Clone(a.URing)
+	if a.Wait != "" {
+		list = append(list, "wait="+a.Wait)
+	}
+	if a.BigFrameBytes > 0 {
+		list = append(list, fmt.Sprintf("big-frame-bytes=%d", a.BigFrameBytes))
+	}
+	if a.HandlerBatch > 0 {
+		list = append(list, fmt.Sprintf("handler-batch=%d", a.HandlerBatch))
+	}
+	return list
+}
+
+// Key is the setting that it switches.
+func (a *Ablation) Key() string {
+	key, _, _ := strings.Cut(a.Settings()[0], "=")
+	return key
+}
+
+// SelectAblations gives those of which the key, the technique or the name matches one of
+// the patterns (path.Match), all for none. A pattern that is KEY=VALUE of the engine's
+// settings is one of its own.
+func SelectAblations(patterns []string) ([]Ablation, error) {
+	all := Ablations()
+	if len(patterns) == 0 {
+		return all, nil
+	}
+	var chosen []Ablation
+	taken := make([]bool, len(all))
+	for _, p := range patterns {
+		if key, value, ok := strings.Cut(p, "="); ok {
+			if err := new(uring.Config).Set(key, value); err != nil {
+				return nil, fmt.Errorf("%q: %w", p, err)
+			}
+			chosen = append(chosen, Ablation{Technique: key, Switch: value, URing: []string{p}})
+			continue
+		}
+		found := false
+		for i := range all {
+			hit, err := all[i].matches(p)
+			if err != nil {
+				return nil, err
+			}
+			if found = found || hit; hit && !taken[i] {
+				taken[i], chosen = true, append(chosen, all[i])
+			}
+		}
+		if !found {
+			return nil, fmt.Errorf("%q is the key or the name of no technique: 'go run ./bench list' lists them, and KEY=VALUE switches any setting of the engine", p)
+		}
+	}
+	return chosen, nil
+}
+
+func (a *Ablation) matches(pattern string) (bool, error) {
+	for _, name := range []string{a.Key(), a.Technique, a.Name()} {
+		if ok, err := path.Match(pattern, name); ok || err != nil {
+			return ok, err
+		}
+	}
+	return false, nil
 }
 
 // Name is technique and switch.

@@ -11,6 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// inherited stays for good: Input makes a second file of its descriptor, and once it
+// was garbage it would be closed again, when it is somebody else's.
+var inherited *os.File
+
 // TestAPipeIsReadByWayOfThePoller: only such a file knows deadlines, and only its
 // reader keeps no P.
 func TestAPipeIsReadByWayOfThePoller(t *testing.T) {
@@ -20,7 +24,8 @@ func TestAPipeIsReadByWayOfThePoller(t *testing.T) {
 	}
 	defer unix.Close(ends[1])
 	stdin := os.Stdin
-	os.Stdin = os.NewFile(uintptr(ends[0]), "inherited")
+	inherited = os.NewFile(uintptr(ends[0]), "inherited")
+	os.Stdin = inherited
 	defer func() { os.Stdin = stdin }()
 	f := Input()
 	defer f.Close()

@@ -48,8 +48,8 @@ func drawHeat(res *compare.Results) []heatTable {
 		}
 		rates, cpus := heatRow{Name: name}, heatRow{Name: name}
 		for _, c := range a.Cells {
-			rates.Cells = append(rates.Cells, drawHeatCell(c.Rate, c.RateVerdict))
-			cpus.Cells = append(cpus.Cells, drawHeatCell(c.CPU, c.CPUVerdict))
+			rates.Cells = append(rates.Cells, drawHeatCell(c.Rate, c.RateVerdict, c.RateReason))
+			cpus.Cells = append(cpus.Cells, drawHeatCell(c.CPU, c.CPUVerdict, c.CPUReason))
 		}
 		t := find(a.Base, "requests a second")
 		t.Rows = append(t.Rows, rates)
@@ -62,11 +62,11 @@ func drawHeat(res *compare.Results) []heatTable {
 // heatSteps are the distances from 1 at which the colour changes.
 var heatSteps = []float64{0.05, 0.15}
 
-func drawHeatCell(r stats.Ratio, verdict string) heatCell {
-	if r.Rounds == 0 || math.IsNaN(r.Median) {
-		return heatCell{Text: "–", Title: "no run counts"}
+func drawHeatCell(r stats.Ratio, verdict, reason string) heatCell {
+	if r.Rounds < 2 || math.IsNaN(r.Median) {
+		return heatCell{Text: "–", Title: reason}
 	}
-	c := heatCell{Text: fmt.Sprintf("%.2f", r.Median), Title: r.String() + ", " + verdict}
+	c := heatCell{Text: fmt.Sprintf("%.2f", r.Median), Title: r.String() + ", " + reason}
 	if verdict != "better" && verdict != "worse" {
 		return c
 	}

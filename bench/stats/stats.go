@@ -185,23 +185,33 @@ func (v Verdict) String() string {
 	return [...]string{"too few rounds", "within noise", "higher", "lower"}[v]
 }
 
+// printed is how much of a ratio String shows. An interval whose end is 1 as it is
+// printed holds 1: a difference that small is none.
+const printed = 0.01
+
 // Verdict refuses a conclusion that the rounds do not support.
 func (r Ratio) Verdict() Verdict {
 	switch {
 	case r.Rounds < ConclusionRounds:
 		return TooFewRounds
-	case r.Low > 1:
+	case math.Round(r.Low/printed) > math.Round(1/printed):
 		return Higher
-	case r.High < 1:
+	case math.Round(r.High/printed) < math.Round(1/printed):
 		return Lower
 	default:
 		return WithinNoise
 	}
 }
 
-// String is "1.23 [1.10, 1.31]".
+// Decided says that the ratio is another one than 1.
+func (r Ratio) Decided() bool {
+	v := r.Verdict()
+	return v == Higher || v == Lower
+}
+
+// String is "1.23 [1.10, 1.31]". One round is no comparison: it has no ratio.
 func (r Ratio) String() string {
-	if r.Rounds == 0 {
+	if r.Rounds < 2 {
 		return "–"
 	}
 	return fmt.Sprintf("%.2f [%.2f, %.2f]", r.Median, r.Low, r.High)

@@ -11,8 +11,8 @@ import (
 	"kring/kafka"
 )
 
-// advertiseSetting is the setting of a listener that is not the network layer's:
-// it says what the handler tells this listener's clients (KIP-103).
+// advertiseSetting is the one setting of a listener that the network layer does not
+// know: the address that the handler tells this listener's clients (KIP-103).
 const advertiseSetting = "advertise"
 
 // advertisable checks it.
@@ -23,18 +23,18 @@ func advertisable(_ *kring.ListenerConfig, value string) error {
 	return nil
 }
 
-// ownAddresses are those that --listener says, by listener.
+// ownAddresses are the addresses of --listener NAME.advertise, by listener.
 func (c *serveCmd) ownAddresses() map[string]kafka.Address {
 	own := map[string]kafka.Address{}
 	for _, s := range c.Sockets.Listener {
 		if s.setting == advertiseSetting {
-			own[s.listener], _ = kafka.ParseAddress(s.value) // UnmarshalText has seen it
+			own[s.listener], _ = kafka.ParseAddress(s.value) // checked by UnmarshalText
 		}
 	}
 	return own
 }
 
-// validateAdvertise names the faults of what clients are to be told.
+// validateAdvertise returns the faults of the advertised addresses.
 func (c *serveCmd) validateAdvertise() (faults []error) {
 	if c.Advertise != "" {
 		if _, err := kafka.ParseAddress(c.Advertise); err != nil {
@@ -57,21 +57,19 @@ func (c *serveCmd) validateAdvertise() (faults []error) {
 	return faults
 }
 
-// advertised are the addresses that clients are told, listener by listener: its
-// own, that for all, where it is bound, or for a Unix domain socket, that of the
-// first TCP listener.
+// advertised are the addresses that clients are told, by listener: the listener's own,
+// else that of --advertise, else where it is bound; for a Unix domain socket that of
+// the first TCP listener.
 //
-// A listener on every address of the machine is bound to none that clients could
-// be told. Kafka refuses to start then. Kafka's own container image says localhost,
-// and so does this, with a warning: in a container whose port is published, that is
-// where the clients are that somebody tries first.
+// A listener that is bound to every address advertises localhost, with a warning (see
+// DESIGN.md, "Addresses").
 func (c *serveCmd) advertised(log *slog.Logger, bound []netip.AddrPort) map[string]kafka.Address {
 	all := c.ownAddresses()
 	listeners := c.listeners()
 	var forSockets kafka.Address // of the first TCP listener
 	for i, l := range listeners {
 		if _, said := all[l.Name]; !said && c.Advertise != "" {
-			all[l.Name], _ = kafka.ParseAddress(c.Advertise) // Validate has seen it
+			all[l.Name], _ = kafka.ParseAddress(c.Advertise) // checked by Validate
 		} else if !said && bound[i].IsValid() {
 			all[l.Name] = reachedAt(log, l.Name, bound[i])
 		}
@@ -87,7 +85,7 @@ func (c *serveCmd) advertised(log *slog.Logger, bound []netip.AddrPort) map[stri
 	return all
 }
 
-// reachedAt is where a listener's clients find it when nobody said.
+// reachedAt is the address that a listener advertises by default.
 func reachedAt(log *slog.Logger, listener string, bound netip.AddrPort) kafka.Address {
 	if !bound.Addr().IsUnspecified() {
 		return kafka.Address{Host: bound.Addr().String(), Port: int32(bound.Port())}
@@ -98,7 +96,7 @@ func reachedAt(log *slog.Logger, listener string, bound netip.AddrPort) kafka.Ad
 	return local
 }
 
-// advertiseCluster tells an embedded cluster.
+// advertiseCluster sets the addresses of an embedded cluster.
 func (c *serveCmd) advertiseCluster(cluster *embedded.Cluster) func(*slog.Logger, []netip.AddrPort) {
 	return func(log *slog.Logger, bound []netip.AddrPort) {
 		all := c.advertised(log, bound)
@@ -113,8 +111,8 @@ func (c *serveCmd) advertiseCluster(cluster *embedded.Cluster) func(*slog.Logger
 	}
 }
 
-// openNull makes the null handler; it tells a client the address that it came by,
-// unless it is told another.
+// openNull makes the null handler. It advertises the address that a client connected to,
+// unless another is set.
 func (c *serveCmd) openNull() (*kafka.Null, error) {
 	cfg := kafka.NullConfig{Advertise: c.Advertise, AdvertiseOn: map[string]string{}, PartitionsDefault: c.Partitions}
 	for listener, at := range c.ownAddresses() {
@@ -123,8 +121,8 @@ func (c *serveCmd) openNull() (*kafka.Null, error) {
 	return kafka.NewNull(cfg)
 }
 
-// advertiseNull says what can't be seen by a connection: where the clients of a
-// Unix domain socket find a TCP listener.
+// advertiseNull sets what a connection does not show: the TCP address for clients of a
+// Unix domain socket.
 func (c *serveCmd) advertiseNull(n *kafka.Null) func(*slog.Logger, []netip.AddrPort) {
 	return func(log *slog.Logger, bound []netip.AddrPort) {
 		if c.Advertise != "" {

@@ -10,7 +10,7 @@ import (
 
 // doctorCmd is `kring doctor`.
 type doctorCmd struct {
-	Verbose bool `xor:"form" help:"Write the features too that kring never uses."`
+	Verbose bool `xor:"form" help:"Also list features that kring never uses."`
 	JSON    bool `name:"json" xor:"form" help:"Write the report as JSON, with all features; docs/doctor.md names its fields."`
 	Seccomp bool `xor:"form" help:"Write a seccomp profile for containers instead: everything that kring needs, with io_uring."`
 
@@ -58,7 +58,7 @@ func (c *doctorCmd) Run(p process) error {
 	return err
 }
 
-// statusError is an exit status that says all there is to say.
+// statusError is an exit status without a message.
 type statusError int
 
 func (e statusError) Error() string { return fmt.Sprintf("exit status %d", int(e)) }

@@ -31,49 +31,49 @@ var groups = []kong.Group{
 
 // serveCmd is `kring serve`; its fields are the flags.
 type serveCmd struct {
-	Listen    []string `group:"network" placeholder:"[NAME://]ADDRESS" default:"127.0.0.1:9092" help:"Address to listen on, and what the listener is called; repeat for more. HOST:PORT: port 0 picks a free one, no host means every address of this machine. unix:PATH: a Unix domain socket, unix:@NAME one without a file; without a TCP listener beside it, it needs --advertise. Default: ${default}; names PLAINTEXT, PLAINTEXT_2, …"`
-	Advertise string   `group:"network" placeholder:"HOST:PORT" help:"Address that clients are told to connect to [advertised.listeners]. Needed when they reach this machine under another name or port. One listener's own: --listener NAME.advertise=HOST:PORT. Default: where the listener that they come by is bound; localhost when that is every address; the first TCP listener for a Unix domain socket."`
+	Listen    []string `group:"network" placeholder:"[NAME://]ADDRESS" default:"127.0.0.1:9092" help:"Address to listen on, and the name of the listener; repeat for more. HOST:PORT: port 0 picks a free one, no host means every address of this machine. unix:PATH: a Unix domain socket, unix:@NAME an abstract one; without a TCP listener beside it, it needs --advertise. Default: ${default}; names PLAINTEXT, PLAINTEXT_2, …"`
+	Advertise string   `group:"network" placeholder:"HOST:PORT" help:"Address that clients are told to connect to [advertised.listeners]. Needed if they reach this machine under another name or port. For one listener: --listener NAME.advertise=HOST:PORT. Default: where the listener that they come by is bound; localhost when that is every address; the first TCP listener for a Unix domain socket."`
 
 	Sockets socketFlags `embed:""`
 	Limits  limitFlags  `embed:""`
 	Bounds  boundFlags  `embed:""`
 
-	Engine        string        `group:"engine" enum:"auto, io_uring, epoll, portable" default:"auto" help:"Engine: ${enum}. auto takes io_uring if this system lets us, else epoll, else portable, and says why; one that is named must work or the program fails. Default: ${default}."`
-	Wait          string        `group:"engine" enum:"auto, locked, parked" default:"auto" help:"How processors sleep: ${enum}. locked holds an OS thread each (best with --dispatch inline), parked uses Go's poller (best with pool). Default: ${default}, the best for --dispatch."`
-	Accept        string        `group:"engine" enum:"apart, per-processor" default:"apart" help:"Where connections are accepted: ${enum}. apart has an engine for each listener, which hands them to the processors; per-processor has each processor accept for itself, on sockets that share the address (SO_REUSEPORT). Default: ${default}."`
-	Gosched       string        `group:"engine" enum:"auto, on, off" default:"auto" help:"Whether a processor that handed requests to the pool lets other goroutines run before it sends and sleeps: ${enum}. auto does, for a single request only when it waits locked or has one CPU. Default: ${default}."`
+	Engine        string        `group:"engine" enum:"auto, io_uring, epoll, portable" default:"auto" help:"Engine: ${enum}. auto takes io_uring if this system allows it, else epoll, else portable, and says why. If the named engine does not work, the program fails. Default: ${default}."`
+	Wait          string        `group:"engine" enum:"auto, locked, parked" default:"auto" help:"How processors wait: ${enum}. locked holds an OS thread for each (best with --dispatch inline), parked uses Go's poller (best with pool). Default: ${default}, the best for --dispatch."`
+	Accept        string        `group:"engine" enum:"apart, per-processor" default:"apart" help:"Where connections are accepted: ${enum}. apart: each listener has an engine of its own and hands connections to the processors. per-processor: each processor accepts for itself, on sockets that share the address (SO_REUSEPORT). Default: ${default}."`
+	Gosched       string        `group:"engine" enum:"auto, on, off" default:"auto" help:"Whether a processor that handed requests to the pool yields to other goroutines before it sends and sleeps: ${enum}. auto yields; for a single request only if the processor waits locked or there is one CPU. Default: ${default}."`
 	Processors    int           `group:"engine" placeholder:"N" help:"Event loops, each with a share of the connections. Default: one per CPU inline, one per two CPUs with a pool."`
-	Rebalance     time.Duration `group:"engine" placeholder:"DURATION" help:"How often connections that nothing is going on with move from processors that have more than their share to those that have less. Default: never."`
-	KernelProfile string        `group:"engine" placeholder:"VERSION" default:"max" help:"Serve as on this kernel: what io_uring learned later is left unused, to try the ways that older kernels take. 5.19, 6.0, 6.1, 6.6, 6.10, 6.12, 6.15 or max. Default: ${default}, everything there is."`
+	Rebalance     time.Duration `group:"engine" placeholder:"DURATION" help:"How often idle connections move from processors with more than their share to those with less. Default: never."`
+	KernelProfile string        `group:"engine" placeholder:"VERSION" default:"max" help:"Serve as on this kernel: newer io_uring features are not used, to test the code paths for older kernels. 5.19, 6.0, 6.1, 6.6, 6.10, 6.12, 6.15 or max. Default: ${default}, everything there is."`
 	URing         []string      `group:"engine" name:"uring" placeholder:"KEY=VALUE" help:"A setting of io_uring; repeat for more. kring doctor --settings says what each does, since when and what for. Keys: ${uring_keys}."`
-	Pipeline      int           `group:"engine" placeholder:"K" default:"1" help:"Requests of one connection that may be unanswered at once; answers keep their order. Default: ${default}, as Kafka does."`
-	BigFrameBytes size          `group:"engine" placeholder:"BYTES" default:"64KiB" help:"Frames from this size on are received straight into their own memory, and never copied; smaller ones pass through the engine's buffers, many in one go. At least 4KiB. Default: ${default}."`
-	PackBytes     size          `group:"engine" placeholder:"BYTES" default:"4KiB" help:"Responses up to this size are copied beside their neighbours, so that many leave in one piece; larger ones leave from where they were written. 1 packs nothing, 32KiB is the most. Default: ${default}."`
+	Pipeline      int           `group:"engine" placeholder:"K" default:"1" help:"Requests of one connection that may be in flight at once; responses keep their order. Default: ${default}, as Kafka does."`
+	BigFrameBytes size          `group:"engine" placeholder:"BYTES" default:"64KiB" help:"Frames from this size on are received straight into their own memory, without a copy. Smaller ones go through the engine's buffers, many at once. At least 4KiB. Default: ${default}."`
+	PackBytes     size          `group:"engine" placeholder:"BYTES" default:"4KiB" help:"Responses up to this size are copied beside their neighbours, so that many are sent in one piece. Larger ones are sent from where they were written. At most 32KiB; 1 packs nothing. Default: ${default}."`
 
-	Handler  string    `group:"handler" enum:"embedded, null, echo" default:"embedded" help:"Who answers: ${enum}. embedded is a one-node development broker in this process; null speaks Kafka and throws data away; echo answers every size-delimited frame with itself. Default: ${default}."`
-	Dispatch string    `group:"handler" enum:"pool, inline" default:"pool" help:"Where it runs: ${enum}. pool is goroutines behind the request channel; inline is the processor itself, with the lowest latency. Default: ${default}."`
+	Handler  string    `group:"handler" enum:"embedded, null, echo" default:"embedded" help:"Who answers: ${enum}. embedded is a one-node development broker in this process; null speaks Kafka and discards data; echo answers every size-delimited frame with itself. Default: ${default}."`
+	Dispatch string    `group:"handler" enum:"pool, inline" default:"pool" help:"Where the handler runs: ${enum}. pool is goroutines behind the request channel; inline is the processor itself, with the lowest latency. Default: ${default}."`
 	Handlers int       `group:"handler" placeholder:"N" help:"Goroutines of the pool. Default: 8."`
 	Lanes    laneFlags `embed:""`
 
 	Quotas quotaFlags `embed:""`
 
 	DataDir           string  `group:"cluster" placeholder:"DIR" help:"Keep records, topics, groups and offsets here, across restarts. Default: memory only."`
-	SyncWrites        bool    `group:"cluster" help:"fsync before every acknowledgement, so that what was acknowledged survives the machine and not just the process. Needs --data-dir."`
-	AcceptDataLoss    bool    `group:"cluster" help:"Start although whole files of --data-dir are missing, empty or unreadable, without what they held. Otherwise kring names them and does not start."`
-	MemoryLogBytesMax size    `group:"cluster" placeholder:"BYTES" help:"Records that are kept without --data-dir, such as 512MiB. Beyond it they are refused (KAFKA_STORAGE_ERROR), which producers retry, until some are deleted. The process takes up to twice as much. Default: a tenth of the memory where it is little, up to a quarter where it is much."`
+	SyncWrites        bool    `group:"cluster" help:"fsync before every acknowledgement, so that acknowledged data survives a power cut, not only the end of the process. Needs --data-dir."`
+	AcceptDataLoss    bool    `group:"cluster" help:"Start even if whole files of --data-dir are missing, empty or unreadable, without what they held. Without this flag kring names them and does not start."`
+	MemoryLogBytesMax size    `group:"cluster" placeholder:"BYTES" help:"Bytes of records that are kept without --data-dir, such as 512MiB. Beyond it records are refused (KAFKA_STORAGE_ERROR), which producers retry, until some are deleted. The process takes up to twice as much. Default: a tenth of a small memory, up to a quarter of a large one."`
 	Partitions        int     `group:"cluster" placeholder:"N" default:"1" help:"Partitions of a topic that is created on demand. Default: ${default}."`
 	SeedTopic         []topic `group:"cluster" placeholder:"NAME:PARTITIONS" help:"Topic to create at the start unless it exists; repeat for more."`
 
-	DrainTimeout time.Duration `group:"process" placeholder:"DURATION" default:"10s" help:"How long what is in flight may take to finish after SIGINT or SIGTERM; a second signal exits at once. Default: ${default}."`
-	LogLevel     string        `group:"process" enum:"debug, info, warn, error" default:"info" help:"Least severe log line on standard error: ${enum}. debug has one for each closed connection. Default: ${default}."`
-	LogFormat    string        `group:"process" enum:"text, json" default:"text" help:"Form of log lines: ${enum}. Default: ${default}."`
+	DrainTimeout time.Duration `group:"process" placeholder:"DURATION" default:"10s" help:"How long requests in flight may take to finish after SIGINT or SIGTERM. A second signal exits at once. Default: ${default}."`
+	LogLevel     string        `group:"process" enum:"debug, info, warn, error" default:"info" help:"Least severe log line on standard error: ${enum}. debug has a line for each closed connection. Default: ${default}."`
+	LogFormat    string        `group:"process" enum:"text, json" default:"text" help:"Format of log lines: ${enum}. Default: ${default}."`
 }
 
 // Help is the text above the flags.
 func (serveCmd) Help() string {
-	return `The embedded cluster (--handler embedded, the default) is a one-node broker for development: no replicas, no authentication, no encryption. It is not for data that must outlive this machine; --data-dir keeps what it has across restarts.
+	return `The embedded cluster (--handler embedded, the default) is a one-node broker for development: no replicas, no authentication, no encryption. It is not for data that must outlive this machine. --data-dir keeps its data across restarts.
 
-Every flag can also be set in the environment, as named with it; a flag on the command line wins. Repeatable ones take a comma-separated list there (--quota: by semicolons).
+Every flag can also be set in the environment, by the variable named with it; the command line wins. In a variable, repeatable flags are a comma-separated list (--quota: separated by semicolons).
 
 Examples:
 
@@ -85,9 +85,9 @@ Examples:
     kring serve --engine epoll --dispatch inline --handler null
     KRING_LOG_LEVEL=debug kring serve --listen 127.0.0.1:0
 
-SIGHUP has --quota-file read again, and the hosts of --ip-limit resolved again, while it serves.
+SIGHUP rereads --quota-file and resolves the hosts of --ip-limit again, while it serves.
 
-One line on standard output says when it serves, where, on which engine and why on that one. Exit status: 0 after a signal, 1 for a failure or a second signal, 2 for a wrong setting.`
+When it serves, one line on standard output says where, on which engine, and why on that one. Exit status: 0 after a signal, 1 for a failure or a second signal, 2 for a wrong setting.`
 }
 
 // topic is a --seed-topic.
@@ -104,7 +104,7 @@ func (t *topic) UnmarshalText(text []byte) error {
 	return embedded.Topic(*t).Validate()
 }
 
-// Validate checks what the flags cannot say one by one; kong calls it.
+// Validate checks the flags together; kong calls it.
 func (c *serveCmd) Validate() error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
@@ -183,7 +183,7 @@ const (
 	handlerEcho     = "echo"
 )
 
-// splitAddress takes HOST:PORT apart.
+// splitAddress splits HOST:PORT.
 func splitAddress(s string) (host string, port uint16, err error) {
 	host, service, err := net.SplitHostPort(s)
 	if err != nil {
@@ -200,7 +200,7 @@ func splitAddress(s string) (host string, port uint16, err error) {
 	return host, uint16(n), nil
 }
 
-// serverConfig is what the flags say about the network layer.
+// serverConfig is the network layer's Config from the flags.
 func (c *serveCmd) serverConfig() kring.Config {
 	cfg := kring.Config{
 		Engine:   kring.Engine(c.Engine),
@@ -211,7 +211,7 @@ func (c *serveCmd) serverConfig() kring.Config {
 		},
 		Limits: kring.LimitsConfig{PipelineMax: c.Pipeline},
 	}
-	cfg.URing, _ = c.uringConfig() // Validate has seen it
+	cfg.URing, _ = c.uringConfig() // checked by Validate
 	cfg.Listeners = c.listeners()
 	c.Limits.apply(&cfg)
 	c.Sockets.apply(&cfg)
@@ -223,8 +223,8 @@ func (c *serveCmd) serverConfig() kring.Config {
 	return cfg
 }
 
-// What the embedded cluster's records get of the memory: a fifth where it is little, and
-// half of it, but for what the network layer may take, where it is much.
+// The embedded cluster gets a fifth of a small memory, and half of a large one less what
+// the network layer may take.
 const (
 	handlerMemoryPart    = 5
 	networkMemoryMost    = 800 << 20
@@ -232,8 +232,8 @@ const (
 	handlerMemoryOnDisk  = 128 << 20
 )
 
-// handlerMemory is what the cluster takes: twice the bytes of its records, as it says, or
-// while it loads a data directory some segments.
+// handlerMemory is what the cluster takes at most: twice the bytes of its records, or some
+// segments while it loads a data directory.
 func (c *serveCmd) handlerMemory(cfg kring.Config) int64 {
 	if c.Handler != handlerEmbedded {
 		return 0
@@ -248,7 +248,7 @@ func (c *serveCmd) handlerMemory(cfg kring.Config) int64 {
 	return most
 }
 
-// clusterMemory is what the cluster takes of so much memory, with its records in it.
+// clusterMemory is the cluster's part of a memory limit, with records in memory.
 func clusterMemory(most int64) int64 {
 	if most == 0 {
 		return handlerMemoryUnknown
@@ -256,8 +256,8 @@ func clusterMemory(most int64) int64 {
 	return max(most/handlerMemoryPart, (most-networkMemoryMost)/2)
 }
 
-// logMemory says what the process's memory is for, and has Go's garbage collector keep
-// to its part unless GOMEMLIMIT says otherwise.
+// logMemory logs the memory plan, and tells the Go runtime its part unless GOMEMLIMIT is
+// set.
 func logMemory(log *slog.Logger, cfg kring.Config) {
 	m := cfg.MemoryPlan()
 	if m.Max > 0 && os.Getenv("GOMEMLIMIT") == "" {
@@ -277,8 +277,7 @@ func logMemory(log *slog.Logger, cfg kring.Config) {
 	log.Info("memory", say...)
 }
 
-// handlerFiles is how many descriptors the cluster's files get: what it could use,
-// as far as connections leave it.
+// handlerFiles is how many descriptors the cluster would use for files.
 func (c *serveCmd) handlerFiles(cfg kring.Config) int {
 	if c.Handler != handlerEmbedded || c.DataDir == "" {
 		return 0
@@ -287,8 +286,7 @@ func (c *serveCmd) handlerFiles(cfg kring.Config) int {
 	return cfg.Descriptors().Files
 }
 
-// logDescriptors says what the process's descriptors are for, and what is not to be
-// had of it.
+// logDescriptors logs the plan of descriptors, and warns if something does not fit.
 func (c *serveCmd) logDescriptors(log *slog.Logger, cfg kring.Config) {
 	d := cfg.Descriptors()
 	if d.Limit == 0 {
@@ -309,7 +307,7 @@ func (c *serveCmd) logDescriptors(log *slog.Logger, cfg kring.Config) {
 	log.Info("descriptors", say...)
 }
 
-// uringConfig is what --uring and --kernel-profile say.
+// uringConfig is the Config of --uring and --kernel-profile.
 func (c *serveCmd) uringConfig() (uring.Config, error) {
 	cfg := uring.Config{KernelProfile: c.KernelProfile}
 	var faults []error
@@ -324,7 +322,7 @@ func (c *serveCmd) uringConfig() (uring.Config, error) {
 	return cfg, errors.Join(faults...)
 }
 
-// clusterConfig is what the flags say about the embedded cluster.
+// clusterConfig is the embedded cluster's Config from the flags.
 func (c *serveCmd) clusterConfig() embedded.Config {
 	cfg := embedded.Config{
 		DataDir: c.DataDir, SyncWrites: c.SyncWrites, AcceptLoss: c.AcceptDataLoss, MemoryLogBytesMax: int64(c.MemoryLogBytesMax), Partitions: c.Partitions, PipelineMax: c.Pipeline,

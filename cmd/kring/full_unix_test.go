@@ -27,7 +27,7 @@ func TestClientsWithoutAPlaceAreToldOf(t *testing.T) {
 			for range 3 {
 				dial(t, c.addr)
 			}
-			c.logged(`level=WARN msg="every place is taken: .* listener=PLAINTEXT bound=--max-connections max=1 .*busiest_address=127.0.0.1 its_connections=\d`)
+			c.logged(`level=WARN msg="the server is full: .* listener=PLAINTEXT bound=--max-connections max=1 .*busiest_address=127.0.0.1 its_connections=\d`)
 			c.awaitState(state)
 			ask(t, in, kmsg.NewPtrApiVersionsRequest())
 			_ = in.Close()

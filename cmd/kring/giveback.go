@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// giveBackEvery is how long no garbage collection may have run before memory is given
-// back that the last peak has left: Go by itself collects every two minutes then, and
-// gives back slowly.
+// giveBackEvery is how long no garbage collection has run before the memory of the last
+// peak is given back. By itself an idle Go program collects every two minutes and gives
+// back slowly.
 const giveBackEvery = 10 * time.Second
 
-// giveBack gives memory back to the system when it is quiet, until end is called.
+// giveBack gives memory back to the system when the program is idle, until end is called.
 func giveBack() (end func()) {
 	done := make(chan struct{})
 	go func() {
@@ -30,7 +30,7 @@ func giveBack() (end func()) {
 	return func() { close(done) }
 }
 
-// quiet frees once after each time in which garbage was collected.
+// quiet frees memory once after each burst of garbage collections.
 type quiet struct {
 	cycles func() uint64
 	free   func()
@@ -49,7 +49,7 @@ func (q *quiet) look() {
 	q.seen = n
 }
 
-// collections is how many garbage collections there were.
+// collections returns the number of garbage collections.
 func collections() uint64 {
 	sample := []metrics.Sample{{Name: "/gc/cycles/total:gc-cycles"}}
 	metrics.Read(sample)

@@ -10,8 +10,8 @@ import (
 	"kring/uring"
 )
 
-// inFlags says in the words of the command line what a Config says is wrong with
-// its fields. Whoever types flags has never seen a field.
+// inFlags rewrites an error about fields of a Config to name flags: a user of the
+// program does not know the fields.
 func inFlags(err error) error {
 	var lines []string
 	for line := range strings.SplitSeq(err.Error(), "\n") {
@@ -26,11 +26,11 @@ func inFlags(err error) error {
 	return errors.Join(faults...)
 }
 
-// packages stand before what they say, with or without the others.
+// packages are the prefixes of errors.
 var packages = regexp.MustCompile(`^(kring|configuration|uring|io_uring|embedded|epoll|portable|kafka|null handler|quota|limits on connections): `)
 
-// field is how Config's fields are written in errors, a listener's or an address's
-// with whose it is.
+// field matches Config's fields in errors; those of a listener or an address with its
+// name.
 var field = regexp.MustCompile(`(Listeners|Conns\.PerIP)\[([^\]]*)\]\.([A-Z]\w*(?:\.[A-Z]\w*)?)|\b(?:Config\.)?([A-Z]\w*(?:\.[A-Z]\w*)?)`)
 
 func inFlag(line string) string {
@@ -74,11 +74,11 @@ func inFlag(line string) string {
 	})
 }
 
-// advised is a field in what a part advises at run time: of io_uring, or the bound
-// of connections.
+// advised matches a field in the advice of a run-time error: one of io_uring's, or the
+// bound on connections.
 var advised = regexp.MustCompile(`\bConfig\.([A-Z]\w*)|\bConnsMax\b`)
 
-// inAdvice puts flags where an error at run time advises to change a field.
+// inAdvice replaces fields by flags in the advice of a run-time error.
 func inAdvice(text string) string {
 	return advised.ReplaceAllStringFunc(text, func(word string) string {
 		name := strings.TrimPrefix(word, "Config.")
@@ -95,8 +95,8 @@ func inAdvice(text string) string {
 	})
 }
 
-// settingOfListener names what --listener sets of a listener: mostly as the flag for
-// all listeners is called.
+// settingOfListener is the --listener setting of each field, mostly the name of the flag
+// for all listeners.
 func settingOfListener(field string) string {
 	if setting, ok := listenerSettingOf[field]; ok {
 		return setting
@@ -114,8 +114,8 @@ var perIP = map[string]string{"Source": "HOST", "ConnsMax": "N", "ConnRateMax": 
 // settingOf are the keys of --uring.
 var settingOf = uring.SettingOf()
 
-// flagOf names the flag of each field that has one; of kring.Config, and what the
-// handlers' Configs call otherwise.
+// flagOf is the flag of each field of kring.Config that has one, and of fields of the
+// handlers' Configs.
 var flagOf = func() map[string]string {
 	all := map[string]string{
 		"PartitionsMax": "the bound of partitions", "FilesMax": "the plan of descriptors (ulimit -n)",
@@ -124,7 +124,7 @@ var flagOf = func() map[string]string {
 	for field, flag := range maps.All(flagOfField) {
 		all[field] = "--" + flag
 	}
-	// The one whose number is not the flag's.
+	// Its value is not the flag's.
 	all["Memory.HandlerBytes"] = "the cluster (without --data-dir, twice --memory-log-bytes-max)"
 	return all
 }()

@@ -11,12 +11,12 @@ import (
 	"kring"
 )
 
-// laneFlags are which requests go first, and how many at once.
+// laneFlags say which requests go first, and how many at once.
 type laneFlags struct {
-	HandlerBatch   int           `group:"handler" placeholder:"N" help:"Requests that a goroutine of the pool takes at once at most; fewer when they take long. Default: 64."`
+	HandlerBatch   int           `group:"handler" placeholder:"N" help:"Most requests that a goroutine of the pool takes at once; fewer if they take long. Default: 64."`
 	PriorityAPI    []string      `group:"handler" name:"priority-api" placeholder:"NAME" help:"API whose requests go before others, such as Metadata or Heartbeat; repeat for more. A whole listener: --listener NAME.priority=on."`
 	QueuedPriority int           `group:"handler" placeholder:"N" help:"Requests with priority that wait for a handler. Default: as many as --queued-requests."`
-	LatencyTarget  time.Duration `group:"handler" placeholder:"DURATION" help:"How long requests may take on average from their processor to their answer: each processor keeps back what would make them take longer. Long polls (Fetch, joining groups) are not measured. Default: no such bound."`
+	LatencyTarget  time.Duration `group:"handler" placeholder:"DURATION" help:"How long requests may take on average from their processor to their response. Each processor holds back requests that would make it longer. Long polls (Fetch, joining groups) are not measured. Default: no such bound."`
 }
 
 func (l *laneFlags) validate(handler string) (faults []error) {
@@ -35,7 +35,7 @@ func (l *laneFlags) apply(cfg *kring.Config) {
 	cfg.Dispatch.BatchMax, cfg.Dispatch.QueuedPriorityMax = l.HandlerBatch, l.QueuedPriority
 	var first []int16
 	for _, name := range l.PriorityAPI {
-		key, _ := apiOf(name) // validate has seen it
+		key, _ := apiOf(name) // checked by validate
 		first = append(first, key)
 	}
 	if len(first) > 0 {
@@ -46,13 +46,12 @@ func (l *laneFlags) apply(cfg *kring.Config) {
 	}
 }
 
-// longPolls are answered late because they ask to be.
+// longPolls are APIs whose requests ask to wait.
 var longPolls = []int16{
 	int16(kmsg.Fetch), int16(kmsg.JoinGroup), int16(kmsg.SyncGroup), int16(kmsg.ShareFetch),
 }
 
-// apiOf finds an API's key by its name, as Kafka writes it; the case does not
-// matter.
+// apiOf finds an API's key by Kafka's name for it, in any case.
 func apiOf(name string) (int16, bool) {
 	for key := range int16(kmsg.MaxKey + 1) {
 		if n := kmsg.NameForKey(key); n != "Unknown" && strings.EqualFold(n, name) {

@@ -11,19 +11,19 @@ import (
 
 // limitFlags are the limits on connections.
 type limitFlags struct {
-	MaxConnections        int       `group:"limits" placeholder:"N" help:"Connections open at once [max.connections]; negative: no bound. Default: as many as this process may have descriptors, less a reserve."`
-	MaxConnectionsPerIP   *int      `group:"limits" name:"max-connections-per-ip" placeholder:"N" help:"Connections of one remote address [max.connections.per.ip]; one more is closed. 0: only those of --ip-limit. Default: no bound."`
-	ConnectionRate        float64   `group:"limits" placeholder:"R" help:"New connections a second [max.connection.creation.rate]; one more waits, for a second at most. Default: no bound."`
-	ConnectionRatePerIP   float64   `group:"limits" name:"connection-rate-per-ip" placeholder:"R" help:"New connections a second of one remote address [connection_creation_rate]; one more is not served, and closed after a while. Default: no bound."`
-	IPLimit               []ipLimit `group:"limits" placeholder:"HOST=N[/R]" help:"Other bounds for an address, a prefix (each address in it) or a host: N connections, R new ones a second [max.connections.per.ip.overrides]; N may be 0, nobody, or left out. Repeat for more."`
-	MaxListenerConnection int       `group:"limits" name:"max-connections-per-listener" placeholder:"N" help:"Connections of each --listen address [listener.name.<name>.max.connections]. Default: no bound of its own."`
-	ProtectedListener     string    `group:"limits" placeholder:"NAME" help:"Listener that --max-connections and --connection-rate don't hold back: another's connection goes instead [inter.broker.listener.name]."`
-	MaxParked             int       `group:"limits" placeholder:"N" help:"Connections over their address's rate that are held open at once until they are closed; negative: they are closed at once. Default: 1024, or a twentieth of the descriptors if that is less."`
-	WhenFull              string    `group:"limits" enum:"wait, refuse" default:"wait" help:"What becomes of a connection that there is no place for: ${enum}. wait leaves it in the kernel's queue, as Kafka does; refuse closes it. Default: ${default}."`
+	MaxConnections        int       `group:"limits" placeholder:"N" help:"Connections open at once [max.connections]; negative: no bound. Default: as many as this process may have descriptors, less a reserve, or fewer if --memory-max is small."`
+	MaxConnectionsPerIP   *int      `group:"limits" name:"max-connections-per-ip" placeholder:"N" help:"Connections of one remote address [max.connections.per.ip]. One more is closed. 0: only the addresses of --ip-limit may connect. Default: no bound."`
+	ConnectionRate        float64   `group:"limits" placeholder:"R" help:"New connections a second [max.connection.creation.rate]; One more waits, at most one --quota-window. Default: no bound."`
+	ConnectionRatePerIP   float64   `group:"limits" name:"connection-rate-per-ip" placeholder:"R" help:"New connections a second of one remote address [connection_creation_rate]. One more is not served, and closed after a while. Default: no bound."`
+	IPLimit               []ipLimit `group:"limits" placeholder:"HOST=N[/R]" help:"Other bounds for an address, a prefix (each address in it) or a host: N connections, R new ones a second [max.connections.per.ip.overrides]; N may be 0 (none) or left out. Repeat for more."`
+	MaxListenerConnection int       `group:"limits" name:"max-connections-per-listener" placeholder:"N" help:"Connections of each --listen address [listener.name.<name>.max.connections]. Default: no separate bound."`
+	ProtectedListener     string    `group:"limits" placeholder:"NAME" help:"Listener that --max-connections and --connection-rate don't bound: a connection of another listener is closed instead [inter.broker.listener.name]."`
+	MaxParked             int       `group:"limits" placeholder:"N" help:"Connections over their address's rate that may be held open at once before they are closed. Negative: they are closed at once. Default: 1024, or a twentieth of the descriptors if that is less."`
+	WhenFull              string    `group:"limits" enum:"wait, refuse" default:"wait" help:"What happens to a connection when the server is full: ${enum}. wait leaves it in the kernel's queue, as Kafka does; refuse closes it. Default: ${default}."`
 	Assignment            string    `group:"limits" enum:"least-connections, round-robin" default:"least-connections" help:"Which processor gets a new connection: ${enum}. Default: ${default}."`
 }
 
-// apply says to cfg what the flags say; its listeners are there.
+// apply sets the limits in cfg, whose listeners are set already.
 func (l *limitFlags) apply(cfg *kring.Config) {
 	cfg.Conns.Max, cfg.Conns.RateMax = l.MaxConnections, l.ConnectionRate
 	cfg.Conns.RatePerIPMax = l.ConnectionRatePerIP

@@ -6,29 +6,29 @@ import (
 	"time"
 )
 
-// lines is a writer that nobody waits for: what it is given stands in a bounded
-// queue until its own goroutine has written it. While whoever reads the other end
-// does not (a full pipe, a stopped terminal), the queue fills, and lines beyond it
-// are dropped and counted; a line says how many, as soon as there is room.
+// lines is a writer that never blocks. What is written is queued, in a bounded queue,
+// and its own goroutine writes it. If the reader of the other end does not read (a
+// full pipe, a stopped terminal), the queue fills, and further lines are dropped and
+// counted. As soon as there is room, a line says how many.
 //
-// Every call of Write is one or several whole lines.
+// Every call of Write has one or several whole lines.
 type lines struct {
 	to   io.Writer
-	told func(error)   // of the first failure of to, by the goroutine; may be nil
-	wake chan struct{} // holds one: there is something to do
+	told func(error)   // called by the goroutine with the first error of to; may be nil
+	wake chan struct{} // capacity 1: there is something to do
 	done chan struct{} // closed when the goroutine has ended
 
 	mu      sync.Mutex
 	queue   []byte                // guarded by mu; at most linesQueuedMax
-	dropped uint64                // guarded by mu; since the last that said so
-	says    func(n uint64) []byte // guarded by mu; the line about n that were dropped
+	dropped uint64                // guarded by mu; since the last line that said so
+	says    func(n uint64) []byte // guarded by mu; makes the line about n dropped ones
 	ended   bool                  // guarded by mu
 }
 
 const (
-	// linesQueuedMax are the bytes that may wait. As many again are with the system.
+	// linesQueuedMax bounds the bytes that wait. As many may be in the write under way.
 	linesQueuedMax = 1 << 20
-	// linesPatience is how long the end waits for whoever reads.
+	// linesPatience is how long end waits for the reader.
 	linesPatience = time.Second
 )
 
@@ -41,7 +41,7 @@ func newLines(to io.Writer, told func(error)) *lines {
 	return l
 }
 
-// saying sets what the line about dropped ones looks like.
+// saying sets the function that makes the line about dropped ones.
 func (l *lines) saying(says func(n uint64) []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -62,8 +62,7 @@ func (l *lines) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// sayDropped queues the line about what is missing, where it is missing. mu is
-// held.
+// sayDropped queues the line about dropped lines, in their place. mu is held.
 func (l *lines) sayDropped() {
 	if l.dropped > 0 {
 		l.queue = append(l.queue, l.says(l.dropped)...)
@@ -74,11 +73,11 @@ func (l *lines) sayDropped() {
 func (l *lines) rouse() {
 	select {
 	case l.wake <- struct{}{}:
-	default: // it will look anyway
+	default: // it will look without another signal
 	}
 }
 
-// write is the goroutine's.
+// write is the goroutine that writes.
 func (l *lines) write() {
 	defer close(l.done)
 	var batch []byte
@@ -99,7 +98,7 @@ func (l *lines) write() {
 	}
 }
 
-// take gives what is queued, and leaves the memory of the last batch in its place.
+// take returns what is queued, and puts the memory of the last batch in its place.
 func (l *lines) take(last []byte) (batch []byte, ended bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -110,8 +109,8 @@ func (l *lines) take(last []byte) (batch []byte, ended bool) {
 	return batch, l.ended
 }
 
-// end writes what is queued, and waits for that for a moment: the process is about
-// to exit, and whoever does not read now would keep it for ever.
+// end writes what is queued and waits for that, linesPatience at most: the process is
+// about to exit, and a reader that does not read must not keep it for ever.
 func (l *lines) end() {
 	l.mu.Lock()
 	l.ended = true

@@ -13,15 +13,14 @@ import (
 	"kring/engine"
 )
 
-// socketFlags are the sockets of all listeners, and what one listener has
-// otherwise.
+// socketFlags are socket options of all listeners, and settings of single listeners.
 type socketFlags struct {
 	Backlog            int               `group:"network" placeholder:"N" help:"Connections that wait in the kernel to be accepted [socket.listen.backlog.size]; net.core.somaxconn bounds it. Default: 1024."`
 	SendBufferBytes    size              `group:"network" placeholder:"BYTES" help:"SO_SNDBUF of connections [socket.send.buffer.bytes]. Default: the system's own sizing."`
 	ReceiveBufferBytes size              `group:"network" placeholder:"BYTES" help:"SO_RCVBUF of connections [socket.receive.buffer.bytes]. Default: the system's own sizing."`
-	KeepAlive          time.Duration     `group:"network" placeholder:"DURATION" help:"How long a connection is silent before the system asks whether the peer is there; negative: it never asks. Default: 2m."`
-	KeepAliveInterval  time.Duration     `group:"network" placeholder:"DURATION" help:"Time between such questions. Default: half of --keep-alive, a minute at most."`
-	KeepAliveProbes    int               `group:"network" placeholder:"N" help:"Questions without an answer after which the connection counts as broken. Default: 3."`
+	KeepAlive          time.Duration     `group:"network" placeholder:"DURATION" help:"How long a connection may be silent before TCP probes the peer. Negative: never. Default: 2m."`
+	KeepAliveInterval  time.Duration     `group:"network" placeholder:"DURATION" help:"Time between two probes. Default: half of --keep-alive, a minute at most."`
+	KeepAliveProbes    int               `group:"network" placeholder:"N" help:"Unanswered probes after which the connection counts as broken. Default: 3."`
 	Listener           []listenerSetting `group:"network" placeholder:"NAME.SETTING=VALUE" help:"A setting that differs for one listener [listener.name.<name>.<setting>], such as BROKERS.max-connections=100; repeat for more. Settings: ${listener_settings}."`
 }
 
@@ -49,7 +48,7 @@ func (s *listenerSetting) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// listenerSettings are named as the flags for all listeners.
+// listenerSettings have the names of the flags for all listeners.
 var listenerSettings = map[string]func(l *kring.ListenerConfig, value string) error{
 	"priority":              onOff(func(l *kring.ListenerConfig) *bool { return &l.Priority }),
 	"socket-mode":           permissions,

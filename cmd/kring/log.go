@@ -15,7 +15,7 @@ import (
 	"kring/reqchan"
 )
 
-// logger writes to standard error what --log-level and --log-format ask for.
+// logger writes to standard error, by --log-level and --log-format.
 func (c *serveCmd) logger(stderr *lines) *slog.Logger {
 	opts := &slog.HandlerOptions{}
 	var level slog.Level
@@ -36,7 +36,7 @@ func (c *serveCmd) logger(stderr *lines) *slog.Logger {
 	return to(stderr)
 }
 
-// events logs what the server tells.
+// events logs the server's events.
 func events(log *slog.Logger, closed *closeLog, refused *refusals) kring.Events {
 	e := kring.Events{
 		AcceptFailed: func(listener string, err error, pause time.Duration) {
@@ -62,21 +62,20 @@ func events(log *slog.Logger, closed *closeLog, refused *refusals) kring.Events 
 	return e
 }
 
-// logNoPlace says who keeps others out. There is no share of its own for an address
-// unless --max-connections-per-ip gives it one, as with Kafka: behind one address may
-// be a whole network, or all clients of this machine.
+// logNoPlace warns that the server is full, and names the address with most connections.
+// By default no address has a bound (see DESIGN.md, "Who may connect").
 func logNoPlace(log *slog.Logger, is kring.NoPlace) {
 	bound := "--listener " + is.Listener + ".max-connections"
 	if is.Server {
 		bound = "--max-connections"
 	}
-	log.Warn("every place is taken: new clients wait or are refused; raise the bound, or bound each address with --max-connections-per-ip",
+	log.Warn("the server is full: new clients wait or are refused; raise the bound, or bound each address with --max-connections-per-ip",
 		"listener", is.Listener, "bound", bound, "max", is.ConnsMax, "waiting", is.Waiting, "refused", is.Refused,
 		"busiest_address", addressOf(is.Busiest), "its_connections", is.BusiestConns)
 }
 
-// closeLog logs closed connections. A processor does not format lines: it leaves
-// what happened in a queue; what a full queue does not take is counted.
+// closeLog logs closed connections. A processor does not format lines: it puts the
+// event into a queue. Events that a full queue does not take are counted.
 type closeLog struct {
 	log     *slog.Logger
 	queue   chan closing
@@ -113,7 +112,7 @@ func (l *closeLog) write() {
 	}
 }
 
-// end writes what is queued. The server must be down.
+// end writes what is queued. The server must have ended.
 func (l *closeLog) end() {
 	close(l.queue)
 	<-l.done

@@ -9,20 +9,19 @@
 //
 //	kring: ready on 127.0.0.1:9092 · io_uring (all features), 1 processor parked, pool of 8 · memory at most 512 MiB of 512 MiB (cgroup) · handler embedded (one-node development broker)
 //
-// that is the bound addresses (several are joined by ", "), the engine and why
-// it is this one, how many processors there are and how they wait, where the
-// handler runs, and which handler it is. Everything else goes to standard error,
-// through a queue: nothing waits for whoever reads it, or does not.
+// These are the bound addresses (joined by ", "), the engine and why it was chosen,
+// the number of processors and how they wait, where the handler runs, the memory
+// plan, and the handler. Everything else goes to standard error, through a queue:
+// the server never waits for its reader.
 //
-// SIGUSR1 asks for a log line about what the server holds now: connections,
-// request bytes, buffers, goroutines, kernel threads. SIGHUP has --quota-file
-// read again, and the hosts of --ip-limit resolved again, if there are any; it never
-// ends the program.
+// SIGUSR1 writes a log line with what the server holds: connections, request
+// bytes, buffers, goroutines, kernel threads. SIGHUP rereads --quota-file and
+// resolves the hosts of --ip-limit again. It never ends the program.
 //
-// Exit status: 0 after SIGINT or SIGTERM, when what was in flight is finished
-// or --drain-timeout has passed; 1 when something failed at run time, or a
-// second signal asked to exit at once; 2 for a wrong flag, value or setting. The
-// doctor exits with 3 where io_uring can't serve and another engine does.
+// Exit status: 0 after SIGINT or SIGTERM, when requests in flight are finished or
+// --drain-timeout has passed; 1 if something failed at run time, or after a second
+// signal; 2 for a wrong flag, value or setting. The doctor exits with 3 if io_uring
+// can't serve and another engine can.
 package main
 
 import (

@@ -12,13 +12,13 @@ import (
 	"kring/quota"
 )
 
-// quotaFlags are what clients may use, and how it is measured.
+// quotaFlags are the quotas of clients, and how they are measured.
 type quotaFlags struct {
-	Quota        []string      `group:"quotas" sep:";" placeholder:"WHO,LIMITS" help:"What clients may use per second, such as client-id=batch,produce-bytes=1MB or user=*,requests=500; repeat for more, or separate by semicolons. WHO: user, client-id, both, or ip; * is everybody without an own limit. LIMITS: produce-bytes, fetch-bytes, requests, handler-percent. Who uses more is told so, and waits."`
-	QuotaFile    string        `group:"quotas" placeholder:"FILE" help:"A file of more of them, one on a line; # begins a comment. SIGHUP has it read again: taken as a whole, or refused with every fault in the log, and then the limits stay as they were."`
-	QuotaWindows int           `group:"quotas" placeholder:"N" help:"Windows that rates are measured over, connection rates too [quota.window.num]. Default: 11."`
-	QuotaWindow  time.Duration `group:"quotas" placeholder:"DURATION" help:"Length of one [quota.window.size.seconds]; nobody waits longer for requests or handler time. Default: 1s."`
-	MaxThrottle  time.Duration `group:"quotas" placeholder:"DURATION" default:"30s" help:"How long a client may be made to wait at once. Default: ${default}."`
+	Quota        []string      `group:"quotas" sep:";" placeholder:"WHO,LIMITS" help:"What a client may use per second, such as client-id=batch,produce-bytes=1MB or user=*,requests=500; repeat for more, or separate by semicolons. WHO: user, client-id, both, or ip; * is everybody without a limit of their own. LIMITS: produce-bytes, fetch-bytes, requests, handler-percent. A client that uses more is throttled."`
+	QuotaFile    string        `group:"quotas" placeholder:"FILE" help:"A file with more quotas, one on a line; # begins a comment. SIGHUP rereads it: it is taken as a whole, or refused with every fault in the log, and then the limits stay as they were."`
+	QuotaWindows int           `group:"quotas" placeholder:"N" help:"Windows over which rates are measured, connection rates too [quota.window.num]. Default: 11."`
+	QuotaWindow  time.Duration `group:"quotas" placeholder:"DURATION" help:"Length of a window [quota.window.size.seconds]. No client is throttled for longer for requests or handler time. Default: 1s."`
+	MaxThrottle  time.Duration `group:"quotas" placeholder:"DURATION" default:"30s" help:"Longest throttle of a client at once. Default: ${default}."`
 }
 
 func (q *quotaFlags) validate() []error {
@@ -41,7 +41,7 @@ func (q *quotaFlags) config() quota.Config {
 	return cfg
 }
 
-// quotas makes what --quota and --quota-file say; nil when neither is given.
+// quotas makes the Quotas of --quota and --quota-file; nil if neither is given.
 func (c *serveCmd) quotas() (*quota.Quotas, error) {
 	if len(c.Quotas.Quota) == 0 && c.Quotas.QuotaFile == "" {
 		return nil, nil
@@ -61,7 +61,7 @@ func (c *serveCmd) quotas() (*quota.Quotas, error) {
 	return q, nil
 }
 
-// limits are those of --quota and, as it is now, of --quota-file.
+// limits are those of --quota, and of --quota-file as it is now.
 func (q *quotaFlags) limits() (limits []quota.Limit, err error) {
 	var faults []error
 	for _, text := range q.Quota {

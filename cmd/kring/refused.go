@@ -12,12 +12,13 @@ import (
 	"kring/reqchan"
 )
 
-// refusals logs requests that the door closed their connection for: the first of
-// a kind at once, then at most one line for each kind in every, with how many
-// there were.
+// refusals logs requests that were refused and whose connection was closed: the
+// first of a kind at once, then at most one line for each kind in every, with the
+// number of requests.
 //
-// A handler must not wait for standard error, nor a flood of refusals fill it:
-// add counts, and keeps one of a kind for a goroutine that writes.
+// A handler must not wait for standard error, and a flood of refusals must not fill
+// it. So add counts, and keeps one refusal of each kind for the goroutine that
+// writes.
 type refusals struct {
 	log   *slog.Logger
 	every time.Duration
@@ -29,7 +30,7 @@ type refusals struct {
 	kinds [reqchan.ReasonCount]refused // guarded by mu; index: the reason
 }
 
-// refused is what there is to say of one kind.
+// refused is what was not logged yet of one kind.
 type refused struct {
 	first    refusal   // since the last line
 	requests uint64    // since the last line
@@ -45,9 +46,9 @@ type refusal struct {
 }
 
 const (
-	// refusalsEvery is often enough to notice, and rare enough to read on.
+	// refusalsEvery is the least time between two lines of one kind.
 	refusalsEvery = 10 * time.Second
-	// clientIDBytesMax bounds what of a stranger's name gets into a line.
+	// clientIDBytesMax bounds how much of a client id is logged.
 	clientIDBytesMax = 100
 )
 
@@ -114,8 +115,8 @@ func (r *refusals) write() {
 	}
 }
 
-// writeDue writes the lines that are due, every line if now is zero. It says how
-// long until the next one is; 0: there is none.
+// writeDue writes the lines that are due, or every line if now is zero. It returns how
+// long until the next one is due; 0: none is.
 func (r *refusals) writeDue(now time.Time) (wait time.Duration) {
 	for reason := range r.kinds {
 		r.mu.Lock()
@@ -156,7 +157,7 @@ func (r *refusals) line(k refused) {
 	r.log.Warn("a request was refused and its connection closed", attrs...)
 }
 
-// end writes what is left. The server must be down.
+// end writes what is left. The server must have ended.
 func (r *refusals) end() {
 	close(r.quit)
 	<-r.done

@@ -9,9 +9,8 @@ import (
 	"kring/quota"
 )
 
-// catchReread has the signal to read again caught from here on, and kept until
-// somebody looks: a server that still reads its data directory must not die of it.
-// The function ends that.
+// catchReread catches SIGHUP from here on and keeps it until it is received: a server
+// that still loads its data directory must not die of it. The function stops that.
 func catchReread() (<-chan os.Signal, func()) {
 	signals := make(chan os.Signal, 1)
 	if rereadSignal == nil {
@@ -21,12 +20,11 @@ func catchReread() (<-chan os.Signal, func()) {
 	return signals, func() { signal.Stop(signals) }
 }
 
-// rereadOnSignal has a signal read again what may have changed outside: the
-// file of quotas, and the addresses of hosts that --ip-limit names. The function
-// it gives ends that.
+// rereadOnSignal rereads on a signal what may have changed outside: the quota file, and
+// the addresses of the hosts of --ip-limit. The returned function stops that.
 func (c *serveCmd) rereadOnSignal(signals <-chan os.Signal, log *slog.Logger, server *kring.Server, cfg kring.Config, quotas *quota.Quotas) func() {
 	over := make(chan struct{})
-	go func() { // aside: a name service may take its time, and signals to stop must not
+	go func() { // a name service may be slow, and must not delay the stop
 		for {
 			select {
 			case <-over:
@@ -47,8 +45,7 @@ func (c *serveCmd) rereadOnSignal(signals <-chan os.Signal, log *slog.Logger, se
 	return func() { close(over) }
 }
 
-// rereadQuotas takes the limits of the file as it is now, or leaves all as they
-// are.
+// rereadQuotas sets the limits of the file as it is now, or leaves them as they are.
 func (c *serveCmd) rereadQuotas(log *slog.Logger, quotas *quota.Quotas) {
 	limits, err := c.Quotas.limits()
 	if err == nil {
@@ -61,7 +58,7 @@ func (c *serveCmd) rereadQuotas(log *slog.Logger, quotas *quota.Quotas) {
 	log.Info("the quotas were read again", "file", c.Quotas.QuotaFile, "limits", len(limits))
 }
 
-// rereadHosts has the names resolved again that limits go by.
+// rereadHosts resolves the hosts of --ip-limit again.
 func rereadHosts(log *slog.Logger, server *kring.Server, cfg kring.Config) {
 	if err := server.Reconfigure(cfg); err != nil {
 		log.Error("the addresses of --ip-limit stay as they were", "error", inFlags(err))

@@ -24,8 +24,8 @@ const (
 // grammar is the command line.
 type grammar struct {
 	Serve   serveCmd   `cmd:"" help:"Serve Kafka clients until SIGINT or SIGTERM."`
-	Doctor  doctorCmd  `cmd:"" help:"Say what this machine can do for kring, and what stands in the way."`
-	Version versionCmd `cmd:"" help:"Say which build this is."`
+	Doctor  doctorCmd  `cmd:"" help:"Report what this machine can do for kring, and what stands in the way."`
+	Version versionCmd `cmd:"" help:"Print the version of this build."`
 }
 
 // process is what a command may use of the process it runs in.
@@ -41,11 +41,11 @@ const description = `The network layer of a Kafka-style broker on io_uring.
 Run "kring serve" and point any Kafka client at 127.0.0.1:9092.`
 
 // run is the program: it parses args and the KRING_ settings of environ, runs
-// the command and returns the exit status. Nothing waits for whoever reads standard
+// the command and returns the exit status. It never waits for the reader of standard
 // error.
 func run(args, environ []string, stdout, terminal io.Writer, signals <-chan os.Signal) int {
 	env := settingsOf(environ)
-	stderr := newLines(terminal, nil) // who could be told is who does not read
+	stderr := newLines(terminal, nil) // nobody else could be told
 	defer stderr.end()
 	command, status := parse(asUsual(args), env, stdout, stderr)
 	if command == nil {
@@ -72,9 +72,9 @@ func run(args, environ []string, stdout, terminal io.Writer, signals <-chan os.S
 	}
 }
 
-// asUsual turns what people type first at any program into what this one calls
-// it: --version, -V and -v are "version"; "help" and "help serve" are --help and
-// "serve --help". -v is not verbose: nothing here is (see --log-level).
+// asUsual accepts what people type first at any program: --version, -V and -v are
+// "version"; "help" and "help serve" are --help and "serve --help". -v is not
+// verbose (see --log-level).
 func asUsual(args []string) []string {
 	if len(args) == 0 {
 		return args
@@ -117,7 +117,7 @@ func parse(args []string, env *settings, stdout, stderr io.Writer) (command *kon
 	return command, exitOK
 }
 
-// usageError is the user's to mend, not the machine's.
+// usageError is a fault of the command line, with exit status 2.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
@@ -165,7 +165,7 @@ func (s *settings) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any,
 	return value, nil
 }
 
-// attribute says, in an error that names a flag, that its value came from the
+// attribute adds to an error that names a flag that its value came from the
 // environment.
 func (s *settings) attribute(message string) string {
 	for flag, variable := range s.used {

@@ -22,19 +22,19 @@ import (
 	"kring/uring"
 )
 
-// service is what stands behind the network layer.
+// service is the handler behind the network layer, and what belongs to it.
 type service struct {
 	handler   kring.Handler
-	advertise func(log *slog.Logger, bound []netip.AddrPort) // when it listens; nil: nobody asks for our address
-	quotas    *quota.Quotas                                  // nil: nobody has any
-	release   func()                                         // before draining: answers what waits; nil: nothing does
+	advertise func(log *slog.Logger, bound []netip.AddrPort) // called when it listens; nil: the handler advertises nothing
+	quotas    *quota.Quotas                                  // nil: no quotas
+	release   func()                                         // called before draining: answers requests that wait; nil: none do
 	close     func() error                                   // nil: nothing to close
 }
 
 // Run serves until a signal or a failure.
 func (c *serveCmd) Run(p process) error {
 	if brokenPipe != nil {
-		signal.Ignore(brokenPipe) // a server outlives whoever reads its log
+		signal.Ignore(brokenPipe) // a server outlives the reader of its log
 	}
 	rereads, leave := catchReread()
 	defer leave()
@@ -111,11 +111,11 @@ func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served s
 	if served.advertise != nil {
 		served.advertise(log, server.Addrs())
 	}
-	ready := newLines(p.stdout, func(err error) { // serving does not wait for whoever reads it
+	ready := newLines(p.stdout, func(err error) { // serving does not wait for its reader
 		log.Warn("the ready line could not be written", "error", err)
 	})
 	defer ready.end()
-	fmt.Fprintln(ready, c.readyLine(server.Describe(), server.MemoryPlan(), server.Addresses()))
+	fmt.Fprintln(ready, c.readyLine(server.Describe(), server.MemoryPlan(), addresses(server)))
 	s, err := nextStop(p, log, server, server.Failed())
 	if s == nil {
 		log.Error("stopping: a part of the server failed", "error", err)
@@ -128,22 +128,21 @@ func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served s
 	return errors.Join(err, c.shutDown(p, log, server))
 }
 
-// readyLine is the one line on standard output; its form is documented with
-// the program.
+// readyLine is the one line on standard output. Its format is documented in main.go.
 func (c *serveCmd) readyLine(engine string, memory kring.MemoryPlan, addresses []string) string {
 	return oneLine(fmt.Sprintf("kring: ready on %s · %s · %s · handler %s", strings.Join(addresses, ", "), inAdvice(engine), memory, handlerSays[c.Handler]))
 }
 
-// handlerSays is what the ready line says of a handler. The embedded cluster is not
-// what a production cluster is, and whoever starts it should see that.
+// handlerSays is the handler's name in the ready line. It says that the embedded
+// cluster is not for production.
 var handlerSays = map[string]string{
 	handlerEmbedded: handlerEmbedded + " (one-node development broker)",
 	handlerNull:     handlerNull,
 	handlerEcho:     handlerEcho,
 }
 
-// oneLine escapes whatever would end a line, or move the cursor of a terminal:
-// an error may have several lines, and a socket's path any character.
+// oneLine escapes characters that would end a line or move a terminal's cursor. An
+// error may have several lines, and a socket's path any character.
 func oneLine(s string) string {
 	var b strings.Builder
 	for _, r := range s {
@@ -158,7 +157,7 @@ func oneLine(s string) string {
 
 var errSecondSignal = errors.New("a second signal came: exited without finishing what was in flight")
 
-// shutDown drains the server; a second signal does not wait for it.
+// shutDown drains the server. A second signal ends the wait.
 func (c *serveCmd) shutDown(p process, log *slog.Logger, server *kring.Server) error {
 	ctx, cancel := context.WithTimeout(context.Background(), c.DrainTimeout)
 	defer cancel()
@@ -180,11 +179,11 @@ func (c *serveCmd) shutDown(p process, log *slog.Logger, server *kring.Server) e
 	return nil
 }
 
-// signalRepeat is within what time a second signal is the first one once more:
-// timeout(1) sends its signal to the process and then to its group.
+// signalRepeat is how long after a signal the same one is ignored: timeout(1) sends
+// its signal to the process and then to its process group.
 const signalRepeat = 100 * time.Millisecond
 
-// summarize says at the end what there was.
+// summarize logs the totals at the end.
 func summarize(log *slog.Logger, st kring.Stats) {
 	log.Info("stopped",
 		"connections", st.Accepted, "refused", st.Refused+st.Unassigned,
@@ -199,4 +198,12 @@ func summarize(log *slog.Logger, st kring.Stats) {
 		"exhausted", e.Exhausted, "starved", e.Starved, "rearmed", e.Rearmed, "overflows", e.Overflows,
 		"short_sends", e.ShortSends, "zero_copy_sends", e.ZeroCopySends, "zero_copy_copied", e.ZeroCopyCopied, "registered", e.Registered, "followed", e.Followed,
 		"kernel_threads", kring.KernelThreads())
+}
+
+// addresses are those of all listeners, as text.
+func addresses(server *kring.Server) (all []string) {
+	for _, l := range server.Listeners() {
+		all = append(all, l.Address)
+	}
+	return all
 }

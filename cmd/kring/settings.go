@@ -5,13 +5,11 @@ import (
 	"io"
 	"strings"
 
-	"kring/docs"
 	"kring/uring"
 )
 
-// writeSettings lists the keys of --uring: three columns and the values to try
-// on a line, and what the setting does, indented, on the next. The form of the
-// first kind of line is documented: scripts read it.
+// writeSettings lists the keys of --uring. The first line of each has three columns
+// and values to try; scripts read it. The next, indented, says what the setting does.
 func writeSettings(w io.Writer) error {
 	var b strings.Builder
 	line := func(key, def, wait, try string) {
@@ -28,26 +26,14 @@ func writeSettings(w io.Writer) error {
 			def = "none"
 		}
 		line(s.Key, def, wait, strings.Join(s.Try, " "))
-		fmt.Fprintf(&b, "    %s\n", explanation(s.Key))
+		says := strings.NewReplacer("`", "", "*", "").Replace(s.Says)
+		if s.Since != "" {
+			says = "since " + s.Since + ": " + says
+		}
+		fmt.Fprintf(&b, "    %s\n", says)
 	}
 	fmt.Fprintf(&b, "\nGive each as kring serve --uring TRY. WAIT locked: for --dispatch inline, or --wait locked.\n")
 	fmt.Fprintf(&b, "Kernel profiles (--kernel-profile): %s\n", strings.Join(uring.KernelProfiles(), " "))
 	_, err := io.WriteString(w, b.String())
 	return err
-}
-
-// explanation is what the page of experiments says of a setting.
-func explanation(key string) string {
-	for row := range strings.Lines(docs.Experiments) {
-		cells := strings.Split(row, "|")
-		if len(cells) < 6 || strings.TrimSpace(cells[1]) != "`"+key+"`" {
-			continue
-		}
-		says := strings.NewReplacer("`", "", "*", "").Replace(strings.TrimSpace(cells[4]))
-		if since := strings.TrimSpace(cells[3]); since != "" {
-			return "since " + since + ": " + says
-		}
-		return says
-	}
-	return ""
 }

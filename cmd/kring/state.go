@@ -10,8 +10,8 @@ import (
 	"kring"
 )
 
-// nextStop waits for a signal that asks to stop, or for over and what it says;
-// signals that ask for the state are answered meanwhile.
+// nextStop waits for a signal to stop, or for over. Meanwhile it answers signals that
+// ask for the state.
 func nextStop(p process, log *slog.Logger, server *kring.Server, over <-chan error) (os.Signal, error) {
 	for {
 		select {
@@ -25,8 +25,8 @@ func nextStop(p process, log *slog.Logger, server *kring.Server, over <-chan err
 	}
 }
 
-// logState says what the server holds now. After a garbage collection that gives
-// memory back to the system, because what only waits for one is not held.
+// logState logs what the server holds now, after a garbage collection that gives memory
+// back to the system.
 func logState(log *slog.Logger, st kring.Stats) {
 	debug.FreeOSMemory()
 	log.Info("state",
@@ -41,8 +41,7 @@ func logState(log *slog.Logger, st kring.Stats) {
 		slog.Any("closed", counts(st.ClosedBy())))
 }
 
-// addressOf is an address for a log line; connections by Unix domain sockets have
-// none.
+// addressOf formats an address for a log line; a Unix domain socket's client has none.
 func addressOf(ip netip.Addr) string {
 	if !ip.IsValid() {
 		return "none"

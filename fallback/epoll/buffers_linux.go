@@ -11,26 +11,26 @@ import (
 type buffers struct {
 	memory []byte
 	size   int
-	free   []uint32 // a stack: what was used last is warm
-	out    []bool   // by index
+	free   []uint32 // a stack: the buffer used last is in the cache
+	lent   []bool   // by index
 	closed bool
 }
 
 func newBuffers(count, size int) (*buffers, error) {
 	memory, err := slab.Map(count * size)
 	if err != nil {
-		return nil, explain(fmt.Sprintf("map %d receive buffers of %d bytes", count, size), err)
+		return nil, explainErrno(fmt.Sprintf("map %d receive buffers of %d bytes", count, size), err)
 	}
 	slab.Register(memory)
-	b := &buffers{memory: memory, size: size, free: make([]uint32, count), out: make([]bool, count)}
+	b := &buffers{memory: memory, size: size, free: make([]uint32, count), lent: make([]bool, count)}
 	for i := range b.free {
 		b.free[i] = uint32(count - 1 - i)
 	}
 	return b, nil
 }
 
-// top is the buffer that lend would lend, nil when every one is lent.
-func (b *buffers) top() []byte {
+// next is the buffer that lend would lend, nil if all are lent.
+func (b *buffers) next() []byte {
 	if len(b.free) == 0 {
 		return nil
 	}
@@ -38,20 +38,20 @@ func (b *buffers) top() []byte {
 	return b.memory[at : at+b.size : at+b.size]
 }
 
-// lend lends the first n bytes of top. The lease is never 0.
+// lend lends the first n bytes of next. The lease is never 0.
 func (b *buffers) lend(n int) (data []byte, lease uint32) {
-	data = b.top()[:n:n]
+	data = b.next()[:n:n]
 	i := b.free[len(b.free)-1]
 	b.free = b.free[:len(b.free)-1]
-	b.out[i] = true
+	b.lent[i] = true
 	return data, i + 1
 }
 
 // giveBack ends a lease.
 func (b *buffers) giveBack(lease uint32) {
 	i := lease - 1
-	invariants.Assert(int(i) < len(b.out) && b.out[i], "epoll: lease %d recycled twice", lease)
-	b.out[i] = false
+	invariants.Assert(int(i) < len(b.lent) && b.lent[i], "epoll: lease %d recycled twice", lease)
+	b.lent[i] = false
 	if invariants.Enabled {
 		at := int(i) * b.size
 		invariants.Poison(b.memory[at : at+b.size])
@@ -69,7 +69,7 @@ func (b *buffers) close() {
 }
 
 func (b *buffers) release() {
-	if b.memory == nil || len(b.free) < len(b.out) {
+	if b.memory == nil || len(b.free) < len(b.lent) {
 		return
 	}
 	memory := b.memory

@@ -4,19 +4,19 @@ import (
 	"kring/fallback"
 )
 
-// Config is what an engine may use. The zero value works.
+// Config of an engine. The zero value works.
 type Config struct {
 	// Buffers is how many receive buffers an engine may lend at once; 0 means
-	// 256. The last one returned is the first one used, so the memory in use
-	// stays in the cache and the rest is never touched. When all are lent,
-	// receives end with ENOBUFS and the peers feel it in their windows.
+	// 256. The one returned last is used first, so the memory in use stays in the
+	// cache and the rest is never touched. If all are lent, receives end with
+	// ENOBUFS, and TCP's windows slow the peers down.
 	Buffers int
 	// BufferBytes is the size of each, and the most that one completion of Recv
 	// carries; 0 means 16 KiB: several small produce requests at once.
 	BufferBytes int
 	// ReceivesMax is how many times one descriptor may receive in one Poll; 0
-	// means 32, as io_uring's multishot does it. It is the bound on what a
-	// flooding peer takes from its neighbours.
+	// means 32, the bound of io_uring's multishot. It bounds what a flooding peer
+	// takes from the others.
 	ReceivesMax int
 }
 
@@ -35,13 +35,13 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// BufferMemory is what receive buffers of an engine take at most, in bytes.
+// BufferMemory is the most that an engine's receive buffers take, in bytes.
 func (c Config) BufferMemory() int64 {
 	c = c.withDefaults()
 	return int64(c.Buffers) * int64(c.BufferBytes)
 }
 
-// WithBuffersIn gives Buffers, if it is not set: its default, or fewer if that takes more
+// WithBuffersIn sets Buffers if it is 0: to its default, or to fewer if that takes more
 // than so many bytes.
 func (c Config) WithBuffersIn(bytes int64) Config {
 	if c.Buffers == 0 {

@@ -8,15 +8,15 @@ import (
 
 // interest is what every descriptor is registered for, once.
 //
-// Kernel: EPOLLHUP and EPOLLERR come unasked. EPOLLPRI is there because a
+// Kernel: EPOLLHUP and EPOLLERR are always reported. EPOLLPRI is needed because a
 // receive stops short at urgent data although more may follow.
 const interest = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLPRI | unix.EPOLLET
 
-// announced are the events after which a short read proves nothing: what ends
-// or interrupts the stream has had its edge already, and none follows.
+// announced are the events after which a short read proves nothing: the end or
+// interruption of the stream was reported already, and no edge follows.
 const announced = unix.EPOLLRDHUP | unix.EPOLLPRI | unix.EPOLLHUP | unix.EPOLLERR
 
-// desc is what an engine knows about one descriptor.
+// desc is an engine's state of one descriptor.
 type desc struct {
 	fd    engine.FD
 	use   uint32 // which socket with this number, see uses
@@ -30,8 +30,8 @@ type desc struct {
 	writable   bool // a send may find room
 	doubtful   bool // a short read doesn't mean that nothing is left
 
-	cancelling   bool // asked for, not done yet
-	shuttingDown bool // asked for, not done yet
+	cancelling   bool // requested, not done yet
+	shuttingDown bool // requested, not done yet
 	shutDown     bool
 	closing      bool
 
@@ -49,11 +49,11 @@ type desc struct {
 	sent    int
 }
 
-// idle says that the owner waits for no completion from here.
+// idle reports that no completion is outstanding.
 func (d *desc) idle() bool { return d.in == 0 && !d.sending && !d.closing }
 
-// runnable says that another pass would get somewhere.
-func (d *desc) runnable() bool {
+// canProgress reports whether another pass could do something.
+func (d *desc) canProgress() bool {
 	if d.closing || d.shuttingDown || d.cancelling {
 		return true
 	}
@@ -63,8 +63,8 @@ func (d *desc) runnable() bool {
 	return d.sending && (d.writable || !d.registered)
 }
 
-// mark notes what an event says.
-func (d *desc) mark(events uint32) {
+// noteEvents sets the flags of an event.
+func (d *desc) noteEvents(events uint32) {
 	if events&(unix.EPOLLIN|announced) != 0 {
 		d.readable = true
 	}

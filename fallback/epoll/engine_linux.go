@@ -39,7 +39,7 @@ type Engine struct {
 	spare   []*desc
 	ready   queue
 	buffers *buffers
-	gather  *gather
+	gather  *iovecs
 	closed  bool
 
 	// done and n are the owner's slice and how much of it is filled, in Poll.
@@ -52,14 +52,14 @@ type Engine struct {
 	tally    tally
 }
 
-// tally is what one Poll adds to the counters, in one go.
+// tally is what one Poll adds to the counters, at once.
 type tally struct{ enters, submitted, exhausted uint64 }
 
 func open(n *Network, w engine.Wait) (*Engine, error) {
-	e := &Engine{network: n, config: n.config, gather: new(gather)}
+	e := &Engine{network: n, config: n.config, gather: new(iovecs)}
 	var err error
 	if e.fd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
-		return nil, explain("epoll_create1", err)
+		return nil, explainErrno("epoll_create1", err)
 	}
 	if err = e.wait.open(e, w); err != nil {
 		_ = unix.Close(e.fd)
@@ -73,7 +73,7 @@ func open(n *Network, w engine.Wait) (*Engine, error) {
 	return e, nil
 }
 
-// Poll works off what was asked for and what became possible.
+// Poll does what was requested and became possible.
 func (e *Engine) Poll(done []engine.Completion, wait time.Duration) (int, error) {
 	if e.closed {
 		return 0, fmt.Errorf("epoll: poll: %w", os.ErrClosed)
@@ -83,14 +83,14 @@ func (e *Engine) Poll(done []engine.Completion, wait time.Duration) (int, error)
 	n := e.n
 	e.done, e.n = nil, 0
 	e.publish(n)
-	e.wait.settle()
+	e.wait.clearWake()
 	return n, err
 }
 
 func (e *Engine) poll(wait time.Duration) error {
-	e.work()
+	e.runReady()
 	if e.n > 0 && e.peeked {
-		e.peeked = false // one call less: whatever came meanwhile is for the next Poll
+		e.peeked = false // saves a call: what came meanwhile is for the next Poll
 		return nil
 	}
 	if len(e.done) == 0 {
@@ -110,7 +110,7 @@ func (e *Engine) poll(wait time.Duration) error {
 			return err
 		}
 		if e.n == 0 {
-			e.work()
+			e.runReady()
 		}
 		if e.n > 0 || wait == 0 || e.wait.woken() {
 			return nil
@@ -123,43 +123,43 @@ func (e *Engine) poll(wait time.Duration) error {
 	}
 }
 
-// work gives every descriptor that is on the ready list now one pass.
-func (e *Engine) work() {
-	for k := e.ready.len; k > 0 && e.room(); k-- {
+// runReady runs a pass of every descriptor that is on the ready list now.
+func (e *Engine) runReady() {
+	for k := e.ready.len; k > 0 && e.hasRoom(); k-- {
 		d := e.ready.pop()
-		e.pass(d)
-		if d.runnable() {
+		e.runDesc(d)
+		if d.canProgress() {
 			e.ready.push(d)
 		}
 	}
 }
 
 // Accept accepts on a listening descriptor.
-func (e *Engine) Accept(fd engine.FD, t engine.Token) { e.receiving(fd, t, engine.OpAccept) }
+func (e *Engine) Accept(fd engine.FD, t engine.Token) { e.beginReceive(fd, t, engine.OpAccept) }
 
 // Recv receives into buffers that it lends.
-func (e *Engine) Recv(fd engine.FD, t engine.Token) { e.receiving(fd, t, engine.OpRecv) }
+func (e *Engine) Recv(fd engine.FD, t engine.Token) { e.beginReceive(fd, t, engine.OpRecv) }
 
 // RecvInto receives into buf.
 func (e *Engine) RecvInto(fd engine.FD, t engine.Token, buf []byte) {
 	invariants.Assert(len(buf) > 0 && len(buf) <= math.MaxInt32, "epoll: RecvInto of %d bytes", len(buf))
 	invariants.Assert(slab.Owns(buf), "epoll: RecvInto to memory that is not slab memory")
-	d := e.receiving(fd, t, engine.OpRecvInto)
+	d := e.beginReceive(fd, t, engine.OpRecvInto)
 	d.into, d.got = buf, 0
 }
 
-// receiving notes the operation that fd's incoming side does from now on.
-func (e *Engine) receiving(fd engine.FD, t engine.Token, op engine.Op) *desc {
-	d := e.use(fd, t)
+// beginReceive sets the operation of fd's incoming side.
+func (e *Engine) beginReceive(fd engine.FD, t engine.Token, op engine.Op) *desc {
+	d := e.findOrAddDesc(fd, t)
 	invariants.Assert(d.in == 0, "epoll: %v on descriptor %d while %v is outstanding", op, fd, d.in)
 	d.in = op
 	e.schedule(d)
 	return d
 }
 
-// Cancel ends what the incoming side does.
+// Cancel ends the operation of the incoming side.
 func (e *Engine) Cancel(fd engine.FD, t engine.Token) {
-	if d := e.known(fd); d != nil && d.in != 0 {
+	if d := e.findDesc(fd); d != nil && d.in != 0 {
 		invariants.Assert(d.token == t, "epoll: Cancel for %v of descriptor %d, which is %v", t, fd, d.token)
 		d.cancelling = true
 		e.schedule(d)
@@ -168,7 +168,7 @@ func (e *Engine) Cancel(fd engine.FD, t engine.Token) {
 
 // Send sends bufs as one operation.
 func (e *Engine) Send(fd engine.FD, t engine.Token, bufs [][]byte) {
-	d := e.use(fd, t)
+	d := e.findOrAddDesc(fd, t)
 	invariants.Assert(!d.sending, "epoll: Send on descriptor %d while one is outstanding", fd)
 	if invariants.Enabled {
 		for _, b := range bufs {
@@ -181,7 +181,7 @@ func (e *Engine) Send(fd engine.FD, t engine.Token, bufs [][]byte) {
 
 // Shutdown ends both directions.
 func (e *Engine) Shutdown(fd engine.FD, t engine.Token) {
-	if d := e.use(fd, t); !d.shutDown {
+	if d := e.findOrAddDesc(fd, t); !d.shutDown {
 		d.shutDown, d.shuttingDown = true, true
 		e.schedule(d)
 	}
@@ -189,17 +189,17 @@ func (e *Engine) Shutdown(fd engine.FD, t engine.Token) {
 
 // CloseFD closes fd.
 func (e *Engine) CloseFD(fd engine.FD, t engine.Token) {
-	d := e.use(fd, t)
+	d := e.findOrAddDesc(fd, t)
 	invariants.Assert(d.in == 0 && !d.sending, "epoll: CloseFD of descriptor %d with operations outstanding", fd)
 	invariants.Assert(!d.closing, "epoll: CloseFD of descriptor %d twice", fd)
 	d.closing = true
 	e.schedule(d)
 }
 
-// Detach takes fd out of this engine's epoll set: who has it next registers it
-// anew, and learns what is there.
+// Detach removes fd from this engine's epoll set. The next engine registers it again
+// and so learns its state.
 func (e *Engine) Detach(fd engine.FD, t engine.Token) {
-	d := e.use(fd, t)
+	d := e.findOrAddDesc(fd, t)
 	invariants.Assert(d.idle(), "epoll: Detach of descriptor %d with operations outstanding", fd)
 	if d.registered {
 		e.tally.enters++
@@ -242,35 +242,36 @@ func (e *Engine) Close() error {
 	return nil
 }
 
-// known is the state of fd, nil when there is none or it is another socket's.
-func (e *Engine) known(fd engine.FD) *desc {
+// findDesc returns the state of fd, nil if there is none or it belongs to another
+// socket.
+func (e *Engine) findDesc(fd engine.FD) *desc {
 	if int(fd) >= len(e.descs) {
 		return nil
 	}
 	d := e.descs[fd]
-	// Invariant: while something is outstanding nobody else may close fd, so
-	// the number can have changed its meaning only under an idle state.
-	if d != nil && d.idle() && d.use != e.network.uses.current(fd) {
+	// Invariant: while something is outstanding nobody else may close fd, so the
+	// number can belong to another socket only if the state is idle.
+	if d != nil && d.idle() && d.use != e.network.uses.currentUse(fd) {
 		e.descs[fd] = nil
 		return nil
 	}
 	return d
 }
 
-// use is the state of fd, new if need be, for an operation of t.
-func (e *Engine) use(fd engine.FD, t engine.Token) *desc {
+// findOrAddDesc returns the state of fd, new if needed, for an operation of t.
+func (e *Engine) findOrAddDesc(fd engine.FD, t engine.Token) *desc {
 	invariants.Assert(fd >= 0, "epoll: descriptor %d", fd)
 	invariants.Assert(!e.closed, "epoll: operation on a closed engine")
-	d := e.known(fd)
+	d := e.findDesc(fd)
 	if d == nil {
-		d = e.learn(fd)
+		d = e.addDesc(fd)
 	}
 	invariants.Assert(d.idle() || d.token == t, "epoll: token %v for descriptor %d, which is %v", t, fd, d.token)
 	d.token = t
 	return d
 }
 
-func (e *Engine) learn(fd engine.FD) *desc {
+func (e *Engine) addDesc(fd engine.FD) *desc {
 	for int(fd) >= len(e.descs) {
 		e.descs = append(e.descs, make([]*desc, max(64, len(e.descs)))...)
 	}
@@ -280,20 +281,20 @@ func (e *Engine) learn(fd engine.FD) *desc {
 	} else {
 		d = new(desc)
 	}
-	// Writable until proved otherwise: a fresh connection has an empty send
-	// queue. Whether it is readable, the registration tells for free.
-	*d = desc{fd: fd, use: e.network.uses.current(fd), writable: true}
+	// A new connection has an empty send queue, so it is writable. The registration
+	// reports whether it is readable.
+	*d = desc{fd: fd, use: e.network.uses.currentUse(fd), writable: true}
 	e.descs[fd] = d
 	return d
 }
 
 func (e *Engine) schedule(d *desc) {
-	if d.runnable() {
+	if d.canProgress() {
 		e.ready.push(d)
 	}
 }
 
-func (e *Engine) room() bool { return e.n < len(e.done) }
+func (e *Engine) hasRoom() bool { return e.n < len(e.done) }
 
 func (e *Engine) publish(n int) {
 	c, t := &e.counters, &e.tally

@@ -20,7 +20,7 @@ func TestAnEventOfAnEarlierSocketNeverReachesALaterOne(t *testing.T) {
 	r.Silent()
 	d := r.e.descs[fd]
 	stale := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLHUP, Fd: int32(fd), Pad: int32(d.use - 1)}
-	r.e.wait.deliver(&stale)
+	r.e.wait.deliverEvent(&stale)
 	if d.readable || d.doubtful || d.queued {
 		t.Error("a stale event was taken for a new one")
 	}
@@ -28,7 +28,7 @@ func TestAnEventOfAnEarlierSocketNeverReachesALaterOne(t *testing.T) {
 	r.Await(tok, engine.OpRecv)
 	r.e.CloseFD(fd, tok)
 	r.Await(tok, engine.OpClose)
-	r.e.wait.deliver(&stale) // and with nobody there it goes nowhere
+	r.e.wait.deliverEvent(&stale) // and with nobody there it goes nowhere
 	r.Silent()
 }
 
@@ -177,18 +177,18 @@ func TestUsesGrowUnderConcurrency(t *testing.T) {
 	for g := range 8 {
 		all.Go(func() {
 			for i := range 2000 {
-				u.end(engine.FD(i * 37 % 50000))
-				_ = u.current(engine.FD(g * 9000))
+				u.endUse(engine.FD(i * 37 % 50000))
+				_ = u.currentUse(engine.FD(g * 9000))
 			}
 		})
 	}
 	all.Wait()
 	sum := 0
 	for fd := range 50000 {
-		sum += int(u.current(engine.FD(fd)))
+		sum += int(u.currentUse(engine.FD(fd)))
 	}
 	if sum != 8*2000 {
 		t.Errorf("%d ends counted, want %d", sum, 8*2000)
 	}
-	u.end(-1)
+	u.endUse(-1)
 }

@@ -18,7 +18,7 @@ type Network struct {
 	uses    uses
 }
 
-// New tries what the engines need, and says what is in the way.
+// New tries what the engines need. The error says what is missing.
 func New(c Config) (*Network, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -26,7 +26,7 @@ func New(c Config) (*Network, error) {
 	n := &Network{config: c.withDefaults()}
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
-		return nil, explain("epoll_create1", err)
+		return nil, explainErrno("epoll_create1", err)
 	}
 	defer func() { _ = unix.Close(fd) }()
 	var events [1]unix.EpollEvent
@@ -75,12 +75,12 @@ func (n *Network) Configure(fd engine.FD, o engine.SocketOptions) error {
 
 // Discard closes a descriptor that has nothing outstanding.
 func (n *Network) Discard(fd engine.FD) {
-	n.uses.end(fd) // Order: before the number is free for somebody else
+	n.uses.endUse(fd) // Order: before the number can be used again
 	sock.Close(fd)
 }
 
-// explain adds the likely cause and the remedy.
-func explain(call string, err error) error {
+// explainErrno adds the likely cause and the remedy.
+func explainErrno(call string, err error) error {
 	remedy := "see the system call's manual page"
 	switch err {
 	case unix.EMFILE, unix.ENFILE:

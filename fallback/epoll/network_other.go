@@ -8,10 +8,10 @@ import (
 	"kring/engine"
 )
 
-// Network can't be had on this system.
+// Network does not exist on this system.
 type Network struct{ engine.Network }
 
-// New says that epoll is a thing of Linux.
+// New fails: epoll exists only on Linux.
 func New(Config) (*Network, error) {
 	return nil, errors.New("epoll: this system is not Linux: use the portable engine")
 }

@@ -6,9 +6,9 @@ import (
 	"kring/engine"
 )
 
-// pass does for d what can be done without waiting, within the bounds of one
-// Poll. There is room for a completion when it begins.
-func (e *Engine) pass(d *desc) {
+// runDesc does for d what is possible without waiting, within the bounds of one
+// Poll. There is room for one completion when it begins.
+func (e *Engine) runDesc(d *desc) {
 	if d.shuttingDown {
 		e.shutdown(d)
 	}
@@ -16,28 +16,27 @@ func (e *Engine) pass(d *desc) {
 		e.register(d)
 	}
 	if d.cancelling {
-		e.cancel(d)
+		e.cancelReceive(d)
 	}
-	if d.sending && d.writable && e.room() {
-		e.send(d)
+	if d.sending && d.writable && e.hasRoom() {
+		e.sendNext(d)
 	}
-	if d.in != 0 && (d.readable || d.broken != 0) && e.room() {
+	if d.in != 0 && (d.readable || d.broken != 0) && e.hasRoom() {
 		switch d.in {
 		case engine.OpAccept:
-			e.accept(d)
+			e.acceptConns(d)
 		case engine.OpRecv:
-			e.recv(d)
+			e.receiveLent(d)
 		case engine.OpRecvInto:
-			e.recvInto(d)
+			e.receiveInto(d)
 		}
 	}
-	if d.closing && e.room() {
+	if d.closing && e.hasRoom() {
 		e.closeFD(d)
 	}
 }
 
-// register tells epoll about d, for good. The answer to whether it is readable
-// by now comes as its first event.
+// register adds d to the epoll set, once. Its first event says whether it is readable.
 func (e *Engine) register(d *desc) {
 	e.tally.enters++
 	event := unix.EpollEvent{Events: interest, Fd: int32(d.fd), Pad: int32(d.use)}
@@ -49,52 +48,51 @@ func (e *Engine) register(d *desc) {
 	}
 }
 
-// shutdown asks for the end of both directions; what is outstanding finds out
-// by trying.
+// shutdown ends both directions. Outstanding operations see it when they try again.
 func (e *Engine) shutdown(d *desc) {
 	d.shuttingDown = false
-	if d.use != e.network.uses.current(d.fd) {
-		return // the owner did not wait for us, and the number may be another socket's
+	if d.use != e.network.uses.currentUse(d.fd) {
+		return // the owner closed it meanwhile, and the number may belong to another socket
 	}
 	e.tally.enters++
 	_ = unix.Shutdown(int(d.fd), unix.SHUT_RDWR) // ENOTCONN: it has ended already
 	d.readable, d.writable, d.doubtful = true, true, true
 }
 
-func (e *Engine) cancel(d *desc) {
+func (e *Engine) cancelReceive(d *desc) {
 	if d.in == engine.OpRecvInto && d.got > 0 {
-		e.endIn(d, int32(d.got))
+		e.endReceive(d, int32(d.got))
 		return
 	}
-	e.endIn(d, engine.Failed(unix.ECANCELED))
+	e.endReceive(d, engine.Failed(unix.ECANCELED))
 }
 
-func (e *Engine) accept(d *desc) {
+func (e *Engine) acceptConns(d *desc) {
 	if d.failed() {
-		e.endIn(d, d.failure())
+		e.endReceive(d, d.failure())
 		return
 	}
 	for range acceptsMax {
-		if !d.readable || !e.room() {
+		if !d.readable || !e.hasRoom() {
 			return
 		}
 		fd, errno := accept(d.fd)
-		e.count()
+		e.countCall()
 		switch {
 		case errno == 0:
 			e.complete(engine.Completion{Token: d.token, Op: engine.OpAccept, Res: int32(fd), More: true})
 		case errno == unix.EAGAIN:
 			d.readable = false
-		case !ofTheConnection(errno):
-			e.endIn(d, engine.Failed(errno))
+		case !isConnError(errno):
+			e.endReceive(d, engine.Failed(errno))
 			return
 		}
 	}
 }
 
-// ofTheConnection says whether accept(2) reports what had befallen a connection
-// that waited, and not the listener: the next one may be well.
-func ofTheConnection(errno unix.Errno) bool {
+// isConnError reports whether an error of accept(2) concerns the connection that
+// waited and not the listener: the next one may be fine.
+func isConnError(errno unix.Errno) bool {
 	switch errno {
 	case unix.ECONNABORTED, unix.EINTR, unix.EPROTO, unix.ENETDOWN, unix.ENETUNREACH,
 		unix.ENONET, unix.EHOSTDOWN, unix.EHOSTUNREACH, unix.ENOPROTOOPT:
@@ -103,43 +101,43 @@ func ofTheConnection(errno unix.Errno) bool {
 	return false
 }
 
-func (e *Engine) recv(d *desc) {
+func (e *Engine) receiveLent(d *desc) {
 	if d.failed() {
-		e.endIn(d, d.failure())
+		e.endReceive(d, d.failure())
 		return
 	}
 	for range e.config.ReceivesMax {
-		if !d.readable || !e.room() {
+		if !d.readable || !e.hasRoom() {
 			return
 		}
-		b := e.buffers.top()
+		b := e.buffers.next()
 		if b == nil {
 			e.tally.exhausted++
-			e.endIn(d, engine.Failed(unix.ENOBUFS))
+			e.endReceive(d, engine.Failed(unix.ENOBUFS))
 			return
 		}
 		n, errno := receive(d.fd, b)
-		e.count()
+		e.countCall()
 		switch {
 		case errno == unix.EAGAIN:
 			d.readable = false
 		case errno == unix.EINTR:
 		case errno != 0:
-			e.endIn(d, engine.Failed(errno))
+			e.endReceive(d, engine.Failed(errno))
 			return
 		case n == 0:
-			e.endIn(d, 0)
+			e.endReceive(d, 0)
 			return
 		default:
 			d.shortRead(n, len(b))
-			e.lend(d, n)
+			e.lendBuffer(d, n)
 		}
 	}
 }
 
-func (e *Engine) recvInto(d *desc) {
+func (e *Engine) receiveInto(d *desc) {
 	if d.failed() {
-		e.endIn(d, d.failure())
+		e.endReceive(d, d.failure())
 		return
 	}
 	for range intoCallsMax {
@@ -149,7 +147,7 @@ func (e *Engine) recvInto(d *desc) {
 		b := d.into[d.got:]
 		b = b[:min(len(b), intoBytesMax)]
 		n, errno := receive(d.fd, b)
-		e.count()
+		e.countCall()
 		switch {
 		case errno == unix.EAGAIN:
 			d.readable = false
@@ -160,25 +158,25 @@ func (e *Engine) recvInto(d *desc) {
 		default:
 			d.shortRead(n, len(b))
 			if d.got += n; d.got == len(d.into) {
-				e.endIn(d, int32(d.got))
+				e.endReceive(d, int32(d.got))
 				return
 			}
 		}
 	}
 }
 
-// endIntoEarly ends a RecvInto whose connection ended: what had come counts
-// first, the next receive tells the reason. (The kernel tells an error once.)
+// endIntoEarly ends a RecvInto whose connection ended. Received bytes are reported
+// first, the error by the next receive. (The kernel reports an error only once.)
 func (e *Engine) endIntoEarly(d *desc, errno unix.Errno) {
 	if d.got > 0 {
 		d.broken = errno
-		e.endIn(d, int32(d.got))
+		e.endReceive(d, int32(d.got))
 		return
 	}
-	e.endIn(d, engine.Failed(errno))
+	e.endReceive(d, engine.Failed(errno))
 }
 
-// failed says whether a receive ends without being tried.
+// failed reports whether a receive ends without being tried.
 func (d *desc) failed() bool { return d.unfit != 0 || d.broken != 0 }
 
 func (d *desc) failure() int32 {
@@ -189,33 +187,33 @@ func (d *desc) failure() int32 {
 	return engine.Failed(errno)
 }
 
-// shortRead notes that n bytes came where size had room. Fewer than asked for
-// means that the queue was empty: what comes later has an edge of its own.
+// shortRead notes a read of n bytes into size. Fewer than asked for means that the
+// queue was empty: later bytes have an edge of their own.
 func (d *desc) shortRead(n, size int) {
 	if n < size && !d.doubtful {
 		d.readable = false
 	}
 }
 
-// send does one call: a big response goes in several Polls, so that the
-// neighbours have theirs in between.
-func (e *Engine) send(d *desc) {
+// sendNext does one call. A big response is sent in several Polls, so that other
+// connections are served in between.
+func (e *Engine) sendNext(d *desc) {
 	if d.unfit != 0 {
 		e.endSend(d, engine.Failed(d.unfit))
 		return
 	}
-	n, size, errno := e.transmit(d)
+	n, size, errno := e.transmitNext(d)
 	switch {
 	case errno == unix.EAGAIN:
 		d.writable = false
 	case errno == unix.EINTR:
 	case errno != 0 && d.sent > 0:
-		e.endSend(d, int32(d.sent)) // the rest is the owner's to send, and fails then
+		e.endSend(d, int32(d.sent)) // the owner sends the rest, and that fails
 	case errno != 0:
 		e.endSend(d, engine.Failed(errno))
 	default:
 		if n < size {
-			d.writable = false // no room left, and EPOLLOUT says when there is
+			d.writable = false // no room is left; EPOLLOUT reports when there is
 		}
 		d.advance(n)
 		if d.index == len(d.bufs) || d.sent > 1<<30 {
@@ -224,8 +222,8 @@ func (e *Engine) send(d *desc) {
 	}
 }
 
-// transmit sends the next part of d's buffers: n of size bytes were taken.
-func (e *Engine) transmit(d *desc) (n, size int, errno unix.Errno) {
+// transmitNext sends the next part of d's buffers: n of size bytes were taken.
+func (e *Engine) transmitNext(d *desc) (n, size int, errno unix.Errno) {
 	count, offset := 0, d.offset
 	var first []byte
 	for _, b := range d.bufs[d.index:] {
@@ -253,7 +251,7 @@ func (e *Engine) transmit(d *desc) (n, size int, errno unix.Errno) {
 	default:
 		n, errno = e.gather.transmit(d.fd, count, size)
 	}
-	e.count()
+	e.countCall()
 	return n, size, errno
 }
 
@@ -273,9 +271,9 @@ func (d *desc) advance(n int) {
 
 func (e *Engine) closeFD(d *desc) {
 	token := d.token
-	// Order: the state goes before the number is free for somebody else.
+	// Order: the state is removed before the number can be used again.
 	e.descs[d.fd] = nil
-	e.network.uses.end(d.fd)
+	e.network.uses.endUse(d.fd)
 	e.tally.enters++
 	err := unix.Close(int(d.fd))
 	*d = desc{}
@@ -284,15 +282,15 @@ func (e *Engine) closeFD(d *desc) {
 	e.complete(engine.Completion{Token: token, Op: engine.OpClose, Res: engine.Failed(errno)})
 }
 
-// lend completes a Recv with the n bytes that lie in the top buffer.
-func (e *Engine) lend(d *desc, n int) {
+// lendBuffer completes a Recv with the n bytes in the next buffer.
+func (e *Engine) lendBuffer(d *desc, n int) {
 	data, lease := e.buffers.lend(n)
 	e.counters.LentBytes.Add(int64(e.buffers.size))
 	e.complete(engine.Completion{Token: d.token, Op: engine.OpRecv, Res: int32(n), More: true, Lease: lease, Data: data})
 }
 
-// endIn is the last completion of what the incoming side did.
-func (e *Engine) endIn(d *desc, res int32) {
+// endReceive makes the last completion of the incoming side's operation.
+func (e *Engine) endReceive(d *desc, res int32) {
 	op := d.in
 	d.in, d.cancelling, d.into, d.got = 0, false, nil, 0
 	e.complete(engine.Completion{Token: d.token, Op: op, Res: res})
@@ -308,7 +306,7 @@ func (e *Engine) complete(c engine.Completion) {
 	e.n++
 }
 
-func (e *Engine) count() {
+func (e *Engine) countCall() {
 	e.tally.enters++
 	e.tally.submitted++
 }

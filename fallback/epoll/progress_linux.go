@@ -5,7 +5,7 @@ import (
 	"kring/internal/sock"
 )
 
-// Progress is engine.ProgressTeller's.
+// Progress implements engine.ProgressTeller.
 func (e *Engine) Progress(fd engine.FD) (engine.Progress, bool) {
 	e.tally.enters += sock.ProgressCalls
 	return sock.Progress(int(fd))

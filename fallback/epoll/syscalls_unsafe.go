@@ -11,8 +11,8 @@ import (
 	"kring/engine"
 )
 
-// rawBytesMax is how much may be copied while the Go scheduler does not know
-// that this thread is in the kernel: some 30 µs. Calls that copy more tell it.
+// rawBytesMax is how much a call may copy without telling the Go scheduler that this
+// thread is in the kernel: about 30 µs. Calls that copy more tell it.
 const rawBytesMax = 128 << 10
 
 // Every pointer in this file goes to a call that has returned before the
@@ -45,7 +45,7 @@ func epollSleep(fd int, events []unix.EpollEvent, wait time.Duration, precise bo
 	return int(n), errno
 }
 
-// receive reads what is there.
+// receive reads what is there, without waiting.
 func receive(fd engine.FD, b []byte) (int, unix.Errno) {
 	at := unsafe.Pointer(unsafe.SliceData(b))
 	var n uintptr
@@ -72,21 +72,21 @@ func transmit(fd engine.FD, b []byte) (int, unix.Errno) {
 	return int(n), errno
 }
 
-// gather is the argument of a vectored send. Owner: the engine, so that no
+// iovecs is the argument of a vectored send. Owner: the engine, so that no
 // send allocates.
-type gather struct {
+type iovecs struct {
 	header unix.Msghdr
 	parts  [iovecMax]unix.Iovec
 }
 
-// set makes b the part i.
-func (g *gather) set(i int, b []byte) {
+// set sets part i to b.
+func (g *iovecs) set(i int, b []byte) {
 	g.parts[i].Base = unsafe.SliceData(b)
 	g.parts[i].SetLen(len(b))
 }
 
 // transmit sends the first count parts, size bytes in all.
-func (g *gather) transmit(fd engine.FD, count, size int) (int, unix.Errno) {
+func (g *iovecs) transmit(fd engine.FD, count, size int) (int, unix.Errno) {
 	const flags = unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL
 	g.header.Iov = &g.parts[0]
 	g.header.SetIovlen(count)
@@ -108,7 +108,7 @@ func accept(fd engine.FD) (engine.FD, unix.Errno) {
 	return engine.FD(n), errno
 }
 
-// milliseconds rounds up, so that a wait is never cut short into a spin.
+// milliseconds rounds up, so that a short wait does not become busy polling.
 func milliseconds(wait time.Duration) int32 {
 	if wait < 0 {
 		return -1

@@ -9,8 +9,8 @@ import (
 
 const usesPerPage = 1 << 12
 
-// uses counts, per descriptor number, how many sockets of this Network had it
-// and are gone. A number that means another socket by now shows by its count.
+// uses counts, for each descriptor number, how many sockets of this Network had it
+// and were closed. The count shows that a number belongs to another socket by now.
 type uses struct {
 	mu    sync.Mutex                 // held to grow
 	pages atomic.Pointer[[]*usePage] // the list is never written after it was stored
@@ -18,8 +18,8 @@ type uses struct {
 
 type usePage [usesPerPage]atomic.Uint32
 
-// current is the count for fd.
-func (u *uses) current(fd engine.FD) uint32 {
+// currentUse is the count for fd.
+func (u *uses) currentUse(fd engine.FD) uint32 {
 	pages := u.pages.Load()
 	at := int(fd) / usesPerPage
 	if pages == nil || at >= len(*pages) {
@@ -28,8 +28,8 @@ func (u *uses) current(fd engine.FD) uint32 {
 	return (*pages)[at][int(fd)%usesPerPage].Load()
 }
 
-// end says that the socket behind fd is about to be closed.
-func (u *uses) end(fd engine.FD) {
+// endUse is called before the socket of fd is closed.
+func (u *uses) endUse(fd engine.FD) {
 	if fd < 0 {
 		return // never was a socket
 	}

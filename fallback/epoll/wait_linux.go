@@ -13,7 +13,7 @@ import (
 	"kring/internal/park"
 )
 
-// What an engine's owner is doing.
+// States of an engine's owner.
 const (
 	running  = iota // in its own code, or in Poll without blocking
 	sleeping        // about to block, or blocked: a Wake has to reach it
@@ -35,15 +35,15 @@ type waiter struct {
 	state atomic.Uint32
 
 	// One of the two sleeps. parker is nil when the owner holds its thread.
-	parker *park.Parker
-	ask    func() bool // peek, made once
-	mu     sync.Mutex  // held while eventfd is written: its number must not be somebody else's
-	event  int         // guarded by mu; -1 when parked and when closed
+	parker    *park.Parker
+	hasEvents func() bool // peek, made once
+	mu        sync.Mutex  // held while eventfd is written: its number must not be somebody else's
+	event     int         // guarded by mu; -1 when parked and when closed
 }
 
 func (w *waiter) open(e *Engine, how engine.Wait) error {
 	w.e, w.event = e, -1
-	w.ask = func() bool { return w.peek() > 0 || w.err != nil }
+	w.hasEvents = func() bool { return w.peek() > 0 || w.err != nil }
 	if how == engine.WaitParked {
 		var err error
 		if w.parker, err = park.New(e.fd); err != nil {
@@ -53,24 +53,24 @@ func (w *waiter) open(e *Engine, how engine.Wait) error {
 	}
 	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
-		return explain("eventfd", err)
+		return explainErrno("eventfd", err)
 	}
 	// Kernel: edge-triggered, every write is an event, so nobody has to read.
 	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: wakeMark}
 	if err := unix.EpollCtl(e.fd, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
 		_ = unix.Close(fd)
-		return explain("epoll_ctl", err)
+		return explainErrno("epoll_ctl", err)
 	}
 	w.event = fd
 	return nil
 }
 
-// events looks for events, waiting for one if need be, and marks descriptors.
+// events takes events, waiting for one if needed, and sets the flags of descriptors.
 func (w *waiter) events(wait time.Duration) error {
 	w.n = 0
 	if wait != 0 && w.state.CompareAndSwap(running, sleeping) {
 		if w.parker != nil {
-			w.parker.Park(w.ask, wait)
+			w.parker.Park(w.hasEvents, wait)
 		} else {
 			w.sleep(wait)
 		}
@@ -82,37 +82,37 @@ func (w *waiter) events(wait time.Duration) error {
 		return w.err
 	}
 	for i := range w.got[:w.n] {
-		w.deliver(&w.got[i])
+		w.deliverEvent(&w.got[i])
 	}
 	return nil
 }
 
-func (w *waiter) deliver(event *unix.EpollEvent) {
+func (w *waiter) deliverEvent(event *unix.EpollEvent) {
 	if event.Fd == wakeMark {
 		return
 	}
 	e := w.e
 	d := e.descs[event.Fd]
 	if d == nil || d.use != uint32(event.Pad) {
-		return // of a socket that had this number before
+		return // the event is of a socket that had this number before
 	}
-	d.mark(event.Events)
+	d.noteEvents(event.Events)
 	e.schedule(d)
 }
 
-// peek takes what is there.
+// peek takes the events that are there.
 func (w *waiter) peek() int {
 	n, errno := epollPeek(w.e.fd, w.got[:])
-	return w.took(n, errno)
+	return w.countEvents(n, errno)
 }
 
 // sleep waits in the kernel.
 func (w *waiter) sleep(wait time.Duration) {
 	n, errno := epollSleep(w.e.fd, w.got[:], wait, w.e.network.precise)
-	w.took(n, errno)
+	w.countEvents(n, errno)
 }
 
-func (w *waiter) took(n int, errno unix.Errno) int {
+func (w *waiter) countEvents(n int, errno unix.Errno) int {
 	w.e.tally.enters++
 	switch errno {
 	case 0:
@@ -120,16 +120,16 @@ func (w *waiter) took(n int, errno unix.Errno) int {
 	case unix.EINTR: // Kernel: a signal of the Go scheduler; Poll waits on
 		w.n = 0
 	default:
-		w.n, w.err = 0, explain("epoll_wait", errno)
+		w.n, w.err = 0, explainErrno("epoll_wait", errno)
 	}
 	return w.n
 }
 
-// woken says whether Wake was called.
+// woken reports whether Wake was called.
 func (w *waiter) woken() bool { return w.state.Load() == woken }
 
-// settle is called as Poll returns: the Wake that made it return is used up.
-func (w *waiter) settle() {
+// clearWake is called when Poll returns: the Wake that ended it is consumed.
+func (w *waiter) clearWake() {
 	if w.state.Load() != running {
 		w.state.Store(running)
 	}

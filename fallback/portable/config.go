@@ -4,7 +4,7 @@ import (
 	"kring/fallback"
 )
 
-// Config is what an engine may use. The zero value works.
+// Config of an engine. The zero value works.
 type Config struct {
 	// Buffers is how many receive buffers an engine may lend at once; 0 means
 	// 256. When all are lent, receives end with ENOBUFS.
@@ -33,14 +33,14 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// BufferMemory is what receive buffers of an engine take at most, in bytes, besides one
+// BufferMemory is the most that an engine's receive buffers take, in bytes, besides one
 // of BufferBytesOf for each connection.
 func (c Config) BufferMemory() int64 { return int64(c.withDefaults().Buffers) * c.BufferBytesOf() }
 
 // BufferBytesOf is BufferBytes, or its default.
 func (c Config) BufferBytesOf() int64 { return int64(c.withDefaults().BufferBytes) }
 
-// WithBuffersIn gives Buffers, if it is not set: its default, or fewer if that takes more
+// WithBuffersIn sets Buffers if it is 0: to its default, or to fewer if that takes more
 // than so many bytes.
 func (c Config) WithBuffersIn(bytes int64) Config {
 	if c.Buffers == 0 {

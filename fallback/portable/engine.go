@@ -19,7 +19,7 @@ type Engine struct {
 	network *Network
 
 	// Owner: the engine's owner.
-	asked  []ask
+	asked  []pendingCall
 	timer  *time.Timer
 	closed bool
 
@@ -38,8 +38,8 @@ type Engine struct {
 	counters engine.Counters
 }
 
-// ask is what the owner wants of the next Poll.
-type ask struct {
+// pendingCall is a request of the owner for the next Poll.
+type pendingCall struct {
 	what  byte
 	fd    engine.FD
 	token engine.Token
@@ -53,8 +53,8 @@ const (
 	askClose
 )
 
-// entry is a completion on its way to the owner. from is set when the operation
-// stands and may go on once this was polled.
+// entry is a completion on its way to the owner. from is set if the operation goes on
+// after this completion was polled.
 type entry struct {
 	engine.Completion
 	from *operation
@@ -75,18 +75,18 @@ func newEngine(n *Network) *Engine {
 	return e
 }
 
-// Poll starts what was asked for and returns what has completed.
+// Poll starts what was requested and returns what has completed.
 func (e *Engine) Poll(done []engine.Completion, wait time.Duration) (int, error) {
 	if e.closed {
 		return 0, fmt.Errorf("portable: poll: %w", os.ErrClosed)
 	}
 	e.submit()
 	if wait == 0 || len(done) == 0 {
-		runtime.Gosched() // an owner that only looks must not keep the goroutines from running
-		n, _ := e.take(done, false)
+		runtime.Gosched() // an owner that does not wait must let the goroutines run
+		n, _ := e.takeCompletions(done, false)
 		return n, nil
 	}
-	n, again := e.take(done, true)
+	n, again := e.takeCompletions(done, true)
 	if !again {
 		return n, nil
 	}
@@ -99,17 +99,17 @@ func (e *Engine) Poll(done []engine.Completion, wait time.Duration) (int, error)
 	for again {
 		select {
 		case <-e.notify:
-			n, again = e.take(done, true)
+			n, again = e.takeCompletions(done, true)
 		case <-expired:
-			n, again = e.take(done, false)
+			n, again = e.takeCompletions(done, false)
 		}
 	}
 	return n, nil
 }
 
-// take moves completions to done. With sleep it says whether there was nothing
-// to return for, and the owner is taken for asleep then.
-func (e *Engine) take(done []engine.Completion, sleep bool) (n int, again bool) {
+// takeCompletions moves completions to done. With sleep, again reports that there was
+// neither a completion nor a Wake; then the owner counts as asleep.
+func (e *Engine) takeCompletions(done []engine.Completion, sleep bool) (n int, again bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for n < len(done) && e.head < len(e.queue) {
@@ -137,26 +137,26 @@ func (e *Engine) take(done []engine.Completion, sleep bool) (n int, again bool) 
 	return n, false
 }
 
-// put queues a completion and wakes the owner. e.mu is held.
-func (e *Engine) put(it entry) {
+// putCompletion queues a completion and wakes the owner. e.mu is held.
+func (e *Engine) putCompletion(it entry) {
 	if e.head > len(e.queue)/2 && len(e.queue) == cap(e.queue) {
 		k := copy(e.queue, e.queue[e.head:])
 		clear(e.queue[k:])
 		e.queue, e.head = e.queue[:k], 0
 	}
 	e.queue = append(e.queue, it)
-	e.rouse()
+	e.notifyOwner()
 }
 
-// rouse wakes the owner if it sleeps, and says whether it did. e.mu is held.
-func (e *Engine) rouse() bool {
+// notifyOwner wakes the owner if it sleeps, and reports whether it slept. e.mu is held.
+func (e *Engine) notifyOwner() bool {
 	if !e.asleep {
 		return false
 	}
 	e.asleep = false
 	select {
 	case e.notify <- struct{}{}:
-	default: // one that nobody took yet does it too
+	default: // a notification is pending already
 	}
 	return true
 }
@@ -169,20 +169,20 @@ func (e *Engine) Wake() {
 		return
 	}
 	e.woken = true
-	if e.rouse() {
+	if e.notifyOwner() {
 		e.counters.Wakes.Add(1)
 	}
 }
 
 // Accept accepts on a listening descriptor.
 func (e *Engine) Accept(fd engine.FD, t engine.Token) {
-	o := e.start(fd, t, engine.OpAccept)
+	o := e.startOperation(fd, t, engine.OpAccept)
 	o.turn = make(chan struct{}, e.network.config.AcceptsMax)
 }
 
 // Recv receives into buffers that it lends.
 func (e *Engine) Recv(fd engine.FD, t engine.Token) {
-	o := e.start(fd, t, engine.OpRecv)
+	o := e.startOperation(fd, t, engine.OpRecv)
 	o.turn = make(chan struct{}, 1)
 }
 
@@ -190,7 +190,7 @@ func (e *Engine) Recv(fd engine.FD, t engine.Token) {
 func (e *Engine) RecvInto(fd engine.FD, t engine.Token, buf []byte) {
 	invariants.Assert(len(buf) > 0 && len(buf) <= math.MaxInt32, "portable: RecvInto of %d bytes", len(buf))
 	invariants.Assert(slab.Owns(buf), "portable: RecvInto to memory that is not slab memory")
-	e.start(fd, t, engine.OpRecvInto).into = buf
+	e.startOperation(fd, t, engine.OpRecvInto).into = buf
 }
 
 // Send sends bufs as one operation.
@@ -200,67 +200,67 @@ func (e *Engine) Send(fd engine.FD, t engine.Token, bufs [][]byte) {
 			invariants.Assert(slab.Owns(b), "portable: Send of memory that is not slab memory")
 		}
 	}
-	e.start(fd, t, engine.OpSend).bufs = bufs
+	e.startOperation(fd, t, engine.OpSend).bufs = bufs
 }
 
-func (e *Engine) start(fd engine.FD, t engine.Token, op engine.Op) *operation {
+func (e *Engine) startOperation(fd engine.FD, t engine.Token, op engine.Op) *operation {
 	o := &operation{e: e, fd: fd, token: t, op: op, stop: make(chan struct{})}
-	e.ask(ask{what: askStart, fd: fd, token: t, op: o})
+	e.addRequest(pendingCall{what: askStart, fd: fd, token: t, op: o})
 	return o
 }
 
 // Cancel ends what the incoming side does.
 func (e *Engine) Cancel(fd engine.FD, t engine.Token) {
-	e.ask(ask{what: askCancel, fd: fd, token: t})
+	e.addRequest(pendingCall{what: askCancel, fd: fd, token: t})
 }
 
 // Shutdown ends both directions.
 func (e *Engine) Shutdown(fd engine.FD, t engine.Token) {
-	e.ask(ask{what: askShutdown, fd: fd, token: t})
+	e.addRequest(pendingCall{what: askShutdown, fd: fd, token: t})
 }
 
-// Detach has nothing to forget: what is known of a descriptor is the Network's.
+// Detach does nothing: the state of a descriptor belongs to the Network.
 func (e *Engine) Detach(engine.FD, engine.Token) {}
 
 // CloseFD closes fd.
 func (e *Engine) CloseFD(fd engine.FD, t engine.Token) {
-	e.ask(ask{what: askClose, fd: fd, token: t})
+	e.addRequest(pendingCall{what: askClose, fd: fd, token: t})
 }
 
-func (e *Engine) ask(a ask) {
+func (e *Engine) addRequest(a pendingCall) {
 	invariants.Assert(!e.closed, "portable: operation on a closed engine")
 	e.asked = append(e.asked, a)
 }
 
-// submit does what was asked for, in the order of the asking.
+// submit does what was requested, in order.
 func (e *Engine) submit() {
 	for i := range e.asked {
 		a := &e.asked[i]
 		s := e.network.socket(a.fd)
 		switch {
 		case a.what == askStart:
-			e.launch(s, a.op)
+			e.startGoroutine(s, a.op)
 		case a.what == askClose:
 			errno := e.network.close(a.fd)
 			e.mu.Lock()
-			e.put(entry{Completion: engine.Completion{Token: a.token, Op: engine.OpClose, Res: engine.Failed(errno)}})
+			e.putCompletion(entry{Completion: engine.Completion{Token: a.token, Op: engine.OpClose, Res: engine.Failed(errno)}})
 			e.mu.Unlock()
-		case s == nil: // nothing there to cancel or to shut down
+		case s == nil: // nothing to cancel or to shut down
 		case a.what == askCancel:
 			s.cancel(e, a.token)
 		case a.what == askShutdown:
 			s.shutdown()
 		}
-		*a = ask{}
+		*a = pendingCall{}
 	}
 	e.asked = e.asked[:0]
 }
 
-// launch starts o's goroutine.
-func (e *Engine) launch(s *socket, o *operation) {
+// startGoroutine starts o's goroutine.
+func (e *Engine) startGoroutine(s *socket, o *operation) {
 	if s == nil || (s.listener != nil) != (o.op == engine.OpAccept) {
 		e.mu.Lock()
-		e.put(entry{Completion: o.answer(engine.Failed(syscall.EBADF))})
+		e.putCompletion(entry{Completion: o.completion(engine.Failed(syscall.EBADF))})
 		e.mu.Unlock()
 		return
 	}
@@ -277,7 +277,7 @@ func (e *Engine) launch(s *socket, o *operation) {
 	e.mu.Lock()
 	e.alive[o] = struct{}{}
 	e.mu.Unlock()
-	e.running.Go(o.run)
+	e.running.Go(o.runOp)
 }
 
 // Recycle ends c's lease. It may come after Close.
@@ -292,9 +292,8 @@ func (e *Engine) Recycle(c *engine.Completion) {
 	c.Lease, c.Data = 0, nil
 }
 
-// lend completes a receive with b, a part of buffer, and says false when
-// nothing more may be lent.
-func (e *Engine) lend(o *operation, buffer, b []byte) bool {
+// lendBuffer completes a receive with b, a part of buffer; false if no more may be lent.
+func (e *Engine) lendBuffer(o *operation, buffer, b []byte) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if len(e.free) == 0 {
@@ -304,9 +303,9 @@ func (e *Engine) lend(o *operation, buffer, b []byte) bool {
 	e.free = e.free[:len(e.free)-1]
 	e.leases[i] = buffer
 	e.counters.LentBytes.Add(int64(e.network.config.BufferBytes))
-	c := o.answer(int32(len(b)))
+	c := o.completion(int32(len(b)))
 	c.More, c.Lease, c.Data = true, i+1, b[:len(b):len(b)]
-	e.put(entry{Completion: c, from: o})
+	e.putCompletion(entry{Completion: c, from: o})
 	return true
 }
 
@@ -324,8 +323,8 @@ func (e *Engine) endLease(lease uint32) []byte {
 // Counters are the engine's counts. Enters counts calls into Go's net.
 func (e *Engine) Counters() *engine.Counters { return &e.counters }
 
-// Close ends every goroutine of the engine. Connections that were accepted and
-// never polled are closed; nobody knows them.
+// Close ends every goroutine of the engine. Connections that were accepted and never
+// polled are closed: no owner knows them.
 func (e *Engine) Close() error {
 	if e.closed {
 		return nil

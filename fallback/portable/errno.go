@@ -9,8 +9,7 @@ import (
 	"syscall"
 )
 
-// errnoOf is the errno that stands for err in a completion; 0 for the peer's
-// regular end.
+// errnoOf is the errno of err in a completion; 0 for the peer's regular end.
 func errnoOf(err error) syscall.Errno {
 	var errno syscall.Errno
 	switch {
@@ -21,13 +20,12 @@ func errnoOf(err error) syscall.Errno {
 	case errors.Is(err, net.ErrClosed):
 		return syscall.EBADF
 	case errors.As(err, &errno):
-		return canonical(errno)
+		return avoidReserved(errno)
 	}
 	return syscall.EIO
 }
 
-// winsock are the numbers that Windows has for what the contract knows by the
-// name of an errno.
+// winsock has the Windows error numbers for the errnos of the contract.
 var winsock = map[syscall.Errno]syscall.Errno{
 	10013: syscall.EACCES,
 	10024: syscall.EMFILE,
@@ -41,9 +39,8 @@ var winsock = map[syscall.Errno]syscall.Errno{
 	10060: syscall.ETIMEDOUT,
 }
 
-// canonical keeps the two errnos that mean something of the engine's own from
-// being said by the system.
-func canonical(errno syscall.Errno) syscall.Errno {
+// avoidReserved replaces the errnos that have a meaning of their own in the contract.
+func avoidReserved(errno syscall.Errno) syscall.Errno {
 	if runtime.GOOS == "windows" {
 		if known, ok := winsock[errno]; ok {
 			return known

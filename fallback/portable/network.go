@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"sync"
 	"syscall"
+	"time"
 
 	"kring/engine"
 	"kring/internal/slab"
@@ -21,7 +22,7 @@ type Network struct {
 
 	mu    sync.RWMutex
 	slots []*socket   // guarded by mu; index is the descriptor, 0 stays empty
-	free  []engine.FD // guarded by mu; the one free for longest comes first
+	free  []engine.FD // guarded by mu; the one that is free for longest first
 }
 
 // New makes the network. It fails for a wrong Config only.
@@ -47,6 +48,9 @@ func (n *Network) Listen(c engine.ListenConfig) (engine.Listener, error) {
 	if err := validate(c.Socket); err != nil {
 		return engine.Listener{}, fmt.Errorf("listen on %q: %w", c.Address, err)
 	}
+	if c.Given != nil {
+		return n.adopt(c)
+	}
 	if c.Backlog < 0 {
 		return engine.Listener{}, fmt.Errorf("listen on %q: backlog of %d: use 0 or a positive length", c.Address, c.Backlog)
 	}
@@ -56,11 +60,11 @@ func (n *Network) Listen(c engine.ListenConfig) (engine.Listener, error) {
 	config := net.ListenConfig{KeepAlive: -1} // each connection is configured when it is accepted
 	config.SetMultipathTCP(false)             // the same protocol as the other engines
 	if c.Shared {
-		config.Control = share
+		config.Control = allowShared
 	}
 	l, err := config.Listen(context.Background(), "tcp", c.Address)
 	if err != nil {
-		return engine.Listener{}, explain(c.Address, err)
+		return engine.Listener{}, explainErr(c.Address, err)
 	}
 	tcp, ok := l.(*net.TCPListener)
 	if !ok {
@@ -69,6 +73,28 @@ func (n *Network) Listen(c engine.ListenConfig) (engine.Listener, error) {
 	}
 	fd := n.add(&socket{listener: tcp, options: c.Socket})
 	return engine.Listener{FD: fd, Addr: addrPort(l.Addr())}, nil
+}
+
+// adopt takes a listening socket that somebody else made.
+func (n *Network) adopt(c engine.ListenConfig) (engine.Listener, error) {
+	given, ok := c.Given.(listener)
+	switch {
+	case !ok:
+		return engine.Listener{}, fmt.Errorf("listen on a %T: it has no deadline: give a *net.TCPListener or a *net.UnixListener", c.Given)
+	case c.Shared:
+		return engine.Listener{}, errors.New("listen on a socket that was given: one socket can't be shared by processors: accept apart")
+	}
+	if err := given.SetDeadline(time.Time{}); err != nil {
+		return engine.Listener{}, fmt.Errorf("listen on the %T at %v: %w: give a socket that is open", c.Given, c.Given.Addr(), err)
+	}
+	l := engine.Listener{FD: n.add(&socket{listener: given, options: c.Socket})}
+	if u, isUnix := c.Given.(*net.UnixListener); isUnix {
+		u.SetUnlinkOnClose(false) // another process may still listen there
+		l.Path = given.Addr().String()
+	} else {
+		l.Addr = addrPort(given.Addr())
+	}
+	return l, nil
 }
 
 // listenUnix opens a listening Unix domain socket. Its file has its mode a moment
@@ -83,7 +109,7 @@ func (n *Network) listenUnix(path string, c engine.ListenConfig) (engine.Listene
 	var l *net.UnixListener
 	remove, err := unixsock.Bind(path, c.FileMode, func() (err error) {
 		if l, err = net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: path}); err == nil {
-			l.SetUnlinkOnClose(false) // it might be another's by then
+			l.SetUnlinkOnClose(false) // the file might belong to another process by then
 		}
 		return err
 	}, nil)
@@ -134,7 +160,7 @@ func (n *Network) add(s *socket) engine.FD {
 	return fd
 }
 
-// socket is what fd names, nil for nothing.
+// socket returns the socket of fd, nil if there is none.
 func (n *Network) socket(fd engine.FD) *socket {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
@@ -144,7 +170,7 @@ func (n *Network) socket(fd engine.FD) *socket {
 	return n.slots[fd]
 }
 
-// close closes what fd names, and frees fd. Nothing is outstanding on it.
+// close closes the socket of fd and frees fd. Nothing is outstanding on it.
 func (n *Network) close(fd engine.FD) syscall.Errno {
 	s := n.socket(fd)
 	if s == nil {
@@ -162,12 +188,12 @@ func (n *Network) close(fd engine.FD) syscall.Errno {
 	return errno
 }
 
-// explain adds the likely cause and the remedy.
-func explain(address string, err error) error {
+// explainErr adds the likely cause and the remedy.
+func explainErr(address string, err error) error {
 	remedy := "write the address as host:port, such as 127.0.0.1:9092, [::1]:9092 or :9092"
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
-		switch canonical(errno) {
+		switch avoidReserved(errno) {
 		case syscall.EADDRINUSE:
 			remedy = "the address is in use: choose another --listen address or port 0"
 		case syscall.EACCES:

@@ -10,7 +10,7 @@ import (
 	"kring/engine"
 )
 
-// sendBytesMax bounds what one Send takes, so that Res can say it.
+// sendBytesMax bounds what one Send takes, because Res has 31 bits.
 const sendBytesMax = 1 << 30
 
 // operation is one Accept, Recv, RecvInto or Send, and its goroutine.
@@ -23,76 +23,75 @@ type operation struct {
 	into  []byte
 	bufs  [][]byte
 
-	// turn holds a mark for each completion that is being made or waits to be
-	// polled: a full one keeps the goroutine from going further ahead.
+	// turn holds an element for each completion that is being made or waits to be
+	// polled. If it is full, the goroutine waits.
 	turn chan struct{}
 	// stop is closed when the operation shall end; guarded by s.mu is who
 	// closes it, and halted tells that it is.
-	stop   chan struct{}
-	halted bool // guarded by s.mu
+	stop          chan struct{}
+	stopRequested bool // guarded by s.mu
 
-	abandoned bool // guarded by s.mu: the engine is closing, nobody wants the completion
+	abandoned bool // guarded by s.mu: the engine is closing, the completion is dropped
 }
 
-func (o *operation) run() {
+func (o *operation) runOp() {
 	switch o.op {
 	case engine.OpAccept:
-		o.accept()
+		o.runAccept()
 	case engine.OpRecv:
-		o.recv()
+		o.runRecv()
 	case engine.OpRecvInto:
-		o.recvInto()
+		o.runRecvInto()
 	case engine.OpSend:
-		o.send()
+		o.runSend()
 	}
 }
 
-func (o *operation) accept() {
-	for o.mayGoOn() {
-		o.count()
+func (o *operation) runAccept() {
+	for o.awaitTurn() {
+		o.countCall()
 		accepted, err := o.s.listener.Accept()
 		if err != nil {
-			o.end(o.verdict(err))
+			o.endWith(o.resultOf(err))
 			return
 		}
 		conn := accepted.(conn) // Go's net: of what listens
-		// A connection that can't be configured is a broken one: its first
-		// receive tells.
+		// A connection that can't be configured is broken: its first receive reports it.
 		_ = configure(conn, o.s.options)
-		c := o.answer(int32(o.e.network.add(&socket{conn: conn})))
+		c := o.completion(int32(o.e.network.add(&socket{conn: conn})))
 		c.More = true
 		o.e.mu.Lock()
-		o.e.put(entry{Completion: c, from: o})
+		o.e.putCompletion(entry{Completion: c, from: o})
 		o.e.mu.Unlock()
 	}
-	o.end(engine.Failed(syscall.ECANCELED))
+	o.endWith(engine.Failed(syscall.ECANCELED))
 }
 
-func (o *operation) recv() {
+func (o *operation) runRecv() {
 	s := o.s
 	if s.broken != 0 {
 		o.endBroken()
 		return
 	}
-	for o.mayGoOn() {
+	for o.awaitTurn() {
 		if len(s.held) == 0 {
-			if err := o.fetch(); err != nil {
-				o.end(o.verdict(err))
+			if err := o.readBuffer(); err != nil {
+				o.endWith(o.resultOf(err))
 				return
 			}
 		}
-		if !o.e.lend(o, s.buffer, s.held) {
+		if !o.e.lendBuffer(o, s.buffer, s.held) {
 			o.e.counters.Exhausted.Add(1)
-			o.end(engine.Failed(syscall.ENOBUFS)) // the next receive has what is held
+			o.endWith(engine.Failed(syscall.ENOBUFS)) // the next receive returns what is held
 			return
 		}
 		s.buffer, s.held = nil, nil
 	}
-	o.end(o.verdict(os.ErrDeadlineExceeded))
+	o.endWith(o.resultOf(os.ErrDeadlineExceeded))
 }
 
-// fetch reads into the socket's buffer. It has bytes, or an error.
-func (o *operation) fetch() error {
+// readBuffer reads into the socket's buffer: at least a byte, or an error.
+func (o *operation) readBuffer() error {
 	s, pool := o.s, &o.e.network.pool
 	if s.buffer == nil {
 		b, err := pool.TryGet(o.e.network.config.BufferBytes)
@@ -101,11 +100,11 @@ func (o *operation) fetch() error {
 		}
 		s.buffer = b
 	}
-	o.count()
+	o.countCall()
 	n, err := s.conn.Read(s.buffer)
 	if n > 0 {
 		s.undelivered.Add(int64(n))
-		s.held = s.buffer[:n] // an error comes again
+		s.held = s.buffer[:n] // an error will come again
 		return nil
 	}
 	pool.Put(s.buffer)
@@ -113,7 +112,7 @@ func (o *operation) fetch() error {
 	return err
 }
 
-func (o *operation) recvInto() {
+func (o *operation) runRecvInto() {
 	s := o.s
 	if s.broken != 0 {
 		o.endBroken()
@@ -128,32 +127,32 @@ func (o *operation) recvInto() {
 	}
 	var err error
 	for got < len(o.into) && err == nil {
-		o.count()
+		o.countCall()
 		var n int
 		n, err = s.conn.Read(o.into[got:])
 		got += n
 	}
 	switch {
 	case got == len(o.into):
-		o.end(int32(got))
+		o.endWith(int32(got))
 	case got > 0:
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
-			s.broken = errnoOf(err) // what had come counts first
+			s.broken = errnoOf(err) // received bytes are reported first
 		}
-		o.end(int32(got))
+		o.endWith(int32(got))
 	default:
-		o.end(o.verdict(err))
+		o.endWith(o.resultOf(err))
 	}
 }
 
-// endBroken ends a receive with what ended the connection during the one before.
+// endBroken ends a receive with the error that ended the previous one.
 func (o *operation) endBroken() {
 	errno := o.s.broken
 	o.s.broken = 0
-	o.end(engine.Failed(errno))
+	o.endWith(engine.Failed(errno))
 }
 
-func (o *operation) send() {
+func (o *operation) runSend() {
 	s := o.s
 	s.parts = s.parts[:0]
 	size := 0
@@ -164,25 +163,25 @@ func (o *operation) send() {
 			size += len(b)
 		}
 	}
-	n, err := o.write()
+	n, err := o.writeParts()
 	clear(s.parts)
 	if n > 0 || err == nil {
-		o.end(int32(n)) // the rest is the owner's to send, and fails then
+		o.endWith(int32(n)) // the owner sends the rest, and that fails
 		return
 	}
-	o.end(o.verdict(err))
+	o.endWith(o.resultOf(err))
 }
 
-// answer is a completion of o, the last one unless the caller says otherwise.
-func (o *operation) answer(res int32) engine.Completion {
+// completion makes a completion of o, the last one unless the caller sets More.
+func (o *operation) completion(res int32) engine.Completion {
 	return engine.Completion{Token: o.token, Op: o.op, Res: res}
 }
 
-// mayGoOn waits until another completion may be made, and says false when the
-// operation shall end instead.
-func (o *operation) mayGoOn() bool {
+// awaitTurn waits until another completion may be made; false if the operation has to
+// end instead.
+func (o *operation) awaitTurn() bool {
 	select {
-	case <-o.stop: // first: with both possible, select would choose by chance
+	case <-o.stop: // checked first: with both ready, select chooses at random
 		return false
 	default:
 	}
@@ -194,7 +193,7 @@ func (o *operation) mayGoOn() bool {
 	}
 }
 
-// polled makes room for another completion.
+// polled is called when a completion was polled: another may be made.
 func (o *operation) polled() {
 	select {
 	case <-o.turn:
@@ -202,8 +201,8 @@ func (o *operation) polled() {
 	}
 }
 
-// verdict is the Res for an operation that ended with err and without a byte.
-func (o *operation) verdict(err error) int32 {
+// resultOf is the Res of an operation that ended with err and without a byte.
+func (o *operation) resultOf(err error) int32 {
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		return engine.Failed(errnoOf(err))
 	}
@@ -218,8 +217,8 @@ func (o *operation) verdict(err error) int32 {
 	return 0
 }
 
-// end is the last that o's goroutine does with the socket.
-func (o *operation) end(res int32) {
+// endWith makes o's last completion. o's goroutine does not use the socket afterwards.
+func (o *operation) endWith(res int32) {
 	s, e := o.s, o.e
 	s.mu.Lock()
 	if s.in == o {
@@ -227,8 +226,8 @@ func (o *operation) end(res int32) {
 	} else {
 		s.out = nil
 	}
-	if o.halted && !s.shut {
-		o.deadline(never) // Order: under the lock, so before the next operation's halt
+	if o.stopRequested && !s.shut {
+		o.setDeadline(never) // Order: under the lock, so before the next operation's requestStop
 	}
 	abandoned := o.abandoned
 	s.mu.Unlock()
@@ -237,7 +236,7 @@ func (o *operation) end(res int32) {
 	defer e.mu.Unlock()
 	delete(e.alive, o)
 	if !abandoned {
-		e.put(entry{Completion: o.answer(res)})
+		e.putCompletion(entry{Completion: o.completion(res)})
 	}
 }
 
@@ -246,8 +245,8 @@ func (s *socket) cancel(e *Engine, t engine.Token) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.in != nil && s.in.e == e && s.in.token == t {
-		s.in.halt()
-		s.in.deadline(past)
+		s.in.requestStop()
+		s.in.setDeadline(past)
 	}
 }
 
@@ -256,23 +255,23 @@ func (o *operation) abandon() {
 	o.s.mu.Lock()
 	defer o.s.mu.Unlock()
 	if o.s.in != o && o.s.out != o {
-		return // it has ended by itself
+		return // it has ended already
 	}
 	o.abandoned = true
-	o.halt()
-	o.deadline(past)
+	o.requestStop()
+	o.setDeadline(past)
 }
 
-// halt tells o's goroutine to end when it looks. s.mu is held.
-func (o *operation) halt() {
-	if !o.halted {
-		o.halted = true
+// requestStop makes o's goroutine end when it checks next. s.mu is held.
+func (o *operation) requestStop() {
+	if !o.stopRequested {
+		o.stopRequested = true
 		close(o.stop)
 	}
 }
 
-// deadline interrupts o's call, or takes that back. s.mu is held.
-func (o *operation) deadline(at time.Time) {
+// setDeadline interrupts o's call, or clears that. s.mu is held.
+func (o *operation) setDeadline(at time.Time) {
 	switch {
 	case o.op == engine.OpAccept:
 		_ = o.s.listener.SetDeadline(at)
@@ -283,14 +282,14 @@ func (o *operation) deadline(at time.Time) {
 	}
 }
 
-func (o *operation) count() {
+func (o *operation) countCall() {
 	o.e.counters.Enters.Add(1)
 	o.e.counters.Submitted.Add(1)
 }
 
-// write writes the socket's parts, in one gathered call where the system can.
-func (o *operation) write() (int64, error) {
-	o.count()
+// writeParts writes the socket's parts, in one gathered call if the system can.
+func (o *operation) writeParts() (int64, error) {
+	o.countCall()
 	switch parts := o.s.parts; len(parts) {
 	case 0:
 		return 0, nil

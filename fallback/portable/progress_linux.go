@@ -7,7 +7,7 @@ import (
 	"kring/internal/sock"
 )
 
-// Progress is engine.ProgressTeller's. Other systems don't tell.
+// Progress implements engine.ProgressTeller. Other systems don't have it.
 func (e *Engine) Progress(fd engine.FD) (p engine.Progress, known bool) {
 	s := e.network.socket(fd)
 	c, ok := s.conn.(syscall.Conn)

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// share says that no other listening socket can have the address.
-func share(_, _ string, _ syscall.RawConn) error {
+// allowShared fails: here no two listening sockets can have one address.
+func allowShared(_, _ string, _ syscall.RawConn) error {
 	return errors.New("this system has no SO_REUSEPORT: accept apart, on one socket for all processors")
 }

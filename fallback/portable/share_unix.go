@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// share lets other listening sockets have the address, too.
-func share(_, _ string, c syscall.RawConn) error {
+// allowShared sets SO_REUSEPORT: other listening sockets may have the same address.
+func allowShared(_, _ string, c syscall.RawConn) error {
 	var err error
 	set := func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) }
 	if failed := c.Control(set); failed != nil {

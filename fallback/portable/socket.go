@@ -13,13 +13,13 @@ import (
 	"kring/engine"
 )
 
-// past is a deadline that has always passed; never takes it back.
+// past is a deadline that has always passed; never clears it.
 var (
 	past  = time.Unix(1, 0)
 	never time.Time
 )
 
-// socket is what a descriptor names: a listener or a connection.
+// socket is the listener or the connection of a descriptor.
 type socket struct {
 	listener listener
 	conn     conn
@@ -34,7 +34,7 @@ type socket struct {
 	undelivered atomic.Int64
 
 	// Owner: the goroutine of in, or whoever closes the socket when none runs.
-	buffer []byte        // of the pool, nil when none is there
+	buffer []byte        // of the pool, or nil
 	held   []byte        // the part of buffer that was read and not delivered
 	broken syscall.Errno // ended a RecvInto that had bytes; the next receive says it
 
@@ -60,8 +60,8 @@ func (s *socket) close() error {
 	return s.conn.Close()
 }
 
-// shutdown ends both directions: the deadline what runs and what will be asked
-// for, the half-close tells the peer, after what was sent before.
+// shutdown ends both directions. The deadline ends running and later operations; the
+// half-close tells the peer, after what was sent before.
 func (s *socket) shutdown() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -70,10 +70,10 @@ func (s *socket) shutdown() {
 	}
 	s.shut = true
 	if s.in != nil {
-		s.in.halt()
+		s.in.requestStop()
 	}
 	if s.out != nil {
-		s.out.halt()
+		s.out.requestStop()
 	}
 	_ = s.conn.SetDeadline(past)
 	_ = s.conn.CloseWrite() // fails when the connection is gone already

@@ -1,20 +1,19 @@
 // Package budget bounds the memory of responses over all connections.
 //
-// Job: count what responses take, say how large the next one may be, and let those
-// wait in line for whom there is no room.
+// Job: count what responses take, say how large the next one may be, and queue those
+// for which there is no room.
 //
-// Flow: Change as memory is taken and given back; Room before a response is made;
-// Line before work that takes much, Ticket.Release after it.
+// Flow: Change when memory is taken and given back; Room before a response is made;
+// Line before work that takes much memory, Ticket.Release after it.
 //
 // Ownership: a Budget may be used by any goroutine. A Ticket belongs to whoever got
 // it.
 //
-// It is not a Capacity of package capacity: that refuses, and here what is counted exists
-// already. Who waits there is called and tries again, whoever comes first; here each has
-// its turn, with the bytes that it has asked for.
+// It differs from capacity.Capacity. That one refuses; here what is counted exists
+// already. There a waiter is called and tries again, and the first to try wins; here each
+// has its turn in a queue, with the bytes that it asked for.
 //
-// Never: block; hand out memory itself; keep who takes little waiting for who takes
-// much.
+// Never: block; hand out memory itself; let small requests wait for large ones.
 //
 // Kernel: none.
 package budget

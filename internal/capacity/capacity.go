@@ -11,11 +11,11 @@ import (
 
 // Capacity is a bound on bytes. Its methods may be called by any goroutine.
 type Capacity struct {
-	max    atomic.Int64
-	_      [128]byte
-	used   atomic.Int64
-	_      [128]byte
-	hungry hungry
+	max     atomic.Int64
+	_       [128]byte
+	used    atomic.Int64
+	_       [128]byte
+	waiters waiters
 }
 
 // New bounds by n bytes.
@@ -31,30 +31,30 @@ func (c *Capacity) Used() int64 { return c.used.Load() }
 // Max is how many can be reserved.
 func (c *Capacity) Max() int64 { return c.max.Load() }
 
-// SetMax changes the bound. What is taken beyond it stays so until it is released;
-// Takers that wait are called if there is enough for them now. Invariant: no one
-// reservation is larger.
+// SetMax changes the bound. Bytes that are taken beyond it stay taken until they are
+// released. Waiting Takers are called if there is enough for them now. Invariant: no
+// single reservation is larger.
 func (c *Capacity) SetMax(n int64) {
 	c.max.Store(n)
-	c.callHungry()
+	c.wakeWaiters()
 }
 
-// Take takes n bytes, also beyond the bound, for what is there already; it gives what is
-// taken then.
+// Take takes n bytes, also beyond the bound, for memory that exists already. It returns
+// how many bytes are taken then.
 func (c *Capacity) Take(n int64) (used int64) { return c.used.Add(n) }
 
 // Release gives back n bytes.
 func (c *Capacity) Release(n int64) {
 	left := c.used.Add(-n)
 	invariants.Assert(left >= 0, "capacity: %d bytes released that were not reserved", -left)
-	c.callHungry()
+	c.wakeWaiters()
 }
 
-// callHungry calls who waits. Order: the bytes are there before it is looked who waits
-// for them; a Taker says that it waits before it looks for bytes a last time.
-func (c *Capacity) callHungry() {
-	if c.hungry.count.Load() > 0 {
-		c.hungry.call(c)
+// wakeWaiters calls waiting Takers. Order: the bytes are released before it is looked who
+// waits; a Taker is counted as waiting before it tries a last time.
+func (c *Capacity) wakeWaiters() {
+	if c.waiters.count.Load() > 0 {
+		c.waiters.wakeFitting(c)
 	}
 }
 
@@ -70,60 +70,59 @@ func (c *Capacity) reserve(n int64) bool {
 	}
 }
 
-// Taker reserves for one goroutine, which sleeps at a bell.
+// Taker reserves bytes for one goroutine, which bell wakes.
 type Taker struct {
 	of   *Capacity
 	bell *queue.Doorbell
 
-	isHungry atomic.Bool // stored under hungry.mu
-	wants    int64       // guarded by hungry.mu; the least that it was refused
+	isWaiting atomic.Bool // stored under hungry.mu
+	wanted    int64       // guarded by hungry.mu; the least that it was refused
 }
 
-// NewTaker makes a Taker whose owner sleeps at bell.
+// NewTaker makes a Taker whose owner is woken by bell.
 func (c *Capacity) NewTaker(bell *queue.Doorbell) *Taker { return &Taker{of: c, bell: bell} }
 
-// Reserve takes n bytes, to be given back by Capacity.Release. If it returns false the
+// Reserve takes n bytes, to be given back by Capacity.Release. If it returns false, the
 // owner will be called when n bytes are free. Invariant: n is at most Max, or it would
 // wait for ever.
 //
-// Whoever comes while the bytes are there gets them, so under pressure a large
-// reservation may have to wait long. The other way round, two peers that announce
-// large frames and then send nothing would keep everybody waiting.
+// There is no queue: a large reservation may wait long under pressure. With a queue, two
+// peers that announce large frames and then send nothing would block everybody.
 func (t *Taker) Reserve(n int64) bool {
 	invariants.Assert(n >= 0, "capacity: reservation of %d bytes", n)
-	return t.of.reserve(n) || t.of.hungry.reserve(t, n)
+	return t.of.reserve(n) || t.of.waiters.reserve(t, n)
 }
 
-// Hungry says that Reserve was refused, and that the call that it promised has not come.
-func (t *Taker) Hungry() bool { return t.isHungry.Load() }
+// Hungry reports whether Reserve was refused and the call that it promised has not come.
+func (t *Taker) Hungry() bool { return t.isWaiting.Load() }
 
-// Leave gives up what was promised; for an owner that ends.
+// Leave cancels the promised call; for an owner that ends.
 func (t *Taker) Leave() {
-	h := &t.of.hungry
+	h := &t.of.waiters
 	h.mu.Lock()
-	if t.isHungry.Load() {
+	if t.isWaiting.Load() {
 		h.remove(t)
 	}
 	h.mu.Unlock()
 }
 
-// hungry are the Takers that found no bytes. Each of them is called as soon as there
-// are enough for the least it was refused, whoever else is called too: one that doesn't
-// need them any more then holds up nobody.
-type hungry struct {
+// waiters are the Takers that were refused. Each is called as soon as the least that it
+// was refused is free, whoever else is called for the same bytes: a Taker that does not
+// need them any more blocks nobody.
+type waiters struct {
 	count  atomic.Int32 // waiting; stored under mu, read without
 	mu     sync.Mutex
 	takers []*Taker // guarded by mu
 }
 
 // reserve is Reserve for a Taker that has to wait.
-func (h *hungry) reserve(t *Taker, n int64) bool {
+func (h *waiters) reserve(t *Taker, n int64) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	before := t.isHungry.Load()
+	before := t.isWaiting.Load()
 	if !before {
-		t.isHungry.Store(true)
-		t.wants = n
+		t.isWaiting.Store(true)
+		t.wanted = n
 		h.takers = append(h.takers, t)
 		h.count.Store(int32(len(h.takers)))
 	}
@@ -134,20 +133,20 @@ func (h *hungry) reserve(t *Taker, n int64) bool {
 		}
 		return true
 	}
-	t.wants = min(t.wants, n)
+	t.wanted = min(t.wanted, n)
 	return false
 }
 
-// call calls everybody for whom there is enough.
-func (h *hungry) call(c *Capacity) {
+// wakeFitting calls every Taker for which there is enough.
+func (h *waiters) wakeFitting(c *Capacity) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	free := c.max.Load() - c.used.Load()
 	h.takers = slices.DeleteFunc(h.takers, func(t *Taker) bool {
-		if t.wants > free {
+		if t.wanted > free {
 			return false
 		}
-		t.isHungry.Store(false)
+		t.isWaiting.Store(false)
 		t.bell.Call()
 		return true
 	})
@@ -155,8 +154,8 @@ func (h *hungry) call(c *Capacity) {
 }
 
 // remove needs h.mu.
-func (h *hungry) remove(t *Taker) {
-	t.isHungry.Store(false)
+func (h *waiters) remove(t *Taker) {
+	t.isWaiting.Store(false)
 	h.takers = slices.DeleteFunc(h.takers, func(other *Taker) bool { return other == t })
 	h.count.Store(int32(len(h.takers)))
 }

@@ -1,14 +1,14 @@
 // Package capacity bounds a number of bytes that several goroutines share.
 //
-// Job: count bytes that are taken against a bound, and call whoever found none when
-// there are some again.
+// Job: count taken bytes against a bound, and call those that were refused when bytes
+// are free again.
 //
-// Flow: a Taker reserves and, if it is refused, is called at its Doorbell as soon as
-// what it wanted is free; then it tries again. Release gives bytes back.
+// Flow: a Taker reserves. If it is refused, its Doorbell is called as soon as what it
+// wanted is free; then it tries again. Release gives bytes back.
 //
 // Ownership: a Capacity is for any goroutine, a Taker for one.
 //
-// Never: wait; hand bytes to somebody who did not ask again.
+// Never: wait; reserve bytes for a Taker that did not ask again.
 //
 // Kernel: none.
 package capacity

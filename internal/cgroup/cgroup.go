@@ -12,9 +12,9 @@ import (
 const Root = "/sys/fs/cgroup"
 
 // Dirs are the folders whose files limit this process by a controller: its own
-// group's and those of every group around it. v2 says that their files are those of
-// version 2. files is "/". In a container the path that /proc/self/cgroup gives may
-// not be visible; then its end, the root of what is mounted, is what counts.
+// cgroup's and those of every cgroup around it. v2 reports that they are of
+// version 2. files is "/". In a container the path in /proc/self/cgroup may not be
+// visible; then only the root of the mount counts.
 func Dirs(files fs.FS, controller string) (dirs []string, v2 bool) {
 	for line := range strings.Lines(Read(files, "/proc/self/cgroup")) {
 		fields := strings.SplitN(strings.TrimSpace(line), ":", 3)
@@ -23,16 +23,16 @@ func Dirs(files fs.FS, controller string) (dirs []string, v2 bool) {
 		}
 		switch {
 		case fields[0] == "0" && fields[1] == "" && exists(files, Root+"/cgroup.controllers"):
-			return climb(Root, fields[2]), true
+			return parents(Root, fields[2]), true
 		case slices.Contains(strings.Split(fields[1], ","), controller):
-			dirs = climb(Root+"/"+controller, fields[2])
+			dirs = parents(Root+"/"+controller, fields[2])
 		}
 	}
 	return dirs, false
 }
 
-// climb lists below/at and everything above it, up to below.
-func climb(below, at string) (dirs []string) {
+// parents lists below/at and every folder above it, up to below.
+func parents(below, at string) (dirs []string) {
 	for at = path.Clean("/" + at); ; at = path.Dir(at) {
 		dirs = append(dirs, path.Join(below, at))
 		if at == "/" {
@@ -44,8 +44,8 @@ func climb(below, at string) (dirs []string) {
 // unlimited: version 1 says "no limit" with a number near this.
 const unlimited = 1 << 60
 
-// MemoryLimit is the smallest memory limit, in bytes, of the groups around this
-// process; 0: there is none. files is "/".
+// MemoryLimit is the smallest memory limit, in bytes, of the cgroups around this
+// process; 0: no limit. files is "/".
 func MemoryLimit(files fs.FS) (least int64) {
 	dirs, v2 := Dirs(files, "memory")
 	file := "/memory.limit_in_bytes"
@@ -61,8 +61,8 @@ func MemoryLimit(files fs.FS) (least int64) {
 	return least
 }
 
-// MachineMemory is how much memory the machine has, in bytes; 0: nobody says. files
-// is "/".
+// MachineMemory is how much memory the machine has, in bytes; 0: unknown. files is
+// "/".
 func MachineMemory(files fs.FS) int64 {
 	for line := range strings.Lines(Read(files, "/proc/meminfo")) {
 		if fields := strings.Fields(line); len(fields) > 1 && fields[0] == "MemTotal:" {
@@ -73,7 +73,7 @@ func MachineMemory(files fs.FS) int64 {
 	return 0
 }
 
-// Read gives a file without the space around it, "" if it can't be read.
+// Read returns a file without the space around it, "" if it can't be read.
 func Read(files fs.FS, path string) string {
 	b, err := fs.ReadFile(files, strings.TrimPrefix(path, "/"))
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 )
 
 func TestEveryGroupAroundTheProcessIsLookedAt(t *testing.T) {
-	if got := climb("/g", "/a/b"); !slices.Equal(got, []string{"/g/a/b", "/g/a", "/g"}) {
+	if got := parents("/g", "/a/b"); !slices.Equal(got, []string{"/g/a/b", "/g/a", "/g"}) {
 		t.Error(got)
 	}
 }

@@ -1,4 +1,4 @@
-// Package cgroup reads what limits this process: the groups around it, and the
+// Package cgroup reads what limits this process: the cgroups around it, and the
 // machine's memory.
 //
 // Job: find the folders of the cgroups that hold a controller for this process
@@ -9,8 +9,7 @@
 //
 // Ownership: everything is a value; nothing is kept open.
 //
-// Never: write; fail because a file is not there: what can't be read limits
-// nothing.
+// Never: write; fail because a file is missing: what can't be read limits nothing.
 //
-// Kernel: cgroups(7). On systems without /proc nothing is known.
+// Kernel: cgroups(7). Without /proc nothing is known.
 package cgroup

@@ -2,6 +2,7 @@ package contract
 
 import (
 	"encoding/binary"
+	"maps"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -24,7 +25,7 @@ func doorFor(t *testing.T) kring.Handler {
 
 type metadataOnly struct{}
 
-func (metadataOnly) HandleKafka(q kafka.Request) {
+func (metadataOnly) HandleAPI(q kafka.APIRequest) {
 	req, err := q.Decode()
 	if err != nil {
 		q.CloseConnection(reqchan.HandlerClosed)
@@ -111,5 +112,34 @@ func TestHeadersOfEveryVersionAreServed(t *testing.T) {
 		if resp.ErrorCode != 35 || len(resp.ApiKeys) != 2 {
 			t.Errorf("error %d and %v, want UNSUPPORTED_VERSION and what is served", resp.ErrorCode, resp.ApiKeys)
 		}
+	})
+}
+
+// TestARefusedRequestCountsAsFailed: the door's, by what is wrong with it, and any other
+// that closes its connection as an unknown error. It was counted as a success.
+func TestARefusedRequestCountsAsFailed(t *testing.T) {
+	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
+		s := servertest.Start(t, cfg, doorFor(t))
+		for _, payload := range [][]byte{append(header(3, 10, "c", false), 0), header(3, 1, "c", false)} {
+			c := servertest.Dial(t, s)
+			c.Send(string(payload))
+			c.AwaitClose()
+		}
+		other := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) { r.CloseConnection(kring.ReasonHandlerClosed) }))
+		c := servertest.Dial(t, other)
+		c.Send("refused")
+		c.AwaitClose()
+		failures := func(s *kring.Server) map[int16]uint64 {
+			all := map[int16]uint64{}
+			for _, r := range s.Stats().Requests {
+				for code, n := range r.Errors {
+					all[code] += n
+				}
+			}
+			return all
+		}
+		servertest.Eventually(t, "refusals are counted by what was wrong", func() bool {
+			return maps.Equal(failures(s), map[int16]uint64{35: 1, 42: 1}) && maps.Equal(failures(other), map[int16]uint64{-1: 1})
+		})
 	})
 }

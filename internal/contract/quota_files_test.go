@@ -49,7 +49,7 @@ type fileBroker struct {
 // restAt is where the rest of a response lies in the file.
 const restAt = 1 << 20
 
-func (b *fileBroker) HandleKafka(r kafka.Request) {
+func (b *fileBroker) HandleAPI(r kafka.APIRequest) {
 	req, err := r.Decode()
 	if err != nil {
 		b.t.Error(err)
@@ -69,7 +69,7 @@ func (b *fileBroker) HandleKafka(r kafka.Request) {
 			b.t.Error(err)
 		}
 	}
-	respondParts(b.t, r.Request, func() { b.released.Add(1) }, kring.Part{Bytes: all[:at]},
+	respondParts(b.t, r.Raw, func() { b.released.Add(1) }, kring.Part{Bytes: all[:at]},
 		kring.Part{File: b.file, Offset: file, Length: int64(length)}, kring.Part{Bytes: all[at+length:]})
 }
 
@@ -96,7 +96,7 @@ func TestBytesOfFilesAreOnTheAccountOfTheirClient(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		versions, err := kafka.NewVersions(kafka.VersionRange{Key: 1, Max: 4}, kafka.VersionRange{Key: 3, Max: 9})
+		versions, err := kafka.NewVersions(kafka.VersionRange{Key: 18}, kafka.VersionRange{Key: 1, Max: 4}, kafka.VersionRange{Key: 3, Max: 9})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -51,7 +51,7 @@ func TestAUnixDomainSocketIsServedAsAnyOther(t *testing.T) {
 			}
 			r.Respond(r.Payload())
 		}))
-		if at := s.Addresses(); at[0] != "unix:"+path || s.Addrs()[0].IsValid() || at[1] != s.Addrs()[1].String() {
+		if at := s.Listeners(); at[0].Address != "unix:"+path || s.Addrs()[0].IsValid() || at[1].Address != s.Addrs()[1].String() {
 			t.Errorf("addresses %q, %v", at, s.Addrs())
 		}
 		c := servertest.Dial(t, s)
@@ -69,7 +69,7 @@ func TestAUnixDomainSocketIsServedAsAnyOther(t *testing.T) {
 				}
 			}
 		}
-		servertest.DialTo(t, s.Addresses()[1]).Ask("tcp", "tcp")
+		servertest.DialTo(t, s.Listeners()[1].Address).Ask("tcp", "tcp")
 
 		conns, err := s.Conns(t.Context())
 		if err != nil || len(conns) != 2 || conns[0].Remote.IsValid() == conns[1].Remote.IsValid() {

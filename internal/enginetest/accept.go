@@ -57,7 +57,7 @@ func (o *owner) burst(to netip.AddrPort, n int) (locals func() map[netip.AddrPor
 	}, done
 }
 
-// same wants the accepted descriptors to be just those of the dialed peers.
+// same demands that the accepted descriptors are exactly those of the dialed peers.
 func (d *door) same(dialed map[netip.AddrPort]bool) {
 	o := d.o
 	o.Helper()
@@ -119,8 +119,8 @@ func acceptCancelledInABurstLosesNoConnection(o *owner) {
 	d.same(locals())
 }
 
-// acceptedDescriptorWorksOnAnotherEngine has the acceptor's engine on another
-// goroutine, as the server has.
+// acceptedDescriptorWorksOnAnotherEngine runs the acceptor's engine on another
+// goroutine, as the server does.
 func acceptedDescriptorWorksOnAnotherEngine(o *owner) {
 	l, err := o.net.Listen(engine.ListenConfig{Address: "127.0.0.1:0"})
 	if err != nil {

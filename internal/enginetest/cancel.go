@@ -17,7 +17,7 @@ var cancelProperties = []property{
 }
 
 // cancelRecvEndsExactlyOnce cancels and re-arms while data streams: every byte
-// comes once, every receive ends once.
+// arrives once, every receive ends once.
 func cancelRecvEndsExactlyOnce(o *owner) {
 	c := o.pair()
 	const total = 8 << 20

@@ -125,9 +125,9 @@ func closeFDIsTheLastWord(o *owner) {
 	o.await(o.peer("reading the end", func() error { return wantEnd(bare.peer) }))
 }
 
-// reusedNumbersNeverCrossTokens opens and closes 2,000 connections, eight at a
-// time, with data on its way when they end: route fails the case when anything
-// arrives for a slot's earlier use.
+// reusedNumbersNeverCrossTokens opens and closes 2,000 connections, eight at a time,
+// with data under way when they end. route fails the case if a completion arrives for an
+// earlier use of a slot.
 func reusedNumbersNeverCrossTokens(o *owner) {
 	rounds := 250
 	if o.suite.light {
@@ -162,8 +162,8 @@ func reusedNumbersNeverCrossTokens(o *owner) {
 	}
 }
 
-// engineCloseFreesEverything closes an engine in the middle of everything. The
-// checks after the case look for descriptors, goroutines and memory.
+// engineCloseFreesEverything closes an engine while operations of every kind are
+// outstanding. The checks after the case look for descriptors, goroutines and memory.
 func engineCloseFreesEverything(o *owner) {
 	d := o.listen()
 	var all []*conn
@@ -210,9 +210,9 @@ func engineCloseFreesEverything(o *owner) {
 	}
 }
 
-// lentDataOutlivesTheEngine closes engines in the middle of receiving and keeps
-// what they lent. Their memory goes with the last Recycle: the third leaves no
-// more behind than the first.
+// lentDataOutlivesTheEngine closes engines while they receive, and keeps what they lent.
+// Their memory is freed by the last Recycle: the third engine leaves no more than the
+// first.
 func lentDataOutlivesTheEngine(o *owner) {
 	regions := 0
 	for round := range 3 {
@@ -250,7 +250,7 @@ func lentDataOutlivesTheEngine(o *owner) {
 	}
 }
 
-// endPeersOfAClosedEngine wants every peer to hear that its connection is gone.
+// endPeersOfAClosedEngine demands that every peer sees the end of its connection.
 func (o *owner) endPeersOfAClosedEngine() {
 	o.Helper()
 	for _, p := range o.peers {

@@ -6,8 +6,8 @@ import (
 	"kring/engine"
 )
 
-// conn is a connection as its owner keeps it, with what is expected of it: the
-// bytes received are those of pattern in, those sent are of pattern out.
+// conn is a connection as its owner sees it, with what is expected of it: received
+// bytes are those of pattern in, sent bytes those of pattern out.
 type conn struct {
 	o     *owner
 	fd    engine.FD
@@ -19,7 +19,7 @@ type conn struct {
 	receiving engine.Op // the receive that is outstanding, 0 if none
 	into      []byte    // RecvInto's memory
 	armedAt   uint64    // the owner's count of Recycles when Recv was armed
-	keep      bool      // re-arm a Recv that ended without being told to
+	keep      bool      // re-arm a Recv that ended without a Cancel
 	hold      bool      // keep leases instead of recycling them
 	held      []lease
 	onData    func(data []byte) // sees received bytes after they were checked
@@ -36,7 +36,7 @@ type conn struct {
 	closing bool
 }
 
-// lease is lent data that is held, and where in the stream it belongs.
+// lease is held lent data, and its offset in the stream.
 type lease struct {
 	c  engine.Completion
 	at int64
@@ -51,7 +51,7 @@ func (c *conn) recv() {
 	c.o.e.Recv(c.fd, c.token)
 }
 
-// stream arms a Recv that is armed again whenever it ends without a reason.
+// stream arms a Recv that is armed again whenever it ends without a Cancel or an error.
 func (c *conn) stream() {
 	c.keep = true
 	c.recv()
@@ -97,7 +97,7 @@ func (c *conn) flush() {
 	c.o.e.Send(c.fd, c.token, c.bufs)
 }
 
-// idle says that nothing is outstanding.
+// idle reports whether nothing is outstanding.
 func (c *conn) idle() bool { return c.receiving == 0 && !c.sending }
 
 // last is the Res with which the latest receive ended.
@@ -141,7 +141,7 @@ func (c *conn) completeRecv(d *engine.Completion) {
 		c.lent(d)
 	}
 	if d.Errno() == syscall.ENOBUFS {
-		// With a Recycle since the arming, none need follow: try again at once.
+		// After a Recycle since the arming no other need follow: try again at once.
 		o.exhausted++
 		if c.keep && o.leases > 0 && o.recycled == c.armedAt {
 			o.starved = append(o.starved, c)

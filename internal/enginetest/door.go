@@ -9,13 +9,13 @@ import (
 	"kring/engine"
 )
 
-// door is a listening descriptor as its owner keeps it.
+// door is a listening descriptor as its owner sees it.
 type door struct {
 	o        *owner
 	listener engine.Listener
 	token    engine.Token
 	armed    bool
-	keep     bool // re-arm an Accept that ended without being told to
+	keep     bool // re-arm an Accept that ended without a Cancel
 	accepted []engine.FD
 	ends     []int32 // Res of each last completion
 }
@@ -168,7 +168,7 @@ func (o *owner) pair() *conn {
 	return c
 }
 
-// broken says whether an errno is one of those of a connection that is gone.
+// broken reports whether an errno is that of a broken connection.
 func broken(e syscall.Errno) bool {
 	return errors.Is(e, syscall.EPIPE) || errors.Is(e, syscall.ECONNRESET) || errors.Is(e, syscall.ECONNABORTED)
 }

@@ -13,17 +13,17 @@ var loadProperties = []property{
 	{name: "StackGrowthAndGCStress", run: stackGrowthAndGCStress},
 }
 
-// floodBound is how many completions of a flooding connection may come before
-// one of a quiet connection whose byte is there: what an engine may take of one
-// descriptor in one go (32 on io_uring), times the buffers it may have filled
-// before, with room.
+// floodBound is how many completions of a flooding connection may come before one of a
+// quiet connection whose byte has arrived: what an engine may take of one descriptor at
+// once (32 on io_uring), times the buffers that it may have filled before, with some
+// reserve.
 const floodBound = 2048
 
-// floodingPeerDoesNotStarveOthers counts from the moment that the byte is in the
-// quiet connection's socket, where the suite can see that (see Arrived):
-// before, it is the system that is late. And on one thread: io_uring completes
-// what a parked engine armed on the thread that armed it, and a goroutine that
-// has changed threads waits until the system has scheduled the other.
+// floodingPeerDoesNotStarveOthers counts from the moment when the byte is in the quiet
+// connection's socket, if the suite can see that (see Arrived): before, the system is
+// late. It stays on one thread: io_uring completes what a parked engine armed on the
+// thread that armed it, and a goroutine on another thread waits until the system has
+// scheduled that one.
 func floodingPeerDoesNotStarveOthers(o *owner) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -69,16 +69,15 @@ func floodingPeerDoesNotStarveOthers(o *owner) {
 	o.until("the flood ends", w.over)
 }
 
-// turnsMax is how often each of the others may be served while a connection's data
-// waits: once because it was before it, once because it is asked again in the
-// meantime, and once more where what it was to be received into had run out. Where
-// the suite can't see what has arrived (see Arrived), who comes first is also up to
-// the scheduler of the goroutines that read.
+// turnsMax is how often each other connection may be served while a connection's data
+// waits: once because it was before it, once because it is asked again meanwhile, and
+// once more if buffers had run out. If the suite can't see what has arrived (see
+// Arrived), the order also depends on the scheduling of goroutines.
 const turnsMax, turnsUnseenMax = 3, 16
 
-// busyConnectionsAreServedInTurn: every connection has data all the time, and Poll
-// takes a few of them at once. Each is served before the others had their turns. On
-// one thread, as in floodingPeerDoesNotStarveOthers.
+// busyConnectionsAreServedInTurn: every connection always has data, and Poll takes a few
+// at once. No connection waits longer than turnsMax allows. It stays on one thread, as
+// floodingPeerDoesNotStarveOthers.
 func busyConnectionsAreServedInTurn(o *owner) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -155,9 +154,9 @@ func manyConnectionsEcho(o *owner) {
 	}
 }
 
-// stackGrowthAndGCStress moves the owner's stack and collects all the time while
-// receives and sends are outstanding: memory that an engine told the kernel of
-// must not depend on either.
+// stackGrowthAndGCStress moves the owner's stack and runs the garbage collector all the
+// time while receives and sends are outstanding: memory whose address the kernel has must
+// not depend on either.
 func stackGrowthAndGCStress(o *owner) {
 	defer debug.SetGCPercent(debug.SetGCPercent(1))
 	d := o.listen()

@@ -13,7 +13,7 @@ var memoryProperties = []property{
 	}},
 }
 
-// exchange is a conversation on one connection that allocates nothing itself.
+// exchange sends and receives on one connection without an allocation of its own.
 type exchange struct {
 	o        *owner
 	c        *conn

@@ -10,9 +10,8 @@ import (
 	"kring/internal/slab"
 )
 
-// owner is the goroutine of a case: it submits, polls, gives each completion to
-// the connection or listener it belongs to, and checks on the way what must hold
-// for every completion.
+// owner is the goroutine of a case. It submits, polls, gives each completion to its
+// connection or listener, and checks what must hold for every completion.
 type owner struct {
 	testing.TB
 	suite *suite

@@ -115,8 +115,8 @@ func countersAdvance(o *owner) {
 	o.until("Wakes advances", func() bool { return n.Wakes.Load() > wakes })
 }
 
-// nothingHappensOutsidePoll submits a close and looks from outside: the engine
-// enters the kernel in Poll.
+// nothingHappensOutsidePoll submits a close and observes it from outside: the engine
+// enters the kernel only in Poll.
 func nothingHappensOutsidePoll(o *owner) {
 	c := o.pair()
 	o.poll(0)
@@ -135,8 +135,8 @@ func nothingHappensOutsidePoll(o *owner) {
 	}
 }
 
-// pollFollowsItsGoroutine makes the owner change threads between Polls, where it
-// may: an ordinary goroutine does it all the time.
+// pollFollowsItsGoroutine makes the owner change threads between Polls, if the wait
+// allows it, as ordinary goroutines do.
 func pollFollowsItsGoroutine(o *owner) {
 	c := o.pair()
 	c.stream()

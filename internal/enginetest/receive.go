@@ -59,7 +59,7 @@ func lentDataStaysIntactUntilRecycle(o *owner) {
 	c.stream()
 	const total = 4 << 20
 	c.hold = true
-	// The first stays out; what follows passes through the other buffers.
+	// The first buffer stays lent; what follows goes through the others.
 	c.onData = func([]byte) { c.hold = len(c.held) == 0 }
 	w := o.peer("writing", func() error { return c.in.writeTo(c.peer, 0, total, mixed(3)) })
 	o.until("4 MiB", func() bool { return c.received == total })
@@ -159,8 +159,8 @@ func exhaustionEndsWithENOBUFSAndRecovers(o *owner) {
 	}
 }
 
-// exhaustionStopsNobodyForGood holds everything on one connection while others
-// have data, and then gives it back.
+// exhaustionStopsNobodyForGood holds every buffer on one connection while others have
+// data, and then gives them back.
 func exhaustionStopsNobodyForGood(o *owner) {
 	d := o.listen()
 	greedy := o.connect(d)
@@ -173,7 +173,7 @@ func exhaustionStopsNobodyForGood(o *owner) {
 		o.await(o.peer("writing", func() error { return c.in.writeTo(c.peer, 0, 2000, always(2000)) }))
 		c.stream()
 	}
-	for range 10 { // they starve, or wait: the contract leaves both open
+	for range 10 { // they end with ENOBUFS, or wait: the contract allows both
 		o.poll(0)
 	}
 	greedy.giveAllBack()
@@ -260,8 +260,8 @@ func resetMidReceive(o *owner) {
 		}))
 		o.until("the reset", func() bool { return c.receiving == 0 })
 		if into && c.last() > 0 {
-			// What stopped it shows at the next receive, as an error or as 0: the
-			// kernel says a reset once, and MSG_WAITALL may have swallowed it.
+			// The next receive reports what stopped it, as an error or as 0: the kernel
+			// reports a reset once, and MSG_WAITALL may have consumed it.
 			c.recvInto(10)
 			o.until("the reset at the next receive", func() bool { return c.receiving == 0 })
 			if c.last() == 0 {

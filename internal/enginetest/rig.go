@@ -12,13 +12,13 @@ import (
 // ListenerToken is the token of a Rig's listener.
 var ListenerToken = engine.MakeToken(1<<20, 0)
 
-// Rig is an engine with its listener, owned by the test's goroutine: for what an
-// engine's own package tests beside the suite.
+// Rig is an engine with its listener, owned by the test's goroutine. An engine's own
+// package uses it for its tests beside the suite.
 type Rig struct {
 	testing.TB
 	Listener engine.Listener // listens from the first Connect on
 
-	kept    []engine.Completion // polled, and not asked for yet
+	kept    []engine.Completion // polled, and not returned by Await yet
 	network engine.Network
 	engine  engine.Engine
 	pool    slab.Pool
@@ -45,7 +45,7 @@ func RigOn(t testing.TB, n engine.Network, e engine.Engine) *Rig {
 	return &Rig{TB: t, network: n, engine: e}
 }
 
-// Connect gives both ends of a fresh connection: ours, with its token, and the
+// Connect returns both ends of a new connection: the engine's, with its token, and the
 // peer's.
 func (r *Rig) Connect() (engine.FD, engine.Token, *net.TCPConn) {
 	r.Helper()
@@ -71,7 +71,7 @@ func (r *Rig) Connect() (engine.FD, engine.Token, *net.TCPConn) {
 	return engine.FD(c.Res), engine.MakeToken(r.next, r.next), peer.(*net.TCPConn)
 }
 
-// Poll polls once and keeps what came.
+// Poll polls once and keeps the completions.
 func (r *Rig) Poll(wait time.Duration) int {
 	r.Helper()
 	var done [16]engine.Completion
@@ -98,7 +98,7 @@ func (r *Rig) Await(t engine.Token, op engine.Op) engine.Completion {
 	return engine.Completion{}
 }
 
-// Silent fails when something completes within a few Polls.
+// Silent fails the test if something completes within a few Polls.
 func (r *Rig) Silent() {
 	r.Helper()
 	for range 3 {
@@ -139,7 +139,7 @@ func (r *Rig) Want(c engine.Completion, res int32, more bool) {
 	}
 }
 
-// Fill writes a pattern in which no two places near each other look alike.
+// Fill writes a pattern that does not repeat over short distances.
 func Fill(b []byte, seed int) []byte {
 	for i := range b {
 		b[i] = byte((i + seed) * 131 >> 3)

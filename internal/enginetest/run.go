@@ -13,11 +13,11 @@ import (
 	"kring/internal/invariants"
 )
 
-// patience is how long anything may take. It only bounds failures; this package's
-// own tests, whose engines fail on purpose, have less of it.
+// patience is how long anything may take. It only bounds failures. It is shorter in this
+// package's own tests, whose engines fail on purpose.
 var patience = 30 * time.Second
 
-// grace is what a case gets beyond its waits before it counts as hanging inside
+// grace is how long a case may take beyond its waits before it counts as hanging inside
 // the engine.
 const grace = 60 * time.Second
 
@@ -38,26 +38,26 @@ func DialWith(dial func(n engine.Network, addr netip.AddrPort) (Peer, error)) Op
 	return func(s *suite) { s.dial = dial }
 }
 
-// Allocates says that the engine allocates in Poll, and leaves out the case that
-// forbids it.
+// Allocates is for an engine that allocates in Poll: the case that forbids it is left
+// out.
 func Allocates() Option { return func(s *suite) { s.allocates = true } }
 
-// Light makes the long cases shorter, as -short and the invariants do: for
-// engines that are slow on purpose.
+// Light makes the long cases shorter, as -short and the invariants do. It is for engines
+// that are slow on purpose.
 func Light() Option { return func(s *suite) { s.light = true } }
 
-// Unentered says that the kernel takes operations and gives completions without
-// being called, so that Enters may stand still.
+// Unentered is for an engine whose kernel thread takes operations and gives completions
+// without a system call, so that Enters need not grow.
 func Unentered() Option { return func(s *suite) { s.unentered = true } }
 
-// AtEnd runs after each case of a Network, when everything was closed.
+// AtEnd sets a check that runs after each case, when everything was closed.
 func AtEnd(check func(t testing.TB, n engine.Network)) Option {
 	return func(s *suite) { s.atEnd = check }
 }
 
-// Arrived lets the suite see how many bytes of a connection have come to this
-// system, taken or not. Without it (descriptors are not sockets, or the system
-// does not tell) a few late deliveries are not held against the engine.
+// Arrived lets the suite see how many bytes of a connection have arrived in this system,
+// received or not. Without it (descriptors are not sockets, or the system can't tell) a
+// few late deliveries are allowed.
 func Arrived(bytes func(n engine.Network, fd engine.FD) int64) Option {
 	return func(s *suite) { s.arrived, s.floodLateMax = bytes, 0 }
 }
@@ -131,7 +131,7 @@ func (s *suite) check(t testing.TB, w engine.Wait, p property) {
 	n := s.open(t)
 	o := newOwner(t, s, n, w)
 	watchdog := time.AfterFunc(patience+grace, func() {
-		// The owner is stuck inside the engine, so nobody changes what is read here.
+		// The owner is stuck inside the engine, so no goroutine changes what is read here.
 		panic("enginetest: " + t.Name() + " hangs inside the engine\n" + o.outstanding())
 	})
 	defer watchdog.Stop()

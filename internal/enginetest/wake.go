@@ -85,9 +85,9 @@ func wakeStormIsHarmless(o *owner) {
 	o.await(w)
 }
 
-// handOversAreNeverLost is what a processor and its handlers do: the owner says
-// that it parks, looks once more, and sleeps; the other hands over and wakes it
-// only if it said so. A Wake that is lost leaves both waiting.
+// handOversAreNeverLost does what a processor and its handlers do: the owner sets its
+// flag, looks once more, and sleeps; the other goroutine hands over and wakes it only if
+// the flag is set. A lost Wake leaves both waiting.
 func handOversAreNeverLost(o *owner) {
 	c := o.pair()
 	c.recv()

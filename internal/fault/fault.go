@@ -1,7 +1,7 @@
-// Package fault says what is wrong with a configuration, field by field.
+// Package fault describes what is wrong with a configuration, field by field.
 //
-// Job: keep a fault's field apart from its text, so that who has a Config of
-// another in a field of his own can name it as his users write it.
+// Job: keep a fault's field apart from its text. So a package whose Config
+// contains another package's Config can name the field as its users write it.
 //
 // Flow: a Validate adds faults to a List and returns its Err.
 //
@@ -17,7 +17,7 @@ import (
 	"strings"
 )
 
-// Fault is what is wrong with one field, and what to do.
+// Fault is what is wrong with one field, and the remedy.
 type Fault struct {
 	Field string // as a program writes it
 	Says  string // what follows the field's name: its value, and the remedy
@@ -28,15 +28,14 @@ func (f Fault) Error() string { return f.Field + " " + f.Says }
 // List collects faults.
 type List []Fault
 
-// Add notes that a field is wrong, if it is. The format is what follows the
-// field's name.
+// Add adds a fault of the field if bad. The format is what follows the field's name.
 func (l *List) Add(bad bool, field, format string, args ...any) {
 	if bad {
 		*l = append(*l, Fault{field, fmt.Sprintf(format, args...)})
 	}
 }
 
-// In gives the faults with whose fields they are in front.
+// In returns the faults with part in front of their fields.
 func (l List) In(part string) List {
 	in := make(List, len(l))
 	for i, f := range l {
@@ -45,7 +44,7 @@ func (l List) In(part string) List {
 	return in
 }
 
-// Err is nil when there is no fault, else an Error whose lines begin with prefix.
+// Err is nil if there is no fault, else an Error whose lines begin with prefix.
 func (l List) Err(prefix string) error {
 	if len(l) == 0 {
 		return nil

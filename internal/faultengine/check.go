@@ -16,8 +16,8 @@ func (n *Network) breach(format string, args ...any) {
 	n.cfg.Report(err)
 }
 
-// Check says at the end of a test what its owners did wrong: every breach, and
-// every engine, descriptor and lease that was forgotten.
+// Check returns, at the end of a test, what its owners did wrong: every breach of the
+// contract, and every engine, descriptor and lease that was left open.
 func (n *Network) Check() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -46,7 +46,7 @@ func (n *Network) Check() error {
 	return errors.Join(errs...)
 }
 
-// Trace is the last steps of all engines, one a line, for a failing test.
+// Trace returns the last steps of all engines, one on a line, for a failing test.
 func (n *Network) Trace() string {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -6,24 +6,23 @@ import (
 	"math/rand/v2"
 )
 
-// Config says how a Network misbehaves. The zero value does not: it is an
-// orderly engine with small buffers. Chances are probabilities from 0 to 1.
+// Config sets how a Network misbehaves. The zero value is a correct engine with small
+// buffers. Chances are probabilities from 0 to 1.
 type Config struct {
-	// Seed is where every fault comes from; 0 draws a fresh one. Seed() and
-	// every breach name it.
+	// Seed determines every fault; 0 draws a new one. Seed() and every breach name it.
 	Seed uint64
-	// Dice, if set, is what every fault is drawn from instead: bytes that a
-	// fuzzer chose. The Network calls it under its lock. It must not give the
-	// same number for ever: some draws are repeated until they fit.
+	// Dice, if set, replaces the seed: bytes that a fuzzer chose. The Network calls it
+	// under its lock. It must not return the same number for ever: some draws are
+	// repeated until they fit.
 	Dice rand.Source
 
 	// Buffers (default 64) of BufferBytes (default 4096) each are what an engine
 	// can lend.
 	Buffers     int
 	BufferBytes int
-	// ReceiveWindowBytes (default 64 KiB) is how much a peer may write ahead of
-	// the owner's receives; SendWindowBytes (default 64 KiB) how much the owner
-	// may send ahead of the peer's reads. Socket options override both.
+	// ReceiveWindowBytes (default 64 KiB) is how much a peer may write before the
+	// owner receives it, SendWindowBytes (default 64 KiB) how much the owner may send
+	// before the peer reads it. Socket options override both.
 	ReceiveWindowBytes int
 	SendWindowBytes    int
 
@@ -45,21 +44,20 @@ type Config struct {
 	// EndEarly is the chance that a standing operation ends (More == false) with
 	// a completion that is otherwise good.
 	EndEarly float64
-	// Exhaust is the chance that a receive during which something was recycled
-	// ends with -ENOBUFS although buffers are free by now: it lost the race
-	// against that Recycle, and no other need follow.
+	// Exhaust is the chance that a receive during which a buffer was recycled ends with
+	// -ENOBUFS although buffers are free: it lost the race against that Recycle, and no
+	// other Recycle need follow.
 	Exhaust float64
 	// SpuriousPoll is the chance that Poll returns without a reason; ShortPoll
 	// that it returns fewer completions than are ready and fit.
 	SpuriousPoll float64
 	ShortPoll    float64
-	// StallSend is the chance, per step, that a send rests for 1 to LateMax steps
-	// as if the peer had stopped reading.
+	// StallSend is the chance, per step, that a send makes no progress for 1 to LateMax
+	// steps, as if the peer had stopped reading.
 	StallSend float64
 
-	// HoldSends: an owner that says SendsCanWait hears of those sends, if all was
-	// taken, only with something else, if that takes for ever. So it stops where it
-	// was wrong.
+	// HoldSends withholds the completions of sends after SendsCanWait, if all bytes were
+	// taken, until something else completes. So an owner that waits for them hangs.
 	HoldSends bool
 
 	// FailRecv and FailSend are the chances that an operation finds its
@@ -72,21 +70,21 @@ type Config struct {
 	// FailClose is the chance that OpClose carries an error; the descriptor is
 	// closed all the same, as after close(2).
 	FailClose float64
-	// HoldMemory has Close fail with engine.ErrMemoryHeld while operations on memory
-	// are outstanding. The engine then keeps that memory, and Check tells whether
-	// anybody else wrote there.
+	// HoldMemory makes Close fail with engine.ErrMemoryHeld while operations on memory
+	// are outstanding. The engine then keeps that memory, and Check reports whether
+	// anything else wrote to it.
 	HoldMemory bool
 	// FailAfterPolls kills every engine at its n-th Poll; 0 never does.
 	FailAfterPolls int
 
-	// Report is told of each breach of the contract by an owner, on the
-	// goroutine that committed it; it must not call the Network. nil panics.
+	// Report is called for each breach of the contract by an owner, on the owner's
+	// goroutine. It must not call the Network. Without Report, a breach panics.
 	Report func(breach error)
 }
 
-// Gentle draws a mixture of faults that break no connection: every byte still
-// arrives. Each seed switches some faults off altogether, because a fault that
-// always happens hides what its absence would show.
+// Gentle draws a mixture of faults that break no connection: every byte still arrives.
+// Each seed switches some faults off altogether, because a fault that always happens can
+// hide others.
 func Gentle(seed uint64) Config {
 	r := rand.New(rand.NewPCG(seed, 0x6e71))
 	draw := func(most float64) float64 {

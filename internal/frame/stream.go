@@ -10,8 +10,8 @@ import (
 // SizeBytes is the length of the size in front of every frame.
 const SizeBytes = 4
 
-// growthMax: what is held grows by as much again while that is less, and by a quarter
-// beyond.
+// growthMax: held memory is doubled while that adds less than this, and grows by a
+// quarter beyond.
 const growthMax = 32 << 10
 
 // Status is what Next found.
@@ -20,7 +20,7 @@ type Status uint8
 const (
 	// Whole: a frame.
 	Whole Status = iota
-	// NeedBytes: nothing to cut before more bytes arrive.
+	// NeedBytes: nothing can be cut before more bytes arrive.
 	NeedBytes
 	// NeedMemory: the size of the next frame is known (Size), but not all of
 	// it is here: give memory for it with Begin, then call Next again.
@@ -35,9 +35,9 @@ const (
 type Place uint8
 
 const (
-	// InLent: in what Feed lent.
+	// InLent: in the bytes that Feed lent.
 	InLent Place = iota
-	// InHeld: in what Settle had copied.
+	// InHeld: in memory that Settle copied to.
 	InHeld
 	// InOwn: in the memory of Begin, which leaves with the frame.
 	InOwn
@@ -61,8 +61,8 @@ type Stream struct {
 }
 
 // Feed lends b until the next Feed or Settle. Settle must have been called
-// since the last Feed. false: the system refused memory, and bytes are lost; the
-// stream can only be abandoned.
+// since the last Feed. false: the system refused memory, and bytes are lost: only
+// Abandon may follow.
 func (s *Stream) Feed(b []byte, memory *slab.Pool) (ok bool) {
 	invariants.Assert(s.lent == nil, "frame: Feed before Settle")
 	if s.own != nil && s.filled < len(s.own) {
@@ -72,7 +72,7 @@ func (s *Stream) Feed(b []byte, memory *slab.Pool) (ok bool) {
 		b = b[n:]
 	}
 	if len(b) > 0 && s.Held() > 0 {
-		return s.hold(b, memory)
+		return s.appendHeld(b, memory)
 	}
 	s.lent, s.lentAt = b, 0
 	return true
@@ -90,16 +90,16 @@ func (s *Stream) Next(max int) ([]byte, Place, Status) {
 		return f, InOwn, Whole
 	}
 	if s.Held() > 0 {
-		f, st := cut(s.held[s.heldAt:], max)
+		f, st := cutFrame(s.held[s.heldAt:], max)
 		s.heldAt += len(f)
 		return f, InHeld, st
 	}
-	f, st := cut(s.lent[s.lentAt:], max)
+	f, st := cutFrame(s.lent[s.lentAt:], max)
 	s.lentAt += len(f)
 	return f, InLent, st
 }
 
-// Unread takes back the last Next, which gave f.
+// Unread takes back the last Next, which returned f.
 func (s *Stream) Unread(f []byte, place Place) {
 	switch place {
 	case InOwn:
@@ -113,27 +113,26 @@ func (s *Stream) Unread(f []byte, place Place) {
 
 // Size is the payload size that the next frame claims; after NeedMemory,
 // TooBig or Negative.
-func (s *Stream) Size() int { return int(int32(binary.BigEndian.Uint32(s.ahead()))) }
+func (s *Stream) Size() int { return int(int32(binary.BigEndian.Uint32(s.unparsed()))) }
 
 // Missing is how many bytes of the frame that Next found incomplete are still to come.
-func (s *Stream) Missing() int { return SizeBytes + s.Size() - len(s.ahead()) }
+func (s *Stream) Missing() int { return SizeBytes + s.Size() - len(s.unparsed()) }
 
-// Begin gives the memory of the frame that Next found incomplete: exactly
-// SizeBytes + Size() long. What is here of it moves there.
+// Begin sets the memory of the frame that Next found incomplete: exactly
+// SizeBytes + Size() long. The bytes that are here are moved there.
 func (s *Stream) Begin(memory []byte) {
 	invariants.Assert(s.own == nil && len(memory) == SizeBytes+s.Size(), "frame: Begin with %d bytes for a frame of %d", len(memory), s.Size())
 	s.own = memory
-	s.filled = copy(memory, s.ahead())
+	s.filled = copy(memory, s.unparsed())
 	s.copied += s.filled - SizeBytes
 	s.lentAt, s.heldAt = len(s.lent), len(s.held)
 }
 
-// Begun is how long the frame is that was given memory and is not whole yet; 0: there is
-// none.
+// Begun is the length of the frame that has memory and is not whole yet; 0: none.
 func (s *Stream) Begun() int { return len(s.own) }
 
-// Rest is the part of the frame begun that is still to be filled, nil if there
-// is none; Filled says that n bytes more of it are there.
+// Rest is the part of the begun frame that is still to be filled, nil if there is
+// none.
 func (s *Stream) Rest() []byte {
 	if s.own == nil || s.filled == len(s.own) {
 		return nil
@@ -141,28 +140,27 @@ func (s *Stream) Rest() []byte {
 	return s.own[s.filled:]
 }
 
-// Filled says that n bytes of Rest were received in place.
+// Filled records that n bytes of Rest were received in place.
 func (s *Stream) Filled(n int) { s.filled += n }
 
-// TakeCopied is how many bytes were copied since the last call. The size of a
-// frame that is received in place is not counted: it has to be read to know
-// the place.
+// TakeCopied returns how many bytes were copied since the last call. The size of a
+// frame that is received in place is not counted: it has to be read first.
 func (s *Stream) TakeCopied() int {
 	n := s.copied
 	s.copied = 0
 	return n
 }
 
-// Settle copies what is left of the lent bytes, so that they can go back, and
-// gives memory back that is not needed any more. false is as in Feed.
+// Settle copies what is left of the lent bytes, so that they can be given back, and
+// frees memory that is not needed any more. false is as in Feed.
 func (s *Stream) Settle(memory *slab.Pool) (ok bool) {
 	rest := s.lent[s.lentAt:]
 	s.lent, s.lentAt = nil, 0
 	if len(rest) > 0 {
-		return s.hold(rest, memory)
+		return s.appendHeld(rest, memory)
 	}
 	if s.held != nil && s.Held() == 0 {
-		s.free(memory)
+		s.freeHeld(memory)
 	}
 	return true
 }
@@ -175,62 +173,62 @@ func (s *Stream) Memory() int {
 	return cap(s.held)
 }
 
-// free gives back what held lies in.
-func (s *Stream) free(memory *slab.Pool) {
+// freeHeld frees the memory of held.
+func (s *Stream) freeHeld(memory *slab.Pool) {
 	if s.held != nil && !s.inSize {
 		memory.Put(s.held)
 	}
 	s.held, s.heldAt, s.inSize = nil, 0, false
 }
 
-// Copied is called on a copy of a Stream that goes on in place of the original.
+// Copied must be called on a copy of a Stream that replaces the original.
 func (s *Stream) Copied() {
 	if s.inSize {
 		s.held = s.size[:len(s.held)]
 	}
 }
 
-// Held is how many bytes wait to be cut, outside lent memory.
+// Held is how many bytes outside lent memory are not cut yet.
 func (s *Stream) Held() int { return len(s.held) - s.heldAt }
 
-// Whole says that the next frame is here as far as its size tells.
+// Whole reports whether all bytes of the next frame are here, by its size.
 func (s *Stream) Whole() bool {
 	if s.own != nil {
 		return s.filled == len(s.own)
 	}
-	b := s.ahead()
+	b := s.unparsed()
 	return len(b) >= SizeBytes && s.Size() >= 0 && len(b)-SizeBytes >= s.Size()
 }
 
-// Empty says that the stream stands between two frames.
+// Empty reports whether the stream is between two frames.
 func (s *Stream) Empty() bool { return s.own == nil && s.Held() == 0 && len(s.lent) == s.lentAt }
 
-// Abandon ends the stream and returns the memory of Begin if a frame was being
-// filled in it.
+// Abandon ends the stream. It returns the memory of Begin if a frame was being filled
+// in it.
 func (s *Stream) Abandon(memory *slab.Pool) (own []byte) {
 	own = s.own
-	s.free(memory)
+	s.freeHeld(memory)
 	*s = Stream{}
 	return own
 }
 
-// Lose gives the memory of Begin up, and returns it, if a frame was being filled in
-// it.
+// Lose drops the frame that is being filled and returns the memory of Begin, if there
+// is one.
 func (s *Stream) Lose() (own []byte) {
 	own, s.own, s.filled = s.own, nil, 0
 	return own
 }
 
-func (s *Stream) ahead() []byte {
+func (s *Stream) unparsed() []byte {
 	if s.Held() > 0 {
 		return s.held[s.heldAt:]
 	}
 	return s.lent[s.lentAt:]
 }
 
-// hold appends b to what is held, moving it to larger memory when it must; false
-// when the system refuses that.
-func (s *Stream) hold(b []byte, memory *slab.Pool) bool {
+// appendHeld appends b to the held bytes, moving them to larger memory if needed; false
+// if the system refuses that.
+func (s *Stream) appendHeld(b []byte, memory *slab.Pool) bool {
 	s.copied += len(b)
 	if s.held == nil && len(b) <= SizeBytes {
 		s.inSize, s.held = true, s.size[:copy(s.size[:], b)]
@@ -258,12 +256,12 @@ func (s *Stream) hold(b []byte, memory *slab.Pool) bool {
 	s.copied += len(kept)
 	n = copy(larger, kept)
 	n += copy(larger[n:], b)
-	s.free(memory)
+	s.freeHeld(memory)
 	s.held = larger[:n]
 	return true
 }
 
-func cut(b []byte, max int) ([]byte, Status) {
+func cutFrame(b []byte, max int) ([]byte, Status) {
 	if len(b) < SizeBytes {
 		return nil, NeedBytes
 	}

@@ -1,7 +1,7 @@
 // Package invariants holds the assertions that cost too much for a release.
 //
-// Job: check what programmers promise each other. Flow: call sites guard with
-// Enabled, a constant, so that a release build contains nothing of it.
+// Job: check for programming errors. Flow: call sites guard with Enabled, a
+// constant, so that a release build contains nothing of it.
 // Ownership: none. Never: report an operating error; those are returned.
 // Kernel: none. On with the build tag invariants, and under -race.
 package invariants
@@ -15,7 +15,7 @@ func Assert(ok bool, format string, args ...any) {
 	}
 }
 
-// Poison scribbles over memory that its borrower must not read any more.
+// Poison overwrites memory that its borrower must not read any more.
 func Poison(b []byte) {
 	if Enabled {
 		for i := range b {

@@ -30,7 +30,6 @@ var layers = []layer{
 	{".", words("internal/measure engine uring fallback/epoll fallback/portable acceptor processor reqchan handler " +
 		"internal/budget internal/capacity internal/cgroup internal/fault internal/rate internal/queue internal/slab internal/invariants")},
 	{"doctor", words(". uring internal/cgroup " + sys)},
-	{"docs", nil},
 	{"quota", words("internal/rate")},
 	{"kafka", words(". reqchan quota internal/invariants " + kmsg)},
 	{"kafka/internal/schemagen", nil},

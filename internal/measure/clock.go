@@ -2,9 +2,9 @@ package measure
 
 import "time"
 
-// epoch makes monotonic nanoseconds out of the clock.
+// epoch is the time from which Now counts.
 var epoch = time.Now()
 
-// Now is monotonic, in nanoseconds since some time in the past, the same for
-// everybody in the process. It costs some 25 ns.
+// Now is a monotonic clock: nanoseconds since a fixed time in the past, the same for
+// the whole process. A call costs about 25 ns.
 func Now() int64 { return int64(time.Since(epoch)) }

@@ -1,11 +1,11 @@
 // Package measure has what the parts of the server measure themselves with: a
-// clock, a histogram, and how long somebody slept.
+// clock, a histogram, and the idle time of a goroutine.
 //
-// Job: numbers that cost their owner next to nothing and that anybody may read
-// at any time.
+// Job: numbers that cost their owner next to nothing and that any goroutine may
+// read at any time.
 //
-// Flow: the owner notes values in memory of its own, as runs of equal ones, and
-// publishes what it noted once per pass; a Distribution is what was published.
+// Flow: the owner notes values in memory of its own, as runs of equal values, and
+// publishes them once per pass; a Distribution is what was published.
 //
 // Ownership: a Histogram and an Idleness have one writer. A Distribution is its
 // reader's.
@@ -13,5 +13,5 @@
 // Never: lock; allocate after the start; make a reader wait for the owner, or
 // the owner for a reader.
 //
-// Kernel: none, but for the clock, which the vDSO reads without a system call.
+// Kernel: none, except the clock, which the vDSO reads without a system call.
 package measure

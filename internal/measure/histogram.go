@@ -6,12 +6,12 @@ import (
 )
 
 const (
-	// exactBits: values below 2^exactBits have a bucket each, and every doubling
-	// above is divided into as many, so a bucket is at most a 16th wide.
+	// exactBits: values below 2^exactBits have a bucket each. Every doubling above is
+	// divided into as many buckets, so a bucket is at most a 16th wide.
 	exactBits = 4
 	perOctave = 1 << exactBits
-	// valueBits: larger values count as the largest. In microseconds, it is
-	// more than an hour.
+	// valueBits: larger values count as the largest, more than an hour in
+	// microseconds.
 	valueBits   = 32
 	bucketCount = (valueBits - exactBits + 1) * perOctave
 )
@@ -19,8 +19,8 @@ const (
 // Histogram counts values of 0 to 2^32-1, with a relative error of at most 6 %.
 // It has one owner; see Note and Publish.
 type Histogram struct {
-	// Owner: a run of values of one bucket that was not published yet, and the last
-	// of them.
+	// Owner: a run of values of one bucket that is not published yet, and the last
+	// value.
 	bucket int
 	value  uint64
 	count  uint64
@@ -33,18 +33,18 @@ type Histogram struct {
 	most   atomic.Uint64
 }
 
-// Note counts n values v. It costs next to nothing while v is the one before, and
-// about 2 ns while it is like it.
+// Note counts n values v. It costs next to nothing if v is the previous value, and
+// about 2 ns if it is in the same bucket.
 func (h *Histogram) Note(v, n uint64) {
 	if v != h.value {
-		h.turn(v)
+		h.switchValue(v)
 	}
 	h.count += n
 	h.sum += v * n
 }
 
-// turn readies h for v.
-func (h *Histogram) turn(v uint64) {
+// switchValue begins a run of v.
+func (h *Histogram) switchValue(v uint64) {
 	h.value = v
 	if b := bucketOf(v); b != h.bucket {
 		h.Publish()
@@ -55,7 +55,7 @@ func (h *Histogram) turn(v uint64) {
 	}
 }
 
-// Publish shows readers what was noted.
+// Publish makes what was noted visible to readers.
 func (h *Histogram) Publish() {
 	if h.count != 0 {
 		h.counts[h.bucket].Add(h.count)
@@ -88,7 +88,7 @@ func lowest(b int) uint64 {
 // Bucket counts the values from From up to, and without, To.
 type Bucket struct{ From, To, Count uint64 }
 
-// Snapshot is what a Histogram showed at a moment. The zero value is empty.
+// Distribution is a snapshot of a Histogram. The zero value is empty.
 type Distribution struct {
 	Count, Sum, Max uint64
 	// Buckets are those that are not empty, in order.
@@ -136,8 +136,8 @@ func (s *Distribution) AddZeros(n uint64) {
 	}
 }
 
-// Quantile is a value that a share q (0 to 1) of all values does not exceed,
-// to within a bucket; 0 if there are none.
+// Quantile is the value that a share q (0 to 1) of all values does not exceed,
+// accurate to a bucket; 0 if there are no values.
 func (s *Distribution) Quantile(q float64) uint64 {
 	rank := uint64(q * float64(s.Count))
 	for _, b := range s.Buckets {

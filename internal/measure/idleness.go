@@ -2,7 +2,7 @@ package measure
 
 import "sync/atomic"
 
-// Idleness is how long its owner has slept, in nanoseconds.
+// Idleness measures how long its owner has slept, in nanoseconds.
 type Idleness struct {
 	since atomic.Int64 // when it fell asleep; 0 while it is awake
 	total atomic.Int64 // of the sleeps that are over
@@ -21,7 +21,7 @@ func (i *Idleness) Woke(now int64) {
 	}
 }
 
-// Nanos is the sum up to now, with the sleep that is not over. Any goroutine.
+// Nanos is the sum up to now, including the present sleep. Any goroutine.
 func (i *Idleness) Nanos(now int64) int64 {
 	for {
 		since, total := i.since.Load(), i.total.Load()
@@ -35,9 +35,8 @@ func (i *Idleness) Nanos(now int64) int64 {
 	}
 }
 
-// Ratio is the share of alive that was idle, from 0 to 1, and 1 of no time at
-// all: who has not been asked for anything is idle (KAFKA-7354: two clocks that
-// are read at different moments would sometimes say more).
+// Ratio is the share of alive that was idle, from 0 to 1; 1 if alive is 0. It is
+// bounded because the two clocks are read at different moments (KAFKA-7354).
 func Ratio(idle, alive int64) float64 {
 	if alive <= 0 {
 		return 1

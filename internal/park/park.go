@@ -29,7 +29,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Parker is one owner's place to sleep.
+// Parker lets one owner sleep on Go's poller.
 type Parker struct {
 	file *os.File
 	raw  syscall.RawConn
@@ -39,10 +39,10 @@ type Parker struct {
 	woken atomic.Bool
 
 	// Owner: Park only.
-	armed   time.Time // the deadline that stands, zero if none
-	expired bool      // the deadline that stands has passed
-	ready   func() bool
-	ask     func(uintptr) bool
+	armed    time.Time // the deadline that stands, zero if none
+	expired  bool      // the deadline that stands has passed
+	ready    func() bool
+	callback func(uintptr) bool
 }
 
 // past is a deadline that has always passed.
@@ -60,7 +60,7 @@ func New(fd int) (*Parker, error) {
 		return nil, fmt.Errorf("park: set non-blocking: %w", err)
 	}
 	p := &Parker{file: os.NewFile(uintptr(dup), "kring-park")}
-	p.ask = func(uintptr) bool { return p.ready() }
+	p.callback = func(uintptr) bool { return p.ready() }
 	if p.raw, err = p.file.SyscallConn(); err == nil {
 		err = p.file.SetReadDeadline(time.Time{}) // fails when not pollable
 	}
@@ -74,13 +74,13 @@ func New(fd int) (*Parker, error) {
 // Park returns when ready says true, after Unpark, or when wait has passed
 // (wait < 0: no limit). It may return early.
 func (p *Parker) Park(ready func() bool, wait time.Duration) {
-	p.arm(wait)
+	p.armDeadline(wait)
 	if p.woken.Load() {
 		p.woken.Store(false)
 		return
 	}
 	p.ready = ready
-	if err := p.raw.Read(p.ask); err != nil {
+	if err := p.raw.Read(p.callback); err != nil {
 		p.expired = true
 	}
 	p.woken.Store(false)
@@ -97,22 +97,22 @@ func (p *Parker) Unpark() {
 // Close releases the descriptor. Nobody may be in Park.
 func (p *Parker) Close() error { return p.file.Close() }
 
-// arm sets the deadline only when the one that stands would come too late: a
-// timer costs more than an early return now and then.
-func (p *Parker) arm(wait time.Duration) {
+// armDeadline sets the deadline only if the present one would come too late: a timer
+// costs more than an early return now and then.
+func (p *Parker) armDeadline(wait time.Duration) {
 	if wait < 0 {
 		if p.expired {
-			p.set(time.Time{})
+			p.setDeadline(time.Time{})
 		}
 		return
 	}
 	at := time.Now().Add(wait)
 	if p.expired || p.armed.IsZero() || at.Before(p.armed) {
-		p.set(at)
+		p.setDeadline(at)
 	}
 }
 
-func (p *Parker) set(at time.Time) {
+func (p *Parker) setDeadline(at time.Time) {
 	p.armed, p.expired = at, false
 	_ = p.file.SetReadDeadline(at) // fails only after Close
 }

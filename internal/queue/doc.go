@@ -1,13 +1,14 @@
-// Package queue is how goroutines hand things to each other without a lock.
+// Package queue has lock-free queues between goroutines, and the wakeup flag of
+// their owner.
 //
-// Job: three shapes, named after who may use them. ManyToOne brings commands
-// to a processor, ManyToMany carries batches from many to many, Doorbell wakes
-// an owner that sleeps in the kernel.
+// Job: three types. ManyToOne brings tasks to a processor, ManyToMany carries
+// batches from many goroutines to many, Doorbell is the wakeup flag of an owner
+// that sleeps.
 //
-// Flow: push, then ring. The owner arms its bell, looks at its queues once more
-// and only then sleeps, so that either it sees what was pushed or it is woken.
+// Flow: push, then Ring. The owner calls Arm, looks at its queues once more and
+// only then sleeps, so that either it sees what was pushed or it is woken.
 //
-// Ownership: what was pushed belongs to whoever takes it; the queue publishes
+// Ownership: a pushed item belongs to whoever takes it; the queue publishes
 // all that the pusher wrote before. ManyToOne and Doorbell have one owner each.
 //
 // Never: block; lose what was pushed; hand it out twice.

@@ -2,7 +2,7 @@ package queue
 
 import "sync/atomic"
 
-// Doorbell is the one handshake by which an owner that sleeps is woken.
+// Doorbell is a wakeup flag: the one handshake by which a sleeping owner is woken.
 //
 //	owner                       anybody
 //	Arm    parked = true        push
@@ -22,17 +22,17 @@ type Doorbell struct {
 	_      pad
 }
 
-// NewDoorbell makes a bell that calls wake. Any goroutine may do so, also
-// several at once. wake must not block, and it must be sticky: it ends the
-// owner's present sleep or else the next one.
+// NewDoorbell makes a Doorbell that wakes its owner by wake. Several goroutines may
+// call wake at once. It must not block, and it must be sticky: it ends the owner's
+// present sleep or else the next one.
 func NewDoorbell(wake func()) *Doorbell { return &Doorbell{wake: wake} }
 
-// Arm says that the owner is about to sleep. It must look at its queues
-// afterwards, and may sleep if there is nothing.
+// Arm is called by the owner before it sleeps. It must look at its queues
+// afterwards, and may sleep if they are empty.
 func (d *Doorbell) Arm() { d.parked.Store(true) }
 
-// Disarm says that the owner is awake: it looks at its queues before it sleeps
-// again, so nobody needs to wake it.
+// Disarm is called by the owner when it is awake: it looks at its queues before it
+// sleeps again, so nobody needs to wake it.
 func (d *Doorbell) Disarm() {
 	if d.parked.Load() {
 		d.parked.Store(false)
@@ -42,15 +42,15 @@ func (d *Doorbell) Disarm() {
 // Ring wakes the owner if it sleeps. Call it after pushing to one of the queues
 // that the owner looks at between Arm and its sleep.
 func (d *Doorbell) Ring() {
-	if d.parked.Load() && d.parked.Swap(false) { // one of many ringers wakes it
+	if d.parked.Load() && d.parked.Swap(false) { // one of several callers wakes it
 		d.wake()
 	}
 }
 
 // Call makes the owner go through another pass, whether it sleeps or is about
-// to. It is for news that no queue holds, such as room that was made: nothing
-// that the owner looks at after Arm would show it.
+// to. It is for events that no queue holds, such as free room: nothing that the
+// owner looks at after Arm would show them.
 func (d *Doorbell) Call() {
-	d.Disarm() // it is woken: other ringers need not
+	d.Disarm() // it is woken here: other callers need not
 	d.wake()
 }

@@ -10,10 +10,10 @@ import (
 // published, or taken, with two atomic operations, however long it is.
 //
 // Its weaknesses: a goroutine that is stopped in the middle of TryPush hides
-// what others published after it began, until it goes on; one that is stopped
-// in the middle of TryPop keeps the room that others made after it began. For
-// that reason it is not lock-free in the strict sense, as no ring of this kind
-// is; but nobody ever waits: TryPush and TryPop return what is possible now.
+// what others published after it began, until it goes on. One that is stopped
+// in the middle of TryPop keeps the room that others made after it began. So it
+// is not lock-free in the strict sense, as no ring of this kind is. But nobody
+// ever waits: TryPush and TryPop return what is possible now.
 //
 // Four positions count items without end and are used modulo the slots:
 //
@@ -38,12 +38,12 @@ type ManyToMany[T any] struct {
 	bound uint32
 }
 
-// side is where those who push, or those who pop, agree with each other.
+// side is the state that all pushers, or all poppers, share.
 type side struct {
 	// claimed: Order: the CompareAndSwap gives the slots up to the new position
 	// to whoever made it.
 	claimed atomic.Uint64
-	// done: Order: the CompareAndSwap in finish publishes the slots to the other
+	// done: Order: the CompareAndSwap in finishClaim publishes the slots to the other
 	// side. Each one reads the one before, so it publishes for all.
 	done atomic.Uint64
 }
@@ -86,13 +86,13 @@ func (q *ManyToMany[T]) TryPush(items []T) int {
 			at := uint32(from) & q.mask
 			k := copy(q.slots[at:], items[:n])
 			copy(q.slots, items[k:n])
-			q.push.finish()
+			q.push.finishClaim()
 			return int(n)
 		}
 	}
 }
 
-// TryPop takes up to len(into) items, oldest first, and says how many. Any
+// TryPop takes up to len(into) items, oldest first, and returns how many. Any
 // goroutine.
 func (q *ManyToMany[T]) TryPop(into []T) int {
 	for {
@@ -103,29 +103,29 @@ func (q *ManyToMany[T]) TryPop(into []T) int {
 		}
 		if q.pop.claimed.CompareAndSwap(from, advance(from, uint32(n))) {
 			at := uint32(from) & q.mask
-			k := q.lift(into[:n], at)
-			q.lift(into[k:n], 0)
-			q.pop.finish()
+			k := q.moveOut(into[:n], at)
+			q.moveOut(into[k:n], 0)
+			q.pop.finishClaim()
 			return int(n)
 		}
 	}
 }
 
-// lift moves what lies from at on, and leaves nothing for the garbage collector
-// to keep.
-func (q *ManyToMany[T]) lift(into []T, at uint32) int {
+// moveOut moves items from position at on, and clears their slots for the garbage
+// collector.
+func (q *ManyToMany[T]) moveOut(into []T, at uint32) int {
 	k := copy(into, q.slots[at:])
 	clear(q.slots[at : int(at)+k])
 	return k
 }
 
-// finish says that one who claimed is done with its slots; the last of those
-// who overlapped moves done up to claimed.
+// finishClaim ends one claim on slots. The last of overlapping claims moves done up
+// to claimed.
 //
 // Order: done is read before claimed. If done is still the same when it is
-// swapped, then as many finished as had claimed when claimed was read: nobody
-// is left before that position.
-func (s *side) finish() {
+// swapped, then as many have finished as had claimed when claimed was read: no
+// claim is open before that position.
+func (s *side) finishClaim() {
 	for {
 		done := s.done.Load()
 		claimed := s.claimed.Load() &^ closedBit
@@ -139,7 +139,7 @@ func (s *side) finish() {
 	}
 }
 
-// advance is mark m after one more came n positions further.
+// advance returns mark m after one more claim of n positions.
 func advance(m uint64, n uint32) uint64 {
 	return m&closedBit | (m+countOne)&countMask | uint64(uint32(m)+n)
 }
@@ -153,7 +153,7 @@ func (q *ManyToMany[T]) Len() int {
 // Cap is the bound.
 func (q *ManyToMany[T]) Cap() int { return int(q.bound) }
 
-// Ready says that there is something to take.
+// Ready reports whether there is something to take.
 func (q *ManyToMany[T]) Ready() bool {
 	claimed := uint32(q.pop.claimed.Load()) // first: it never passes push.done
 	return uint32(q.push.done.Load()) != claimed
@@ -162,10 +162,10 @@ func (q *ManyToMany[T]) Ready() bool {
 // Close makes every later TryPush return 0. What was accepted can be taken.
 func (q *ManyToMany[T]) Close() { q.push.claimed.Or(closedBit) }
 
-// Closed says that Close was called.
+// Closed reports whether Close was called.
 func (q *ManyToMany[T]) Closed() bool { return q.push.claimed.Load()&closedBit != 0 }
 
-// Drained says that the ring is closed and that all it accepted was taken.
+// Drained reports whether the ring is closed and empty.
 func (q *ManyToMany[T]) Drained() bool {
 	claimed := q.push.claimed.Load() // final, if it is closed
 	return claimed&closedBit != 0 && uint32(q.pop.claimed.Load()) == uint32(claimed)

@@ -192,7 +192,7 @@ func TestAStoppedPusherHidesWhatCameAfterItAndOnlyUntilItGoesOn(t *testing.T) {
 		t.Fatal("a slot is visible that was not written")
 	}
 	q.slots[0] = 1
-	q.push.finish()
+	q.push.finishClaim()
 	var into [8]int
 	if n := q.TryPop(into[:]); n != 3 || into != [8]int{1, 2, 3} {
 		t.Fatalf("got %v", into[:n])

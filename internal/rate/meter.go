@@ -8,7 +8,7 @@ import (
 	"kring/internal/fault"
 )
 
-// Windows say over what time a rate is measured. The zero value is Kafka's: 11
+// Windows are the time over which a rate is measured. The zero value is Kafka's: 11
 // windows of one second.
 type Windows struct {
 	// Count of windows, the current one included [quota.window.num]; default 11.
@@ -22,7 +22,7 @@ const (
 	windowDefault  = time.Second
 	windowsMax     = 3600
 	windowMin      = time.Millisecond
-	elapsedMin     = int64(time.Millisecond) // of a rate, so that it is never one over nothing
+	elapsedMin     = int64(time.Millisecond) // a rate is never divided by less
 )
 
 // WithDefaults fills what is zero.
@@ -66,8 +66,8 @@ func New(w Windows, now int64) *Meter {
 	return m
 }
 
-// Record adds n units; a negative n takes back what was recorded and then did
-// not happen.
+// Record adds n units. A negative n takes back units that were recorded and did not
+// happen.
 func (m *Meter) Record(now, n int64) {
 	n = min(max(n, -sumMax), sumMax)
 	number := m.number(now)
@@ -76,9 +76,9 @@ func (m *Meter) Record(now, n int64) {
 		old := slot.Load()
 		sum := n
 		// A slower goroutine may come with a time before the window: it counts too.
-		if ahead(old, number) >= 0 {
+		if windowsAfter(old, number) >= 0 {
 			sum += sumOf(old)
-			number += uint64(ahead(old, number))
+			number += uint64(windowsAfter(old, number))
 		}
 		if slot.CompareAndSwap(old, pack(number, sum)) {
 			return
@@ -91,7 +91,7 @@ func (m *Meter) Total(now int64) int64 {
 	number, total := m.number(now), int64(0)
 	for i := range m.windows {
 		w := m.windows[i].Load()
-		if ahead(w, number) > -int64(len(m.windows)) {
+		if windowsAfter(w, number) > -int64(len(m.windows)) {
 			total += sumOf(w)
 		}
 	}
@@ -103,11 +103,11 @@ func (m *Meter) Rate(now int64) float64 {
 	return float64(m.Total(now)) / m.elapsed(now)
 }
 
-// Throttle is how long somebody must wait for the rate to come down to limit
+// Throttle is how long a client must wait for the rate to come down to limit
 // (units per second), if nothing else is recorded: Kafka's (O-T)/T*W, with O
 // the rate, T the limit and W the time it is measured over. It is 0 at the
-// limit and below. A limit of 0 or less allows nothing, and gives the longest
-// time there is: the caller has a bound of its own.
+// limit and below. A limit of 0 or less allows nothing and returns the longest
+// Duration: the caller has a bound of its own.
 func (m *Meter) Throttle(now int64, limit float64) time.Duration {
 	total, elapsed := float64(m.Total(now)), m.elapsed(now)
 	if total <= limit*elapsed {
@@ -148,5 +148,5 @@ func pack(number uint64, sum int64) uint64 {
 
 func sumOf(w uint64) int64 { return int64(w<<(64-sumBits)) >> (64 - sumBits) }
 
-// ahead is how many windows w is after number; negative: before it.
-func ahead(w, number uint64) int64 { return int64((w>>sumBits-number)<<signBit) >> signBit }
+// windowsAfter is how many windows w is after number; negative: before it.
+func windowsAfter(w, number uint64) int64 { return int64((w>>sumBits-number)<<signBit) >> signBit }

@@ -20,7 +20,7 @@ type Client struct {
 // Dial connects to the first listener of s, for the length of the test.
 func Dial(t testing.TB, s *kring.Server) *Client {
 	t.Helper()
-	return DialTo(t, s.Addresses()[0])
+	return DialTo(t, s.Listeners()[0].Address)
 }
 
 // DialTo connects to an address, for the length of the test.

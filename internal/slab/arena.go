@@ -24,7 +24,7 @@ type Chunk struct {
 func NewArena(p *Pool) *Arena { return &Arena{pool: p} }
 
 // Take returns n bytes, 1 to ArenaChunkBytes, and the chunk to release them
-// with; a nil chunk when the system refuses memory.
+// with; a nil chunk if the system refuses memory.
 func (a *Arena) Take(n int) ([]byte, *Chunk) {
 	b, c := a.Open(n)
 	if c == nil {
@@ -34,13 +34,13 @@ func (a *Arena) Take(n int) ([]byte, *Chunk) {
 	return b[:n:n], c
 }
 
-// Open begins a piece of n bytes at least: what it returns is there to be written,
-// in part or whole. Keep ends it, before anything else is taken. A nil chunk says
-// that the system refuses memory; then there is nothing to end.
+// Open begins a piece of at least n bytes. The returned bytes may be written, in part
+// or whole. Keep ends the piece and must be called before anything else is taken. A nil
+// chunk means that the system refuses memory; then Keep is not called.
 func (a *Arena) Open(n int) ([]byte, *Chunk) {
 	c := a.current
 	if c == nil || len(c.memory)-c.used < n {
-		if c = a.renew(n); c == nil {
+		if c = a.newChunk(n); c == nil {
 			return nil, nil
 		}
 	}
@@ -48,8 +48,8 @@ func (a *Arena) Open(n int) ([]byte, *Chunk) {
 	return c.memory[c.used:], c
 }
 
-// Keep says that the piece which was opened last has n bytes. The next one of the
-// same chunk lies right behind it.
+// Keep ends the piece that was opened last, with n bytes. The next piece of the same
+// chunk lies right behind it.
 func (a *Arena) Keep(c *Chunk, n int) {
 	invariants.Assert(c == a.current && n <= len(c.memory)-c.used, "slab: piece of %d bytes kept where none was opened", n)
 	c.used += n
@@ -63,25 +63,25 @@ func (a *Arena) Release(c *Chunk) {
 		return
 	}
 	if c == a.current {
-		c.used = 0 // nobody reads it any more: start over, while it is warm
+		c.used = 0 // no piece is left: start over, while it is in the cache
 		return
 	}
-	a.drop(c)
+	a.putChunk(c)
 }
 
 // Close gives the current chunk back; every piece must have been released.
 func (a *Arena) Close() {
 	if c := a.current; c != nil && c.refs == 0 {
 		a.current = nil
-		a.drop(c)
+		a.putChunk(c)
 	}
 }
 
-func (a *Arena) renew(n int) *Chunk {
+func (a *Arena) newChunk(n int) *Chunk {
 	invariants.Assert(n > 0 && n <= ArenaChunkBytes, "slab: piece of %d bytes", n)
 	if old := a.current; old != nil && old.refs == 0 {
 		a.current = nil
-		a.drop(old)
+		a.putChunk(old)
 	}
 	memory, err := a.pool.TryGet(ArenaChunkBytes)
 	if err != nil {
@@ -98,7 +98,7 @@ func (a *Arena) renew(n int) *Chunk {
 	return c
 }
 
-func (a *Arena) drop(c *Chunk) {
+func (a *Arena) putChunk(c *Chunk) {
 	a.pool.Put(c.memory)
 	c.memory = nil
 	a.spare = append(a.spare, c)

@@ -1,18 +1,17 @@
-// Package slab is the memory that the kernel may be told about.
+// Package slab is memory whose address the kernel may keep.
 //
-// Job: hand out byte slices that do not live on the Go heap, so that an
-// asynchronous system call may keep their address while the garbage collector
-// and the stacks do as they like.
+// Job: hand out byte slices that are not on the Go heap, so that an asynchronous
+// system call may keep their address, whatever the garbage collector and the stacks
+// do.
 //
-// Flow: Pool.Get, use, Pool.Put, in size classes. Arena packs
-// many small pieces into one chunk and gives the chunk back when the last piece
-// was released.
+// Flow: Pool.Get, use, Pool.Put, in size classes. Arena packs many small pieces into
+// one chunk and gives the chunk back when the last piece was released.
 //
 // Ownership: a Pool may be used by any goroutine; an Arena belongs to one. A
-// slice belongs to whoever got it until Put, exactly once.
+// slice belongs to whoever got it, until Put, which is called exactly once.
 //
-// Never: grow without a count (Mapped); keep more for reuse than Keep says; return memory to the system while
-// somebody holds it.
+// Never: grow uncounted (Mapped); keep more for reuse than Keep allows; return memory
+// to the system while it is lent.
 //
 // Kernel: mmap(2), anonymous and private; on systems without it, the Go heap
 // (no engine there gives the kernel an address to keep).

@@ -7,14 +7,14 @@ import (
 	"kring/internal/invariants"
 )
 
-// regions knows every mapped region while assertions are on.
+// regions has every mapped region while assertions are on.
 var regions struct {
 	mu   sync.RWMutex
 	size map[uintptr]int // start to length, guarded by mu
 }
 
-// Owns says whether b lies in memory that a Pool mapped (or that Register
-// named). Without assertions it says true.
+// Owns reports whether b lies in memory that a Pool mapped (or that Register
+// named). Without assertions it is always true.
 func Owns(b []byte) bool {
 	if cap(b) == 0 {
 		return true
@@ -38,17 +38,17 @@ func OwnsAddress(at uintptr, n int) bool {
 	return false
 }
 
-// lies says whether b begins in whole.
-func lies(b, whole []byte) bool {
+// isWithin reports whether b begins in whole.
+func isWithin(b, whole []byte) bool {
 	// Sound: the addresses are compared, never turned back into pointers.
 	at, start := uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(unsafe.Pointer(unsafe.SliceData(whole)))
 	return at >= start && at < start+uintptr(len(whole))
 }
 
-// position says whether whole lies before b (-1), b lies in it (0), or it lies
-// behind b (1).
-func position(whole, b []byte) int {
-	// Sound: as in lies.
+// comparePosition returns -1 if whole lies before b, 0 if b lies in it, 1 if it lies
+// behind b.
+func comparePosition(whole, b []byte) int {
+	// Sound: as in isWithin.
 	at, start := uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(unsafe.Pointer(unsafe.SliceData(whole)))
 	switch {
 	case start > at:
@@ -59,10 +59,10 @@ func position(whole, b []byte) int {
 	return 0
 }
 
-// Register names memory mapped elsewhere as fit for the kernel.
+// Register adds memory mapped elsewhere to what Owns accepts.
 func Register(b []byte) { register(b) }
 
-// Unregister takes Register back, before the memory is unmapped.
+// Unregister reverses Register, before the memory is unmapped.
 func Unregister(b []byte) { unregister(b) }
 
 func register(b []byte) {

@@ -15,15 +15,15 @@ const PieceBytesMin = 1 << pageBits
 
 const (
 	pageBits = 12
-	// carvedBits is the largest class that is carved from regions, which are given
-	// back when all of their pieces are; larger pieces are mapped one by one.
+	// carvedBits is the largest class that is carved from regions. A region is unmapped
+	// when all its pieces are free. Larger pieces are mapped one by one.
 	carvedBits    = 16
 	classesCarved = carvedBits - pageBits + 1
 	maxBits       = 40
 	classes       = classesCarved + 4*(maxBits-carvedBits)
 	regionBytes   = 1 << 20
-	// keptBytesDefault is what a Pool keeps for reuse: fresh pages cost a fault each,
-	// so a few are kept warm.
+	// keptBytesDefault is what a Pool keeps for reuse: each fresh page costs a page
+	// fault.
 	keptBytesDefault = 32 << 20
 )
 
@@ -44,23 +44,22 @@ type Pool struct {
 	closed   atomic.Bool
 }
 
-// class are the pieces of one size. Large ones are mapped one by one, and lie in
-// free; small ones in regions, see region.go.
+// class has the pieces of one size. Large ones are mapped one by one and are in free;
+// small ones are in regions, see region.go.
 type class struct {
 	mu      sync.Mutex
 	free    [][]byte  // guarded by mu
 	regions []*region // guarded by mu; by address
-	current *region   // guarded by mu; has a free piece, if any has
+	current *region   // guarded by mu; has a free piece, if any region has
 }
 
-// reservedCarve is what is carved of reserved memory for a class of small
-// pieces at once.
+// reservedCarve is how many bytes of reserved memory a class of small pieces gets at
+// once.
 const reservedCarve = 1 << carvedBits
 
-// Reserve maps n bytes, whole pages, that Get carves before it maps anything
-// else, and returns them, so that they can be named elsewhere as the place
-// where most pieces lie. Once, before the first Get; they stay until Close
-// finds nothing lent.
+// Reserve maps n bytes, whole pages, that Get uses before it maps anything else. It
+// returns them, so that they can be registered with the kernel. It may be called once,
+// before the first Get. They stay until a Close with nothing lent.
 func (p *Pool) Reserve(n int) ([]byte, error) {
 	b, err := Map(n)
 	if err != nil {
@@ -75,10 +74,10 @@ func (p *Pool) Reserve(n int) ([]byte, error) {
 	return b, nil
 }
 
-// TryGet returns memory of length n whose content is undefined and whose capacity
-// is the size class. An error says that the system refused it, and what to do.
+// TryGet returns memory of length n with undefined content, whose capacity is that of
+// the size class. An error means that the system refused it, and says what to do.
 func (p *Pool) TryGet(n int) ([]byte, error) {
-	if refuse := whim.Load(); refuse != nil {
+	if refuse := refusalOfAny.Load(); refuse != nil {
 		if err := (*refuse)(); err != nil {
 			p.refused.Add(1)
 			return nil, err
@@ -92,7 +91,7 @@ func (p *Pool) get(n int) ([]byte, error) {
 	c := &p.classes[k]
 	p.lent.Add(1) // Order: before it is taken, so that Close never takes it away
 	c.mu.Lock()
-	b, warm := c.take(k)
+	b, warm := c.takePiece(k)
 	if b == nil {
 		if err := p.refill(c, k); err != nil {
 			c.mu.Unlock()
@@ -100,7 +99,7 @@ func (p *Pool) get(n int) ([]byte, error) {
 			p.lent.Add(-1)
 			return nil, err
 		}
-		b, _ = c.take(k) // fresh: nobody wrote it
+		b, _ = c.takePiece(k) // fresh: it has no pages yet
 	}
 	c.mu.Unlock()
 	if warm {
@@ -109,8 +108,8 @@ func (p *Pool) get(n int) ([]byte, error) {
 	return b[:n], nil
 }
 
-// Get is TryGet for who has nothing to do without memory: it panics when the
-// system refuses it, as the Go heap does.
+// Get is TryGet for callers that can't go on without memory: it panics if the system
+// refuses it, as the Go heap does.
 func (p *Pool) Get(n int) []byte {
 	b, err := p.get(n)
 	if err != nil {
@@ -126,7 +125,7 @@ func (p *Pool) Put(b []byte) {
 	invariants.Assert(len(b) == sizeOf(k), "slab: Put of %d bytes, not a size class", len(b))
 	invariants.Assert(Owns(b), "slab: Put of memory that is not slab memory")
 	invariants.Poison(b)
-	reserved := lies(b, p.reserved)
+	reserved := isWithin(b, p.reserved)
 	warm := reserved || p.roomToKeep(k)
 	if !warm && k < classesCarved {
 		warm = !discard(b)
@@ -139,7 +138,7 @@ func (p *Pool) Put(b []byte) {
 	gone, kept := b, 0
 	switch {
 	case k < classesCarved:
-		gone, kept = c.giveBack(b, warm)
+		gone, kept = c.putPiece(b, warm)
 	case warm:
 		c.free, gone = append(c.free, b), nil
 	}
@@ -148,30 +147,29 @@ func (p *Pool) Put(b []byte) {
 		p.kept.Add(-int64(kept))
 		p.unmap(gone)
 	}
-	if p.lent.Add(-1) == 0 && p.closed.Load() { // Order: when it is with the others
+	if p.lent.Add(-1) == 0 && p.closed.Load() { // Order: after it is among the free ones
 		p.Close()
 	}
 }
 
-// roomToKeep says whether a piece of class k may be kept. Large pieces of other classes,
-// which may not be in use any more, make room for it.
+// roomToKeep reports whether a free piece of class k may be kept. Free large pieces of
+// other classes are unmapped to make room for it.
 func (p *Pool) roomToKeep(k int) bool {
 	most := p.keptBytesMax() - int64(sizeOf(k))
 	for j := classes - 1; j >= classesCarved && p.kept.Load() > most; j-- {
 		if j != k {
-			p.keepLess(&p.classes[j], most)
+			p.releaseFree(&p.classes[j], most)
 		}
 	}
 	return p.kept.Load() <= most
 }
 
-// keepLess gives free large pieces of a class back to the system until no more than most
-// is kept.
-func (p *Pool) keepLess(c *class, most int64) {
+// releaseFree unmaps free large pieces of a class until no more than most is kept.
+func (p *Pool) releaseFree(c *class, most int64) {
 	var gone [][]byte
 	c.mu.Lock()
 	for i := len(c.free) - 1; i >= 0 && p.kept.Load() > most; i-- {
-		if b := c.free[i]; !lies(b, p.reserved) {
+		if b := c.free[i]; !isWithin(b, p.reserved) {
 			p.kept.Add(-int64(len(b)))
 			gone = append(gone, b)
 			c.free = slices.Delete(c.free, i, i+1)
@@ -183,8 +181,8 @@ func (p *Pool) keepLess(c *class, most int64) {
 	}
 }
 
-// Keep bounds what is kept for reuse, in bytes: beyond it memory that comes back goes
-// back to the system at once. 0 is the default, 32 MiB.
+// Keep bounds what is kept for reuse, in bytes. Beyond it, freed memory goes back to the
+// system at once. 0 is the default, 32 MiB.
 func (p *Pool) Keep(n int64) { p.keptMax.Store(n) }
 
 func (p *Pool) keptBytesMax() int64 {
@@ -197,7 +195,7 @@ func (p *Pool) keptBytesMax() int64 {
 // Kept is how many bytes are kept for reuse.
 func (p *Pool) Kept() int64 { return p.kept.Load() }
 
-// Lent counts the slices that are out: 0 when everything came home.
+// Lent is how many slices are lent: 0 when all were given back.
 func (p *Pool) Lent() int64 { return p.lent.Load() }
 
 // Mapped is the memory taken from the system, in bytes.
@@ -206,29 +204,29 @@ func (p *Pool) Mapped() int64 { return p.mapped.Load() }
 // Refused counts how often the system refused memory.
 func (p *Pool) Refused() uint64 { return p.refused.Load() }
 
-// Close unmaps everything, or, while something is still lent, what is mapped
-// on its own and free; the rest when the last of that comes back. The Pool may be
-// used again.
+// Close unmaps everything. While something is lent, it unmaps only what is free and
+// mapped by itself, and the rest when the last slice is given back. The Pool may be used
+// again.
 func (p *Pool) Close() {
 	p.closed.Store(true)
 	for k := range p.classes {
 		p.classes[k].mu.Lock()
 		defer p.classes[k].mu.Unlock()
 	}
-	all := p.Lent() == 0 // Order: with every lock, so that nothing is taken between this and the unmapping
+	all := p.Lent() == 0 // Order: with every lock held, so that nothing is taken before the unmapping
 	for k := range p.classes {
 		c := &p.classes[k]
 		free := c.free
 		c.free = nil
 		for _, b := range free {
-			if !lies(b, p.reserved) {
+			if !isWithin(b, p.reserved) {
 				p.kept.Add(-int64(len(b)))
 				p.unmap(b)
 			} else if !all {
 				c.free = append(c.free, b)
 			}
 		}
-		gone, kept := c.empty(all)
+		gone, kept := c.removeFreeRegions(all)
 		p.kept.Add(-int64(kept))
 		for _, b := range gone {
 			p.unmap(b)
@@ -237,7 +235,7 @@ func (p *Pool) Close() {
 	if !all {
 		return
 	}
-	p.kept.Store(0)     // what is reserved
+	p.kept.Store(0)     // only reserved memory was left in it
 	p.regions.mu.Lock() // Order: after every class, as in refill
 	defer p.regions.mu.Unlock()
 	if p.reserved != nil {
@@ -250,7 +248,7 @@ func (p *Pool) Close() {
 func (p *Pool) refill(c *class, k int) error {
 	size := sizeOf(k)
 	if b := p.carve(max(size, reservedCarve)); b != nil {
-		c.fill(b, size, true)
+		c.addPieces(b, size, true)
 		return nil
 	}
 	n := size
@@ -263,11 +261,11 @@ func (p *Pool) refill(c *class, k int) error {
 	}
 	register(region)
 	p.mapped.Add(int64(n))
-	c.fill(region, size, false)
+	c.addPieces(region, size, false)
 	return nil
 }
 
-// carve takes n bytes of reserved memory, nil when it has not as many.
+// carve takes n bytes of reserved memory, nil if there are fewer.
 func (p *Pool) carve(n int) []byte {
 	if p.reserved == nil {
 		return nil
@@ -290,9 +288,9 @@ func (p *Pool) unmap(b []byte) {
 	}
 }
 
-// classOf is the index of the smallest class of n bytes or more. Classes are powers of
-// two up to those that are carved, and quarters of them beyond: what a large frame
-// does not fill is a fifth at most.
+// classOf is the index of the smallest class of n bytes or more. Carved classes are
+// powers of two; beyond, there are four classes for each power of two, so that at most a
+// fifth of a large piece is unused.
 func classOf(n int) int {
 	if n <= 1<<pageBits {
 		return 0

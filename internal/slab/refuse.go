@@ -2,25 +2,24 @@ package slab
 
 import "sync/atomic"
 
-// refusal stands in for a system that has no memory; nil: it has.
+// refusal makes the system refuse memory; nil: it does not.
 var refusal atomic.Pointer[func(n int) error]
 
-// Refuse has every Pool of the process refuse memory that it would have to map, in
-// pieces of n bytes, when refuse gives an error: for tests of what follows. End it
-// by calling restore.
+// Refuse makes every Pool of the process refuse to map pieces of n bytes for which
+// refuse returns an error. It is for tests, which end it by calling restore.
 func Refuse(refuse func(n int) error) (restore func()) {
 	refusal.Store(&refuse)
 	return func() { refusal.Store(nil) }
 }
 
-// whim is beside refusal, for memory that there is.
-var whim atomic.Pointer[func() error]
+// refusalOfAny is beside refusal, for memory that there is.
+var refusalOfAny atomic.Pointer[func() error]
 
-// RefuseAny has TryGet of every Pool refuse memory whether there is some or not, when
-// refuse gives an error.
+// RefuseAny makes TryGet of every Pool fail when refuse returns an error, even if free
+// memory is there.
 func RefuseAny(refuse func() error) (restore func()) {
-	whim.Store(&refuse)
-	return func() { whim.Store(nil) }
+	refusalOfAny.Store(&refuse)
+	return func() { refusalOfAny.Store(nil) }
 }
 
 func mapOrRefuse(n int) ([]byte, error) {

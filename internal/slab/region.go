@@ -6,26 +6,26 @@ import (
 	"kring/internal/invariants"
 )
 
-// region is memory that pieces of one class are carved from. Without its lent pieces
-// it is given back, but for one of each class, which whoever comes next will want.
+// region is memory that pieces of one class are carved from. When all pieces are free it
+// is unmapped, except one region of each class, which is kept for the next pieces.
 type region struct {
-	memory []byte
-	size   int // of a piece
-	free   [][]byte
-	cold   int  // of free, the first so many have no pages
-	stays  bool // it is reserved memory
+	memory   []byte
+	size     int // of a piece
+	free     [][]byte
+	cold     int  // of free, the first so many have no pages
+	reserved bool // it is reserved memory
 }
 
-func (r *region) whole() bool { return len(r.free) == len(r.memory)/r.size }
+func (r *region) allFree() bool { return len(r.free) == len(r.memory)/r.size }
 
-// warm is how many bytes of it are free and have pages.
-func (r *region) warm() int { return (len(r.free) - r.cold) * r.size }
+// warmBytes is how many free bytes of it have pages.
+func (r *region) warmBytes() int { return (len(r.free) - r.cold) * r.size }
 
-// take is a free piece, nil when there is none; warm says that it was counted as kept. mu
-// is held, as for all of these.
-func (c *class) take(k int) (b []byte, warm bool) {
+// takePiece takes a free piece, nil if there is none; warm: it was counted as kept. mu is
+// held, as for all methods of class.
+func (c *class) takePiece(k int) (b []byte, warm bool) {
 	if k >= classesCarved {
-		b = pop(&c.free)
+		b = popPiece(&c.free)
 		return b, b != nil
 	}
 	if c.current == nil || len(c.current.free) == 0 {
@@ -35,7 +35,7 @@ func (c *class) take(k int) (b []byte, warm bool) {
 	if r == nil {
 		return nil, false
 	}
-	b = pop(&r.free)
+	b = popPiece(&r.free)
 	if len(r.free) < r.cold {
 		r.cold--
 		return b, false
@@ -43,8 +43,8 @@ func (c *class) take(k int) (b []byte, warm bool) {
 	return b, true
 }
 
-// pop takes the last piece, nil when there is none.
-func pop(from *[][]byte) (b []byte) {
+// popPiece takes the last piece, nil if there is none.
+func popPiece(from *[][]byte) (b []byte) {
 	if last := len(*from) - 1; last >= 0 {
 		b, (*from)[last] = (*from)[last], nil
 		*from = (*from)[:last]
@@ -52,8 +52,8 @@ func pop(from *[][]byte) (b []byte) {
 	return b
 }
 
-// fullest is the region with the fewest free pieces that has one, so that others
-// become whole; nil when none has.
+// fullest is the region with the fewest free pieces, at least one, so that others can
+// become free; nil if none has a free piece.
 func (c *class) fullest() (best *region) {
 	for _, r := range c.regions {
 		if n := len(r.free); n > 0 && (best == nil || n < len(best.free)) {
@@ -63,8 +63,8 @@ func (c *class) fullest() (best *region) {
 	return best
 }
 
-// fill makes free pieces of b, the first on top.
-func (c *class) fill(b []byte, size int, reserved bool) {
+// addPieces divides b into free pieces, the first on top.
+func (c *class) addPieces(b []byte, size int, reserved bool) {
 	pieces := make([][]byte, 0, len(b)/size)
 	for at := len(b) - size; at >= 0; at -= size {
 		pieces = append(pieces, b[at:at+size:at+size])
@@ -73,55 +73,55 @@ func (c *class) fill(b []byte, size int, reserved bool) {
 		c.free = append(c.free, pieces...)
 		return
 	}
-	r := &region{memory: b, size: size, free: pieces, cold: len(pieces), stays: reserved}
-	at, _ := c.find(b)
+	r := &region{memory: b, size: size, free: pieces, cold: len(pieces), reserved: reserved}
+	at, _ := c.findRegion(b)
 	c.regions = slices.Insert(c.regions, at, r)
 	c.current = r
 }
 
-// find says where in regions the one stands that b lies in, or would stand.
-func (c *class) find(b []byte) (int, bool) {
-	return slices.BinarySearchFunc(c.regions, b, func(r *region, b []byte) int { return position(r.memory, b) })
+// findRegion returns the index of the region that b lies in, or where it would be.
+func (c *class) findRegion(b []byte) (int, bool) {
+	return slices.BinarySearchFunc(c.regions, b, func(r *region, b []byte) int { return comparePosition(r.memory, b) })
 }
 
-// giveBack takes a piece back, which has pages if it is warm. What it returns, if
-// anything, is a region that is to be unmapped, and how many bytes of it are kept.
-func (c *class) giveBack(b []byte, warm bool) (gone []byte, kept int) {
-	at, found := c.find(b)
+// putPiece makes a piece free; it has pages if it is warm. gone, if not nil, is a region
+// that has to be unmapped, with kept bytes that were counted as kept.
+func (c *class) putPiece(b []byte, warm bool) (gone []byte, kept int) {
+	at, found := c.findRegion(b)
 	invariants.Assert(found, "slab: Put of memory that lies in no region of its class")
 	r := c.regions[at]
 	r.free = append(r.free, b)
-	if !warm { // below those that are
+	if !warm { // below the warm ones
 		last := len(r.free) - 1
 		r.free[last], r.free[r.cold] = r.free[r.cold], b
 		r.cold++
 	}
-	if r.stays || !r.whole() || !c.another(r) {
+	if r.reserved || !r.allFree() || !c.hasOtherFreeRegion(r) {
 		return nil, 0
 	}
 	if c.current == r {
 		c.current = nil
 	}
 	c.regions = slices.Delete(c.regions, at, at+1)
-	return r.memory, r.warm()
+	return r.memory, r.warmBytes()
 }
 
-// another says that there is a whole region beside r.
-func (c *class) another(r *region) bool {
-	return slices.ContainsFunc(c.regions, func(o *region) bool { return o != r && !o.stays && o.whole() })
+// hasOtherFreeRegion reports whether another region than r is entirely free.
+func (c *class) hasOtherFreeRegion(r *region) bool {
+	return slices.ContainsFunc(c.regions, func(o *region) bool { return o != r && !o.reserved && o.allFree() })
 }
 
-// empty takes out the regions that nothing is lent of, and returns them, but for
-// those that are reserved: these only when all is to go.
-func (c *class) empty(all bool) (gone [][]byte, kept int) {
+// removeFreeRegions removes the regions without lent pieces and returns them. Reserved
+// regions are removed only if all is set, and are not returned.
+func (c *class) removeFreeRegions(all bool) (gone [][]byte, kept int) {
 	c.current = nil
 	c.regions = slices.DeleteFunc(c.regions, func(r *region) bool {
-		if r.stays {
+		if r.reserved {
 			return all
 		}
-		if r.whole() {
+		if r.allFree() {
 			gone = append(gone, r.memory)
-			kept += r.warm()
+			kept += r.warmBytes()
 			return true
 		}
 		return false

@@ -17,6 +17,9 @@ const backlogDefault = 1024
 // Listen opens a listening socket as c describes it. The socket is close-on-exec
 // and blocking; accepted sockets inherit its options.
 func Listen(c engine.ListenConfig) (engine.Listener, error) {
+	if c.Given != nil {
+		return adopt(c)
+	}
 	if c.Backlog < 0 {
 		return engine.Listener{}, fmt.Errorf("listen on %q: backlog of %d: use 0 for the default of %d, or a positive length",
 			c.Address, c.Backlog, backlogDefault)

@@ -9,8 +9,8 @@ import (
 // ProgressCalls is how many system calls Progress makes, at most.
 const ProgressCalls = 3
 
-// Progress asks the kernel how far the bytes of a connected socket have come; false
-// for what is none. Kernel: tcp(7), unix(7): SIOCINQ, SIOCOUTQ; TCP_INFO has
+// Progress asks the kernel how far the bytes of a connected socket have come; false if
+// fd is not one. Kernel: tcp(7), unix(7): SIOCINQ, SIOCOUTQ; TCP_INFO has
 // tcpi_bytes_acked since 4.1.
 func Progress(fd int) (p engine.Progress, known bool) {
 	var err error

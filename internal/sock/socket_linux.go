@@ -18,8 +18,8 @@ const (
 	keepAliveSecondsMax = 32767
 )
 
-// Configure applies o to a socket. On a listening socket the accepted ones
-// inherit all of it. A Unix domain socket has none of them.
+// Configure applies o to a socket. Sockets accepted from a listening socket inherit all
+// of it. Nothing of it applies to Unix domain sockets.
 func Configure(fd engine.FD, o engine.SocketOptions) error {
 	if o.SendBufferBytes < 0 || o.ReceiveBufferBytes < 0 {
 		return fmt.Errorf("socket buffers of %d and %d bytes: use 0 for the system's sizing, or a positive size",
@@ -56,7 +56,7 @@ func Configure(fd engine.FD, o engine.SocketOptions) error {
 // there is nothing to retry and nothing to report.
 func Close(fd engine.FD) { _ = unix.Close(int(fd)) }
 
-// setter keeps the first failure of a row of options.
+// setter sets options and keeps the first error.
 type setter struct {
 	fd  int
 	err error

@@ -21,11 +21,11 @@ const (
 	askPatience = time.Second
 )
 
-// Bind binds a socket to path: bind creates it there, and listen, nil if bind
-// does both, opens it to clients once it has its mode (0: ModeDefault). A socket
-// that nobody listens on any more is replaced. remove takes the file away, unless
-// it is another's by now; call it while the socket is open, which keeps the file's
-// number from being used again.
+// Bind binds a socket to path. bind creates it there. listen, nil if bind does both,
+// opens it to clients after it got its mode (0: ModeDefault). A socket that nobody
+// listens on any more is replaced. remove removes the file, unless another file has its
+// place by now. Call remove while the socket is open: then the file's inode number can't
+// be used again.
 func Bind(path string, mode fs.FileMode, bind, listen func() error) (remove func(), err error) {
 	switch {
 	case path == "" || path == "@":

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// lock keeps others of our kind from a directory for the moment, as far as that
-// can be had: it waits a second at most, because anybody may hold it.
+// lock keeps other kring processes out of a directory for a moment. It waits a second at
+// most, because any process may hold the lock; then it goes on without.
 func lock(dir string) (unlock func()) {
 	f, err := os.Open(dir)
 	if err != nil {

@@ -1,0 +1,62 @@
+package kring
+
+import "kring/reqchan"
+
+// The reasons that connections end for, most ordinary first. The server gives most of
+// them; a Handler gives those of what it refuses (Request.CloseConnection), which are
+// marked so.
+const (
+	// ReasonNone: the connection is open.
+	ReasonNone = reqchan.ReasonNone
+	// ReasonPeerFinished: the client closed the connection, or finished sending.
+	ReasonPeerFinished = reqchan.PeerFinished
+	// ReasonPeerReset: the client reset the connection, or it broke on the way.
+	ReasonPeerReset = reqchan.PeerReset
+	// ReasonServerDraining: the server was shut down.
+	ReasonServerDraining = reqchan.ServerDraining
+	// ReasonListenerRemoved: the listener that it came by was removed.
+	ReasonListenerRemoved = reqchan.ListenerRemoved
+	// ReasonIdleExpired: neither side said anything for the idle timeout.
+	ReasonIdleExpired = reqchan.IdleExpired
+	// ReasonWriteTimeout: the client took nothing of a response for too long.
+	ReasonWriteTimeout = reqchan.WriteTimeout
+	// ReasonFrameTooBig: a frame said that it is larger than frames may be.
+	ReasonFrameTooBig = reqchan.FrameTooBig
+	// ReasonFrameSizeNegative: a frame said that its size is negative.
+	ReasonFrameSizeNegative = reqchan.FrameSizeNegative
+	// ReasonHeaderMalformed (handlers): the request's header can't be read.
+	ReasonHeaderMalformed = reqchan.HeaderMalformed
+	// ReasonUnknownAPI (handlers): the request is of an API that is not served.
+	ReasonUnknownAPI = reqchan.UnknownAPI
+	// ReasonUnsupportedVersion (handlers): the API is served, but not in this version.
+	ReasonUnsupportedVersion = reqchan.UnsupportedVersion
+	// ReasonBodyMalformed (handlers): the request's body can't be read.
+	ReasonBodyMalformed = reqchan.BodyMalformed
+	// ReasonHandlerClosed (handlers): any other reason of the handler's own.
+	ReasonHandlerClosed = reqchan.HandlerClosed
+	// ReasonFileFailed: a file of a response could not be read, or was shorter than said.
+	ReasonFileFailed = reqchan.FileFailed
+	// ReasonHandlerPanicked: the handler panicked before it answered.
+	ReasonHandlerPanicked = reqchan.HandlerPanicked
+	// ReasonBackendFailed (handlers): what the handler forwards to did not answer.
+	ReasonBackendFailed = reqchan.BackendFailed
+	// ReasonEngineFailed: the processor's engine died.
+	ReasonEngineFailed = reqchan.EngineFailed
+	// ReasonMuteStateIllegal: a step that the connection's mute state does not allow,
+	// a fault of the server's own.
+	ReasonMuteStateIllegal = reqchan.MuteStateIllegal
+	// ReasonSlowReader: it left more responses unread than it may, and the policy is to
+	// close.
+	ReasonSlowReader = reqchan.SlowReader
+	// ReasonAuthenticationFailed (handlers): who the client says it is was not proved.
+	ReasonAuthenticationFailed = reqchan.AuthenticationFailed
+	// ReasonEvicted: it had to make room for a connection of the protected listener.
+	ReasonEvicted = reqchan.Evicted
+	// ReasonMemoryRefused: the system had no memory for a frame or for a response.
+	ReasonMemoryRefused = reqchan.MemoryRefused
+	// ReasonHeldMemoryFull: it brought bytes that could not be cut, when all connections held as
+	// many as there is memory for.
+	ReasonHeldMemoryFull = reqchan.HeldMemoryFull
+	// ReasonFrameTimeout: a frame that was begun did not come, or came too slowly.
+	ReasonFrameTimeout = reqchan.FrameTimeout
+)
