@@ -210,6 +210,7 @@ func (s *Server) processorConfig(id uint32) processor.Config {
 		Target: s.cfg.LatencyTarget, Counts: s.cfg.LatencyCounts, Least: 1, Most: s.cfg.QueuedRequestsMax,
 	}
 	c.InFlightShare = max(1, s.cfg.QueuedRequestsMax/8)
+	c.RunMax = s.cfg.HandlerBatchMax
 	if s.cfg.Dispatch == DispatchInline {
 		c.Handle = handleOf(s.handler)
 	}
