@@ -106,7 +106,7 @@ func (s *Server) startPool() {
 		return
 	}
 	pool := handler.NewPool(handler.Config{
-		Handlers: s.cfg.Dispatch.Handlers, Handle: handleOf(s.handler), Panicked: s.events.HandlerPanicked,
+		Handlers: s.cfg.Dispatch.Handlers, BatchMax: s.cfg.Dispatch.BatchMax, Handle: handleOf(s.handler), Panicked: s.events.HandlerPanicked,
 		Responses: s.responses,
 	}, s.channel)
 	s.mu.Lock()

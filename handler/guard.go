@@ -8,19 +8,19 @@ import (
 )
 
 const (
-	// guardTick is how often the guard looks; an answer is held up by a request
-	// behind it for at most two.
+	// guardTick is how often the guard looks; a request is held up by one that
+	// it is not concerned with for at most two.
 	guardTick = time.Millisecond
 	// guardQuietTicks is after how many looks for nothing the guard sleeps.
 	guardQuietTicks = 50
 )
 
-// guard brings answers home from goroutines that are stuck in Handle behind them. It
-// looks only while somebody has a run of several.
+// guard frees requests and answers from goroutines that are stuck in Handle. It
+// looks only while somebody holds a batch of several.
 type guard struct {
 	pool *Pool
 	// awake: Order: the guard stores false before it looks a last time; who
-	// begins a run publishes it before it loads this.
+	// begins a batch publishes it before it loads this.
 	awake atomic.Bool
 	wake  chan struct{} // holds a token for the guard that sleeps
 	stop  chan struct{}
@@ -89,8 +89,8 @@ func (g *guard) close() {
 	<-g.gone
 }
 
-// look brings home what those have finished who are at the same request as the last
-// time; it says whether anybody has anything.
+// look frees the hostages of those who are at the same request as the last
+// time; it says whether anybody could have hostages.
 func (g *guard) look() (held bool) {
 	p := g.pool
 	p.mu.Lock()
@@ -108,7 +108,7 @@ func (g *guard) look() (held bool) {
 	return held
 }
 
-// free takes the answers of a goroutine that was at c, unless it went on.
+// free takes the hostages of a goroutine that was at c, unless it went on.
 func (h *runner) free(c claim) {
 	h.lending.Lock()
 	defer h.lending.Unlock()
@@ -116,5 +116,11 @@ func (h *runner) free(c claim) {
 		return
 	}
 	reqchan.Return(h.begun[c.homed():c.finished()])
-	h.pool.freed.Add(uint64(c.finished() - c.homed()))
+	if c.run() >= c.end() {
+		return
+	}
+	rest := h.taken[c.run():c.end()]
+	h.pool.strays.add(rest)
+	h.pool.freed.Add(uint64(len(rest)))
+	h.pool.channel.Rouse()
 }

@@ -17,6 +17,9 @@ type Config struct {
 	// Handlers is how many goroutines call Handle; 0 means 8, as in Kafka
 	// (num.io.threads).
 	Handlers int
+	// BatchMax is how many runs a goroutine takes at once at most, 1 to
+	// 32767; 0 means 64. Fewer are taken when they take long: see worthNanos.
+	BatchMax int
 	// Handle answers a request, or sees to it that it is answered later. It may
 	// block, panic and call runtime.Goexit; one that has given its request to
 	// another goroutine must not do the latter two any more.
@@ -32,18 +35,20 @@ type Config struct {
 
 const (
 	handlersDefault = 8
+	batchMaxDefault = 64
 
-	// worthNanos is for how long a goroutine goes on with a run. It bounds how long an
-	// answer waits for those behind it, and other connections for this one, and is
-	// many times what another way through the channel costs.
+	// worthNanos is how much work a goroutine takes at once, and for how long it goes
+	// on with one run. It bounds how long an answer waits for those behind it, and is
+	// many times what taking a batch costs.
 	worthNanos = 50_000
-	// paceShare: one run changes the pool's idea of what a request costs by
+	// paceShare: one batch changes the pool's idea of what a request costs by
 	// this part of the difference.
 	paceShare = 8
 	// paceEvery: requests that come one by one are timed only now and then, and
-	// those of a run together, while they take less than timedFromNanos: the
+	// those of a batch together, while they take less than timedFromNanos: the
 	// clock costs some 25 ns.
 	paceEvery      = 8
+	lengthOne      = 64
 	timedFromNanos = 1000
 )
 
@@ -53,6 +58,9 @@ var ErrGoexit = errors.New("handler called runtime.Goexit")
 func (cfg Config) withDefaults() Config {
 	if cfg.Handlers == 0 {
 		cfg.Handlers = handlersDefault
+	}
+	if cfg.BatchMax == 0 {
+		cfg.BatchMax = batchMaxDefault
 	}
 	if cfg.Panicked == nil {
 		cfg.Panicked = func(reqchan.Request, any, []byte) {}
@@ -66,6 +74,10 @@ func (cfg Config) Validate() error {
 	if cfg.Handlers < 0 {
 		faults = append(faults, fmt.Errorf("Handlers is %d: use 1 or more, or 0 for %d", cfg.Handlers, handlersDefault))
 	}
+	if cfg.BatchMax < 0 || cfg.BatchMax >= batchMaxLimit {
+		faults = append(faults, fmt.Errorf("BatchMax is %d: use 1 to %d, or 0 for %d",
+			cfg.BatchMax, batchMaxLimit-1, batchMaxDefault))
+	}
 	if cfg.Handle == nil {
 		faults = append(faults, errors.New("Handle is nil: say what answers a request"))
 	}
@@ -76,9 +88,11 @@ func (cfg Config) Validate() error {
 type Pool struct {
 	cfg     Config
 	channel *reqchan.Channel
+	strays  strays
 	guard   guard
 
 	pace   atomic.Int64 // what a request costs, in nanoseconds
+	length atomic.Int64 // of a run, in lengthOne of a request
 	panics atomic.Uint64
 	freed  atomic.Uint64
 
@@ -98,7 +112,7 @@ type Stats struct {
 	Idle     int    // of these, asleep for want of requests
 	Busy     int    // of these, not asleep
 	Panics   uint64 // how often Handle panicked or called runtime.Goexit
-	Freed    uint64 // answers that the guard brought home, past a request that was stuck
+	Freed    uint64 // runs taken from a goroutine that was stuck before them
 	// IdleNanos is how long goroutines slept for want of requests, AliveNanos how
 	// long they existed, summed over all that ever did.
 	IdleNanos, AliveNanos int64
@@ -111,7 +125,8 @@ func NewPool(cfg Config, ch *reqchan.Channel) *Pool {
 		panic("kring: handler pool: " + err.Error())
 	}
 	p := &Pool{cfg: cfg, channel: ch, wanted: cfg.Handlers}
-	p.pace.Store(worthNanos) // until something is known, timed one by one
+	p.pace.Store(worthNanos) // until something is known, one by one
+	p.length.Store(lengthOne)
 	p.guard.init(p)
 	return p
 }
@@ -129,7 +144,7 @@ func (p *Pool) Start() {
 }
 
 // Resize changes how many goroutines call Handle, to n >= 1. Those that are too
-// many leave after the run they hold.
+// many leave after the batch they hold.
 func (p *Pool) Resize(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -184,11 +199,50 @@ func (p *Pool) adjust() {
 	p.channel.RouseAll() // those who are dismissed in their sleep
 }
 
-// took learns from n requests that took d. Goroutines may overwrite each
+// batch is how many runs are worth taking at once.
+func (p *Pool) batch() int {
+	return int(min(max(worthNanos*lengthOne/max(p.pace.Load()*p.length.Load(), 1), 1), int64(p.cfg.BatchMax)))
+}
+
+// took learns from n requests of so many runs that took d. Goroutines may overwrite each
 // other's lesson: they learn the same.
-func (p *Pool) took(n int, d time.Duration) {
+func (p *Pool) took(n, runs int, d time.Duration) {
 	// Bounded, so that one that blocked is forgotten after a few that did not.
 	sample := min(int64(d)/int64(n), 2*worthNanos)
 	pace := p.pace.Load()
 	p.pace.Store(pace + (sample-pace)/paceShare)
+	if length := p.length.Load(); length != lengthOne || n != runs {
+		p.length.Store(max(length+(int64(n*lengthOne/runs)-length)/paceShare, lengthOne))
+	}
+}
+
+// strays are runs that were taken from a goroutine that is stuck. They are
+// older than what is in the channel and go first.
+type strays struct {
+	count atomic.Int32 // stored under mu, read without
+	mu    sync.Mutex
+	runs  []*reqchan.Job // guarded by mu
+}
+
+func (s *strays) add(runs []*reqchan.Job) {
+	s.mu.Lock()
+	s.runs = append(s.runs, runs...)
+	s.count.Store(int32(len(s.runs)))
+	s.mu.Unlock()
+}
+
+func (s *strays) waiting() bool { return s.count.Load() > 0 }
+
+func (s *strays) take(into []*reqchan.Job) int {
+	if !s.waiting() {
+		return 0
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := copy(into, s.runs)
+	left := copy(s.runs, s.runs[n:])
+	clear(s.runs[left:])
+	s.runs = s.runs[:left]
+	s.count.Store(int32(left))
+	return n
 }

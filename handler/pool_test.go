@@ -100,7 +100,7 @@ func (o *owner) exchange(t failer, reqs []*reqchan.Job, f func(*reqchan.Job)) {
 	}
 }
 
-// start runs a pool that takes requests for short ones from the first on.
+// start runs a pool that takes large batches from the first request on.
 func start(cfg Config, chCfg reqchan.Config) (*reqchan.Channel, *Pool) {
 	ch := reqchan.New(chCfg)
 	p := NewPool(cfg, ch)
@@ -184,6 +184,35 @@ func TestAnswersBeforeASlowRequestComeHomeThoughNobodyIsIdle(t *testing.T) {
 		}
 	})
 	stop(ch, p)
+	if freed := p.Stats().Freed; freed != 19 {
+		t.Errorf("%d requests freed, want 19", freed)
+	}
+}
+
+func TestRequestsThatTakeLongAreTakenOneByOne(t *testing.T) {
+	ch := reqchan.New(reqchan.Config{})
+	p := NewPool(Config{Handle: noResponse}, ch)
+	took := func(each time.Duration, length int) {
+		for range 100 {
+			n := p.batch()
+			p.took(n*length, n, time.Duration(n*length)*each)
+		}
+	}
+	if n := p.batch(); n != 1 {
+		t.Errorf("batch of %d while nothing is known", n)
+	}
+	if took(100*time.Nanosecond, 1); p.batch() != batchMaxDefault {
+		t.Errorf("batch of %d of requests that take 100 ns", p.batch())
+	}
+	if took(10*time.Microsecond, 1); p.batch() < 4 || p.batch() > 6 {
+		t.Errorf("batch of %d of requests that take 10 µs", p.batch())
+	}
+	if took(100*time.Nanosecond, 50); p.batch() < 8 || p.batch() > 12 {
+		t.Errorf("batch of %d of runs of 50 requests that take 100 ns", p.batch())
+	}
+	if took(time.Second, 1); p.batch() != 1 {
+		t.Errorf("batch of %d of requests that take a second", p.batch())
+	}
 }
 
 // TestAHandlerThatDoesNotReturnLosesNothing lets handlers answer at once, later,
@@ -391,32 +420,53 @@ func await(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// TestAClaimGivesEveryAnswerToOneOwner lets a goroutine and a guard take turns
+// TestAClaimGivesEveryRequestToOneOwner lets a goroutine and a guard take turns
 // in any way and looks who brings what home.
-func TestAClaimGivesEveryAnswerToOneOwner(t *testing.T) {
+func TestAClaimGivesEveryRequestToOneOwner(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		n := rapid.IntRange(2, reqchan.RunMax).Draw(t, "n")
-		c := newClaim(rapid.Uint64Range(0, 1<<40).Draw(t, "round"))
-		home := make([]int, n)
-		for range n {
-			if c.holds() && rapid.Bool().Draw(t, "guard") {
-				for i := c.homed(); i < c.finished(); i++ {
-					home[i]++
+		lengths := rapid.SliceOfN(rapid.IntRange(1, 5), 2, 40).Draw(t, "runs")
+		c := newClaim(rapid.IntRange(0, 1<<14).Draw(t, "round"), len(lengths))
+		guarded := func() bool { return c.holds() && rapid.Bool().Draw(t, "guard") }
+		home, freed := 0, map[int]int{} // answers, and runs that were taken away
+		begun, ended := 0, map[int]int{}
+		guard := func() {
+			home += c.finished() - c.homed()
+			for i := c.run(); i < c.end(); i++ {
+				freed[i]++
+			}
+			if c = c.freed(); c.holds() || !c.lent() {
+				t.Fatalf("still holds hostages: %x", c)
+			}
+		}
+		for {
+			if guarded() {
+				guard()
+			}
+			if c += runOne; !c.open() {
+				break
+			}
+			run := c.run() - 1
+			for k := range lengths[run] {
+				if k > 0 {
+					c += begunOne
 				}
-				c = c.freed()
-				if c.holds() || !c.lent() {
-					t.Fatalf("still holds answers: %x", c)
+				if begun++; guarded() {
+					guard()
 				}
 			}
-			c += begunOne
+			ended[run]++
 		}
-		for i := c.homed(); i < n; i++ {
-			home[i]++
-		}
-		for i := range n {
-			if home[i] != 1 {
-				t.Fatalf("answer %d: home %d times", i, home[i])
+		home += begun - c.homed()
+		for i, n := range lengths {
+			if ended[i]+freed[i] != 1 {
+				t.Fatalf("run %d of %d: handled %d times, taken away %d times", i, n, ended[i], freed[i])
 			}
+			if ended[i] == 1 {
+				home -= n
+			}
+		}
+		if home != 0 {
+			t.Fatalf("%d answers too many came home", home)
 		}
 	})
 }

@@ -156,9 +156,6 @@ func TestAnswersOfARunComeHomePastARequestThatIsStuck(t *testing.T) {
 		})
 		stop(ch, p)
 		wantInOrder(t, home, 40)
-		if freed := p.Stats().Freed; freed < 1 || freed > uint64(at) {
-			t.Errorf("%d answers freed of %d", freed, at)
-		}
 	}
 }
 

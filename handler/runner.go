@@ -11,38 +11,40 @@ import (
 	"kring/reqchan"
 )
 
-// runner is one place in the pool: a goroutine and the run that it handles. The
-// goroutine may be replaced (runtime.Goexit), the place stays.
+// runner is one place in the pool: a goroutine and its batch. The goroutine may
+// be replaced (runtime.Goexit), the place stays.
 type runner struct {
 	pool      *Pool
 	receiver  *reqchan.Receiver
 	born      int64       // by measure.Now
 	dismissed atomic.Bool // the pool became smaller
 
-	claim atomic.Uint64 // a claim: who brings which of begun home; 0: no run of several
-	// lending is held by the guard while it reads begun.
+	claim atomic.Uint64 // a claim: who owns which part of taken and begun; 0: there is no batch
+	// lending is held by the guard while it reads these.
 	lending sync.Mutex
-	// begun are the requests of the run that Handle was called for; nil: answered later,
-	// by somebody else.
-	begun [reqchan.RunMax]*reqchan.Job
+	taken   []*reqchan.Job // the batch: runs
+	// begun are the requests of it that Handle was called for; nil: answered later, by
+	// somebody else.
+	begun [begunMax]*reqchan.Job
 
 	// Owner: the goroutine, all that follows.
-	taken    [1]*reqchan.Job
-	n        int  // of begun
-	alone    bool // the run is one request: it holds up nobody
+	open     bool // claim has a batch that was not brought home
+	alone    bool // the batch is one request: nobody can be its hostage
 	inHandle bool
 	drained  bool // the channel is closed and empty
-	round    uint64
-	started  int64 // when the run was taken, by measure.Now
-	at       int64 // when the request was begun that Handle was called for, as far as is known
-	each     bool  // every request of the run is timed
+	n        int  // of begun
+	round    int
+	started  int64 // when the batch was taken, by measure.Now
+	runAt    int64 // when the run was begun, as far as is known
+	at       int64 // the same, of the request that Handle was called for
+	each     bool  // every request of the batch is timed
 
 	seen claim // Owner: the guard
 }
 
 func newRunner(p *Pool) *runner {
-	h := &runner{pool: p, born: measure.Now()}
-	h.receiver = p.channel.NewReceiver(h.dismissed.Load)
+	h := &runner{pool: p, taken: make([]*reqchan.Job, p.cfg.BatchMax), born: measure.Now()}
+	h.receiver = p.channel.NewReceiver(func() bool { return h.dismissed.Load() || p.strays.waiting() })
 	return h
 }
 
@@ -52,58 +54,106 @@ func (h *runner) run() {
 	}
 }
 
-// work handles runs until there will be no more, or until Handle did not return;
-// then it says true.
+// work handles batches until there will be no more, or until Handle did
+// not return; then it says true.
 func (h *runner) work() (again bool) {
 	defer h.survive(&again)
-	for !h.dismissed.Load() {
-		n, ok := h.receiver.Receive(h.taken[:])
-		if n == 0 {
-			if !ok {
-				h.drained = true
-				return false
-			}
-			continue
-		}
-		if r := h.taken[0]; r.InRun() == 1 {
-			h.handleOne(r)
-		} else {
-			h.handleRun(r)
+	if h.open {
+		h.handleBatch()
+	}
+	for {
+		n, ok := h.take()
+		switch {
+		case n == 1 && h.taken[0].InRun() == 1:
+			h.handleOne(h.taken[0])
+		case n > 0:
+			h.each = h.pool.pace.Load() >= timedFromNanos
+			h.begin(n)
+			h.handleBatch()
+		case !ok:
+			return false
 		}
 	}
-	return false
 }
 
-// handleRun handles the run that r begins, as far as nothing speaks against it.
-func (h *runner) handleRun(r *reqchan.Job) {
-	h.prepare(h.pool.pace.Load() >= timedFromNanos)
-	h.claim.Store(uint64(newClaim(h.round)))
+// take finds runs for this goroutine; false when it has to leave.
+func (h *runner) take() (n int, ok bool) {
+	p := h.pool
+	if h.dismissed.Load() {
+		return 0, false
+	}
+	into := h.taken[:p.batch()]
+	if n = p.strays.take(into); n > 0 {
+		h.started = measure.Now()
+	} else {
+		n, ok = h.receiver.Receive(into)
+		h.started = h.receiver.TakenAt()
+	}
+	h.at = h.started
+	if p.strays.waiting() { // somebody else's, if this one is busy now
+		if n > 0 {
+			p.channel.Rouse()
+		}
+		return n, true
+	}
+	h.drained = n == 0 && !ok
+	return n, !h.drained
+}
+
+// begin publishes a batch to the guard.
+func (h *runner) begin(n int) {
+	h.round++
+	h.n, h.open = 0, true
+	h.claim.Store(uint64(newClaim(h.round, n)))
 	h.pool.guard.ensure()
-	for r != nil {
+}
+
+// handleBatch goes on with the batch to its end.
+func (h *runner) handleBatch() {
+	for {
+		if h.n == begunMax { // there is no room for more answers
+			left := h.bringHome()
+			if left == 0 {
+				return
+			}
+			h.started = measure.Now()
+			h.at = h.started
+			h.begin(left)
+		}
+		c := claim(h.claim.Add(uint64(runOne)))
+		if !c.open() {
+			h.bringHome()
+			return
+		}
+		h.runAt = h.at
+		h.handleRun(h.taken[c.run()-1])
+	}
+}
+
+// handleRun handles the run that r begins, which is claimed, as far as nothing speaks
+// against it.
+func (h *runner) handleRun(r *reqchan.Job) {
+	for {
 		h.begun[h.n] = r
 		h.n++
+		if r = h.handle(r); r == nil {
+			return
+		}
 		h.claim.Add(uint64(begunOne))
-		r = h.handle(r)
 	}
-	h.bringHome()
 }
 
 // handleOne is for one request, whose answer goes home at once.
 func (h *runner) handleOne(r *reqchan.Job) {
-	h.prepare(h.round%paceEvery == 0 || h.pool.pace.Load() >= timedFromNanos)
+	h.round++
+	h.runAt, h.each = h.started, h.round%paceEvery == 0 || h.pool.pace.Load() >= timedFromNanos
 	h.begun[0], h.n, h.alone = r, 1, true
 	h.handle(r)
 	h.alone = false
 	reqchan.Return(h.begun[:1])
 	if h.each {
-		h.pool.took(1, time.Duration(h.at-h.started))
+		h.pool.took(1, 1, time.Duration(h.at-h.started))
 	}
-}
-
-func (h *runner) prepare(each bool) {
-	h.round++
-	h.n, h.started, h.each = 0, h.receiver.TakenAt(), each
-	h.at = h.started
 }
 
 // handle calls Handle for r, and gives the request to be begun next; nil: the run
@@ -125,34 +175,43 @@ func (h *runner) handle(r *reqchan.Job) (next *reqchan.Job) {
 		h.begun[h.n-1] = nil
 		return nil
 	}
-	if h.at-h.started >= worthNanos || claim(h.claim.Load()).lent() {
-		return nil // others wait
+	if r.Behind() == nil || h.at-h.runAt >= worthNanos || h.n == begunMax || claim(h.claim.Load()).lent() {
+		return nil // there is no more, or others wait
 	}
 	return r.NextInRun()
 }
 
-// bringHome ends the run.
-func (h *runner) bringHome() {
+// bringHome ends the batch. It says how many runs of it are left, at the beginning of
+// taken: only when there is no room for their answers.
+func (h *runner) bringHome() (left int) {
 	c := claim(h.claim.Swap(0))
-	if c.lent() { // the guard may still be reading; begun must stay until it lets go
+	h.open = false
+	if c.lent() { // the guard may still be reading; the batch must stay until it lets go
 		h.lending.Lock()
 		defer h.lending.Unlock()
 	}
+	runs := min(c.run(), c.end())
 	took := measure.Now() - h.started
 	answered := h.begun[c.homed():h.n]
-	if !h.each {
+	if n := int64(h.n); !h.each && n > 0 {
 		for _, r := range answered {
 			if r != nil {
-				r.Times.Local = took / int64(h.n)
+				r.Times.Local = took / n
 			}
 		}
 	}
 	reqchan.Return(answered)
-	h.pool.took(h.n, time.Duration(took))
+	if h.n > 0 {
+		h.pool.took(h.n, max(runs, 1), time.Duration(took))
+	}
+	if c.open() {
+		left = copy(h.taken, h.taken[runs:c.end()])
+	}
+	return left
 }
 
 // survive is deferred by work. It answers for a Handle that did not return, and ends
-// the run.
+// its run.
 func (h *runner) survive(again *bool) {
 	if !h.inHandle {
 		return
@@ -175,8 +234,6 @@ func (h *runner) survive(again *bool) {
 	if h.alone {
 		h.alone = false
 		reqchan.Return(h.begun[:1])
-	} else {
-		h.bringHome()
 	}
 	*again = true
 	if goexit { // this goroutine can't be kept; its place is
@@ -197,6 +254,9 @@ func (h *runner) leave() bool {
 	p.leftIdle += h.receiver.Idle(now)
 	p.leftAlive += now - h.born
 	p.runners = slices.DeleteFunc(p.runners, func(other *runner) bool { return other == h })
+	if p.strays.waiting() {
+		p.channel.Rouse() // it may have been roused for them
+	}
 	p.gone.Done()
 	return true
 }

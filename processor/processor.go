@@ -15,7 +15,22 @@ import (
 	"kring/reqchan"
 )
 
-const completionsPerPoll = 256
+const (
+	completionsPerPoll = 256
+	// handOverFrom is after how many requests those are handed on before more are cut:
+	// their memory is still in the cache then, and the request channel is about full.
+	handOverFrom = 500
+)
+
+// completions are those of the last Poll; the first at of them were taken to their
+// connections.
+type completions struct {
+	done  [completionsPerPoll]engine.Completion
+	n, at int
+}
+
+// left says that some were not taken yet.
+func (c *completions) left() bool { return c.at < c.n }
 
 // Processor is one event loop; see the package comment for who owns what.
 type Processor struct {
@@ -38,7 +53,7 @@ type Processor struct {
 	doors     []Door // nil: free
 	swept     int    // slots that were told that held memory is scarce
 	handing          // requests on their way to the handlers
-	done      [completionsPerPoll]engine.Completion
+	reaped    completions
 }
 
 // New makes a Processor; Run starts it.
@@ -107,12 +122,16 @@ func (p *Processor) serve() error {
 		p.retryHungry()           // connections that found no room for a frame
 		p.watchHeld()             // connections that hold too much together
 		p.migrate()               // connections that go on with other processors
-		if p.over() {
+		if !p.reaped.left() && p.over() {
 			return nil
 		}
 		p.publish() // requests to the handlers
 		if p.gather() {
 			continue // the handlers have answered: more leaves in one send
+		}
+		if p.reaped.left() {
+			p.completeSome()
+			continue
 		}
 		p.flush() // one gathered send for each connection that has something to send
 		p.shared.PublishTimes()
@@ -122,10 +141,9 @@ func (p *Processor) serve() error {
 		if err != nil {
 			return fmt.Errorf("processor %d: %w", p.cfg.ID, err)
 		}
-		for i := range p.done[:n] {
-			p.complete(&p.done[i]) // each to its connection
-		}
-		p.expire() // deadlines
+		p.reaped.n, p.reaped.at = n, 0
+		p.completeSome() // each to its connection
+		p.expire()       // deadlines
 		p.timers.alarms.ring(p.shared.Now())
 	}
 }
@@ -138,7 +156,7 @@ func (p *Processor) poll() (int, error) {
 	p.shared.Counts().Polls++
 	if wait == 0 { // there is work: not idle
 		p.slots.sending = p.slots.sending[:0]
-		n, err := p.engine.Poll(p.done[:], 0)
+		n, err := p.engine.Poll(p.reaped.done[:], 0)
 		p.tick()
 		return n, err
 	}
@@ -148,7 +166,7 @@ func (p *Processor) poll() (int, error) {
 	if p.engine.waiter != nil && p.shared.Away() == 0 && p.phase == conn.Serving {
 		p.engine.waiter.OthersCanWait()
 	}
-	n, err := p.engine.Poll(p.done[:], wait)
+	n, err := p.engine.Poll(p.reaped.done[:], wait)
 	now, waited := measure.Now(), int64(0)
 	if patient {
 		waited = min(now-slept, int64(engine.PatienceMax)) // what took longer waited for its peer
@@ -172,6 +190,15 @@ func (p *Processor) parkFor() time.Duration {
 	}
 	now := p.shared.Now()
 	return sooner(sooner(due, p.shared.Tidy()), p.timers.alarms.wait(now, p.timers.wheel.wait(now)))
+}
+
+// completeSome takes completions of the last Poll to their connections, until there are so
+// many requests that they are better handed on first.
+func (p *Processor) completeSome() {
+	p.shared.ForgetFresh()
+	for c := &p.reaped; c.left() && p.shared.Fresh() < handOverFrom; c.at++ {
+		p.complete(&c.done[c.at])
+	}
 }
 
 // complete takes a completion to its connection.

@@ -292,11 +292,11 @@ func TestARousedReceiverReturns(t *testing.T) {
 		}
 	}()
 	for range 1000 {
-		c.RouseAll()
+		c.Rouse()
 		runtime.Gosched()
 	}
 	work.Store(true)
-	c.RouseAll()
+	c.Rouse()
 	<-returned
 	if c.Sleeping() != 0 {
 		t.Errorf("%d sleep", c.Sleeping())

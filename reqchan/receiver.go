@@ -21,7 +21,7 @@ type Receiver struct {
 
 // NewReceiver makes a Receiver. more, which may be nil, says whether its owner
 // has something else to do than to sleep; whoever gives it something to do
-// calls RouseAll afterwards. more must not block.
+// calls Rouse afterwards. more must not block.
 func (c *Channel) NewReceiver(more func() bool) *Receiver {
 	if more == nil {
 		more = func() bool { return false }
@@ -67,6 +67,9 @@ func (v *Receiver) Receive(into []*Job) (n int, ok bool) {
 	}
 	return n, true
 }
+
+// Rouse makes one sleeping Receiver return, if there is one.
+func (c *Channel) Rouse() { c.idle.rouse() }
 
 // RouseAll makes every sleeping Receiver return.
 func (c *Channel) RouseAll() { c.idle.wakeAll() }

@@ -103,6 +103,7 @@ func (c *Conn) goOn() {
 		j.Times.Arrived = sh.now
 		c.countStarted()
 	}
+	sh.fresh++
 	sh.loop.Enqueue(r, c.GoesFirst(r))
 }
 

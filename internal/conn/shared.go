@@ -127,6 +127,7 @@ type Shared struct {
 	batch     batch  // not queued yet
 	run       run    // that is being cut
 	runMax    int    // requests in a run
+	fresh     int    // requests that were started since Fresh was asked last
 	followers int    // requests in flight beside the first of each connection
 	opened    []byte // what transports open into, and
 	plain     []byte // what they seal, between two calls
@@ -193,6 +194,12 @@ func (sh *Shared) Polls() { sh.into = 0 }
 
 // WaitsForPoll says that there is something to be received which had no room in one Poll.
 func (sh *Shared) WaitsForPoll() bool { return sh.intoWaits }
+
+// Fresh is how many requests for the handlers were started since ForgetFresh.
+func (sh *Shared) Fresh() int { return sh.fresh }
+
+// ForgetFresh is beside Fresh.
+func (sh *Shared) ForgetFresh() { sh.fresh = 0 }
 
 // BuffersCameBack says whether there may be a receive buffer for those who were refused
 // one: the processor's requests lie in none, or left one since this was asked last.

@@ -45,6 +45,7 @@ func (c *Conn) dispatch(b []byte, place frame.Place, lent *engine.Completion) bo
 	if c.turn != nil {
 		c.takeTurn(r)
 	}
+	c.shared.fresh++
 	if c.shared.run.last != nil {
 		c.follow(r)
 		return true
