@@ -28,9 +28,9 @@ func (p *Processor) Slots() int { return len(p.slots.all) }
 // still.
 func (p *Processor) Residue() (left string) {
 	residue := p.shared.Residue()
-	residue["starved"], residue["dirty"], residue["to migrate"] = len(p.slots.starved), len(p.slots.dirty), len(p.migration.list)
-	residue["pending"], residue["alarms"] = len(p.ordinary.pending)+len(p.priority.pending), len(p.timers.alarms.byTime)
-	residue["later"], residue["arrived"] = len(p.later), len(p.inbox.arrived)
+	residue["retry"], residue["dirty"], residue["to migrate"] = len(p.slots.retry), len(p.slots.dirty), len(p.migration.list)
+	residue["pending"], residue["alarms"] = len(p.handlers.ordinary.pending)+len(p.handlers.priority.pending), len(p.timers.alarms.byTime)
+	residue["later"], residue["arrived"] = len(p.handlers.later), len(p.inbox.arrived)
 	for name, n := range residue {
 		if n != 0 {
 			left += fmt.Sprintf("%s: %d ", name, n)

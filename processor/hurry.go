@@ -21,7 +21,7 @@ const (
 // hurryFrames closes peers that have begun a frame and send nothing of it, while frames of
 // others have waited for its memory, of any processor, each for a tenth of the frame timeout.
 func (p *Processor) hurryFrames() {
-	h, now := &p.slots.hungry, p.shared.Now()
+	h, now := &p.slots.rearm, p.shared.Now()
 	if len(h.list) == 0 && p.cfg.Channel.StarvedUntil() < now || now-h.hurried < int64(hurryEvery) {
 		return
 	}

@@ -104,11 +104,11 @@ func (l loop) SendLater(c *conn.Conn) {
 }
 
 func (l loop) RetryLater(c *conn.Conn) {
-	l.p.slots.starved = append(l.p.slots.starved, l.p.slots.slot(c))
+	l.p.slots.retry = append(l.p.slots.retry, l.p.slots.slot(c))
 }
 
 func (l loop) RetryWithBytes(c *conn.Conn, bytes int64, fromCredit bool) {
-	l.p.slots.hungry.add(l.p.slots.slot(c), bytes, fromCredit)
+	l.p.slots.rearm.add(l.p.slots.slot(c), bytes, fromCredit)
 }
 
 func (l loop) SetAlarm(c *conn.Conn, at int64) { l.p.timers.alarms.set(l.p.slots.slot(c), at) }

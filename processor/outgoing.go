@@ -39,14 +39,14 @@ func (o *outgoing) send(most int) (requests, newlyHeld int) {
 
 // handing is what lies between connections and handlers.
 type handing struct {
-	ordinary   outgoing
-	priority   outgoing
-	limiter    *limiter                  // nil: no latency target
-	later      map[*reqchan.Job]struct{} // wait for room for their response
-	handedOver int                       // requests that were published since handlers were let run
-	rounds     int                       // that handlers were let run in this pass
-	gatherFrom int64                     // when the first of them began
-	gatherFor  int64                     // how long after it there is to be no further one
+	ordinary    outgoing
+	priority    outgoing
+	limiter     *limiter                  // nil: no latency target
+	later       map[*reqchan.Job]struct{} // wait for room for their response
+	handedOver  int                       // requests that were published since handlers were let run
+	rounds      int                       // that handlers were let run in this pass
+	yieldedFrom int64                     // when the first of them began
+	yieldFor    int64                     // how long after it there is to be no further one
 }
 
 func newHanding(cfg *Config, wakeup *queue.Doorbell) handing {
@@ -62,25 +62,25 @@ func newHanding(cfg *Config, wakeup *queue.Doorbell) handing {
 func (p *Processor) enqueue(r *reqchan.Job, first bool) {
 	if first {
 		p.shared.Counts().Prioritized += uint64(r.InRun())
-		p.priority.pending = append(p.priority.pending, r)
+		p.handlers.priority.pending = append(p.handlers.priority.pending, r)
 		return
 	}
-	p.ordinary.pending = append(p.ordinary.pending, r)
+	p.handlers.ordinary.pending = append(p.handlers.ordinary.pending, r)
 }
 
 // publish hands what was cut to the handlers, those first that have priority.
 func (p *Processor) publish() {
-	p.handedOn(p.priority.send(len(p.priority.pending)))
-	o, most := &p.ordinary, len(p.ordinary.pending)
-	if p.limiter != nil {
-		most = p.limiter.admit(o.pending, p.shared.Now())
+	p.handedOn(p.handlers.priority.send(len(p.handlers.priority.pending)))
+	o, most := &p.handlers.ordinary, len(p.handlers.ordinary.pending)
+	if p.handlers.limiter != nil {
+		most = p.handlers.limiter.admit(o.pending, p.shared.Now())
 	}
 	n, held := o.send(most)
 	p.handedOn(n, held)
 	p.shared.Crowded(o.held > 0)
-	if p.limiter != nil {
-		p.shared.Counts().Depth = uint64(p.limiter.depth)
-		p.limiter.unadmit(o.pending[:most-n]) // the channel had no room for them; there are no runs
+	if p.handlers.limiter != nil {
+		p.shared.Counts().Depth = uint64(p.handlers.limiter.depth)
+		p.handlers.limiter.unadmit(o.pending[:most-n]) // the channel had no room for them; there are no runs
 	}
 }
 
@@ -88,5 +88,5 @@ func (p *Processor) publish() {
 func (p *Processor) handedOn(n, held int) {
 	p.shared.Went(n)
 	p.shared.Counts().Held += uint64(held)
-	p.handedOver += n
+	p.handlers.handedOver += n
 }

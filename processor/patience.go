@@ -12,7 +12,7 @@ const patientSendsMax = 4
 func (p *Processor) sendsCanWait() bool {
 	given := p.slots.sending
 	p.slots.sending = given[:0]
-	if p.engine.patient == nil || len(given) == 0 || len(given) > patientSendsMax || len(p.slots.starved)+len(p.slots.hungry.list) > 0 || p.phase != conn.Serving {
+	if p.engine.patient == nil || len(given) == 0 || len(given) > patientSendsMax || len(p.slots.retry)+len(p.slots.rearm.list) > 0 || p.phase != conn.Serving {
 		return false
 	}
 	for _, c := range given {

@@ -92,7 +92,7 @@ func (p *Processor) release() error {
 		}
 	}
 	p.takeAnswers(p.inbox.answers.Take())
-	for _, r := range append(p.priority.pending, p.ordinary.pending...) {
+	for _, r := range append(p.handlers.priority.pending, p.handlers.ordinary.pending...) {
 		p.shared.RecycleRun(r)
 	}
 	p.dropLater()
@@ -111,8 +111,8 @@ func (p *Processor) release() error {
 	}
 	p.shared.Discard()
 	p.inbox.answers.Disown(p.takeLate)
-	p.ordinary.sender.Leave()
-	p.priority.sender.Leave()
+	p.handlers.ordinary.sender.Leave()
+	p.handlers.priority.sender.Leave()
 	p.uptime.stopped.Store(measure.Now())
 	p.shared.PublishTimes()
 	p.stats.publish(p.shared.Counts())

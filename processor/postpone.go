@@ -9,10 +9,10 @@ import (
 // is room for its response.
 func (p *Processor) postponed(r *reqchan.Job) {
 	p.shared.Begin(r)
-	if p.later == nil {
-		p.later = map[*reqchan.Job]struct{}{}
+	if p.handlers.later == nil {
+		p.handlers.later = map[*reqchan.Job]struct{}{}
 	}
-	p.later[r] = struct{}{}
+	p.handlers.later[r] = struct{}{}
 	t := p.cfg.Responses.Line(p.cfg.Responses.Expect(r.API), func() { p.inbox.submit(func() { p.handOut(r) }) })
 	r.TakeTurn(t)
 	if t.Granted() {
@@ -22,10 +22,10 @@ func (p *Processor) postponed(r *reqchan.Job) {
 
 // handOut hands a postponed request to a handler, unless its connection has ended.
 func (p *Processor) handOut(r *reqchan.Job) {
-	if _, waits := p.later[r]; !waits {
+	if _, waits := p.handlers.later[r]; !waits {
 		return
 	}
-	delete(p.later, r)
+	delete(p.handlers.later, r)
 	if c := p.slots.of(engine.Token(r.Token)); c != nil && !c.Ended() {
 		p.enqueue(r, c.GoesFirst(r))
 		return
@@ -35,8 +35,8 @@ func (p *Processor) handOut(r *reqchan.Job) {
 
 // dropLater ends the requests that wait for room.
 func (p *Processor) dropLater() {
-	for r := range p.later {
-		delete(p.later, r)
+	for r := range p.handlers.later {
+		delete(p.handlers.later, r)
 		p.shared.Drop(r)
 	}
 }

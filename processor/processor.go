@@ -50,9 +50,9 @@ type Processor struct {
 	slots     slots
 	timers    timers
 	migration migration
-	doors     []Door // nil: free
-	swept     int    // slots that were told that held memory is scarce
-	handing          // requests on their way to the handlers
+	doors     []Door  // nil: free
+	swept     int     // slots that were told that held memory is scarce
+	handlers  handing // requests on their way to them
 	reaped    completions
 }
 
@@ -60,13 +60,13 @@ type Processor struct {
 func New(cfg Config) *Processor {
 	p := &Processor{cfg: cfg, ends: ends{drained: make(chan struct{}), ended: make(chan struct{})}}
 	p.inbox.make(p.wake)
-	p.handing = newHanding(&cfg, p.inbox.wakeup)
+	p.handlers = newHanding(&cfg, p.inbox.wakeup)
 	p.shared = conn.NewShared(conn.Config{
 		Memory: cfg.Memory, Responses: cfg.Responses, Held: cfg.Held, Channel: cfg.Channel, Handle: cfg.Handle,
-		InFlightShare: cfg.InFlightShare, RunMax: cfg.RunMax, OneByOne: p.limiter != nil, Priority: cfg.Priority, APIOf: cfg.APIOf, Deprecated: cfg.Deprecated,
+		InFlightShare: cfg.InFlightShare, RunMax: cfg.RunMax, OneByOne: p.handlers.limiter != nil, Priority: cfg.Priority, APIOf: cfg.APIOf, Deprecated: cfg.Deprecated,
 		Closed: cfg.Hooks.Closed, Panicked: cfg.Hooks.Panicked,
-	}, loop{p}, p.inbox.answers, p.ordinary.sender)
-	p.slots.hungry.creditWanted = math.MaxInt64
+	}, loop{p}, p.inbox.answers, p.handlers.ordinary.sender)
+	p.slots.rearm.creditWanted = math.MaxInt64
 	return p
 }
 
@@ -99,8 +99,8 @@ func (p *Processor) Run(opened func(error)) error {
 // nobody waits for it.
 func (p *Processor) neverOpened() {
 	p.shared.Discard()
-	p.ordinary.sender.Leave()
-	p.priority.sender.Leave()
+	p.handlers.ordinary.sender.Leave()
+	p.handlers.priority.sender.Leave()
 	p.takeNoMore()
 	p.sayDrained()
 	p.inbox.close()
@@ -118,15 +118,15 @@ func (p *Processor) serve() error {
 		p.inbox.open()            // tasks: settings, evictions, questions
 		p.adopt()                 // sockets, and connections of other processors
 		p.takeAnswers(answers)    // each to its connection
-		p.retryStarved()          // connections that found no receive buffer
-		p.retryHungry()           // connections that found no room for a frame
+		p.retryNext()             // connections that found no receive buffer
+		p.rearm()                 // connections that found no room for a frame
 		p.watchHeld()             // connections that hold too much together
 		p.migrate()               // connections that go on with other processors
 		if !p.reaped.left() && p.over() {
 			return nil
 		}
 		p.publish() // requests to the handlers
-		if p.gather() {
+		if p.yield() {
 			continue // the handlers have answered: more leaves in one send
 		}
 		if p.reaped.left() {
@@ -185,7 +185,7 @@ func (p *Processor) parkFor() time.Duration {
 		p.inbox.wakeup.Disarm()
 		return 0
 	}
-	if (p.cfg.Responses.Tight() || len(p.slots.hungry.list) > 0) && p.slots.open > 0 {
+	if (p.cfg.Responses.Tight() || len(p.slots.rearm.list) > 0) && p.slots.open > 0 {
 		due = sooner(due, hurryEvery)
 	}
 	now := p.shared.Now()
@@ -235,8 +235,8 @@ func (p *Processor) takeAnswers(r *reqchan.Job) {
 		if first := r.Unbegun(); first != nil {
 			p.takeUnbegun(first, engine.Token(token))
 		}
-		if p.limiter != nil {
-			p.limiter.home(r, p.shared.Now())
+		if p.handlers.limiter != nil {
+			p.handlers.limiter.home(r, p.shared.Now())
 		}
 		if c := p.slots.of(engine.Token(token)); c != nil {
 			c.Returned(r)

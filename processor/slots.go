@@ -15,7 +15,7 @@ type slot struct {
 	alarm  alarm
 	fd     engine.FD
 	dirty  bool // in slots.dirty
-	listed bool // in hungry; the slot's, whoever has it
+	listed bool // in rearm; the slot's, whoever has it
 }
 
 // slots are the connections, by the slots of their tokens.
@@ -27,8 +27,8 @@ type slots struct {
 
 	dirty   []*slot // have output that no Send covers
 	sending []*slot // got a Send since the last Poll
-	starved []*slot // are tried again in the next pass
-	hungry  hungry
+	retry   []*slot // are tried again in the next pass
+	rearm   rearmQueue
 
 	evicted map[*slot]func() // to be called when they are closed
 }
@@ -158,21 +158,21 @@ func (p *Processor) flush() {
 	p.slots.dirty = p.slots.dirty[:0]
 }
 
-// retryStarved has those try again who found no receive buffer.
-func (p *Processor) retryStarved() {
+// retryNext has those try again who found no receive buffer.
+func (p *Processor) retryNext() {
 	s := &p.slots
-	n := len(s.starved)
+	n := len(s.retry)
 	cameBack := p.shared.BuffersCameBack() // else a receive would only starve again
-	for _, c := range s.starved[:n] {
+	for _, c := range s.retry[:n] {
 		switch {
 		case !c.Waits(): // gone, and its place is another's
-		case c.Starved() && !cameBack && !p.shared.Scarce():
-			s.starved = append(s.starved, c)
+		case c.WaitsForBuffer() && !cameBack && !p.shared.Scarce():
+			s.retry = append(s.retry, c)
 		default:
 			c.Retry()
 		}
 	}
-	left := copy(s.starved, s.starved[n:])
-	clear(s.starved[left:])
-	s.starved = s.starved[:left]
+	left := copy(s.retry, s.retry[n:])
+	clear(s.retry[left:])
+	s.retry = s.retry[:left]
 }

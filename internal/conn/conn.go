@@ -28,7 +28,7 @@ type Conn struct {
 	cancelled bool // the receive that is armed was told to end
 	big       bool // the last frame was big: sizes are received on their own
 	waiting   bool // could not go on for want of memory or a buffer, and is tried again
-	starved   bool // waits for a receive buffer
+	noBuffer  bool // waits for a receive buffer
 	doubted   bool // seemed idle at the last look, see peerWrites
 	extended  bool // the frame begun has had its time twice, see extend
 	sending   bool // a Send is outstanding
@@ -40,7 +40,7 @@ type Conn struct {
 	reason   reqchan.CloseReason
 	mute     muteState
 	wants    int64        // bytes of the channel's capacity that it waits for; 0: it does not
-	hungry   int64        // since when it waits for these; 0: it does not
+	refused  int64        // since when it waits for these; 0: it does not
 	held     int          // memory that in holds, as counted
 	inFlight int          // requests cut and not answered yet
 	unbegun  *reqchan.Job // a run that was cut, and came home without being begun

@@ -82,8 +82,8 @@ func (c *Conn) waitForBytes(bytes int64, fromCredit bool) {
 		c.waiting = true
 		c.shared.count.Waits++
 	}
-	if c.hungry == 0 {
-		c.hungry = c.shared.now
+	if c.refused == 0 {
+		c.refused = c.shared.now
 	}
 	c.shared.loop.RetryWithBytes(c, bytes, fromCredit)
 }

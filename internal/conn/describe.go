@@ -100,7 +100,7 @@ func (c *Conn) mutedBy() MutedBy {
 		return MutedMoving
 	case c.life == draining:
 		return MutedDraining
-	case c.starved:
+	case c.noBuffer:
 		return MutedReceiveBuffer
 	case c.waiting || c.turn != nil:
 		return MutedMemory

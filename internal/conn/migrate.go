@@ -53,7 +53,7 @@ func (c *Conn) Detach() *Moved {
 		c.shared.heads, c.head = append(c.shared.heads, c.head), nil
 	}
 	m := &Moved{*c}
-	m.conn.shared, m.conn.wants, m.conn.waiting, m.conn.starved, m.conn.cancelled = nil, 0, false, false, false
+	m.conn.shared, m.conn.wants, m.conn.waiting, m.conn.noBuffer, m.conn.cancelled = nil, 0, false, false, false
 	c.shared.count.MovedOut++
 	c.vacate()
 	return m

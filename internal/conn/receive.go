@@ -233,7 +233,7 @@ func (c *Conn) cutFrames(lent *engine.Completion) (again bool) {
 				c.waitForBytes(int64(len(b)), true)
 				return false
 			}
-			c.hungry = 0
+			c.refused = 0
 		case frame.NeedBytes:
 			return false
 		case frame.NeedMemory:
@@ -275,7 +275,7 @@ func (c *Conn) begin() bool {
 		return false
 	}
 	c.in.Begin(memory)
-	c.begun, c.extended, c.hungry = c.shared.now, false, 0
+	c.begun, c.extended, c.refused = c.shared.now, false, 0
 	c.big = n-frame.SizeBytes >= c.set.BigFrameBytes
 	if c.big && c.secure == nil && len(c.in.Rest()) >= c.set.BigFrameBytes/4 {
 		c.EndStream()
@@ -340,7 +340,7 @@ func (sh *Shared) takeHead() *[frame.SizeBytes]byte {
 // waitForBuffer has c wait for a receive buffer: one of this pass is recycled before the
 // next.
 func (c *Conn) waitForBuffer() {
-	c.starved = true
+	c.noBuffer = true
 	c.waitForPass()
 }
 
@@ -353,12 +353,12 @@ func (c *Conn) waitForPass() {
 	}
 }
 
-// Starved says that c waits for a receive buffer, and WaitsForBytes that it waits for so
+// WaitsForBuffer says that c waits for a receive buffer, and WaitsForBytes that it waits for so
 // many of the channel's capacity, or with fromCredit also of the processor's own; 0: for
 // none.
-func (c *Conn) Starved() bool { return c.waiting && c.starved && c.life < ending }
+func (c *Conn) WaitsForBuffer() bool { return c.waiting && c.noBuffer && c.life < ending }
 
-// WaitsForBytes is beside Starved.
+// WaitsForBytes is beside WaitsForBuffer.
 func (c *Conn) WaitsForBytes() (n int64, fromCredit bool) {
 	if !c.waiting {
 		return 0, false
@@ -371,6 +371,6 @@ func (c *Conn) Waits() bool { return c.waiting }
 
 // Retry has a connection that waited try again.
 func (c *Conn) Retry() {
-	c.waiting, c.starved, c.wants = false, false, 0
+	c.waiting, c.noBuffer, c.wants = false, false, 0
 	c.Resume()
 }

@@ -6,8 +6,8 @@ import "math"
 // the first waits longest. It may be long, and little may come back at a time: so nobody of
 // it is tried before there is a reason to, nor when somebody was refused who wanted less.
 
-// hungry are those connections.
-type hungry struct {
+// rearmQueue are those connections.
+type rearmQueue struct {
 	list []*slot
 	// creditWanted is the least that one of them wants who takes of what this processor
 	// has reserved already.
@@ -16,7 +16,7 @@ type hungry struct {
 }
 
 // add has c wait for so many bytes.
-func (h *hungry) add(c *slot, bytes int64, fromCredit bool) {
+func (h *rearmQueue) add(c *slot, bytes int64, fromCredit bool) {
 	if fromCredit {
 		h.creditWanted = min(h.creditWanted, bytes)
 	}
@@ -26,12 +26,12 @@ func (h *hungry) add(c *slot, bytes int64, fromCredit bool) {
 	}
 }
 
-// retryHungry has those try again who wait for bytes, if there may be some. The channel
+// rearm has those try again who wait for bytes, if there may be some. The channel
 // wakes the processor then, or this processor has got some back.
-func (p *Processor) retryHungry() {
-	h := &p.slots.hungry
+func (p *Processor) rearm() {
+	h := &p.slots.rearm
 	n := len(h.list)
-	if n == 0 || p.ordinary.sender.Hungry() && p.shared.Credit() < h.creditWanted {
+	if n == 0 || p.handlers.ordinary.sender.Hungry() && p.shared.Credit() < h.creditWanted {
 		return
 	}
 	h.creditWanted = math.MaxInt64
