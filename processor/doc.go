@@ -1,17 +1,17 @@
 // Package processor is the event loop that owns a share of the connections.
 //
-// Job: what Kafka's Processor does: receive, cut frames, hand requests to the
-// request channel (or to the handler itself), bring responses back in order,
-// send them, close connections, and measure. It never blocks on anything but
+// Job: what Kafka's Processor does. The loop moves things: completions to connections,
+// what connections want to the engine, requests to the handlers, answers home, and time.
+// What a connection does with them is internal/conn's. It never blocks on anything but
 // its engine's Poll.
 //
-// Flow: Run is the loop, and its steps are the files: adopt (a socket gets a
-// slot) · receive (bytes to frames) · dispatch (frames to requests) · respond
-// (answers to ordered output) · send · close · expire.
+// Flow: serve is the loop. Its files: inbox (all that comes from other goroutines) · slots
+// (connections by their tokens, and the lists of those that something is to be done with) ·
+// loop (what connections want done) · outgoing, yield, limiter (requests to handlers) ·
+// expire, alarm, hurry (time) · move · phase (its own end).
 //
 // Ownership: the goroutine in Run owns the engine, the connections and every
-// buffer of both. Other goroutines reach it through queues with one doorbell:
-// Intake, the response queue, the request channel's promise of room, Drain.
+// buffer of both. Other goroutines reach it through its inbox, with one handshake.
 //
 // Never: wait for a handler or for room in the request channel; read ahead
 // without a bound; give the kernel memory of the Go heap; answer a connection

@@ -26,8 +26,8 @@ type Door interface {
 // Host opens a door, soon. false: the processor has ended, and d has not been
 // touched. Any goroutine.
 func (p *Processor) Host(d Door) bool {
-	return p.do(func() {
-		if p.gone {
+	return p.inbox.submit(func() {
+		if p.ends.gone {
 			d.End()
 			return
 		}
@@ -38,7 +38,7 @@ func (p *Processor) Host(d Door) bool {
 			p.doors = append(p.doors, nil)
 		}
 		p.doors[at] = d
-		d.Begin(p.engine, doorToken(at), p.bell.Ring)
+		d.Begin(p.engine.Engine, doorToken(at), p.inbox.wakeup.Ring)
 	})
 }
 
@@ -48,7 +48,7 @@ func doorToken(at int) engine.Token { return engine.MakeToken(^uint32(0)-uint32(
 func doorOf(t engine.Token) int { return int(^uint32(0) - t.Slot()) }
 
 // proceedDoors says how long until one of them has something to do. Order: the
-// bell is armed before, so that whoever wakes a door after this look rings it.
+// wakeup is armed before, so that whoever wakes a door after this look notifies it.
 func (p *Processor) proceedDoors() time.Duration {
 	due := time.Duration(-1)
 	for i, d := range p.doors {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 
 	"kring/engine"
-	"kring/reqchan"
 )
 
 // Candidate is the connection that its processor can best do without. The zero
@@ -40,21 +39,21 @@ func (c Candidate) None() bool { return c.rank == evictNever }
 // none, or has ended. answer runs on the processor's goroutine, or on the
 // caller's if the processor has ended, and must not block. Any goroutine.
 func (p *Processor) Nominate(spared string, answer func(Candidate)) {
-	if !p.do(func() { answer(p.nominee(spared)) }) {
+	if !p.inbox.submit(func() { answer(p.nominee(spared)) }) {
 		answer(Candidate{})
 	}
 }
 
 func (p *Processor) nominee(spared string) (best Candidate) {
-	for _, c := range p.conns {
-		if c.info == nil || c.gone != nil || c.from.name == spared {
+	for _, c := range p.slots.all {
+		if c.Info() == nil || p.slots.evicted[c] != nil || c.Listener().Name() == spared {
 			continue
 		}
-		one := Candidate{processor: p, token: c.token, rank: evictIdle, active: c.active}
+		one := Candidate{processor: p, token: c.Token(), rank: evictIdle, active: c.Active()}
 		switch {
-		case c.ending || c.finishing:
+		case c.Closing():
 			one.rank = evictClosing
-		case c.inFlight > 0 || c.sending || c.receive == receiveFrame:
+		case c.Busy():
 			one.rank = evictBusy
 		}
 		if one.Better(best) {
@@ -72,16 +71,14 @@ func (p *Processor) nominee(spared string) (best Candidate) {
 func (c Candidate) Evict(gone func(found bool)) {
 	p := c.processor
 	evict := func() {
-		conn := p.connOf(c.token)
-		if conn == nil {
+		s := p.slots.of(c.token)
+		if s == nil {
 			gone(false)
 			return
 		}
-		conn.gone = func() { gone(true) }
-		p.count.dropped += uint64(conn.inFlight)
-		p.terminate(conn, reqchan.Evicted)
+		p.slots.evict(s, func() { gone(true) })
 	}
-	if !p.do(evict) {
+	if !p.inbox.submit(evict) {
 		gone(false)
 	}
 }

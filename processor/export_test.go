@@ -6,26 +6,13 @@ import (
 	"kring/engine"
 )
 
-// SpoilMute puts every connection that there is into a mute state that it can't
-// be in: with a request in flight, or without.
-func (p *Processor) SpoilMute() {
-	p.do(func() {
-		for _, c := range p.conns {
-			c.mute = noState
-			if c.inFlight > 0 {
-				c.mute = muted
-			}
-		}
-	})
-}
-
 // InAPass runs f on the processor's goroutine, in the middle of a pass.
-func (p *Processor) InAPass(f func()) { p.do(f) }
+func (p *Processor) InAPass(f func()) { p.inbox.submit(f) }
 
 // CompleteForNobody has the processor take completions of connections that it
 // never had.
 func (p *Processor) CompleteForNobody() {
-	p.do(func() {
+	p.inbox.submit(func() {
 		for op := engine.OpRecv; op <= engine.OpClose; op++ {
 			p.complete(&engine.Completion{Op: op, Token: engine.MakeToken(1<<20, 3), Res: 5})
 			p.complete(&engine.Completion{Op: op, Token: engine.MakeToken(0, 1<<20), Res: -5})
@@ -34,29 +21,24 @@ func (p *Processor) CompleteForNobody() {
 }
 
 // Slots is how many connections there is room for.
-func (p *Processor) Slots() int { return len(p.conns) }
+func (p *Processor) Slots() int { return len(p.slots.all) }
 
 // Residue names what a processor has that it must not have at rest, with every
 // request answered and every response read; "" is nothing. Only while Run stands
 // still.
 func (p *Processor) Residue() (left string) {
-	for name, n := range map[string]int{
-		"waiting": len(p.waiting), "dirty": len(p.dirty), "movers": len(p.movers), "away": p.away, "pinned": p.pinned,
-		"pending": len(p.ordinary.pending) + len(p.priority.pending), "alarms": len(p.alarms.byTime),
-		"hoarded too much": int(max(p.credit-HoardedBytesMax, 0)),
-		"bytes of output":  int(p.output), "later": len(p.later),
-	} {
+	residue := p.shared.Residue()
+	residue["retry"], residue["dirty"], residue["to migrate"] = len(p.slots.retry), len(p.slots.dirty), len(p.migration.list)
+	residue["pending"], residue["alarms"] = len(p.handlers.ordinary.pending)+len(p.handlers.priority.pending), len(p.timers.alarms.byTime)
+	residue["later"], residue["arrived"] = len(p.handlers.later), len(p.inbox.arrived)
+	for name, n := range residue {
 		if n != 0 {
 			left += fmt.Sprintf("%s: %d ", name, n)
 		}
 	}
-	for _, c := range p.conns {
-		switch {
-		case c.info == nil:
-		case c.out != nil:
-			left += fmt.Sprintf("%s has output ", c.token)
-		case c.mute != notMuted && c.phase == serving && !c.ending && !c.finishing:
-			left += fmt.Sprintf("%s is %s ", c.token, c.mute)
+	for _, c := range p.slots.all {
+		if of := c.Residue(); of != "" {
+			left += fmt.Sprintf("%s %s ", c.Token(), of)
 		}
 	}
 	return left
@@ -75,9 +57,15 @@ func HoldFileReaders() (release func()) {
 	}
 }
 
-// ErrandsWaiting is how many wait to be done.
-func (p *Processor) ErrandsWaiting() int {
-	p.errands.mu.Lock()
-	defer p.errands.mu.Unlock()
-	return len(p.errands.list)
+// TasksWaiting is how many wait to be done, on a processor that does none meanwhile.
+func (p *Processor) TasksWaiting() (n int) {
+	var all []message
+	p.inbox.messages.Drain(func(m message) {
+		n++
+		all = append(all, m)
+	}, -1)
+	for _, m := range all {
+		p.inbox.messages.Push(m)
+	}
+	return n
 }

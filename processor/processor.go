@@ -10,112 +10,63 @@ import (
 	"time"
 
 	"kring/engine"
+	"kring/internal/conn"
 	"kring/internal/measure"
-	"kring/internal/queue"
-	"kring/internal/slab"
 	"kring/reqchan"
 )
 
 const (
 	completionsPerPoll = 256
-	adoptedPerPassMax  = 20 // Kafka's ConnectionQueueSize
-	headsPageBytes     = 4 << 10
+	// handOverFrom is after how many requests those are handed on before more are cut:
+	// their memory is still in the cache then, and the request channel is about full.
+	handOverFrom = 500
 )
+
+// completions are those of the last Poll; the first at of them were taken to their
+// connections.
+type completions struct {
+	done  [completionsPerPoll]engine.Completion
+	n, at int
+}
+
+// left says that some were not taken yet.
+func (c *completions) left() bool { return c.at < c.n }
 
 // Processor is one event loop; see the package comment for who owns what.
 type Processor struct {
-	cfg     Config
-	bell    *queue.Doorbell
-	engine  engine.Engine
-	patient engine.PatientSender          // nil: the engine is none
-	waiter  engine.PatientWaiter          // nil: the engine is none
-	teller  engine.ProgressTeller         // nil: the engine is none
-	ready   atomic.Pointer[engine.Engine] // what the bell wakes
-
-	// From other goroutines.
-	assigned    *queue.ManyToOne[socket]
-	assignedLen atomic.Int64
-	load        atomic.Int64 // connections assigned and not ended
-	responses   *reqchan.ResponseQueue
-	errands     errands
-	filing      sync.WaitGroup               // goroutines that read files for us
-	asked       atomic.Uint32                // the phase that others want
-	heirs       atomic.Pointer[[]*Processor] // who gets the connections of a retiring one; set before it is
-	drained     chan struct{}                // closed when no connection is left to drain
-	ended       chan struct{}                // closed when Run has returned
+	cfg    Config
+	inbox  inbox                         // all that comes from other goroutines
+	ready  atomic.Pointer[engine.Engine] // what a wakeup wakes
+	load   atomic.Int64                  // connections assigned and not ended
+	filing sync.WaitGroup                // goroutines that read files for us
+	stats  published
+	uptime uptime
+	ends   ends
 
 	// Owner: the goroutine in Run, all that follows.
-	arena      *slab.Arena
-	doors      []Door     // nil: free
-	gone       bool       // the engine is closed
-	late       sync.Mutex // held by whoever has what was the owner's, once Run has ended
-	ordinary   outgoing
-	priority   outgoing
-	limiter    *limiter // nil: no latency target
-	conns      []*conn
-	free       []uint32
-	heads      [][]byte // memory for sizes of big frames, to be reused
-	headPages  [][]byte // what heads lie in
-	jobs       reqchan.Jobs
-	outs       []*outbound // free ones, to be reused
-	dirty      []*conn     // have output that no Send covers
-	given      []*conn     // got a Send since the last Poll
-	waiting    []*conn     // could not go on for want of memory or a buffer
-	movers     []*conn     // may be handed over
-	heirTurn   int
-	handedOver int   // requests that were published since handlers were let run
-	rounds     int   // that handlers were let run in this pass
-	gatherFrom int64 // when the first of them began
-	gatherFor  int64 // how long after it there is to be no further one
-	credit     int64 // of the channel's bytes, reserved and unused
-	heldCredit int64 // of Config.Held, taken and unused
-	scarce     bool  // what is held is beyond Config.Held
-	swept      int   // slots that were told so
-	hungry     hungry
-	output     int64                     // bytes of responses that are counted here, see holdOutput
-	paid       int64                     // what they count for in the budget of all responses
-	later      map[*reqchan.Job]struct{} // wait for room for their response
-	hurried    int64                     // when hurry looked last
-	away       int                       // requests outside this goroutine's hands
-	phase      phase
-	openConns  int   // adopted and not closed
-	now        int64 // of reqchan.Now at the start of the pass
-	waited     int64 // before now, after the Sends that completed with it were out
-	wheel      wheel
-	alarms     alarms
-	count      counts
-	done       [completionsPerPoll]engine.Completion
-	direct     *reqchan.Job // the last one of handlers that run here, unless it is still needed
-	inHandle   bool         // one of them runs
-	batch      batch        // not queued yet
-	exiting    *reqchan.Job // its handler has called runtime.Goexit
-	leaseNow   *lease       // of the completion that is being cut
-	pinned     int          // receive buffers that unanswered requests lie in
-	unpinned   bool         // one came back since starved connections were tried
-
-	connIndex   uint64
-	drainedSaid bool
-	stats       published
-	times       times
-	into        int              // bytes that the next Poll is to receive into large frames
-	intoWaits   bool             // somebody waits for the Poll after it
-	idle        measure.Idleness // of Poll
-	started     atomic.Int64     // by measure.Now; 0 before, as stopped
-	stopped     atomic.Int64
-	deprecated  deprecations
+	engine    opened
+	phase     conn.Phase
+	shared    *conn.Shared
+	slots     slots
+	timers    timers
+	migration migration
+	doors     []Door  // nil: free
+	swept     int     // slots that were told that held memory is scarce
+	handlers  handing // requests on their way to them
+	reaped    completions
 }
 
 // New makes a Processor; Run starts it.
 func New(cfg Config) *Processor {
-	p := &Processor{cfg: cfg, assigned: queue.NewManyToOne[socket](), drained: make(chan struct{}), ended: make(chan struct{})}
-	p.times.recent = new(apiTimes)
-	p.bell = queue.NewDoorbell(p.wake)
-	p.responses = reqchan.NewResponseQueue(p.bell)
-	p.arena = slab.NewArena(cfg.Memory)
-	p.ordinary, p.priority = newOutgoing(cfg.Channel, p.bell)
-	p.limiter = newLimiter(cfg.Latency)
-	p.jobs.Budget = cfg.Responses
-	p.hungry.creditWanted = math.MaxInt64
+	p := &Processor{cfg: cfg, ends: ends{drained: make(chan struct{}), ended: make(chan struct{})}}
+	p.inbox.make(p.wake)
+	p.handlers = newHanding(&cfg, p.inbox.wakeup)
+	p.shared = conn.NewShared(conn.Config{
+		Memory: cfg.Memory, Responses: cfg.Responses, Held: cfg.Held, Channel: cfg.Channel, Handle: cfg.Handle,
+		InFlightShare: cfg.InFlightShare, RunMax: cfg.RunMax, OneByOne: p.handlers.limiter != nil, Priority: cfg.Priority, APIOf: cfg.APIOf, Deprecated: cfg.Deprecated,
+		Closed: cfg.Hooks.Closed, Panicked: cfg.Hooks.Panicked,
+	}, loop{p}, p.inbox.answers, p.handlers.ordinary.sender)
+	p.slots.rearm.creditWanted = math.MaxInt64
 	return p
 }
 
@@ -123,7 +74,7 @@ func New(cfg Config) *Processor {
 // error that its engine died of. opened is called once, with nil when the
 // engine stands.
 func (p *Processor) Run(opened func(error)) error {
-	defer close(p.ended)
+	defer close(p.ends.ended)
 	defer p.exited()
 	if p.cfg.Wait == engine.WaitLocked {
 		runtime.LockOSThread()
@@ -131,60 +82,69 @@ func (p *Processor) Run(opened func(error)) error {
 	}
 	e, err := p.cfg.Network.Open(p.cfg.Wait)
 	if err != nil {
-		p.arena.Close()
-		p.ordinary.sender.Leave()
-		p.priority.sender.Leave()
-		p.takeNoMore()
-		p.sayDrained() // it will never have a connection: nobody waits for it
-		p.endErrands()
+		p.neverOpened()
 		opened(err)
 		return err
 	}
-	p.engine = e
-	p.patient, _ = e.(engine.PatientSender)
-	p.waiter, _ = e.(engine.PatientWaiter)
-	p.teller, _ = e.(engine.ProgressTeller)
+	p.engine = newOpened(e)
+	p.shared.TellsMore(p.engine.teller != nil)
 	p.ready.Store(&e)
 	p.tick()
-	p.started.Store(p.now)
+	p.uptime.started.Store(p.shared.Now())
 	opened(nil)
-	return errors.Join(p.loop(), p.release())
+	return errors.Join(p.serve(), p.release())
+}
+
+// neverOpened ends a processor that has no engine, and will never have a connection:
+// nobody waits for it.
+func (p *Processor) neverOpened() {
+	p.shared.Discard()
+	p.handlers.ordinary.sender.Leave()
+	p.handlers.priority.sender.Leave()
+	p.takeNoMore()
+	p.sayDrained()
+	p.inbox.close()
 }
 
 // Ended is closed when Run has returned, or is about to.
-func (p *Processor) Ended() <-chan struct{} { return p.ended }
+func (p *Processor) Ended() <-chan struct{} { return p.ends.ended }
 
-func (p *Processor) loop() error {
+// serve is the event loop: one pass after the other until the processor is over, or its
+// engine has died.
+func (p *Processor) serve() error {
 	for {
-		home := p.responses.Take()
-		p.enter(phase(p.asked.Load())) // Order: after Take, so that what was asked before an answer was given comes before it
-		p.runErrands()
-		p.adopt()
-		p.takeResponses(home)
-		p.retryWaiting()
-		p.retryHungry()
-		p.watchHeld()
-		p.moveOn()
-		if p.over() {
+		answers := p.inbox.answers.Take()
+		p.enter(p.inbox.wanted()) // Order: after Take, so that what was asked before an answer was given comes before it
+		p.inbox.open()            // tasks: settings, evictions, questions
+		p.adopt()                 // sockets, and connections of other processors
+		p.takeAnswers(answers)    // each to its connection
+		p.retryNext()             // connections that found no receive buffer
+		p.rearm()                 // connections that found no room for a frame
+		p.watchHeld()             // connections that hold too much together
+		p.migrate()               // connections that go on with other processors
+		if !p.reaped.left() && p.over() {
 			return nil
 		}
-		p.publish()
-		if p.gather() {
+		p.publish() // requests to the handlers
+		if p.yield() {
+			continue // the handlers have answered: more leaves in one send
+		}
+		if p.reaped.left() {
+			p.completeSome()
 			continue
 		}
-		p.flush()
-		p.publishTimes()
-		p.stats.publish(&p.count) // before sleeping: what others read is never old
-		n, err := p.poll()
-		p.bell.Disarm()
+		p.flush() // one gathered send for each connection that has something to send
+		p.shared.PublishTimes()
+		p.stats.publish(p.shared.Counts()) // before sleeping: what others read is never old
+		n, err := p.poll()                 // submit, sleep, and take completions
+		p.inbox.wakeup.Disarm()
 		if err != nil {
 			return fmt.Errorf("processor %d: %w", p.cfg.ID, err)
 		}
-		for i := range p.done[:n] {
-			p.complete(&p.done[i])
-		}
-		p.expire()
-		p.ring()
+		p.reaped.n, p.reaped.at = n, 0
+		p.completeSome() // each to its connection
+		p.expire()       // deadlines
+		p.timers.alarms.ring(p.shared.Now())
 	}
 }
 
@@ -192,46 +152,58 @@ func (p *Processor) loop() error {
 // includes what the kernel does for us before it sleeps.
 func (p *Processor) poll() (int, error) {
 	wait := p.parkFor()
-	p.into = 0
-	p.count.polls++
+	p.shared.Polls()
+	p.shared.Counts().Polls++
 	if wait == 0 { // there is work: not idle
-		p.given = p.given[:0]
-		n, err := p.engine.Poll(p.done[:], 0)
+		p.slots.sending = p.slots.sending[:0]
+		n, err := p.engine.Poll(p.reaped.done[:], 0)
 		p.tick()
 		return n, err
 	}
 	slept := measure.Now()
-	p.idle.Sleep(slept)
+	p.uptime.idle.Sleep(slept)
 	patient := p.sendsCanWait()
-	if p.waiter != nil && p.away == 0 && p.phase == serving {
-		p.waiter.OthersCanWait()
+	if p.engine.waiter != nil && p.shared.Away() == 0 && p.phase == conn.Serving {
+		p.engine.waiter.OthersCanWait()
 	}
-	n, err := p.engine.Poll(p.done[:], wait)
-	p.tick()
-	p.idle.Woke(p.now)
+	n, err := p.engine.Poll(p.reaped.done[:], wait)
+	now, waited := measure.Now(), int64(0)
 	if patient {
-		p.waited = min(p.now-slept, int64(engine.PatienceMax)) // what took longer waited for its peer
+		waited = min(now-slept, int64(engine.PatienceMax)) // what took longer waited for its peer
 	}
+	p.shared.Tick(now, waited)
+	p.uptime.idle.Woke(now)
 	return n, err
 }
 
-// parkFor says how long Poll may sleep. Order: the bell is armed before the
-// queues are looked at for the last time; whoever pushes after that rings it.
+// parkFor says how long Poll may sleep. Order: the wakeup is armed before the
+// inbox is looked at for the last time; whoever puts something there after that rings it.
 func (p *Processor) parkFor() time.Duration {
-	p.bell.Arm()
+	p.inbox.wakeup.Arm()
 	due := p.proceedDoors()
-	if p.assignedLen.Load() > 0 || p.responses.Waiting() || p.errands.waiting.Load() || p.sweeping() || p.intoWaits || phase(p.asked.Load()) != p.phase {
-		p.bell.Disarm()
+	if p.sweeping() || p.shared.WaitsForPoll() || !p.inbox.empty(p.phase) {
+		p.inbox.wakeup.Disarm()
 		return 0
 	}
-	if (p.cfg.Responses.Tight() || len(p.hungry.list) > 0) && p.openConns > 0 {
+	if (p.cfg.Responses.Tight() || len(p.slots.rearm.list) > 0) && p.slots.open > 0 {
 		due = sooner(due, hurryEvery)
 	}
-	return sooner(sooner(due, p.jobs.Tidy(p.now)), p.alarms.wait(p.now, p.wheel.wait(p.now)))
+	now := p.shared.Now()
+	return sooner(sooner(due, p.shared.Tidy()), p.timers.alarms.wait(now, p.timers.wheel.wait(now)))
 }
 
+// completeSome takes completions of the last Poll to their connections, until there are so
+// many requests that they are better handed on first.
+func (p *Processor) completeSome() {
+	p.shared.ForgetFresh()
+	for c := &p.reaped; c.left() && p.shared.Fresh() < handOverFrom; c.at++ {
+		p.complete(&c.done[c.at])
+	}
+}
+
+// complete takes a completion to its connection.
 func (p *Processor) complete(done *engine.Completion) {
-	c := p.connOf(done.Token)
+	c := p.slots.of(done.Token)
 	if c == nil {
 		if done.Op == engine.OpAccept {
 			p.doors[doorOf(done.Token)].Complete(done)
@@ -242,30 +214,60 @@ func (p *Processor) complete(done *engine.Completion) {
 	}
 	switch done.Op {
 	case engine.OpRecv:
-		p.received(c, done)
+		c.Received(done)
 	case engine.OpRecvInto:
-		p.filled(c, done)
+		c.Filled(done)
 	case engine.OpSend:
-		p.sent(c, done)
+		c.Sent(done)
 	case engine.OpReadFile:
-		p.fileRead(c, done)
+		c.FileRead(done)
 	case engine.OpClose:
 		p.closed(c)
 	}
 }
 
-// assign queues a socket for adopt; false when too many wait already, or the
-// processor is ending. Any goroutine. Order: it is counted before the phase is
-// looked at, and over looks the other way round, so one of the two sees the
-// other, and nothing is queued that nobody takes.
-func (p *Processor) assign(s socket) bool {
-	if p.assignedLen.Add(1) > int64(p.cfg.AssignedMax) || phase(p.asked.Load()) != serving {
-		p.assignedLen.Add(-1)
+// takeAnswers brings the answers of other goroutines home: r, and what came after it.
+func (p *Processor) takeAnswers(r *reqchan.Job) {
+	for r != nil {
+		next, token := r.Next(), r.Token
+		p.shared.Went(-1)
+		p.shared.Counts().Home++
+		if first := r.Unbegun(); first != nil {
+			p.takeUnbegun(first, engine.Token(token))
+		}
+		if p.handlers.limiter != nil {
+			p.handlers.limiter.home(r, p.shared.Now())
+		}
+		if c := p.slots.of(engine.Token(token)); c != nil {
+			c.Returned(r)
+			if next == nil || next.Token != token {
+				c.AllReturned()
+			}
+		} else {
+			p.shared.Drop(r) // its connection is gone
+		}
+		r = next
+	}
+}
+
+// takeUnbegun takes back a run that came home without being begun.
+func (p *Processor) takeUnbegun(first *reqchan.Job, token engine.Token) {
+	p.shared.Went(-first.InRun())
+	if c := p.slots.of(token); c != nil {
+		c.Unbegun(first)
+	} else {
+		p.shared.DropRun(first)
+	}
+}
+
+// assign posts a socket for adopt; false when too many wait already, or the
+// processor is ending. Any goroutine.
+func (p *Processor) assign(m message) bool {
+	if !p.inbox.expect(int64(p.cfg.AssignedMax)) {
 		return false
 	}
 	p.load.Add(1)
-	p.assigned.Push(s)
-	p.bell.Ring()
+	p.inbox.post(m)
 	return true
 }
 
@@ -275,4 +277,4 @@ func (p *Processor) wake() {
 	}
 }
 
-func (p *Processor) tick() { p.now, p.waited = measure.Now(), 0 }
+func (p *Processor) tick() { p.shared.Tick(measure.Now(), 0) }

@@ -4,44 +4,10 @@ import (
 	"sync/atomic"
 
 	"kring/engine"
+	"kring/internal/conn"
 	"kring/internal/measure"
 	"kring/reqchan"
 )
-
-// counts are the owner's own; publish copies them where others may look.
-type counts struct {
-	opened     uint64
-	closed     [reqchan.ReasonCount]uint64
-	requests   uint64
-	responses  uint64
-	late       uint64
-	dropped    uint64
-	panics     uint64
-	sends      uint64
-	held       uint64
-	mutes      uint64
-	waits      uint64
-	heldScarce uint64
-	bytesIn    uint64
-	bytesOut   uint64
-
-	bytesDirect    uint64
-	bytesInCopied  uint64
-	bytesOutCopied uint64
-	throttles      uint64
-	parks          uint64
-	slow           uint64
-	prioritized    uint64
-	depth          uint64 // now, of limiter
-
-	movedIn   uint64
-	movedOut  uint64
-	polls     uint64
-	fileReads uint64
-
-	home uint64 // answers taken from the response queue
-	lost uint64 // bytes of memory that the kernel kept
-}
 
 // Stats of a Processor, totals since its start, as of its last pass.
 type Stats struct {
@@ -113,15 +79,15 @@ type published struct {
 	values [firstClosed + reqchan.ReasonCount]atomic.Uint64
 }
 
-func (s *published) publish(c *counts) {
-	for i, v := range [firstClosed]uint64{c.opened, c.requests, c.responses, c.late, c.dropped, c.panics,
-		c.sends, c.held, c.mutes, c.waits, c.bytesIn, c.bytesOut,
-		c.bytesDirect, c.bytesInCopied, c.bytesOutCopied, c.throttles, c.parks, c.slow, c.polls, c.home, c.prioritized, c.fileReads, c.movedIn, c.movedOut, c.depth, c.lost, c.heldScarce} {
+func (s *published) publish(c *conn.Counts) {
+	for i, v := range [firstClosed]uint64{c.Opened, c.Requests, c.Responses, c.Late, c.Dropped, c.Panics,
+		c.Sends, c.Held, c.Mutes, c.Waits, c.BytesIn, c.BytesOut,
+		c.BytesDirect, c.BytesInCopied, c.BytesOutCopied, c.Throttles, c.Parks, c.Slow, c.Polls, c.Home, c.Prioritized, c.FileReads, c.MovedIn, c.MovedOut, c.Depth, c.Lost, c.HeldScarce} {
 		if s.values[i].Load() != v {
 			s.values[i].Store(v)
 		}
 	}
-	for i, v := range c.closed {
+	for i, v := range c.Closed {
 		if at := firstClosed + i; s.values[at].Load() != v {
 			s.values[at].Store(v)
 		}
@@ -142,8 +108,8 @@ func (p *Processor) Stats() Stats {
 		Throttles: at(15), Parks: at(16), SlowReaders: at(17),
 		Prioritized: at(20), FileReads: at(21),
 		MovedIn: at(22), MovedOut: at(23), LatencyDepth: at(24),
-		ExtraAnswers: p.jobs.Extra(), BytesLost: at(25), HeldScarce: at(26),
-		Polls: at(18), ResponsesWaiting: max(int64(p.responses.Pushed()-at(19)), 0),
+		ExtraAnswers: p.shared.Extra(), BytesLost: at(25), HeldScarce: at(26),
+		Polls: at(18), ResponsesWaiting: max(int64(p.inbox.answers.Pushed()-at(19)), 0),
 	}
 	s.IdleNanos, s.AliveNanos = p.idleOf()
 	for i := range s.Closed {
@@ -155,16 +121,29 @@ func (p *Processor) Stats() Stats {
 	return s
 }
 
+// uptime is how long a processor has run, and waited, in nanoseconds of measure.Now.
+type uptime struct {
+	started atomic.Int64 // 0 before
+	stopped atomic.Int64 // likewise
+	idle    measure.Idleness
+}
+
+// Requests are the stats of every API that there were requests of. Any goroutine.
+func (p *Processor) Requests() []RequestStats { return p.shared.Requests() }
+
+// Deprecated counts the requests of deprecated versions. Any goroutine.
+func (p *Processor) Deprecated() map[DeprecatedUse]uint64 { return p.shared.Deprecated() }
+
 // idleOf is how long the processor has waited, of how long it has run.
 func (p *Processor) idleOf() (idle, alive int64) {
-	started, now := p.started.Load(), p.stopped.Load()
+	started, now := p.uptime.started.Load(), p.uptime.stopped.Load()
 	if started == 0 {
 		return 0, 0
 	}
 	if now == 0 {
 		now = measure.Now()
 	}
-	return p.idle.Nanos(now), now - started
+	return p.uptime.idle.Nanos(now), now - started
 }
 
 // Open is how many connections are open.

@@ -1,0 +1,71 @@
+package conn
+
+import (
+	"kring/internal/slab"
+	"kring/reqchan"
+)
+
+// batch are answers to requests of one connection, one behind the other, that are
+// nothing but small responses and leave at once: they are copied to where they are
+// sent from, and what is alike of all of them is noted once. Of a client that sends
+// many requests together that is half of what the processor does for each.
+//
+// Invariant: there is none when the processor turns to another connection.
+type batch struct {
+	n      uint64 // responses
+	out    []byte // the responses: a piece of chunk that is open
+	chunk  *slab.Chunk
+	copied int           // bytes that Respond had to copy
+	api    *apiTimes     // of each request, as what follows
+	code   int16         // ErrorCode
+	times  reqchan.Times // Times
+}
+
+// joinBatch takes the answer to r into the batch; false when it is none for one.
+// Then r is not needed any more. a is of its API.
+func (c *Conn) joinBatch(r *reqchan.Job, a *apiTimes) bool {
+	response := r.Plain()
+	if response == nil || len(response) > c.set.PackedBytesMax || c.life >= finishing ||
+		c.out != nil && c.out.queued+len(response) >= c.set.QueuedBytesMax ||
+		c.order != nil && !c.order.isAlone(r.Seq) {
+		return false
+	}
+	g := &c.shared.batch
+	if g.n > 0 && (g.api != a || g.code != r.ErrorCode() || g.times != r.Times) {
+		c.endBatch()
+	}
+	if len(response) > cap(g.out)-len(g.out) {
+		c.endBatch()
+		room, chunk := c.shared.arena.Open(len(response))
+		if chunk == nil {
+			return false // as a single answer it will end the connection
+		}
+		g.out, g.chunk = room[:0], chunk
+		g.api, g.code, g.times = a, r.ErrorCode(), r.Times
+		if c.out == nil {
+			c.out = c.shared.takeOutbound()
+		}
+	}
+	if c.order != nil {
+		c.order.pass()
+	}
+	g.n++
+	g.out = append(g.out, response...)
+	g.copied += r.ResponseCopied()
+	c.out.queued += len(response)
+	return true
+}
+
+// endBatch has the batch sent and notes it, if there is one.
+func (c *Conn) endBatch() {
+	g := &c.shared.batch
+	if g.n == 0 {
+		return
+	}
+	c.shared.count.Responses += g.n
+	c.shared.count.BytesOutCopied += uint64(g.copied)
+	c.shared.packed(c.out, g.out, g.chunk)
+	c.shared.mark(&c.out.marks, g.api, &g.times, g.code, len(g.out), g.n)
+	c.shared.loop.SendLater(c)
+	*g = batch{}
+}

@@ -1,0 +1,176 @@
+package conn
+
+import "kring/reqchan"
+
+// A connection ends in three steps: finish (nothing more is cut, what is
+// queued still leaves), terminate (whatever is outstanding is made to end) and
+// join (the last completion came: the descriptor is closed). The first two may
+// be skipped over, the join never.
+
+// finish closes the connection once its output is out.
+func (c *Conn) finish(why reqchan.CloseReason) {
+	if c.become(toFinish) {
+		c.reason = why
+		c.finishIfIdle()
+	}
+}
+
+// finishIfIdle terminates a connection that has nothing left to do and will
+// get nothing more to do.
+func (c *Conn) finishIfIdle() {
+	switch {
+	case c.life >= delayed || c.out != nil || c.sending || c.unsent():
+	case c.life == finishing:
+		c.end(c.reason)
+	case c.inFlight > 0 || c.unbegun != nil && c.life != draining || (c.waiting || c.turn != nil) && !c.receive.up() && c.life == serving:
+	case c.life == leaving:
+		c.migrateIfQuiet()
+	case c.receive == receiveOver && c.mute.throttled() && c.life == serving && c.in.Whole():
+		// Its requests of before the end are served once the throttle ends.
+	case c.receive == receiveOver:
+		c.end(reqchan.PeerFinished)
+	case c.life == draining:
+		c.end(c.endReason())
+	}
+}
+
+// terminate ends whatever is outstanding on the connection.
+func (c *Conn) terminate(why reqchan.CloseReason) {
+	if !c.become(toEnd) {
+		return
+	}
+	c.reason = why
+	c.info.SetEnded(why)
+	if c.receive.up() || c.sending {
+		c.shared.loop.Shutdown(c)
+	}
+	c.join()
+}
+
+// join closes the descriptor once nothing is outstanding on it.
+func (c *Conn) join() {
+	if c.receive.up() || c.sending || c.reading != nil || !c.become(allComplete) {
+		return
+	}
+	c.leaveLine()
+	c.dropParked()
+	c.dropUnbegun()
+	c.dropOutput()
+	c.abandonInput()
+	c.shared.loop.Close(c)
+}
+
+func (c *Conn) dropParked() {
+	if c.parked != nil {
+		c.shared.recordUnsent(c.parked)
+		c.shared.recycle(c.parked)
+		c.parked = nil
+	}
+}
+
+// Closed takes the last completion of a connection.
+func (c *Conn) Closed() {
+	c.become(closed)
+	if c.secure != nil {
+		c.secure.Close()
+	}
+	if c.order != nil {
+		for i, r := range c.order.slots {
+			if r != nil {
+				c.order.slots[i] = nil
+				c.shared.recordUnsent(r)
+				c.shared.recycle(r)
+			}
+		}
+	}
+	c.leaveLine()
+	c.info.CountOut()
+	c.shared.followers -= max(c.inFlight-1, 0) // what is still away comes home too late
+	c.shared.count.Closed[c.reason]++
+	if c.shared.cfg.Closed != nil {
+		c.shared.cfg.Closed(c.info, c.reason)
+	}
+	c.vacate()
+}
+
+// vacate forgets the connection; its token will never be seen again.
+func (c *Conn) vacate() {
+	if c.head != nil {
+		c.shared.heads = append(c.shared.heads, c.head)
+	}
+	*c = Conn{token: c.token}
+}
+
+// Evict closes the connection, whatever it has in flight.
+func (c *Conn) Evict() {
+	c.shared.count.Dropped += uint64(c.withHandlers())
+	c.terminate(reqchan.Evicted)
+}
+
+// EngineFailed says that nothing of the connection will complete any more.
+func (c *Conn) EngineFailed() {
+	c.become(toEnd)
+	c.reason = reqchan.EngineFailed
+	c.info.SetEnded(reqchan.EngineFailed)
+}
+
+// Abandon gives back what the connection holds, of an engine that is closed; lost says
+// that the kernel keeps the memory that it was given. It says whether the descriptor is
+// still open.
+func (c *Conn) Abandon(lost bool) (open bool) {
+	if lost {
+		c.loseHeld()
+	}
+	c.dropParked()
+	c.dropUnbegun()
+	c.dropOutput()
+	c.abandonInput()
+	if c.reading != nil {
+		c.shared.putPiece(c.reading)
+	}
+	return c.life != closing
+}
+
+// endReason says why a connection ends that has to.
+func (c *Conn) endReason() reqchan.CloseReason {
+	if c.shared.phase < Draining {
+		return reqchan.ListenerRemoved
+	}
+	return reqchan.ServerDraining
+}
+
+// loseHeld forgets the memory of c that the engine has not given back: nobody gets
+// it again. What it holds of the channel's capacity is given back.
+func (c *Conn) loseHeld() {
+	switch c.receive {
+	case receiveSize:
+		c.shared.count.Lost += uint64(len(c.shared.headPages)) * headsPageBytes // it lies in one of them
+		c.shared.headPages = nil
+	case receiveFrame:
+		own := c.in.Lose()
+		c.shared.unreserve(claimBytes(len(own)))
+		c.shared.count.Lost += uint64(len(own))
+	}
+	if c.reading != nil {
+		c.shared.count.Lost += uint64(len(c.reading))
+		c.shared.cfg.Responses.Change(int64(cap(c.reading)), 0)
+		c.reading = nil
+	}
+	if o := c.out; o != nil && c.sending {
+		c.shared.count.Lost += uint64(o.queued)
+		for i := o.at; i < len(o.segments); i++ {
+			if r := o.segments[i].request; r != nil {
+				c.shared.unreserve(r.Bytes)
+				r.LoseResponse()
+			}
+			if piece := o.segments[i].piece; piece != nil {
+				c.shared.cfg.Responses.Change(int64(cap(piece)), 0)
+			}
+		}
+		if c.secure != nil {
+			c.secure.pieces = nil
+		}
+		c.shared.dropMarks(&o.marks)
+		c.out = nil
+	}
+}

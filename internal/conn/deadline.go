@@ -1,0 +1,97 @@
+package conn
+
+import (
+	"math"
+	"time"
+
+	"kring/reqchan"
+)
+
+// Earliest is when a deadline of c could pass at the soonest, whatever it does.
+func (c *Conn) Earliest(now int64) int64 {
+	idle, write, whole := int64(c.set.IdleTimeout), int64(c.set.WriteTimeout), int64(c.set.FrameTimeout)
+	due := int64(math.MaxInt64)
+	if idle > 0 {
+		since := now
+		if !c.excused() {
+			since = c.active
+		}
+		due = since + idle
+	}
+	if write > 0 {
+		since := now
+		if c.sending {
+			since = c.out.since
+		}
+		due = min(due, since+write)
+	}
+	if whole > 0 {
+		since := now
+		if c.begun > 0 && !c.excused() {
+			since = min(c.active, c.begun+c.frameTime())
+		}
+		due = min(due, since+whole)
+	}
+	return max(due, now)
+}
+
+// excused says that the silence of a connection is not its peer's: it waits for
+// us. Time goes on meanwhile, so being muted does not refresh it (KAFKA-12427).
+func (c *Conn) excused() bool {
+	return c.inFlight > 0 || c.sending || c.reading != nil || c.mute.throttled() || c.parked != nil || c.turn != nil || c.reads != nil
+}
+
+// frameBytesPerSecond is how fast a frame has to come that was begun.
+const frameBytesPerSecond = 256 << 10
+
+// frameTime is how long the frame that was begun may take beyond FrameTimeout.
+func (c *Conn) frameTime() int64 {
+	return int64(c.in.Begun()) * int64(time.Second) / frameBytesPerSecond
+}
+
+// slow says that something of the frame that was begun should have come by now, and
+// late that all of it should have. Time does not count in which the connection waits
+// for us.
+func (c *Conn) slow(now int64) (slow, late bool) {
+	whole := int64(c.set.FrameTimeout)
+	if whole == 0 || c.begun == 0 {
+		return false, false
+	}
+	if c.excused() || !c.receive.up() {
+		c.begun = now
+		return false, false
+	}
+	return now-c.active >= whole, now-c.begun >= whole+c.frameTime()
+}
+
+// extend gives a frame that is late FrameTimeout once more: the process may have been
+// stopped meanwhile. Only once, because a peer that drips always has bytes on the way,
+// and peerWrites would believe it for ever.
+func (c *Conn) extend(now int64) bool {
+	if c.extended {
+		return false
+	}
+	c.extended, c.begun = true, now-c.frameTime()
+	return true
+}
+
+// Expire closes the connection if one of its deadlines has passed; again says that there
+// will be others.
+func (c *Conn) Expire() (again bool) {
+	if c.life >= ending { // its join needs no clock
+		return false
+	}
+	idle, write := int64(c.set.IdleTimeout), int64(c.set.WriteTimeout)
+	slow, late := c.slow(c.shared.now)
+	switch {
+	case write > 0 && c.sending && c.shared.now-c.out.since >= write && !c.peerReads():
+		c.terminate(reqchan.WriteTimeout)
+	case late && !c.extend(c.shared.now) || slow && !c.peerWrites():
+		c.terminate(reqchan.FrameTimeout)
+	case idle > 0 && !c.excused() && c.shared.now-c.active >= idle && !c.peerWrites():
+		c.terminate(reqchan.IdleExpired)
+	default:
+		return true
+	}
+	return false
+}

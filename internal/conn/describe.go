@@ -1,0 +1,140 @@
+package conn
+
+import (
+	"net/netip"
+	"time"
+
+	"kring/reqchan"
+)
+
+// Info is what a processor knew of a connection at a moment.
+type Info struct {
+	ID            reqchan.ConnID
+	Listener      string
+	Local, Remote netip.AddrPort
+	Principal     string
+	Software      reqchan.Software
+	// State says how far its life has come.
+	State State
+	// Muted says why nothing more is started for it; MutedNot while it may go on.
+	Muted MutedBy
+	// MuteState is Kafka's name of the same, without the reason: NOT_MUTED, MUTED,
+	// MUTED_AND_RESPONSE_PENDING, MUTED_AND_THROTTLED or
+	// MUTED_AND_THROTTLED_AND_RESPONSE_PENDING.
+	MuteState string
+	// Requests were cut so far; InFlight of them are not answered.
+	Requests uint64
+	InFlight int
+	// BytesIn and BytesOut were received and sent. HeldBytes were received and
+	// are not cut, QueuedBytes are responses that were not sent.
+	BytesIn, BytesOut      uint64
+	HeldBytes, QueuedBytes int
+	// Age is how long it has been adopted; Idle how long nothing was received or
+	// sent.
+	Age, Idle time.Duration
+}
+
+// State is how far the life of a connection has come.
+type State string
+
+// The states.
+const (
+	Open      State = "open"
+	PeerDone  State = "peer_finished" // it sent all it will; what it sent is served
+	Finishing State = "finishing"     // closes once its responses are out
+	Ending    State = "ending"        // waits for the last completions
+)
+
+// MutedBy is why nothing more is started for a connection.
+type MutedBy string
+
+// The reasons.
+const (
+	MutedNot             MutedBy = ""
+	MutedEnding          MutedBy = "ending"
+	MutedDraining        MutedBy = "draining"
+	MutedMoving          MutedBy = "moving"           // to another processor
+	MutedThrottled       MutedBy = "throttled"        // by an answer, or as a slow reader
+	MutedParked          MutedBy = "parked"           // its last response and its end wait
+	MutedInFlight        MutedBy = "in_flight"        // as many requests as may be
+	MutedShare           MutedBy = "share"            // it has its share of the request channel
+	MutedQueuedResponses MutedBy = "queued_responses" // its peer doesn't read
+	MutedMemory          MutedBy = "memory"           // waits for bytes of the request channel
+	MutedReceiveBuffer   MutedBy = "receive_buffer"   // waits for a buffer to receive into
+)
+
+func (c *Conn) Describe() Info {
+	i := Info{
+		ID: c.info.ID, Listener: c.info.Listener, Local: c.info.Local, Remote: c.info.Remote,
+		Principal: c.info.Principal(), MuteState: c.mute.String(),
+		Software: c.info.Software(), State: c.state(), Muted: c.mutedBy(),
+		Requests: c.requests, InFlight: c.withHandlers(),
+		BytesIn: c.bytesIn, BytesOut: c.bytesOut, HeldBytes: c.in.Held(),
+		Age: time.Duration(c.shared.now - c.opened), Idle: time.Duration(c.shared.now - c.active),
+	}
+	if c.out != nil {
+		i.QueuedBytes = c.out.queued
+	}
+	return i
+}
+
+func (c *Conn) state() State {
+	switch {
+	case c.life >= ending:
+		return Ending
+	case c.life >= finishing:
+		return Finishing
+	case c.receive == receiveOver:
+		return PeerDone
+	}
+	return Open
+}
+
+func (c *Conn) mutedBy() MutedBy {
+	switch {
+	case c.parked != nil:
+		return MutedParked
+	case c.life >= finishing:
+		return MutedEnding
+	case c.life == leaving:
+		return MutedMoving
+	case c.life == draining:
+		return MutedDraining
+	case c.noBuffer:
+		return MutedReceiveBuffer
+	case c.waiting || c.turn != nil:
+		return MutedMemory
+	case c.mute.throttled():
+		return MutedThrottled
+	case c.inFlight >= c.pipelineMax():
+		return MutedInFlight
+	case c.out != nil && c.out.queued >= c.outputMax():
+		return MutedQueuedResponses
+	case c.inFlight > 0 && !c.mayCrowd():
+		return MutedShare
+	}
+	return MutedNot
+}
+
+// Closing says that it will be served no more.
+func (c *Conn) Closing() bool { return c.life >= finishing }
+
+// Busy says that it has a request in flight or under way, or a response to send.
+func (c *Conn) Busy() bool {
+	return c.inFlight > 0 || c.unbegun != nil || c.sending || c.receive == receiveFrame
+}
+
+// Ended says that it only waits for its last completions.
+func (c *Conn) Ended() bool { return c.life >= ending }
+
+// Residue names what the connection has that it must not have at rest; "" is nothing.
+func (c *Conn) Residue() string {
+	switch {
+	case c.info == nil:
+	case c.out != nil:
+		return "has output"
+	case c.mute != notMuted && c.life == serving:
+		return "is " + c.mute.String()
+	}
+	return ""
+}

@@ -1,0 +1,308 @@
+package conn
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"syscall"
+	"testing"
+	"time"
+
+	"kring/engine"
+	"kring/internal/frame"
+	"kring/reqchan"
+)
+
+// FuzzConn has a script decide what happens to one connection, in any order in which an
+// engine, handlers, a clock and an operator may let it happen, and holds what the
+// connection wants against what it may want. No engine is needed for that.
+func FuzzConn(f *testing.F) {
+	f.Fuzz(func(t *testing.T, script []byte) {
+		if len(script) < 4<<10 {
+			playConn(t, script)
+		}
+	})
+}
+
+func TestRandomScriptsOfAConnectionComeToAnEndAndLeaveNothing(t *testing.T) {
+	for seed := range uint64(3000) {
+		r := rand.New(rand.NewPCG(seed, 0xc0))
+		script := make([]byte, 20+r.IntN(300))
+		for i := range script {
+			script[i] = byte(r.Uint32())
+		}
+		if playConn(t, script); t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+}
+
+// scriptLoop minds what is outstanding, as an engine does.
+type scriptLoop struct {
+	*testLoop
+	script    []byte
+	receiving bool
+	into      []byte // nil: whatever comes
+	cancelled bool
+	shut      bool
+	sends     []byte // of the Send that is outstanding
+	closing   bool
+
+	peer []byte // what it is still to send
+	sent []byte // frames that it sent, whole ones first
+	got  []byte // what it was sent
+	now  int64
+}
+
+func (l *scriptLoop) may(ok bool, what string) {
+	if !ok || l.closing || l.over {
+		l.t.Errorf("it wants %s: receiving %t, %d bytes sending, closing %t, over %t", what, l.receiving, len(l.sends), l.closing, l.over)
+	}
+}
+
+func (l *scriptLoop) Receive(*Conn) {
+	l.may(!l.receiving, "a receive")
+	l.receiving, l.into, l.cancelled = true, nil, false
+}
+
+func (l *scriptLoop) ReceiveInto(_ *Conn, b []byte) {
+	l.may(!l.receiving && len(b) > 0, "a receive into memory")
+	l.receiving, l.into, l.cancelled = true, b, false
+}
+
+func (l *scriptLoop) CancelReceive(*Conn) {
+	l.may(l.receiving && !l.cancelled, "a receive cancelled")
+	l.cancelled = true
+}
+
+func (l *scriptLoop) Send(_ *Conn, bufs [][]byte) {
+	l.may(len(l.sends) == 0 && len(bufs) > 0, "a send")
+	l.sends = bytes.Join(bufs, nil)
+	l.may(len(l.sends) > 0, "a send of something")
+}
+
+func (l *scriptLoop) Shutdown(*Conn) {
+	l.may(l.receiving || len(l.sends) > 0, "a shutdown")
+	l.shut = true
+}
+
+func (l *scriptLoop) Close(*Conn) {
+	l.may(!l.receiving && len(l.sends) == 0, "a close")
+	l.closing = true
+}
+
+func (l *scriptLoop) next() int {
+	if len(l.script) == 0 {
+		return 0
+	}
+	b := l.script[0]
+	l.script = l.script[1:]
+	return int(b)
+}
+
+func playConn(t *testing.T, script []byte) {
+	l := &scriptLoop{script: script, now: 1}
+	first := l.next()
+	l.testLoop = newTestLoop(t, Settings{
+		PipelineMax: 1 + first&3, BigFrameBytes: 600, HeldBytesMax: 900, QueuedBytesMax: 1500, PackedBytesMax: 200,
+		SlowReader: SlowReader(first >> 2 % 3), ThrottleMax: time.Second,
+		IdleTimeout: time.Duration(first>>4&1) * time.Second, FrameTimeout: time.Duration(first>>5&1) * time.Second,
+		WriteTimeout: time.Duration(first>>6&1) * time.Second,
+	}, nil)
+	l.shared.loop, l.receiving = l, true
+	l.goOn = func() bool { return l.next()&1 == 0 }
+	for n := byte(1); len(l.peer) < 6000; n += 7 {
+		f := testFrame(string(bytes.Repeat([]byte{n}, int(n)*int(n)%1200)))
+		l.peer = append(l.peer, f...)
+	}
+	l.sent = l.peer
+	for len(l.script) > 0 && !l.over && !t.Failed() {
+		l.act(l.next())
+		if l.next()&1 == 0 {
+			l.pass()
+		}
+	}
+	l.rest()
+}
+
+// act has one thing happen.
+func (l *scriptLoop) act(what int) {
+	switch what % 16 {
+	case 0, 1, 2, 3:
+		l.arrive(1 + l.next()*8)
+	case 4, 5:
+		l.take(1 + l.next()*8)
+	case 6, 7, 8:
+		l.handle(l.next())
+	case 9:
+		l.now += int64(l.next()) * int64(10*time.Millisecond)
+	case 10:
+		l.conn.Expire()
+	case 11:
+		s := l.from.Settings()
+		s.PipelineMax, s.HeldBytesMax = 1+l.next()&3, 200+l.next()*8
+		l.from.Change(s)
+		l.conn.ApplySettings()
+	case 12:
+		l.shared.Crowded(l.next()&1 == 1)
+	case 13:
+		l.fail(l.next())
+	case 14:
+		if l.next()&7 == 0 {
+			l.from.Drain()
+			l.conn.ApplySettings()
+		}
+	case 15:
+		if l.next()&15 == 0 {
+			l.conn.Evict()
+		}
+	}
+}
+
+// pass is what a loop does in between.
+func (l *scriptLoop) pass() {
+	l.shared.Tick(l.now, 0)
+	if l.over {
+		return
+	}
+	if l.retry && l.conn.Waits() {
+		l.retry = false
+		l.conn.Retry()
+	}
+	if l.alarm > 0 && l.alarm <= l.now && !l.over {
+		l.alarm = 0
+		l.conn.AlarmRang()
+	}
+	l.flush()
+	if l.closing {
+		l.closing = false
+		l.conn.Closed()
+	}
+}
+
+// arrive completes a receive with up to n bytes, or as it has to end.
+func (l *scriptLoop) arrive(n int) {
+	if !l.receiving {
+		return
+	}
+	if l.into != nil {
+		n = min(len(l.into), len(l.peer))
+		if l.cancelled || l.shut {
+			n = min(n, 3)
+		} else if n < len(l.into) {
+			return // it completes when it is full
+		}
+		into := l.into
+		l.receiving, l.into = false, nil
+		copy(into, l.peer[:n])
+		l.peer = l.peer[n:]
+		res := int32(n)
+		if n == 0 {
+			res = engine.Failed(syscall.ECANCELED)
+		}
+		l.conn.Filled(&engine.Completion{Op: engine.OpRecvInto, Token: testToken, Res: res})
+		return
+	}
+	if n = min(n, len(l.peer)); n > 0 && !l.shut {
+		b := l.peer[:n]
+		l.peer = l.peer[n:]
+		l.receive(b, true)
+	}
+	if l.receiving && (l.cancelled || l.shut) {
+		l.receiving = false
+		l.receiveEnds(engine.Failed(syscall.ECANCELED))
+	}
+}
+
+// take completes a Send that took up to n bytes.
+func (l *scriptLoop) take(n int) {
+	if len(l.sends) == 0 {
+		return
+	}
+	n = min(n, len(l.sends))
+	l.got = append(l.got, l.sends[:n]...)
+	l.sends = nil
+	l.sent0(n)
+}
+
+func (l *scriptLoop) sent0(n int) { l.testLoop.sent(n) }
+
+// handle has one of the requests answered that are with the handlers.
+func (l *scriptLoop) handle(how int) {
+	if len(l.request) == 0 {
+		return
+	}
+	at := how % len(l.request)
+	l.request[0], l.request[at] = l.request[at], l.request[0]
+	if l.over {
+		return
+	}
+	l.answer(func(r reqchan.Request) {
+		switch how >> 3 {
+		case 31:
+			r.CloseConnection(reqchan.HandlerClosed)
+		case 30:
+			r.CloseConnectionAfter(reqchan.HandlerClosed, time.Second/2, nil)
+		case 29, 28:
+			r.Throttle(time.Second / 4)
+			echo(r)
+		default:
+			echo(r)
+		}
+	})
+}
+
+// fail ends what is outstanding as a network may.
+func (l *scriptLoop) fail(how int) {
+	switch {
+	case l.receiving && l.into == nil && how%8 == 0:
+		l.receiving = false
+		l.receiveEnds(engine.Failed(syscall.ENOBUFS))
+	case l.receiving && how%8 == 1:
+		l.receiving, l.peer = false, nil
+		if l.into != nil {
+			l.into = nil
+			l.conn.Filled(&engine.Completion{Op: engine.OpRecvInto, Token: testToken})
+		} else {
+			l.receiveEnds(0)
+		}
+	case len(l.sends) > 0 && how%32 == 2:
+		l.sends = nil
+		l.sent0(int(engine.Failed(syscall.EPIPE)))
+	}
+}
+
+// rest has everything complete and be answered, until nothing is wanted any more; then the
+// peer ends, and the connection must.
+func (l *scriptLoop) rest() {
+	l.shared.Crowded(false)
+	for round := 0; !l.over && !l.t.Failed(); round++ {
+		l.now += int64(time.Second / 4)
+		l.pass()
+		l.arrive(4096)
+		l.take(4096)
+		l.handle(0)
+		if round > 200 && l.receiving { // all is sent
+			l.fail(1)
+		}
+		if round > 400 {
+			l.t.Fatalf("it does not come to an end: %v, receiving %t, %d bytes sending, %d requests, %d bytes to come, %s, %s",
+				l.conn.life, l.receiving, len(l.sends), len(l.request), len(l.peer), l.conn.mutedBy(), l.conn.mute)
+		}
+	}
+	if n := len(l.got); n > len(l.sent) || !bytes.Equal(l.got, l.sent[:n]) {
+		l.t.Errorf("%d bytes came back, and not those that were sent", n)
+	}
+	if l.why == reqchan.PeerFinished && !wholeFrames(l.got, l.sent) {
+		l.t.Errorf("it ended in order after %d bytes, in the middle of a response", len(l.got))
+	}
+	l.end()
+}
+
+// wholeFrames says that got ends where a frame does.
+func wholeFrames(got, sent []byte) bool {
+	at := 0
+	for at < len(got) {
+		at += frame.SizeBytes + int(sent[at+2])<<8 + int(sent[at+3])
+	}
+	return at == len(got)
+}

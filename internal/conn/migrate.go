@@ -1,0 +1,69 @@
+package conn
+
+import "kring/engine"
+
+// A connection goes on with another processor in three steps: leave (nothing
+// more of it is cut, its receive is cancelled), the join on what is outstanding
+// and in flight, and handOver. Its descriptor, its place, the bytes that came
+// and were not cut, and their share of the request channel's capacity go along:
+// what a processor reserved any other may release. Nothing of it is sent or
+// received twice, and nothing closes.
+
+// quiet says that nothing of the connection is with a handler, on its way out or
+// waiting for its time.
+func (c *Conn) quiet() bool {
+	return c.inFlight == 0 && c.unbegun == nil && c.out == nil && !c.sending && c.parked == nil && c.reading == nil && !c.mute.throttled() && c.life < finishing && (c.secure == nil || !c.secure.Waits() && !c.unsent())
+}
+
+// Migrate begins to move the connection to its heir.
+func (c *Conn) Migrate() {
+	c.become(toLeave)
+	c.cancelReceive()
+	c.migrateIfQuiet()
+}
+
+// migrateIfQuiet has the connection handed over in this pass, if nothing holds it any
+// more.
+func (c *Conn) migrateIfQuiet() {
+	if c.CanMigrate() {
+		c.shared.loop.MigrateLater(c)
+	}
+}
+
+func (c *Conn) CanMigrate() bool {
+	return c.info != nil && c.life == leaving && !c.receive.up() && c.quiet()
+}
+
+// Resting says that nothing but bytes from the peer could bring the connection on, and
+// that it may go on with another processor as well.
+func (c *Conn) Resting() bool {
+	return c.life == serving && c.receive == receiveStream && c.quiet() && c.in.Empty()
+}
+
+// Moved is a connection between two processors.
+type Moved struct{ conn Conn }
+
+// Listener is whose connection it is.
+func (m *Moved) Listener() *Listener { return m.conn.from }
+
+// Detach takes the connection out of c.
+func (c *Conn) Detach() *Moved {
+	c.leaveLine() // it stands in its target's
+	if c.head != nil {
+		c.shared.heads, c.head = append(c.shared.heads, c.head), nil
+	}
+	m := &Moved{*c}
+	m.conn.shared, m.conn.wants, m.conn.waiting, m.conn.noBuffer, m.conn.cancelled = nil, 0, false, false, false
+	c.shared.count.MovedOut++
+	c.vacate()
+	return m
+}
+
+// Attach goes on with a connection that another processor detached. ApplySettings is to
+// be called next.
+func (c *Conn) Attach(sh *Shared, token engine.Token, m *Moved) {
+	*c = m.conn
+	c.shared, c.token = sh, token
+	c.in.Copied()
+	sh.count.MovedIn++
+}

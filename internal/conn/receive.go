@@ -1,0 +1,376 @@
+package conn
+
+import (
+	"syscall"
+
+	"kring/engine"
+	"kring/internal/frame"
+	"kring/reqchan"
+)
+
+// Received takes a completion of Recv: data is lent until it is recycled.
+func (c *Conn) Received(done *engine.Completion) {
+	if !done.More {
+		c.receive, c.cancelled = receiveNone, false
+	}
+	switch {
+	case done.Res <= 0:
+	case c.secure != nil:
+		c.fromWire(done.Data)
+	default:
+		c.feed(done.Data, done)
+	}
+	c.shared.loop.Recycle(done) // lends nothing any more if a request kept it
+	if !done.More {
+		c.receiveEnded(done)
+	}
+}
+
+// Filled takes the completion of RecvInto: the size of a frame, or the rest of
+// a big one, is where it belongs.
+func (c *Conn) Filled(done *engine.Completion) {
+	was := c.receive
+	c.receive, c.cancelled = receiveNone, false
+	if n := int(done.Res); n > 0 {
+		if was == receiveSize {
+			c.feed(c.head[:n], nil)
+		} else {
+			c.recordReceived(n)
+			c.shared.count.BytesDirect += uint64(n)
+			c.in.Filled(n)
+			c.cut(nil)
+		}
+	}
+	c.receiveEnded(done)
+}
+
+// feed cuts the frames out of data and keeps what is left. lent is the
+// completion that lent data, nil if it is this package's own memory.
+func (c *Conn) feed(data []byte, lent *engine.Completion) {
+	c.recordReceived(len(data))
+	if c.life < finishing {
+		c.take(data, lent)
+	}
+}
+
+// take is feed of bytes that are counted.
+func (c *Conn) take(data []byte, lent *engine.Completion) {
+	if !c.in.Feed(data, c.shared.cfg.Memory) {
+		c.memoryRefused()
+		return
+	}
+	c.cut(lent)
+	if c.life >= ending {
+		return
+	}
+	if !c.settle() {
+		return
+	}
+	switch {
+	case c.shared.scarce:
+		c.EndStream()
+	case c.in.Held() > c.set.HeldBytesMax && c.receive == receiveStream && !c.cancelled:
+		c.shared.count.Mutes++ // TCP pushes back from here
+		c.EndStream()
+	}
+}
+
+// recordReceived counts bytes that were received.
+func (c *Conn) recordReceived(n int) {
+	c.shared.count.BytesIn += uint64(n)
+	c.bytesIn += uint64(n)
+	c.active, c.doubted = c.shared.now, false
+}
+
+// settle ends a round of cutting; false: and the connection, for want of memory.
+func (c *Conn) settle() bool {
+	ok := c.in.Settle(c.shared.cfg.Memory)
+	c.shared.count.BytesInCopied += uint64(c.in.TakeCopied())
+	if !ok {
+		c.memoryRefused()
+		return false
+	}
+	return c.countHeld()
+}
+
+// memoryRefused ends a connection that the system had no memory for.
+func (c *Conn) memoryRefused() {
+	c.endBatch()
+	c.terminate(reqchan.MemoryRefused)
+}
+
+// receiveEnded decides what follows the last completion of a receive.
+func (c *Conn) receiveEnded(done *engine.Completion) {
+	switch errno := done.Errno(); {
+	case c.life >= ending:
+		c.join()
+	case errno == syscall.ENOBUFS:
+		c.waitForBuffer()
+	case errno == syscall.ENOMEM:
+		c.memoryRefused()
+	case done.Res > 0 || errno == syscall.ECANCELED:
+		c.arm()
+	case done.Res == 0:
+		if c.secure == nil {
+			c.peerFinished()
+			return
+		}
+		c.secure.over = true
+		c.secure.Feed(nil)
+		c.openFrames()
+	default:
+		c.terminate(reqchan.PeerReset)
+	}
+}
+
+// peerFinished says that nothing more comes: what came is served, and nobody reads the
+// answers.
+func (c *Conn) peerFinished() {
+	c.receive = receiveOver
+	c.info.SetGone(reqchan.PeerFinished)
+	c.finishIfIdle()
+}
+
+// arm puts a receive up, of the kind that what comes next asks for, unless the
+// connection is muted.
+func (c *Conn) arm() {
+	if c.life == leaving {
+		c.migrateIfQuiet()
+		return
+	}
+	if c.receive != receiveNone || c.life >= finishing {
+		return
+	}
+	rest := c.in.Rest()
+	switch {
+	case c.secure != nil:
+		c.armSecure()
+	case c.shared.scarce:
+		c.armScarce()
+	case c.big && rest != nil:
+		c.receiveRest(rest)
+	case c.big && c.in.Empty():
+		c.receiveSize(frame.SizeBytes)
+	case c.in.Held() > c.set.HeldBytesMax, c.big && !c.mayCut():
+		// Muted; progress arms again.
+	default:
+		c.receive = receiveStream
+		c.shared.loop.Receive(c)
+	}
+}
+
+// intoBytesMax is how many bytes of large frames one Poll may be asked for. What has come of
+// them is copied within it, into memory that is new to it, at a millisecond for each; and 100
+// frames may have come together.
+const intoBytesMax = 2 << 20
+
+// receiveRest receives the rest of a frame into its memory, in its turn.
+func (c *Conn) receiveRest(rest []byte) {
+	sh := c.shared
+	if sh.into > 0 && sh.into+len(rest) > intoBytesMax {
+		sh.intoWaits = true
+		c.waitForPass()
+		return
+	}
+	sh.into += len(rest)
+	c.receive = receiveFrame
+	sh.loop.ReceiveInto(c, rest)
+}
+
+// receiveSize receives the last n bytes of the size of the next frame on their own.
+func (c *Conn) receiveSize(n int) {
+	if c.head == nil {
+		if c.head = c.shared.takeHead(); c.head == nil {
+			c.memoryRefused()
+			return
+		}
+	}
+	c.receive = receiveSize
+	c.shared.loop.ReceiveInto(c, c.head[:n])
+}
+
+// cut turns bytes into requests while the connection may have more in flight.
+// lent is the completion whose data is being cut, nil if there is none.
+func (c *Conn) cut(lent *engine.Completion) {
+	if c.turn != nil && c.turn.Granted() && !c.mayCut() {
+		c.leaveTurn() // others wait for it
+	}
+	if c.unbegun != nil {
+		c.goOn()
+	}
+	for c.unbegun == nil && c.cutFrames(lent) {
+	}
+	c.shared.run = run{}
+	if c.shared.batch.n > 0 {
+		c.endBatch()
+	}
+	if r := c.shared.direct.job; r != nil && r.Frame != nil { // answered in a batch
+		r.Reset()
+	}
+	if c.inFlight == 0 && c.life < ending {
+		c.settleMute()
+	}
+}
+
+// cutFrames says that it is to be called again: a handler did not return.
+func (c *Conn) cutFrames(lent *engine.Completion) (again bool) {
+	defer c.survive(lent, &again)
+	for c.shared.batch.n > 0 || c.mayCut() || c.mayFollow() { // while a batch grows, nothing else changes
+		b, place, status := c.in.Next(c.frameBytesMax())
+		switch status {
+		case frame.Whole:
+			c.begun = 0
+			if c.shared.batch.n == 0 && !c.mayBegin(b) { // what is answered in a batch is small
+				c.in.Unread(b, place)
+				return false
+			}
+			if !c.dispatch(b, place, lent) {
+				c.in.Unread(b, place)
+				if c.shared.run.last != nil {
+					return false // the answers are the occasion to try again
+				}
+				c.leaveTurn() // whoever has the bytes may wait for it
+				c.waitForBytes(int64(len(b)), true)
+				return false
+			}
+			c.refused = 0
+		case frame.NeedBytes:
+			return false
+		case frame.NeedMemory:
+			if c.shared.run.last != nil || !c.begin() { // it is begun when nothing is in flight
+				return false
+			}
+		case frame.TooBig:
+			c.refuse(reqchan.FrameTooBig)
+			return false
+		case frame.Negative:
+			c.refuse(reqchan.FrameSizeNegative)
+			return false
+		}
+	}
+	return false
+}
+
+// refuse ends a connection for a frame that can't be. What was asked before it
+// is still answered, as it would be had the frame come later.
+func (c *Conn) refuse(why reqchan.CloseReason) {
+	if c.inFlight == 0 { // else every answer brings cut back here
+		c.finish(why)
+	}
+}
+
+// begin takes memory for a frame that is not whole yet; false when the byte
+// capacity is used up, and then it waits for that, or the connection has ended for want
+// of memory. A big frame gets the socket for itself.
+func (c *Conn) begin() bool {
+	n := frame.SizeBytes + c.in.Size()
+	if !c.claim(claimBytes(n)) {
+		c.waitForBytes(c.claimNeeds(claimBytes(n)), c.here)
+		return false
+	}
+	memory, err := c.shared.cfg.Memory.TryGet(n)
+	if err != nil {
+		c.shared.unreserve(claimBytes(n))
+		c.memoryRefused()
+		return false
+	}
+	c.in.Begin(memory)
+	c.begun, c.extended, c.refused = c.shared.now, false, 0
+	c.big = n-frame.SizeBytes >= c.set.BigFrameBytes
+	if c.big && c.secure == nil && len(c.in.Rest()) >= c.set.BigFrameBytes/4 {
+		c.EndStream()
+	}
+	return true
+}
+
+// Resume goes on with a connection that could not, once something changed.
+func (c *Conn) Resume() {
+	if c.life >= ending {
+		return
+	}
+	c.cut(nil)
+	if c.life >= ending || !c.settle() {
+		return
+	}
+	if c.secure != nil {
+		if c.openFrames(); c.life >= ending {
+			return
+		}
+	}
+	c.arm()
+	c.finishIfIdle()
+}
+
+// atRest says that nothing but bytes from the peer can bring the connection on.
+func (c *Conn) atRest() bool {
+	return c.receive == receiveStream && c.mute == notMuted && c.life == serving && c.in.Empty()
+}
+
+// abandonInput ends the receiving side.
+func (c *Conn) abandonInput() {
+	c.begun = 0
+	if own := c.in.Abandon(c.shared.cfg.Memory); own != nil {
+		c.shared.unreserve(claimBytes(len(own)))
+		c.shared.cfg.Memory.Put(own)
+	}
+	c.shared.takeHeld(-c.held)
+	c.held = 0
+}
+
+// headsPageBytes is how much memory for sizes is taken at once.
+const headsPageBytes = 4 << 10
+
+// takeHead finds memory for the size of a big frame; nil when the system refuses it.
+func (sh *Shared) takeHead() *[frame.SizeBytes]byte {
+	if len(sh.heads) == 0 {
+		page, err := sh.cfg.Memory.TryGet(headsPageBytes)
+		if err != nil {
+			return nil
+		}
+		sh.headPages = append(sh.headPages, page)
+		for ; len(page) >= frame.SizeBytes; page = page[frame.SizeBytes:] {
+			sh.heads = append(sh.heads, (*[frame.SizeBytes]byte)(page))
+		}
+	}
+	h := sh.heads[len(sh.heads)-1]
+	sh.heads = sh.heads[:len(sh.heads)-1]
+	return h
+}
+
+// waitForBuffer has c wait for a receive buffer: one of this pass is recycled before the
+// next.
+func (c *Conn) waitForBuffer() {
+	c.noBuffer = true
+	c.waitForPass()
+}
+
+// waitForPass has c try again in the next pass.
+func (c *Conn) waitForPass() {
+	if !c.waiting {
+		c.waiting = true
+		c.shared.count.Waits++
+		c.shared.loop.RetryLater(c)
+	}
+}
+
+// WaitsForBuffer says that c waits for a receive buffer, and WaitsForBytes that it waits for so
+// many of the channel's capacity, or with fromCredit also of the processor's own; 0: for
+// none.
+func (c *Conn) WaitsForBuffer() bool { return c.waiting && c.noBuffer && c.life < ending }
+
+// WaitsForBytes is beside WaitsForBuffer.
+func (c *Conn) WaitsForBytes() (n int64, fromCredit bool) {
+	if !c.waiting {
+		return 0, false
+	}
+	return c.wants, c.fromCredit
+}
+
+// Waits says that c waits for either.
+func (c *Conn) Waits() bool { return c.waiting }
+
+// Retry has a connection that waited try again.
+func (c *Conn) Retry() {
+	c.waiting, c.noBuffer, c.wants = false, false, 0
+	c.Resume()
+}

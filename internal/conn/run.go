@@ -1,0 +1,136 @@
+package conn
+
+import "kring/reqchan"
+
+const (
+	// runBytesMax bounds the frames behind the first of a run. They hold bytes of the
+	// request channel's capacity, and may have to wait as long as the request before
+	// them takes.
+	runBytesMax = 16 << 10
+	// followersMax bounds the requests that a processor has cut beyond one of each
+	// connection: those have bounds of their own.
+	followersMax = 4096
+)
+
+// run is the run of requests that is being cut: see reqchan.Job.Append. Where one
+// request of a connection is in flight at a time, those that were received together go
+// to their handler together.
+//
+// Invariant: there is none when the processor turns to another connection.
+type run struct {
+	first, last *reqchan.Job // nil: there is none
+	bytes       int          // of frames behind the first
+}
+
+// runMax is how many requests may be in a run: no more than a connection's share of the
+// channel, nor than half of that.
+func runMax(cfg *Config) int {
+	most := reqchan.RunMax
+	if cfg.RunMax > 0 {
+		most = min(most, cfg.RunMax)
+	}
+	if cfg.InFlightShare > 0 {
+		most = min(most, cfg.InFlightShare)
+	}
+	return min(most, (min(cfg.Channel.RequestsMax(), cfg.Channel.PriorityMax())+1)/2)
+}
+
+// GoesFirst says whether r has priority.
+func (c *Conn) GoesFirst(r *reqchan.Job) bool {
+	return c.set.Priority || c.shared.cfg.Priority != nil && c.shared.cfg.Priority(r.Request())
+}
+
+// beginRun has others follow r, unless the requests of c go one by one: of a pipelined
+// connection they go to several handlers, for a latency target each counts for itself,
+// and what waits for the memory of its response must not hold up what doesn't. first
+// says that r goes before others: so do those that follow it only if the listener says
+// so.
+func (c *Conn) beginRun(r *reqchan.Job, first bool) {
+	if c.order == nil && !c.shared.cfg.OneByOne && !c.shared.cfg.Responses.Tight() && (!first || c.set.Priority) {
+		c.shared.run = run{first: r, last: r}
+	}
+}
+
+// mayFollow says whether one more may follow in the run that is being cut.
+func (c *Conn) mayFollow() bool {
+	sh := c.shared
+	return sh.run.last != nil && sh.run.first.InRun() < sh.runMax && sh.followers < followersMax && c.life < ending
+}
+
+// follow has r, which was started, follow in the run that is being cut.
+func (c *Conn) follow(r *reqchan.Job) {
+	c.countStarted()
+	run := &c.shared.run
+	run.bytes += len(r.Frame)
+	run.first.Append(run.last, r)
+	run.last = r
+}
+
+// Unbegun takes back a run that came home without being begun, behind a request that did.
+// As far as the connection is concerned it was not cut.
+func (c *Conn) Unbegun(first *reqchan.Job) {
+	for range first.InRun() {
+		c.wentHome() // what it was behind is still in flight, so this changes no more than a count
+	}
+	if c.unbegun = first; c.life >= ending {
+		c.dropUnbegun()
+	}
+}
+
+// countFollower counts a request that was cut to follow another, now that it was begun.
+func (c *Conn) countFollower() {
+	c.shared.count.Requests++
+	c.requests++
+}
+
+// goOn hands on what was cut and not begun, when c may have a request in flight again. A
+// connection that shall migrate does not take it along.
+func (c *Conn) goOn() {
+	r, sh := c.unbegun, c.shared
+	if c.inFlight > 0 || c.life >= draining || c.mute.throttled() ||
+		c.out != nil && c.out.queued >= c.outputMax() || !c.mayBegin(r.Frame) {
+		return
+	}
+	c.unbegun = nil
+	if c.turn != nil || sh.cfg.Responses.Tight() || sh.cfg.Priority != nil {
+		c.unbegun = r.Unbegun() // the others have to wait for their turn, or their lane
+	}
+	if c.turn != nil {
+		c.takeTurn(r)
+	}
+	c.countFollower()
+	for j := r; j != nil; j = j.Behind() {
+		j.Times.Arrived = sh.now
+		c.countStarted()
+	}
+	sh.fresh++
+	sh.loop.Enqueue(r, c.GoesFirst(r))
+}
+
+// dropUnbegun forgets what was cut and not begun.
+func (c *Conn) dropUnbegun() {
+	if c.unbegun != nil {
+		c.shared.DropRun(c.unbegun)
+		c.unbegun = nil
+	}
+}
+
+// DropRun forgets the requests of a run that nobody will begin.
+func (sh *Shared) DropRun(r *reqchan.Job) {
+	for r != nil {
+		rest := r.Unbegun()
+		sh.count.Requests++
+		sh.recordUnsent(r)
+		sh.recycle(r)
+		r = rest
+	}
+}
+
+// withHandlers is how many requests of the connection are with handlers, or on their way:
+// of a run it is one at a time.
+func (c *Conn) withHandlers() int {
+	if c.order == nil {
+		return min(c.inFlight, 1)
+	}
+	return c.inFlight
+}

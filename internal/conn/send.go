@@ -1,0 +1,125 @@
+package conn
+
+import (
+	"kring/engine"
+	"kring/reqchan"
+)
+
+const (
+	// sendBuffersMax and sendBytesMax bound what one Send gathers: sockets take some MiB at
+	// once, and a Poll copies that for all who were answered together.
+	sendBuffersMax = 64
+	sendBytesMax   = 1 << 20
+	// outboundsKeptMax bounds how many outbounds wait for reuse.
+	outboundsKeptMax = 4096
+)
+
+// Send has the connection's output sent, as much of it as one Send gathers, unless one is
+// outstanding.
+func (c *Conn) Send() {
+	if c.sending || c.life >= ending {
+		return
+	}
+	if c.secure != nil {
+		c.sendSealed()
+		return
+	}
+	if c.out == nil {
+		return
+	}
+	o := c.out
+	o.buffers = o.buffers[:0]
+	left := sendBytesMax
+	for i := o.at; i < len(o.segments) && len(o.buffers) < sendBuffersMax && left > 0; i++ {
+		if o.segments[i].file != nil {
+			break // what is behind it waits until it is read
+		}
+		b := o.segments[i].bytes
+		b = b[:min(len(b), left)]
+		left -= len(b)
+		o.buffers = append(o.buffers, b)
+	}
+	if c.readAhead(); len(o.buffers) == 0 || c.life >= ending {
+		return
+	}
+	o.covered = len(o.buffers)
+	c.give(o)
+}
+
+// give hands over what is gathered.
+func (c *Conn) give(o *outbound) {
+	o.since, o.looked = c.shared.now, false
+	c.sending = true
+	c.shared.count.Sends++
+	c.shared.loop.Send(c, o.buffers)
+}
+
+// Sent takes the completion of Send: it may have taken less than it was given.
+func (c *Conn) Sent(done *engine.Completion) {
+	c.sending = false
+	c.out.covered = 0
+	if done.Res < 0 {
+		c.dropOutput()
+		if c.life >= ending {
+			c.join()
+		} else if c.secure != nil && c.secure.ended {
+			c.terminate(c.reason) // all that it did not get is the transport's last bytes
+		} else {
+			c.terminate(reqchan.PeerReset)
+		}
+		return
+	}
+	c.active = c.shared.now
+	c.shared.count.BytesOut += uint64(done.Res)
+	c.bytesOut += uint64(done.Res)
+	if c.secure != nil {
+		c.sentSealed(int(done.Res))
+	} else {
+		c.advance(int(done.Res))
+	}
+	if c.life >= ending {
+		c.join()
+		return
+	}
+	if c.out != nil || c.unsent() {
+		c.Send()
+	}
+	if !c.atRest() {
+		c.Resume()
+	}
+}
+
+// advance takes n sent bytes off the connection's output.
+func (c *Conn) advance(n int) {
+	o := c.out
+	o.queued -= n
+	c.shared.sentUpTo(&o.marks, n)
+	for n > 0 {
+		s := &o.segments[o.at]
+		if n < len(s.bytes) {
+			s.bytes = s.bytes[n:]
+			return
+		}
+		n -= len(s.bytes)
+		c.shared.release1(s)
+		o.at++
+	}
+	if o.at == len(o.segments) {
+		if c.secure != nil && len(c.secure.pieces) > 0 { // what the transport sends of its own
+			o.segments, o.at = o.segments[:0], 0
+			return
+		}
+		c.dropOutput()
+	} else if o.at >= sendBuffersMax {
+		left := copy(o.segments, o.segments[o.at:])
+		clear(o.segments[left:])
+		o.segments, o.at = o.segments[:left], 0
+	}
+}
+
+// WaitsForSend says whether anything of the connection goes on when the outstanding
+// Send has completed.
+func (c *Conn) WaitsForSend() bool {
+	return c.sending && (!c.receive.up() || c.cancelled || c.life != serving ||
+		c.in.Held() > 0 || c.out.at+c.out.covered < len(c.out.segments))
+}

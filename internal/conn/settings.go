@@ -1,0 +1,36 @@
+package conn
+
+// Phase is how far the life of a processor or a listener has come; it only grows.
+type Phase uint32
+
+// The phases.
+const (
+	Serving   Phase = iota
+	Retiring        // nothing new is cut; connections go on with other processors
+	Draining        // nothing new is cut; connections close when they have nothing in flight
+	Cutting         // connections are terminated whatever they have in flight
+	Stopped         // the loop ends once every request is home
+	Abandoned       // the loop ends
+)
+
+// ApplySettings has the connection go by its listener's settings of now, and be in the
+// phase that it shall be in.
+func (c *Conn) ApplySettings() {
+	c.set = c.from.settings.Load()
+	c.shared.loop.SetDeadline(c)
+	switch ph := max(c.shared.phase, c.from.Phase()); {
+	case ph >= Cutting:
+		c.shared.count.Dropped += uint64(c.withHandlers())
+		c.terminate(c.endReason())
+	case ph == Draining && c.life == delayed:
+		c.unpark()
+	case ph == Draining:
+		c.become(toDrain)
+		c.finishIfIdle()
+	case ph == Retiring:
+		c.Migrate()
+	default:
+		c.become(toServe)
+		c.Resume()
+	}
+}

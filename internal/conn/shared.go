@@ -1,0 +1,293 @@
+package conn
+
+import (
+	"os"
+	"time"
+
+	"kring/engine"
+	"kring/internal/budget"
+	"kring/internal/capacity"
+	"kring/internal/frame"
+	"kring/internal/slab"
+	"kring/reqchan"
+)
+
+// Loop is what a connection has done. Its calls are made while one of the connection's
+// inputs runs, in the order in which they have to happen; none of them calls the
+// connection back before that returns.
+//
+// It is an interface and not a list of actions that an input returns: the order between
+// two actions matters, some of them carry memory, and a call costs less than to write an
+// action down and to read it again. There is one call for what a pass receives or sends on
+// a connection, none for each request that is handled in place.
+type Loop interface {
+	// Receive has whatever comes go to Received, until it is cancelled.
+	Receive(c *Conn)
+	// ReceiveInto has buf filled, and then Filled called.
+	ReceiveInto(c *Conn, buf []byte)
+	// CancelReceive ends either of the two, whose last completion is the answer.
+	CancelReceive(c *Conn)
+	// Send has bufs sent, and then Sent called.
+	Send(c *Conn, bufs [][]byte)
+	// ReadFile has buf filled from a file, and then FileRead called.
+	ReadFile(c *Conn, file *os.File, buf []byte, offset int64)
+	// Shutdown ends what is outstanding on the socket.
+	Shutdown(c *Conn)
+	// Close closes the descriptor, and then has Closed called. Nothing is outstanding.
+	Close(c *Conn)
+	// Progress is how far the bytes have come beyond what completions tell; false where
+	// nobody knows.
+	Progress(c *Conn) (engine.Progress, bool)
+	// Recycle gives back a receive buffer that a request lay in.
+	Recycle(done *engine.Completion)
+
+	// SendLater has Send called at the end of this pass.
+	SendLater(c *Conn)
+	// RetryLater has Retry called in the next pass, when there may be a receive buffer.
+	RetryLater(c *Conn)
+	// RetryWithBytes has Retry called when so many bytes of the channel's capacity may be
+	// free: of those that all share, or, with fromCredit, of the processor's own as well.
+	RetryWithBytes(c *Conn, bytes int64, fromCredit bool)
+	// SetAlarm has AlarmRang called at a time of reqchan.Now, and at no other; ClearAlarm
+	// never.
+	SetAlarm(c *Conn, at int64)
+	ClearAlarm(c *Conn)
+	// Submit has f called between two inputs, soon, with the connection of this token,
+	// unless its life has ended. Any goroutine.
+	Submit(token engine.Token, f func(*Conn))
+	// MigrateLater has the connection handed over at the end of this pass, if CanMigrate
+	// still says so.
+	MigrateLater(c *Conn)
+
+	// Enqueue hands a request to the handlers, which may begin a run; first: before others.
+	// Returned brings it home.
+	Enqueue(r *reqchan.Job, first bool)
+	// Postpone takes a request that came home without an answer, to be enqueued again
+	// when there is room for its response.
+	Postpone(c *Conn, r *reqchan.Job)
+	// HeldScarce says that the memory of bytes that were not cut has become scarce:
+	// every connection is to be told, by EndStream.
+	HeldScarce()
+	// SetDeadline has Expire called when a deadline of the settings may have passed, at
+	// c.Earliest() or somewhat later: c has other settings now.
+	SetDeadline(c *Conn)
+}
+
+// Config is what the connections of one processor have in common.
+type Config struct {
+	Memory    *slab.Pool
+	Responses *budget.Budget     // nil: nothing bounds the memory of responses
+	Held      *capacity.Capacity // nil: nothing bounds what is held
+	Channel   *reqchan.Channel   // whose capacity of bytes the frames take of
+	Handle    func(reqchan.Request)
+	// InFlightShare is how many requests of one connection may be with the handlers;
+	// 0: as many as its PipelineMax says.
+	InFlightShare int
+	// RunMax is how many requests are in a run at most, 0 means reqchan.RunMax; OneByOne says
+	// that they go one by one, because each counts for itself.
+	RunMax   int
+	OneByOne bool
+	// Priority says whether a request goes before others; nil: only those of listeners that
+	// have priority.
+	Priority   func(reqchan.Request) bool
+	APIOf      func(payload []byte) (key, version int16)
+	Deprecated func(key, version int16) bool
+	// Closed and Panicked are hooks; nil ones are not called.
+	Closed   func(*reqchan.Conn, reqchan.CloseReason)
+	Panicked func(r reqchan.Request, v any, stack []byte)
+}
+
+// Shared is what the connections of one processor share: the clock, the counts, and
+// memory with its bounds. It belongs to the processor's goroutine.
+type Shared struct {
+	cfg   Config
+	loop  Loop
+	home  *reqchan.ResponseQueue // where answers of other goroutines come home to
+	bytes *reqchan.Sender        // the way to the channel's capacity of bytes
+
+	now       int64 // of reqchan.Now at the start of the pass
+	waited    int64 // before now, after the Sends that completed with it were out
+	phase     Phase // of the processor
+	crowded   bool  // the request channel is full
+	tellsMore bool  // Loop.Progress knows
+	into      int   // bytes that the next Poll is to receive into large frames
+	intoWaits bool  // somebody waits for the Poll after it
+	scarce    bool  // what is held is beyond Config.Held
+
+	arena     *slab.Arena
+	heads     []*[frame.SizeBytes]byte // memory for sizes of big frames, to be reused
+	headPages [][]byte                 // what heads lie in
+	outs      []*outbound              // free ones, to be reused
+	jobs      reqchan.Jobs
+	direct    direct
+	leaseNow  *lease // of the completion that is being cut
+	pinned    int    // receive buffers that unanswered requests lie in
+	unpinned  bool   // one came back since starved connections were tried
+	away      int    // requests outside this goroutine's hands
+	batch     batch  // not queued yet
+	run       run    // that is being cut
+	runMax    int    // requests in a run
+	fresh     int    // requests that were started since Fresh was asked last
+	followers int    // requests in flight beside the first of each connection
+	opened    []byte // what transports open into, and
+	plain     []byte // what they seal, between two calls
+
+	credit     int64 // of the channel's bytes, reserved and unused
+	heldCredit int64 // of Config.Held, taken and unused
+	output     int64 // bytes of responses that are counted here, see holdOutput
+	paid       int64 // what they count for in the budget of all responses
+
+	count      Counts
+	times      times
+	deprecated deprecations
+}
+
+// direct is the request of handlers that run on the processor itself.
+type direct struct {
+	job     *reqchan.Job // the last one, unless it is still needed
+	inside  bool         // a handler runs
+	exiting *reqchan.Job // its handler has called runtime.Goexit
+}
+
+// NewShared makes what connections share whose answers come home to home, and which
+// take of the channel's capacity of bytes by way of bytes.
+func NewShared(cfg Config, loop Loop, home *reqchan.ResponseQueue, bytes *reqchan.Sender) *Shared {
+	sh := &Shared{cfg: cfg, loop: loop, home: home, bytes: bytes, arena: slab.NewArena(cfg.Memory)}
+	sh.times.recent = new(apiTimes)
+	sh.runMax = runMax(&cfg)
+	sh.jobs.Budget = cfg.Responses
+	return sh
+}
+
+// Tick is called when a pass begins: now is the clock. waited is how long before now what
+// completes in this pass was out.
+func (sh *Shared) Tick(now, waited int64) { sh.now, sh.waited = now, waited }
+
+// Now is the clock as of the last Tick.
+func (sh *Shared) Now() int64 { return sh.now }
+
+// EnterPhase says how far the processor's life has come. The connections learn of it by
+// ApplySettings.
+func (sh *Shared) EnterPhase(ph Phase) {
+	sh.phase = ph
+	sh.unreserve(0) // what it hoards is for others now
+}
+
+// TellsMore says that Loop.Progress knows.
+func (sh *Shared) TellsMore(knows bool) { sh.tellsMore = knows }
+
+// Crowded says whether the request channel is full.
+func (sh *Shared) Crowded(is bool) { sh.crowded = is }
+
+// Counts are for the processor to read, and to count what only it knows.
+func (sh *Shared) Counts() *Counts { return &sh.count }
+
+// Away is how many requests are outside this goroutine's hands; Went counts some out, or
+// with a negative number in.
+func (sh *Shared) Away() int { return sh.away }
+
+// Went is beside Away.
+func (sh *Shared) Went(n int) { sh.away += n }
+
+// Polls is called before every Poll: what it is asked for is counted anew.
+func (sh *Shared) Polls() { sh.into = 0 }
+
+// WaitsForPoll says that there is something to be received which had no room in one Poll.
+func (sh *Shared) WaitsForPoll() bool { return sh.intoWaits }
+
+// Fresh is how many requests for the handlers were started since ForgetFresh.
+func (sh *Shared) Fresh() int { return sh.fresh }
+
+// ForgetFresh is beside Fresh.
+func (sh *Shared) ForgetFresh() { sh.fresh = 0 }
+
+// BuffersCameBack says whether there may be a receive buffer for those who were refused
+// one: the processor's requests lie in none, or left one since this was asked last.
+func (sh *Shared) BuffersCameBack() bool {
+	is := sh.pinned == 0 || sh.unpinned
+	sh.unpinned, sh.intoWaits = false, false
+	return is
+}
+
+// Credit is how many bytes of the channel's capacity are reserved and unused.
+func (sh *Shared) Credit() int64 { return sh.credit }
+
+// Drop ends a request that came home to no connection.
+func (sh *Shared) Drop(r *reqchan.Job) {
+	if r.Follows() {
+		sh.count.Requests++
+	}
+	sh.count.Late++
+	sh.recordUnsent(r)
+	sh.recycle(r)
+}
+
+// RecycleRun ends a request that is not counted any more, and those behind it, and says how
+// many that were: their memory and their share of the capacities go back.
+func (sh *Shared) RecycleRun(r *reqchan.Job) (n int) {
+	for ; r != nil; n++ {
+		rest := r.Unbegun()
+		sh.recycle(r)
+		r = rest
+	}
+	return n
+}
+
+// Begin readies a request for another handler.
+func (sh *Shared) Begin(r *reqchan.Job) { r.Begin(sh.home, sh.cfg.Memory) }
+
+// Extra is how many answers came to requests that had been answered. Any goroutine.
+func (sh *Shared) Extra() uint64 { return sh.jobs.Extra() }
+
+// Tidy gives back memory that somebody might still have written to, and says when to
+// come again; negative: not.
+func (sh *Shared) Tidy() time.Duration { return sh.jobs.Tidy(sh.now) }
+
+// Discard gives back what Shared itself holds; no connection has a life any more.
+func (sh *Shared) Discard() {
+	if sh.direct.job != nil {
+		sh.direct.job.Free()
+		sh.direct.job = nil
+	}
+	for _, page := range sh.headPages {
+		sh.cfg.Memory.Put(page)
+	}
+	sh.output = 0
+	sh.pay(0)
+	sh.giveHeldBack()
+	sh.DiscardLate()
+}
+
+// DiscardLate gives back what came home since Discard.
+func (sh *Shared) DiscardLate() {
+	sh.jobs.Free()
+	sh.arena.Close()
+	sh.cfg.Channel.Release(sh.credit)
+	sh.credit = 0
+}
+
+// Scarce says that what is held is beyond Config.Held, so that frames are received one at
+// a time. WatchHeld finds out.
+func (sh *Shared) Scarce() bool { return sh.scarce }
+
+// WatchHeld finds out whether held memory is scarce: it is not any more when half of it is
+// free.
+func (sh *Shared) WatchHeld() {
+	if sh.cfg.Held == nil {
+		return
+	}
+	switch used, most := sh.cfg.Held.Used(), sh.cfg.Held.Max(); {
+	case !sh.scarce && used > most:
+		sh.becomeScarce()
+	case sh.scarce && used <= most/2:
+		sh.scarce = false
+	}
+}
+
+// Residue is how much is left that must not be at rest, by name.
+func (sh *Shared) Residue() map[string]int {
+	return map[string]int{
+		"away": sh.away, "pinned": sh.pinned, "hoarded too much": int(max(sh.credit-HoardedBytesMax, 0)),
+		"bytes of output": int(sh.output), "followers": sh.followers,
+	}
+}

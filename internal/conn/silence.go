@@ -1,0 +1,66 @@
+package conn
+
+import (
+	"kring/engine"
+	"kring/reqchan"
+)
+
+// Nobody is closed for a silence that is ours, or that the kernel knows to be none: a
+// completion tells of bytes late. A big frame completes when it is whole, and a Send
+// that waits for room when the kernel has taken all of it. And after the process was
+// stopped for a while, what came meanwhile has not been received.
+
+// peerWrites is asked of a connection that received nothing for its idle timeout. It
+// says whether to look again: bytes lie there that a receive will bring, or the
+// receive of a big frame is asked for the first time what it has so far.
+func (c *Conn) peerWrites() bool {
+	if !c.receive.up() || c.cancelled && !c.doubted {
+		return false // muted: nothing of it will be received
+	}
+	if seen, known := c.kernelProgress(); known && seen.Unread > 0 {
+		return true
+	}
+	if c.doubted {
+		return false
+	}
+	c.doubted = true // and what the engine has already comes before the next look
+	if c.receive == receiveFrame {
+		c.cancelReceive() // it ends with the bytes that it has, and begins anew
+	}
+	return true
+}
+
+// peerReads is asked of a connection whose Send took nothing for its write timeout. It
+// says whether the peer has taken something since it was asked last, as far as the
+// kernel knows; the first time, that there is nothing to compare with yet.
+func (c *Conn) peerReads() bool {
+	o := c.out
+	seen, known := c.kernelProgress()
+	reads := !o.looked || known && (seen.Acked != o.seen.Acked || seen.Unsent != o.seen.Unsent)
+	if reads && known {
+		o.since = c.shared.now
+	}
+	o.looked, o.seen = true, seen
+	return reads
+}
+
+func (c *Conn) kernelProgress() (engine.Progress, bool) {
+	return c.shared.loop.Progress(c)
+}
+
+// Unread is how many bytes a peer has not taken of what it was answered, and since when.
+func (c *Conn) Unread() (bytes int, since int64) {
+	if c.life >= ending || !c.sending {
+		return 0, 0
+	}
+	return c.out.queued, c.out.since
+}
+
+// CloseUnread closes the connection, unless its peer takes something.
+func (c *Conn) CloseUnread() (closed bool) {
+	if c.peerReads() {
+		return false
+	}
+	c.terminate(reqchan.WriteTimeout)
+	return true
+}

@@ -1,0 +1,222 @@
+package conn
+
+import (
+	"kring/engine"
+	"kring/internal/frame"
+	"kring/internal/slab"
+	"kring/reqchan"
+)
+
+const (
+	// pinnedMax bounds the receive buffers that requests may lie in while their
+	// handler has not answered; past it their frames are copied instead.
+	pinnedMax = 16
+	// creditBytes is what is reserved of the channel's byte capacity at once,
+	// so that small requests don't all go to the shared counter.
+	creditBytes = 64 << 10
+)
+
+// lease is a receive buffer that requests lie in; it goes back with the last.
+type lease struct {
+	done engine.Completion
+	refs int
+}
+
+// piece is memory of the pool that one frame has to itself. It is the Memory
+// of a Job.
+type piece struct{}
+
+// dispatch has a frame handled; false when the byte capacity is used up (then
+// nothing happened). When the system has no memory for it the connection ends. lent
+// is the completion whose data it lies in, if it does.
+func (c *Conn) dispatch(b []byte, place frame.Place, lent *engine.Completion) bool {
+	if c.shared.cfg.Handle != nil {
+		return c.handleHere(b, place, lent)
+	}
+	if run := &c.shared.run; run.last != nil && run.bytes+len(b) > runBytesMax {
+		return false
+	}
+	r := c.shared.jobs.Take(c.info, uint64(c.token))
+	if !c.copyFrame(r, b, place) {
+		c.shared.jobs.Put(r)
+		return c.life >= ending
+	}
+	c.start(r)
+	if c.turn != nil {
+		c.takeTurn(r)
+	}
+	c.shared.fresh++
+	if c.shared.run.last != nil {
+		c.follow(r)
+		return true
+	}
+	c.countStarted()
+	first := c.GoesFirst(r)
+	c.shared.loop.Enqueue(r, first)
+	c.beginRun(r, first)
+	return true
+}
+
+// handleHere runs the handler on the frame where it lies. Only a request that
+// is not answered at once needs memory of its own.
+func (c *Conn) handleHere(b []byte, place frame.Place, lent *engine.Completion) bool {
+	r := c.takeDirect()
+	if place == frame.InLent && lent != nil && c.shared.pinned < pinnedMax {
+		r.Frame = b
+	} else {
+		c.endBatch() // the frame takes what is open
+		if !c.copyFrame(r, b, place) {
+			return c.life >= ending
+		}
+	}
+	a := c.start(r)
+	if c.turn != nil {
+		c.takeTurn(r)
+	}
+	c.shared.callTimed(r, a)
+	if !c.joinBatch(r, a) {
+		c.handled(r, lent)
+	} else if r.Memory != nil {
+		c.shared.recycle(r)
+	}
+	return true
+}
+
+// handled goes on with a request whose handler has run here, and whose answer is
+// none for a batch, or not there yet.
+func (c *Conn) handled(r *reqchan.Job, lent *engine.Completion) {
+	c.endBatch()
+	c.countStarted()
+	if !r.HandleReturned() {
+		// The answer comes home through the response queue, which only this
+		// goroutine empties: Memory may still be written here.
+		c.shared.keep(r, lent)
+		c.shared.direct.job = nil
+		c.shared.away++
+		return
+	}
+	if c.outlives(r) {
+		c.shared.keep(r, lent)
+		c.shared.direct.job = nil
+	}
+	c.answered(r)
+}
+
+// start gives r its place among the requests of its connection and readies it for
+// its handler.
+func (c *Conn) start(r *reqchan.Job) *apiTimes {
+	if c.shared.run.last == nil { // else it is counted when it comes home
+		c.shared.count.Requests++
+		c.requests++
+	}
+	if c.order != nil {
+		r.Seq = c.order.next()
+	}
+	r.SendsCopied(c.set.PackedBytesMax)
+	r.Begin(c.shared.home, c.shared.cfg.Memory)
+	return c.shared.recordArrival(r)
+}
+
+// copyFrame gives the frame memory that lasts until the answer; false when the
+// byte capacity is used up, or the connection has ended for want of memory.
+func (c *Conn) copyFrame(r *reqchan.Job, b []byte, place frame.Place) bool {
+	n := len(b)
+	reserved := int64(n)
+	switch {
+	case place == frame.InOwn: // reserved when it was begun
+		r.Frame, r.Memory = b, piece{}
+		reserved = claimBytes(n)
+	case !c.shared.reserve(int64(n)):
+		return false
+	case n > slab.ArenaChunkBytes:
+		m, err := c.shared.cfg.Memory.TryGet(n)
+		if err != nil {
+			return c.refuseFrame(n)
+		}
+		r.Frame, r.Memory = m, piece{}
+		c.shared.count.BytesInCopied += uint64(copy(m, b))
+	default:
+		m, chunk := c.shared.arena.Take(n)
+		if chunk == nil {
+			return c.refuseFrame(n)
+		}
+		r.Frame, r.Memory = m, chunk
+		c.shared.count.BytesInCopied += uint64(copy(m, b))
+	}
+	r.Bytes = reserved
+	return true
+}
+
+// refuseFrame ends the connection whose frame of n bytes there is no memory for.
+func (c *Conn) refuseFrame(n int) bool {
+	c.shared.unreserve(int64(n))
+	c.memoryRefused()
+	return false
+}
+
+// keep makes the memory of a request last whose handler ran on lent memory.
+func (sh *Shared) keep(r *reqchan.Job, lent *engine.Completion) {
+	if r.Memory != nil { // it has its own
+		return
+	}
+	l := sh.current(lent)
+	l.refs++
+	r.Memory = l
+}
+
+// current is the lease of the completion that is being cut; its buffer is not
+// recycled with the completion any more.
+func (sh *Shared) current(lent *engine.Completion) *lease {
+	if lent.Data == nil {
+		return sh.leaseNow
+	}
+	l := &lease{done: *lent}
+	lent.Data, lent.Lease = nil, 0
+	sh.pinned++
+	sh.leaseNow = l
+	return l
+}
+
+// takeDirect is the job of a handler that runs here: that of the last one, unless
+// that is still needed.
+func (c *Conn) takeDirect() *reqchan.Job {
+	r := c.shared.direct.job
+	if r == nil || r.Worn() {
+		return c.newDirect()
+	}
+	r.Conn, r.Token = c.info, uint64(c.token)
+	return r
+}
+
+func (c *Conn) newDirect() *reqchan.Job {
+	if c.shared.direct.job != nil {
+		c.shared.jobs.Put(c.shared.direct.job)
+	}
+	c.shared.direct.job = c.shared.jobs.Take(c.info, uint64(c.token))
+	return c.shared.direct.job
+}
+
+// recycle ends a request: its memory and its share of the byte capacity go
+// back. The direct job stays what it is.
+func (sh *Shared) recycle(r *reqchan.Job) {
+	switch m := r.Memory.(type) {
+	case *slab.Chunk:
+		sh.arena.Release(m)
+	case piece:
+		sh.cfg.Memory.Put(r.Frame)
+	case *lease:
+		if m.refs--; m.refs == 0 {
+			sh.pinned--
+			sh.unpinned = true
+			sh.loop.Recycle(&m.done)
+		}
+	}
+	if r.Bytes > 0 {
+		sh.unreserve(r.Bytes)
+		r.Bytes = 0
+	}
+	r.Reset()
+	if r != sh.direct.job {
+		sh.jobs.Put(r)
+	}
+}

@@ -1,0 +1,60 @@
+package conn
+
+import "kring/reqchan"
+
+// throttle mutes c until then, but not longer than ThrottleMax from now.
+func (c *Conn) throttle(until int64) {
+	if c.life >= finishing {
+		return
+	}
+	until = min(until, c.shared.now+int64(c.set.ThrottleMax))
+	if !c.mute.throttled() {
+		c.step(stepThrottleStarted)
+		c.shared.count.Throttles++
+	} else if until <= c.alarm {
+		return
+	}
+	c.setAlarm(until)
+}
+
+// park holds back the last response of a connection, which r is, until the
+// alarm: see Request.CloseConnectionAfter. Nothing more is read of it.
+func (c *Conn) park(r *reqchan.Job, why reqchan.CloseReason) {
+	c.become(toDelay)
+	c.reason, c.parked = why, r
+	c.shared.count.Parks++
+	c.cancelReceive()
+	c.setAlarm(r.CloseAt())
+}
+
+// unpark lets the response go, and the connection after it.
+func (c *Conn) unpark() {
+	c.become(delayOver)
+	r := c.parked
+	c.parked = nil
+	c.shared.loop.ClearAlarm(c)
+	if _, response, _ := r.Answer(); response != nil {
+		c.queue(r, response)
+	} else {
+		c.shared.recordUnsent(r)
+		c.shared.recycle(r)
+	}
+	c.finishIfIdle()
+}
+
+func (c *Conn) setAlarm(at int64) {
+	c.alarm = at
+	c.shared.loop.SetAlarm(c, at)
+}
+
+// AlarmRang goes on with the connection: its time has come.
+func (c *Conn) AlarmRang() {
+	switch {
+	case c.life >= ending:
+	case c.parked != nil:
+		c.unpark()
+	default:
+		c.step(stepThrottleEnded)
+		c.Resume()
+	}
+}

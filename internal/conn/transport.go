@@ -1,0 +1,305 @@
+package conn
+
+import (
+	"kring/internal/frame"
+	"kring/internal/slab"
+	"kring/reqchan"
+)
+
+// Transport stands between the bytes on the wire and the bytes of frames. nil is plain:
+// what is received are frames, big ones where they will live, and responses are sent from
+// where they lie; all that a plain connection has of this is a look whether there is one.
+//
+// Its calls never block. What it has to wait for itself (a handshake on a goroutine of its
+// own) ends with a call of what MakeTransport was given. Until then Read gives nothing, and
+// so there is no request; Seal sends what it has of its own.
+type Transport interface {
+	// Waits says that it waits for something of its own: the connection does not go on with
+	// another processor meanwhile.
+	Waits() bool
+	// Feed takes bytes off the wire, and keeps what it can't open yet; wire is not its own.
+	// nil says that the peer sends no more.
+	Feed(wire []byte)
+	// Read opens bytes into b, as many as there are. Without any, end says why there will
+	// be none ever: PeerFinished after an end in order; ReasonNone while there may be, but
+	// never after Feed(nil).
+	Read(b []byte) (n int, end reqchan.CloseReason)
+	// Sealed is how many bytes Seal appends at most for so many, which are sealBytes at
+	// most; it is never more than slab.ArenaChunkBytes. For 0 it is what the
+	// transport has to send of its own: more than 0 says that it is to be asked for that.
+	Sealed(plain int) int
+	// Seal appends to wire what the transport has to send of its own, and then what sends
+	// plain. wire has the room that Sealed has asked for, and is kept until it is sent.
+	Seal(wire, plain []byte) []byte
+	// End is called before an orderly close: Seal sends the last bytes, if there are any.
+	End()
+	// Close is the last call, whatever became of the connection.
+	Close()
+}
+
+// MakeTransport makes the transport of a new connection. Any goroutine may call moved, when
+// the transport has got on by itself, while it Waits.
+type MakeTransport func(info *reqchan.Conn, moved func()) Transport
+
+const (
+	// openBytes is what is opened at once into memory that all connections share, and
+	// sealBytes what is sealed as one piece: a TLS record.
+	openBytes = 16 << 10
+	sealBytes = 16 << 10
+	// sealedPiecesMax bounds the pieces of one Send.
+	sealedPiecesMax = 8
+)
+
+// secure is what a connection has that is not plain.
+//
+// Invariant: plain is the sum of what its pieces stand for, and the output's first bytes.
+type secure struct {
+	Transport
+	pieces []sealed
+	plain  int
+	ended  bool // End was called
+	over   bool // the peer has ended, the wire or its side: nothing more is received
+}
+
+// sealed is a piece of what is sent; plain is how many bytes of the output it sends.
+type sealed struct {
+	wire  []byte
+	chunk *slab.Chunk
+	held  int // what it counts for in Shared.output
+	plain int
+}
+
+func (c *Conn) secureBy(make MakeTransport) {
+	loop, token := c.shared.loop, c.token
+	c.secure = &secure{Transport: make(c.info, func() { loop.Submit(token, (*Conn).transportMoved) })}
+}
+
+// transportMoved goes on with a connection whose transport has got on by itself.
+func (c *Conn) transportMoved() {
+	c.Resume()
+	c.sendOwn()
+}
+
+// sendOwn has what the transport has of its own sent.
+func (c *Conn) sendOwn() {
+	if s := c.secure; s != nil && c.life < ending && s.Sealed(0) > 0 {
+		c.shared.loop.SendLater(c)
+	}
+}
+
+// fromWire takes received bytes to the transport, and what it opens of them to the frames.
+func (c *Conn) fromWire(wire []byte) {
+	c.recordReceived(len(wire))
+	c.secure.Feed(wire)
+	c.openFrames()
+	c.sendOwn()
+}
+
+// openFrames opens what the transport has, as far as there is a place for it: a frame that
+// has memory of its own is opened into that. The rest waits in the transport, which is what
+// TCP pushes back from then.
+func (c *Conn) openFrames() {
+	for c.life < finishing {
+		b := c.in.Rest()
+		own := b != nil
+		if !own {
+			if !c.mayHold() {
+				return
+			}
+			b = c.shared.openInto()
+		}
+		n, end := c.secure.Read(b)
+		if n == 0 {
+			c.peerEnded(end)
+			return
+		}
+		if !own {
+			c.take(b[:n], nil)
+			continue
+		}
+		c.in.Filled(n)
+		if c.cut(nil); c.life < ending {
+			c.settle()
+		}
+	}
+}
+
+// mayHold says that there is a place for bytes that may have to wait to be cut: there is
+// until more than HeldBytesMax wait. While held memory is scarce there is when a request may
+// start, or for the size of the next.
+func (c *Conn) mayHold() bool {
+	if held := c.in.Held(); !c.shared.scarce {
+		return held <= c.set.HeldBytesMax
+	} else {
+		return held < frame.SizeBytes && c.mayCut()
+	}
+}
+
+// peerEnded is told why the transport opens nothing more.
+func (c *Conn) peerEnded(why reqchan.CloseReason) {
+	switch {
+	case why == reqchan.ReasonNone || c.receive == receiveOver:
+	case why != reqchan.PeerFinished:
+		c.terminate(why)
+	case c.receive.up(): // an end in order, while a receive stands: arm goes on when that has ended
+		c.secure.over = true
+		c.cancelReceive()
+	default:
+		c.peerFinished()
+	}
+}
+
+// openInto is memory that is free between two calls of Read.
+func (sh *Shared) openInto() []byte {
+	if sh.opened == nil {
+		sh.opened = make([]byte, openBytes)
+	}
+	return sh.opened
+}
+
+// armSecure puts a receive up, of whatever comes: nobody knows how long a frame is on the
+// wire.
+func (c *Conn) armSecure() {
+	switch {
+	case c.secure.over:
+		c.openFrames()
+	case c.in.Rest() != nil || c.mayHold():
+		c.receive = receiveStream
+		c.shared.loop.Receive(c)
+	}
+}
+
+// sendSealed is Send of a connection that is not plain.
+func (c *Conn) sendSealed() {
+	s := c.secure
+	c.readAhead()
+	if c.life >= ending || !c.seal() || len(s.pieces) == 0 {
+		return
+	}
+	o := c.out
+	o.buffers = o.buffers[:0]
+	for i := range s.pieces {
+		o.buffers = append(o.buffers, s.pieces[i].wire)
+	}
+	c.give(o)
+}
+
+// seal seals output until there are as many pieces as one Send takes; false: the system
+// refused memory, and the connection ends.
+func (c *Conn) seal() bool {
+	s := c.secure
+	for len(s.pieces) < sealedPiecesMax {
+		plain := c.unsealed()
+		n := s.Sealed(len(plain))
+		if n == 0 {
+			return true
+		}
+		if c.out == nil {
+			c.out = c.shared.takeOutbound()
+		}
+		room, chunk := c.shared.arena.Open(n)
+		if chunk == nil {
+			c.memoryRefused()
+			return false
+		}
+		wire := s.Seal(room[:0:n], plain)
+		c.shared.arena.Keep(chunk, len(wire))
+		c.shared.holdOutput(len(wire))
+		s.pieces = append(s.pieces, sealed{wire: wire, chunk: chunk, held: len(wire), plain: len(plain)})
+		s.plain += len(plain)
+		if len(plain) == 0 {
+			return true
+		}
+	}
+	return true
+}
+
+// unsealed is output that is not sealed yet, in one piece: from where it lies, or, where
+// segments are small, together.
+func (c *Conn) unsealed() []byte {
+	o, skip, n := c.out, c.secure.plain, 0
+	if o == nil {
+		return nil
+	}
+	for i := o.at; i < len(o.segments) && o.segments[i].file == nil; i++ {
+		b := o.segments[i].bytes
+		if skip >= len(b) {
+			skip -= len(b)
+			continue
+		}
+		b, skip = b[skip:], 0
+		if n == 0 && len(b) >= sealBytes {
+			return b[:sealBytes]
+		}
+		if c.shared.plain == nil {
+			c.shared.plain = make([]byte, sealBytes)
+		}
+		if n += copy(c.shared.plain[n:], b); n == sealBytes {
+			break
+		}
+	}
+	return c.shared.plain[:n]
+}
+
+// sentSealed takes n bytes off what is sealed, and what they stand for off the output.
+func (c *Conn) sentSealed(n int) {
+	s, plain, done := c.secure, 0, 0
+	for n > 0 {
+		p := &s.pieces[done]
+		if n < len(p.wire) {
+			p.wire = p.wire[n:]
+			break
+		}
+		n -= len(p.wire)
+		plain += p.plain
+		c.shared.releaseSealed(p)
+		done++
+	}
+	left := copy(s.pieces, s.pieces[done:])
+	clear(s.pieces[left:])
+	s.pieces = s.pieces[:left]
+	s.plain -= plain
+	if c.out.queued > 0 || plain > 0 {
+		c.advance(plain)
+	} else if left == 0 {
+		c.dropOutput() // there was only what the transport sent of its own
+	}
+}
+
+func (sh *Shared) releaseSealed(p *sealed) {
+	sh.arena.Release(p.chunk)
+	sh.letOutputGo(p.held)
+}
+
+// dropSealed forgets what is sealed; no Send is outstanding.
+func (c *Conn) dropSealed() {
+	s := c.secure
+	if s == nil {
+		return
+	}
+	for i := range s.pieces {
+		c.shared.releaseSealed(&s.pieces[i])
+	}
+	s.pieces, s.plain = nil, 0
+}
+
+// unsent says that something of the transport's own is still to be sent.
+func (c *Conn) unsent() bool { return c.secure != nil && c.secure.Sealed(0) > 0 }
+
+// end closes a connection that has nothing left to do, for why: in order, which is with the
+// transport's last bytes.
+func (c *Conn) end(why reqchan.CloseReason) {
+	s := c.secure
+	if s == nil || s.ended {
+		c.terminate(why)
+		return
+	}
+	s.ended = true
+	if s.End(); s.Sealed(0) == 0 {
+		c.terminate(why)
+		return
+	}
+	c.become(toFinish)
+	c.reason = why
+	c.shared.loop.SendLater(c)
+}

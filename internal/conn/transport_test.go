@@ -1,0 +1,128 @@
+package conn
+
+import (
+	"bytes"
+	"io"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"testing"
+
+	"kring/engine"
+	"kring/internal/conn/conntest"
+	"kring/reqchan"
+)
+
+// pipe is the wire of a test without a network: what one side wrote the other reads.
+type pipe struct {
+	net.Conn
+	out, in bytes.Buffer
+}
+
+func (p *pipe) Write(b []byte) (int, error) { return p.out.Write(b) }
+func (p *pipe) Read(b []byte) (int, error)  { return p.in.Read(b) }
+
+// maskedLoop opens a connection that is not plain, and its client; the hello was answered.
+func maskedLoop(t testing.TB, s Settings, handle func(reqchan.Request)) (*testLoop, *conntest.Client, *pipe) {
+	moved := make(chan struct{})
+	s.Transport = func(_ *reqchan.Conn, _ func()) Transport { return conntest.NewServer(func() { close(moved) }) }
+	l := newTestLoop(t, s, handle)
+	wire := &pipe{}
+	client, _ := conntest.NewClient(wire)
+	l.receive(wire.out.Next(2), true)
+	l.receive(wire.out.Next(100), true)
+	<-moved
+	l.conn.transportMoved()
+	l.carry(wire, nil)
+	return l, client, wire
+}
+
+// carry has all that is to be sent arrive, in pieces if r says so.
+func (l *testLoop) carry(wire *pipe, r *rand.Rand) {
+	for l.flush(); l.conn.sending; l.flush() {
+		n := len(l.sending)
+		if r != nil {
+			n = 1 + r.IntN(n)
+		}
+		wire.in.Write(l.sending[:n])
+		l.sent(n)
+	}
+}
+
+func TestATransportCarriesFramesOfAllSizesInAnyPieces(t *testing.T) {
+	for seed := range uint64(30) {
+		r := rand.New(rand.NewPCG(seed, 0x7a5))
+		l, client, wire := maskedLoop(t, Settings{PipelineMax: 1 + r.IntN(4)}, nil)
+		var sent []byte
+		for range 1 + r.IntN(8) {
+			f := testFrame(strings.Repeat(string(rune('a'+r.IntN(26))), r.IntN(1<<r.IntN(19))))
+			sent = append(sent, f...)
+			_, _ = client.Write(f)
+		}
+		_ = client.End()
+		for wire.out.Len() > 0 || len(l.request) > 0 {
+			if n := min(wire.out.Len(), 1+r.IntN(40_000)); n > 0 && l.conn.receive == receiveStream {
+				l.receive(wire.out.Next(n), true)
+				if l.conn.cancelled {
+					l.receiveEnds(engine.Failed(125))
+				}
+			}
+			if len(l.request) > 0 {
+				l.answer(echo)
+			}
+			l.carry(wire, r)
+		}
+		if got, err := io.ReadAll(client); err != nil || !bytes.Equal(got, sent) {
+			t.Fatalf("seed %d: %d bytes came back of %d: %v", seed, len(got), len(sent), err)
+		}
+		if l.conn.life < ending || l.conn.reason != reqchan.PeerFinished {
+			t.Errorf("seed %d: the connection is %v, for %v", seed, l.conn.life, l.conn.reason)
+		}
+		l.end()
+	}
+}
+
+func TestABigFrameIsOpenedIntoItsOwnMemory(t *testing.T) {
+	l, client, wire := maskedLoop(t, Settings{}, nil)
+	defer l.end()
+	f := testFrame(strings.Repeat("x", 200_000))
+	_, _ = client.Write(f)
+	l.receive(wire.out.Next(20_000), true)
+	rest := l.conn.in.Rest()
+	if rest == nil {
+		t.Fatal("the frame has no memory of its own")
+	}
+	l.receive(wire.out.Next(wire.out.Len()), true)
+	if r := l.request[0]; !bytes.Equal(r.Frame, f) || &r.Frame[len(f)-len(rest)] != &rest[0] {
+		t.Error("it does not lie there")
+	}
+}
+
+func TestAnEndWithinTheTransportIsATruncation(t *testing.T) {
+	l, client, wire := maskedLoop(t, Settings{}, nil)
+	_, _ = client.Write(testFrame("hello"))
+	l.receive(wire.out.Next(7), true)
+	l.conn.Received(eof())
+	if l.conn.Closed(); l.why != reqchan.PeerReset {
+		t.Errorf("closed for %v", l.why)
+	}
+	l.end()
+}
+
+func TestAnOrderlyCloseSendsTheTransportsLastBytes(t *testing.T) {
+	l, client, wire := maskedLoop(t, Settings{}, nil)
+	_, _ = client.Write(testFrame("hello"))
+	l.receive(wire.out.Next(100), true)
+	l.wanted = nil
+	l.answer(func(r reqchan.Request) { r.CloseConnection(reqchan.HandlerClosed) })
+	l.carry(wire, nil)
+	l.wants("closed by its handler", "send 3", "shutdown")
+	if _, err := client.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("the client reads %v", err)
+	}
+	l.receiveEnds(0)
+	if l.conn.Closed(); l.why != reqchan.HandlerClosed {
+		t.Errorf("closed for %v", l.why)
+	}
+	l.end()
+}

@@ -1,0 +1,48 @@
+package processor
+
+import (
+	"runtime"
+	"time"
+)
+
+const (
+	// yieldRoundsMax is how often a pass lets handlers run.
+	yieldRoundsMax = 16
+	// yieldNanos is how long an answer may wait for what follows it on its
+	// connection, beside the round of handlers that is under way then:
+	// yieldNanosEach longer for each that gets company, which is less than a send
+	// costs, up to yieldNanosMax.
+	yieldNanos     = int64(100 * time.Microsecond)
+	yieldNanosEach = int64(2 * time.Microsecond)
+	yieldNanosMax  = int64(time.Millisecond)
+)
+
+// yield lets the handlers run that were given something, and says whether there
+// are answers now, to be taken before anything is sent. So a client that has one
+// request in flight at a time and sent several gets its answers in one send.
+//
+// It is also what keeps handlers going while there is always something to
+// receive: a processor that never sleeps keeps its P. On one P they would run when
+// Go's monitor takes it away, after 10 ms, and nothing would be answered meanwhile.
+func (p *Processor) yield() (again bool) {
+	if p.shared.Away() == 0 {
+		p.handlers.handedOver = 0 // nobody waits for a P
+	}
+	if p.cfg.YieldFrom == 0 || p.handlers.handedOver < p.cfg.YieldFrom || p.handlers.rounds == yieldRoundsMax {
+		p.handlers.rounds = 0
+		return false
+	}
+	if p.handlers.rounds == 0 {
+		p.tick()
+		p.handlers.yieldedFrom, p.handlers.yieldFor = p.shared.Now(), yieldNanos
+	}
+	p.handlers.rounds++
+	p.handlers.yieldFor = min(p.handlers.yieldFor+int64(p.handlers.handedOver)*yieldNanosEach, yieldNanosMax)
+	p.handlers.handedOver = 0
+	runtime.Gosched()
+	p.tick()
+	if again = p.inbox.answers.Waiting() && p.shared.Now()-p.handlers.yieldedFrom < p.handlers.yieldFor; !again {
+		p.handlers.rounds = 0
+	}
+	return again
+}
