@@ -232,6 +232,7 @@ func (s *Server) processorConfig(id uint32) processor.Config {
 		Target: s.cfg.Dispatch.LatencyTarget, Counts: s.cfg.Dispatch.LatencyCounts, Least: 1, Most: s.cfg.Dispatch.QueuedRequestsMax,
 	}
 	c.InFlightShare = max(1, s.cfg.Dispatch.QueuedRequestsMax/8)
+	c.RunMax = s.cfg.Dispatch.BatchMax
 	if s.cfg.Dispatch.Mode == DispatchInline {
 		c.Handle = handleOf(s.handler)
 	}

@@ -115,11 +115,12 @@ func (h *runner) free(c claim) {
 	if !h.claim.CompareAndSwap(uint64(c), uint64(c.freed())) {
 		return
 	}
-	reqchan.Return(h.items[c.homed():c.finished()])
-	rest := h.items[c.begun():c.end()]
-	if len(rest) > 0 {
-		h.pool.strays.add(rest)
-		h.pool.freed.Add(uint64(len(rest)))
-		h.pool.channel.Rouse()
+	reqchan.Return(h.begun[c.homed():c.finished()])
+	if c.run() >= c.end() {
+		return
 	}
+	rest := h.taken[c.run():c.end()]
+	h.pool.strays.add(rest)
+	h.pool.freed.Add(uint64(len(rest)))
+	h.pool.channel.Rouse()
 }

@@ -17,7 +17,7 @@ type Config struct {
 	// Handlers is how many goroutines call Handle; 0 means 8, as in Kafka
 	// (num.io.threads).
 	Handlers int
-	// BatchMax is how many requests a goroutine takes at once at most, 1 to
+	// BatchMax is how many runs a goroutine takes at once at most, 1 to
 	// 32767; 0 means 64. Fewer are taken when they take long: see worthNanos.
 	BatchMax int
 	// Handle answers a request, or sees to it that it is answered later. It may
@@ -37,9 +37,9 @@ const (
 	handlersDefault = 8
 	batchMaxDefault = 64
 
-	// worthNanos is how much work a goroutine takes at once. It bounds how long
-	// an answer waits for those behind it, and is many times what taking a batch
-	// costs.
+	// worthNanos is how much work a goroutine takes at once, and for how long it goes
+	// on with one run. It bounds how long an answer waits for those behind it, and is
+	// many times what taking a batch costs.
 	worthNanos = 50_000
 	// paceShare: one batch changes the pool's idea of what a request costs by
 	// this part of the difference.
@@ -48,6 +48,7 @@ const (
 	// those of a batch together, while they take less than timedFromNanos: the
 	// clock costs some 25 ns.
 	paceEvery      = 8
+	lengthOne      = 64
 	timedFromNanos = 1000
 )
 
@@ -91,6 +92,7 @@ type Pool struct {
 	guard   guard
 
 	pace   atomic.Int64 // what a request costs, in nanoseconds
+	length atomic.Int64 // of a run, in lengthOne of a request
 	panics atomic.Uint64
 	freed  atomic.Uint64
 
@@ -110,7 +112,7 @@ type Stats struct {
 	Idle     int    // of these, asleep for want of requests
 	Busy     int    // of these, not asleep
 	Panics   uint64 // how often Handle panicked or called runtime.Goexit
-	Freed    uint64 // requests taken from a goroutine that was stuck before them
+	Freed    uint64 // runs taken from a goroutine that was stuck before them
 	// IdleNanos is how long goroutines slept for want of requests, AliveNanos how
 	// long they existed, summed over all that ever did.
 	IdleNanos, AliveNanos int64
@@ -124,6 +126,7 @@ func NewPool(cfg Config, ch *reqchan.Channel) *Pool {
 	}
 	p := &Pool{cfg: cfg, channel: ch, wanted: cfg.Handlers}
 	p.pace.Store(worthNanos) // until something is known, one by one
+	p.length.Store(lengthOne)
 	p.guard.init(p)
 	return p
 }
@@ -196,32 +199,35 @@ func (p *Pool) adjust() {
 	p.channel.RouseAll() // those who are dismissed in their sleep
 }
 
-// batch is how many requests are worth taking at once.
+// batch is how many runs are worth taking at once.
 func (p *Pool) batch() int {
-	return int(min(max(worthNanos/max(p.pace.Load(), 1), 1), int64(p.cfg.BatchMax)))
+	return int(min(max(worthNanos*lengthOne/max(p.pace.Load()*p.length.Load(), 1), 1), int64(p.cfg.BatchMax)))
 }
 
-// took learns from a batch of n that took d. Goroutines may overwrite each
+// took learns from n requests of so many runs that took d. Goroutines may overwrite each
 // other's lesson: they learn the same.
-func (p *Pool) took(n int, d time.Duration) {
+func (p *Pool) took(n, runs int, d time.Duration) {
 	// Bounded, so that one that blocked is forgotten after a few that did not.
 	sample := min(int64(d)/int64(n), 2*worthNanos)
 	pace := p.pace.Load()
 	p.pace.Store(pace + (sample-pace)/paceShare)
+	if length := p.length.Load(); length != lengthOne || n != runs {
+		p.length.Store(max(length+(int64(n*lengthOne/runs)-length)/paceShare, lengthOne))
+	}
 }
 
-// strays are requests that were taken from a goroutine that is stuck. They are
+// strays are runs that were taken from a goroutine that is stuck. They are
 // older than what is in the channel and go first.
 type strays struct {
-	count    atomic.Int32 // stored under mu, read without
-	mu       sync.Mutex
-	requests []*reqchan.Job // guarded by mu
+	count atomic.Int32 // stored under mu, read without
+	mu    sync.Mutex
+	runs  []*reqchan.Job // guarded by mu
 }
 
-func (s *strays) add(requests []*reqchan.Job) {
+func (s *strays) add(runs []*reqchan.Job) {
 	s.mu.Lock()
-	s.requests = append(s.requests, requests...)
-	s.count.Store(int32(len(s.requests)))
+	s.runs = append(s.runs, runs...)
+	s.count.Store(int32(len(s.runs)))
 	s.mu.Unlock()
 }
 
@@ -233,10 +239,10 @@ func (s *strays) take(into []*reqchan.Job) int {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := copy(into, s.requests)
-	left := copy(s.requests, s.requests[n:])
-	clear(s.requests[left:])
-	s.requests = s.requests[:left]
+	n := copy(into, s.runs)
+	left := copy(s.runs, s.runs[n:])
+	clear(s.runs[left:])
+	s.runs = s.runs[:left]
 	s.count.Store(int32(left))
 	return n
 }

@@ -58,12 +58,25 @@ func (o *owner) begun(n int) []*reqchan.Job {
 	return reqs
 }
 
-// exchange sends all reqs and gives f every answer; it returns when all are home.
+// runOf links reqs to one run and returns its first.
+func runOf(reqs []*reqchan.Job) []*reqchan.Job {
+	for i, r := range reqs[1:] {
+		reqs[0].Append(reqs[i], r)
+	}
+	return reqs[:1]
+}
+
+// exchange sends all reqs, which may begin runs, and gives f every answer; it returns
+// when all are home. What comes home without having been begun is sent again.
 func (o *owner) exchange(t failer, reqs []*reqchan.Job, f func(*reqchan.Job)) {
 	t.Helper()
 	late := time.NewTimer(deadline)
 	defer late.Stop()
-	for home, all := 0, len(reqs); home < all; {
+	all := 0
+	for _, r := range reqs {
+		all += r.InRun()
+	}
+	for home := 0; home < all; {
 		sent := o.sender.TrySend(reqs)
 		reqs = reqs[sent:]
 		o.bell.Arm()
@@ -78,6 +91,9 @@ func (o *owner) exchange(t failer, reqs []*reqchan.Job, f func(*reqchan.Job)) {
 		o.bell.Disarm()
 		for r := o.home.Take(); r != nil; home++ {
 			next := r.Next()
+			if rest := r.Unbegun(); rest != nil {
+				reqs = append(reqs, rest)
+			}
 			f(r)
 			r = next
 		}
@@ -176,26 +192,26 @@ func TestAnswersBeforeASlowRequestComeHomeThoughNobodyIsIdle(t *testing.T) {
 func TestRequestsThatTakeLongAreTakenOneByOne(t *testing.T) {
 	ch := reqchan.New(reqchan.Config{})
 	p := NewPool(Config{Handle: noResponse}, ch)
+	took := func(each time.Duration, length int) {
+		for range 100 {
+			n := p.batch()
+			p.took(n*length, n, time.Duration(n*length)*each)
+		}
+	}
 	if n := p.batch(); n != 1 {
 		t.Errorf("batch of %d while nothing is known", n)
 	}
-	for range 100 {
-		p.took(p.batch(), time.Duration(p.batch())*100*time.Nanosecond)
+	if took(100*time.Nanosecond, 1); p.batch() != batchMaxDefault {
+		t.Errorf("batch of %d of requests that take 100 ns", p.batch())
 	}
-	if n := p.batch(); n != batchMaxDefault {
-		t.Errorf("batch of %d of requests that take 100 ns", n)
+	if took(10*time.Microsecond, 1); p.batch() < 4 || p.batch() > 6 {
+		t.Errorf("batch of %d of requests that take 10 µs", p.batch())
 	}
-	for range 100 {
-		p.took(p.batch(), time.Duration(p.batch())*10*time.Microsecond)
+	if took(100*time.Nanosecond, 50); p.batch() < 8 || p.batch() > 12 {
+		t.Errorf("batch of %d of runs of 50 requests that take 100 ns", p.batch())
 	}
-	if n := p.batch(); n < 4 || n > 6 {
-		t.Errorf("batch of %d of requests that take 10 µs", n)
-	}
-	for range 100 {
-		p.took(p.batch(), time.Second)
-	}
-	if n := p.batch(); n != 1 {
-		t.Errorf("batch of %d of requests that take a second", n)
+	if took(time.Second, 1); p.batch() != 1 {
+		t.Errorf("batch of %d of requests that take a second", p.batch())
 	}
 }
 
@@ -408,39 +424,49 @@ func await(t *testing.T, what string, ok func() bool) {
 // in any way and looks who brings what home.
 func TestAClaimGivesEveryRequestToOneOwner(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		n := rapid.IntRange(2, 40).Draw(t, "n")
-		c := newClaim(rapid.IntRange(0, 1<<20).Draw(t, "round"), n)
-		handled, home := make([]int, n), make([]int, n)
-		var strays []int
-		for {
-			if !c.lent() && c.holds() && rapid.Bool().Draw(t, "guard") {
-				for i := c.homed(); i < c.finished(); i++ {
-					home[i]++
-				}
-				for i := c.begun(); i < c.end(); i++ {
-					strays = append(strays, i)
-				}
-				c = c.freed()
-				if c.holds() {
-					t.Fatalf("still holds hostages: %x", c)
-				}
+		lengths := rapid.SliceOfN(rapid.IntRange(1, 5), 2, 40).Draw(t, "runs")
+		c := newClaim(rapid.IntRange(0, 1<<14).Draw(t, "round"), len(lengths))
+		guarded := func() bool { return c.holds() && rapid.Bool().Draw(t, "guard") }
+		home, freed := 0, map[int]int{} // answers, and runs that were taken away
+		begun, ended := 0, map[int]int{}
+		guard := func() {
+			home += c.finished() - c.homed()
+			for i := c.run(); i < c.end(); i++ {
+				freed[i]++
 			}
-			if c += begunOne; !c.open() {
+			if c = c.freed(); c.holds() || !c.lent() {
+				t.Fatalf("still holds hostages: %x", c)
+			}
+		}
+		for {
+			if guarded() {
+				guard()
+			}
+			if c += runOne; !c.open() {
 				break
 			}
-			handled[c.finished()]++
-		}
-		for i := c.homed(); i < c.end(); i++ {
-			home[i]++
-		}
-		for _, i := range strays {
-			handled[i]++
-			home[i]++
-		}
-		for i := range n {
-			if handled[i] != 1 || home[i] != 1 {
-				t.Fatalf("request %d: handled %d times, home %d times", i, handled[i], home[i])
+			run := c.run() - 1
+			for k := range lengths[run] {
+				if k > 0 {
+					c += begunOne
+				}
+				if begun++; guarded() {
+					guard()
+				}
 			}
+			ended[run]++
+		}
+		home += begun - c.homed()
+		for i, n := range lengths {
+			if ended[i]+freed[i] != 1 {
+				t.Fatalf("run %d of %d: handled %d times, taken away %d times", i, n, ended[i], freed[i])
+			}
+			if ended[i] == 1 {
+				home -= n
+			}
+		}
+		if home != 0 {
+			t.Fatalf("%d answers too many came home", home)
 		}
 	})
 }

@@ -19,27 +19,31 @@ type runner struct {
 	born      int64       // by measure.Now
 	dismissed atomic.Bool // the pool became smaller
 
-	claim atomic.Uint64 // a claim: who owns which part of items
-	// lending is held by the guard while it reads items.
+	claim atomic.Uint64 // a claim: who owns which part of taken and begun; 0: there is no batch
+	// lending is held by the guard while it reads these.
 	lending sync.Mutex
-	items   []*reqchan.Job // the batch; nil: answered later, by somebody else
+	taken   []*reqchan.Job // the batch: runs
+	// begun are the requests of it that Handle was called for; nil: answered later, by
+	// somebody else.
+	begun [begunMax]*reqchan.Job
 
 	// Owner: the goroutine, all that follows.
 	open     bool // claim has a batch that was not brought home
 	alone    bool // the batch is one request: nobody can be its hostage
 	inHandle bool
 	drained  bool // the channel is closed and empty
-	at       int  // the request that Handle was called for
+	n        int  // of begun
 	round    int
 	started  int64 // when the batch was taken, by measure.Now
-	began    int64 // when the request did that Handle was called for, as far as is known
+	runAt    int64 // when the run was begun, as far as is known
+	at       int64 // the same, of the request that Handle was called for
 	each     bool  // every request of the batch is timed
 
 	seen claim // Owner: the guard
 }
 
 func newRunner(p *Pool) *runner {
-	h := &runner{pool: p, items: make([]*reqchan.Job, p.cfg.BatchMax), born: measure.Now()}
+	h := &runner{pool: p, taken: make([]*reqchan.Job, p.cfg.BatchMax), born: measure.Now()}
 	h.receiver = p.channel.NewReceiver(func() bool { return h.dismissed.Load() || p.strays.waiting() })
 	return h
 }
@@ -60,30 +64,32 @@ func (h *runner) work() (again bool) {
 	for {
 		n, ok := h.take()
 		switch {
-		case n > 1:
+		case n == 1 && h.taken[0].InRun() == 1:
+			h.handleOne(h.taken[0])
+		case n > 0:
+			h.each = h.pool.pace.Load() >= timedFromNanos
 			h.begin(n)
 			h.handleBatch()
-		case n == 1:
-			h.handleOne()
 		case !ok:
 			return false
 		}
 	}
 }
 
-// take finds requests for this goroutine; false when it has to leave.
+// take finds runs for this goroutine; false when it has to leave.
 func (h *runner) take() (n int, ok bool) {
 	p := h.pool
 	if h.dismissed.Load() {
 		return 0, false
 	}
-	into := h.items[:p.batch()]
+	into := h.taken[:p.batch()]
 	if n = p.strays.take(into); n > 0 {
 		h.started = measure.Now()
 	} else {
 		n, ok = h.receiver.Receive(into)
 		h.started = h.receiver.TakenAt()
 	}
+	h.at = h.started
 	if p.strays.waiting() { // somebody else's, if this one is busy now
 		if n > 0 {
 			p.channel.Rouse()
@@ -94,11 +100,10 @@ func (h *runner) take() (n int, ok bool) {
 	return n, !h.drained
 }
 
-// begin publishes a batch of several to the guard.
+// begin publishes a batch to the guard.
 func (h *runner) begin(n int) {
-	h.began, h.each = h.started, h.pool.pace.Load() >= timedFromNanos
 	h.round++
-	h.open = true
+	h.n, h.open = 0, true
 	h.claim.Store(uint64(newClaim(h.round, n)))
 	h.pool.guard.ensure()
 }
@@ -106,32 +111,55 @@ func (h *runner) begin(n int) {
 // handleBatch goes on with the batch to its end.
 func (h *runner) handleBatch() {
 	for {
-		c := claim(h.claim.Add(uint64(begunOne)))
+		if h.n == begunMax { // there is no room for more answers
+			left := h.bringHome()
+			if left == 0 {
+				return
+			}
+			h.started = measure.Now()
+			h.at = h.started
+			h.begin(left)
+		}
+		c := claim(h.claim.Add(uint64(runOne)))
 		if !c.open() {
-			h.bringHome(c)
+			h.bringHome()
 			return
 		}
-		h.at = c.finished()
-		h.handle()
+		h.runAt = h.at
+		h.handleRun(h.taken[c.run()-1])
+	}
+}
+
+// handleRun handles the run that r begins, which is claimed, as far as nothing speaks
+// against it.
+func (h *runner) handleRun(r *reqchan.Job) {
+	for {
+		h.begun[h.n] = r
+		h.n++
+		if r = h.handle(r); r == nil {
+			return
+		}
+		h.claim.Add(uint64(begunOne))
 	}
 }
 
 // handleOne is for one request, whose answer goes home at once.
-func (h *runner) handleOne() {
+func (h *runner) handleOne(r *reqchan.Job) {
 	h.round++
-	h.began, h.each = h.started, h.round%paceEvery == 0 || h.pool.pace.Load() >= timedFromNanos
-	h.at, h.alone = 0, true
-	h.handle()
+	h.runAt, h.each = h.started, h.round%paceEvery == 0 || h.pool.pace.Load() >= timedFromNanos
+	h.begun[0], h.n, h.alone = r, 1, true
+	h.handle(r)
 	h.alone = false
-	reqchan.Return(h.items[:1])
+	reqchan.Return(h.begun[:1])
 	if h.each {
-		h.pool.took(1, time.Duration(h.began-h.started))
+		h.pool.took(1, 1, time.Duration(h.at-h.started))
 	}
 }
 
-func (h *runner) handle() {
-	r := h.items[h.at]
-	r.Times.Taken = h.began
+// handle calls Handle for r, and gives the request to be begun next; nil: the run
+// is over, and r is somebody else's, or goes home with what is behind it.
+func (h *runner) handle(r *reqchan.Job) (next *reqchan.Job) {
+	r.Times.Taken = h.at
 	h.inHandle = true
 	if h.pool.cfg.Responses.Tight() && r.Early() {
 		r.Postpone()
@@ -141,34 +169,49 @@ func (h *runner) handle() {
 	h.inHandle = false
 	if h.each || !r.Answered() {
 		now := measure.Now()
-		r.Times.Local, h.began = now-h.began, now
+		r.Times.Local, h.at = now-h.at, now
 	}
 	if !r.HandleReturned() {
-		h.items[h.at] = nil
+		h.begun[h.n-1] = nil
+		return nil
 	}
+	if r.Behind() == nil || h.at-h.runAt >= worthNanos || h.n == begunMax || claim(h.claim.Load()).lent() {
+		return nil // there is no more, or others wait
+	}
+	return r.NextInRun()
 }
 
-// bringHome ends the batch.
-func (h *runner) bringHome(c claim) {
+// bringHome ends the batch. It says how many runs of it are left, at the beginning of
+// taken: only when there is no room for their answers.
+func (h *runner) bringHome() (left int) {
+	c := claim(h.claim.Swap(0))
 	h.open = false
-	if c.lent() { // the guard may still be reading; items must stay until it lets go
+	if c.lent() { // the guard may still be reading; the batch must stay until it lets go
 		h.lending.Lock()
 		defer h.lending.Unlock()
 	}
-	n, took := max(c.end(), 1), measure.Now()-h.started
-	answered := h.items[c.homed():c.end()]
-	if !h.each {
+	runs := min(c.run(), c.end())
+	took := measure.Now() - h.started
+	answered := h.begun[c.homed():h.n]
+	if n := int64(h.n); !h.each && n > 0 {
 		for _, r := range answered {
 			if r != nil {
-				r.Times.Local = took / int64(n)
+				r.Times.Local = took / n
 			}
 		}
 	}
 	reqchan.Return(answered)
-	h.pool.took(n, time.Duration(took))
+	if h.n > 0 {
+		h.pool.took(h.n, max(runs, 1), time.Duration(took))
+	}
+	if c.open() {
+		left = copy(h.taken, h.taken[runs:c.end()])
+	}
+	return left
 }
 
-// survive is deferred by work. It answers for a Handle that did not return.
+// survive is deferred by work. It answers for a Handle that did not return, and ends
+// its run.
 func (h *runner) survive(again *bool) {
 	if !h.inHandle {
 		return
@@ -180,17 +223,17 @@ func (h *runner) survive(again *bool) {
 		v = ErrGoexit
 	}
 	h.pool.panics.Add(1)
-	r := h.items[h.at]
+	r := h.begun[h.n-1]
 	if !r.Answered() {
 		r.Request().CloseConnection(reqchan.HandlerPanicked)
 	}
 	h.pool.cfg.Panicked(r.Request(), v, debug.Stack())
 	if !r.HandleReturned() { // another goroutine has it, and is about to answer
-		h.items[h.at] = nil
+		h.begun[h.n-1] = nil
 	}
 	if h.alone {
 		h.alone = false
-		reqchan.Return(h.items[:1])
+		reqchan.Return(h.begun[:1])
 	}
 	*again = true
 	if goexit { // this goroutine can't be kept; its place is

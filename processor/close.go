@@ -23,7 +23,7 @@ func (p *Processor) finishIfIdle(c *conn) {
 	case c.ending || c.out != nil || c.sending || c.parked != nil:
 	case c.finishing:
 		p.terminate(c, c.reason)
-	case c.inFlight > 0 || (c.waiting || c.turn != nil) && c.receive == receiveNone && c.phase == serving:
+	case c.inFlight > 0 || c.unbegun != nil && c.phase < draining || (c.waiting || c.turn != nil) && c.receive == receiveNone && c.phase == serving:
 	case c.phase == retiring:
 		p.mayMove(c)
 	case c.eof && c.mute.throttled() && c.phase == serving && c.in.Whole():
@@ -56,6 +56,7 @@ func (p *Processor) join(c *conn) {
 	c.closing = true
 	c.leaveLine()
 	p.dropParked(c)
+	p.dropUnbegun(c)
 	p.dropOutput(c)
 	p.abandonInput(c)
 	p.engine.CloseFD(c.fd, c.token)
@@ -85,6 +86,7 @@ func (p *Processor) closed(c *conn) {
 	p.alarms.remove(c)
 	c.info.CountOut()
 	p.openConns--
+	p.followers -= max(c.inFlight-1, 0) // what is still away comes home too late
 	p.count.closed[c.reason]++
 	if p.cfg.Hooks.Closed != nil {
 		p.cfg.Hooks.Closed(c.info, c.reason)

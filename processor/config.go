@@ -40,6 +40,9 @@ type Config struct {
 	// InFlightShare is how many requests of one connection may be in the request
 	// channel or with handlers at once; 0: as many as PipelineMax says.
 	InFlightShare int
+	// RunMax is how many requests of one connection go to a handler as one run, where
+	// one is in flight at a time; 0 means reqchan.RunMax, which is the most.
+	RunMax int
 	// Priority says whether a request goes into the priority lane of the request
 	// channel; its API, Version, Payload and Conn are there to be looked at. nil:
 	// only those of listeners that have priority. It must not block.

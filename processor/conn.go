@@ -42,11 +42,12 @@ type conn struct {
 
 	reason     reqchan.CloseReason
 	mute       muteState
-	wants      int64 // bytes of the channel's capacity that it waits for; 0: it does not
-	fromCredit bool  // or of those that the processor has reserved
-	here       bool  // the frame that claims bytes has come as far as the kernel, or the listener is privileged
-	held       int   // memory that in holds, as counted
-	inFlight   int   // requests cut and not answered yet
+	wants      int64        // bytes of the channel's capacity that it waits for; 0: it does not
+	fromCredit bool         // or of those that the processor has reserved
+	here       bool         // the frame that claims bytes has come as far as the kernel, or the listener is privileged
+	held       int          // memory that in holds, as counted
+	inFlight   int          // requests cut and not answered yet
+	unbegun    *reqchan.Job // a run that was cut, and came home without being begun
 	requests   uint64
 	bytesIn    uint64
 	bytesOut   uint64

@@ -41,6 +41,9 @@ func (p *Processor) dispatch(c *conn, b []byte, place frame.Place, lent *engine.
 	if p.cfg.Handle != nil {
 		return p.handleHere(c, b, place, lent)
 	}
+	if p.run.bytes+len(b) > runBytesMax && p.run.last != nil {
+		return false
+	}
 	r := p.jobs.Take(c.info, uint64(c.token))
 	if !p.house(c, r, b, place) {
 		p.jobs.Put(r)
@@ -50,8 +53,12 @@ func (p *Processor) dispatch(c *conn, b []byte, place frame.Place, lent *engine.
 	if c.turn != nil {
 		c.takeTurn(r)
 	}
+	if p.run.last != nil {
+		p.follow(c, r)
+		return true
+	}
 	p.began(c)
-	p.enqueue(c, r)
+	p.beginRun(c, r, p.enqueue(c, r))
 	return true
 }
 
@@ -103,8 +110,10 @@ func (p *Processor) handled(c *conn, r *reqchan.Job, lent *engine.Completion) {
 // launch gives r its place among the requests of its connection and readies it for
 // its handler.
 func (p *Processor) launch(c *conn, r *reqchan.Job) *apiTimes {
-	p.count.requests++
-	c.requests++
+	if p.run.last == nil { // else it is counted when it comes home
+		p.count.requests++
+		c.requests++
+	}
 	if c.order != nil {
 		r.Seq = c.order.next()
 	}

@@ -54,7 +54,7 @@ func (p *Processor) nominee(spared string) (best Candidate) {
 		switch {
 		case c.ending || c.finishing:
 			one.rank = evictClosing
-		case c.inFlight > 0 || c.sending || c.receive == receiveFrame:
+		case c.inFlight > 0 || c.unbegun != nil || c.sending || c.receive == receiveFrame:
 			one.rank = evictBusy
 		}
 		if one.Better(best) {
@@ -78,7 +78,7 @@ func (c Candidate) Evict(gone func(found bool)) {
 			return
 		}
 		conn.gone = func() { gone(true) }
-		p.count.dropped += uint64(conn.inFlight)
+		p.count.dropped += uint64(conn.withHandlers())
 		p.terminate(conn, reqchan.Evicted)
 	}
 	if !p.do(evict) {

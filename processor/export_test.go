@@ -44,7 +44,7 @@ func (p *Processor) Residue() (left string) {
 		"waiting": len(p.waiting), "dirty": len(p.dirty), "movers": len(p.movers), "away": p.away, "pinned": p.pinned,
 		"pending": len(p.ordinary.pending) + len(p.priority.pending), "alarms": len(p.alarms.byTime),
 		"hoarded too much": int(max(p.credit-HoardedBytesMax, 0)),
-		"bytes of output":  int(p.output), "later": len(p.later),
+		"bytes of output":  int(p.output), "later": len(p.later), "followers": p.followers,
 	} {
 		if n != 0 {
 			left += fmt.Sprintf("%s: %d ", name, n)

@@ -139,7 +139,7 @@ func (p *Processor) describe(c *conn) ConnInfo {
 		ID: c.info.ID, Listener: c.info.Listener, Local: c.info.Local, Remote: c.info.Remote,
 		Principal: c.info.Principal(), MuteState: c.mute.String(),
 		Software: c.info.Software(), State: c.state(), Muted: p.mutedBy(c),
-		Requests: c.requests, InFlight: c.inFlight,
+		Requests: c.requests, InFlight: c.withHandlers(),
 		BytesIn: c.bytesIn, BytesOut: c.bytesOut, HeldBytes: c.in.Held(),
 		Age: time.Duration(p.now - c.opened), Idle: time.Duration(p.now - c.active),
 	}

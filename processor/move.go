@@ -45,7 +45,7 @@ func (p *Processor) Serves() bool { return phase(p.asked.Load()) == serving }
 // calm says that nothing of the connection is with a handler, on its way out or
 // waiting for its time.
 func (p *Processor) calm(c *conn) bool {
-	return c.inFlight == 0 && c.out == nil && !c.sending && c.parked == nil && c.reading == nil && !c.mute.throttled() &&
+	return c.inFlight == 0 && c.unbegun == nil && c.out == nil && !c.sending && c.parked == nil && c.reading == nil && !c.mute.throttled() &&
 		!c.ending && !c.finishing
 }
 

@@ -75,6 +75,8 @@ func (p *Processor) began(c *conn) {
 	if c.inFlight++; c.inFlight == 1 {
 		p.step(c, stepMute)
 		p.step(c, stepRequestReceived)
+	} else {
+		p.followers++
 	}
 }
 
@@ -86,8 +88,15 @@ func (p *Processor) cameHome(c *conn, r *reqchan.Job) {
 		p.throttle(c, until)
 		r.Times.Throttled = min(until-p.now, int64(c.set.ThrottleMax))
 	}
+	p.wentHome(c)
+}
+
+// wentHome counts out a request.
+func (p *Processor) wentHome(c *conn) {
 	if c.inFlight--; c.inFlight == 0 {
 		p.step(c, stepResponseSent)
+	} else {
+		p.followers--
 	}
 }
 

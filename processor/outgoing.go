@@ -8,40 +8,55 @@ import (
 // outgoing are requests on their way into one lane of the request channel.
 type outgoing struct {
 	sender  *reqchan.Sender
-	pending []*reqchan.Job // cut, not taken by the channel yet, in order
+	pending []*reqchan.Job // cut, not taken by the channel yet, in order; each may begin a run
 	held    int            // of pending, those that found the channel full
 }
 
 // send hands on what is pending, as one batch, up to most of them, and says how
-// many the channel took. What it has no room for stays, in order, and the channel
-// has promised to ring.
-func (o *outgoing) send(most int) (n, newlyHeld int) {
+// many requests that the channel took there are. What it has no room for stays, in
+// order, and the channel has promised to ring.
+func (o *outgoing) send(most int) (requests, newlyHeld int) {
 	if len(o.pending) == 0 {
 		return 0, 0
 	}
+	n := 0
 	if most > 0 {
-		n = o.sender.TrySend(o.pending[:min(len(o.pending), most)])
+		for _, r := range o.pending[:most] { // they are others' afterwards
+			requests += r.InRun()
+		}
+		n = o.sender.TrySend(o.pending[:most])
+		for _, r := range o.pending[n:most] {
+			requests -= r.InRun()
+		}
 	}
 	left := copy(o.pending, o.pending[n:])
 	newlyHeld = max(left-o.held, 0)
 	o.held = left
 	clear(o.pending[left:])
 	o.pending = o.pending[:left]
-	return n, newlyHeld
+	return requests, newlyHeld
 }
 
 func newOutgoing(c *reqchan.Channel, bell *queue.Doorbell) (ordinary, priority outgoing) {
 	return outgoing{sender: c.NewSender(bell)}, outgoing{sender: c.NewPrioritySender(bell)}
 }
 
-// enqueue puts a request that was launched on its way.
-func (p *Processor) enqueue(c *conn, r *reqchan.Job) {
-	if c.set.Priority || p.cfg.Priority != nil && p.cfg.Priority(r.Request()) {
-		p.count.prioritized++
+// enqueue puts a request that was launched on its way, which may begin a run; first:
+// before others.
+func (p *Processor) enqueue(c *conn, r *reqchan.Job) (first bool) {
+	p.fresh++
+	if p.goesFirst(c, r) {
+		p.count.prioritized += uint64(r.InRun())
 		p.priority.pending = append(p.priority.pending, r)
-		return
+		return true
 	}
 	p.ordinary.pending = append(p.ordinary.pending, r)
+	return false
+}
+
+// goesFirst says whether r has priority.
+func (p *Processor) goesFirst(c *conn, r *reqchan.Job) bool {
+	return c.set.Priority || p.cfg.Priority != nil && p.cfg.Priority(r.Request())
 }
 
 // publish hands what was cut to the handlers, those first that have priority.
@@ -55,7 +70,7 @@ func (p *Processor) publish() {
 	p.handedOn(n, held)
 	if p.limiter != nil {
 		p.count.depth = uint64(p.limiter.depth)
-		p.limiter.unadmit(o.pending[:most-n]) // the channel had no room for them
+		p.limiter.unadmit(o.pending[:most-n]) // the channel had no room for them; there are no runs
 	}
 }
 

@@ -87,7 +87,7 @@ func (p *Processor) obey(c *conn) {
 	c.phase = max(p.phase, c.from.phase())
 	switch {
 	case c.phase >= cutting:
-		p.count.dropped += uint64(c.inFlight)
+		p.count.dropped += uint64(c.withHandlers())
 		p.terminate(c, p.endReason(c))
 	case c.phase == draining && c.parked != nil:
 		p.unpark(c)
@@ -131,7 +131,7 @@ func (p *Processor) release() error {
 	}
 	p.takeResponses(p.responses.Take())
 	for _, r := range append(p.priority.pending, p.ordinary.pending...) {
-		p.recycle(r)
+		p.recycleRun(r)
 	}
 	p.dropLater()
 	p.filing.Wait()
@@ -145,6 +145,7 @@ func (p *Processor) release() error {
 				p.loseHeld(c)
 			}
 			p.dropParked(c)
+			p.dropUnbegun(c)
 			p.dropOutput(c)
 			p.abandonInput(c)
 			if c.reading != nil {
@@ -240,8 +241,7 @@ func (p *Processor) takeLate() {
 	defer p.late.Unlock()
 	for r := p.responses.Take(); r != nil; {
 		next := r.Next()
-		p.away--
-		p.recycle(r)
+		p.away -= p.recycleRun(r)
 		r = next
 	}
 	p.jobs.Free()

@@ -147,18 +147,33 @@ func (p *player) handleInline(r reqchan.Request) { p.handle(r, p.clientOf(r.Conn
 func (p *player) takeRequests(n int) bool {
 	var batch [64]*reqchan.Job
 	n, _ = p.receiver.Receive(batch[:n])
-	for i, r := range batch[:n] {
+	var home []*reqchan.Job
+	for _, r := range batch[:n] {
+		home = p.handleRun(r, home)
+	}
+	reqchan.Return(home)
+	return n > 0
+}
+
+// handleRun handles a run, to its end if nothing speaks against it, and appends what is to
+// be brought home.
+func (p *player) handleRun(r *reqchan.Job, home []*reqchan.Job) []*reqchan.Job {
+	for r != nil {
 		n := p.clientOf(r.Conn).handled
 		if p.clientOf(r.Conn).depth > 1 { // a lane with priority may have overtaken the other
 			n = int(r.Seq)
 		}
 		p.handle(r.Request(), n, false)
 		if !r.HandleReturned() {
-			batch[i] = nil
+			break
 		}
+		home = append(home, r)
+		if r.Behind() != nil && p.script.upTo(8) == 7 {
+			break // others wait
+		}
+		r = r.NextInRun()
 	}
-	reqchan.Return(batch[:n])
-	return n > 0
+	return home
 }
 
 // handle looks at request n of its client and answers it, or keeps it for later.

@@ -19,7 +19,10 @@ import (
 const (
 	completionsPerPoll = 256
 	adoptedPerPassMax  = 20 // Kafka's ConnectionQueueSize
-	headsPageBytes     = 4 << 10
+	// handOverFrom is after how many requests those are handed on before more are cut:
+	// their memory is still in the cache then, and the request channel is about full.
+	handOverFrom   = 500
+	headsPageBytes = 4 << 10
 )
 
 // Processor is one event loop; see the package comment for who owns what.
@@ -85,9 +88,15 @@ type Processor struct {
 	alarms     alarms
 	count      counts
 	done       [completionsPerPoll]engine.Completion
+	reaped     int          // of done, by the last Poll
+	completed  int          // of these
+	fresh      int          // requests for the channel that were cut since completeSome began
 	direct     *reqchan.Job // the last one of handlers that run here, unless it is still needed
 	inHandle   bool         // one of them runs
 	batch      batch        // not queued yet
+	run        run          // that is being cut
+	runMax     int          // requests in a run
+	followers  int          // requests in flight beside the first of each connection
 	exiting    *reqchan.Job // its handler has called runtime.Goexit
 	leaseNow   *lease       // of the completion that is being cut
 	pinned     int          // receive buffers that unanswered requests lie in
@@ -115,6 +124,7 @@ func New(cfg Config) *Processor {
 	p.ordinary, p.priority = newOutgoing(cfg.Channel, p.bell)
 	p.limiter = newLimiter(cfg.Latency)
 	p.jobs.Budget = cfg.Responses
+	p.runMax = runMax(&p.cfg)
 	p.hungry.creditWanted = math.MaxInt64
 	return p
 }
@@ -165,11 +175,15 @@ func (p *Processor) loop() error {
 		p.retryHungry()
 		p.watchHeld()
 		p.moveOn()
-		if p.over() {
+		if p.completed == p.reaped && p.over() {
 			return nil
 		}
 		p.publish()
 		if p.gather() {
+			continue
+		}
+		if p.completed < p.reaped {
+			p.completeSome()
 			continue
 		}
 		p.flush()
@@ -180,11 +194,18 @@ func (p *Processor) loop() error {
 		if err != nil {
 			return fmt.Errorf("processor %d: %w", p.cfg.ID, err)
 		}
-		for i := range p.done[:n] {
-			p.complete(&p.done[i])
-		}
+		p.reaped, p.completed = n, 0
+		p.completeSome()
 		p.expire()
 		p.ring()
+	}
+}
+
+// completeSome takes completions of the last Poll, until there are so many requests that
+// they are better handed on first.
+func (p *Processor) completeSome() {
+	for p.fresh = 0; p.completed < p.reaped && p.fresh < handOverFrom; p.completed++ {
+		p.complete(&p.done[p.completed])
 	}
 }
 

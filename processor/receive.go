@@ -179,8 +179,12 @@ func (p *Processor) cut(c *conn, lent *engine.Completion) {
 	if c.turn != nil && c.turn.Granted() && !p.mayCut(c) {
 		c.leaveTurn() // others wait for it
 	}
-	for p.cutFrames(c, lent) {
+	if c.unbegun != nil {
+		p.goOn(c)
 	}
+	for c.unbegun == nil && p.cutFrames(c, lent) {
+	}
+	p.run = run{}
 	if p.batch.n > 0 {
 		p.endBatch(c)
 	}
@@ -195,7 +199,7 @@ func (p *Processor) cut(c *conn, lent *engine.Completion) {
 // cutFrames says that it is to be called again: a handler did not return.
 func (p *Processor) cutFrames(c *conn, lent *engine.Completion) (again bool) {
 	defer p.survive(c, lent, &again)
-	for p.batch.n > 0 || p.mayCut(c) { // while a batch grows, nothing else changes
+	for p.batch.n > 0 || p.mayCut(c) || p.mayFollow(c) { // while a batch grows, nothing else changes
 		b, place, status := c.in.Next(c.frameBytesMax())
 		switch status {
 		case frame.Whole:
@@ -206,6 +210,9 @@ func (p *Processor) cutFrames(c *conn, lent *engine.Completion) (again bool) {
 			}
 			if !p.dispatch(c, b, place, lent) {
 				c.in.Unread(b, place)
+				if p.run.last != nil {
+					return false // the answers are the occasion to try again
+				}
 				c.leaveTurn() // whoever has the bytes may wait for it
 				p.waitForBytes(c, int64(len(b)), true)
 				return false
@@ -214,7 +221,7 @@ func (p *Processor) cutFrames(c *conn, lent *engine.Completion) (again bool) {
 		case frame.NeedBytes:
 			return false
 		case frame.NeedMemory:
-			if !p.begin(c) {
+			if p.run.last != nil || !p.begin(c) { // it is begun when nothing is in flight
 				return false
 			}
 		case frame.TooBig:

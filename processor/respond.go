@@ -12,10 +12,17 @@ func (p *Processor) takeResponses(r *reqchan.Job) {
 		next, token := r.Next(), r.Token
 		p.away--
 		p.count.home++
+		if r.Behind() != nil {
+			p.takeUnbegun(r)
+		}
 		if p.limiter != nil {
 			p.limiter.home(r, p.now)
 		}
-		if c := p.connOf(engine.Token(token)); c != nil {
+		c := p.connOf(engine.Token(token))
+		if r.Follows() {
+			p.countFollower(c)
+		}
+		if c != nil {
 			p.returned(c, r)
 			if next == nil || next.Token != token {
 				p.endBatch(c)

@@ -83,17 +83,22 @@ func New(cfg Config) *Channel {
 	if err := cfg.Validate(); err != nil {
 		panic("kring: request channel: " + err.Error())
 	}
-	c := &Channel{
-		ordinary: lane{ring: queue.NewManyToMany[*Job](cfg.RequestsMax)},
-		priority: lane{ring: queue.NewManyToMany[*Job](cfg.PriorityMax)},
-		bytes:    capacity.New(cfg.BytesMax),
-	}
+	c := &Channel{bytes: capacity.New(cfg.BytesMax)}
+	c.ordinary.ring = queue.NewManyToMany[*Job](cfg.RequestsMax)
+	c.priority.ring = queue.NewManyToMany[*Job](cfg.PriorityMax)
 	c.spare.Store(cfg.ClaimsSpare)
 	return c
 }
 
 // Len is how many requests wait for a handler, in both lanes.
-func (c *Channel) Len() int { return c.ordinary.ring.Len() + c.priority.ring.Len() }
+func (c *Channel) Len() int { return c.ordinary.waiting() + c.priority.waiting() }
+
+// RequestsMax is how many ordinary requests may wait, and PriorityMax how many with
+// priority. A run must not be longer.
+func (c *Channel) RequestsMax() int { return c.ordinary.ring.Cap() }
+
+// PriorityMax is beside RequestsMax.
+func (c *Channel) PriorityMax() int { return c.priority.ring.Cap() }
 
 // Bytes is how many bytes are reserved.
 func (c *Channel) Bytes() int64 { return c.bytes.Used() }

@@ -53,6 +53,10 @@ type Job struct {
 	// Limited is when it was let go to the handlers under a latency target; 0: not.
 	Limited   int64
 	answering Answering // nil: nobody
+	// behind is the next of its run, and followers how many there are behind it, if it is
+	// the first: see run.go.
+	behind    *Job
+	followers int32
 
 	// small and large are memory for the response, SizeBytes of it in front. They
 	// stay with the job as long as they are small, so that the next response costs
@@ -93,7 +97,7 @@ type Job struct {
 	// state busy, and by the processor. turned: there is a turn. Owner: as of small, and
 	// who has had TakeTurn.
 	paced, turned bool
-	_             [48]byte
+	_             [32]byte
 }
 
 // scratch never changes; what lies in its memory does.
@@ -132,6 +136,7 @@ func (r *Job) Begin(home *ResponseQueue, pool *slab.Pool) {
 		r.home, r.pool = home, pool
 	}
 	r.life += lifeOne
+	r.followers = 0
 	r.framed()
 }
 
@@ -283,6 +288,7 @@ func (r *Job) Reset() {
 	r.MadeSmall()
 	r.Frame, r.first, r.Memory = nil, nil, nil
 	r.response, r.next = nil, nil
+	r.behind, r.followers = nil, 0
 }
 
 // Free gives the response memory back; r is not used any more.

@@ -1,12 +1,71 @@
 package reqchan
 
-import "kring/internal/queue"
+import (
+	"math"
+	"sync/atomic"
+
+	"kring/internal/queue"
+)
 
 // lane is one of the two ways through the Channel. Each has room of its own, so
 // that a full one keeps nobody from the other.
 type lane struct {
-	ring  *queue.ManyToMany[*Job]
+	ring *queue.ManyToMany[*Job]
+	// used is how many requests wait in ring, where a run is one. Order: they are counted
+	// before they are pushed, and counted out after they were popped: it is never too
+	// small.
+	used  atomic.Int64
 	turns turns // Senders that found no room
+}
+
+// push accepts the first n of jobs, runs whole, as many as there is room for and no more
+// than most requests, and returns n.
+func (l *lane) push(jobs []*Job, most int) int {
+	for {
+		used := l.used.Load()
+		n, requests := fitting(jobs, min(most, l.ring.Cap()-int(used)))
+		if n == 0 {
+			return 0
+		}
+		if !l.used.CompareAndSwap(used, used+int64(requests)) {
+			continue
+		}
+		// A Receiver that is stopped in the middle of taking keeps the ring's places of
+		// others, and a closed ring takes nothing.
+		pushed := l.ring.TryPush(jobs[:n])
+		if pushed < n {
+			l.used.Add(-int64(requestsIn(jobs[pushed:n])))
+		}
+		return pushed
+	}
+}
+
+// pop takes up to len(into) runs.
+func (l *lane) pop(into []*Job) int {
+	n := l.ring.TryPop(into)
+	if n > 0 {
+		l.used.Add(-int64(requestsIn(into[:n])))
+	}
+	return n
+}
+
+// waiting is how many requests there are. It is 0 only when all places of the ring are
+// free, too.
+func (l *lane) waiting() int { return max(int(l.used.Load()), l.ring.Len()) }
+
+// fitting is how many of jobs, which may begin runs, are within room requests altogether.
+func fitting(jobs []*Job, room int) (n, requests int) {
+	for n < len(jobs) && requests+jobs[n].InRun() <= room {
+		requests += jobs[n].InRun()
+		n++
+	}
+	return n, requests
+}
+
+// requestsIn is how many requests jobs are, which may begin runs.
+func requestsIn(jobs []*Job) int {
+	_, n := fitting(jobs, math.MaxInt)
+	return n
 }
 
 // priorityStreakMax is how many batches a Receiver takes from the priority lane
@@ -21,7 +80,7 @@ func (c *Channel) NewPrioritySender(bell *queue.Doorbell) *Sender {
 }
 
 // PriorityLen is how many requests wait in the priority lane.
-func (c *Channel) PriorityLen() int { return c.priority.ring.Len() }
+func (c *Channel) PriorityLen() int { return c.priority.waiting() }
 
 // ready says that there is something to take.
 func (c *Channel) ready() bool { return c.ordinary.ring.Ready() || c.priority.ring.Ready() }
@@ -46,14 +105,14 @@ func (v *Receiver) take(into []*Job) int {
 }
 
 func (c *Channel) takeFrom(l *lane, into []*Job) int {
-	n := l.ring.TryPop(into)
+	n := l.pop(into)
 	if n == 0 {
 		return 0
 	}
 	// Order: the room is there before it is looked who waits for it; a Sender
 	// says that it waits before it looks for room a last time.
 	if l.turns.count.Load() > 0 {
-		l.turns.roomWasMade(l.ring)
+		l.turns.roomWasMade(l)
 	}
 	if c.idle.count.Load() > 0 && c.ready() {
 		c.idle.wakeOne()

@@ -1,6 +1,7 @@
 package reqchan
 
 import (
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -31,18 +32,18 @@ func (c *Channel) NewSender(bell *queue.Doorbell) *Sender {
 	return &Sender{channel: c, lane: &c.ordinary, bell: bell, bytes: c.bytes.NewTaker(bell)}
 }
 
-// TrySend hands on the first n of reqs, as many as there is room for, in one
-// piece, and returns n. They are not the sender's any more. If n < len(reqs)
+// TrySend hands on the first n of reqs, each of which may begin a run, as many as there
+// is room for, in one piece, and returns n. They are not the sender's any more. If n < len(reqs)
 // the owner will be called when there is room for more, unless the channel is
 // closed: then nothing is accepted and nothing promised.
 func (s *Sender) TrySend(reqs []*Job) int {
 	c, l := s.channel, s.lane
 	n := 0
 	if l.turns.count.Load() == 0 { // nobody waits who would be overtaken
-		n = l.ring.TryPush(reqs)
+		n = l.push(reqs, math.MaxInt)
 	}
 	if n < len(reqs) {
-		n += l.turns.send(s, reqs[n:], l.ring)
+		n += l.turns.send(s, reqs[n:], l)
 	}
 	if n > 0 && c.idle.count.Load() > 0 {
 		c.idle.wakeOne()
@@ -87,7 +88,7 @@ func (s *Sender) Hungry() bool { return s.bytes.Hungry() }
 
 // Leave gives up what was promised; for an owner that ends.
 func (s *Sender) Leave() {
-	s.lane.turns.leave(s, s.lane.ring)
+	s.lane.turns.leave(s, s.lane)
 	s.bytes.Leave()
 }
 
@@ -109,14 +110,14 @@ type turns struct {
 }
 
 // send is TrySend for a Sender that has to wait, or finds others waiting.
-func (t *turns) send(s *Sender, reqs []*Job, ring *queue.ManyToMany[*Job]) int {
+func (t *turns) send(s *Sender, reqs []*Job, l *lane) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if ring.Closed() {
+	if l.ring.Closed() {
 		return 0
 	}
 	if !s.inLine {
-		s.inLine, s.called, s.wants = true, false, wanted(len(reqs), ring)
+		s.inLine, s.called, s.wants = true, false, wanted(reqs, l)
 		t.line = append(t.line, s)
 		t.count.Store(int32(len(t.line)))
 	}
@@ -124,24 +125,24 @@ func (t *turns) send(s *Sender, reqs []*Job, ring *queue.ManyToMany[*Job]) int {
 	n := 0
 	if first := t.line[0] == s; first || s.called {
 		if !first { // the room was counted for those before it as well
-			n = ring.TryPush(reqs[:min(len(reqs), s.wants)])
+			n = l.push(reqs, s.wants)
 		} else {
-			n = ring.TryPush(reqs)
+			n = l.push(reqs, math.MaxInt)
 		}
-		t.came(s, n, len(reqs)-n, ring)
+		t.came(s, n, reqs[n:], l)
 	}
-	t.callThoseWhoFit(ring)
+	t.callThoseWhoFit(l)
 	return n
 }
 
-// came ends a turn of s in which n requests were accepted and left were not.
-func (t *turns) came(s *Sender, n, left int, ring *queue.ManyToMany[*Job]) {
-	s.called, s.wants = false, wanted(left, ring)
+// came ends a turn of s in which n runs were accepted and left were not.
+func (t *turns) came(s *Sender, n int, left []*Job, l *lane) {
+	s.called, s.wants = false, wanted(left, l)
 	if n == 0 {
 		return // it keeps its place
 	}
 	t.remove(s)
-	if left > 0 {
+	if len(left) > 0 {
 		s.inLine = true
 		t.line = append(t.line, s)
 		t.count.Store(int32(len(t.line)))
@@ -149,26 +150,30 @@ func (t *turns) came(s *Sender, n, left int, ring *queue.ManyToMany[*Job]) {
 }
 
 // wanted is how much room is worth a call: a quarter of the channel, or the
-// owner would be called for every request that a slow handler takes.
-func wanted(left int, ring *queue.ManyToMany[*Job]) int {
-	return min(left, (ring.Cap()+3)/4)
+// owner would be called for every request that a slow handler takes. A run needs as
+// much as it is long.
+func wanted(left []*Job, l *lane) int {
+	if len(left) == 0 {
+		return 0
+	}
+	return max(min(requestsIn(left), (l.ring.Cap()+3)/4), left[0].InRun())
 }
 
 // roomWasMade calls whose turn it is.
-func (t *turns) roomWasMade(ring *queue.ManyToMany[*Job]) {
+func (t *turns) roomWasMade(l *lane) {
 	t.mu.Lock()
-	t.callThoseWhoFit(ring)
+	t.callThoseWhoFit(l)
 	t.mu.Unlock()
 }
 
 // callThoseWhoFit needs t.mu.
-func (t *turns) callThoseWhoFit(ring *queue.ManyToMany[*Job]) {
-	taken := ring.Len()
+func (t *turns) callThoseWhoFit(l *lane) {
+	taken := l.waiting()
 	if taken == 0 {
 		t.callAll()
 		return
 	}
-	room := ring.Cap() - taken
+	room := l.ring.Cap() - taken
 	for _, s := range t.line {
 		if room -= s.wants; room < 0 {
 			return
@@ -197,11 +202,11 @@ func (t *turns) dissolve() {
 	t.mu.Unlock()
 }
 
-func (t *turns) leave(s *Sender, ring *queue.ManyToMany[*Job]) {
+func (t *turns) leave(s *Sender, l *lane) {
 	t.mu.Lock()
 	if s.inLine {
 		t.remove(s)
-		t.callThoseWhoFit(ring)
+		t.callThoseWhoFit(l)
 	}
 	t.mu.Unlock()
 }
