@@ -21,13 +21,7 @@ func (o *outgoing) send(most int) (requests, newlyHeld int) {
 	}
 	n := 0
 	if most > 0 {
-		for _, r := range o.pending[:most] { // they are others' afterwards
-			requests += r.InRun()
-		}
-		n = o.sender.TrySend(o.pending[:most])
-		for _, r := range o.pending[n:most] {
-			requests -= r.InRun()
-		}
+		n, requests = o.sender.TrySendRuns(o.pending[:most])
 	}
 	left := copy(o.pending, o.pending[n:])
 	newlyHeld = max(left-o.held, 0)

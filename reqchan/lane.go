@@ -19,13 +19,14 @@ type lane struct {
 }
 
 // push accepts the first n of jobs, runs whole, as many as there is room for and no more
-// than most requests, and returns n.
-func (l *lane) push(jobs []*Job, most int) int {
+// than most requests, and says how many requests these are. It looks at no more of jobs
+// than there is room for.
+func (l *lane) push(jobs []*Job, most int) (n, requests int) {
 	for {
 		used := l.used.Load()
 		n, requests := fitting(jobs, min(most, l.ring.Cap()-int(used)))
 		if n == 0 {
-			return 0
+			return 0, 0
 		}
 		if !l.used.CompareAndSwap(used, used+int64(requests)) {
 			continue
@@ -34,9 +35,11 @@ func (l *lane) push(jobs []*Job, most int) int {
 		// others, and a closed ring takes nothing.
 		pushed := l.ring.TryPush(jobs[:n])
 		if pushed < n {
-			l.used.Add(-int64(requestsIn(jobs[pushed:n])))
+			refused := requestsIn(jobs[pushed:n])
+			l.used.Add(-int64(refused))
+			requests -= refused
 		}
-		return pushed
+		return pushed, requests
 	}
 }
 

@@ -37,18 +37,24 @@ func (c *Channel) NewSender(bell *queue.Doorbell) *Sender {
 // the owner will be called when there is room for more, unless the channel is
 // closed: then nothing is accepted and nothing promised.
 func (s *Sender) TrySend(reqs []*Job) int {
+	n, _ := s.TrySendRuns(reqs)
+	return n
+}
+
+// TrySendRuns is TrySend, and says how many requests there are in the first n runs.
+func (s *Sender) TrySendRuns(reqs []*Job) (n, requests int) {
 	c, l := s.channel, s.lane
-	n := 0
 	if l.turns.count.Load() == 0 { // nobody waits who would be overtaken
-		n = l.push(reqs, math.MaxInt)
+		n, requests = l.push(reqs, math.MaxInt)
 	}
 	if n < len(reqs) {
-		n += l.turns.send(s, reqs[n:], l)
+		more, inThem := l.turns.send(s, reqs[n:], l)
+		n, requests = n+more, requests+inThem
 	}
 	if n > 0 && c.idle.count.Load() > 0 {
 		c.idle.wakeOne()
 	}
-	return n
+	return n, requests
 }
 
 // Reserve takes n bytes of the channel's byte capacity, to be given back by
@@ -110,11 +116,11 @@ type turns struct {
 }
 
 // send is TrySend for a Sender that has to wait, or finds others waiting.
-func (t *turns) send(s *Sender, reqs []*Job, l *lane) int {
+func (t *turns) send(s *Sender, reqs []*Job, l *lane) (n, requests int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if l.ring.Closed() {
-		return 0
+		return 0, 0
 	}
 	if !s.inLine {
 		s.inLine, s.called, s.wants = true, false, wanted(reqs, l)
@@ -122,17 +128,16 @@ func (t *turns) send(s *Sender, reqs []*Job, l *lane) int {
 		t.count.Store(int32(len(t.line)))
 	}
 	// Order: that s waits is visible before it looks for room once more.
-	n := 0
 	if first := t.line[0] == s; first || s.called {
 		if !first { // the room was counted for those before it as well
-			n = l.push(reqs, s.wants)
+			n, requests = l.push(reqs, s.wants)
 		} else {
-			n = l.push(reqs, math.MaxInt)
+			n, requests = l.push(reqs, math.MaxInt)
 		}
 		t.came(s, n, reqs[n:], l)
 	}
 	t.callThoseWhoFit(l)
-	return n
+	return n, requests
 }
 
 // came ends a turn of s in which n runs were accepted and left were not.
@@ -156,7 +161,11 @@ func wanted(left []*Job, l *lane) int {
 	if len(left) == 0 {
 		return 0
 	}
-	return max(min(requestsIn(left), (l.ring.Cap()+3)/4), left[0].InRun())
+	quarter := (l.ring.Cap() + 3) / 4
+	if len(left) >= quarter { // there may be very many, which nobody has looked at for long
+		return max(quarter, left[0].InRun())
+	}
+	return max(min(requestsIn(left), quarter), left[0].InRun())
 }
 
 // roomWasMade calls whose turn it is.
