@@ -12,6 +12,7 @@ func (p *Processor) takeResponses(r *reqchan.Job) {
 		next, token := r.Next(), r.Token
 		p.away--
 		p.count.home++
+		follows := r.Follows() // before takeUnbegun
 		if r.Behind() != nil {
 			p.takeUnbegun(r)
 		}
@@ -19,7 +20,7 @@ func (p *Processor) takeResponses(r *reqchan.Job) {
 			p.limiter.home(r, p.now)
 		}
 		c := p.connOf(engine.Token(token))
-		if r.Follows() {
+		if follows {
 			p.countFollower(c)
 		}
 		if c != nil {
