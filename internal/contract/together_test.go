@@ -71,7 +71,7 @@ func TestRequestsThatCameTogetherAreHandledOneAtATime(t *testing.T) {
 // their handler, also if they came together with it.
 func TestWhatSpeaksAgainstTheNextRequestKeepsThoseThatCameWithIt(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		cfg.ThrottleMax = long
+		cfg.Limits.ThrottleMax = long
 		for name, answer := range map[string]func(r kring.Request){
 			"throttle": func(r kring.Request) { r.Throttle(long); r.Respond(r.Payload()) },
 			"close":    func(r kring.Request) { r.CloseConnection(reqchan.HandlerClosed) },
@@ -116,11 +116,11 @@ func TestRequestsThatCameTogetherGoOnAfterAThrottle(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
 		h, _ := counting(func(r kring.Request, n int64) {
 			if n%3 == 0 {
-				r.Throttle(cfg.ThrottleMax)
+				r.Throttle(cfg.Limits.ThrottleMax)
 			}
 			r.Respond(r.Payload())
 		})
-		cfg.ThrottleMax = 1e6
+		cfg.Limits.ThrottleMax = 1e6
 		s := servertest.Start(t, cfg, h)
 		c := servertest.Dial(t, s)
 		sendTogether(c, 20)
@@ -131,10 +131,10 @@ func TestRequestsThatCameTogetherGoOnAfterAThrottle(t *testing.T) {
 // A handler that blocks keeps neither the answers before it, nor other connections.
 func TestAnswersBeforeARequestThatBlocksLeaveThoughTheyCameTogether(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		if cfg.Dispatch == kring.DispatchInline {
+		if cfg.Dispatch.Mode == kring.DispatchInline {
 			return // there a handler must not block
 		}
-		cfg.Handlers = 2
+		cfg.Dispatch.Handlers = 2
 		release := make(chan struct{})
 		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
 			if string(r.Payload()) == "07" {
