@@ -287,9 +287,6 @@ type ProcessorsConfig struct {
 	PackedBytesMax int
 }
 
-// NoPlace is what there was when a connection found no place.
-type NoPlace = acceptor.NoPlace
-
 // Events are told what a program may want to log. Any may be nil. They must
 // not block: all but HandlerPanicked in a pool run on the goroutine of an
 // acceptor or a processor.

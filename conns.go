@@ -10,9 +10,6 @@ import (
 	"kring/processor"
 )
 
-// ConnInfo is what the Server knew of a connection at a moment.
-type ConnInfo = processor.ConnInfo
-
 // connOpened tells who wants to know. A panic there ends nothing: the connection
 // is open, whoever listens.
 func (s *Server) connOpened(c *Conn) {

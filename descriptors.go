@@ -6,9 +6,6 @@ import (
 	"kring/acceptor"
 )
 
-// Descriptors says what the descriptors of a process are for.
-type Descriptors = acceptor.Descriptors
-
 // What a server holds, as counted on Linux and rounded up: of the process the
 // standard streams, the Go runtime's poller and what it reads of cgroups; of an
 // engine its ring, and what wakes it.

@@ -8,6 +8,13 @@
 // and back through the processor's ring. Each arrow is a folder of this
 // repository; this package chooses the engine and puts the parts together.
 //
+// Where to look: New takes a Config, whose groups (Conns, Limits, Timeouts, Memory,
+// Dispatch, Processors) name the defaults, and a Handler, which answers each Request. A
+// Server has Start, or Serve on a socket that is there already; Shutdown and Close;
+// Listeners, Addrs and Describe; Reconfigure, AddListener and RemoveListener; Stats, Conns
+// and Failed. Errors are ConfigError, EngineError and ErrServerClosed. Package kafka has
+// what speaks Kafka on top: Door is the Handler then. The examples are whole programs.
+//
 // Ownership: a Server owns its listeners, processors, handlers and memory. A
 // Handler owns a Request from Handle until it answers.
 //

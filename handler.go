@@ -1,29 +1,23 @@
 package kring
 
-import "kring/reqchan"
-
-// Request is one frame on its way to a Handler and back. Its methods are the ways to
-// answer: go doc kring/reqchan.Request.
-type Request = reqchan.Request
-
-// Conn is what a Handler may know of the connection of a Request.
-type Conn = reqchan.Conn
-
-// Part is a piece of a response: bytes, or a range of a file.
-type Part = reqchan.Part
-
-// ConnName is the id that Kafka gives a connection, for logs.
-type ConnName = reqchan.ConnName
-
-// CloseReason says why a connection ended.
-type CloseReason = reqchan.CloseReason
+import (
+	"kring/acceptor"
+	"kring/internal/budget"
+	"kring/internal/measure"
+	"kring/processor"
+	"kring/reqchan"
+)
 
 // Handler answers requests. Handle is called from many goroutines at once, but
 // (while Limits.PipelineMax is 1) for one request of a connection at a time, in the
 // order they arrived. It must answer every request (Respond, NoResponse or
 // CloseConnection), before it returns or later and from any goroutine. The first
 // answer counts; others do nothing but be counted (Stats.Total.ExtraAnswers). With
-// inline dispatch it must not block.
+// inline dispatch it must not block. A handler that panics costs its connection.
+//
+// A Handler that is a ConnWatcher is told of connections, one that is an APIReader says
+// which API a request is of. A broker that speaks Kafka has kafka.Door as its Handler and
+// implements kafka.APIHandler behind it.
 type Handler interface {
 	Handle(r Request)
 }
@@ -51,3 +45,116 @@ type ConnWatcher interface {
 	ConnOpened(c *Conn)
 	ConnClosed(c *Conn, why CloseReason)
 }
+
+// APIReader is a Handler that knows which API a payload asks for; Config.Dispatch.APIOf
+// goes before it.
+type APIReader interface {
+	APIOf(payload []byte) (key, version int16)
+}
+
+// Request is one frame on its way to a Handler and back: a value of four words, so keep a
+// copy to answer later. All copies are the same request. What it has, with the whole text
+// in `go doc kring/reqchan.Request`:
+//
+//	Payload() []byte          the frame without its size, valid until the answer
+//	Conn() *Conn              the connection that it came by
+//	Context()                 ends when nobody waits for the answer any more
+//	API(), Version()          what Config.Dispatch.APIOf read
+//	Seq()                     its place among the requests of its connection
+//
+// To answer, once:
+//
+//	Respond(payload)          with a frame; its size is written for you
+//	RespondParts(parts, f)    with ranges of files; f is called when they are read
+//	NoResponse()              with nothing
+//	CloseConnection(why)      by closing the connection
+//	CloseConnectionAfter(why, d, payload)
+//	                          the same after a while, for failed authentication
+//
+// Before the answer:
+//
+//	Buffer(n) []byte          memory for the answer that is sent without a copy
+//	ResponseRoom() int        how large the answer should be, in bytes
+//	Throttle(d)               mute the connection after the answer (KIP-219)
+//	SetErrorCode(code), ErrorCode()
+//	                          what Stats counts the request by
+//
+// For handlers in front of others, such as kafka.Door:
+//
+//	Truncate(n)               Payload ends after n bytes
+//	BeforeAnswer(a)           a sees the answer before it is given
+//	PaceResponse()            the handler waits for room itself
+//	ClosedByPanic() bool      for Events.HandlerPanicked
+type Request = reqchan.Request
+
+// Conn is what a Handler may know of the connection of a Request. It stays valid after
+// the connection ended; any goroutine may read it. The whole text is in
+// `go doc kring/reqchan.Conn`:
+//
+//	ID, Listener, Privileged  which connection, and by which listener it came
+//	Local, Remote             its two ends; Local is what Metadata should name
+//	Name() ConnName           the id that Kafka gives it, for logs
+//	Context(), Done(), Ended()
+//	                          whether anybody waits for answers
+//	Attach(v), Attachment()   one value of the Handler's own
+//	SetAuthenticated(yes), Authenticated()
+//	                          the Handler vouches for the peer
+//	SetPrincipal(p), Principal()
+//	                          who the peer is, such as User:alice
+//	SetSoftware(s), Software()
+//	                          what the client says that it is (KIP-511)
+type Conn = reqchan.Conn
+
+// ConnName is the id that Kafka gives a connection, for logs: Local, Remote and ID. String
+// is LOCAL-REMOTE-ID.
+type ConnName = reqchan.ConnName
+
+// Part is a piece of a response for Request.RespondParts: Bytes, or Length bytes of File
+// from Offset on.
+type Part = reqchan.Part
+
+// CloseReason says why a connection ended: see the constants ReasonPeerFinished and so on.
+// String, MarshalText and UnmarshalText are by its stable name, such as peer_finished.
+type CloseReason = reqchan.CloseReason
+
+// ConnInfo is what the Server knew of a connection at a moment; see Server.Conns. ID,
+// Listener, Local, Remote, Principal and Software are of its Conn; State, Muted and
+// MuteState say how far its life has come and why nothing more is started for it; Requests
+// were cut, InFlight of them are not answered; BytesIn, BytesOut, HeldBytes and
+// QueuedBytes, Age and Idle are counts and times. Whole: `go doc kring/processor.ConnInfo`.
+type ConnInfo = processor.ConnInfo
+
+// RequestStats is what is known of the requests of one API, since the start: its API;
+// Versions and Errors, which count requests by version and by error code (0: none); Bytes of
+// payloads; and the times, in microseconds, with Kafka's meaning: Queue until a handler
+// began, Local while Handle ran, Remote until a later answer, Throttle, Response until the
+// processor took the answer, Send until all was sent, Total. Add sums up. Whole:
+// `go doc kring/processor.RequestStats`.
+type RequestStats = processor.RequestStats
+
+// Distribution is how values are distributed: Count of them, their Sum, the largest (Max),
+// and Buckets, those that are not empty. Mean() is their mean, Quantile(q), such as 0.99,
+// the value that so many are not above, with an error of a few per cent. Add(o) adds
+// another; AddZeros(n) adds n values of 0.
+type Distribution = measure.Distribution
+
+// ResponseMemory is what responses take over all connections: Used of Max bytes now;
+// Waiting stand in line for room now, Waited ever did.
+type ResponseMemory = budget.Stats
+
+// NoPlace is what there was when a connection found no place: the Listener that it came by;
+// whether the bound is the whole Server's, and ConnsMax, its value; how many are Waiting in
+// line and were Refused; and the Busiest address with its BusiestConns.
+type NoPlace = acceptor.NoPlace
+
+// Descriptors says what the descriptors of a process are for: Limit is RLIMIT_NOFILE, Own
+// are the server's, Reserve is for what comes and goes, Files are the Handler's, Conns
+// connections; Short is how many are missing for what was asked.
+type Descriptors = acceptor.Descriptors
+
+// NoConns as a bound per address lets in none.
+const NoConns = acceptor.NoConns
+
+// OtherAPI is the API of requests that have none that is known, or that is no
+// key of this protocol.
+const OtherAPI = processor.OtherAPI

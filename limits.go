@@ -12,9 +12,6 @@ import (
 	"kring/internal/rate"
 )
 
-// NoConns as a bound per address lets in none.
-const NoConns = acceptor.NoConns
-
 // AddressLimit has other bounds for some remote addresses. Where several fit an
 // address, the one with the longest prefix holds.
 type AddressLimit struct {

@@ -11,22 +11,6 @@ import (
 	"kring/reqchan"
 )
 
-// RequestStats is what is known of the requests of one API.
-type RequestStats = processor.RequestStats
-
-// Distribution is how values are distributed: count, sum, largest, quantiles.
-type Distribution = measure.Distribution
-
-// OtherAPI is the API of requests that have none that is known, or that is no
-// key of this protocol.
-const OtherAPI = processor.OtherAPI
-
-// APIReader is a Handler that knows which API a payload asks for; Config.Dispatch.APIOf
-// goes before it.
-type APIReader interface {
-	APIOf(payload []byte) (key, version int16)
-}
-
 // SoftwareCount is how many open connections say that they are of a client
 // software (KIP-511). Those that have not said are "unknown"; beyond
 // reqchan.LabelsMax kinds, all others are "other".

@@ -7,14 +7,10 @@ import (
 	"kring/acceptor"
 	"kring/engine"
 	"kring/handler"
-	"kring/internal/budget"
 	"kring/processor"
 	"kring/reqchan"
 	"kring/uring"
 )
-
-// ResponseMemory is what responses take over all connections.
-type ResponseMemory = budget.Stats
 
 // Stats is a snapshot of what a Server has counted since its start.
 type Stats struct {

@@ -92,8 +92,8 @@ type Cluster struct {
 	}
 }
 
-// Open starts a cluster, with what its data directory holds. Before Advertise
-// clients learn what is served, and nothing else.
+// Open starts a cluster, with what its data directory holds. Before Advertise only
+// ApiVersions is answered.
 func Open(cfg Config) (*Cluster, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -131,8 +131,7 @@ func Open(cfg Config) (*Cluster, error) {
 	return c, nil
 }
 
-// openDir makes the data directory, keeps others out and mends what a crash
-// left behind.
+// openDir makes the data directory, locks it, and repairs what a crash left behind.
 func (c *Cluster) openDir() error {
 	dir := c.cfg.DataDir
 	if dir == "" {
@@ -153,8 +152,7 @@ func (c *Cluster) openDir() error {
 	return nil
 }
 
-// mendDir brings the data directory in order for load: at the start, and after a
-// failed write.
+// mendDir repairs the data directory for load: at the start, and after a failed write.
 func (c *Cluster) mendDir() error {
 	c.txns.close()
 	m, err := mend(&c.cfg)
@@ -217,11 +215,10 @@ func (c *Cluster) load() error {
 	return nil
 }
 
-// freedBytesMin is from how many bytes on a load leaves memory worth giving
-// back.
+// freedBytesMin: after loading so many bytes, memory is given back to the system.
 const freedBytesMin = 32 << 20
 
-// Loaded says what Open found in the data directory.
+// Loaded returns what Open found in the data directory.
 func (c *Cluster) Loaded() LoadReport {
 	c.live.RLock()
 	defer c.live.RUnlock()
@@ -251,12 +248,12 @@ func (c *Cluster) options() []kfake.Opt {
 	return opts
 }
 
-// everyVersion caps nothing. It is named all the same: without a cap kfake plays
-// a broker that is not released yet, which refuses the first batch of a partition
-// whose sequence does not begin at 0 (KAFKA-15591), and names the features of an
-// older one. The features and their levels are those of Apache Kafka 4.1, which is
-// what we are compared with: later ones name what is not served here (streams
-// groups, dead letter queues).
+// everyVersion caps no version. It is set nevertheless: without a cap kfake behaves as a
+// broker that is not released yet, which refuses the first batch of a partition whose
+// sequence does not begin at 0 (KAFKA-15591), and announces the features of an older
+// one. The features and their levels are those of Apache Kafka 4.1, with which kring is
+// compared: later ones contain what is not served here (streams groups, dead letter
+// queues).
 func everyVersion() *kversion.Versions {
 	v := kversion.V4_1_0()
 	for key := int16(0); key <= kmsg.MaxKey; key++ {
@@ -265,7 +262,7 @@ func everyVersion() *kversion.Versions {
 	return v
 }
 
-// prepare does what is to be done between kfake's start and the first client.
+// prepare does what is needed between kfake's start and the first client.
 func (c *Cluster) prepare() error {
 	if err := c.settings.load(); err != nil {
 		return fmt.Errorf("embedded: read the settings: %w", err)
@@ -289,8 +286,7 @@ func (c *Cluster) prepare() error {
 	return c.prepareQuotas()
 }
 
-// prepareQuotas has everybody measured by the operator's quotas and by those that
-// clients have asked for.
+// prepareQuotas sets the operator's quotas and those that clients have set.
 func (c *Cluster) prepareQuotas() error {
 	c.clientQuotas.to = c.cfg.Quotas
 	if c.clientQuotas.to == nil {
@@ -327,8 +323,7 @@ func (c *Cluster) openedDir() error {
 	return errors.Join(c.beginDir(), c.resumeTxns())
 }
 
-// beginDir writes down what the directory has, so that it is missed at the next
-// start when it is gone.
+// beginDir records what the directory has, so that the next start sees if it is missing.
 func (c *Cluster) beginDir() error {
 	if err := errors.Join(markLogs(c.cfg.DataDir), writeManifest(c.cfg.DataDir, false)); err != nil {
 		return err
@@ -357,8 +352,8 @@ func (c *Cluster) ConnOpened(conn *reqchan.Conn) {
 	}
 }
 
-// ConnClosed ends a connection's session, and with it whatever waits in kfake
-// for a client that is gone.
+// ConnClosed ends a connection's session, and with it the client's requests that wait in
+// kfake.
 func (c *Cluster) ConnClosed(conn *reqchan.Conn, _ reqchan.CloseReason) {
 	s := sessionOf(conn)
 	s.end()
@@ -378,7 +373,7 @@ func (c *Cluster) Handle(r reqchan.Request) {
 	c.door.Handle(r)
 }
 
-// APIOf reads which API a payload asks for, for the server to measure by.
+// APIOf reads the API key and version of a payload; the server measures by them.
 func (c *Cluster) APIOf(payload []byte) (key, version int16) { return kafka.APIOf(payload) }
 
 // Close ends the sessions and stops kfake, which writes what is not on disk

@@ -19,10 +19,9 @@ type Config struct {
 	// they are there again after a restart; it is created if needed. Empty:
 	// memory only. One process at a time may use a directory.
 	DataDir string
-	// SyncWrites fsyncs every batch and every commit before it is acknowledged,
-	// so that they survive a machine that dies. Without it they are in the page
-	// cache when they are acknowledged: a killed process loses nothing, a power
-	// cut may.
+	// SyncWrites fsyncs every batch and every commit before it is acknowledged, so
+	// that they survive a power cut. Without it they are in the page cache when they
+	// are acknowledged: a killed process loses nothing, a power cut may.
 	SyncWrites bool
 	// AcceptLoss opens a data directory although whole files of it are missing,
 	// empty or unreadable, without what they held. Otherwise Open fails and
@@ -65,11 +64,10 @@ type Config struct {
 	// PipelineMax is the server's Config.Limits.PipelineMax. Above 1, requests of one
 	// connection may come in on several goroutines and are put in order again.
 	PipelineMax int
-	// Quotas measures every request, if set; who is over its limits is told and
-	// muted.
+	// Quotas, if set, measures every request; a client over its limits is throttled.
 	Quotas *quota.Quotas
-	// Rejected, if set, learns of every request that its connection is closed for
-	// at the door; see kafka.Door.Rejected. It must not block.
+	// Rejected, if set, is called for every request whose connection kafka.Door closes;
+	// see kafka.Door.Rejected. It must not block.
 	Rejected func(c *reqchan.Conn, h kafka.Header, why *kafka.Fault)
 	// DiskReserveBytes is how much of the data directory's disk is left free:
 	// what can't be kept then is refused (KAFKA_STORAGE_ERROR) until there is

@@ -5,7 +5,7 @@
 // needs no second TCP port: kfake listens in memory, and what it advertises is
 // the address of our listener.
 //
-// Flow: Handle screens a frame (kafka.Door) and queues it on its connection's
+// Flow: Handle validates a frame (kafka.Door) and queues it on its connection's
 // session (session.go). The session's goroutine, which lives only while there is
 // something to do, serves one request after the other (exchange): it asks store
 // whether what the request writes can be kept, makes the repairs of its API, writes
@@ -18,7 +18,7 @@
 //
 // Disk: kfake writes, and does not look whether it could. store knows, by kfake's
 // log (log.go) and by fsync (syncs.go). After a failed write nothing is acknowledged
-// until the directory was mended and loaded anew (reopen.go). What kfake keeps in
+// until the directory was repaired and loaded again (reopen.go). What kfake keeps in
 // memory alone is written beside its files: open transactions (txnlog.go), where
 // logs start (starts.go), share groups (share_kept.go).
 //
@@ -38,7 +38,7 @@
 // session from Handle to the answer. Close ends the sessions, then kfake.
 //
 // Never: block a handler or a processor on kfake; show kfake a frame that was
-// not screened (an unknown key crashes it, a bogus size makes it allocate);
+// not validated (an unknown key crashes it, a wrong size makes it allocate);
 // answer out of order; acknowledge what was not written.
 //
 // Kernel: files only. Without SyncWrites an acknowledged record is in the page

@@ -14,12 +14,12 @@ import (
 	"time"
 )
 
-// What kfake makes of a data directory that a crash or a bad disk left costs
-// data: it ends a segment or a log at the first fault and forgets what is
-// behind it, takes a file that is missing for an empty one, knows no sequence
-// number of before, and aborts open transactions without a marker. So mend
-// reads the directory before kfake opens it, once, in bounded memory, and
-// leaves one that kfake reads to the letter.
+// After a crash or on a bad disk kfake would lose data: it ends a segment or a log at
+// the first fault and drops what is behind it, takes a missing file for an empty one,
+// forgets sequence numbers, and aborts open transactions without a marker. So mend reads
+// the directory before kfake opens it, once, in bounded memory, and repairs it so that
+// kfake reads everything. See DESIGN.md, "A data directory is repaired before it is
+// loaded".
 type mender struct {
 	dir        string
 	clusterID  string
@@ -52,7 +52,7 @@ type mender struct {
 	forgot   bool                     // guarded by mu; the manifest on disk has no checksums of snapshots
 }
 
-// mend brings a data directory in order. On an error kfake must not open it.
+// mend repairs a data directory. On an error kfake must not open it.
 func mend(cfg *Config) (*mender, error) {
 	began := time.Now()
 	m := &mender{
@@ -100,7 +100,7 @@ func (m *mender) mend() error {
 	return err
 }
 
-// mendPartitions mends as many partitions at once as there are processors.
+// mendPartitions repairs as many partitions at once as there are CPUs.
 func (m *mender) mendPartitions() error {
 	total := int64(0)
 	for _, n := range m.folders {
@@ -163,7 +163,7 @@ func (m *mender) mendPartition(p *partition, mem []byte) error {
 	return nil
 }
 
-// forgetSnapshots notes that a snapshot is about to be made anew.
+// forgetSnapshots notes that a snapshot is about to be rewritten.
 func (m *mender) forgetSnapshots() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -176,7 +176,7 @@ func (m *mender) forgetSnapshots() error {
 	return n.write(m.dir)
 }
 
-// readSession reads what an orderly stop says about open transactions.
+// readSession reads what an orderly stop wrote about open transactions.
 func (m *mender) readSession() error {
 	const name = "session_state.json"
 	raw, err := os.ReadFile(filepath.Join(m.dir, name))
@@ -208,8 +208,8 @@ func (m *mender) note(d Damage) {
 	m.report.add(d)
 }
 
-// keep copies what is to be cut. Where that fails the damage has no copy: the
-// disk may be full or failing, and what is whole is to be served.
+// keep copies what is to be cut. If that fails, the damage has no copy: the disk may be
+// full or failing, and what is whole must be served.
 func (m *mender) keep(name string, at, to int64) string {
 	kept, err := m.copies.keepRange(name, at, to)
 	if err != nil {

@@ -19,8 +19,8 @@ const (
 	damagedBytesMax = 1 << 30
 )
 
-// copies keeps what a mend takes out of a data directory, in a folder of its
-// own for each start. It is safe for concurrent use.
+// copies keeps what a repair cuts out of a data directory, in a folder for each start. It
+// is safe for concurrent use.
 type copies struct {
 	dir string // the data directory
 	now time.Time

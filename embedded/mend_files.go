@@ -102,7 +102,7 @@ func stateFiles() []stateFile {
 	}
 }
 
-// decode reads a JSON file of kfake's.
+// decode reads one of kfake's JSON files.
 func decode(raw []byte, into any) error {
 	if len(raw) == 0 {
 		return errors.New("is empty")
@@ -182,8 +182,8 @@ func (m *mender) checkFiles() error {
 	return errors.Join(faults...)
 }
 
-// checkFile takes nil for a file that is not there. What is missing and not
-// needed, because the first start was interrupted, is made.
+// checkFile checks one file; nil is a missing file. A file that is missing because the
+// first start was interrupted is made.
 func (m *mender) checkFile(f stateFile, raw []byte, needed bool) error {
 	var fault error
 	switch {
@@ -225,8 +225,8 @@ func (m *mender) makeBlank(f stateFile) error {
 	return errors.Join(f.read(m, blank), replaceFile(filepath.Join(m.dir, f.name), bytes.NewReader(blank)), m.changed(f.name))
 }
 
-// changed notes that a file is not what Open or Close left, and is right: the
-// next start must not refuse it, if this one does not come to its end.
+// changed notes that a file was changed on purpose since Open or Close: the next start
+// must not refuse it, if this one is interrupted.
 func (m *mender) changed(name string) error {
 	if _, ok := m.manifest.Files[name]; !ok {
 		return nil
@@ -235,8 +235,8 @@ func (m *mender) changed(name string) error {
 	return m.manifest.write(m.dir)
 }
 
-// missing is the error for a file that holds nothing that can be read, or nil
-// and a line in the report if that is accepted.
+// missing returns the error for a file without readable content, or nil and a line in the
+// report if the loss is accepted.
 func (m *mender) missing(name, what string) error {
 	if m.acceptLoss {
 		m.note(Damage{File: name, What: what + "; accepted", Lost: true, NextOffset: -1})
@@ -308,8 +308,8 @@ func (m *mender) listFolders() error {
 	return nil
 }
 
-// checkFolders finds folders that are missing, and moves away those of no
-// topic: a new topic of that name would get their records.
+// checkFolders finds missing folders, and moves away those without a topic: a new topic of
+// that name would get their records.
 func (m *mender) checkFolders() error {
 	known := make(map[string]bool)
 	var faults []error
@@ -343,8 +343,8 @@ func (m *mender) checkFolders() error {
 	return nil
 }
 
-// manifest is kring.manifest: what a data directory had when Open or Close was
-// done with it. It tells a file that is gone from one that never was.
+// manifest is kring.manifest: what a data directory had at the end of Open or Close. It
+// distinguishes a missing file from one that never existed.
 type manifest struct {
 	Version int `json:"version"`
 	// Clean says that Close wrote it: until the next Open nothing changes.

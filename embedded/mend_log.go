@@ -77,13 +77,13 @@ func (m *mender) mendLog(name string) (entries [][]byte, err error) {
 	return entries, errors.Join(err, m.changed(name))
 }
 
-// logMark is the first entry of a log that has no other: an empty log is then one
-// that was emptied. kfake passes over types that it does not know.
+// logMark is the first entry of an empty log: a log without it was emptied by a fault.
+// kfake skips types that it does not know.
 const logMark = `{"type":"kring"}`
 
 var logMarkBytes = int64(len(appendEntry(nil, []byte(logMark))))
 
-// markLogs marks the logs that are empty. Nobody else writes to them yet.
+// markLogs marks the logs that are empty. Nothing else writes to them yet.
 func markLogs(dir string) error {
 	for _, name := range []string{"groups.log", "pids.log"} {
 		path := filepath.Join(dir, name)

@@ -93,20 +93,20 @@ func (d *Damage) log(to *slog.Logger) {
 		to.Error("data directory: lost", args...)
 		return
 	}
-	to.Warn("data directory: mended", args...)
+	to.Warn("data directory: repaired", args...)
 }
 
 // attrs are the report in numbers.
 func (r *LoadReport) attrs() []any {
-	lost, mended := 0, 0
+	lost, repaired := 0, 0
 	for _, d := range r.Damage {
 		if d.Lost {
 			lost++
 		} else {
-			mended++
+			repaired++
 		}
 	}
 	return []any{"partitions", r.Partitions, "segments", r.Segments, "batches", r.Batches, "bytes", r.Bytes,
-		"producers", r.Producers, "open_transactions", r.OpenTxns, "lost", lost, "mended", mended + r.DamageOmitted,
+		"producers", r.Producers, "open_transactions", r.OpenTxns, "lost", lost, "repaired", repaired + r.DamageOmitted,
 		"took", r.Took.Round(time.Millisecond)}
 }

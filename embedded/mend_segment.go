@@ -45,7 +45,7 @@ type cut struct {
 	at, to int64 // bytes
 	// The offsets that were there; nextOffset is -1 if nothing says.
 	offset, nextOffset int64
-	// unfinished says that a write was interrupted: nobody was told that it succeeded.
+	// unfinished: the write was interrupted and was not acknowledged.
 	unfinished bool
 	duplicate  bool // the next segment has these batches as well
 }
@@ -58,11 +58,11 @@ type patch struct {
 	head  [batchChecksumAt]byte
 }
 
-// split is where a segment may be parted.
+// split is where a segment may be divided.
 type split struct{ at, offset, batch int64 }
 
-// scan reads the segment once, in bounded memory, and shows visit its batches
-// in order. It changes nothing.
+// scan reads the segment once, in bounded memory, and calls visit for its batches in
+// order. It changes nothing.
 func (s *segment) scan(mem []byte, visit func(s *segment, h *batchHead, w *window, at int64) error) error {
 	file, err := os.Open(s.path + ".dat")
 	if err != nil {
@@ -103,7 +103,7 @@ func (s *segment) count(h *batchHead) {
 	s.index = append(s.index, indexEntry(h)...)
 }
 
-// batchAt is the batch at a place of the file, with its header mended; nil
+// batchAt returns the batch at a position of the file, with its header repaired; nil
 // after noting a cut.
 func (s *segment) batchAt(w *window, at int64, oldIndex []byte) (*batchHead, error) {
 	h, sound, err := s.sound(w, at)
@@ -129,7 +129,7 @@ func (s *segment) batchAt(w *window, at int64, oldIndex []byte) (*batchHead, err
 	return nil, nil
 }
 
-// sound says whether a whole batch is there.
+// sound reports whether a whole batch is there.
 func (s *segment) sound(w *window, at int64) (h batchHead, ok bool, err error) {
 	if s.size-at < batchHeaderBytes {
 		return h, false, nil
@@ -146,14 +146,14 @@ func (s *segment) sound(w *window, at int64) (h batchHead, ok bool, err error) {
 	return h, sum == h.checksum, err
 }
 
-// plausible says whether a batch with this header may be there.
+// plausible reports whether a batch with this header may be there.
 func (s *segment) plausible(h *batchHead, at int64) bool {
 	return h.magic == batchMagic && h.bytes >= batchHeaderBytes && h.bytes <= s.size-at && h.lastDelta >= 0 &&
 		h.offset >= s.next && h.next() <= s.limit && h.next() >= 0
 }
 
-// mendOffset sets an offset right that does not fit, where everything around
-// it does: the checksum does not cover it.
+// mendOffset corrects an offset that does not fit if everything around it does: the
+// checksum does not cover it.
 func (s *segment) mendOffset(w *window, at int64, h *batchHead) {
 	if !s.dense || h.offset == s.next {
 		return
@@ -189,7 +189,7 @@ func (s *segment) patch(at int64, h *batchHead, field string) {
 	s.patches = append(s.patches, p)
 }
 
-// findNext finds the next batch behind at, and with it what is to be cut.
+// findNext finds the next batch behind at, and so what has to be cut.
 func (s *segment) findNext(w *window, at int64) (cut, error) {
 	c := cut{at: at, to: s.size, offset: s.next, nextOffset: -1}
 	if s.limit != math.MaxInt64 {
@@ -223,8 +223,8 @@ func (s *segment) findNext(w *window, at int64) (cut, error) {
 	return c, nil
 }
 
-// firstPlausible is where in b, which is at a place of the file, a header may
-// begin; if none is found, where to look on.
+// firstPlausible returns where in b, which begins at a position of the file, a header may
+// begin; if none is found, where to search on.
 func (s *segment) firstPlausible(b []byte, at int64) (i int, found bool) {
 	for i+batchHeaderBytes <= len(b) {
 		n := bytes.IndexByte(b[i+batchMagicAt:], batchMagic)
@@ -266,8 +266,8 @@ func (s *segment) judge(w *window, c *cut) error {
 	return nil
 }
 
-// mendHeader takes the bytes of a cut for one batch with a wrong length, magic
-// or offset; its checksum says whether they are.
+// mendHeader tries the bytes of a cut as one batch with a wrong length, magic or offset;
+// the checksum tells whether they are.
 func (s *segment) mendHeader(w *window, c cut) (h batchHead, ok bool, err error) {
 	size := c.to - c.at
 	if size < batchHeaderBytes || size-batchBodyAt > math.MaxInt32 || c.duplicate {

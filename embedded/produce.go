@@ -7,12 +7,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// What a topic's settings ask of the records that come, and kfake does not look
-// at: keys where the topic is compacted, the bounds of their timestamps, and
-// which timestamp they have (Apache Kafka: LogValidator).
+// What a topic's settings demand of records, and kfake does not check: keys in compacted
+// topics, the bounds of timestamps, and the type of timestamp (Apache Kafka:
+// LogValidator).
 
-// screenProduce refuses the batches that a topic's settings do not allow, and
-// gives the others the time that they are to have.
+// screenProduce refuses the batches that a topic's settings do not allow, and sets the
+// time of the others.
 func screenProduce(x *exchange, req *kmsg.ProduceRequest) kmsg.Response {
 	s := &screening{x: x, now: time.Now().UnixMilli()}
 	for i := range req.Topics {
@@ -27,7 +27,7 @@ func screenProduce(x *exchange, req *kmsg.ProduceRequest) kmsg.Response {
 	return nil
 }
 
-// screening is what becomes of the batches of one request.
+// screening is the validation of the batches of one request.
 type screening struct {
 	x        *exchange
 	now      int64
@@ -54,7 +54,7 @@ func (s *screening) topic(t *kmsg.ProduceRequestTopic, rules *topicRules) {
 	s.refused = append(s.refused, answer)
 }
 
-// partition answers a batch that must not be stored; nil: kfake is shown it,
+// partition returns the answer to a batch that must not be stored; nil: kfake gets it,
 // perhaps changed.
 func (s *screening) partition(topic string, p *kmsg.ProduceRequestTopicPartition, rules *topicRules) *kmsg.ProduceResponseTopicPartition {
 	b := recordBatch(p.Records)

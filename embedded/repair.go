@@ -8,17 +8,17 @@ import (
 	"kring/kafka"
 )
 
-// repair changes how one API is served, where kfake's own way would mislead a
-// client of Apache Kafka. All repairs stand in one list, repairs, so that each
-// can go when kfake does by itself what its upstream says.
+// repair changes how one API is served, if kfake's own way would mislead a client of
+// Apache Kafka. All repairs are in one list, repairs, so that each can be removed when
+// kfake does what its upstream field says.
 type repair struct {
 	key kmsg.Key
 	// upstream says what kfake would have to do instead.
 	upstream string
-	// do sees the request before kfake does. It may change it (exchange.changed),
-	// ask to see the response (then), or answer it: a response that is not nil goes
-	// to the client, through those before it that asked to see one, and kfake does
-	// not see the request.
+	// do gets the request before kfake does. It may change it (exchange.changed), ask to
+	// see the response (then), or answer it: a response that is not nil goes to the
+	// client, through the earlier repairs that asked to see it, and kfake does not get the
+	// request.
 	// It runs on the session's goroutine and may block, as kfake itself does.
 	do func(*exchange) kmsg.Response
 }

@@ -9,12 +9,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Retention is applied here and not by kfake, which does it once an hour, only
-// to topics with retention settings of their own, takes it from topics that are
-// compacted only, and where one old record stands among new ones takes all that
-// came before it. What is deleted is a prefix of the log, in whole batches, as
-// far as its records are too old or the log is too large, and never what may
-// still be aborted or committed.
+// Retention is applied here and not by kfake, which does it once an hour, only for topics
+// with retention settings of their own, deletes from topics that are compacted only, and
+// deletes everything before an old record among new ones. Here a prefix of the log is
+// deleted, in whole batches, while its records are too old or the log is too large, and
+// never past the last stable offset.
 
 const (
 	// retentionEvery is how often logs are looked at
@@ -82,7 +81,7 @@ func (c *Cluster) partitionCounts() (map[string]int, error) {
 	return of, nil
 }
 
-// retain deletes what no topic wants to keep any more.
+// retain deletes what the settings of topics don't keep.
 func (c *Cluster) retain(now time.Time, stop <-chan struct{}) error {
 	topics, err := c.partitionCounts()
 	if err != nil {

@@ -9,12 +9,12 @@ import (
 	"kring/reqchan"
 )
 
-// What kfake takes and Apache Kafka refuses, where it matters: names become
-// paths of the data directory, partitions become memory at once, and a
-// producer that wants no answer learns of a failure by its connection's end.
+// Requests that kfake accepts and Apache Kafka refuses, if it matters: names become paths
+// of the data directory, partitions become memory at once, and a producer with acks 0
+// learns of a failure by the end of its connection.
 
-// watchSilent asks kfake for the answer that a producer does not want, so that
-// an error can close the connection, as with Apache Kafka.
+// watchSilent makes kfake answer a producer with acks 0, so that an error can close the
+// connection, as with Apache Kafka.
 func watchSilent(x *exchange, req *kmsg.ProduceRequest) kmsg.Response {
 	if x.silent {
 		req.Acks, x.changed = 1, true
@@ -22,8 +22,8 @@ func watchSilent(x *exchange, req *kmsg.ProduceRequest) kmsg.Response {
 	return nil
 }
 
-// endSilent is the answer to a producer that wants none: what was refused, by kfake
-// or by a repair, costs it its connection.
+// endSilent ends a Produce with acks 0: if kfake or a repair refused it, the connection is
+// closed.
 func (x *exchange) endSilent(resp *kmsg.ProduceResponse) {
 	if produceFailed(resp) {
 		x.q.CloseConnection(reqchan.HandlerClosed)
@@ -43,7 +43,7 @@ func produceFailed(resp *kmsg.ProduceResponse) bool {
 	return false
 }
 
-// screenCreateTopics refuses what must not be created, and shows kfake the rest.
+// screenCreateTopics refuses what must not be created, and passes the rest to kfake.
 func screenCreateTopics(x *exchange, req *kmsg.CreateTopicsRequest) kmsg.Response {
 	good, refused := sortTopics(req.Topics)
 	if len(refused) == 0 {
@@ -59,8 +59,8 @@ func screenCreateTopics(x *exchange, req *kmsg.CreateTopicsRequest) kmsg.Respons
 	return nil
 }
 
-// sortTopics parts what may be created from what may not. As in Apache Kafka,
-// one request makes a bounded number of partitions or none.
+// sortTopics separates what may be created from what may not. As in Apache Kafka, one
+// request makes a bounded number of partitions or none.
 func sortTopics(topics []kmsg.CreateTopicsRequestTopic) (good []kmsg.CreateTopicsRequestTopic, refused []kmsg.CreateTopicsResponseTopic) {
 	total := 0
 	for i := range topics {

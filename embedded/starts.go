@@ -19,10 +19,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// starts remembers where logs start from which records were deleted. kfake writes
-// that down when it stops in an orderly way: after kill -9 deleted records were
-// back; and a log of which nothing was left began at offset 0 again, below what
-// groups had committed.
+// starts stores the start offsets of logs from which records were deleted. kfake writes
+// them only at an orderly stop: after kill -9 deleted records were back, and a log with
+// nothing left began at offset 0 again, below what groups had committed.
 //
 // It is written before the records are deleted, and applied at the next start.
 type starts struct {
@@ -117,7 +116,7 @@ func (s *starts) begin() (began bool, err error) {
 	return true, s.write()
 }
 
-// note writes down where partitions of a topic will start.
+// note stores where partitions of a topic will start.
 func (s *starts) note(topic string, id [16]byte, partitions map[int32]int64, exists func(topic, id string) bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -136,7 +135,7 @@ func (s *starts) note(topic string, id [16]byte, partitions map[int32]int64, exi
 	return s.write()
 }
 
-// prune forgets topics that are no more. The caller holds mu.
+// prune forgets deleted topics. The caller holds mu.
 func (s *starts) prune(exists func(topic, id string) bool) {
 	for topic, t := range s.at {
 		if !exists(topic, t.ID) {
@@ -285,10 +284,10 @@ func (c *Cluster) deleteBefore(topic string, partition int32, offset int64) erro
 	return c.kfake.DeleteRecords(topic, partition, offsets[partition])
 }
 
-// noteStarts writes down where partitions will start, and puts into offsets what
-// kfake is to be asked for: not "the end", which moves on meanwhile, and not what
-// is beyond the end now and may not be then. What is deleted and was not noted
-// would be missed at the next start. The caller holds live.
+// noteStarts stores where partitions will start, and sets offsets to what kfake is asked
+// for: not "the end", which moves meanwhile, and not an offset beyond the present end. What
+// is deleted without being noted would count as missing at the next start. The caller
+// holds live.
 func (c *Cluster) noteStarts(topic string, offsets map[int32]int64) error {
 	info := c.kfake.TopicInfo(topic)
 	if c.starts.dir == "" || info == nil {

@@ -7,12 +7,11 @@ import (
 	"sync/atomic"
 )
 
-// store knows whether what clients send can be kept. kfake reports a failed
-// write in its log only, answers as if nothing had happened, and appends what
-// comes next behind the half of an entry, where nothing is found again after a
-// crash. So nothing is written while the disk is nearly full, no request is
-// acknowledged during which a write failed, and after such a failure none is
-// written until the directory was mended and loaded anew (see reopen).
+// store tracks whether writes can be kept. kfake reports a failed write only in its log,
+// answers as if nothing had happened, and appends behind half an entry, where nothing is
+// found after a crash. So nothing is written while the disk is nearly full, no request is
+// acknowledged during which a write failed, and after such a failure nothing is written
+// until the directory was repaired and loaded again (see reopen).
 //
 // Owner: every session; the fields say what guards them.
 type store struct {
@@ -48,9 +47,8 @@ const (
 	reserveBytesMax  = 64 << 20
 	reserveShare     = 16 // of the whole disk, where that is less
 	reserveInodesMax = 64
-	// growthBytes is what a request causes to be written beyond its own size:
-	// indexes and entries of logs. A JSON file that is written anew is the
-	// reserve's.
+	// growthBytes is what a request writes beyond its own size: indexes and log entries.
+	// A rewritten JSON file is covered by the reserve.
 	growthBytes = 16 << 10
 )
 
@@ -61,8 +59,8 @@ func newStore(cfg Config) *store {
 	}
 }
 
-// admit says whether size bytes more may be written. If so, the caller calls
-// release with the same size when they are.
+// admit returns an error unless size bytes more may be written. After nil, the caller
+// calls release with the same size when they are written.
 func (s *store) admit(size int64) error {
 	if s.dir == "" {
 		return nil
@@ -87,7 +85,7 @@ func (s *store) release(size int64) {
 	}
 }
 
-// room is an error when less than the reserve would be left of the disk.
+// room returns an error if less than the reserve would be left of the disk.
 func (s *store) room(pending int64) error {
 	at, err := s.space(s.dir)
 	if err != nil {
@@ -124,8 +122,7 @@ func (s *store) report(err error) {
 	s.log.Info("the data directory has room again: writing goes on", "dir", s.dir)
 }
 
-// fail takes note of a write that failed. Any goroutine may call it; it does
-// not block.
+// fail records a failed write. Any goroutine may call it; it does not block.
 func (s *store) fail(err error) {
 	if s.dir == "" {
 		return
@@ -156,8 +153,8 @@ func (s *store) failure() error {
 	return s.cause
 }
 
-// opened is called when a directory was loaded anew. It is false when a write has
-// failed since there were so many failures: then it has to be loaded once more.
+// opened is called after a directory was loaded again. It returns false if another write
+// has failed meanwhile: then the directory has to be loaded once more.
 func (s *store) opened(failures uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -195,7 +192,7 @@ func (s *store) begin(size int64, shrinks bool) (*writing, error) {
 	return &writing{store: s, size: size, failures: failures}, nil
 }
 
-// kept is nil when nothing failed to be written since begin.
+// kept returns nil if no write has failed since begin.
 func (w *writing) kept() error {
 	if w.sync != nil {
 		if err := w.sync.sync(); err != nil {

@@ -12,20 +12,19 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// syncs makes sure that what is acknowledged was synced: kfake syncs with
-// SyncWrites, but does not look whether the kernel could. So a request's files
-// are synced once more before it is answered, by descriptors that were opened
-// before it wrote: each descriptor is told of an error once, even when kfake's
-// was told first (errseq_t, since Linux 4.13). Directories of new files, which
-// kfake never syncs, are synced as well.
+// syncs makes sure that what is acknowledged was synced. With SyncWrites kfake syncs, but
+// ignores errors. So a request's files are synced once more before it is answered, by
+// descriptors that were opened before it wrote: each descriptor gets an error once, even
+// if kfake's got it first (errseq_t, since Linux 4.13). Directories of new files, which
+// kfake never syncs, are synced too.
 type syncs struct {
 	dir  string
 	file func(*os.File) error  // fsync(2)
 	name func([16]byte) string // of the topic that has an id
 
 	mu sync.Mutex
-	// suspects are files of which a part was not synced. The kernel does not
-	// write it again: it takes it for written.
+	// suspects are files of which a part could not be synced. The kernel does not write
+	// that part again: it counts it as written.
 	suspects map[string]bool // guarded by mu
 	// transactions are the partitions that a transactional id may have written
 	// to since its last end. An id that is not there may have written anywhere.

@@ -73,7 +73,7 @@ func TestNothingBehindABodyReachesTheHandler(t *testing.T) {
 	})
 }
 
-// What a client sends counts, whether it is of use or not.
+// Quotas count what a client sends, useful or not.
 func TestBytesBehindAProduceAreCharged(t *testing.T) {
 	const limit, behind = 1000, 50_000
 	c, _, _ := metered(t, answers(func(r APIRequest) {

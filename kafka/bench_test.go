@@ -11,7 +11,7 @@ import (
 	"kring/reqchan"
 )
 
-// BenchmarkValidate is the look at a body that comes before any decoder.
+// BenchmarkValidate measures the validation of a body before any decoder gets it.
 func BenchmarkValidate(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, c := range []struct {
@@ -60,7 +60,7 @@ func apiVersionsResponse() *kmsg.ApiVersionsResponse {
 	return resp
 }
 
-// responding has respond answer again and again.
+// responding calls respond again and again.
 func responding(t testing.TB, respond func(APIRequest)) (once, end func()) {
 	var pool slab.Pool
 	r := reqchan.NewJob(nil, nil)
@@ -80,7 +80,7 @@ func responding(t testing.TB, respond func(APIRequest)) (once, end func()) {
 	}
 }
 
-// BenchmarkRespond is the encoding of a response into the memory that it is sent
+// BenchmarkRespond measures the encoding of a response into the memory that it is sent
 // from.
 func BenchmarkRespond(b *testing.B) {
 	for _, c := range waysToRespond {
@@ -95,8 +95,7 @@ func BenchmarkRespond(b *testing.B) {
 	}
 }
 
-// BenchmarkErrorCode reads how a request fared from a response that goes on with
-// all APIs.
+// BenchmarkErrorCode measures reading a response's error code.
 func BenchmarkErrorCode(b *testing.B) {
 	for _, version := range []int16{0, 3} {
 		b.Run(fmt.Sprintf("ApiVersions-v%d", version), func(b *testing.B) {

@@ -54,7 +54,7 @@ func newClient(t testing.TB, h handler) *client {
 	return c
 }
 
-// start hands payload to the handler; it says whether the answer is there.
+// start gives payload to the handler and reports whether it was answered.
 func (c *client) start(payload []byte) bool {
 	c.request.Reset()
 	if need := reqchan.SizeBytes + len(payload); cap(c.frame) < need {
@@ -132,7 +132,7 @@ func decodeResponse[R kmsg.Response](t testing.TB, payload []byte, req kmsg.Requ
 	return resp.(R)
 }
 
-// recorder is a Handler that keeps what it is given and answers with nothing.
+// recorder is a handler that keeps its requests and sends no response.
 type recorder struct {
 	mu    sync.Mutex
 	calls []APIRequest
@@ -146,7 +146,7 @@ func (h *recorder) HandleAPI(r APIRequest) {
 	r.NoResponse()
 }
 
-// everything serves all that is known.
+// everything serves all known APIs and versions.
 func everything(t testing.TB) Versions {
 	var ranges []VersionRange
 	for i := range descriptions {

@@ -16,10 +16,10 @@ type Door struct {
 	// ElementsMax is how many array elements and tags one request may have; 0
 	// means ElementsMaxDefault. Set it before the first request.
 	ElementsMax int
-	// Rejected, if set, learns of every request that closes its connection. It
-	// is called before the close, on the goroutine that runs the handler, and
-	// must not block. h is valid as far as it could be parsed. Set it before
-	// the first request.
+	// Rejected, if set, is called for every request that closes its connection. It
+	// is called before the close, on the goroutine that runs the handler, and must
+	// not block. h is valid as far as it could be parsed. Set it before the first
+	// request.
 	Rejected func(c *kring.Conn, h Header, why *Fault)
 
 	// Quotas, if set, measures every request that is passed on. A client over its
@@ -34,7 +34,7 @@ type Door struct {
 
 // NewDoor makes the door to next, which serves v: give it to kring.New as the Handler.
 func NewDoor(v Versions, next APIHandler) *Door {
-	schemas() // not on the first client's time
+	schemas() // compiled here and not for the first client
 	responseSchemas()
 	if v.bodies == nil { // the zero Versions, which serves nothing
 		v.bodies = newApiVersionsBodies(v)
@@ -56,7 +56,7 @@ func APIOf(payload []byte) (key, version int16) {
 	return int16(binary.BigEndian.Uint16(payload)), int16(binary.BigEndian.Uint16(payload[2:]))
 }
 
-// Handle takes a frame.
+// Handle validates a frame and passes it on, answers it, or closes its connection.
 func (d *Door) Handle(r kring.Request) {
 	h, f := parseHeader(r.Payload())
 	if f == nil && !d.versions.Supported(h.Key, h.Version) {
@@ -76,8 +76,8 @@ func (d *Door) Handle(r kring.Request) {
 	d.admit(APIRequest{Header: h, Body: r.Payload()[h.Size:], Raw: r})
 }
 
-// admit checks the body and hands the request on, without what is behind the
-// body: from here on nobody sees that.
+// admit validates the body and passes the request on, without the bytes behind the
+// body: nobody sees these.
 func (d *Door) admit(r APIRequest) {
 	limit := d.ElementsMax
 	if limit == 0 {
@@ -111,8 +111,8 @@ func (d *Door) admit(r APIRequest) {
 	d.next.HandleAPI(r)
 }
 
-// answerUnsupported answers an ApiVersions request of a version that is not
-// served: in version 0, with what is served, its body unread (KIP-511).
+// answerUnsupported answers an ApiVersions request of a version that is not served: in
+// version 0, with what is served, without reading its body (KIP-511).
 func (d *Door) answerUnsupported(r kring.Request, h Header) {
 	h.Version = apiVersionsUnsupportedVersion
 	APIRequest{Header: h, Raw: r}.RespondBody(d.versions.bodies.unsupported)

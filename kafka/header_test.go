@@ -114,8 +114,8 @@ func TestMalformedHeadersAreRefusedWithTheirReason(t *testing.T) {
 	}
 }
 
-// refusedSoon refuses something so often that a loop over all the 2^32 things that
-// it may claim to have would take minutes; what it takes is little, on any machine.
+// refusedSoon refuses something many times. A loop over the 2^32 elements that it may claim
+// would take minutes; a refusal takes little, on any machine.
 func refusedSoon(t *testing.T, what string, refuse func()) {
 	t.Helper()
 	start := time.Now()
@@ -152,7 +152,7 @@ func FuzzParseHeader(f *testing.F) {
 		if h.Size < headerBytesMin || h.Size > len(payload) || len(h.ClientID) > h.Size {
 			t.Fatalf("%+v of %d bytes", h, len(payload))
 		}
-		// Nothing behind the header has a say in it.
+		// Nothing behind the header changes the result.
 		again, err := ParseHeader(payload[:h.Size])
 		if err != nil || again.Size != h.Size || !bytes.Equal(again.ClientID, h.ClientID) {
 			t.Fatalf("%+v with a body, %+v, %v without", h, again, err)

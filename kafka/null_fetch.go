@@ -8,8 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// fetch answers that nothing is there, after the time that the client wants to
-// wait for something.
+// fetch answers with no records, after the time that the client wants to wait.
 func (n *Null) fetch(r APIRequest, req *kmsg.FetchRequest) {
 	resp := req.ResponseKind().(*kmsg.FetchResponse)
 	wait := min(time.Duration(req.MaxWaitMillis)*time.Millisecond, n.config.FetchWaitMax)
@@ -100,7 +99,7 @@ type fetchWait struct {
 	unwatch func() bool // ends watching the connection
 }
 
-// add makes r wait; false when nobody may wait any more, or for nothing.
+// add makes r wait; false after close, or if wait is 0.
 func (s *fetchWaits) add(r APIRequest, resp kmsg.Response, wait time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

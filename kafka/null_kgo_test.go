@@ -42,7 +42,7 @@ func serveNull(t *testing.T, engine kring.Engine, dispatch kring.DispatchMode) s
 	return s.Addrs()[0].String()
 }
 
-// clients are the ways a producer may want its records acknowledged.
+// clients are the kinds of acknowledgement that a producer may ask for.
 var clients = map[string][]kgo.Opt{
 	"acks0":      {kgo.RequiredAcks(kgo.NoAck()), kgo.DisableIdempotentWrite()},
 	"acks1":      {kgo.RequiredAcks(kgo.LeaderAck()), kgo.DisableIdempotentWrite()},
@@ -94,8 +94,8 @@ func produceAll(t *testing.T, topic string, opts []kgo.Opt) {
 	}
 }
 
-// endOf adds up where the partitions of topic end. With acks=0 the requests are
-// ahead of us on a connection of their own, so it waits for them.
+// endOf adds up the end offsets of the partitions of topic. With acks=0 the requests are
+// on another connection, so it waits for them.
 func endOf(t *testing.T, ctx context.Context, cl *kgo.Client, topic string) (sum int64) {
 	t.Helper()
 	req := kmsg.NewPtrListOffsetsRequest()
@@ -120,7 +120,7 @@ func endOf(t *testing.T, ctx context.Context, cl *kgo.Client, topic string) (sum
 	return sum
 }
 
-// consumeNothing polls until its patience ends: no record and no error.
+// consumeNothing polls until its time ends: no record and no error may come.
 func consumeNothing(t *testing.T, addr string) {
 	t.Helper()
 	cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.ConsumeTopics("acks1"), kgo.FetchMaxWait(50*time.Millisecond))

@@ -32,7 +32,7 @@ func firstError(v reflect.Value) int16 {
 	return 0
 }
 
-// sparse leaves about one error code in so many.
+// sparse keeps about one error code in so many.
 func sparse(r *rand.Rand, v reflect.Value, of int) {
 	switch v.Kind() {
 	case reflect.Struct:
@@ -50,7 +50,7 @@ func sparse(r *rand.Rand, v reflect.Value, of int) {
 	}
 }
 
-// randomResponse gives a payload, and what a decoder makes of it.
+// randomResponse returns a payload, and its decoded form.
 func randomResponse(r *rand.Rand, key, version int16) ([]byte, kmsg.Response) {
 	resp := kmsg.ResponseForKey(key)
 	fill(r, reflect.ValueOf(resp).Elem(), 0)

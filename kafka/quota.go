@@ -34,22 +34,22 @@ var exemptFromRequestQuotas = []int16{
 	73, // AssignReplicasToDirs
 }
 
-// measure hands r to the Handler, on the account of its client.
+// measure passes r to the Handler, and charges the handler time to its client.
 func (d *Door) measure(r APIRequest) {
 	if !d.Quotas.Bounds(quota.HandlerTime) || slices.Contains(exemptFromRequestQuotas, r.Header.Key) {
 		d.next.HandleAPI(r)
 		return
 	}
-	// After the call r may be another's. What the handler does of it on other
-	// goroutines, such as waiting for records, is not its client's to pay for.
+	// The subject is found before the call, because the answer ends r. What the handler
+	// does on other goroutines, such as waiting for records, is not charged.
 	who := d.subject(r.Header, r.Raw.Conn())
 	start := time.Now()
 	d.next.HandleAPI(r)
 	who.Record(quota.HandlerTime, int64(time.Since(start)))
 }
 
-// chargeBehind records the bytes behind a Produce request's body, which came from
-// its client as well. The client waits for them when the request is charged.
+// chargeBehind records the bytes behind a Produce request's body, which the client sent
+// too. The client waits for them when the request is charged.
 func (d *Door) chargeBehind(r APIRequest, bytes int) {
 	if bytes > 0 && r.Header.Key == keyProduce {
 		d.subject(r.Header, r.Raw.Conn()).Record(quota.BytesIn, int64(bytes))

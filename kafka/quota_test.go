@@ -14,12 +14,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// answers is a Handler that answers with what a test gave it.
+// answers is a handler that answers with responses of the test.
 type answers func(APIRequest)
 
 func (f answers) HandleAPI(r APIRequest) { f(r) }
 
-// metered is a client behind a door with limits, whose clock stands still.
+// metered is a client of a Door with limits, whose clock stands still.
 func metered(t *testing.T, h APIHandler, limits ...quota.Limit) (*client, *quota.Quotas, *atomic.Int64) {
 	t.Helper()
 	var now atomic.Int64
@@ -41,7 +41,7 @@ func spent(q *quota.Quotas, k quota.Kind, c *client) {
 	q.For("ANONYMOUS", []byte("test"), c.conn.Remote.Addr()).Record(k, 1<<30)
 }
 
-// throttled says how long the answered request mutes its connection.
+// throttled returns how long the answered request mutes its connection.
 func throttled(c *client) time.Duration {
 	if until := c.request.ThrottledUntil(); until > 0 {
 		return time.Duration(until - reqchan.Now())

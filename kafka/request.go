@@ -57,19 +57,19 @@ func (r APIRequest) Conn() *kring.Conn { return r.Raw.Conn() }
 // Context ends when nobody waits for the answer any more: see kring.Conn.Context.
 func (r APIRequest) Context() context.Context { return r.Raw.Context() }
 
-// Frame is the payload as far as it was screened: the header and Body. It is nil once
-// the request is answered.
+// Frame is the validated part of the payload: the header and Body. It is nil once the
+// request is answered.
 func (r APIRequest) Frame() []byte {
 	whole := r.Raw.Payload()
 	return whole[:min(len(whole), r.Header.Size+len(r.Body))]
 }
 
-// Respond answers with resp, encoded into the memory it is sent from when it
-// fits there, else with one copy.
+// Respond answers with resp. It is encoded into the memory it is sent from if it fits
+// there, else copied once.
 func (r APIRequest) Respond(resp kmsg.Response) { r.Finish(resp.AppendTo(r.Start())) }
 
-// RespondAbout is Respond for a response of n bytes, or a few more: so it fits where it
-// is encoded.
+// RespondAbout is Respond for a response of about n bytes: it is encoded into memory of
+// that size.
 func (r APIRequest) RespondAbout(n int, resp kmsg.Response) {
 	r.Raw.Buffer(n + n/16 + responseHeaderBytesMax)
 	r.Respond(resp)

@@ -141,7 +141,7 @@ func TestClaimsBeyondTheBytesAreRefusedAtOnce(t *testing.T) {
 	}
 }
 
-// Apache Kafka takes every negative length for null where null may be.
+// Apache Kafka takes every negative length as null in nullable fields.
 func TestANegativeLengthIsNullWhereNullMayBe(t *testing.T) {
 	topics := []byte{0xff, 0xff, 0xff, 0xfb}
 	if size, err := Validate(3, 1, topics, 0); err != nil || size != len(topics) {

@@ -91,7 +91,7 @@ func VersionsOf(resp *kmsg.ApiVersionsResponse) (Versions, error) {
 // see Announce.
 func (v Versions) Answer(r APIRequest) { r.RespondBody(v.bodies.served[r.Header.Version]) }
 
-// Supported says whether requests of key in version are served.
+// Supported reports whether requests of key in version are served.
 func (v Versions) Supported(key, version int16) bool {
 	r, ok := v.Range(key)
 	return ok && version >= r.Min && version <= r.Max

@@ -10,7 +10,8 @@ import (
 )
 
 // KAFKA-18659: librdkafka up to 2.8 compresses nothing for a broker that does not
-// name Produce 0; Apache Kafka 4 names it and closes the connection of who sends it.
+// announce Produce 0. Apache Kafka 4 announces it and closes the connection of a client
+// that sends it.
 func TestProduceIsAnnouncedFromVersion0AndRefusedBelow3(t *testing.T) {
 	n, c := newNull(t, NullConfig{})
 	if r, _ := n.Versions().Range(keyProduce); r.Min != 3 {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// clock is a time that passes when a test says so.
+// clock is a clock that the test moves.
 type clock struct{ now atomic.Int64 }
 
 func (c *clock) pass(d time.Duration) { c.now.Add(int64(d)) }
@@ -33,7 +33,7 @@ func of(q *Quotas, user, client string) *Subject {
 	return q.For(user, []byte(client), netip.MustParseAddr("192.0.2.1"))
 }
 
-// limitOf finds what the bound of s on k is, 0 when there is none.
+// limitOf returns the limit of s for k, 0 if there is none.
 func limitOf(s *Subject, k Kind) float64 {
 	if s == nil {
 		return 0
@@ -337,8 +337,8 @@ func BenchmarkForAndRecord(b *testing.B) {
 	})
 }
 
-// What clients ask for stands beside what the operator says and wins over it;
-// either is replaced alone, and goes back alone.
+// Limits that clients set stand beside the operator's and win over them. Each set is
+// replaced alone, and removed alone.
 func TestLimitsOfClientsStandBesideTheOperators(t *testing.T) {
 	limit := func(client string, per float64) Limit { return Limit{Entity{ClientID: client}, Requests, per} }
 	q, _ := newQuotas(t, Config{Limits: []Limit{limit("a", 1), limit("b", 2)}})

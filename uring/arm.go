@@ -28,8 +28,8 @@ func (e *ringEngine) beginOut(s *socket, op engine.Op) {
 func (e *ringEngine) enqueue(q *SQE, o *operation, fd engine.FD) {
 	o.sequence, o.thread = e.nextSequence(), e.follower.thread
 	q.UserData = userData(o.op, o.sequence, fd)
-	if e.table != nil && e.sockets.of(fd).direct { // else it is an Accept, or a Close
-		q.Flags |= SQEFixedFile
+	for _, prepared := range e.use.prepared {
+		prepared(e, q, fd)
 	}
 	e.counts(q)
 }
@@ -44,9 +44,7 @@ func (e *ringEngine) armAccept(fd engine.FD, s *socket) {
 	q := e.sqe()
 	// Never SOCK_NONBLOCK: before 6.x, operations on such a socket fail with
 	// EAGAIN where they should wait.
-	if e.config.Accept == AcceptSingleMode {
-		q.PrepAccept(int32(fd), unix.SOCK_CLOEXEC)
-	} else {
+	if !e.prepares(q, fd, s, engine.OpAccept, outgoing{}) {
 		q.PrepAcceptMultishot(int32(fd), unix.SOCK_CLOEXEC)
 	}
 	e.enqueue(q, &s.in, fd)
@@ -59,8 +57,7 @@ func (e *ringEngine) armRecv(fd engine.FD, s *socket, pollFirst bool) {
 	q := e.sqe()
 	s.in.single = !e.receivesOn(s) || e.short > 0 || s.in.single && !s.drained
 	s.in.comingBack = false
-	if e.fixed.prepRecv(q, s, fd) {
-		e.total.registered++
+	if e.prepares(q, fd, s, engine.OpRecv, outgoing{}) {
 		e.enqueue(q, &s.in, fd)
 		return
 	}
@@ -72,11 +69,7 @@ func (e *ringEngine) armRecv(fd engine.FD, s *socket, pollFirst bool) {
 	} else {
 		q.PrepRecv(int32(fd), 0, uint32(e.config.BufferBytes), 0)
 	}
-	if e.config.Bundles {
-		q.IOPrio |= RecvSendBundle
-		q.Len = 0 // as much as the buffers hold
-	}
-	if pollFirst && e.config.PollFirst != Off || e.config.PollFirst == On {
+	if pollFirst {
 		q.IOPrio |= RecvSendPollFirst
 	}
 	q.Flags, q.BufGroup = SQEBufferSelect, recvGroup
@@ -96,12 +89,9 @@ func (e *ringEngine) receivesOn(s *socket) bool { return e.multishotRecv && !s.h
 
 func (e *ringEngine) armRecvInto(fd engine.FD, s *socket) {
 	q := e.sqe()
-	if s.in.read = e.config.Recv == RecvFixedMode && e.fixed.covers(s.into, int(s.intoLen)); s.in.read {
-		q.PrepReadFixed(int32(fd), s.into, s.intoLen, 0, e.fixed.index)
-		e.total.registered++
-	} else {
+	if !e.prepares(q, fd, s, engine.OpRecvInto, outgoing{}) {
 		q.PrepRecv(int32(fd), s.into, s.intoLen, unix.MSG_WAITALL)
-		if s.drained && e.config.PollFirst != Off || e.config.PollFirst == On {
+		if s.drained {
 			q.IOPrio |= RecvSendPollFirst // a look would be in vain
 		}
 	}
@@ -109,7 +99,7 @@ func (e *ringEngine) armRecvInto(fd engine.FD, s *socket) {
 }
 
 func (e *ringEngine) armClose(fd engine.FD, s *socket) {
-	e.strike(fd, s)
+	e.endSocket(fd, s)
 	q := e.sqe()
 	q.PrepClose(int32(fd))
 	e.enqueue(q, &s.out, fd)
@@ -129,7 +119,7 @@ func (e *ringEngine) cancel(op engine.Op, sequence uint32, fd engine.FD) {
 func (e *ringEngine) countSend(q *SQE, s *socket, n int) {
 	o := &s.out
 	if !s.heldUp {
-		if e.sends < patientMax {
+		if e.sends < delayedSendsMax {
 			e.sending[e.sends] = q
 		}
 		e.sends++
@@ -162,12 +152,12 @@ func (e *ringEngine) sqe() *SQE {
 		e.issued++
 		return q
 	}
-	return &e.nowhere // the engine is dead: the next Poll says so
+	return &e.unsubmitted // the engine is dead: the next Poll says so
 }
 
 // counts says that q, which was prepared, is an operation that will have a CQE.
 func (e *ringEngine) counts(q *SQE) {
-	if q != &e.nowhere {
+	if q != &e.unsubmitted {
 		e.inflight++
 	}
 }

@@ -2,51 +2,64 @@
 
 package uring
 
-import "kring/engine"
+import (
+	"slices"
 
-// A bundle is a CQE that brings the data of several buffers: all of those that
-// follow the named one in the buffer ring, each filled, the last perhaps not.
-// The owner gets a completion for each buffer, because buffers lie anywhere in
-// memory; what a bundle saves is the kernel's work.
+	"kring/engine"
+)
+
+// bundles lets a completion bring the data of several buffers: all of those that follow
+// the named one in the buffer ring, each filled, the last perhaps not. The owner gets a
+// completion for each buffer, because buffers lie anywhere in memory. What a bundle saves
+// is the kernel's work.
 //
-// Kernel: since 6.10. A CQE of a bundle without data names a buffer and has
-// taken none.
-
-// lend takes what a receive's CQE says of buffers, and makes c lend the first.
-func (e *ringEngine) lend(q *CQE, c *engine.Completion) {
-	w, bid, n := e.window, q.BufferID(), int(max(c.Res, 0))
-	if w.places == nil {
-		data := w.lend(bid, n, q.Flags&CQEBufMore != 0)
-		if n > 0 {
-			c.Data, c.Lease = data, uint32(bid)+1
-		} else {
-			w.giveBack(bid)
+// Kernel: 6.10. A CQE of a bundle without data names a buffer and has taken none.
+//
+// Cost: CQEs are taken one by one. Off: kernels 6.13 and 6.14 could mix up the order of
+// the bytes, and frames smaller than a buffer gain nothing.
+var bundles = technique{
+	asked: func(c *Config) bool { return c.Bundles },
+	open: func(e *ringEngine, _ engine.Wait) error {
+		if e.ring.Params().Features&featureBundle == 0 {
+			return demand("Bundles", e.config.Bundles, "RECVSEND_BUNDLE (6.10)")
 		}
+		e.reapMax = 1 // what a CQE is split into comes before the next
+		return nil
+	},
+	hooks: hooks{
+		prepared: func(_ *ringEngine, q *SQE, _ engine.FD) {
+			if q.Opcode == OpcodeRecv && q.Flags&SQEBufferSelect != 0 {
+				q.IOPrio |= RecvSendBundle
+				q.Len = 0 // as much as the buffers hold
+			}
+		},
+		split: (*ringEngine).splitBundle,
+	},
+}
+
+// splitBundle makes a CQE of each buffer that q's has filled: the first in its place, the
+// others before all that wait. Only the last says whether more follows, so the operation
+// is over for its owner when all are delivered.
+func (e *ringEngine) splitBundle(q *CQE) {
+	if engine.Op(q.UserData>>opShift) != engine.OpRecv || q.Flags&CQEBuffer == 0 {
 		return
 	}
-	for at := w.places[bid]; n > 0; at++ {
-		bid = w.ring.bufferAt(at)
-		data := w.lend(bid, min(n, w.size), false)
-		n -= len(data)
-		e.parts = append(e.parts, engine.Completion{
-			Token: c.Token, Op: c.Op, Res: int32(len(data)), More: true, Data: data, Lease: uint32(bid) + 1,
-		})
+	w, left := e.window, int(q.Res)
+	if left <= 0 {
+		q.Flags &^= CQEBuffer
+		return
 	}
-}
-
-// splitBundle puts the first part where the whole was. Only the last says
-// whether more follows, so the operation is over for its owner when all are
-// delivered.
-func (e *ringEngine) splitBundle(c *engine.Completion) {
-	e.parts[len(e.parts)-1].More = c.More
-	*c = e.parts[0]
-	e.parts = e.parts[:copy(e.parts, e.parts[1:])]
-}
-
-// takeParts delivers what is left of a bundle.
-func (e *ringEngine) takeParts(done []engine.Completion) int {
-	n := copy(done, e.parts)
-	clear(e.parts[:n])
-	e.parts = e.parts[:copy(e.parts, e.parts[n:])]
-	return n
+	whole, at := *q, w.places[q.BufferID()]
+	var parts []CQE
+	for ; left > 0; at++ {
+		part := whole
+		part.Res = int32(min(left, w.size))
+		part.Flags = whole.Flags&(1<<cqeBufferShift-1) | uint32(w.ring.bufferAt(at))<<cqeBufferShift
+		if left -= int(part.Res); left > 0 {
+			part.Flags |= CQEMore
+		}
+		parts = append(parts, part)
+	}
+	*q = parts[0]
+	e.spill = slices.Insert(e.spill, 0, parts[1:]...)
 }

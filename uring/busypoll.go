@@ -8,9 +8,21 @@ import (
 	"time"
 )
 
-// lookout decides how long an engine looks for completions before it sleeps: as
+// busyPoll looks for completions for a while before it sleeps.
+//
+// Kernel: any.
+//
+// Cost: a CPU. Off: with as many processors as CPUs it takes the time that the answer
+// needs (20 µs of looking took 1 connection from 15.5 to 6.8 thousand requests a second on
+// two CPUs).
+var busyPoll = technique{
+	asked: func(c *Config) bool { return c.BusyPoll > 0 },
+	hooks: hooks{look: (*ringEngine).look},
+}
+
+// busyPoller decides how long an engine looks for completions before it sleeps: as
 // long as that paid lately, and only while CPUs are free.
-type lookout struct {
+type busyPoller struct {
 	habit
 	looking *atomic.Int32 // engines of the Network that look right now
 }
@@ -41,7 +53,7 @@ func (h *habit) end(paid bool) {
 }
 
 // begin says for how long to look, at most for most; 0: not at all.
-func (l *lookout) begin(c *Config) time.Duration {
+func (l *busyPoller) begin(c *Config) time.Duration {
 	if !l.pays() {
 		l.skip()
 		return 0
@@ -54,7 +66,41 @@ func (l *lookout) begin(c *Config) time.Duration {
 }
 
 // end follows a begin that said to look.
-func (l *lookout) end(found bool) {
+func (l *busyPoller) end(found bool) {
 	l.looking.Add(-1)
 	l.habit.end(found)
+}
+
+// look looks for completions before sleeping, at most for BusyPoll, and says
+// whether the sleep is not needed. between is called between looks.
+func (e *ringEngine) look(a *wakeupFlag, wait time.Duration, between func()) (bool, error) {
+	if err := e.submitPending(); err != nil {
+		return false, err
+	}
+	limit := e.busyPoller.begin(&e.config)
+	if limit == 0 {
+		return false, nil
+	}
+	found := false
+	defer func() { e.busyPoller.end(found) }()
+	if wait > 0 {
+		limit = min(limit, wait)
+	}
+	for start := time.Now(); ; {
+		if e.ring.NeedsEnter() {
+			if err := e.submit(); err != nil {
+				return false, err
+			}
+		}
+		if e.ring.CQReady() > 0 || a.state.Load() == notified {
+			found = true
+			return true, nil
+		}
+		if time.Since(start) >= limit {
+			return false, nil
+		}
+		if between != nil {
+			between()
+		}
+	}
 }

@@ -13,7 +13,7 @@ import (
 // rare, and come back when they pay.
 func TestBusyPollingAdaptsToWhatItBrings(t *testing.T) {
 	var looking atomic.Int32
-	l := lookout{looking: &looking}
+	l := busyPoller{looking: &looking}
 	c := Config{BusyPoll: 32 * time.Microsecond, BusyPollForced: true}
 	for want := c.BusyPoll; want > c.BusyPoll>>vainMax; want /= 2 {
 		if got := l.begin(&c); got != want {
@@ -49,7 +49,7 @@ func TestBusyPollingAdaptsToWhatItBrings(t *testing.T) {
 func TestBusyPollingLeavesCPUsFree(t *testing.T) {
 	var looking atomic.Int32
 	c := Config{BusyPoll: time.Microsecond, BusyPollFreeCPUs: runtime.NumCPU() - 1}
-	first, second := lookout{looking: &looking}, lookout{looking: &looking}
+	first, second := busyPoller{looking: &looking}, busyPoller{looking: &looking}
 	if first.begin(&c) == 0 {
 		t.Fatal("the first does not look, with a CPU for it")
 	}

@@ -30,10 +30,6 @@ func (e *ringEngine) Close() error {
 		// Better to leak than to let the kernel write into somebody's memory.
 		errs = append(errs, fmt.Errorf("uring: Close: %d operations did not end: %w: %w", e.inflight, engine.ErrMemoryHeld, stuck))
 	}
-	for i := range e.parts { // of a bundle, and nobody has seen them
-		e.Recycle(&e.parts[i])
-	}
-	e.parts = nil
 	errs = append(errs, e.free(stuck == nil))
 	e.publishBuffers()
 	return errors.Join(errs...)
@@ -50,10 +46,9 @@ func (e *ringEngine) free(drained bool) error {
 		errs = append(errs, e.window.close())
 	}
 	if drained {
-		e.fixed.close()
-	}
-	if e.table != nil && drained {
-		errs = append(errs, e.table.close())
+		for _, closes := range e.use.close {
+			errs = append(errs, closes(e))
+		}
 	}
 	if e.scratch != nil && drained {
 		errs = append(errs, e.scratch.close())
@@ -83,7 +78,7 @@ func (e *ringEngine) drain() error {
 			}
 		}
 		if e.inflight > 0 {
-			e.disconnectSends() // no cancel reaches them
+			e.disconnectAll()
 		}
 		if e.inflight > 0 && time.Now().After(deadline) {
 			return fmt.Errorf("the kernel did not cancel them within %v", drainLimit)
@@ -92,10 +87,19 @@ func (e *ringEngine) drain() error {
 	return nil
 }
 
+// disconnectAll ends what no cancel reaches.
+func (e *ringEngine) disconnectAll() {
+	for _, disconnect := range e.use.disconnect {
+		for fd, s := range e.sockets.all() {
+			disconnect(e, fd, s)
+		}
+	}
+}
+
 // forget takes a CQE that nobody will hear of.
 func (e *ringEngine) forget(q *CQE) {
 	op := engine.Op(q.UserData >> opShift)
-	if op == opCancel || op == opMessage || op == opPlace || op == opTickLate {
+	if op == opCancel || op == opMessage || op == opPlace || op == opTimeoutUpdate {
 		return
 	}
 	if op == engine.OpAccept && q.Res >= 0 {

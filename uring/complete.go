@@ -31,10 +31,10 @@ func (e *ringEngine) complete(q *CQE, c *engine.Completion) bool {
 		return false
 	case opFile:
 		return e.fileDone(q, int(fd), c)
-	case opMessage, opTickLate: // it has ended the sleep, and that was all
+	case opMessage, opTimeoutUpdate: // it has ended the sleep, and that was all
 		return false
-	case opTick:
-		e.tickDone()
+	case opTimeout:
+		e.timeoutDone()
 		return false
 	}
 	s := e.sockets.of(fd)
@@ -65,15 +65,17 @@ func (e *ringEngine) complete(q *CQE, c *engine.Completion) bool {
 			e.endWatch(fd, s)
 		}
 	}
-	if len(e.parts) > 0 {
-		e.splitBundle(c)
-	}
 	return true
 }
 
 // again completes what c is for each operation. It says that the operation
 // stands again, or goes on, with nothing to tell the owner.
 func (e *ringEngine) again(fd engine.FD, s *socket, o *operation, q *CQE, c *engine.Completion) bool {
+	for _, complete := range e.use.complete {
+		if complete(e, fd, s, q, c) {
+			return true
+		}
+	}
 	switch c.Op {
 	case engine.OpAccept:
 		e.mayFollow(fd, o, c)
@@ -84,9 +86,6 @@ func (e *ringEngine) again(fd engine.FD, s *socket, o *operation, q *CQE, c *eng
 	case engine.OpRecvInto:
 		return e.recvIntoDone(fd, s, c)
 	case engine.OpSend:
-		if o.zeroCopy && e.zeroCopyDone(s, o, q, c) {
-			return true
-		}
 		// Nobody cancels a send: it lost the thread it was submitted on, with
 		// nothing sent yet. The owner sends what is left.
 		if c.Res < 0 && transient(o, c.Errno()) {
@@ -145,11 +144,8 @@ func (e *ringEngine) recvDone(fd engine.FD, s *socket, q *CQE, c *engine.Complet
 	if q.Flags&CQEBuffer != 0 {
 		e.lend(q, c)
 	}
-	if s.in.fixed != 0 {
-		e.fixed.taken(&s.in, c)
-	}
 	if c.Res > 0 {
-		s.served, s.hungry = e.rounds, false
+		s.served, s.overdue = e.rounds, false
 	}
 	if c.More {
 		e.comeBack(fd, s)
@@ -173,6 +169,27 @@ func (e *ringEngine) recvDone(fd engine.FD, s *socket, q *CQE, c *engine.Complet
 	if transient(&s.in, errno) {
 		e.total.rearmed++
 		e.takeTurn(fd, s, true)
+		return true
+	}
+	return false
+}
+
+// lend gives the owner the buffer that a receive's CQE names.
+func (e *ringEngine) lend(q *CQE, c *engine.Completion) {
+	bid, n := q.BufferID(), int(max(c.Res, 0))
+	data := e.window.lend(bid, n, q.Flags&CQEBufMore != 0)
+	if n > 0 {
+		c.Data, c.Lease = data, uint32(bid)+1
+	} else {
+		e.window.giveBack(bid)
+	}
+}
+
+// recvIntoDone arms a receive again that ended for a reason which is not its socket's.
+func (e *ringEngine) recvIntoDone(fd engine.FD, s *socket, c *engine.Completion) bool {
+	if c.Res < 0 && transient(&s.in, c.Errno()) {
+		e.total.rearmed++
+		e.armRecvInto(fd, s)
 		return true
 	}
 	return false

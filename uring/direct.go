@@ -14,6 +14,28 @@ import (
 	"kring/internal/slab"
 )
 
+// directFDs names sockets by their place in a table of the ring, which saves the kernel
+// the look-up of a descriptor and its reference count for each operation.
+//
+// Kernel: 6.13; before, a table could keep a closed socket open.
+//
+// Cost: two operations more for each connection. Off: no gain was measured with few
+// threads (2,288 against 2,372 ns for a send of 128 bytes).
+var directFDs = technique{
+	asked:      func(c *Config) bool { return c.DirectFDs },
+	probe:      (*Network).probeDirect,
+	open:       (*ringEngine).openTable,
+	operations: func(*Config, *abilities) []uint8 { return []uint8{OpcodeFilesUpdate} },
+	hooks: hooks{
+		begin: (*ringEngine).enlist, end: (*ringEngine).strike, close: (*ringEngine).closeTable,
+		prepared: func(e *ringEngine, q *SQE, fd engine.FD) {
+			if e.sockets.of(fd).direct { // else it is an Accept, or a Close
+				q.Flags |= SQEFixedFile
+			}
+		},
+	},
+}
+
 // table is a ring's direct descriptors. A socket's place in it is its number,
 // so there is nothing to look up; it stands there from its first receive or
 // send until its CloseFD or Detach. Listening sockets never do: Discard could
@@ -27,7 +49,7 @@ const placeBytes = 4 // an __s32
 
 // openTable registers a table for as many sockets as the process may have, but
 // for those beyond directMax: they keep going by their numbers.
-func (e *ringEngine) openTable() error {
+func (e *ringEngine) openTable(engine.Wait) error {
 	var l unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
 		return fmt.Errorf("uring: getrlimit: %w", err)
@@ -51,7 +73,7 @@ const directMax = 1 << 16
 // enlist puts fd in the table. Order: the SQ is first in first out, and the
 // kernel does this at once, so what is armed next finds it.
 func (e *ringEngine) enlist(fd engine.FD, s *socket) {
-	if e.table == nil || s.direct || int(fd) >= e.table.places {
+	if s.direct || int(fd) >= e.table.places {
 		return
 	}
 	e.place(fd, int32(fd))
@@ -83,9 +105,12 @@ func (e *ringEngine) placed(q *CQE, fd engine.FD) {
 	}
 }
 
-func (t *table) close() error {
-	slab.Unregister(t.memory)
-	return slab.Unmap(t.memory)
+func (e *ringEngine) closeTable() error {
+	if e.table == nil { // opening it failed
+		return nil
+	}
+	slab.Unregister(e.table.memory)
+	return slab.Unmap(e.table.memory)
 }
 
 // probeDirect asks for what Config.DirectFDs needs.

@@ -17,44 +17,47 @@ import (
 //
 // Owner: the goroutine that opened it, but for Wake and Counters.
 type ringEngine struct {
-	ring    *ring
-	entries int // of the SQ
-	window  *window
-	scratch *scratch
-	table   *table // with direct descriptors
-	lookout lookout
-	fixed   fixed
-	sleeper sleeper
-	config  Config
+	ring       *ring
+	entries    int // of the SQ
+	window     *window
+	scratch    *scratch
+	sleeper    sleeper
+	config     Config
+	use        use
+	table      *table     // see directFDs
+	busyPoller busyPoller // see busyPoll
+	fixed      fixed      // see registeredBuffers
 
-	sockets  sockets
-	issued   uint64 // SQEs taken from the ring
-	sequence uint32 // of operations; tells apart those of one descriptor
-	inflight int    // operations whose last CQE is still to come
-	nowhere  SQE    // what a dead engine has filled instead of one of the ring's
-	shut     []engine.FD
-	rationing
+	sockets     sockets
+	issued      uint64 // SQEs taken from the ring
+	sequence    uint32 // of operations; tells apart those of one descriptor
+	inflight    int    // operations whose last CQE is still to come
+	unsubmitted SQE    // what a dead engine has filled instead of one of the ring's
+	shut        []engine.FD
+	backpressure
 	follower   follower
 	lateCloses []lateClose
 	fileReads
 	spill   []CQE // reaped to make room in the CQ; only when the kernel insisted
 	batch   [128]CQE
-	reapMax int                 // CQEs taken at once
-	parts   []engine.Completion // of the last CQE, which brought a bundle; first in, first out
+	reapMax int // CQEs taken at once
 
 	unbound *unix.CPUSet // of the owner's thread before it was bound to a CPU
 
 	can           *abilities
 	multishotRecv bool
-	bulk          int              // outstanding operations of bulkBytesMin or more
-	sends         uint32           // not submitted yet, and thought to complete at once
-	sending       [patientMax]*SQE // the first of them
-	takenInPart   bool             // the kernel has taken some of the SQEs, and their places may be others'
-	sendBytes     int              // and what is in them
-	patient       bool             // the owner does not wait for them, see SendsCanWait
-	alone         bool             // nobody else is at work for the owner, see OthersCanWait
-	ticking       bool             // a tick is outstanding,
-	tickSet       time.Time        // and was set or put off then
+	bulk          int                   // outstanding operations of bulkBytesMin or more
+	sends         uint32                // not submitted yet, and thought to complete at once
+	sending       [delayedSendsMax]*SQE // the first of them
+	takenInPart   bool                  // the kernel has taken some of the SQEs, and their places may be others'
+	sendsLater    bool                  // no send completes while it is submitted
+	copiesNothing bool                  // in the call that submits
+	quietWaits    bool                  // see quiet
+	sendBytes     int                   // and what is in them
+	sendsCanWait  bool                  // the owner does not wait for them, see SendsCanWait
+	othersCanWait bool                  // nobody else is at work for the owner, see OthersCanWait
+	timeoutArmed  bool                  // a timeout is outstanding,
+	timeoutSet    time.Time             // and was set or put off then
 
 	total    totals
 	counters engine.Counters
@@ -77,8 +80,8 @@ type socket struct {
 	hungUp  bool   // the watch fired
 	direct  bool   // stands in the engine's table
 
-	served uint64 // the round of feed after which it received last
-	hungry bool   // found no buffer, and got none in the round before either
+	served  uint64 // the round of refill after which it received last
+	overdue bool   // found no buffer, and got none in the round before either
 
 	copiedInVain uint8 // zero-copy sends in a row that were copied all the same
 
@@ -89,7 +92,7 @@ type operation struct {
 	sequence   uint32
 	op         engine.Op // 0: none outstanding
 	cancelled  bool      // the owner asked for its end
-	starved    bool      // waits for its turn, see rationing
+	starved    bool      // waits for its turn, see backpressure
 	comingBack bool      // a multishot receive that was cancelled because others take turns
 	bulk       bool
 	asked      uint32 // bytes of a Send
@@ -116,8 +119,8 @@ const (
 	opPlace   = 0x14 // a change of the table of direct descriptors; only its failure completes
 	opFile    = 0x15 // a read of a file; its slot in place of the descriptor
 
-	opTick     = 0x16 // the end of a quiet wait, see setTick
-	opTickLate = 0x17 // a tick that could not be put off any more
+	opTimeout       = 0x16 // the end of a quiet wait, see armTimeout
+	opTimeoutUpdate = 0x17 // a timeout that could not be put off any more
 )
 
 // What the kernel may have to copy in a call that the Go scheduler is not told
@@ -144,8 +147,7 @@ func (e *ringEngine) Accept(fd engine.FD, t engine.Token) {
 }
 
 func (e *ringEngine) Recv(fd engine.FD, t engine.Token) {
-	s := e.begin(fd, t)
-	e.enlist(fd, s)
+	s := e.beginBytes(fd, t)
 	e.beginIn(s, fd, engine.OpRecv)
 	e.takeTurn(fd, s, true)
 	if e.receivesOn(s) {
@@ -157,8 +159,7 @@ func (e *ringEngine) RecvInto(fd engine.FD, t engine.Token, buf []byte) {
 	if invariants.Enabled {
 		invariants.Assert(slab.Owns(buf), "uring: RecvInto of descriptor %d into memory that is not slab memory", fd)
 	}
-	s := e.begin(fd, t)
-	e.enlist(fd, s)
+	s := e.beginBytes(fd, t)
 	e.beginIn(s, fd, engine.OpRecvInto)
 	s.into, s.intoLen = address(buf), uint32(len(buf))
 	e.setBulk(&s.in, len(buf))
@@ -166,17 +167,16 @@ func (e *ringEngine) RecvInto(fd engine.FD, t engine.Token, buf []byte) {
 }
 
 func (e *ringEngine) Send(fd engine.FD, t engine.Token, bufs [][]byte) {
-	s := e.begin(fd, t)
+	s := e.beginBytes(fd, t)
 	if invariants.Enabled {
 		invariants.Assert(s.out.op == 0, "uring: Send on descriptor %d while its %v is outstanding", fd, s.out.op)
 		for _, b := range bufs {
 			invariants.Assert(slab.Owns(b), "uring: Send on descriptor %d from memory that is not slab memory", fd)
 		}
 	}
-	e.enlist(fd, s)
 	e.beginOut(s, engine.OpSend)
 	if len(bufs) == 1 {
-		e.armSend(fd, s, bufs[0])
+		e.armSend(fd, s, bufs)
 	} else {
 		e.armGatheredSend(fd, s, bufs)
 	}
@@ -226,7 +226,7 @@ func (e *ringEngine) Detach(fd engine.FD, t engine.Token) {
 			"uring: Detach of descriptor %d while %v and %v are outstanding", fd, s.in.op, s.out.op)
 	}
 	s.hungUp, s.copiedInVain = false, 0
-	e.strike(fd, s)
+	e.endSocket(fd, s)
 }
 
 func (e *ringEngine) Recycle(c *engine.Completion) {
@@ -243,10 +243,10 @@ func (e *ringEngine) Recycle(c *engine.Completion) {
 }
 
 // SendsCanWait is engine.PatientSender's.
-func (e *ringEngine) SendsCanWait() { e.patient = e.canHurry() }
+func (e *ringEngine) SendsCanWait() { e.sendsCanWait = e.canHurry() }
 
 // OthersCanWait is engine.PatientWaiter's.
-func (e *ringEngine) OthersCanWait() { e.alone = true }
+func (e *ringEngine) OthersCanWait() { e.othersCanWait = true }
 
 func (e *ringEngine) Wake() { e.sleeper.wake() }
 
@@ -262,7 +262,16 @@ func (e *ringEngine) begin(fd engine.FD, t engine.Token) *socket {
 	if s.token != t {
 		e.outliveClose(s)
 		s.token, s.hungUp, s.drained, s.copiedInVain, s.heldUp = t, false, false, 0, false
-		s.served, s.hungry, s.direct = e.rounds, false, false
+		s.served, s.overdue, s.direct = e.rounds, false, false
+	}
+	return s
+}
+
+// beginBytes is begin for a receive or a send.
+func (e *ringEngine) beginBytes(fd engine.FD, t engine.Token) *socket {
+	s := e.begin(fd, t)
+	for _, begin := range e.use.begin {
+		begin(e, fd, s)
 	}
 	return s
 }

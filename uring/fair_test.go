@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -40,9 +41,11 @@ func TestAFloodLeavesTimeForOthers(t *testing.T) {
 		onBothWaitsOfOneThread(t, Config{BufferBytes: 1024}, func(r *rig) {
 			r.done = r.done[:taken]
 			f := newFlood(r, floods)
-			f.pause, f.inTurns = 2048, true // what they filled before anybody took turns is gone
-			if bound, most := 2*taken+(floods+1)*turn+2*turn, f.serve(20); most > bound {
-				r.t.Errorf("%d completions of %d floods came before a byte that was there, want %d at most", most, floods, bound)
+			f.pause = 2048 // what they filled before anybody took turns is gone
+			bound := 2*taken + (floods+1)*turn + 2*turn
+			f.excuse = bound
+			if most := f.serve(20); most > bound || f.excused > 10 {
+				r.t.Errorf("%d completions of %d floods came before a byte that was there, want %d at most; %d excused", most, floods, bound, f.excused)
 			}
 		})
 	}
@@ -55,10 +58,14 @@ type flood struct {
 	peers []*net.TCPConn
 	over  chan struct{}
 	pause int // completions of the flood before each quiet byte
-	// inTurns counts only while receives take turns. A flood whose peer the system does
-	// not schedule for a while is none, and receives stand again until it comes back.
-	inTurns bool
+	// excuse is how many may come before a byte while receives do not take turns: a flood
+	// whose peer the system does not schedule for a while is none, and when it comes back
+	// receives stand. excused are the bytes that had more before them. 0: none are.
+	excuse, excused int
 }
+
+// standing is for how many completions what receives filled as they stood may come.
+const standing = 512
 
 func newFlood(r *rig, floods int) *flood {
 	f := &flood{r: r, over: make(chan struct{}, floods), pause: 20}
@@ -92,38 +99,50 @@ func (f *flood) take(c *engine.Completion) {
 }
 
 // serve says the most completions of the flood between a quiet byte's arrival
-// in its socket, and its own. So many bytes are counted.
+// in its socket, and its own.
 func (f *flood) serve(bytes int) (most int) {
-	heard, sent, before, there, counted, disturbed := 0, 0, 0, false, 0, false
-	f.r.until(func(c *engine.Completion) bool {
+	heard, sent, before, there, inTurns := 0, 0, 0, false, 0
+	send := func() {
+		if _, err := f.peers[0].Write([]byte{1}); err != nil {
+			f.r.t.Fatal(err)
+		}
+		sent++
+		before, there = 0, false
+	}
+	see := func(c *engine.Completion) {
 		quiet := c.Token.Slot() == 0 && c.Res > 0
 		f.take(c)
-		if f.inTurns && f.r.engine.short == 0 {
-			disturbed = true
-			if heard == sent {
-				before = 0
-			}
+		if inTurns++; f.r.engine.short == 0 {
+			inTurns = 0
 		}
 		switch before++; {
 		case quiet:
-			if !disturbed {
+			if f.excuse > 0 && before-1 > f.excuse && inTurns < before+standing {
+				f.excused++
+			} else {
 				most = max(most, before-1)
-				counted++
 			}
 			heard++
 			before = 0
 		case heard == sent && before > f.pause: // among the flood
-			if _, err := f.peers[0].Write([]byte{1}); err != nil {
-				f.r.t.Fatal(err)
-			}
-			sent++
-			before, there, disturbed = 0, false, false
+			send()
 		case heard < sent && !there:
 			before = 0
 			there = f.arrived() == uint64(sent)
 		}
-		return counted == bytes
-	})
+	}
+	for deadline := time.Now().Add(patience); heard < bytes; {
+		n := f.r.poll(time.Second)
+		for i := range f.r.done[:n] {
+			see(&f.r.done[i])
+		}
+		if n == 0 && heard == sent { // TCP waits for its timer: it dropped what had no room
+			send()
+		}
+		if time.Now().After(deadline) {
+			f.r.t.Fatalf("%d of %d bytes after %v", heard, bytes, patience)
+		}
+	}
 	f.end()
 	return most
 }

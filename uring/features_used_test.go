@@ -85,7 +85,7 @@ func TestTheTableSaysOfEachFeatureWhetherTheEngineUsesIt(t *testing.T) {
 	for _, r := range featureTable() {
 		trace, ok := traces[r.Name]
 		if !ok || all[trace] == "" {
-			t.Errorf("%s: name in traces what stands in the engine's source if it uses this (%q stands nowhere)", r.Name, trace)
+			t.Errorf("%s: name in traces what stands in the engine's source if it uses this (%q stands unsubmitted)", r.Name, trace)
 			continue
 		}
 		says := r.Used || len(r.Settings) > 0

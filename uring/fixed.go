@@ -8,6 +8,22 @@ import (
 	"kring/internal/slab"
 )
 
+// registeredBuffers receives into, and sends from, memory that is registered with the ring
+// (READ_FIXED, WRITE_FIXED).
+//
+// Kernel: 5.1; 6.15 for gathered sends.
+//
+// Cost: memory that stays resident and counts against the memlock limit; a buffer for each
+// connection that waits. Off: a socket's data is copied all the same, and a write was
+// slower than a send (2,592 against 2,288 ns for 128 bytes, 3,200 against 2,811 for 4 KiB).
+var registeredBuffers = technique{
+	asked:      (*Config).needsFixed,
+	probe:      (*Network).probeFixed,
+	open:       (*ringEngine).openFixed,
+	operations: (*Config).fixedOps,
+	hooks:      hooks{prepare: (*ringEngine).prepareFixed, complete: (*ringEngine).fixedDone, close: (*ringEngine).closeFixed},
+}
+
 // fixed is the memory that is registered with an engine's ring: the kernel has
 // looked its pages up once and keeps them, so operations on it need not. One
 // region belongs to the engine and is cut into receive buffers; one is the
@@ -23,7 +39,8 @@ type fixed struct {
 	closed   bool   // nothing is registered any more
 	isLent   []bool // by buffer; only with assertions
 
-	start, end uintptr // the owner's region; equal: there is none
+	region     []byte  // the owner's, if it has one
+	start, end uintptr // of it; equal: there is none
 	index      uint16
 }
 
@@ -72,7 +89,7 @@ func (n *Network) probeFixed() error {
 }
 
 // openFixed registers. Order: before restrictions, which end all registering.
-func (e *ringEngine) openFixed(region []byte) error {
+func (e *ringEngine) openFixed(engine.Wait) error {
 	f := &e.fixed
 	var all [][]byte
 	if e.config.Recv == RecvFixedMode {
@@ -92,11 +109,11 @@ func (e *ringEngine) openFixed(region []byte) error {
 		}
 		all = append(all, own)
 	}
-	if len(region) > 0 {
+	if len(f.region) > 0 {
 		f.index = uint16(len(all))
-		f.start = address(region)
-		f.end = f.start + uintptr(len(region))
-		all = append(all, region)
+		f.start = address(f.region)
+		f.end = f.start + uintptr(len(f.region))
+		all = append(all, f.region)
 	}
 	if len(all) == 0 {
 		return nil
@@ -122,16 +139,50 @@ func (f *fixed) coversAll(bufs [][]byte) bool {
 	return true
 }
 
-// prepRecv makes q a receive into a spare buffer; false when there is none.
-func (f *fixed) prepRecv(q *SQE, s *socket, fd engine.FD) bool {
-	if len(f.spare) == 0 {
+// registered says whether all that a Send hands over is registered memory.
+func (e *ringEngine) registered(out outgoing) bool {
+	if len(out.bufs) > 1 {
+		return e.can.vectoredFixed && e.fixed.coversAll(out.bufs)
+	}
+	return e.fixed.covers(out.at, out.n)
+}
+
+// prepareFixed fills the SQE of an operation that has registered memory to go to, or to
+// come from.
+func (e *ringEngine) prepareFixed(q *SQE, fd engine.FD, s *socket, op engine.Op, out outgoing) bool {
+	f, reads := &e.fixed, e.config.Recv == RecvFixedMode
+	switch {
+	case op == engine.OpRecv && len(f.spare) > 0:
+		id := f.spare[len(f.spare)-1]
+		f.spare = f.spare[:len(f.spare)-1]
+		s.in.fixed = uint32(id) + 1
+		q.PrepReadFixed(int32(fd), address(f.buffer(id)), uint32(f.size), 0, f.ownIndex)
+	case op == engine.OpRecvInto && reads && f.covers(s.into, int(s.intoLen)):
+		s.in.read = true
+		q.PrepReadFixed(int32(fd), s.into, s.intoLen, 0, f.index)
+	case op == engine.OpSend && e.config.Send == SendFixedMode && e.registered(out):
+		if len(out.bufs) == 1 {
+			q.PrepWriteFixed(int32(fd), out.at, uint32(out.n), 0, f.index)
+		} else {
+			first, count := e.scratch.vectorsOf()
+			q.PrepWritevFixed(int32(fd), first, count, 0, f.index)
+		}
+	default:
 		return false
 	}
-	id := f.spare[len(f.spare)-1]
-	f.spare = f.spare[:len(f.spare)-1]
-	s.in.fixed = uint32(id) + 1
-	q.PrepReadFixed(int32(fd), address(f.buffer(id)), uint32(f.size), 0, f.ownIndex)
+	e.total.registered++
 	return true
+}
+
+// fixedDone is told of every completion. It says that a receive goes on.
+func (e *ringEngine) fixedDone(fd engine.FD, s *socket, _ *CQE, c *engine.Completion) bool {
+	switch {
+	case c.Op == engine.OpRecv && s.in.fixed != 0:
+		e.fixed.taken(&s.in, c)
+	case c.Op == engine.OpRecvInto && s.in.read:
+		return e.readDone(fd, s, c)
+	}
+	return false
 }
 
 // taken ends a receive into a buffer of ours, and lends it if something came.
@@ -171,9 +222,10 @@ func (f *fixed) buffer(id uint16) []byte {
 
 // close frees the engine's own memory when the last buffer comes home. No
 // operation may be outstanding.
-func (f *fixed) close() {
-	f.closed = true
-	f.release()
+func (e *ringEngine) closeFixed() error {
+	e.fixed.closed = true
+	e.fixed.release()
+	return nil
 }
 
 func (f *fixed) release() {
@@ -198,15 +250,10 @@ func (c *Config) fixedOps(can *abilities) []uint8 {
 	return ops
 }
 
-// recvIntoDone goes on with a receive into registered memory that is not full:
+// readDone goes on with a receive into registered memory that is not full:
 // a read has no MSG_WAITALL. It says that the receive stands again.
-func (e *ringEngine) recvIntoDone(fd engine.FD, s *socket, c *engine.Completion) bool {
+func (e *ringEngine) readDone(fd engine.FD, s *socket, c *engine.Completion) bool {
 	if c.Res < 0 && transient(&s.in, c.Errno()) {
-		e.total.rearmed++
-		e.armRecvInto(fd, s)
-		return true
-	}
-	if !s.in.read {
 		return false
 	}
 	if c.Res > 0 {

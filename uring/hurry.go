@@ -4,13 +4,13 @@ package uring
 
 import "golang.org/x/sys/unix"
 
-// patientMax bounds the sends that are handed over together with a wait.
-const patientMax = 8
+// delayedSendsMax bounds the sends that are handed over together with a wait.
+const delayedSendsMax = 8
 
 // canHurry says whether every send since the last enter can be told to complete at
 // once.
 func (e *ringEngine) canHurry() bool {
-	if e.sends > patientMax || e.takenInPart {
+	if e.sends > delayedSendsMax || e.takenInPart {
 		return false
 	}
 	for _, q := range e.sending[:e.sends] {
@@ -23,7 +23,7 @@ func (e *ringEngine) canHurry() bool {
 
 // hurrySends has the sends that are handed over with a wait complete at once,
 // whatever they could take: the wait is for one CQE more than there are of them, and
-// nothing would end it if two of them stayed away, not even the tick. What is left
+// nothing would end it if two of them stayed away, not even the timeout. What is left
 // of a short one is sent by the owner, and that waits for the peer.
 //
 // Kernel: with MSG_DONTWAIT a send is not tried again but ends, and without

@@ -11,6 +11,23 @@ import (
 	"kring/internal/invariants"
 )
 
+// incremental has receives share a buffer, one behind the other.
+//
+// Kernel: 6.12, and completions in the order of the bytes (6.15, or its fix).
+//
+// Cost: one slow request keeps a buffer that others lie in. Off: a frame that lies in
+// buffers of many connections can't be handed on without a copy, and no scenario of bench
+// needs more from its buffers.
+var incremental = technique{asked: func(c *Config) bool { return c.Incremental }, probe: (*Network).probeIncremental}
+
+// ringFlags are those of the buffer ring's registration.
+func (w *window) ringFlags() uint16 {
+	if w.shares != nil {
+		return bufRingIncremental
+	}
+	return 0
+}
+
 // share is the state of an incremental buffer: receives fill it one behind the
 // other, whichever connection they are of, and it goes back to the kernel when
 // the kernel has let go of it and every completion that lent a part of it was

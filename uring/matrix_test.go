@@ -63,12 +63,15 @@ func startSingle(e *ringEngine) {
 // startRead has two registered buffers, startReadInto registered memory: as
 // numbers only, they are the window's.
 func startRead(e *ringEngine) {
+	e.config.Recv = RecvFixedMode
+	e.use = hooksOf(&e.config)
 	e.fixed = fixed{own: e.window.memory, size: 100, spare: []uint16{0, 1}, isLent: make([]bool, 2)}
 	startSingle(e)
 }
 
 func startReadInto(e *ringEngine) {
 	e.config.Recv = RecvFixedMode
+	e.use = hooksOf(&e.config)
 	at := address(e.window.memory)
 	e.fixed = fixed{start: at, end: at + uintptr(len(e.window.memory))}
 	startRecvInto(e)
@@ -76,6 +79,7 @@ func startReadInto(e *ringEngine) {
 
 func startZeroCopy(e *ringEngine) {
 	e.config.ZeroCopyBytes = 1
+	e.use = hooksOf(&e.config)
 	startSend(e)
 }
 

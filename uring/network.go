@@ -123,41 +123,34 @@ func (n *Network) open(w engine.Wait) (*ringEngine, error) { return n.openAs(&n.
 
 func (n *Network) openAs(c *Config, w engine.Wait, memory []byte) (*ringEngine, error) {
 	p := Params{Flags: n.can.flags[w], CQEntries: uint32(c.CQEntries)}
-	n.placeSQThread(&p)
-	if c.Restrict {
-		p.Flags |= SetupRDisabled
+	for _, t := range usedBy(c) {
+		if t.setup != nil {
+			t.setup(n, &p)
+		}
 	}
 	r, err := n.kernel.open(uint32(c.Entries), &p)
 	if err != nil {
 		return nil, setupError(err)
 	}
-	e := &ringEngine{ring: r, entries: int(p.SQEntries), config: *c, can: &n.can, multishotRecv: n.can.multishotRecv}
-	e.lookout.looking = &n.looking
-	if e.reapMax = len(e.batch); c.Bundles {
-		e.reapMax = 1 // one CQE is many completions
-	}
-	if err := e.furnish(w, memory); err != nil {
+	e := &ringEngine{ring: r, entries: int(p.SQEntries), config: *c, use: hooksOf(c), can: &n.can, multishotRecv: n.can.multishotRecv}
+	e.reapMax, e.quietWaits = len(e.batch), c.QuietWait != Off
+	e.busyPoller.looking, e.fixed.region = &n.looking, memory
+	if err := e.furnish(w); err != nil {
 		_ = e.free(true) // nothing was submitted
 		return nil, err
 	}
-	if w == engine.WaitLocked && len(c.CPUs) > 0 {
-		if err := e.bind(c.CPUs[int(n.opened.Add(1)-1)%len(c.CPUs)]); err != nil {
-			return nil, errors.Join(err, e.Close())
-		}
+	if err := n.bind(e, w); err != nil {
+		return nil, errors.Join(err, e.Close())
 	}
 	return e, nil
 }
 
 // furnish gives the ring its buffers and a way to sleep.
-func (e *ringEngine) furnish(w engine.Wait, memory []byte) (err error) {
+func (e *ringEngine) furnish(w engine.Wait) (err error) {
 	if e.window, err = openWindow(&e.config); err != nil {
 		return err
 	}
-	var flags uint16
-	if e.config.Incremental {
-		flags = bufRingIncremental
-	}
-	if err := e.ring.registerBufRing(e.window.ring, recvGroup, flags); err != nil {
+	if err := e.ring.registerBufRing(e.window.ring, recvGroup, e.window.ringFlags()); err != nil {
 		return registerError("PBUF_RING", err)
 	}
 	// Kernel: 5.15, and no matter before. Reads of files are of the bounded kind,
@@ -165,17 +158,17 @@ func (e *ringEngine) furnish(w engine.Wait, memory []byte) (err error) {
 	// unbounded, because they look for its file later. Sockets wait by poll.
 	workers := uint32(e.config.IOWQWorkersMax)
 	_, _ = e.ring.RegisterIOWQMaxWorkers(workers, workers)
-	if e.config.DirectFDs {
-		if err := e.openTable(); err != nil {
-			return err
+	if ringFlavour != "" && e.config.needsOwnRing() {
+		return settingError{fmt.Errorf("uring: Config: %s can't do NoSQArray, NoIOWait, MinWait, SQPoll and RegisteredRing: leave them out, or build without its tag", ringFlavour)}
+	}
+	for _, t := range usedBy(&e.config) {
+		if t.open != nil {
+			if err := t.open(e, w); err != nil {
+				return err
+			}
 		}
 	}
-	if err := e.openFixed(memory); err != nil {
-		return err
-	}
-	if err := e.tune(w); err != nil {
-		return err
-	}
+	e.ring.SetNoIOWait(e.config.NoIOWait != Off)
 	vectors := max(4096, e.config.SendBuffersMax)
 	if e.scratch, err = mapScratch(e.entries, vectors); err != nil {
 		return err
@@ -183,10 +176,15 @@ func (e *ringEngine) furnish(w engine.Wait, memory []byte) (err error) {
 	if w == engine.WaitLocked {
 		e.sleeper, err = openInKernel(e)
 	} else {
-		e.follower.start(e.config.SQPoll > 0)
+		e.follower.start(e.copiesNothing)
 		e.sleeper, err = openOnPoller(e)
 	}
 	return err
+}
+
+// needsOwnRing: what another ring than ours has no way to do.
+func (c *Config) needsOwnRing() bool {
+	return c.NoSQArray == On || c.NoIOWait == On || c.MinWait > 0 || c.RegisteredRing || c.SQPoll > 0
 }
 
 func registerError(what string, err error) error {

@@ -117,7 +117,7 @@ func mustPay(e *ringEngine) {
 	case *inKernel:
 		s.quiet = quiet{}
 	case *onPoller:
-		s.quiet, s.dozes = quiet{}, 0
+		s.quiet, s.shortWaits = quiet{}, 0
 	}
 }
 

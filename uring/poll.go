@@ -28,20 +28,20 @@ func (e *ringEngine) Poll(done []engine.Completion, wait time.Duration) (int, er
 	}
 	e.window.publish() // before the SQEs that may want the buffers
 	if e.short > 0 {
-		e.feed(len(done))
+		e.refill(len(done))
 	}
 	if len(e.shut) > 0 {
 		if err := e.shutDown(); err != nil {
 			return 0, e.die(err)
 		}
 	}
-	if len(e.parts) > 0 || len(e.spill) > 0 || e.ring.CQReady() > 0 || e.waits() {
+	if len(e.spill) > 0 || e.ring.CQReady() > 0 || e.waits() {
 		wait = 0
 	}
 	if err := e.sleeper.pass(e, wait); err != nil {
 		return 0, e.die(err)
 	}
-	e.patient, e.alone = false, false
+	e.sendsCanWait, e.othersCanWait = false, false
 	e.follower.look()
 	n := e.reap(done)
 	e.crowded(len(done))
@@ -54,16 +54,15 @@ func (e *ringEngine) Poll(done []engine.Completion, wait time.Duration) (int, er
 func (e *ringEngine) reap(done []engine.Completion) int {
 	n := 0
 	for n < len(done) {
-		if len(e.parts) > 0 {
-			n += e.takeParts(done[n:])
-			continue
-		}
 		batch := e.batch[:min(len(done)-n, e.reapMax)]
 		got := e.next(batch)
 		if got == 0 {
 			break
 		}
 		for i := range batch[:got] {
+			if e.use.split != nil {
+				e.use.split(e, &batch[i])
+			}
 			if e.complete(&batch[i], &done[n]) {
 				n++
 			}
@@ -164,13 +163,13 @@ func (e *ringEngine) allTaken() {
 // a call that keeps the Go scheduler out: told of a sleep, it takes the thread's
 // P away when the copying lasts for more than 20 µs, and starts another thread.
 func (e *ringEngine) completesAtOnce() bool {
-	return e.sends > 0 && e.config.MinWait == 0 && e.config.SQPoll == 0 && e.quick()
+	return e.sends > 0 && !e.sendsLater && e.quick()
 }
 
 // quick says that the next enter has little to copy, so the Go scheduler need not be
 // told: its monitor would look for it every 20 µs from then on.
 func (e *ringEngine) quick() bool {
-	return e.bulk == 0 || e.config.SQPoll > 0 // that copies nothing
+	return e.bulk == 0 || e.copiesNothing
 }
 
 // shutDown makes the system calls that Shutdown asked for; the ring's own
@@ -191,9 +190,8 @@ func (e *ringEngine) shutDown() error {
 		s.shut = false
 		_ = unix.Shutdown(int(fd), unix.SHUT_RDWR) // ENOTCONN: the peer was faster
 		e.total.enters++
-		if s.out.op == engine.OpSend && s.out.zeroCopy {
-			disconnect(fd)
-			e.total.enters++
+		for _, disconnect := range e.use.disconnect {
+			disconnect(e, fd, s)
 		}
 	}
 	e.shut = e.shut[:0]

@@ -29,24 +29,11 @@ func (n *Network) probe() error {
 			return err
 		}
 	}
-	if n.config.ZeroCopyBytes > 0 {
-		if err := n.probeZeroCopy(); err != nil {
-			return err
-		}
-	}
-	if n.config.DirectFDs {
-		if err := n.probeDirect(); err != nil {
-			return err
-		}
-	}
-	if n.config.Incremental {
-		if err := n.probeIncremental(); err != nil {
-			return err
-		}
-	}
-	if n.config.needsFixed() {
-		if err := n.probeFixed(); err != nil {
-			return err
+	for _, t := range usedBy(&n.config) {
+		if t.probe != nil {
+			if err := t.probe(n); err != nil {
+				return err
+			}
 		}
 	}
 	if n.config.Recv != RecvMultishotMode {

@@ -8,10 +8,9 @@ import (
 	"kring/engine"
 )
 
-// quiet is a wait of which the Go scheduler is not told, as long as that pays. What
-// comes soon is then there without the runtime's monitor having taken the thread's P
-// meanwhile: that costs a start of another thread, and makes the monitor look every
-// 20 µs from then on, which under load can go on for ever.
+// quiet is a short blocking wait that the Go scheduler is not told of, as long as that
+// pays. When it is told, the runtime's monitor takes the thread's P, starts another thread
+// with it, and looks every 20 µs from then on, which under load can go on for ever.
 type quiet struct{ habit }
 
 // quietWait is how long a quiet wait lasts at most, and half of it at least; and so
@@ -20,13 +19,13 @@ type quiet struct{ habit }
 const quietWait = engine.PatienceMax
 
 func (k *quiet) mayBeQuiet(e *ringEngine) bool {
-	return e.config.QuietWait != Off && e.config.MinWait == 0 && e.quick() && k.pays()
+	return e.quietWaits && e.quick() && k.pays()
 }
 
 // quietly waits for a CQE, at most for limit (< 0: none) and for quietWait.
 func (k *quiet) quietly(e *ringEngine, limit time.Duration) error {
 	known := uint32(0) // CQEs that are there at once, and not what is waited for
-	if e.completesAtOnce() && e.patient && !e.takenInPart {
+	if e.completesAtOnce() && e.sendsCanWait && !e.takenInPart {
 		known = e.sends
 		e.hurrySends()
 	}
@@ -38,53 +37,51 @@ func (k *quiet) quietly(e *ringEngine, limit time.Duration) error {
 		k.end(e.ring.CQReady() > known)
 		return err
 	}
-	e.setTick()
+	e.armTimeout()
 	err := e.waitQuietly(known+1, -1)
 	ready := e.ring.CQReady()
-	tick := e.onlyTick(ready, known)
-	k.end(!tick && ready > known)
-	if tick && known == 0 {
+	timeout := e.onlyTimeout(ready, known)
+	k.end(!timeout && ready > known)
+	if timeout && known == 0 {
 		e.ring.Reap(e.batch[:1])
-		e.tickDone()
+		e.timeoutDone()
 	}
 	return err
 }
 
-// A tick ends a quiet wait. It is an operation that stands for many waits, and not a
-// limit on each, because a limit has the kernel set the processor's timer before the
-// sleep and again after it: of a request and its answer, that was a fifth of the time
-// that a minimal server took. While it is not needed it is put off once in half of
-// quietWait.
+// A timeout SQE ends a quiet wait. It stands for many waits. A limit on each wait would have
+// the kernel set the processor's timer before the sleep and again after it: a fifth of the
+// time that a minimal server took for a request. While it is not needed it is put off once
+// in half of quietWait.
 
-// setTick has the tick come in quietWait, or in half of it at least.
-func (e *ringEngine) setTick() {
-	if e.ticking && time.Since(e.tickSet) < quietWait/2 {
+// armTimeout has the timeout come in quietWait, or in half of it at least.
+func (e *ringEngine) armTimeout() {
+	if e.timeoutArmed && time.Since(e.timeoutSet) < quietWait/2 {
 		return
 	}
 	q := e.sqe()
-	if e.ticking {
-		q.PrepTimeoutUpdate(address(e.scratch.tick), userData(opTick, 0, 0), 0)
-		q.Flags, q.UserData = SQECQESkipSuccess, userData(opTickLate, 0, 0)
+	if e.timeoutArmed {
+		q.PrepTimeoutUpdate(address(e.scratch.timeout), userData(opTimeout, 0, 0), 0)
+		q.Flags, q.UserData = SQECQESkipSuccess, userData(opTimeoutUpdate, 0, 0)
 	} else {
-		q.PrepTimeout(address(e.scratch.tick), 0, 0)
-		q.UserData = userData(opTick, 0, 0)
+		q.PrepTimeout(address(e.scratch.timeout), 0, 0)
+		q.UserData = userData(opTimeout, 0, 0)
 		e.counts(q)
 	}
-	e.ticking, e.tickSet = true, time.Now()
+	e.timeoutArmed, e.timeoutSet = true, time.Now()
 }
 
-// tickDone is told that the tick's CQE was reaped.
-func (e *ringEngine) tickDone() {
-	e.ticking = false
+// timeoutDone is told that the timeout's CQE was reaped.
+func (e *ringEngine) timeoutDone() {
+	e.timeoutArmed = false
 	e.inflight--
 }
 
-// onlyTick says whether the tick's CQE is all that came besides the known ones, when
-// so many were ready. Order: they are counted once, because the kernel may add to
-// them at any time (on SQPoll's thread, or on one that the owner has left), and a
-// tick behind one that was ready is not that one. Without deferred work the tick may
-// have come before the known ones: then they are what ended the wait, which is early
-// and no harm.
-func (e *ringEngine) onlyTick(ready, known uint32) bool {
-	return ready == known+1 && e.ring.readyData(known) == userData(opTick, 0, 0)
+// onlyTimeout says whether the timeout's CQE is all that came besides the known ones, of
+// so many that were ready. Order: the CQEs are counted once, because the kernel may add to
+// them at any time (on SQPoll's thread, or on one that the owner has left). A timeout
+// behind one that was ready is not that one. Without DEFER_TASKRUN the timeout's CQE may
+// precede those of the sends. Poll then returns early, which is harmless.
+func (e *ringEngine) onlyTimeout(ready, known uint32) bool {
+	return ready == known+1 && e.ring.readyData(known) == userData(opTimeout, 0, 0)
 }

@@ -32,7 +32,7 @@ type msghdr struct {
 
 // scratch is what the kernel reads and writes of the engine itself: the msghdr
 // and iovecs of vectored sends, the word that the wake's eventfd is read into,
-// and how long a tick is. The kernel copies a msghdr and its iovecs while it takes the SQE
+// and how long a timeout is. The kernel copies a msghdr and its iovecs while it takes the SQE
 // (FeatureSubmitStable), so all of them are free again whenever the SQ is
 // empty.
 type scratch struct {
@@ -40,13 +40,13 @@ type scratch struct {
 	headers             []msghdr
 	vectors             []iovec
 	headerNext, vecNext int
-	word, tick          []byte
+	word, timeout       []byte
 }
 
 // mapScratch has room for a header per SQE, and for vectors iovecs in all.
 func mapScratch(headers, vectors int) (*scratch, error) {
 	const wordBytes = 64 // a cache line of its own
-	const tickEnd = 8 + int(unsafe.Sizeof(timespec{}))
+	const timeoutEnd = 8 + int(unsafe.Sizeof(timespec{}))
 	headersEnd := wordBytes + headers*int(unsafe.Sizeof(msghdr{}))
 	n := headersEnd + vectors*int(unsafe.Sizeof(iovec{}))
 	memory, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
@@ -57,7 +57,7 @@ func mapScratch(headers, vectors int) (*scratch, error) {
 	// Sound: page-aligned memory, and 8 bytes into it; msghdr's size is a multiple
 	// of iovec's alignment; it stays until close.
 	*(*timespec)(unsafe.Pointer(&memory[8])) = timespec{Nsec: int64(quietWait)}
-	return &scratch{memory: memory, word: memory[:8], tick: memory[8:tickEnd],
+	return &scratch{memory: memory, word: memory[:8], timeout: memory[8:timeoutEnd],
 		headers: unsafe.Slice((*msghdr)(unsafe.Pointer(&memory[wordBytes])), headers),
 		vectors: unsafe.Slice((*iovec)(unsafe.Pointer(&memory[headersEnd])), vectors)}, nil
 }

@@ -14,22 +14,10 @@ import (
 const sendFlags = unix.MSG_WAITALL | unix.MSG_NOSIGNAL
 
 // armSend sends one buffer.
-func (e *ringEngine) armSend(fd engine.FD, s *socket, buf []byte) {
-	at, n := address(buf), min(len(buf), e.config.SendBytesMax)
-	registered := e.fixed.covers(at, n)
+func (e *ringEngine) armSend(fd engine.FD, s *socket, bufs [][]byte) {
+	at, n := address(bufs[0]), min(len(bufs[0]), e.config.SendBytesMax)
 	q := e.sqe()
-	switch {
-	case e.zeroCopies(s, n) && e.config.ZeroCopyFixed && registered:
-		q.PrepSendZCFixed(int32(fd), at, uint32(n), sendFlags, e.can.zeroCopyFlags, e.fixed.index)
-		e.countZeroCopy(&s.out)
-		e.total.registered++
-	case e.zeroCopies(s, n):
-		q.PrepSendZC(int32(fd), at, uint32(n), sendFlags, e.can.zeroCopyFlags)
-		e.countZeroCopy(&s.out)
-	case e.config.Send == SendFixedMode && registered:
-		q.PrepWriteFixed(int32(fd), at, uint32(n), 0, e.fixed.index)
-		e.total.registered++
-	default:
+	if !e.prepares(q, fd, s, engine.OpSend, outgoing{bufs, at, n}) {
 		q.PrepSend(int32(fd), at, uint32(n), sendFlags)
 	}
 	e.enqueue(q, &s.out, fd)
@@ -44,22 +32,7 @@ func (e *ringEngine) armGatheredSend(fd engine.FD, s *socket, bufs [][]byte) {
 		return
 	}
 	header, n := e.scratch.gather(bufs, e.config.SendBytesMax)
-	registered := e.can.vectoredFixed && e.fixed.coversAll(bufs)
-	switch {
-	case len(e.can.zeroCopyOps) > 1 && e.zeroCopies(s, n):
-		q.PrepSendMsgZC(int32(fd), header, sendFlags)
-		q.IOPrio |= e.can.zeroCopyFlags
-		if e.config.ZeroCopyFixed && registered {
-			q.IOPrio |= RecvSendFixedBuf
-			q.BufGroup = e.fixed.index
-			e.total.registered++
-		}
-		e.countZeroCopy(&s.out)
-	case e.config.Send == SendFixedMode && registered:
-		first, count := e.scratch.vectorsOf()
-		q.PrepWritevFixed(int32(fd), first, count, 0, e.fixed.index)
-		e.total.registered++
-	default:
+	if !e.prepares(q, fd, s, engine.OpSend, outgoing{bufs, header, n}) {
 		q.PrepSendMsg(int32(fd), header, sendFlags)
 	}
 	e.enqueue(q, &s.out, fd)

@@ -8,7 +8,24 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"kring/engine"
 )
+
+// sqPoll has a thread of the kernel take submissions.
+//
+// Kernel: 5.11 without privileges.
+//
+// Cost: a CPU for each engine, and every operation crosses CPUs. Off: on two CPUs that one
+// is the client's or the handlers'.
+var sqPoll = technique{
+	asked: func(c *Config) bool { return c.SQPoll > 0 },
+	setup: (*Network).placeSQThread,
+	open: func(e *ringEngine, _ engine.Wait) error {
+		e.sendsLater, e.copiesNothing = true, true
+		return nil
+	},
+}
 
 // With SetupSQPoll a thread of the kernel takes SQEs as soon as the tail shows
 // them. A call is only needed when that thread sleeps, when the SQ is full, and
@@ -51,7 +68,7 @@ func (r *Ring) AwaitSQ() error {
 // that must come after them. Without such a thread submitting has done that.
 func (e *ringEngine) awaitTaken() error {
 	for try := range makeRoomTriesMax {
-		if e.config.SQPoll == 0 || e.ring.SQPending() == 0 {
+		if !e.copiesNothing || e.ring.SQPending() == 0 {
 			return nil
 		}
 		if err := e.submit(); err != nil { // it may have gone to sleep

@@ -29,20 +29,20 @@ type sleeper interface {
 	close() error
 }
 
-// alarm is the wake's handshake. Order: the owner swaps asleep in before it
-// sleeps; a waker swaps rung in and wakes only an owner that it found asleep.
+// wakeupFlag is the wake's handshake. Order: the owner swaps asleep in before it
+// sleeps; a waker swaps notified in and wakes only an owner that it found asleep.
 // So a Wake of an owner that is awake, or was woken already, is one swap.
-type alarm struct{ state atomic.Uint32 }
+type wakeupFlag struct{ state atomic.Uint32 }
 
 const (
 	awake uint32 = iota
 	asleep
-	dozing // a parked owner, in a quiet wait
-	rung
+	waitingShortly // a parked owner, in a quiet wait
+	notified
 )
 
-// fall says whether the owner may sleep so; a ring before it forbids that.
-func (a *alarm) fall(to uint32) bool {
+// trySleep says whether the owner may sleep so. A notify before it forbids that.
+func (a *wakeupFlag) trySleep(to uint32) bool {
 	if a.state.CompareAndSwap(awake, to) {
 		return true
 	}
@@ -50,19 +50,19 @@ func (a *alarm) fall(to uint32) bool {
 	return false
 }
 
-// rise: awake again; a ring in between was for the pass that is ending.
-func (a *alarm) rise() {
+// setAwake ends a sleep. A notify in between was for the pass that is ending.
+func (a *wakeupFlag) setAwake() {
 	if a.state.Load() != awake {
 		a.state.Store(awake)
 	}
 }
 
-// ring says how the owner slept, if it has to be woken; else awake or rung.
-func (a *alarm) ring() uint32 {
-	if a.state.Load() == rung {
-		return rung
+// notify says how the owner slept, if it has to be woken; else awake or notified.
+func (a *wakeupFlag) notify() uint32 {
+	if a.state.Load() == notified {
+		return notified
 	}
-	return a.state.Swap(rung)
+	return a.state.Swap(notified)
 }
 
 // eventfd is a descriptor that a wake writes to and that the ring reads.
@@ -98,7 +98,7 @@ func (v *eventfd) close() error { return v.file.Close() }
 // inKernel waits in io_uring_enter, on a thread of its own. It is woken by an
 // eventfd that the ring reads.
 type inKernel struct {
-	alarm
+	wakeupFlag
 	quiet
 	wakes *engine.Counters
 	eventfd
@@ -116,25 +116,25 @@ func openInKernel(e *ringEngine) (sleeper, error) {
 }
 
 func (k *inKernel) pass(e *ringEngine, wait time.Duration) error {
-	if wait != 0 && e.config.BusyPoll > 0 {
-		found, err := e.look(&k.alarm, wait, nil)
+	if wait != 0 && e.use.look != nil {
+		found, err := e.use.look(e, &k.wakeupFlag, wait, nil)
 		if err != nil || found {
-			k.rise()
+			k.setAwake()
 			return err
 		}
 	}
-	if wait != 0 && e.completesAtOnce() && !(e.patient && k.mayBeQuiet(e)) {
+	if wait != 0 && e.completesAtOnce() && !(e.sendsCanWait && k.mayBeQuiet(e)) {
 		if err := e.submit(); err != nil || e.ring.CQReady() > 0 {
-			k.rise()
+			k.setAwake()
 			return err
 		}
 	}
-	if wait == 0 || !k.fall(asleep) {
-		k.rise()
+	if wait == 0 || !k.trySleep(asleep) {
+		k.setAwake()
 		return e.submitPending()
 	}
 	err := k.sleep(e, wait)
-	k.rise()
+	k.setAwake()
 	return err
 }
 
@@ -150,7 +150,7 @@ func (k *inKernel) sleep(e *ringEngine, wait time.Duration) error {
 }
 
 func (k *inKernel) wake() {
-	if k.ring() != asleep {
+	if k.notify() != asleep {
 		k.wakes.WakesSuppressed.Add(1)
 		return
 	}
@@ -161,14 +161,14 @@ func (k *inKernel) wake() {
 // onPoller waits as any goroutine does: on Go's own poller, for the ring's
 // descriptor to have completions.
 type onPoller struct {
-	alarm
+	wakeupFlag
 	eventfd
 	quiet
-	dozes  int // quiet waits since the last other one
-	wakes  *engine.Counters
-	parker *park.Parker
-	ready  func() bool
-	err    error // of an enter inside ready
+	shortWaits int // quiet waits since the last other one
+	wakes      *engine.Counters
+	parker     *park.Parker
+	ready      func() bool
+	err        error // of an enter inside ready
 }
 
 func openOnPoller(e *ringEngine) (sleeper, error) {
@@ -187,39 +187,39 @@ func openOnPoller(e *ringEngine) (sleeper, error) {
 }
 
 func (p *onPoller) pass(e *ringEngine, wait time.Duration) error {
-	if wait != 0 && p.mayDoze(e) {
-		if done, err := p.doze(e, wait); done {
-			p.rise()
+	if wait != 0 && p.mayWaitShortly(e) {
+		if done, err := p.waitShortly(e, wait); done {
+			p.setAwake()
 			return err
 		}
 	}
 	if err := e.submitPending(); err != nil {
 		return err
 	}
-	if wait != 0 && e.config.BusyPoll > 0 {
-		found, err := e.look(&p.alarm, wait, runtime.Gosched)
+	if wait != 0 && e.use.look != nil {
+		found, err := e.use.look(e, &p.wakeupFlag, wait, runtime.Gosched)
 		if err != nil || found {
-			p.rise()
+			p.setAwake()
 			return err
 		}
 	}
-	if wait == 0 || e.ring.CQReady() > 0 || !p.fall(asleep) {
-		p.rise()
+	if wait == 0 || e.ring.CQReady() > 0 || !p.trySleep(asleep) {
+		p.setAwake()
 		return nil
 	}
-	p.dozes = 0
+	p.shortWaits = 0
 	p.parker.Park(p.ready, wait)
-	p.rise()
+	p.setAwake()
 	return p.err
 }
 
-// dozesMax bounds the quiet waits between two others: with one P, other goroutines
+// shortWaitsMax bounds the quiet waits between two others: with one P, other goroutines
 // that wait on Go's poller are looked after only in those.
-const dozesMax = 8
+const shortWaitsMax = 8
 
-// mayDoze says whether to wait quietly first.
-func (p *onPoller) mayDoze(e *ringEngine) bool {
-	if !e.alone || e.config.BusyPoll > 0 || p.dozes == dozesMax {
+// mayWaitShortly says whether to wait quietly first.
+func (p *onPoller) mayWaitShortly(e *ringEngine) bool {
+	if !e.othersCanWait || e.use.look != nil || p.shortWaits == shortWaitsMax {
 		return false
 	}
 	may := p.mayBeQuiet(e)
@@ -229,21 +229,21 @@ func (p *onPoller) mayDoze(e *ringEngine) bool {
 	return may
 }
 
-// doze waits quietly, and says whether that was all there is to do. Whoever is
+// waitShortly waits quietly, and says whether that was all there is to do. Whoever is
 // ready to run may have the P first.
-func (p *onPoller) doze(e *ringEngine, wait time.Duration) (done bool, err error) {
-	if e.completesAtOnce() && !e.patient {
+func (p *onPoller) waitShortly(e *ringEngine, wait time.Duration) (done bool, err error) {
+	if e.completesAtOnce() && !e.sendsCanWait {
 		if err := e.submit(); err != nil || e.ring.CQReady() > 0 {
 			return true, err
 		}
 	}
 	runtime.Gosched()
-	if e.ring.CQReady() > 0 || !p.fall(dozing) {
+	if e.ring.CQReady() > 0 || !p.trySleep(waitingShortly) {
 		return true, e.submitPending()
 	}
-	p.dozes++
+	p.shortWaits++
 	err = p.quietly(e, wait)
-	woken := !p.state.CompareAndSwap(dozing, awake)
+	woken := !p.state.CompareAndSwap(waitingShortly, awake)
 	return woken || err != nil || e.ring.CQReady() > 0 || wait > 0, err
 }
 
@@ -262,11 +262,11 @@ func (p *onPoller) look(e *ringEngine) bool {
 }
 
 func (p *onPoller) wake() {
-	switch p.ring() {
+	switch p.notify() {
 	case asleep:
 		p.wakes.Wakes.Add(1)
 		p.parker.Unpark()
-	case dozing:
+	case waitingShortly:
 		p.wakes.Wakes.Add(1)
 		p.signal()
 	default:

@@ -180,15 +180,15 @@ func TestATickIsNotTakenForWhatCameBeforeIt(t *testing.T) {
 		}
 		complete(opMessage)
 		ready := e.ring.CQReady()
-		complete(opTick)
-		if ready != 1 || e.onlyTick(ready, 0) {
+		complete(opTimeout)
+		if ready != 1 || e.onlyTimeout(ready, 0) {
 			t.Errorf("one of %d completions is taken for the tick behind it", ready)
 		}
-		if e.onlyTick(e.ring.CQReady(), 0) {
+		if e.onlyTimeout(e.ring.CQReady(), 0) {
 			t.Error("two completions are taken for one tick")
 		}
 		e.ring.Reap(e.batch[:1])
-		if ringFlavour == "" && !e.onlyTick(e.ring.CQReady(), 0) {
+		if ringFlavour == "" && !e.onlyTimeout(e.ring.CQReady(), 0) {
 			t.Error("the tick alone is not known")
 		}
 		e.ring.Reap(e.batch[:1])

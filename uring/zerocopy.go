@@ -11,6 +11,23 @@ import (
 	"kring/engine"
 )
 
+// zeroCopy sends without a copy from ZeroCopyBytes on.
+//
+// Kernel: 6.0; 6.1 for gathered sends, 6.2 for reports of whether a send was copied.
+//
+// Cost: two CQEs for each, and a connection's next send waits for the peer's
+// acknowledgement. Off: on loopback the kernel copies after all (28 to 29 µs against 9.4
+// to 11 µs for 64 KiB); other machines gain from about 16 KiB on.
+var zeroCopy = technique{
+	asked:      func(c *Config) bool { return c.ZeroCopyBytes > 0 },
+	probe:      (*Network).probeZeroCopy,
+	operations: func(_ *Config, can *abilities) []uint8 { return can.zeroCopyOps },
+	hooks: hooks{
+		prepare: (*ringEngine).prepareZeroCopy, complete: (*ringEngine).zeroCopyDone,
+		disconnect: (*ringEngine).disconnectZeroCopy,
+	},
+}
+
 // A zero-copy send has two CQEs: its result, and later, when the peer has
 // acknowledged the last byte, the notification that the kernel has let go of
 // the memory. The owner's completion is the second with the result of the
@@ -71,19 +88,36 @@ func (p *prober) tryReportUsage(r *Ring) error {
 	})
 }
 
-// zeroCopies says whether a send of n bytes is to go without a copy.
-func (e *ringEngine) zeroCopies(s *socket, n int) bool {
-	return e.config.ZeroCopyBytes > 0 && n >= e.config.ZeroCopyBytes && s.copiedInVain < zeroCopyVainMax
-}
-
-func (e *ringEngine) countZeroCopy(o *operation) {
-	o.zeroCopy = true
+// prepareZeroCopy fills the SQE of a send that is large enough, and whose connection's
+// last ones were not copied all the same.
+func (e *ringEngine) prepareZeroCopy(q *SQE, fd engine.FD, s *socket, op engine.Op, out outgoing) bool {
+	gathered := len(out.bufs) > 1
+	if op != engine.OpSend || out.n < e.config.ZeroCopyBytes || s.copiedInVain >= zeroCopyVainMax || gathered && len(e.can.zeroCopyOps) == 1 {
+		return false
+	}
+	if gathered {
+		q.PrepSendMsgZC(int32(fd), out.at, sendFlags)
+		q.IOPrio |= e.can.zeroCopyFlags
+	} else {
+		q.PrepSendZC(int32(fd), out.at, uint32(out.n), sendFlags, e.can.zeroCopyFlags)
+	}
+	if e.config.ZeroCopyFixed && e.registered(out) {
+		q.IOPrio |= RecvSendFixedBuf
+		q.BufGroup = e.fixed.index
+		e.total.registered++
+	}
+	s.out.zeroCopy = true
 	e.total.zeroCopySends++
+	return true
 }
 
 // zeroCopyDone takes both CQEs of a zero-copy send, and says that the other is
 // still to come.
-func (e *ringEngine) zeroCopyDone(s *socket, o *operation, q *CQE, c *engine.Completion) bool {
+func (e *ringEngine) zeroCopyDone(_ engine.FD, s *socket, q *CQE, c *engine.Completion) bool {
+	o := &s.out
+	if c.Op != engine.OpSend || !o.zeroCopy {
+		return false
+	}
 	if c.More {
 		o.result = c.Res
 		return true
@@ -107,16 +141,12 @@ func (e *ringEngine) zeroCopyDone(s *socket, o *operation, q *CQE, c *engine.Com
 	return false
 }
 
-// disconnect throws away what the connection still has to send, so that the
+// disconnectZeroCopy throws away what the connection still has to send, so that the
 // notification of a zero-copy send comes now, and not when its peer, or the
 // last retransmission, has it.
-func disconnect(fd engine.FD) { _ = connectToNobody(int(fd)) }
-
-// disconnectSends does so for all that an engine on its way out waits for.
-func (e *ringEngine) disconnectSends() {
-	for fd, s := range e.sockets.all() {
-		if s.out.op == engine.OpSend && s.out.zeroCopy {
-			disconnect(fd)
-		}
+func (e *ringEngine) disconnectZeroCopy(fd engine.FD, s *socket) {
+	if s.out.op == engine.OpSend && s.out.zeroCopy {
+		_ = connectToNobody(int(fd))
+		e.total.enters++
 	}
 }

@@ -294,7 +294,7 @@ func TestAnAblationIsSaidInASentence(t *testing.T) {
 }
 
 func TestOneRoundGivesNoRatio(t *testing.T) {
-	if r := stats.Compare([]float64{2}, []float64{1}); r.String() != "–" || ablated(r, verdict(r, rate)) != "–" {
+	if r := stats.Compare([]float64{2}, []float64{1}); r.Paired() != "–" || ablated(r, verdict(r, rate)) != "–" {
 		t.Errorf("of one round: %v, %s", r, ablated(r, verdict(r, rate)))
 	}
 }

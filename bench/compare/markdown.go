@@ -114,7 +114,7 @@ func writeRow(b *strings.Builder, res *Results, s *Scenario, c string) {
 			continue
 		}
 		ratio := res.ratio(s.Name, c, base, m)
-		fmt.Fprintf(b, " %s | %s |", ratio, res.explain(s.Name, c, base, ratio, m))
+		fmt.Fprintf(b, " %s | %s |", ratio.Paired(), res.explain(s.Name, c, base, ratio, m))
 	}
 	b.WriteByte('\n')
 }
@@ -138,7 +138,7 @@ func writeLosses(b *strings.Builder, res *Results) {
 	}
 	losses := res.Losses()
 	if len(losses) == 0 {
-		fmt.Fprint(b, "Nowhere, as far as these rounds can tell.\n\n")
+		fmt.Fprintf(b, "%s\n\n", res.NoLosses())
 	} else {
 		fmt.Fprint(b, "| scenario | kring on io_uring | against | figure | ratio |\n|---|---|---|---|---|\n")
 		for _, l := range losses {
@@ -147,6 +147,18 @@ func writeLosses(b *strings.Builder, res *Results) {
 		b.WriteByte('\n')
 	}
 	writeOpen(b, res)
+}
+
+// NoLosses says that there are none, as far as the rounds can tell.
+func (res *Results) NoLosses() string {
+	switch short, ties := len(res.Shortfalls()), len(res.Ties()); {
+	case short+ties == 0:
+		return "Nowhere, as far as these rounds can tell."
+	case short == 0:
+		return fmt.Sprintf("Nowhere, as far as these rounds can tell; in %d comparisons the difference is within noise.", ties)
+	default:
+		return fmt.Sprintf("Nowhere in what is decided; %d rows are not, and in %d comparisons the difference is within noise.", short, ties)
+	}
 }
 
 // writeOpen says what the rounds do not decide.

@@ -22,14 +22,22 @@ func (s Shortfall) String() string {
 }
 
 // Shortfalls are those who can't be judged in a scenario, though there were rounds
-// enough.
+// enough: for their own runs, or because too few of them are in rounds in which what
+// they are held against counts.
 func (res *Results) Shortfalls() []Shortfall {
 	var list []Shortfall
 	for i := range res.Env.Scenarios {
 		s := &res.Env.Scenarios[i]
 		for _, c := range res.Env.Order {
-			if r := res.Row(s, c); r.Of >= stats.ConclusionRounds && r.Counted < stats.ConclusionRounds {
+			base := res.Env.against(c)
+			r, of := res.Row(s, c), res.Row(s, base)
+			switch {
+			case r.Of < stats.ConclusionRounds:
+			case r.Counted < stats.ConclusionRounds:
 				list = append(list, Shortfall{s.Name, c, r.Counted, r.Of, r.Why})
+			case base != c && r.RateRatio.Verdict() == stats.TooFewRounds:
+				list = append(list, Shortfall{s.Name, c, r.RateRatio.Rounds, r.Of,
+					strings.TrimSuffix("together with "+base+": "+cmp.Or(of.Why, r.Why), ": ")})
 			}
 		}
 	}
@@ -49,9 +57,12 @@ func (res *Results) Ties() []Versus {
 	return ties
 }
 
-// Undecided says in one line what the comparison leaves open for want of runs that
-// count, and what to do about it; "" for nothing.
+// Undecided says in one line what the comparison leaves open for want of rounds or of
+// runs that count, and what to do about it; "" for nothing.
 func (res *Results) Undecided() string {
+	if n := res.Env.Rounds; n < stats.ConclusionRounds {
+		return fmt.Sprintf("Not decided: any row, of %d rounds. Run this again with --rounds %d or more.", n, stats.ConclusionRounds)
+	}
 	short := res.Shortfalls()
 	if len(short) == 0 {
 		return ""

@@ -26,6 +26,7 @@ func runGnet(s *gnetServer) error {
 	// Multicore makes one event loop per CPU it may use.
 	return gnet.Run(s, "tcp://"+s.addr,
 		gnet.WithMulticore(runtime.GOMAXPROCS(0) > 1), gnet.WithTCPNoDelay(gnet.TCPNoDelay),
+		gnet.WithReadBufferCap(readBytes),
 		gnet.WithLogger(quiet{}))
 }
 

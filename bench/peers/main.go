@@ -65,6 +65,10 @@ func answer() {
 
 const frameBytesMax = 100 << 20
 
+// readBytes is what one read takes at most, where a framework has one buffer a poller:
+// by its default of 64 KiB a frame of 64 KiB never lies in one read, for its size before it.
+const readBytes = 256 << 10
+
 var errFrame = errors.New("frame too big")
 
 // whole is the length of the whole frames in front of b.

@@ -9,7 +9,7 @@ import (
 
 func serveNbio(addr string) error {
 	logging.SetLevel(logging.LevelError)
-	engine := nbio.NewEngine(nbio.Config{Network: "tcp", Addrs: []string{addr}, NPoller: runtime.GOMAXPROCS(0)})
+	engine := nbio.NewEngine(nbio.Config{Network: "tcp", Addrs: []string{addr}, NPoller: runtime.GOMAXPROCS(0), ReadBufferSize: readBytes})
 	engine.OnOpen(func(c *nbio.Conn) {
 		c.SetSession(&nbioRest{})
 		_ = c.SetNoDelay(true)

@@ -37,6 +37,7 @@ type page struct {
 	Curves    []chart
 	Heat      []heatTable
 	Losses    []loss
+	NoLosses  string   // says that there are none
 	Judged    bool     // enough rounds to speak of losses
 	Short     []string // who can't be judged, for want of runs that count
 	Ties      []loss
@@ -82,7 +83,7 @@ func HTML(res *compare.Results, base string) ([]byte, error) {
 		Style: template.CSS(style), Title: "Comparison of " + res.Env.Started.UTC().Format("2006-01-02 15:04 MST"),
 		Raw: filepath.Base(base), Base: res.Env.Base, Rounds: res.Env.Rounds,
 		Warnings: res.Warnings(), Facts: facts(&res.Env),
-		Judged: res.Env.Rounds >= stats.ConclusionRounds,
+		Judged: res.Env.Rounds >= stats.ConclusionRounds, NoLosses: res.NoLosses(),
 	}
 	colours := colours(&res.Env)
 	for _, c := range res.Env.Order {
@@ -194,7 +195,7 @@ func drawBar(l legend, of stats.Spread, most float64, value, unit string, ratio 
 	if most > 0 {
 		b.Length, b.From, b.Span = 100*of.Median/most, 100*of.Min/most, 100*(of.Max-of.Min)/most
 	}
-	if ratio.Rounds > 0 && !math.IsNaN(ratio.Median) {
+	if ratio.Rounds > 1 && !math.IsNaN(ratio.Median) {
 		b.Ratio = ratio.String()
 	}
 	return b

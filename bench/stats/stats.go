@@ -209,9 +209,17 @@ func (r Ratio) Decided() bool {
 	return v == Higher || v == Lower
 }
 
-// String is "1.23 [1.10, 1.31]". One round is no comparison: it has no ratio.
-func (r Ratio) String() string {
+// Paired is String of a ratio of rounds. One round is no comparison: it has no ratio.
+func (r Ratio) Paired() string {
 	if r.Rounds < 2 {
+		return "–"
+	}
+	return r.String()
+}
+
+// String is "1.23 [1.10, 1.31]".
+func (r Ratio) String() string {
+	if r.Rounds == 0 {
 		return "–"
 	}
 	return fmt.Sprintf("%.2f [%.2f, %.2f]", r.Median, r.Low, r.High)

@@ -19,7 +19,8 @@ func TestConformance(t *testing.T) {
 	}, enginetest.Arrived(arrived))
 }
 
-// The same with little memory and little work a pass, where every bound is met.
+// The same with little memory and little work for each pass, so that every bound is
+// reached.
 func TestConformanceWithinNarrowBounds(t *testing.T) {
 	enginetest.Run(t, func(t testing.TB) engine.Network {
 		n, err := New(Config{Buffers: 8, BufferBytes: 4 << 10, ReceivesMax: 1})

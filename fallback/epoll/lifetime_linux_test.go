@@ -32,8 +32,8 @@ func TestAnEventOfAnEarlierSocketNeverReachesALaterOne(t *testing.T) {
 	r.Silent()
 }
 
-// A number whose socket was discarded behind the engine's back is a new
-// descriptor, even under the same token.
+// A number whose socket was discarded without the engine's knowledge is a new descriptor,
+// even with the same token.
 func TestADiscardedNumberIsForgotten(t *testing.T) {
 	both(t, func(t *testing.T, w engine.Wait) {
 		r := newRig(t, w, Config{})

@@ -9,7 +9,7 @@ import (
 
 func TestConformance(t *testing.T) { conform(t, Config{}) }
 
-// The same with little memory, where every bound is met.
+// The same with little memory, so that every bound is reached.
 func TestConformanceWithinNarrowBounds(t *testing.T) {
 	conform(t, Config{Buffers: 8, BufferBytes: 4 << 10, AcceptsMax: 1})
 }
@@ -40,7 +40,8 @@ func (w *watched) Open(wait engine.Wait) (engine.Engine, error) {
 	return e, err
 }
 
-// check wants every buffer at home but those that the case never recycled.
+// check demands that every buffer was given back, except those that the case did not
+// recycle.
 func (w *watched) check(t testing.TB) {
 	var lent int64
 	for _, e := range w.engines {

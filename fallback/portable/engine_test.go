@@ -26,8 +26,8 @@ func TestNothingHappensBeforePoll(t *testing.T) {
 	r.Want(r.Await(tok, engine.OpSend), 1, false)
 }
 
-// A receive runs ahead of the owner by a bounded amount: one that waits to be
-// polled and one that is in the making.
+// A receive runs ahead of the owner by a bounded amount: one completion that waits to be
+// polled and one that is being made.
 func TestReceivingAheadIsBounded(t *testing.T) {
 	r := newRig(t, Config{BufferBytes: 512})
 	fd, tok, peer := r.Connect()
@@ -182,8 +182,8 @@ func TestCloseEndsEveryGoroutineAndLeavesTheConnectionsWell(t *testing.T) {
 	}
 }
 
-// start starts what was asked for without taking a completion, and gives the
-// goroutines time to fill the queue.
+// start starts what was requested without taking a completion, and gives the goroutines
+// time to fill the queue.
 func (r *rig) start() {
 	for range 5 {
 		if _, err := r.e.Poll(nil, 0); err != nil {

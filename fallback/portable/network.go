@@ -97,8 +97,8 @@ func (n *Network) adopt(c engine.ListenConfig) (engine.Listener, error) {
 	return l, nil
 }
 
-// listenUnix opens a listening Unix domain socket. Its file has its mode a moment
-// after it is there, because Go's net binds and listens in one.
+// listenUnix opens a listening Unix domain socket. Its file gets its mode a moment
+// after it exists, because Go's net binds and listens in one step.
 func (n *Network) listenUnix(path string, c engine.ListenConfig) (engine.Listener, error) {
 	wrong := func(err error) (engine.Listener, error) {
 		return engine.Listener{}, fmt.Errorf("listen on %q: %w", c.Address, err)

@@ -9,7 +9,7 @@ import (
 
 const mib = 1 << 20
 
-// Who comes first goes first, whatever the sizes.
+// Tickets are granted in the order in which they came, whatever their sizes.
 func TestALineIsServedInOrder(t *testing.T) {
 	b := budget.New(16 * mib)
 	b.Change(0, 12*mib)
@@ -40,8 +40,8 @@ func TestALineIsServedInOrder(t *testing.T) {
 	}
 }
 
-// Large responses leave a share to small ones; what is free of theirs small ones may
-// take.
+// Large responses leave a share to small ones, and small ones may use what is free of the
+// large share.
 func TestSmallResponsesHaveAShareOfTheirOwn(t *testing.T) {
 	b := budget.New(16 * mib)
 	full := b.Line(12*mib, nil)
@@ -65,8 +65,8 @@ func TestSmallResponsesHaveAShareOfTheirOwn(t *testing.T) {
 	}
 }
 
-// Small responses take what large ones leave free, and give way to those that want it: both
-// together stay within the bound.
+// Small responses use what large ones leave free, and stop when a large one waits: together
+// they stay within the bound.
 func TestBothSharesTogetherStayWithinTheBound(t *testing.T) {
 	b := budget.New(16 * mib)
 	var small []*budget.Ticket
@@ -98,7 +98,7 @@ func TestBothSharesTogetherStayWithinTheBound(t *testing.T) {
 	}
 }
 
-// What is more than there is goes when nothing else is there, and then alone.
+// A response larger than the budget is granted when nothing else is taken, alone.
 func TestWhatIsMoreThanAllOfItGoesAlone(t *testing.T) {
 	b := budget.New(16 * mib)
 	first := b.Line(mib, nil)
@@ -121,7 +121,7 @@ func TestWhatIsMoreThanAllOfItGoesAlone(t *testing.T) {
 	}
 }
 
-// Who leaves the line is not called, and keeps nobody behind.
+// A ticket that leaves the queue is not called, and blocks nobody.
 func TestWhoLeavesTheLineIsNotInTheWay(t *testing.T) {
 	b := budget.New(16 * mib)
 	full := b.Line(12*mib, nil)
@@ -139,7 +139,7 @@ func TestWhoLeavesTheLineIsNotInTheWay(t *testing.T) {
 	}
 }
 
-// The more is taken, the less one more response gets: there is always some left.
+// The more is taken, the less another response gets: some is always left.
 func TestThereIsAlwaysRoomForOneMore(t *testing.T) {
 	b := budget.New(128 * mib)
 	first := b.Room()
@@ -157,7 +157,7 @@ func TestThereIsAlwaysRoomForOneMore(t *testing.T) {
 	}
 }
 
-// What an API answered with is expected of it again, and forgotten when it is not so.
+// The size of an API's responses is expected again, and forgotten if they are small.
 func TestLargeResponsesAreExpectedAgainAndForgotten(t *testing.T) {
 	b := budget.New(128 * mib)
 	b.Learn(1, 10*mib)

@@ -16,7 +16,7 @@ type Engine struct {
 	rng      *rand.Rand
 	counters engine.Counters // atomics: any goroutine
 	inside   atomic.Bool     // a goroutine is in a method of the owner's
-	bell     chan struct{}   // rung when a sleeping Poll should look again
+	bell     chan struct{}   // signalled when a sleeping Poll should look again
 
 	tick      uint64 // steps so far: the engine's only clock
 	polls     int
@@ -54,8 +54,8 @@ type operation struct {
 	total int
 	goal  int // bytes to take before completing
 	taken int
-	rest  uint64 // the step until which it rests
-	held  bool   // a Send of which its owner need not hear by itself
+	rest  uint64 // the step until which it makes no progress
+	held  bool   // a Send whose completion may be withheld
 }
 
 type action uint8
@@ -153,7 +153,7 @@ func (e *Engine) Detach(fd engine.FD, t engine.Token) {
 	d.owner, d.token = nil, 0
 }
 
-// SendsCanWait is engine.PatientSender's.
+// SendsCanWait implements engine.PatientSender.
 func (e *Engine) SendsCanWait() {
 	if !e.enter("SendsCanWait") {
 		return
@@ -212,7 +212,7 @@ func (e *Engine) submit(act action, d *desc, op *operation) {
 	e.submitted = append(e.submitted, submission{act, d, op})
 }
 
-// enter locks, and says whether the engine may be used; leave undoes it.
+// enter locks n.mu and reports whether the engine may be used; leave unlocks.
 func (e *Engine) enter(verb string) bool {
 	if !e.enterAlways(verb) {
 		return false
@@ -272,8 +272,8 @@ func (e *Engine) Close() error {
 	return nil
 }
 
-// settle ends what must not be left to an owner that will hear of nothing any
-// more: descriptors that it asked to close, and accepted ones that it never saw.
+// settle ends what the owner of a closed engine can't end: descriptors that it asked to
+// close, and accepted ones that it never saw.
 func (e *Engine) settle() {
 	for _, s := range e.submitted {
 		if s.act == actClose {

@@ -11,7 +11,7 @@ import (
 // sums is the seed of the checksums over memory that owners must not change.
 var sums = maphash.MakeSeed()
 
-// fits says whether the operation suits the descriptor and has memory it may use.
+// fits reports whether the operation suits the descriptor and has memory it may use.
 func (e *Engine) fits(verb string, d *desc, op *operation) bool {
 	if (op.op == engine.OpAccept) != (d.listener != nil) {
 		e.n.breach("%s on %s", verb, d)
@@ -60,7 +60,7 @@ func (o *operation) checksum() uint64 {
 	return h.Sum64()
 }
 
-// untouched says whether RecvInto's memory is as seal left it.
+// untouched reports whether RecvInto's memory is as seal left it.
 func (o *operation) untouched() bool {
 	for _, b := range o.into {
 		if b != poison {

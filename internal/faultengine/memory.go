@@ -6,7 +6,7 @@ import (
 	"kring/engine"
 )
 
-// poison is what memory holds that its borrower must not look at.
+// poison is the content of memory that its borrower must not read.
 const poison = 0xa5
 
 // lender is the memory that one engine lends.

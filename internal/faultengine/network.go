@@ -87,7 +87,7 @@ func New(c Config) *Network {
 	}
 }
 
-// Seed is what makes this Network's faults happen again.
+// Seed is the seed with which this Network's faults happen again.
 func (n *Network) Seed() uint64 { return n.cfg.Seed }
 
 // Name is "fault".
@@ -109,7 +109,7 @@ func (n *Network) Open(engine.Wait) (engine.Engine, error) {
 	return e, nil
 }
 
-// Kill has every engine die at its next Poll.
+// Kill makes every engine die at its next Poll.
 func (n *Network) Kill() {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -11,9 +11,9 @@ import (
 )
 
 // Peer is the client's end of a connection: a net.Conn that can also finish
-// sending and reset. Any goroutine may use it. A test that drives the engine and
-// its peers from one goroutine sets deadlines, or writes no more than the
-// window: nobody else would make room.
+// sending and reset. Any goroutine may use it. A test that drives the engine and its
+// peers from one goroutine must set deadlines, or write no more than the window: no other
+// goroutine makes room.
 type Peer struct {
 	n       *Network
 	w       *wire
@@ -88,7 +88,7 @@ func (p *Peer) Read(b []byte) (int, error) {
 	}
 }
 
-// Write writes all of b, waiting for room as often as need be.
+// Write writes all of b, waiting for room as often as needed.
 func (p *Peer) Write(b []byte) (int, error) {
 	p.n.mu.Lock()
 	defer p.n.mu.Unlock()
@@ -151,8 +151,8 @@ func (p *Peer) CloseWrite() error {
 	return nil
 }
 
-// Reset ends the connection with an RST: the owner meets ECONNRESET, and may or
-// may not see the last bytes that were written.
+// Reset ends the connection with an RST: the owner gets ECONNRESET, and may or may not
+// see the last bytes that were written.
 func (p *Peer) Reset() error { return p.end(true) }
 
 // Close ends the connection; with data unread that is a Reset, as in TCP.

@@ -11,7 +11,7 @@ import (
 // ErrDead is what Poll returns once FailAfterPolls was reached.
 var ErrDead = errors.New("faultengine: the engine died, as configured")
 
-// Poll steps the engine until it has something to say.
+// Poll steps the engine until it has something to return.
 func (e *Engine) Poll(done []engine.Completion, wait time.Duration) (int, error) {
 	if !e.enter("Poll") {
 		return 0, ErrDead
@@ -55,7 +55,7 @@ func (e *Engine) Poll(done []engine.Completion, wait time.Duration) (int, error)
 	}
 }
 
-// holds says that only sends are due whose owner need not hear of them by themselves.
+// holds reports whether only completions are due that may be withheld.
 func (e *Engine) holds() bool {
 	held := false
 	for i := range e.queue {
@@ -135,7 +135,7 @@ func (e *Engine) dueFrom(i int) int {
 	return -1
 }
 
-// settleOne does what the delivery of a completion means for the books.
+// settleOne records the delivery of a completion.
 func (e *Engine) settleOne(q *entry) {
 	verb := "completes " + q.c.Op.String()
 	e.n.trace.add(step{engine: e.number, tick: e.tick, verb: verb, fd: q.d.fd, token: q.c.Token, res: q.c.Res, more: q.c.More})
@@ -192,7 +192,7 @@ func (e *Engine) skipAhead() bool {
 	return true
 }
 
-// sleep waits for the bell; false when the time has passed.
+// sleep waits for the bell; false if the time has passed.
 func (e *Engine) sleep(limit *time.Timer) bool {
 	var passed <-chan time.Time
 	if limit != nil {
@@ -219,7 +219,7 @@ func (e *Engine) ring() {
 	}
 }
 
-// hush forgets a ring from before: the step to come sees what it announced.
+// hush drops an earlier signal: the next step sees what it announced.
 func (e *Engine) hush() {
 	select {
 	case <-e.bell:

@@ -15,7 +15,7 @@ import (
 
 const payloadMax = 1 << 20
 
-// receiver plays the processor: it cuts what it may and takes its own copies.
+// receiver plays the processor: it cuts frames and keeps copies of its own.
 type receiver struct {
 	stream frame.Stream
 	memory slab.Pool
@@ -24,7 +24,7 @@ type receiver struct {
 	lent   []byte
 }
 
-// feed lends a copy of b that is scribbled over once the stream settled.
+// feed lends a copy of b that is overwritten after Settle.
 func (r *receiver) feed(b []byte, mayCut func() bool) {
 	r.lent = append(r.lent[:0], b...)
 	r.stream.Feed(r.lent, &r.memory)
@@ -170,8 +170,7 @@ func TestAnIdleStreamHoldsNoMemory(t *testing.T) {
 	}
 }
 
-// FuzzStream splits its input by its own bytes and compares with cutting the
-// whole at once.
+// FuzzStream splits its input by its own bytes, and compares with cutting it at once.
 func FuzzStream(f *testing.F) {
 	f.Add(frameOf([]byte("hello")), uint64(1))
 	f.Add(append(frameOf(nil), frameOf(bytes.Repeat([]byte("x"), 300))...), uint64(7))
@@ -207,9 +206,8 @@ func FuzzStream(f *testing.F) {
 	})
 }
 
-// BenchmarkCut is framing, so many frames for one Feed: small ones where they
-// were received, and such as come in two pieces and get memory of their own. One
-// operation is one frame.
+// BenchmarkCut measures framing, with so many frames for each Feed: small ones in place,
+// and frames in two pieces that get memory of their own. One operation is one frame.
 func BenchmarkCut(b *testing.B) {
 	for _, c := range []struct {
 		name         string

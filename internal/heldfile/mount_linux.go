@@ -24,8 +24,8 @@ type Disk struct {
 	held    atomic.Int64
 }
 
-// Mount makes a file system for the length of the test. It is nil when this
-// process may not mount one.
+// Mount makes a file system for the length of the test; nil if this process may not
+// mount one.
 func Mount(t testing.TB) *Disk {
 	t.Helper()
 	fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
@@ -111,7 +111,7 @@ func (d *Disk) open(name string) *os.File {
 // Release.
 func (d *Disk) Held() int { return int(d.held.Load()) }
 
-// Release answers the reads that are held, and has none held from now on.
+// Release answers the held reads; later ones are not held.
 func (d *Disk) Release() {
 	if _, err := d.release.Write([]byte{1}); err != nil {
 		d.t.Error(err)

@@ -14,7 +14,7 @@ import (
 const (
 	// asServer in the environment makes this program the server, whatever else it is.
 	asServer = "KRING_HELDFILE_SERVER"
-	// lifetime bounds a server whose test can't end it. No test takes as long.
+	// lifetime bounds a server whose test can't end it. No test takes that long.
 	lifetime = 3 * time.Minute
 )
 

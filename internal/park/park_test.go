@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// patience bounds failures; nothing that works takes it.
+// patience bounds failures; a passing test does not take that long.
 const patience = 20 * time.Second
 
 func never() bool { return false }
@@ -39,7 +39,7 @@ func newPipe(t *testing.T) (p *Parker, read, write int) {
 	return p, fds[0], fds[1]
 }
 
-// readable asks as an engine does, and drains as it must.
+// readable checks as an engine does, and drains the pipe.
 func readable(fd int) func() bool {
 	var b [64]byte
 	return func() bool {

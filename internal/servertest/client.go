@@ -29,7 +29,7 @@ func DialTo(t testing.TB, address string) *Client {
 	return DialWith(t, &net.Dialer{}, address)
 }
 
-// DialWith connects to an address as d says, for the length of the test.
+// DialWith connects to an address with d, for the length of the test.
 func DialWith(t testing.TB, d *net.Dialer, address string) *Client {
 	t.Helper()
 	network := "tcp"
@@ -69,7 +69,7 @@ func (c *Client) Receive() string {
 	return string(payload)
 }
 
-// Ask sends a frame and wants payload back.
+// Ask sends a frame and demands the same payload back.
 func (c *Client) Ask(payload, want string) {
 	c.t.Helper()
 	c.Send(payload)
@@ -78,7 +78,7 @@ func (c *Client) Ask(payload, want string) {
 	}
 }
 
-// AwaitClose wants the connection to end, without another byte.
+// AwaitClose demands that the connection ends without another byte.
 func (c *Client) AwaitClose() {
 	c.t.Helper()
 	n, err := c.Read(make([]byte, 1))
@@ -101,7 +101,7 @@ func Frame(payload []byte) []byte {
 	return append(binary.BigEndian.AppendUint32(nil, uint32(len(payload))), payload...)
 }
 
-// ReadFrame reads one frame and gives its payload.
+// ReadFrame reads one frame and returns its payload.
 func ReadFrame(r io.Reader) ([]byte, error) {
 	var size [4]byte
 	if _, err := io.ReadFull(r, size[:]); err != nil {

@@ -15,7 +15,7 @@ const Deadline = 20 * time.Second
 // Echo answers every request with its own payload.
 var Echo = kring.HandlerFunc(func(r kring.Request) { r.Respond(r.Payload()) })
 
-// Engines of this system; each must work, none may be passed over.
+// Engines of this system; each must work, none may be skipped.
 func Engines() []kring.Engine {
 	if runtime.GOOS == "linux" {
 		return []kring.Engine{kring.EngineURing, kring.EngineEpoll, kring.EnginePortable}
@@ -61,8 +61,7 @@ func Start(t testing.TB, cfg kring.Config, h kring.Handler) *kring.Server {
 	return s
 }
 
-// Shutdown ends s, which must leave nothing behind. A second call changes
-// nothing.
+// Shutdown ends s, which must leave nothing behind. A second call does nothing.
 func Shutdown(t testing.TB, s *kring.Server) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), Deadline)

@@ -6,7 +6,7 @@ import (
 	"kring/internal/slab"
 )
 
-// residue takes n pieces of size bytes each, writes them, and gives all back but one in
+// residue takes n pieces of size bytes each, writes them, and gives back all except one in
 // every so many, which it returns.
 func residue(p *slab.Pool, size, n, every int) (left [][]byte) {
 	var all [][]byte

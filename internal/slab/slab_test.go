@@ -188,8 +188,8 @@ func TestReservedMemoryIsUsedFirstAndStaysUntilTheEnd(t *testing.T) {
 	}
 }
 
-// The last piece that comes back after Close has everything unmapped; whoever takes one
-// at that moment has memory all the same.
+// The last piece that is given back after Close unmaps everything. A piece that is taken
+// at that moment has memory nevertheless.
 func TestMemoryTakenWhileTheLastComesBackIsThere(t *testing.T) {
 	for range 50 {
 		var p slab.Pool
@@ -217,8 +217,8 @@ func TestMemoryTakenWhileTheLastComesBackIsThere(t *testing.T) {
 	}
 }
 
-// Whoever is refused memory is told, and takes nothing along: the same class serves
-// whoever comes next, and Get panics without a lock in its hands.
+// A refusal of memory is an error and changes nothing: the same class serves the next
+// request, and Get panics without holding a lock.
 func TestRefusedMemoryIsAnErrorAndNothingElse(t *testing.T) {
 	var p slab.Pool
 	defer p.Close()
@@ -251,8 +251,8 @@ func TestRefusedMemoryIsAnErrorAndNothingElse(t *testing.T) {
 	}
 }
 
-// After a peak small pieces are given back to the system, too, but for a region of
-// each size; and what is lent keeps no more than its own region.
+// After a peak small pieces are given back to the system too, except one region of each
+// size. A lent piece keeps no more than its own region.
 func TestSmallPiecesAreGivenBackAfterAPeak(t *testing.T) {
 	var p slab.Pool
 	for _, size := range []int{4 << 10, 16 << 10, 64 << 10} {
@@ -284,8 +284,8 @@ func TestSmallPiecesAreGivenBackAfterAPeak(t *testing.T) {
 	}
 }
 
-// What a burst of large pieces has mapped goes back to the system, whatever their
-// sizes, but for one bounded amount; and the size that is in use is what is kept.
+// The memory of a burst of large pieces goes back to the system, whatever their sizes,
+// except one bounded amount; pieces of the size in use are kept.
 func TestABurstOfLargePiecesGoesBackToTheSystem(t *testing.T) {
 	p := &slab.Pool{}
 	var out [][]byte

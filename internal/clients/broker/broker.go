@@ -1,19 +1,18 @@
 // Package broker starts `kring serve` for a test and ends it again.
 //
-// Job. One server process per engine, on a free port, with its log kept; and
-// what the system knows about that process (memory, descriptors, threads).
+// Job. One server process per engine, on a free port, with its log kept; and the
+// memory, descriptors and threads of that process.
 //
-// Flow. Each looks for KRING_BOOTSTRAP (a server that runs already), then for
-// KRING_BIN (a built kring), and otherwise builds kring from the module around
-// this one. It starts the server for every engine of KRING_ENGINES, waits for
-// its ready line, runs the test, and ends the server with SIGTERM, which must
-// make it exit with 0.
+// Flow. Each uses KRING_BOOTSTRAP (the address of a running server), else KRING_BIN
+// (a built kring), else builds kring from the module around this one. It starts the
+// server for every engine of KRING_ENGINES, waits for its ready line, runs the test,
+// and ends the server with SIGTERM, after which it must exit with 0.
 //
 // Ownership. A Broker owns its process; nothing else signals it. The log
 // belongs to the goroutine that copies it, and is read under a lock.
 //
 // Never. No fixed port, no process found by name, no silent substitute for an
-// engine: a server that can't start fails the test with what it said.
+// engine: a server that can't start fails the test with its output.
 //
 // Kernel. /proc/PID for memory, descriptors and threads (Linux only; the
 // measurements say so elsewhere).
@@ -135,7 +134,7 @@ func Start(bin, engine string, args ...string) (*Broker, error) {
 	}
 }
 
-// Stop asks the server to end and says what was wrong with how it did.
+// Stop ends the server and returns what was wrong with its end.
 func (b *Broker) Stop() error {
 	if b.cmd == nil {
 		return nil
@@ -162,7 +161,7 @@ func (b *Broker) Write(p []byte) (int, error) {
 	return b.log.Write(p)
 }
 
-// Log is everything the server has said so far.
+// Log is the server's output so far.
 func (b *Broker) Log() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -1,18 +1,17 @@
-// Command churn connects and ends connections, in every way that there is, as
-// often as it is told.
+// Command churn opens and closes connections, in every way, as often as it is told.
 //
-// Job. Give a server a great number of short connections, and notice when one
-// of them, or an honest one beside them, is not served. What they leave behind
-// is for the caller to look for; scripts/churn.sh does.
+// Job. Give a server many short connections, and notice if one of them, or an honest
+// one beside them, is not served. The caller (scripts/churn.sh) checks what they leave
+// behind.
 //
 // Flow. Each goroutine takes the next cycle until all are done; a cycle's
-// number chooses how it ends. A few honest connections ask all the time.
+// number chooses how it ends. A few honest connections send requests all the time.
 //
 // Ownership. A connection belongs to the goroutine that dialed it.
 //
-// Never. It does not wait for what a server may do later, and needs no more
-// ports than an address has: a connection comes from one of many addresses of
-// 127.0.0.0/8, because one that we end first keeps its port for a minute.
+// Never. It does not wait for what a server may do later, and does not run out of ports:
+// connections come from many addresses of 127.0.0.0/8, because a connection that the
+// client ends first keeps its port for a minute (TIME_WAIT).
 //
 // Kernel. Loopback answers for every address of 127.0.0.0/8 on Linux.
 package main
@@ -111,7 +110,7 @@ func (c *churn) run(atOnce, honest int) error {
 	return errors.Join(all...)
 }
 
-// take lives cycles until none is left, or one went wrong.
+// take runs cycles until none is left, or one failed.
 func (c *churn) take() error {
 	for {
 		n := c.next.Add(1) - 1
@@ -125,7 +124,7 @@ func (c *churn) take() error {
 			_ = conn.Close()
 		}
 		if err != nil {
-			c.next.Store(c.cycles) // the others end, too
+			c.next.Store(c.cycles) // the other goroutines end, too
 			return fmt.Errorf("cycle %d, %s: %w", n, way.name, err)
 		}
 	}
@@ -201,7 +200,7 @@ func hear(c *net.TCPConn) error {
 	return err
 }
 
-// wantEnd wants the server to end the connection, in order or by a reset.
+// wantEnd demands that the server ends the connection, by FIN or RST.
 func wantEnd(c *net.TCPConn) error {
 	n, err := c.Read(make([]byte, 1))
 	if timeout, ok := err.(net.Error); n > 0 || ok && timeout.Timeout() {

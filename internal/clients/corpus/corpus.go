@@ -1,13 +1,12 @@
-// Package corpus is the content of test records: a pure function of a seed and
-// a record's number, so that whoever reads a record can tell whether it is the
-// one that was written.
+// Package corpus is the content of test records: a pure function of a seed and a
+// record's number, so that a reader can check whether a record is the one that was
+// written.
 //
-// Job. Give record i its key, its size and its bytes, and check a record that
-// came back. Ledger keeps what came back and says what did not.
+// Job. Make the key, the size and the bytes of record i, and check a record that was
+// read. A Ledger keeps which records were read, and reports which were not.
 //
-// Flow. A producer asks for Key(i) and Value(i); a consumer hands what it read
-// to Ledger.Deliver, which finds i in the key, makes the bytes again and
-// compares them.
+// Flow. A producer calls Key(i) and Value(i). A consumer gives what it read to
+// Ledger.Deliver, which finds i in the key, makes the bytes again and compares them.
 //
 // Ownership. A Corpus is a value and may be used from anywhere; values it
 // makes belong to the caller. A Ledger has a lock and may be shared.

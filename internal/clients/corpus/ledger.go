@@ -8,10 +8,10 @@ import (
 	"sync"
 )
 
-// errorsKept bounds how many faults a Ledger remembers word for word.
+// errorsKept bounds how many faults a Ledger keeps as text.
 const errorsKept = 10
 
-// Ledger keeps account of the records that came back.
+// Ledger keeps which records were read.
 type Ledger struct {
 	corpus Corpus
 	// stream says which producer wrote a record: order is promised within
@@ -26,7 +26,7 @@ type Ledger struct {
 	faultsN  int
 }
 
-// NewLedger opens an account. stream may be nil: one producer wrote them all.
+// NewLedger makes a Ledger. stream may be nil: one producer wrote all records.
 func NewLedger(c Corpus, stream func(i int) int) *Ledger {
 	if stream == nil {
 		stream = func(int) int { return 0 }
@@ -34,7 +34,7 @@ func NewLedger(c Corpus, stream func(i int) int) *Ledger {
 	return &Ledger{corpus: c, stream: stream, seen: map[int]int{}, last: map[[2]int]int{}}
 }
 
-// Deliver enters one record and says how many different ones there are now.
+// Deliver enters one record and returns how many different ones there are now.
 func (l *Ledger) Deliver(partition int, key, value []byte) int {
 	i, err := l.corpus.Check(key, value)
 	l.mu.Lock()
@@ -63,28 +63,28 @@ func (l *Ledger) fault(err error) {
 	}
 }
 
-// Count is how many different records came back.
+// Count is how many different records were read.
 func (l *Ledger) Count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.seen)
 }
 
-// Has says whether record i came back.
+// Has reports whether record i was read.
 func (l *Ledger) Has(i int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.seen[i] > 0
 }
 
-// Repeated is how many deliveries were of records that had come before.
+// Repeated is how many deliveries were of records that had been read before.
 func (l *Ledger) Repeated() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.repeated
 }
 
-// FirstRepeated is the first record that came more than once, -1 if none did.
+// FirstRepeated is the first record that was read more than once, -1 if none was.
 func (l *Ledger) FirstRepeated() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -97,10 +97,10 @@ func (l *Ledger) FirstRepeated() int {
 	return first
 }
 
-// Verify says everything that is wrong with what came back, where exactly the
-// records for which want holds, of the first n, should have. Repetition is
-// not a fault here: whether it may be depends on the promise that is tested.
-// want may ask the Ledger.
+// Verify returns everything that is wrong with what was read, if exactly those of the
+// first n records for which want is true should have been. Repetition is not a fault
+// here: whether it is allowed depends on the promise that is tested. want may call the
+// Ledger.
 func (l *Ledger) Verify(n int, want func(i int) bool) error {
 	l.mu.Lock()
 	seen, faults := maps.Clone(l.seen), slices.Clone(l.faults)

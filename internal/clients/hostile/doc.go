@@ -1,12 +1,11 @@
 // Package hostile sends frames that no honest client sends.
 //
-// Job. Prove that a frame which lies about its size, its API, its version or
-// its counts costs the server one connection, at once, and nothing else.
+// Job. Prove that a frame with a wrong size, API, version or count closes its own
+// connection, at once, and does nothing else.
 //
-// Flow. For every engine a server is started; beside it an honest connection
-// asks again and again; each kind of lie is sent on a connection of its own,
-// many times; then the server is ended and its summary must have counted every
-// lie under its reason.
+// Flow. A server is started for every engine. An honest connection sends requests all
+// the time. Each kind of wrong frame is sent on a connection of its own, many times.
+// Then the server is ended, and its summary must have counted every one under its reason.
 //
 // Ownership. Each connection belongs to the goroutine that opened it.
 //

@@ -26,13 +26,13 @@ type question struct {
 	asks            []ask
 	// tail is sent behind the asks: bytes that are no whole frame.
 	tail []byte
-	// anyAnswer leaves out what an answer says: only that there is one counts.
+	// anyAnswer compares only whether there is a response, not its content.
 	anyAnswer bool
 	// bytewise sends one byte at a time.
 	bytewise bool
 	// per, if set, makes the asks for one server.
 	per func(*server) []ask
-	// fin ends the sending side instead of asking what is next.
+	// fin ends the sending side instead of sending a next request.
 	fin bool
 	// talk, if set, asks one request after the other instead, each made of the
 	// answers so far, and says what is to be compared.
@@ -49,7 +49,7 @@ type ask struct {
 const (
 	// nextCorrelation is of the request behind a question.
 	nextCorrelation = 0x6e657874
-	// answerWithin is when a server that says nothing is called silent.
+	// answerWithin is after how long a server without a response is called silent.
 	answerWithin = 5 * time.Second
 	// talkWithin is how long a talk of many requests may take.
 	talkWithin = 30 * time.Second
@@ -59,7 +59,7 @@ const (
 	frameBytesMax = 64 << 20
 )
 
-// put asks q and says what a client saw.
+// put sends q and returns what a client saw.
 func (s *server) put(q question, patience time.Duration) (string, error) {
 	conn, err := s.dial()
 	if err != nil {

@@ -17,17 +17,17 @@ import (
 )
 
 const (
-	// requestCPUMax is what no request may take of a server's processor time.
+	// requestCPUMax is how much CPU time of a server a request may take.
 	requestCPUMax = 10 * time.Millisecond
 	// waitingAfter is when a request is taken for one that waits (a long poll).
 	waitingAfter = 50 * time.Millisecond
-	// growthMax is what a server's memory may grow by over all mutations.
+	// growthMax is how much a server's memory may grow over all mutations.
 	growthMax = 64 << 20
 )
 
-// mutate sends n mutated requests of every API to every server, beside an
-// honest client. Each must be answered or cost its connection; none may take
-// long, none may leave memory behind, and the honest client sees no error.
+// mutate sends n mutated requests of every API to every server, beside an honest client.
+// Each must be answered or close its connection. None may take long or leave memory
+// behind, and the honest client must see no error.
 func mutate(servers []*server, only string, n int, seed uint64) error {
 	if err := prepare(servers); err != nil {
 		return err

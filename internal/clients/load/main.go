@@ -1,8 +1,8 @@
-// Command load keeps a server busy and notices every wrong byte.
+// Command load keeps a server busy and detects every wrong byte.
 //
-// Job. Hold many connections that do nothing and many that work, for some
-// time, and report what was done; any error or changed byte makes it exit with
-// 1. scripts/soak.sh and scripts/strace.sh use it.
+// Job. Hold many idle and many busy connections for some time, and report what was done.
+// Any error or changed byte makes it exit with 1. scripts/soak.sh and scripts/strace.sh
+// use it.
 //
 // Flow. Each busy client has a topic of its own, to which it appends a few
 // records, reads them back, checks them, and now and then deletes what it has
@@ -89,7 +89,7 @@ func (l *load) run() error {
 	return errors.Join(faults...)
 }
 
-// rest holds a connection that says nothing until the end.
+// rest holds a connection that is idle until the end.
 func (l *load) rest() error {
 	conn, err := net.Dial("tcp", l.bootstrap)
 	if err != nil {

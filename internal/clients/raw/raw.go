@@ -1,7 +1,7 @@
-// Package raw speaks just enough Kafka to ask a question, or to ask it wrongly.
+// Package raw speaks just enough Kafka to send a request, right or wrong.
 //
-// Job. Build frames byte by byte, and hold the simplest possible conversation:
-// an ApiVersions request of version 0 and its answer.
+// Job. Build frames byte by byte, and make the simplest possible exchange: an
+// ApiVersions request of version 0 and its response.
 //
 // Flow. Header and Frame make bytes; Ask writes one request and reads the
 // response to it.

@@ -1,4 +1,4 @@
-// Command record stands between clients and servers and keeps what clients ask.
+// Command record is a proxy between clients and servers that records requests.
 //
 // usage: record -frames FILE [-skip PATTERN] SERVER=TARGETFILE...
 //
@@ -14,8 +14,8 @@
 // Ownership. A connection's two goroutines own its two sides; both close when
 // either ends. The frames are shared and have a lock.
 //
-// Never. No byte is changed, held back or made up; what is no Kafka is passed on
-// and not kept.
+// Never. No byte is changed, delayed or invented; what is not Kafka is passed on and not
+// recorded.
 //
 // Kernel. Nothing of its own.
 package main
@@ -136,8 +136,8 @@ func pass(client net.Conn, target string, keep func(replay.Frame)) error {
 	return nil
 }
 
-// splitter finds the frames in what a client sends. It never fails, so that what
-// it does not understand is passed on all the same.
+// splitter finds the frames in what a client sends. It never fails, so that unknown bytes
+// are passed on too.
 type splitter struct {
 	keep func(replay.Frame)
 	rest []byte

@@ -1,10 +1,9 @@
-// Package replay keeps request frames that real clients sent, and tells them
-// apart by their shape.
+// Package replay keeps request frames that real clients sent, one for each shape.
 //
-// Job. A client's request may have what no encoder of ours would write: bytes
-// behind the body, a null where another sends nothing, a version that only that
-// client speaks. So frames are recorded from clients (scripts/versions.sh -r)
-// and sent again in a test: none is answered by a close.
+// Job. A client's request may have what kmsg would not encode: bytes behind the body, a
+// null where another client sends nothing, a version that only that client uses. So
+// frames are recorded from clients (scripts/versions.sh -r) and sent again in a test:
+// none may be answered by a close.
 //
 // Flow. Read parses a file of frames, one a line: the API's name, the version,
 // the id of the client that sent it and the request in hex without its size.
@@ -15,8 +14,7 @@
 // Ownership. A Set belongs to its caller and has a lock of its own; frames are
 // never changed.
 //
-// Never. No judgement on an answer: that a frame is answered at all is the
-// question.
+// Never. It does not judge a response: only whether a frame is answered counts.
 //
 // Kernel. Nothing of its own.
 package replay

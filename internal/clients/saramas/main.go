@@ -1,5 +1,5 @@
-// Command saramas does with IBM's client what a program does with it, speaking
-// the protocol of a version that its user chose.
+// Command saramas uses IBM's client as a program would, with the protocol version that
+// its user chose.
 //
 // usage: saramas VERSION SERVER ADDRESS
 //

@@ -1,13 +1,16 @@
 //! Answers every frame with itself, on monoio's io_uring driver: one thread, a
-//! task per connection, one write per batch of frames.
+//! task per connection with a buffer of its own, one write per batch of frames.
 
 use std::io::{Read, Write};
 
+use monoio::buf::{IoBuf, IoBufMut};
 use monoio::io::{AsyncReadRent, AsyncWriteRentExt};
 use monoio::net::{TcpListener, TcpStream};
 
 const FRAME_MAX: usize = 100 << 20;
-const READ_BYTES: usize = 64 << 10;
+/// BUFFER_BYTES is what a connection has room for: a frame of 64 KiB and its size, and of
+/// the next one what comes with it.
+const BUFFER_BYTES: usize = 128 << 10;
 
 /// whole gives the length of the complete frames at the front, and how much the
 /// last one lacks; None when these are no frames.
@@ -28,42 +31,32 @@ fn whole(b: &[u8]) -> Option<(usize, usize)> {
 
 async fn serve(mut conn: TcpStream) -> std::io::Result<()> {
     conn.set_nodelay(true)?;
-    let mut have: Vec<u8> = Vec::new();
-    let mut piece: Vec<u8> = Vec::with_capacity(READ_BYTES);
+    let mut buf: Vec<u8> = Vec::with_capacity(BUFFER_BYTES);
     loop {
-        piece.clear();
-        let (got, read) = conn.read(piece).await;
-        piece = read;
+        // Size and body together, behind what is there of the last frame.
+        let have = buf.len();
+        let room = buf.capacity();
+        let (got, read) = conn.read(buf.slice_mut(have..room)).await;
+        buf = read.into_inner();
         if got? == 0 {
             return Ok(());
         }
-        // A batch of whole frames leaves from where it was read.
-        if have.is_empty() {
-            match whole(&piece) {
-                None => return Ok(()),
-                Some((n, lacks)) if n == piece.len() && lacks == 0 => {
-                    let (sent, back) = conn.write_all(piece).await;
-                    sent?;
-                    piece = back;
-                    continue;
-                }
-                Some((_, lacks)) => have.reserve(piece.len() + lacks),
-            }
-        }
-        have.extend_from_slice(&piece);
-        let (n, lacks) = match whole(&have) {
+        let (n, lacks) = match whole(&buf) {
             None => return Ok(()),
             Some(x) => x,
         };
-        if n > 0 {
-            let rest = have.split_off(n);
-            let (sent, back) = conn.write_all(have).await;
-            sent?;
-            have = back;
-            have.clear();
-            have.extend_from_slice(&rest);
+        if n == 0 {
+            buf.reserve(lacks);
+            continue;
         }
-        have.reserve(lacks);
+        // Whole frames leave from where they were read.
+        let (sent, back) = conn.write_all(buf.slice(..n)).await;
+        sent?;
+        buf = back.into_inner();
+        let rest = buf.len() - n;
+        buf.copy_within(n.., 0);
+        buf.truncate(rest);
+        buf.reserve(lacks.max(1));
     }
 }
 

@@ -8,33 +8,32 @@ import (
 	"kring/engine"
 )
 
-// rationing has receives take turns when not all of them can have what they want:
-// a buffer, of which there are fewer than ready sockets, or the owner's time, when
-// the kernel completes more than a Poll takes.
+// backpressure has receives take turns when not all of them can have what they want: a
+// buffer, of which there are fewer than ready sockets, or the owner's time, when the kernel
+// completes more than a Poll takes.
 //
-// The kernel serves receives in the order in which they were armed, and one
-// that has much to receive takes up to 32 buffers in its turn, or all that
-// there are. Then the others end without any, and armed again in the order of
-// their ends they come behind it for ever: with 4 buffers, one flooding
-// connection kept another waiting for 70,000 of its completions. And what a
-// parked engine's kernel completes in one call has no bound: with thousands of
-// ready sockets it fills every buffer, and by the time that the owner comes to
-// one of them, its socket has left the cache.
+// The kernel serves receives in the order in which they were armed. One that has much to
+// receive takes up to 32 buffers in its turn, or all that there are, and the others end
+// without any. Armed again in the order of their ends they come behind it for ever: with 4
+// buffers, one flooding connection kept another waiting for 70,000 of its completions. What
+// a parked engine's kernel completes in one call has no bound either: with thousands of
+// ready sockets it fills every buffer, and by the time that the owner comes to one of them,
+// its socket has left the cache.
 //
-// So then all receives are armed by feed alone, as many as there are buffers and
-// as Poll will take, and what is not armed waits in its socket. Those that found
-// no buffer in the last round come first. Each brings one completion and comes
-// behind the others again: a multishot receive that stood would be served as often
-// as it has data, before all who wait. Those that stand end with their next completion.
+// So all receives are then armed by refill alone: as many as there are buffers, and as Poll
+// will take. What is not armed waits in its socket. Those that found no buffer in the last
+// round come first. Each brings one completion and comes behind the others again, and a
+// multishot receive that stands is ended, because it would be served as often as it has
+// data.
 //
-// Invariant: while turns are taken, no connection is served more than twice while
-// another's data waits, or three times if buffers are short; but for what multishot
-// receives that stood when that began had completed before they were ended.
-type rationing struct {
-	short    int         // Polls until receives need not take turns any more
-	rounds   uint64      // of feed, which order who was served when
-	hungry   []engine.FD // receives to be armed that got nothing in the last round
-	starving []engine.FD // the others
+// Invariant: while turns are taken, no connection is served more than twice while another's
+// data waits, or three times if buffers are short. The exception is what multishot receives
+// had completed before they were ended.
+type backpressure struct {
+	short         int         // Polls until receives need not take turns any more
+	rounds        uint64      // of refill, which order who was served when
+	overdue       []engine.FD // receives to be armed that got nothing in the last round
+	pendingRearms []engine.FD // the others
 }
 
 // shortPolls is for how many Polls after the last receive that could not be armed,
@@ -42,7 +41,7 @@ type rationing struct {
 const shortPolls = 64
 
 // waits says that receives wait for their turn.
-func (r *rationing) waits() bool { return len(r.hungry)+len(r.starving) > 0 }
+func (r *backpressure) waits() bool { return len(r.overdue)+len(r.pendingRearms) > 0 }
 
 // takeTurn arms a receive: now, or in its turn.
 func (e *ringEngine) takeTurn(fd engine.FD, s *socket, pollFirst bool) {
@@ -50,10 +49,10 @@ func (e *ringEngine) takeTurn(fd engine.FD, s *socket, pollFirst bool) {
 	case e.short == 0:
 		e.armRecv(fd, s, pollFirst)
 		return
-	case s.hungry:
-		e.hungry = append(e.hungry, fd)
+	case s.overdue:
+		e.overdue = append(e.overdue, fd)
 	default:
-		e.starving = append(e.starving, fd)
+		e.pendingRearms = append(e.pendingRearms, fd)
 	}
 	s.in.starved = true
 }
@@ -67,7 +66,7 @@ func (e *ringEngine) starved(fd engine.FD, s *socket, c *engine.Completion) bool
 		return false
 	}
 	e.short = shortPolls
-	s.hungry = s.served < e.rounds
+	s.overdue = s.served < e.rounds
 	if lent {
 		e.total.exhausted++
 		return false
@@ -98,19 +97,19 @@ func (e *ringEngine) comeBack(fd engine.FD, s *socket) {
 	}
 }
 
-// feed arms as many of those that wait as there are buffers now, and as the next
+// refill arms as many of those that wait as there are buffers now, and as the next
 // Poll will take, which is up to taken completions: at least one, so that nobody
 // waits for longer than so many Polls as there are receives before it. Order: after
 // the window was published, and never while CQEs are reaped: sockets with data
 // would meet the same empty window, again and again, before the owner could
 // recycle anything.
-func (e *ringEngine) feed(taken int) {
+func (e *ringEngine) refill(taken int) {
 	e.short--
 	e.rounds++
 	room := taken - e.unreaped() - int(e.ring.SQPending())
 	n := min(e.freeBuffers(), max(room, 1))
-	e.hungry, n = e.arm(e.hungry, n)
-	e.starving, _ = e.arm(e.starving, n)
+	e.overdue, n = e.arm(e.overdue, n)
+	e.pendingRearms, _ = e.arm(e.pendingRearms, n)
 	if e.waits() {
 		e.short = shortPolls
 	}
@@ -132,16 +131,12 @@ func (e *ringEngine) freeBuffers() int {
 	return max((w.given-filled+1)/2, 0)
 }
 
-// filledBy is how many buffers a CQE brings. An incremental buffer may be shared, so
-// there it is at most so many.
+// filledBy is how many buffers a CQE brings, at most: some may be shared with others.
 func (w *window) filledBy(q *CQE) int {
-	switch {
-	case q.Flags&CQEBuffer == 0:
+	if q.Flags&CQEBuffer == 0 {
 		return 0
-	case w.places != nil:
-		return (int(max(q.Res, 0)) + w.size - 1) / w.size
 	}
-	return 1
+	return max((int(q.Res)+w.size-1)/w.size, 1)
 }
 
 // arm arms up to n of the receives in queue, and returns who still waits and
