@@ -118,7 +118,7 @@ var settingOf = uring.SettingOf()
 // handlers' Configs.
 var flagOf = func() map[string]string {
 	all := map[string]string{
-		"PartitionsMax": "the bound of partitions", "FilesMax": "the plan of descriptors (ulimit -n)",
+		"PartitionsMax": "the bound of partitions", "WaitsMax": "the bound of requests that wait", "FilesMax": "the plan of descriptors (ulimit -n)",
 		"AdvertiseOn": "--listener NAME.advertise",
 	}
 	for field, flag := range maps.All(flagOfField) {
