@@ -232,6 +232,7 @@ func (p *Processor) takeAnswers(r *reqchan.Job) {
 		next, token := r.Next(), r.Token
 		p.shared.Went(-1)
 		p.shared.Counts().Home++
+		follows := r.Follows() // before Unbegun
 		if first := r.Unbegun(); first != nil {
 			p.takeUnbegun(first, engine.Token(token))
 		}
@@ -239,11 +240,17 @@ func (p *Processor) takeAnswers(r *reqchan.Job) {
 			p.handlers.limiter.home(r, p.shared.Now())
 		}
 		if c := p.slots.of(engine.Token(token)); c != nil {
+			if follows {
+				p.shared.Followed(&c.Conn)
+			}
 			c.Returned(r)
 			if next == nil || next.Token != token {
 				c.AllReturned()
 			}
 		} else {
+			if follows {
+				p.shared.Followed(nil)
+			}
 			p.shared.Drop(r) // its connection is gone
 		}
 		r = next

@@ -4,9 +4,6 @@ import "kring/reqchan"
 
 // Returned takes a request whose answer came home.
 func (c *Conn) Returned(r *reqchan.Job) {
-	if r.Follows() {
-		c.countFollower()
-	}
 	if c.joinBatch(r, c.shared.timesOf(r.API)) {
 		c.countAnswered(r)
 		c.shared.recycle(r)

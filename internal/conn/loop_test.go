@@ -155,8 +155,12 @@ func (l *testLoop) answer(f func(reqchan.Request)) {
 		}
 	}
 	for _, r := range home {
+		follows := r.Follows()
 		if first := r.Unbegun(); first != nil {
 			l.conn.Unbegun(first)
+		}
+		if follows {
+			l.shared.Followed(l.conn)
 		}
 		l.conn.Returned(r)
 	}

@@ -77,10 +77,13 @@ func (c *Conn) Unbegun(first *reqchan.Job) {
 	}
 }
 
-// countFollower counts a request that was cut to follow another, now that it was begun.
-func (c *Conn) countFollower() {
-	c.shared.count.Requests++
-	c.requests++
+// Followed counts a request that was cut to follow another, now that it came home; c is nil
+// when its connection is gone.
+func (sh *Shared) Followed(c *Conn) {
+	sh.count.Requests++
+	if c != nil {
+		c.requests++
+	}
 }
 
 // goOn hands on what was cut and not begun, when c may have a request in flight again. A
@@ -98,7 +101,7 @@ func (c *Conn) goOn() {
 	if c.turn != nil {
 		c.takeTurn(r)
 	}
-	c.countFollower()
+	sh.Followed(c)
 	for j := r; j != nil; j = j.Behind() {
 		j.Times.Arrived = sh.now
 		c.countStarted()
@@ -119,7 +122,7 @@ func (c *Conn) dropUnbegun() {
 func (sh *Shared) DropRun(r *reqchan.Job) {
 	for r != nil {
 		rest := r.Unbegun()
-		sh.count.Requests++
+		sh.Followed(nil)
 		sh.recordUnsent(r)
 		sh.recycle(r)
 		r = rest

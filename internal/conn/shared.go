@@ -214,9 +214,6 @@ func (sh *Shared) Credit() int64 { return sh.credit }
 
 // Drop ends a request that came home to no connection.
 func (sh *Shared) Drop(r *reqchan.Job) {
-	if r.Follows() {
-		sh.count.Requests++
-	}
 	sh.count.Late++
 	sh.recordUnsent(r)
 	sh.recycle(r)

@@ -72,11 +72,12 @@ func TestRequestsThatCameTogetherAreHandledOneAtATime(t *testing.T) {
 func TestWhatSpeaksAgainstTheNextRequestKeepsThoseThatCameWithIt(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
 		cfg.Limits.ThrottleMax = long
+		held := make(chan kring.Request, 1)
 		for name, answer := range map[string]func(r kring.Request){
 			"throttle": func(r kring.Request) { r.Throttle(long); r.Respond(r.Payload()) },
 			"close":    func(r kring.Request) { r.CloseConnection(reqchan.HandlerClosed) },
 			"panic":    func(kring.Request) { panic("as asked") },
-			"never":    func(kring.Request) {},
+			"later":    func(r kring.Request) { held <- r },
 		} {
 			h, handled := counting(func(r kring.Request, _ int64) {
 				if number(r) == 5 {
@@ -96,7 +97,7 @@ func TestWhatSpeaksAgainstTheNextRequestKeepsThoseThatCameWithIt(t *testing.T) {
 				}
 				servertest.Eventually(t, "it is throttled", func() bool { return s.Stats().Total.Throttles == 1 })
 				wantMuted(t, s, "MUTED_AND_THROTTLED", processor.MutedThrottled)
-			case "never":
+			case "later":
 				servertest.Eventually(t, "the sixth is with its handler", func() bool { return handled.Load() == 6 })
 				if conns := list(t, s); len(conns) != 1 || conns[0].InFlight != 1 {
 					t.Errorf("listed as %+v", conns)
@@ -106,6 +107,10 @@ func TestWhatSpeaksAgainstTheNextRequestKeepsThoseThatCameWithIt(t *testing.T) {
 			}
 			if n := handled.Load(); n != 6 {
 				t.Errorf("%s: %d requests were handled, want 6", name, n)
+			}
+			if name == "later" { // else the server waits for it
+				(<-held).CloseConnection(reqchan.HandlerClosed)
+				c.AwaitClose()
 			}
 		}
 	})
