@@ -142,7 +142,7 @@ func (st *Stats) addListeners(a *acceptor.Admission) {
 
 // RefusedBy gives the accepted connections that were closed unserved per
 // reason, by the reason's name, those that happened only.
-func (st *Stats) RefusedBy() map[string]uint64 {
+func (st Stats) RefusedBy() map[string]uint64 {
 	by := map[string]uint64{}
 	for _, l := range st.Listeners {
 		for r, n := range l.Refused {

@@ -122,7 +122,7 @@ func KernelThreads() int { return uring.KernelThreads() }
 
 // ClosedBy gives the connections closed per reason, by the reason's name, those
 // that happened only.
-func (st *Stats) ClosedBy() map[string]uint64 {
+func (st Stats) ClosedBy() map[string]uint64 {
 	by := map[string]uint64{}
 	for r, n := range st.Total.Closed {
 		if n > 0 {
@@ -224,13 +224,13 @@ func softwareCounts(said map[reqchan.Software]int, silent int) (counts []Softwar
 // [NetworkProcessorAvgIdlePercent], 0 to 1, between an earlier snapshot and st;
 // the zero Stats is the start. Under 0.3 more of them may help. On io_uring it
 // says a little more than elsewhere: see processor.Stats.
-func (st *Stats) NetworkIdle(since Stats) float64 {
+func (st Stats) NetworkIdle(since Stats) float64 {
 	return measure.Ratio(st.Total.IdleNanos-since.Total.IdleNanos, st.Total.AliveNanos-since.Total.AliveNanos)
 }
 
 // HandlerIdle is the same for the goroutines of the handler pool
 // [RequestHandlerAvgIdlePercent]; 1 when there are none.
-func (st *Stats) HandlerIdle(since Stats) float64 {
+func (st Stats) HandlerIdle(since Stats) float64 {
 	return measure.Ratio(st.Handlers.IdleNanos-since.Handlers.IdleNanos, st.Handlers.AliveNanos-since.Handlers.AliveNanos)
 }
 
