@@ -12,9 +12,13 @@ import (
 
 // Where MemoryPlan.Max comes from.
 const (
+	// MemoryBySetting: Config says it.
 	MemoryBySetting = "Memory.BytesMax"
-	MemoryByCgroup  = "cgroup"
-	MemoryByMachine = "machine" // three quarters of what it has
+	// MemoryByCgroup: the smallest limit of the cgroups around the process.
+	MemoryByCgroup = "cgroup"
+	// MemoryByMachine: three quarters of what the machine has.
+	MemoryByMachine = "machine"
+	// MemoryUnbounded: nobody says.
 	MemoryUnbounded = ""
 )
 

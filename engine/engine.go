@@ -131,12 +131,18 @@ type Op uint8
 
 // The operations that complete.
 const (
+	// OpAccept: Accept gave a connection, or ended.
 	OpAccept Op = iota + 1
+	// OpRecv: Recv lent data, or ended.
 	OpRecv
+	// OpRecvInto: the buffer of RecvInto is full, or the peer ended.
 	OpRecvInto
+	// OpSend: Send took bytes, or failed.
 	OpSend
+	// OpClose: CloseFD is done, and the token free.
 	OpClose
-	OpReadFile // see FileReader
+	// OpReadFile: see FileReader.
+	OpReadFile
 )
 
 var opNames = [...]string{OpAccept: "accept", OpRecv: "recv", OpRecvInto: "recv_into", OpSend: "send", OpClose: "close",

@@ -4,7 +4,9 @@ import "kring/internal/fault"
 
 // An engine's receive buffers, where its Config says nothing else.
 const (
-	BuffersDefault     = 256
+	// BuffersDefault is how many buffers an engine may lend at once.
+	BuffersDefault = 256
+	// BufferBytesDefault is the size of each.
 	BufferBytesDefault = 16 << 10
 )
 

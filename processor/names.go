@@ -26,32 +26,50 @@ type (
 
 // The values of SlowReader.
 const (
-	SlowReaderPause    = conn.SlowReaderPause
+	// SlowReaderPause starts nothing more of it until it reads on.
+	SlowReaderPause = conn.SlowReaderPause
+	// SlowReaderThrottle also mutes it for a second.
 	SlowReaderThrottle = conn.SlowReaderThrottle
-	SlowReaderClose    = conn.SlowReaderClose
+	// SlowReaderClose closes it.
+	SlowReaderClose = conn.SlowReaderClose
 )
 
 // The values of ConnState.
 const (
-	ConnOpen      = conn.Open
-	ConnPeerDone  = conn.PeerDone
+	// ConnOpen: it is served.
+	ConnOpen = conn.Open
+	// ConnPeerDone: it sent all it will; what it sent is served.
+	ConnPeerDone = conn.PeerDone
+	// ConnFinishing: it closes once its responses are out.
 	ConnFinishing = conn.Finishing
-	ConnEnding    = conn.Ending
+	// ConnEnding: it waits for its last completions.
+	ConnEnding = conn.Ending
 )
 
 // The values of MutedBy.
 const (
-	MutedNot             = conn.MutedNot
-	MutedEnding          = conn.MutedEnding
-	MutedDraining        = conn.MutedDraining
-	MutedMoving          = conn.MutedMoving
-	MutedThrottled       = conn.MutedThrottled
-	MutedParked          = conn.MutedParked
-	MutedInFlight        = conn.MutedInFlight
-	MutedShare           = conn.MutedShare
+	// MutedNot: it may go on.
+	MutedNot = conn.MutedNot
+	// MutedEnding: it is closing.
+	MutedEnding = conn.MutedEnding
+	// MutedDraining: its server or its listener finishes.
+	MutedDraining = conn.MutedDraining
+	// MutedMoving: to another processor.
+	MutedMoving = conn.MutedMoving
+	// MutedThrottled: by an answer, or as a slow reader.
+	MutedThrottled = conn.MutedThrottled
+	// MutedParked: its last response and its end wait.
+	MutedParked = conn.MutedParked
+	// MutedInFlight: as many of its requests as may be are in flight.
+	MutedInFlight = conn.MutedInFlight
+	// MutedShare: it has its share of the request channel.
+	MutedShare = conn.MutedShare
+	// MutedQueuedResponses: its peer doesn't read.
 	MutedQueuedResponses = conn.MutedQueuedResponses
-	MutedMemory          = conn.MutedMemory
-	MutedReceiveBuffer   = conn.MutedReceiveBuffer
+	// MutedMemory: it waits for bytes of the request channel.
+	MutedMemory = conn.MutedMemory
+	// MutedReceiveBuffer: it waits for a buffer to receive into.
+	MutedReceiveBuffer = conn.MutedReceiveBuffer
 )
 
 // OtherAPI stands for all requests whose API is not known.
@@ -61,9 +79,12 @@ const OtherAPI = conn.OtherAPI
 // bytes, of the budget of all responses (the share of small ones must leave room beside
 // that), and of Config.Held.
 const (
-	HoardedBytesMax  = conn.HoardedBytesMax
+	// HoardedBytesMax is of the request channel's bytes.
+	HoardedBytesMax = conn.HoardedBytesMax
+	// HoardedOutputMax is of the budget of all responses.
 	HoardedOutputMax = conn.HoardedOutputMax
-	HoardedHeldMax   = conn.HoardedHeldMax
+	// HoardedHeldMax is of Config.Held.
+	HoardedHeldMax = conn.HoardedHeldMax
 )
 
 // ErrGoexit is what the Panicked hook is told when a handler called runtime.Goexit on the

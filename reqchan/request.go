@@ -121,9 +121,13 @@ type AnswerKind uint8
 
 // The kinds of answer (Kafka: SendResponse, NoOpResponse, CloseConnectionResponse).
 const (
+	// AnswerNone: it is not answered.
 	AnswerNone AnswerKind = iota
+	// AnswerSend: with a response (SendResponse).
 	AnswerSend
+	// AnswerNoResponse: with nothing (NoOpResponse).
 	AnswerNoResponse
+	// AnswerClose: by closing the connection (CloseConnectionResponse).
 	AnswerClose
 	// AnswerLater is none: the request comes to its handler again, when there is room
 	// for its response.

@@ -37,7 +37,9 @@ const (
 	// Inconclusive: asking failed for a reason of its own (no memory, no
 	// descriptors, forbidden), so nothing is known.
 	Inconclusive Answer = iota
+	// Yes: it is there.
 	Yes
+	// No: it is not.
 	No
 )
 

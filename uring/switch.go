@@ -26,25 +26,34 @@ func (s Switch) String() string {
 
 // Names for Config.Accept.
 const (
+	// AcceptMultishotMode: one request accepts all connections.
 	AcceptMultishotMode = "multishot"
-	AcceptSingleMode    = "single"
+	// AcceptSingleMode: one request for each connection.
+	AcceptSingleMode = "single"
 )
 
 // Names for Config.Recv.
 const (
+	// RecvMultishotMode: one request receives until it is cancelled, into provided buffers.
 	RecvMultishotMode = "multishot"
-	RecvSingleMode    = "single"
-	RecvFixedMode     = "fixed"
+	// RecvSingleMode: one request for each receive, into a provided buffer.
+	RecvSingleMode = "single"
+	// RecvFixedMode: into registered memory.
+	RecvFixedMode = "fixed"
 )
 
 // Names for Config.Send.
 const (
+	// SendPlainMode: gathered sends from any memory.
 	SendPlainMode = "send"
+	// SendFixedMode: copied to registered memory and sent from there.
 	SendFixedMode = "fixed"
 )
 
 // Names for Config.Wake.
 const (
+	// WakeEventfd: by an eventfd.
 	WakeEventfd = "eventfd"
+	// WakeMsgRing: by a message from another ring.
 	WakeMsgRing = "msg-ring"
 )

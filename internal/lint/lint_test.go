@@ -40,6 +40,7 @@ var breaks = []struct{ rule, path, source string }{
 	{"what is exported is documented", "engine/a.go", "func F() {}\n"},
 	{"what is exported is documented", "engine/a.go", "type T int\n"},
 	{"what is exported is documented", "engine/a.go", "const C = 1\n"},
+	{"what is exported is documented", "engine/a.go", "// Both.\nconst (\n\tC = 1\n\tD = 2\n)\n"},
 	{"atomics are typed", "engine/a.go", "import \"sync/atomic\"\n\nvar x uint32\nvar y = atomic.LoadUint32(&x)\n"},
 	{"tests wait on conditions", "engine/a_test.go", "import \"time\"\n\nfunc f() { time.Sleep(1) }\n"},
 	{"a skipped test proves that it must be", "engine/a_test.go", "import \"testing\"\n\nfunc f(t *testing.T) { t.Skip() }\n"},

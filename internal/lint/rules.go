@@ -139,7 +139,10 @@ func exportedReceiver(d *ast.FuncDecl) bool {
 	return ok && id.IsExported()
 }
 
+// undocumented are the names of d without a comment: in a group, each has its own, but
+// for what is not public and for tables of names that others have given.
 func undocumented(f *File, d *ast.GenDecl) (found []Finding) {
+	alike := len(d.Specs) == 1 || !f.Public() || slices.Contains(tables, f.Path)
 	for _, s := range d.Specs {
 		var at *ast.Ident
 		documented := d.Doc != nil
@@ -147,7 +150,7 @@ func undocumented(f *File, d *ast.GenDecl) (found []Finding) {
 		case *ast.TypeSpec:
 			at, documented = s.Name, documented && len(d.Specs) == 1 || s.Doc != nil || s.Comment != nil
 		case *ast.ValueSpec:
-			at, documented = s.Names[0], documented || s.Doc != nil || s.Comment != nil
+			at, documented = s.Names[0], documented && alike || s.Doc != nil || s.Comment != nil
 		}
 		if at != nil && at.IsExported() && !documented {
 			found = append(found, f.At(at.Pos(), at.Name+" has no comment: say what it means"))
