@@ -19,7 +19,7 @@ func TestEveryScenarioOfTheContractIsMeasured(t *testing.T) {
 	}
 	// Without GiveWay: tests of other packages keep the processors busy.
 	res, raw, err := contract.Run(t.Context(), contract.Options{
-		Scenarios: all, Engines: []string{"epoll"}, Dispatch: "pool", Rounds: 1, Window: 50 * time.Millisecond, Stall: 50 * time.Millisecond, Probe: time.Minute,
+		Scenarios: all, Engines: []string{"epoll"}, Dispatch: "pool", Rounds: 1, Window: 50 * time.Millisecond, Stall: 50 * time.Millisecond, Probe: time.Minute, Drain: 50 * time.Second,
 		Clients: 200, Fill: 20 * time.Millisecond, Burst: 500, Pin: true, Dir: t.TempDir(), FileBytes: 2 << 20, Out: t.TempDir(), Progress: &bytes.Buffer{},
 	})
 	if err != nil {

@@ -22,7 +22,8 @@ type Options struct {
 	Rounds   int
 	WarmUp   time.Duration
 	Duration time.Duration
-	Syscalls bool // a pass that counts system calls
+	Drain    time.Duration // in which answers may come after the window; 0: the generator's own
+	Syscalls bool          // a pass that counts system calls
 	Pin      bool
 	Out      string
 	Progress io.Writer
@@ -328,7 +329,7 @@ func (r *runner) load(s *Scenario, asked Asked) load.Config {
 		Look: look,
 		Kind: s.Kind, PayloadBytes: payload(s.Payload), Conns: s.Conns, Depth: s.Depth,
 		Rate: asked.rate(), Spin: s.Open != "" && len(r.env.GeneratorCPUs) > 0,
-		WarmUp: max(r.WarmUp, s.WarmUp), Duration: r.Duration, Threads: min(max(1, len(r.env.GeneratorCPUs)), s.Conns),
+		WarmUp: max(r.WarmUp, s.WarmUp), Duration: r.Duration, DrainTimeout: r.Drain, Threads: min(max(1, len(r.env.GeneratorCPUs)), s.Conns),
 	}
 }
 

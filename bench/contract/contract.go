@@ -25,6 +25,7 @@ type Options struct {
 	Window    time.Duration // measured, where nothing else ends it
 	Stall     time.Duration // how long handlers stall
 	Probe     time.Duration // in which what is tried of a stalled server must go; 0: stallProbe
+	Drain     time.Duration // in which answers may come after the window; 0: the generator's own
 	Clients   int           // of which one in a hundred never reads
 	Fill      time.Duration // until the buffers of those are full
 	Burst     int           // connects of a burst

@@ -42,7 +42,7 @@ func (r *runner) measure(ctx context.Context, x *Sample, s setup) error {
 		x.Server, x.Own = after.Since(before), server.Own()
 		return err
 	}}
-	s.load.Address = server.Addr
+	s.load.Address, s.load.DrainTimeout = server.Addr, r.Drain
 	s.load.Realtime = len(r.env.GeneratorCPUs) > 0 // else nobody else would run
 	if s.beside == nil {
 		x.Load, err = g.Run(ctx, s.load)
