@@ -60,7 +60,7 @@ type serveCmd struct {
 	DataDir           string  `group:"cluster" placeholder:"DIR" help:"Keep records, topics, groups and offsets here, across restarts. Default: memory only."`
 	SyncWrites        bool    `group:"cluster" help:"fsync before every acknowledgement, so that acknowledged data survives a power cut, not only the end of the process. Needs --data-dir."`
 	AcceptDataLoss    bool    `group:"cluster" help:"Start even if whole files of --data-dir are missing, empty or unreadable, without what they held. Without this flag kring names them and does not start."`
-	MemoryLogBytesMax size    `group:"cluster" placeholder:"BYTES" help:"Bytes of records that are kept without --data-dir, such as 512MiB. Beyond it records are refused (KAFKA_STORAGE_ERROR), which producers retry, until some are deleted. The process takes up to twice as much. Default: a tenth of a small memory, up to a quarter of a large one."`
+	MemoryLogBytesMax size    `group:"cluster" placeholder:"BYTES" help:"Bytes of records that are kept without --data-dir, such as 512MiB. Beyond it records are refused (KAFKA_STORAGE_ERROR), which producers retry, until some are deleted. The process takes up to twice as much. Default: a fifteenth of a small memory, up to a quarter of a large one."`
 	Partitions        int     `group:"cluster" placeholder:"N" default:"1" help:"Partitions of a topic that is created on demand. Default: ${default}."`
 	SeedTopic         []topic `group:"cluster" placeholder:"NAME:PARTITIONS" help:"Topic to create at the start unless it exists; repeat for more."`
 
@@ -224,7 +224,8 @@ func (c *serveCmd) serverConfig() kring.Config {
 }
 
 // The embedded cluster gets a fifth of a small memory, and half of a large one less what
-// the network layer may take.
+// the network layer may take. Of that, requests that wait in it take some (clusterWaits), and
+// records the rest.
 const (
 	handlerMemoryPart    = 5
 	networkMemoryMost    = 800 << 20
@@ -238,14 +239,19 @@ func (c *serveCmd) handlerMemory(cfg kring.Config) int64 {
 	if c.Handler != handlerEmbedded {
 		return 0
 	}
+	limit := cfg.MemoryPlan().Max
 	if c.MemoryLogBytesMax > 0 {
-		return 2 * int64(c.MemoryLogBytesMax)
+		return 2*int64(c.MemoryLogBytesMax) + clusterWaits(limit)
 	}
-	most := clusterMemory(cfg.MemoryPlan().Max)
-	if c.DataDir != "" {
-		return min(most, handlerMemoryOnDisk)
+	if c.DataDir != "" { // it is loaded before anybody waits
+		return max(min(clusterMemory(limit), handlerMemoryOnDisk), clusterWaits(limit))
 	}
-	return most
+	return clusterMemory(limit)
+}
+
+// clusterWaits is what requests take that wait in the cluster.
+func clusterWaits(limit int64) int64 {
+	return int64(embedded.WaitsMaxIn(limit)) * embedded.WaitBytes
 }
 
 // clusterMemory is the cluster's part of a memory limit, with records in memory.
@@ -330,10 +336,13 @@ func (c *serveCmd) clusterConfig() embedded.Config {
 	for _, l := range c.listeners() {
 		cfg.PipelineMax = max(cfg.PipelineMax, l.Limits.PipelineMax)
 	}
+	sc := c.serverConfig()
+	limit := sc.MemoryPlan().Max
 	if c.DataDir == "" && c.MemoryLogBytesMax == 0 {
-		cfg.MemoryLogBytesMax = c.serverConfig().Memory.HandlerBytes / 2
+		cfg.MemoryLogBytesMax = (sc.Memory.HandlerBytes - clusterWaits(limit)) / 2
 	}
-	cfg.FilesMax = max(c.serverConfig().Conns.HandlerFiles, 1) // 0 would be the cluster's own default
+	cfg.WaitsMax = embedded.WaitsMaxIn(limit)
+	cfg.FilesMax = max(sc.Conns.HandlerFiles, 1) // 0 would be the cluster's own default
 	for _, t := range c.SeedTopic {
 		cfg.Seed = append(cfg.Seed, embedded.Topic(t))
 	}

@@ -148,7 +148,7 @@ var flagOfField = map[string]string{
 	"Socket.SendBufferBytes": "send-buffer-bytes", "Socket.ReceiveBufferBytes": "receive-buffer-bytes", "Socket.KeepAlive": "keep-alive",
 	"Socket.KeepAliveInterval": "keep-alive-interval", "Socket.KeepAliveProbes": "keep-alive-probes",
 	// Of the embedded cluster and the null handler.
-	"DataDir": "data-dir", "SyncWrites": "sync-writes", "AcceptLoss": "accept-data-loss", "MemoryLogBytesMax": "memory-log-bytes-max", "Partitions": "partitions", "PartitionsDefault": "partitions",
+	"DataDir": "data-dir", "SyncWrites": "sync-writes", "AcceptLoss": "accept-data-loss", "MemoryLogBytesMax": "memory-log-bytes-max", "WaitsMax": "memory-max", "Partitions": "partitions", "PartitionsDefault": "partitions",
 	"Seed": "seed-topic", "Advertise": "advertise",
 	// Of quotas.
 	"Windows": "quota-windows", "Window": "quota-window", "BytesThrottleMax": "max-throttle", "RequestThrottleMax": "max-throttle",
