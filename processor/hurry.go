@@ -3,6 +3,7 @@ package processor
 import (
 	"time"
 
+	"kring/engine"
 	"kring/internal/budget"
 	"kring/reqchan"
 )
@@ -61,6 +62,7 @@ func (p *Processor) hurry() {
 		return
 	}
 	p.hurried = p.now
+	p.hurryOrder()
 	most := p.cfg.Responses.Max() / hurryFrees
 	for _, c := range p.conns {
 		if c.info == nil || c.ending || !c.sending || c.out.queued <= budget.SmallestBytes || c.set.WriteTimeout <= 0 {
@@ -76,6 +78,18 @@ func (p *Processor) hurry() {
 		if n := c.out.queued; !p.peerReads(c) {
 			most -= int64(n)
 			p.terminate(c, reqchan.WriteTimeout)
+		}
+	}
+}
+
+// hurryOrder has requests go that wait for room while answers of their own connection lie
+// behind them: those give none back before. So a connection may have one answer beyond the
+// budget, and no wait is for itself.
+func (p *Processor) hurryOrder() {
+	for r := range p.later {
+		if c := p.connOf(engine.Token(r.Token)); c != nil && c.order != nil && c.order.holdsBehind(r.Seq) {
+			r.TakeTurn(p.cfg.Responses.Overdraw())
+			p.handOut(r)
 		}
 	}
 }
