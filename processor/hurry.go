@@ -3,6 +3,7 @@ package processor
 import (
 	"time"
 
+	"kring/engine"
 	"kring/internal/budget"
 	"kring/internal/conn"
 )
@@ -45,6 +46,7 @@ func (p *Processor) hurry() {
 		return
 	}
 	p.timers.hurried = now
+	p.hurryOrder()
 	most := p.cfg.Responses.Max() / hurryFrees
 	for _, c := range p.slots.all {
 		unread, since := c.Unread()
@@ -60,6 +62,18 @@ func (p *Processor) hurry() {
 		}
 		if c.CloseUnread() {
 			most -= int64(unread)
+		}
+	}
+}
+
+// hurryOrder has requests go that wait for room while answers of their own connection lie
+// behind them: those give none back before. So a connection may have one answer beyond the
+// budget, and no wait is for itself.
+func (p *Processor) hurryOrder() {
+	for r := range p.handlers.later {
+		if c := p.slots.of(engine.Token(r.Token)); c != nil && c.HoldsBehind(r) {
+			r.TakeTurn(p.cfg.Responses.Overdraw())
+			p.handOut(r)
 		}
 	}
 }

@@ -127,6 +127,9 @@ func (c *Conn) Busy() bool {
 // Ended says that it only waits for its last completions.
 func (c *Conn) Ended() bool { return c.life >= ending }
 
+// HoldsBehind says that answers of c wait for the one to r.
+func (c *Conn) HoldsBehind(r *reqchan.Job) bool { return c.order != nil && c.order.holdsBehind(r.Seq) }
+
 // Residue names what the connection has that it must not have at rest; "" is nothing.
 func (c *Conn) Residue() string {
 	switch {

@@ -53,3 +53,13 @@ func (o *order) take() *reqchan.Job {
 	}
 	return r
 }
+
+// holdsBehind says that an answer waits for the one to number seq.
+func (o *order) holdsBehind(seq uint64) bool {
+	for n := seq + 1; n < o.last; n++ {
+		if *o.at(n) != nil {
+			return true
+		}
+	}
+	return false
+}

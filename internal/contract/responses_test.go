@@ -273,3 +273,35 @@ func TestWhoReadsNothingDoesNotKeepOthersWaitingForItsWholeTime(t *testing.T) {
 		}
 	})
 }
+
+// TestNoRequestWaitsForRoomThatItsOwnConnectionHolds: an answer that came early lies behind
+// the one that is waited for, and gives its memory back after it.
+func TestNoRequestWaitsForRoomThatItsOwnConnectionHolds(t *testing.T) {
+	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
+		cfg = shortOfMemory(cfg)
+		cfg.Processors.Count, cfg.Limits.PipelineMax = 1, 2
+		cfg.Timeouts.Write = 10 * servertest.Deadline
+		cfg.Dispatch.APIOf = func(payload []byte) (key, version int16) { return int16(payload[0]), 0 }
+		const large = 5 * mib
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) { r.Respond(r.Buffer(large)) }))
+		receive := func(c *servertest.Client) {
+			t.Helper()
+			if got := c.Receive(); len(got) != large {
+				t.Fatalf("answer of %d bytes", len(got))
+			}
+		}
+		known := servertest.Dial(t, s)
+		known.Send("\x01")
+		receive(known) // now it is known that the answers of this API are large
+		holder, pipelined := servertest.Dial(t, s), servertest.Dial(t, s)
+		holder.Send("\x01")
+		servertest.Eventually(t, "most of it is taken", func() bool { return s.Stats().Responses.Used > large-mib })
+		pipelined.Send("\x01")
+		servertest.Eventually(t, "the first request waits for room", func() bool { return s.Stats().Responses.Waiting == 1 })
+		pipelined.Send("\x02")
+		servertest.Eventually(t, "the second is answered", func() bool { return s.Stats().Responses.Used > 2*large-mib })
+		_ = holder.Close()
+		receive(pipelined)
+		receive(pipelined)
+	})
+}
