@@ -46,7 +46,6 @@ func TestWhoWaitsForAnotherTopicStays(t *testing.T) {
 func whoWaitsForAnotherTopicStays(t *testing.T, engine kring.Engine) {
 	n := filledWith(t, engine, 0, 1)
 	const many = 40
-	var conns []net.Conn
 	for range many {
 		opening, opened := fetchOf("quiet", 11), kmsg.NewPtrFetchResponse()
 		opening.SessionEpoch, opening.MaxWaitMillis, opening.MinBytes = 0, 0, 0
@@ -57,7 +56,6 @@ func whoWaitsForAnotherTopicStays(t *testing.T, engine kring.Engine) {
 		next := fetchOf("quiet", 11)
 		next.Topics, next.SessionID, next.SessionEpoch = nil, opened.SessionID, 1 // goes on with the topics that were named
 		send(t, conn, next)
-		conns = append(conns, conn)
 	}
 	n.waiting(many)
 	n.fill(2, 900<<10)

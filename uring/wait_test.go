@@ -90,7 +90,7 @@ func TestWaitingQuietlyIsGivenUpWhereItIsInVain(t *testing.T) {
 	for _, wait := range []time.Duration{quietWait / 2, 4 * quietWait} {
 		t.Run(wait.String(), func(t *testing.T) {
 			onAllWaits(t, Config{QuietWait: On}, func(r *rig) {
-				const polls, tries = 40, 5
+				const polls, tries = 40, 100
 				most := uint64(polls + 2)
 				if ringFlavour != "" { // it can't say whether an enter is needed, so each look is one
 					most += polls

@@ -31,8 +31,9 @@ func TestAProcessThatWasStoppedClosesNobodyForIt(t *testing.T) {
 	const silent, half = 300, 4
 	for _, engine := range enginesHere() {
 		t.Run(engine, func(t *testing.T) {
-			// Long enough to dial everybody on a slow machine.
-			c := serve(t, "--handler", "echo", "--engine", engine, "--idle-timeout", "6s", "--write-timeout", "6s")
+			t.Parallel() // mostly it waits
+			// Long enough to dial everybody on a loaded machine.
+			c := serve(t, "--handler", "echo", "--engine", engine, "--idle-timeout", "18s", "--write-timeout", "18s")
 			var conns, large []net.Conn
 			for range silent {
 				conn := dial(t, c.addr)
@@ -55,7 +56,7 @@ func TestAProcessThatWasStoppedClosesNobodyForIt(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			<-time.After(7 * time.Second) // longer than the timeouts: there is nothing to wait for in a stopped process
+			<-time.After(19 * time.Second) // longer than the timeouts: there is nothing to wait for in a stopped process
 			c.signal(syscall.SIGCONT)
 			rest := make(chan error, half) // each is read from now on: who reads nothing is closed, rightly
 			for _, conn := range large {
