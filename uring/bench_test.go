@@ -72,8 +72,9 @@ func BenchmarkComplete(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		bid := w.ring.bufferAt(w.ring.tail - uint16(w.given))
-		q := CQE{UserData: userData(engine.OpRecv, s.in.sequence, matrixFD), Res: 100, Flags: buffered | more | uint32(bid)<<cqeBufferShift}
-		if !e.complete(&q, &r.done[0]) {
+		q := &e.batch[0]
+		*q = CQE{UserData: userData(engine.OpRecv, s.in.sequence, matrixFD), Res: 100, Flags: buffered | more | uint32(bid)<<cqeBufferShift}
+		if !e.complete(q, &r.done[0]) {
 			b.Fatal("nothing for the owner")
 		}
 		e.Recycle(&r.done[0])
