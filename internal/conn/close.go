@@ -85,7 +85,7 @@ func (c *Conn) Closed() {
 	}
 	c.leaveLine()
 	c.info.CountOut()
-	c.shared.followers -= max(c.inFlight-1, 0) // what is still away comes home too late
+	c.shared.runs.followers -= max(c.inFlight-1, 0) // what is still away comes home too late
 	c.shared.count.Closed[c.reason]++
 	if c.shared.cfg.Closed != nil {
 		c.shared.cfg.Closed(c.info, c.reason)
@@ -96,7 +96,7 @@ func (c *Conn) Closed() {
 // vacate forgets the connection; its token will never be seen again.
 func (c *Conn) vacate() {
 	if c.head != nil {
-		c.shared.heads = append(c.shared.heads, c.head)
+		c.shared.sizes.free = append(c.shared.sizes.free, c.head)
 	}
 	*c = Conn{token: c.token}
 }
@@ -144,8 +144,8 @@ func (c *Conn) endReason() reqchan.CloseReason {
 func (c *Conn) loseHeld() {
 	switch c.receive {
 	case receiveSize:
-		c.shared.count.Lost += uint64(len(c.shared.headPages)) * headsPageBytes // it lies in one of them
-		c.shared.headPages = nil
+		c.shared.count.Lost += uint64(len(c.shared.sizes.pages)) * headsPageBytes // it lies in one of them
+		c.shared.sizes.pages = nil
 	case receiveFrame:
 		own := c.in.Lose()
 		c.shared.unreserve(claimBytes(len(own)))

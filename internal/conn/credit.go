@@ -12,16 +12,16 @@ const HoardedBytesMax = 3 * creditBytes
 
 // reserve takes n bytes of the channel's capacity, in larger steps than n.
 func (sh *Shared) reserve(n int64) bool {
-	if sh.credit < n {
+	if sh.bounds.credit < n {
 		if sh.bytes.Reserve(n + creditBytes) {
-			sh.credit += n + creditBytes
+			sh.bounds.credit += n + creditBytes
 		} else if sh.bytes.Reserve(n) {
-			sh.credit += n
+			sh.bounds.credit += n
 		} else {
 			return false
 		}
 	}
-	sh.credit -= n
+	sh.bounds.credit -= n
 	return true
 }
 
@@ -63,14 +63,14 @@ func (sh *Shared) claimsLittle(n int64) bool {
 
 // unreserve gives n bytes back, and what is hoarded beyond need.
 func (sh *Shared) unreserve(n int64) {
-	sh.credit += n
+	sh.bounds.credit += n
 	keep := int64(creditBytes)
 	if sh.phase != Serving { // it needs none, and others may
 		keep = 0
 	}
-	if sh.credit > 2*keep {
-		sh.cfg.Channel.Release(sh.credit - keep)
-		sh.credit = keep
+	if sh.bounds.credit > 2*keep {
+		sh.cfg.Channel.Release(sh.bounds.credit - keep)
+		sh.bounds.credit = keep
 	}
 }
 

@@ -59,15 +59,15 @@ func (c *Conn) countHeld() bool {
 // takeHeld takes n bytes of what may be held, or gives back -n; it says whether it
 // had to take some of what all share.
 func (sh *Shared) takeHeld(n int) (drew bool) {
-	sh.heldCredit -= int64(n)
+	sh.bounds.held -= int64(n)
 	switch {
-	case sh.heldCredit < 0:
-		sh.cfg.Held.Take(heldCreditBytes - sh.heldCredit)
-		sh.heldCredit = heldCreditBytes
+	case sh.bounds.held < 0:
+		sh.cfg.Held.Take(heldCreditBytes - sh.bounds.held)
+		sh.bounds.held = heldCreditBytes
 		return true
-	case sh.heldCredit > HoardedHeldMax:
-		sh.cfg.Held.Release(sh.heldCredit - heldCreditBytes)
-		sh.heldCredit = heldCreditBytes
+	case sh.bounds.held > HoardedHeldMax:
+		sh.cfg.Held.Release(sh.bounds.held - heldCreditBytes)
+		sh.bounds.held = heldCreditBytes
 	}
 	return false
 }
@@ -108,7 +108,7 @@ func (c *Conn) armScarce() {
 // giveHeldBack ends what this processor has of it.
 func (sh *Shared) giveHeldBack() {
 	if sh.cfg.Held != nil {
-		sh.cfg.Held.Release(sh.heldCredit)
-		sh.heldCredit = 0
+		sh.cfg.Held.Release(sh.bounds.held)
+		sh.bounds.held = 0
 	}
 }

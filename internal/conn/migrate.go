@@ -50,7 +50,7 @@ func (m *Moved) Listener() *Listener { return m.conn.from }
 func (c *Conn) Detach() *Moved {
 	c.leaveLine() // it stands in its target's
 	if c.head != nil {
-		c.shared.heads, c.head = append(c.shared.heads, c.head), nil
+		c.shared.sizes.free, c.head = append(c.shared.sizes.free, c.head), nil
 	}
 	m := &Moved{*c}
 	m.conn.shared, m.conn.wants, m.conn.waiting, m.conn.noBuffer, m.conn.cancelled = nil, 0, false, false, false

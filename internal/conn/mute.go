@@ -76,7 +76,7 @@ func (c *Conn) countStarted() {
 		c.step(stepMute)
 		c.step(stepRequestReceived)
 	} else {
-		c.shared.followers++
+		c.shared.runs.followers++
 	}
 }
 
@@ -96,7 +96,7 @@ func (c *Conn) wentHome() {
 	if c.inFlight--; c.inFlight == 0 {
 		c.step(stepResponseSent)
 	} else {
-		c.shared.followers--
+		c.shared.runs.followers--
 	}
 }
 

@@ -29,7 +29,7 @@ type segment struct {
 	request *reqchan.Job // goes with the segment
 	piece   []byte       // memory of the pool that goes with it
 	file    *fileRange
-	held    int // what it counts for in Processor.output
+	held    int // what it counts for in bounds.output
 }
 
 // queue appends a response to the connection's output.

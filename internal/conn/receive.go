@@ -167,12 +167,12 @@ const intoBytesMax = 2 << 20
 // receiveRest receives the rest of a frame into its memory, in its turn.
 func (c *Conn) receiveRest(rest []byte) {
 	sh := c.shared
-	if sh.into > 0 && sh.into+len(rest) > intoBytesMax {
-		sh.intoWaits = true
+	if sh.buffers.into > 0 && sh.buffers.into+len(rest) > intoBytesMax {
+		sh.buffers.intoWaits = true
 		c.waitForPass()
 		return
 	}
-	sh.into += len(rest)
+	sh.buffers.into += len(rest)
 	c.receive = receiveFrame
 	sh.loop.ReceiveInto(c, rest)
 }
@@ -200,7 +200,7 @@ func (c *Conn) cut(lent *engine.Completion) {
 	}
 	for c.unbegun == nil && c.cutFrames(lent) {
 	}
-	c.shared.run = run{}
+	c.shared.runs.cut = run{}
 	if c.shared.batch.n > 0 {
 		c.endBatch()
 	}
@@ -226,7 +226,7 @@ func (c *Conn) cutFrames(lent *engine.Completion) (again bool) {
 			}
 			if !c.dispatch(b, place, lent) {
 				c.in.Unread(b, place)
-				if c.shared.run.last != nil {
+				if c.shared.runs.cut.last != nil {
 					return false // the answers are the occasion to try again
 				}
 				c.leaveTurn() // whoever has the bytes may wait for it
@@ -237,7 +237,7 @@ func (c *Conn) cutFrames(lent *engine.Completion) (again bool) {
 		case frame.NeedBytes:
 			return false
 		case frame.NeedMemory:
-			if c.shared.run.last != nil || !c.begin() { // it is begun when nothing is in flight
+			if c.shared.runs.cut.last != nil || !c.begin() { // it is begun when nothing is in flight
 				return false
 			}
 		case frame.TooBig:
@@ -322,18 +322,18 @@ const headsPageBytes = 4 << 10
 
 // takeHead finds memory for the size of a big frame; nil when the system refuses it.
 func (sh *Shared) takeHead() *[frame.SizeBytes]byte {
-	if len(sh.heads) == 0 {
+	if len(sh.sizes.free) == 0 {
 		page, err := sh.cfg.Memory.TryGet(headsPageBytes)
 		if err != nil {
 			return nil
 		}
-		sh.headPages = append(sh.headPages, page)
+		sh.sizes.pages = append(sh.sizes.pages, page)
 		for ; len(page) >= frame.SizeBytes; page = page[frame.SizeBytes:] {
-			sh.heads = append(sh.heads, (*[frame.SizeBytes]byte)(page))
+			sh.sizes.free = append(sh.sizes.free, (*[frame.SizeBytes]byte)(page))
 		}
 	}
-	h := sh.heads[len(sh.heads)-1]
-	sh.heads = sh.heads[:len(sh.heads)-1]
+	h := sh.sizes.free[len(sh.sizes.free)-1]
+	sh.sizes.free = sh.sizes.free[:len(sh.sizes.free)-1]
 	return h
 }
 

@@ -18,27 +18,27 @@ const HoardedOutputMax = outputHoardMax + outputStepBytes
 // letOutputGo. What a request has of its own beyond what jobs keep is counted where it
 // is taken.
 func (sh *Shared) holdOutput(n int) {
-	if sh.output += int64(n); sh.output > sh.paid {
-		sh.pay(sh.output + outputStepBytes - 1)
+	if sh.bounds.output += int64(n); sh.bounds.output > sh.bounds.paid {
+		sh.pay(sh.bounds.output + outputStepBytes - 1)
 	}
 }
 
 func (sh *Shared) letOutputGo(n int) {
-	if sh.output -= int64(n); sh.paid-sh.output > outputHoardMax {
-		sh.pay(sh.output + outputStepBytes)
+	if sh.bounds.output -= int64(n); sh.bounds.paid-sh.bounds.output > outputHoardMax {
+		sh.pay(sh.bounds.output + outputStepBytes)
 	}
 }
 
 // pay has output count for n bytes, rounded down to steps.
 func (sh *Shared) pay(n int64) {
 	paid := n - n%outputStepBytes
-	for sh.paid < paid { // in pieces that are small ones
+	for sh.bounds.paid < paid { // in pieces that are small ones
 		sh.cfg.Responses.Change(0, outputStepBytes)
-		sh.paid += outputStepBytes
+		sh.bounds.paid += outputStepBytes
 	}
-	for sh.paid > paid {
+	for sh.bounds.paid > paid {
 		sh.cfg.Responses.Change(outputStepBytes, 0)
-		sh.paid -= outputStepBytes
+		sh.bounds.paid -= outputStepBytes
 	}
 }
 

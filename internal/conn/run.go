@@ -47,20 +47,20 @@ func (c *Conn) GoesFirst(r *reqchan.Job) bool {
 // so.
 func (c *Conn) beginRun(r *reqchan.Job, first bool) {
 	if c.order == nil && !c.shared.cfg.OneByOne && !c.shared.cfg.Responses.Tight() && (!first || c.set.Priority) {
-		c.shared.run = run{first: r, last: r}
+		c.shared.runs.cut = run{first: r, last: r}
 	}
 }
 
 // mayFollow says whether one more may follow in the run that is being cut.
 func (c *Conn) mayFollow() bool {
 	sh := c.shared
-	return sh.run.last != nil && sh.run.first.InRun() < sh.runMax && sh.followers < followersMax && c.life < ending
+	return sh.runs.cut.last != nil && sh.runs.cut.first.InRun() < sh.runs.max && sh.runs.followers < followersMax && c.life < ending
 }
 
 // follow has r, which was started, follow in the run that is being cut.
 func (c *Conn) follow(r *reqchan.Job) {
 	c.countStarted()
-	run := &c.shared.run
+	run := &c.shared.runs.cut
 	run.bytes += len(r.Frame)
 	run.first.Append(run.last, r)
 	run.last = r
@@ -106,7 +106,7 @@ func (c *Conn) goOn() {
 		j.Times.Arrived = sh.now
 		c.countStarted()
 	}
-	sh.fresh++
+	sh.runs.fresh++
 	sh.loop.Enqueue(r, c.GoesFirst(r))
 }
 

@@ -110,36 +110,60 @@ type Shared struct {
 	phase     Phase // of the processor
 	crowded   bool  // the request channel is full
 	tellsMore bool  // Loop.Progress knows
-	into      int   // bytes that the next Poll is to receive into large frames
-	intoWaits bool  // somebody waits for the Poll after it
 	scarce    bool  // what is held is beyond Config.Held
 
-	arena     *slab.Arena
-	heads     []*[frame.SizeBytes]byte // memory for sizes of big frames, to be reused
-	headPages [][]byte                 // what heads lie in
-	outs      []*outbound              // free ones, to be reused
-	jobs      reqchan.Jobs
-	direct    direct
-	leaseNow  *lease // of the completion that is being cut
-	pinned    int    // receive buffers that unanswered requests lie in
-	unpinned  bool   // one came back since starved connections were tried
-	away      int    // requests outside this goroutine's hands
-	batch     batch  // not queued yet
-	run       run    // that is being cut
-	runMax    int    // requests in a run
-	fresh     int    // requests that were started since Fresh was asked last
-	followers int    // requests in flight beside the first of each connection
-	opened    []byte // what transports open into, and
-	plain     []byte // what they seal, between two calls
-
-	credit     int64 // of the channel's bytes, reserved and unused
-	heldCredit int64 // of Config.Held, taken and unused
-	output     int64 // bytes of responses that are counted here, see holdOutput
-	paid       int64 // what they count for in the budget of all responses
+	arena   *slab.Arena
+	sizes   sizes
+	outs    []*outbound // free ones, to be reused
+	jobs    reqchan.Jobs
+	direct  direct
+	buffers buffers
+	away    int   // requests outside this goroutine's hands
+	batch   batch // not queued yet
+	runs    runs
+	scratch scratch
+	bounds  bounds
 
 	count      Counts
 	times      times
 	deprecated deprecations
+}
+
+// sizes are memory for sizes of big frames.
+type sizes struct {
+	free  []*[frame.SizeBytes]byte
+	pages [][]byte // what they lie in
+}
+
+// buffers are what of the engine's receive buffers is used.
+type buffers struct {
+	lease     *lease // of the completion that is being cut
+	pinned    int    // receive buffers that unanswered requests lie in
+	unpinned  bool   // one came back since connections without a buffer were tried
+	into      int    // bytes that the next Poll is to receive into large frames
+	intoWaits bool   // somebody waits for the Poll after it
+}
+
+// runs are requests that go to a handler together.
+type runs struct {
+	cut       run // the one that is being cut
+	max       int // requests in one
+	fresh     int // requests that were started since Fresh was asked last
+	followers int // requests in flight beside the first of each connection
+}
+
+// scratch is memory that is free between two calls of a transport.
+type scratch struct {
+	opened []byte // what it opens into
+	plain  []byte // what it seals
+}
+
+// bounds are what this processor has of what all share.
+type bounds struct {
+	credit int64 // of the channel's bytes, reserved and unused
+	held   int64 // of Config.Held, taken and unused
+	output int64 // bytes of responses that are counted here, see holdOutput
+	paid   int64 // what they count for in the budget of all responses
 }
 
 // direct is the request of handlers that run on the processor itself.
@@ -154,7 +178,7 @@ type direct struct {
 func NewShared(cfg Config, loop Loop, home *reqchan.ResponseQueue, bytes *reqchan.Sender) *Shared {
 	sh := &Shared{cfg: cfg, loop: loop, home: home, bytes: bytes, arena: slab.NewArena(cfg.Memory)}
 	sh.times.recent = new(apiTimes)
-	sh.runMax = runMax(&cfg)
+	sh.runs.max = runMax(&cfg)
 	sh.jobs.Budget = cfg.Responses
 	return sh
 }
@@ -190,27 +214,27 @@ func (sh *Shared) Away() int { return sh.away }
 func (sh *Shared) Went(n int) { sh.away += n }
 
 // Polls is called before every Poll: what it is asked for is counted anew.
-func (sh *Shared) Polls() { sh.into = 0 }
+func (sh *Shared) Polls() { sh.buffers.into = 0 }
 
 // WaitsForPoll says that there is something to be received which had no room in one Poll.
-func (sh *Shared) WaitsForPoll() bool { return sh.intoWaits }
+func (sh *Shared) WaitsForPoll() bool { return sh.buffers.intoWaits }
 
 // Fresh is how many requests for the handlers were started since ForgetFresh.
-func (sh *Shared) Fresh() int { return sh.fresh }
+func (sh *Shared) Fresh() int { return sh.runs.fresh }
 
 // ForgetFresh is beside Fresh.
-func (sh *Shared) ForgetFresh() { sh.fresh = 0 }
+func (sh *Shared) ForgetFresh() { sh.runs.fresh = 0 }
 
 // BuffersCameBack says whether there may be a receive buffer for those who were refused
 // one: the processor's requests lie in none, or left one since this was asked last.
 func (sh *Shared) BuffersCameBack() bool {
-	is := sh.pinned == 0 || sh.unpinned
-	sh.unpinned, sh.intoWaits = false, false
+	is := sh.buffers.pinned == 0 || sh.buffers.unpinned
+	sh.buffers.unpinned, sh.buffers.intoWaits = false, false
 	return is
 }
 
 // Credit is how many bytes of the channel's capacity are reserved and unused.
-func (sh *Shared) Credit() int64 { return sh.credit }
+func (sh *Shared) Credit() int64 { return sh.bounds.credit }
 
 // Drop ends a request that came home to no connection.
 func (sh *Shared) Drop(r *reqchan.Job) {
@@ -246,10 +270,10 @@ func (sh *Shared) Discard() {
 		sh.direct.job.Free()
 		sh.direct.job = nil
 	}
-	for _, page := range sh.headPages {
+	for _, page := range sh.sizes.pages {
 		sh.cfg.Memory.Put(page)
 	}
-	sh.output = 0
+	sh.bounds.output = 0
 	sh.pay(0)
 	sh.giveHeldBack()
 	sh.DiscardLate()
@@ -259,8 +283,8 @@ func (sh *Shared) Discard() {
 func (sh *Shared) DiscardLate() {
 	sh.jobs.Free()
 	sh.arena.Close()
-	sh.cfg.Channel.Release(sh.credit)
-	sh.credit = 0
+	sh.cfg.Channel.Release(sh.bounds.credit)
+	sh.bounds.credit = 0
 }
 
 // Scarce says that what is held is beyond Config.Held, so that frames are received one at
@@ -284,7 +308,7 @@ func (sh *Shared) WatchHeld() {
 // Residue is how much is left that must not be at rest, by name.
 func (sh *Shared) Residue() map[string]int {
 	return map[string]int{
-		"away": sh.away, "pinned": sh.pinned, "hoarded too much": int(max(sh.credit-HoardedBytesMax, 0)),
-		"bytes of output": int(sh.output), "followers": sh.followers,
+		"away": sh.away, "pinned": sh.buffers.pinned, "hoarded too much": int(max(sh.bounds.credit-HoardedBytesMax, 0)),
+		"bytes of output": int(sh.bounds.output), "followers": sh.runs.followers,
 	}
 }

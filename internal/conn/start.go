@@ -33,7 +33,7 @@ func (c *Conn) dispatch(b []byte, place frame.Place, lent *engine.Completion) bo
 	if c.shared.cfg.Handle != nil {
 		return c.handleHere(b, place, lent)
 	}
-	if run := &c.shared.run; run.last != nil && run.bytes+len(b) > runBytesMax {
+	if run := &c.shared.runs.cut; run.last != nil && run.bytes+len(b) > runBytesMax {
 		return false
 	}
 	r := c.shared.jobs.Take(c.info, uint64(c.token))
@@ -45,8 +45,8 @@ func (c *Conn) dispatch(b []byte, place frame.Place, lent *engine.Completion) bo
 	if c.turn != nil {
 		c.takeTurn(r)
 	}
-	c.shared.fresh++
-	if c.shared.run.last != nil {
+	c.shared.runs.fresh++
+	if c.shared.runs.cut.last != nil {
 		c.follow(r)
 		return true
 	}
@@ -61,7 +61,7 @@ func (c *Conn) dispatch(b []byte, place frame.Place, lent *engine.Completion) bo
 // is not answered at once needs memory of its own.
 func (c *Conn) handleHere(b []byte, place frame.Place, lent *engine.Completion) bool {
 	r := c.takeDirect()
-	if place == frame.InLent && lent != nil && c.shared.pinned < pinnedMax {
+	if place == frame.InLent && lent != nil && c.shared.buffers.pinned < pinnedMax {
 		r.Frame = b
 	} else {
 		c.endBatch() // the frame takes what is open
@@ -105,7 +105,7 @@ func (c *Conn) handled(r *reqchan.Job, lent *engine.Completion) {
 // start gives r its place among the requests of its connection and readies it for
 // its handler.
 func (c *Conn) start(r *reqchan.Job) *apiTimes {
-	if c.shared.run.last == nil { // else it is counted when it comes home
+	if c.shared.runs.cut.last == nil { // else it is counted when it comes home
 		c.shared.count.Requests++
 		c.requests++
 	}
@@ -168,12 +168,12 @@ func (sh *Shared) keep(r *reqchan.Job, lent *engine.Completion) {
 // recycled with the completion any more.
 func (sh *Shared) current(lent *engine.Completion) *lease {
 	if lent.Data == nil {
-		return sh.leaseNow
+		return sh.buffers.lease
 	}
 	l := &lease{done: *lent}
 	lent.Data, lent.Lease = nil, 0
-	sh.pinned++
-	sh.leaseNow = l
+	sh.buffers.pinned++
+	sh.buffers.lease = l
 	return l
 }
 
@@ -206,8 +206,8 @@ func (sh *Shared) recycle(r *reqchan.Job) {
 		sh.cfg.Memory.Put(r.Frame)
 	case *lease:
 		if m.refs--; m.refs == 0 {
-			sh.pinned--
-			sh.unpinned = true
+			sh.buffers.pinned--
+			sh.buffers.unpinned = true
 			sh.loop.Recycle(&m.done)
 		}
 	}

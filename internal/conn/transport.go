@@ -65,7 +65,7 @@ type secure struct {
 type sealed struct {
 	wire  []byte
 	chunk *slab.Chunk
-	held  int // what it counts for in Shared.output
+	held  int // what it counts for in bounds.output
 	plain int
 }
 
@@ -151,10 +151,10 @@ func (c *Conn) peerEnded(why reqchan.CloseReason) {
 
 // openInto is memory that is free between two calls of Read.
 func (sh *Shared) openInto() []byte {
-	if sh.opened == nil {
-		sh.opened = make([]byte, openBytes)
+	if sh.scratch.opened == nil {
+		sh.scratch.opened = make([]byte, openBytes)
 	}
-	return sh.opened
+	return sh.scratch.opened
 }
 
 // armSecure puts a receive up, of whatever comes: nobody knows how long a frame is on the
@@ -231,14 +231,14 @@ func (c *Conn) unsealed() []byte {
 		if n == 0 && len(b) >= sealBytes {
 			return b[:sealBytes]
 		}
-		if c.shared.plain == nil {
-			c.shared.plain = make([]byte, sealBytes)
+		if c.shared.scratch.plain == nil {
+			c.shared.scratch.plain = make([]byte, sealBytes)
 		}
-		if n += copy(c.shared.plain[n:], b); n == sealBytes {
+		if n += copy(c.shared.scratch.plain[n:], b); n == sealBytes {
 			break
 		}
 	}
-	return c.shared.plain[:n]
+	return c.shared.scratch.plain[:n]
 }
 
 // sentSealed takes n bytes off what is sealed, and what they stand for off the output.
