@@ -241,7 +241,7 @@ func (p *Processor) takeAnswers(r *reqchan.Job) {
 		}
 		if c := p.slots.of(engine.Token(token)); c != nil {
 			if follows {
-				p.shared.Followed(&c.Conn)
+				p.shared.Followed(&c.Conn, r)
 			}
 			c.Returned(r)
 			if next == nil || next.Token != token {
@@ -249,7 +249,7 @@ func (p *Processor) takeAnswers(r *reqchan.Job) {
 			}
 		} else {
 			if follows {
-				p.shared.Followed(nil)
+				p.shared.Followed(nil, r)
 			}
 			p.shared.Drop(r) // its connection is gone
 		}

@@ -57,6 +57,9 @@ type Job struct {
 	// the first: see run.go.
 	behind    *Job
 	followers int32
+	// room is how many bytes the answers to r and to what is behind it may take before the
+	// run ends; 0: there is no bound.
+	room int32
 
 	// small and large are memory for the response, SizeBytes of it in front. They
 	// stay with the job as long as they are small, so that the next response costs

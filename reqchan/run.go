@@ -1,5 +1,7 @@
 package reqchan
 
+import "math"
+
 // RunMax is how many requests may be in one run.
 const RunMax = 64
 
@@ -43,8 +45,26 @@ func (r *Job) NextInRun() *Job {
 	if next == nil || !r.letsGoOn() {
 		return nil
 	}
+	if next.room = r.room; r.room > 0 {
+		if next.room -= r.answerBytes(); next.room <= 0 {
+			return nil
+		}
+	}
 	r.behind = nil
 	return next
+}
+
+// SetRoom says how many bytes the answers to r and to what follows it may take before the
+// run ends: with the answer that takes the last of them. For the processor, before r leaves
+// its hands.
+func (r *Job) SetRoom(bytes int) { r.room = int32(min(max(bytes, 1), math.MaxInt32)) }
+
+// answerBytes is the size of the response; for whoever called Handle.
+func (r *Job) answerBytes() int32 {
+	if now := r.state.Load(); now&(inFrame|inSmall) != 0 {
+		return int32(now&lengthMax) + SizeBytes
+	}
+	return int32(min(int64(len(r.response))+r.fileBytes, math.MaxInt32))
 }
 
 // letsGoOn says that the answer to r is one that the next request may follow at once.

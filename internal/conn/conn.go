@@ -39,6 +39,7 @@ type Conn struct {
 
 	reason   reqchan.CloseReason
 	mute     muteState
+	followed uint16       // bytes of frames that were cut to follow others, and are not known to be begun
 	wants    int64        // bytes of the channel's capacity that it waits for; 0: it does not
 	refused  int64        // since when it waits for these; 0: it does not
 	held     int          // memory that in holds, as counted

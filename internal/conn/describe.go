@@ -25,8 +25,8 @@ type Info struct {
 	// Requests were cut so far; InFlight of them are not answered.
 	Requests uint64
 	InFlight int
-	// BytesIn and BytesOut were received and sent. HeldBytes were received and
-	// are not cut, QueuedBytes are responses that were not sent.
+	// BytesIn and BytesOut were received and sent. HeldBytes were received, and no
+	// handler has begun with them; QueuedBytes are responses that were not sent.
 	BytesIn, BytesOut      uint64
 	HeldBytes, QueuedBytes int
 	// Age is how long it has been adopted; Idle how long nothing was received or
@@ -69,7 +69,7 @@ func (c *Conn) Describe() Info {
 		Principal: c.info.Principal(), MuteState: c.mute.String(),
 		Software: c.info.Software(), State: c.state(), Muted: c.mutedBy(),
 		Requests: c.requests, InFlight: c.withHandlers(),
-		BytesIn: c.bytesIn, BytesOut: c.bytesOut, HeldBytes: c.in.Held(),
+		BytesIn: c.bytesIn, BytesOut: c.bytesOut, HeldBytes: c.in.Held() + int(c.followed),
 		Age: time.Duration(c.shared.now - c.opened), Idle: time.Duration(c.shared.now - c.active),
 	}
 	if c.out != nil {
@@ -136,6 +136,8 @@ func (c *Conn) Residue() string {
 	case c.info == nil:
 	case c.out != nil:
 		return "has output"
+	case c.followed != 0:
+		return "has requests that follow others"
 	case c.mute != notMuted && c.life == serving:
 		return "is " + c.mute.String()
 	}

@@ -160,7 +160,7 @@ func (l *testLoop) answer(f func(reqchan.Request)) {
 			l.conn.Unbegun(first)
 		}
 		if follows {
-			l.shared.Followed(l.conn)
+			l.shared.Followed(l.conn, r)
 		}
 		l.conn.Returned(r)
 	}

@@ -47,6 +47,7 @@ func (c *Conn) GoesFirst(r *reqchan.Job) bool {
 // so.
 func (c *Conn) beginRun(r *reqchan.Job, first bool) {
 	if c.order == nil && !c.shared.cfg.OneByOne && !c.shared.cfg.Responses.Tight() && (!first || c.set.Priority) {
+		r.SetRoom(c.outputRoom())
 		c.shared.runs.cut = run{first: r, last: r}
 	}
 }
@@ -60,6 +61,7 @@ func (c *Conn) mayFollow() bool {
 // follow has r, which was started, follow in the run that is being cut.
 func (c *Conn) follow(r *reqchan.Job) {
 	c.countStarted()
+	c.followed += uint16(len(r.Frame))
 	run := &c.shared.runs.cut
 	run.bytes += len(r.Frame)
 	run.first.Append(run.last, r)
@@ -77,13 +79,23 @@ func (c *Conn) Unbegun(first *reqchan.Job) {
 	}
 }
 
-// Followed counts a request that was cut to follow another, now that it came home; c is nil
-// when its connection is gone.
-func (sh *Shared) Followed(c *Conn) {
+// Followed counts r, which was cut to follow another, now that it came home; c is nil when
+// its connection is gone.
+func (sh *Shared) Followed(c *Conn, r *reqchan.Job) {
 	sh.count.Requests++
 	if c != nil {
 		c.requests++
+		c.followed -= uint16(len(r.Frame))
 	}
+}
+
+// outputRoom is how many bytes of responses may be queued before the next request waits.
+func (c *Conn) outputRoom() int {
+	most := c.outputMax()
+	if c.out != nil {
+		most -= c.out.queued
+	}
+	return most
 }
 
 // goOn hands on what was cut and not begun, when c may have a request in flight again. A
@@ -101,7 +113,8 @@ func (c *Conn) goOn() {
 	if c.turn != nil {
 		c.takeTurn(r)
 	}
-	sh.Followed(c)
+	sh.Followed(c, r)
+	r.SetRoom(c.outputRoom())
 	for j := r; j != nil; j = j.Behind() {
 		j.Times.Arrived = sh.now
 		c.countStarted()
@@ -113,6 +126,9 @@ func (c *Conn) goOn() {
 // dropUnbegun forgets what was cut and not begun.
 func (c *Conn) dropUnbegun() {
 	if c.unbegun != nil {
+		for j := c.unbegun; j != nil; j = j.Behind() {
+			c.followed -= uint16(len(j.Frame))
+		}
 		c.shared.DropRun(c.unbegun)
 		c.unbegun = nil
 	}
@@ -122,7 +138,7 @@ func (c *Conn) dropUnbegun() {
 func (sh *Shared) DropRun(r *reqchan.Job) {
 	for r != nil {
 		rest := r.Unbegun()
-		sh.Followed(nil)
+		sh.Followed(nil, r)
 		sh.recordUnsent(r)
 		sh.recycle(r)
 		r = rest
