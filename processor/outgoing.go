@@ -55,7 +55,6 @@ func newHanding(cfg *Config, wakeup *queue.Doorbell) handing {
 // before others.
 func (p *Processor) enqueue(r *reqchan.Job, first bool) {
 	if first {
-		p.shared.Counts().Prioritized += uint64(r.InRun())
 		p.handlers.priority.pending = append(p.handlers.priority.pending, r)
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -168,9 +169,12 @@ func TestABufferIsOfItsRequestWhoeverAnswersMeanwhile(t *testing.T) {
 	var late sync.WaitGroup
 	late.Go(func() {
 		for r := range lent {
-			for going := true; going; {
+			for n, going := 1, true; going; n++ {
 				going = r.Payload() != nil
 				copy(r.Buffer(10), "A's SECRET")
+				if n%64 == 0 { // with one thread the other would have to wait for the scheduler's clock
+					runtime.Gosched()
+				}
 			}
 		}
 	})

@@ -70,3 +70,26 @@ func TestWhatWasNotBegunOfARunIsARunAgain(t *testing.T) {
 		t.Error("the last one is not alone")
 	}
 }
+
+func TestARunEndsWhenItsResponsesAreAsManyAsItMayHave(t *testing.T) {
+	const each = SizeBytes + 10
+	answers := []func(Request){
+		func(r Request) { r.Respond(make([]byte, 10)) },
+		func(r Request) { r.Respond(r.Buffer(10)) },
+		func(r Request) { _ = r.RespondParts([]Part{{Bytes: make([]byte, 10)}}, nil) },
+	}
+	for room, want := range map[int]int{1: 1, each: 1, each + 1: 2, 2 * each: 2, 2*each + 1: 3, 1 << 40: 5} {
+		for _, answer := range answers {
+			o := newOwner()
+			r, n := o.run(5), 0
+			for r.SetRoom(room); r != nil; n++ {
+				answer(r.Request())
+				r.HandleReturned()
+				r = r.NextInRun()
+			}
+			if n != want {
+				t.Errorf("%d responses of %d bytes, %d may be queued; want %d", n, each, room, want)
+			}
+		}
+	}
+}

@@ -62,6 +62,9 @@ func (c *Conn) mayFollow() bool {
 func (c *Conn) follow(r *reqchan.Job) {
 	c.countStarted()
 	c.followed += uint16(len(r.Frame))
+	if c.set.Priority {
+		c.shared.count.Prioritized++
+	}
 	run := &c.shared.runs.cut
 	run.bytes += len(r.Frame)
 	run.first.Append(run.last, r)
@@ -120,7 +123,11 @@ func (c *Conn) goOn() {
 		c.countStarted()
 	}
 	sh.runs.fresh++
-	sh.loop.Enqueue(r, c.GoesFirst(r))
+	first := c.GoesFirst(r)
+	if first && !c.set.Priority { // else it was counted when it was cut
+		sh.count.Prioritized++
+	}
+	sh.loop.Enqueue(r, first)
 }
 
 // dropUnbegun forgets what was cut and not begun.

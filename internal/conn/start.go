@@ -52,6 +52,9 @@ func (c *Conn) dispatch(b []byte, place frame.Place, lent *engine.Completion) bo
 	}
 	c.countStarted()
 	first := c.GoesFirst(r)
+	if first {
+		c.shared.count.Prioritized++
+	}
 	c.shared.loop.Enqueue(r, first)
 	c.beginRun(r, first)
 	return true

@@ -293,6 +293,7 @@ func TestNoRequestWaitsForRoomThatItsOwnConnectionHolds(t *testing.T) {
 		known := servertest.Dial(t, s)
 		known.Send("\x01")
 		receive(known) // now it is known that the answers of this API are large
+		servertest.Eventually(t, "its answer is given back", func() bool { return s.Stats().Responses.Used < mib })
 		holder, pipelined := servertest.Dial(t, s), servertest.Dial(t, s)
 		holder.Send("\x01")
 		servertest.Eventually(t, "most of it is taken", func() bool { return s.Stats().Responses.Used > large-mib })
