@@ -170,3 +170,25 @@ func TestARequestIsNotDroppedTwice(t *testing.T) {
 	l.conn.Closed()
 	l.end()
 }
+
+// TestAFileIsReleasedThoughTheKernelKeepsWhatWasReadOfIt: whoever gave it waits for that,
+// and nobody else tells.
+func TestAFileIsReleasedThoughTheKernelKeepsWhatWasReadOfIt(t *testing.T) {
+	l := newTestLoop(t, Settings{}, nil)
+	l.receive(testFrame("file"), true)
+	released := 0
+	l.answer(func(r reqchan.Request) {
+		if err := r.RespondParts([]reqchan.Part{{File: os.Stdin, Length: 400_000}}, func() { released++ }); err != nil {
+			t.Fatal(err)
+		}
+	})
+	l.flush()
+	l.conn.EngineFailed()
+	l.conn.Abandon(true)
+	if l.conn.Closed(); released != 1 {
+		t.Errorf("it was released %d times", released)
+	}
+	if l.shared.count.Lost == 0 {
+		t.Error("nothing is lost: the kernel should keep what is read and sent")
+	}
+}
