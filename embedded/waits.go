@@ -202,7 +202,8 @@ func watchEnded(x *exchange) kmsg.Response {
 }
 
 // fetchSession is which topics a client fetches (KIP-227): a request names what changes.
-// Owner: the session's goroutine.
+// Who names more than topicNamesKept is not known any more, and waits with those of whom
+// nobody knows what they wait for. Owner: the session's goroutine.
 type fetchSession struct {
 	id     int32 // 0: there is none
 	topics []string
@@ -231,7 +232,7 @@ func (f *fetchSession) asks(x *exchange, req *kmsg.FetchRequest) (topics []strin
 		if req.Version >= fetchNamesIDs {
 			name = x.cluster().topicName(req.Topics[i].TopicID)
 		}
-		if _, has := f.has[name]; !has {
+		if _, has := f.has[name]; !has && len(f.topics) <= topicNamesKept {
 			f.has[name] = struct{}{}
 			f.topics = append(f.topics, name)
 		}
@@ -260,7 +261,7 @@ func (f *shareSession) asks(x *exchange, req *kmsg.ShareFetchRequest) []string {
 	if req.ShareSessionEpoch <= 0 {
 		f.topics = nil
 	}
-	for i := range req.Topics {
+	for i := 0; i < len(req.Topics) && len(f.topics) <= topicNamesKept; i++ {
 		if name := x.cluster().topicName(req.Topics[i].TopicID); !slices.Contains(f.topics, name) {
 			f.topics = append(f.topics, name)
 		}

@@ -96,20 +96,28 @@ func (p *Processor) expire() {
 	if w.tick == 0 {
 		return
 	}
-	for last := p.shared.Now() / w.tick; w.at < last; {
-		w.at++
-		if w.count == 0 {
-			w.at = last
-			return
+	for c := w.takeDue(p.shared.Now() / w.tick); c != nil; {
+		next := c.wheel.next
+		c.wheel = wheelEntry{}
+		if c.Expire() {
+			w.add(c, p.shared.Now())
 		}
-		i := int(w.at % wheelBuckets)
-		for c := w.buckets[i]; c != nil; {
-			next := c.wheel.next
+		c = next
+	}
+}
+
+// takeDue takes out the connections of all buckets up to last, linked by next. After the
+// process was stopped these are many: whoever is looked at is put back behind them, so
+// that what the engine has comes before it is looked at again.
+func (w *wheel) takeDue(last int64) (due *slot) {
+	for w.at = max(w.at, last-wheelBuckets); w.at < last && w.count > 0; {
+		w.at++
+		for i := w.at % wheelBuckets; w.buckets[i] != nil; {
+			c := w.buckets[i]
 			w.remove(c)
-			if c.Expire() {
-				w.add(c, p.shared.Now())
-			}
-			c = next
+			c.wheel.next, due = due, c
 		}
 	}
+	w.at = max(w.at, last)
+	return due
 }

@@ -142,9 +142,7 @@ func (p *Processor) serve() error {
 			return fmt.Errorf("processor %d: %w", p.cfg.ID, err)
 		}
 		p.reaped.n, p.reaped.at = n, 0
-		p.completeSome() // each to its connection
-		p.expire()       // deadlines
-		p.timers.alarms.ring(p.shared.Now())
+		p.completeSome() // each to its connection, and then deadlines
 	}
 }
 
@@ -193,11 +191,16 @@ func (p *Processor) parkFor() time.Duration {
 }
 
 // completeSome takes completions of the last Poll to their connections, until there are so
-// many requests that they are better handed on first.
+// many requests that they are better handed on first. Deadlines come behind the last of
+// them: nobody is closed for a silence whose end is among those that are left.
 func (p *Processor) completeSome() {
 	p.shared.ForgetFresh()
 	for c := &p.reaped; c.left() && p.shared.Fresh() < handOverFrom; c.at++ {
 		p.complete(&c.done[c.at])
+	}
+	if !p.reaped.left() {
+		p.expire()
+		p.timers.alarms.ring(p.shared.Now())
 	}
 }
 

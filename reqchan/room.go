@@ -55,8 +55,9 @@ func (r *Job) TakeTurn(t *budget.Ticket) {
 }
 
 // LoseResponse counts the memory of the response as given back: the engine keeps it, and
-// r is not used any more.
+// r is not used any more. Its files are.
 func (r *Job) LoseResponse() {
+	r.releaseParts()
 	r.letGo(&r.largeHeld)
 	r.letGo(&r.ownHeld)
 }

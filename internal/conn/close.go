@@ -102,9 +102,14 @@ func (c *Conn) vacate() {
 }
 
 // Evict closes the connection, whatever it has in flight.
-func (c *Conn) Evict() {
-	c.shared.count.Dropped += uint64(c.withHandlers())
-	c.terminate(reqchan.Evicted)
+func (c *Conn) Evict() { c.cutOff(reqchan.Evicted) }
+
+// cutOff ends the connection and counts what it has in flight, unless it has ended before.
+func (c *Conn) cutOff(why reqchan.CloseReason) {
+	if c.life < ending {
+		c.shared.count.Dropped += uint64(c.withHandlers())
+	}
+	c.terminate(why)
 }
 
 // EngineFailed says that nothing of the connection will complete any more.

@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -125,5 +126,69 @@ func TestADelayedCloseKeepsItsResponseUntilTheAlarmOrTheDrain(t *testing.T) {
 		l.wants("sent", "close")
 		l.conn.Closed()
 		l.end()
+	}
+}
+
+// TestAFileStaysOpenUntilNothingIsReadOfIt: its handler closes it when it is told that it is
+// not needed, and then its descriptor may be anything.
+func TestAFileStaysOpenUntilNothingIsReadOfIt(t *testing.T) {
+	l := newTestLoop(t, Settings{}, nil)
+	defer l.end()
+	l.receive(testFrame("file"), true)
+	released := false
+	l.answer(func(r reqchan.Request) {
+		if err := r.RespondParts([]reqchan.Part{{File: os.Stdin, Length: 400_000}}, func() { released = true }); err != nil {
+			t.Fatal(err)
+		}
+	})
+	l.flush() // sends the size
+	l.wants("answered", "receive", "read file 131072 at 0", "send 4")
+	l.conn.Sent(&engine.Completion{Op: engine.OpSend, Token: testToken, Res: engine.Failed(syscall.EPIPE)})
+	if released {
+		t.Error("it was released while a piece of it was being read")
+	}
+	l.receiveEnds(engine.Failed(syscall.EPIPE))
+	l.conn.FileRead(&engine.Completion{Op: engine.OpReadFile, Token: testToken, Res: 131072})
+	l.wants("nothing is outstanding", "shutdown", "close")
+	if !released {
+		t.Error("it was not released at the end")
+	}
+	l.conn.Closed()
+}
+
+// TestARequestIsNotDroppedTwice: that of a connection which had ended before was not in
+// flight when it was evicted.
+func TestARequestIsNotDroppedTwice(t *testing.T) {
+	l := newTestLoop(t, Settings{}, nil)
+	l.receive(testFrame("slow"), true)
+	l.conn.Evict()
+	l.conn.Evict()
+	if n := l.shared.count.Dropped; n != 1 {
+		t.Errorf("%d requests were dropped, not 1", n)
+	}
+	l.receiveEnds(0)
+	l.conn.Closed()
+	l.end()
+}
+
+// TestAFileIsReleasedThoughTheKernelKeepsWhatWasReadOfIt: whoever gave it waits for that,
+// and nobody else tells.
+func TestAFileIsReleasedThoughTheKernelKeepsWhatWasReadOfIt(t *testing.T) {
+	l := newTestLoop(t, Settings{}, nil)
+	l.receive(testFrame("file"), true)
+	released := 0
+	l.answer(func(r reqchan.Request) {
+		if err := r.RespondParts([]reqchan.Part{{File: os.Stdin, Length: 400_000}}, func() { released++ }); err != nil {
+			t.Fatal(err)
+		}
+	})
+	l.flush()
+	l.conn.EngineFailed()
+	l.conn.Abandon(true)
+	if l.conn.Closed(); released != 1 {
+		t.Errorf("it was released %d times", released)
+	}
+	if l.shared.count.Lost == 0 {
+		t.Error("nothing is lost: the kernel should keep what is read and sent")
 	}
 }

@@ -64,6 +64,9 @@ func (c *Conn) Detach() *Moved {
 func (c *Conn) Attach(sh *Shared, token engine.Token, m *Moved) {
 	*c = m.conn
 	c.shared, c.token = sh, token
+	if c.secure != nil {
+		c.secure.owner.Store(&owner{sh.loop, token})
+	}
 	c.in.Copied()
 	sh.count.MovedIn++
 }

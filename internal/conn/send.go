@@ -59,7 +59,9 @@ func (c *Conn) Sent(done *engine.Completion) {
 	c.sending = false
 	c.out.covered = 0
 	if done.Res < 0 {
-		c.dropOutput()
+		if c.reading == nil { // else its file is still needed: join drops it then
+			c.dropOutput()
+		}
 		if c.life >= ending {
 			c.join()
 		} else if c.secure != nil && c.secure.ended {

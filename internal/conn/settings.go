@@ -20,8 +20,7 @@ func (c *Conn) ApplySettings() {
 	c.shared.loop.SetDeadline(c)
 	switch ph := max(c.shared.phase, c.from.Phase()); {
 	case ph >= Cutting:
-		c.shared.count.Dropped += uint64(c.withHandlers())
-		c.terminate(c.endReason())
+		c.cutOff(c.endReason())
 	case ph == Draining && c.life == delayed:
 		c.unpark()
 	case ph == Draining:

@@ -1,6 +1,9 @@
 package conn
 
 import (
+	"sync/atomic"
+
+	"kring/engine"
 	"kring/internal/frame"
 	"kring/internal/slab"
 	"kring/reqchan"
@@ -55,10 +58,19 @@ const (
 // Invariant: plain is the sum of what its pieces stand for, and the output's first bytes.
 type secure struct {
 	Transport
+	owner  atomic.Pointer[owner] // whom the transport tells that it has got on by itself
 	pieces []sealed
 	plain  int
 	ended  bool // End was called
 	over   bool // the peer has ended, the wire or its side: nothing more is received
+}
+
+// owner is whose loop the connection has, and by which token: it changes when the connection
+// goes on with another processor. Order: Attach stores it before it asks the transport for
+// anything; what the transport begins to wait for then ends with the new one.
+type owner struct {
+	loop  Loop
+	token engine.Token
 }
 
 // sealed is a piece of what is sent; plain is how many bytes of the output it sends.
@@ -70,8 +82,13 @@ type sealed struct {
 }
 
 func (c *Conn) secureBy(make MakeTransport) {
-	loop, token := c.shared.loop, c.token
-	c.secure = &secure{Transport: make(c.info, func() { loop.Submit(token, (*Conn).transportMoved) })}
+	s := &secure{}
+	s.owner.Store(&owner{c.shared.loop, c.token})
+	s.Transport = make(c.info, func() {
+		o := s.owner.Load()
+		o.loop.Submit(o.token, (*Conn).transportMoved)
+	})
+	c.secure = s
 }
 
 // transportMoved goes on with a connection whose transport has got on by itself.

@@ -126,3 +126,42 @@ func TestAnOrderlyCloseSendsTheTransportsLastBytes(t *testing.T) {
 	}
 	l.end()
 }
+
+// ponder is a transport that waits whenever it is told to.
+type ponder struct {
+	Transport
+	waits bool
+}
+
+func (p *ponder) Waits() bool { return p.waits }
+
+// TestATransportThatWaitsAfterAMigrationIsHeardByItsNewProcessor: what it was given to say
+// so when the connection was opened named the processor of then.
+func TestATransportThatWaitsAfterAMigrationIsHeardByItsNewProcessor(t *testing.T) {
+	var p *ponder
+	var moved func()
+	old := newTestLoop(t, Settings{Transport: func(_ *reqchan.Conn, f func()) Transport {
+		p, moved = &ponder{Transport: conntest.NewServer(func() {})}, f
+		return p
+	}}, nil)
+	old.conn.Migrate()
+	old.receiveEnds(engine.Failed(125))
+	if !old.moves || !old.conn.CanMigrate() {
+		t.Fatal("the connection can't migrate")
+	}
+	m := old.conn.Detach()
+	target := newTestLoop(t, Settings{}, nil)
+	target.end()
+	target.over = false
+	target.conn.Attach(target.shared, testToken, m)
+	target.conn.ApplySettings()
+	p.waits = true
+	moved()
+	if len(old.tasks) != 0 || len(target.tasks) != 1 {
+		t.Errorf("%d tasks for the old processor, %d for the new one", len(old.tasks), len(target.tasks))
+	}
+	p.waits = false
+	target.end()
+	old.over = true
+	old.end()
+}
