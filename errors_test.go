@@ -46,6 +46,28 @@ func TestAConfigErrorHasEveryFault(t *testing.T) {
 	}
 }
 
+// TestFaultsComeInTheOrderOfTheFields, however the checks are ordered.
+func TestFaultsComeInTheOrderOfTheFields(t *testing.T) {
+	cfg := kring.Config{
+		Engine: "kqueue", Processors: kring.ProcessorsConfig{Count: -1, Wait: "spin"}, Dispatch: kring.DispatchConfig{Mode: "both", Handlers: -2},
+		Limits: kring.LimitsConfig{PipelineMax: -3}, Conns: kring.ConnsConfig{WhenFull: "panic", RateMax: -1, PerIP: []kring.AddressLimit{{Source: "10.0.0.0/40"}}},
+		Listeners: []kring.ListenerConfig{{Name: "A.B", Address: "nowhere"}},
+	}
+	want := []string{"Listeners[A.B].Address", "Conns.RateMax", "Conns.PerIP[10.0.0.0/40].Source", "Conns.WhenFull", "Limits.PipelineMax",
+		"Dispatch.Mode", "Dispatch.Handlers", "Processors.Count", "Processors.Wait", "Engine"}
+	var e *kring.ConfigError
+	if err := cfg.Validate(); !errors.As(err, &e) {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range e.Faults {
+		got = append(got, f.Field)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 func TestWhatNeedsARestartIsAConfigError(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		s := servertest.Start(t, cfg, servertest.Echo)
