@@ -79,6 +79,27 @@ func TestWhatNeedsARestartIsAConfigError(t *testing.T) {
 	})
 }
 
+// TestReconfigureNamesWhatIsWrongAndWhatNeedsARestartAtOnce, and what is both only once.
+func TestReconfigureNamesWhatIsWrongAndWhatNeedsARestartAtOnce(t *testing.T) {
+	s := servertest.Start(t, servertest.Config(kring.EngineAuto, kring.DispatchPool), servertest.Echo)
+	cfg := servertest.Config(kring.EngineAuto, kring.DispatchPool)
+	cfg.Limits.PipelineMax, cfg.Dispatch.QueuedRequestsMax, cfg.Dispatch.QueuedPriorityMax, cfg.Dispatch.BatchMax = -2, 7, 500, -1
+	cfg.URing.Buffers, cfg.Epoll.ReceivesMax = 3, -1
+	var e *kring.ConfigError
+	if err := s.Reconfigure(cfg); !errors.As(err, &e) {
+		t.Fatalf("Reconfigure: %v, want a ConfigError", err)
+	}
+	count := map[string]int{}
+	for _, f := range e.Faults {
+		group, _, _ := strings.Cut(f.Field, ".")
+		count[f.Field]++
+		count[group]++
+	}
+	if count["Limits.PipelineMax"] != 1 || count["Dispatch.QueuedRequestsMax"] != 1 || count["Dispatch.BatchMax"] != 1 || count["Dispatch"] != 2 || count["Epoll"] != 1 || count["URing"] == 0 {
+		t.Error(e)
+	}
+}
+
 // TestAServerThatWasShutDownSaysSo whatever is asked of it, and one that never
 // started says something else.
 func TestAServerThatWasShutDownSaysSo(t *testing.T) {
