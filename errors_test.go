@@ -160,6 +160,20 @@ func TestCloseCutsOffWhatIsOpen(t *testing.T) {
 	})
 }
 
+// TestCloseOfAServerThatNobodyIsConnectedToIsNoError: nothing was cut off.
+func TestCloseOfAServerThatNobodyIsConnectedToIsNoError(t *testing.T) {
+	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
+		s := servertest.Start(t, cfg, servertest.Echo)
+		c := servertest.Dial(t, s)
+		c.Send("hello")
+		_ = c.Close()
+		servertest.Eventually(t, "the connection is gone", func() bool { st := s.Stats(); return st.Total.Opened == 1 && st.Total.Open() == 0 })
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestANamedEngineThatCanNotRunIsAnEngineError, wherever one is chosen: this one can't
 // run on any system, as the kernel that it shall serve as has no bundles.
 func TestANamedEngineThatCanNotRunIsAnEngineError(t *testing.T) {
