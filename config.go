@@ -288,7 +288,7 @@ type Events struct {
 	ConnClosed func(c *Conn, why CloseReason)
 	// AcceptFailed: accepting on a listener failed and starts again after pause.
 	AcceptFailed func(listener string, err error, pause time.Duration)
-	// NoPlace: a connection found no place (ConnsMax of the server or of a listener)
+	// NoPlace: a connection found no place (Conns.Max, or ConnsMax of its listener)
 	// and waits, or was refused, as WhenFull says. At most once a minute.
 	NoPlace func(NoPlace)
 	// HandlerPanicked: Handle panicked; the connection of r is closed if it had not

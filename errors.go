@@ -3,6 +3,9 @@ package kring
 import (
 	"errors"
 	"fmt"
+	"math"
+	"reflect"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -42,11 +45,31 @@ func configError(faults fault.List) error {
 	if len(faults) == 0 {
 		return nil
 	}
+	slices.SortStableFunc(faults, func(a, b fault.Fault) int { return slices.Compare(placeOf(a.Field), placeOf(b.Field)) })
 	e := &ConfigError{}
 	for _, f := range faults {
 		e.Faults = append(e.Faults, Fault(f))
 	}
 	return e
+}
+
+// placeOf says where a field stands in Config, and in its group. Fields of one listener, or
+// of one address, stay in the order in which they were judged.
+func placeOf(field string) []int {
+	group, name, _ := strings.Cut(field, ".")
+	group, _, _ = strings.Cut(group, "[")
+	in, known := reflect.TypeFor[Config]().FieldByName(group)
+	if !known {
+		return []int{math.MaxInt}
+	}
+	if in.Type.Kind() == reflect.Struct {
+		name, _, _ = strings.Cut(name, ".")
+		name, _, _ = strings.Cut(name, "[")
+		if of, known := in.Type.FieldByName(name); known {
+			return append(in.Index, of.Index...)
+		}
+	}
+	return in.Index
 }
 
 // faultsOf are those that a part's Validate found.

@@ -46,6 +46,28 @@ func TestAConfigErrorHasEveryFault(t *testing.T) {
 	}
 }
 
+// TestFaultsComeInTheOrderOfTheFields, however the checks are ordered.
+func TestFaultsComeInTheOrderOfTheFields(t *testing.T) {
+	cfg := kring.Config{
+		Engine: "kqueue", Processors: kring.ProcessorsConfig{Count: -1, Wait: "spin"}, Dispatch: kring.DispatchConfig{Mode: "both", Handlers: -2},
+		Limits: kring.LimitsConfig{PipelineMax: -3}, Conns: kring.ConnsConfig{WhenFull: "panic", RateMax: -1, PerIP: []kring.AddressLimit{{Source: "10.0.0.0/40"}}},
+		Listeners: []kring.ListenerConfig{{Name: "A.B", Address: "nowhere"}},
+	}
+	want := []string{"Listeners[A.B].Address", "Conns.RateMax", "Conns.PerIP[10.0.0.0/40].Source", "Conns.WhenFull", "Limits.PipelineMax",
+		"Dispatch.Mode", "Dispatch.Handlers", "Processors.Count", "Processors.Wait", "Engine"}
+	var e *kring.ConfigError
+	if err := cfg.Validate(); !errors.As(err, &e) {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range e.Faults {
+		got = append(got, f.Field)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 func TestWhatNeedsARestartIsAConfigError(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		s := servertest.Start(t, cfg, servertest.Echo)
@@ -55,6 +77,27 @@ func TestWhatNeedsARestartIsAConfigError(t *testing.T) {
 			t.Errorf("Reconfigure: %v, want a ConfigError of Dispatch.Mode", err)
 		}
 	})
+}
+
+// TestReconfigureNamesWhatIsWrongAndWhatNeedsARestartAtOnce, and what is both only once.
+func TestReconfigureNamesWhatIsWrongAndWhatNeedsARestartAtOnce(t *testing.T) {
+	s := servertest.Start(t, servertest.Config(kring.EngineAuto, kring.DispatchPool), servertest.Echo)
+	cfg := servertest.Config(kring.EngineAuto, kring.DispatchPool)
+	cfg.Limits.PipelineMax, cfg.Dispatch.QueuedRequestsMax, cfg.Dispatch.QueuedPriorityMax, cfg.Dispatch.BatchMax = -2, 7, 500, -1
+	cfg.URing.Buffers, cfg.Epoll.ReceivesMax = 3, -1
+	var e *kring.ConfigError
+	if err := s.Reconfigure(cfg); !errors.As(err, &e) {
+		t.Fatalf("Reconfigure: %v, want a ConfigError", err)
+	}
+	count := map[string]int{}
+	for _, f := range e.Faults {
+		group, _, _ := strings.Cut(f.Field, ".")
+		count[f.Field]++
+		count[group]++
+	}
+	if count["Limits.PipelineMax"] != 1 || count["Dispatch.QueuedRequestsMax"] != 1 || count["Dispatch.BatchMax"] != 1 || count["Dispatch"] != 2 || count["Epoll"] != 1 || count["URing"] == 0 {
+		t.Error(e)
+	}
 }
 
 // TestAServerThatWasShutDownSaysSo whatever is asked of it, and one that never
@@ -114,6 +157,20 @@ func TestCloseCutsOffWhatIsOpen(t *testing.T) {
 		}
 		c.AwaitClose()
 		servertest.Eventually(t, "the answer is home", func() bool { return s.Stats().MemoryMapped == 0 })
+	})
+}
+
+// TestCloseOfAServerThatNobodyIsConnectedToIsNoError: nothing was cut off.
+func TestCloseOfAServerThatNobodyIsConnectedToIsNoError(t *testing.T) {
+	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
+		s := servertest.Start(t, cfg, servertest.Echo)
+		c := servertest.Dial(t, s)
+		c.Send("hello")
+		_ = c.Close()
+		servertest.Eventually(t, "the connection is gone", func() bool { st := s.Stats(); return st.Total.Opened == 1 && st.Total.Open() == 0 })
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
 	})
 }
 

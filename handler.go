@@ -117,11 +117,11 @@ type Part = reqchan.Part
 // String, MarshalText and UnmarshalText are by its stable name, such as peer_finished.
 type CloseReason = reqchan.CloseReason
 
-// ConnInfo is what the Server knew of a connection at a moment; see Server.Conns. ID,
-// Listener, Local, Remote, Principal and Software are of its Conn; State, Muted and
-// MuteState say how far its life has come and why nothing more is started for it; Requests
-// were cut, InFlight of them are not answered; BytesIn, BytesOut, HeldBytes and
-// QueuedBytes, Age and Idle are counts and times. Whole: `go doc kring/processor.ConnInfo`.
+// ConnInfo is what the Server knew of a connection at a moment; see Server.Conns. Its
+// fields ID, Listener, Local, Remote, Principal and Software are what its Conn has under
+// these names; State, Muted and MuteState say how far its life has come and why nothing
+// more is started for it; Requests were cut, InFlight of them are not answered; BytesIn,
+// BytesOut, HeldBytes and QueuedBytes, Age and Idle are counts and times. Whole: `go doc kring/processor.ConnInfo`.
 type ConnInfo = processor.ConnInfo
 
 // RequestStats is what is known of the requests of one API, since the start: its API;

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strconv"
+	"strings"
 	"time"
 
 	"kring/acceptor"
@@ -38,7 +40,8 @@ func (c *Config) validateLimits(fault faulter) {
 	fault(c.Conns.PerIPMax == NoConns && len(c.Conns.PerIP) == 0, "Conns.PerIPMax", c.Conns.PerIPMax, "name in Conns.PerIP who may connect, or nobody could")
 	for _, l := range c.Conns.PerIP {
 		at := "Conns.PerIP[" + l.Source + "]."
-		fault(l.Source == "", at+"Source", `""`, "give an address, a prefix or a host's name")
+		_, err := netip.ParsePrefix(l.Source)
+		fault(l.Source == "" || strings.Contains(l.Source, "/") && err != nil, at+"Source", strconv.Quote(l.Source), "give an address, a prefix such as 192.0.2.0/24, or a host's name")
 		fault(l.ConnsMax < NoConns, at+"ConnsMax", l.ConnsMax, "choose 0 (as Conns.PerIPMax), more, or NoConns")
 		fault(!(l.ConnRateMax >= 0), at+"ConnRateMax", l.ConnRateMax, "choose 0 (as Conns.RatePerIPMax) or more a second")
 	}

@@ -2,6 +2,7 @@ package kring
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math"
@@ -110,7 +111,9 @@ func (c *Config) validateListeners(fault faulter) {
 		fault(l.Address == "" && l.Listener == nil, at+"Address", `""`, "give host:port, port 0 picks a free one, or unix:PATH")
 		c.validateGiven(at, l, fault)
 		path, isUnix := engine.UnixPath(l.Address)
-		fault(isUnix && strings.Trim(path, "@") == "", at+"Address", l.Address, "give the socket a path, such as unix:/run/kring.sock")
+		why, malformed := malformedTCP(l.Address)
+		fault(malformed && !isUnix && l.Address != "", at+"Address", strconv.Quote(l.Address), "give host:port, such as 127.0.0.1:9092, [::1]:9092 or :9092: "+why)
+		fault(isUnix && strings.Trim(path, "@") == "", at+"Address", strconv.Quote(l.Address), "give the socket a path, such as unix:/run/kring.sock")
 		fault(isUnix && c.Processors.Accept == AcceptPerProcessor, at+"Address", l.Address, "a Unix domain socket can't be shared: choose Processors.Accept apart, or a TCP address")
 		fault(l.SocketMode&^fs.ModePerm != 0 || l.SocketMode != 0 && !isUnix, at+"SocketMode", l.SocketMode,
 			"choose permissions such as 0660, for a unix:PATH only")
@@ -118,6 +121,22 @@ func (c *Config) validateListeners(fault faulter) {
 		names[l.Name] = true
 		l.validate(at, fault)
 	}
+}
+
+// malformedTCP says why an address is no host:port; whether there is such a host is for
+// Start to find out.
+func malformedTCP(address string) (why string, is bool) {
+	_, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port) // a number, or a name that the system knows
+	}
+	if err == nil {
+		return "", false
+	}
+	if a := (*net.AddrError)(nil); errors.As(err, &a) {
+		return a.Err, true
+	}
+	return err.Error(), true
 }
 
 // validateGiven judges a socket that somebody else made.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 
 	"kring/internal/fault"
 )
@@ -20,12 +21,12 @@ import (
 func (s *Server) Reconfigure(cfg Config) error {
 	cfg = s.keepEngines(cfg)
 	if err := cfg.Validate(); err != nil {
-		return fmt.Errorf("kring: Reconfigure: %w", err)
+		return fmt.Errorf("kring: Reconfigure: %w", s.withRestarts(err, cfg))
 	}
 	cfg, plan := cfg.planned()
 	limits, err := cfg.limits() // may take a while: it resolves names
 	if err != nil {
-		return fmt.Errorf("kring: Reconfigure: %w", err)
+		return fmt.Errorf("kring: Reconfigure: %w", s.withRestarts(err, cfg))
 	}
 	s.changing.Lock()
 	defer s.changing.Unlock()
@@ -49,6 +50,35 @@ func (s *Server) Reconfigure(cfg Config) error {
 	s.planBy(plan)
 	s.reduce()
 	return nil
+}
+
+// withRestarts adds to the faults of cfg the fields that can't change while the Server
+// serves, but for those that are wrong anyway.
+func (s *Server) withRestarts(err error, cfg Config) error {
+	var wrong, fixed *ConfigError
+	if !errors.As(err, &wrong) {
+		return err
+	}
+	cfg = cfg.withDefaults()
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	if s.stage != started {
+		return err
+	}
+	s.keepGiven(cfg.Listeners)
+	if !errors.As(needRestart(&s.cfg, &cfg), &fixed) {
+		return err
+	}
+	var faults fault.List
+	for _, f := range wrong.Faults {
+		faults = append(faults, fault.Fault(f))
+	}
+	for _, f := range fixed.Faults {
+		if !slices.ContainsFunc(faults, func(of fault.Fault) bool { return of.Field == f.Field || strings.HasPrefix(of.Field, f.Field+".") }) {
+			faults = append(faults, fault.Fault(f))
+		}
+	}
+	return configError(faults)
 }
 
 // keepEngines has engines that cfg says nothing new about stay what they are: for another

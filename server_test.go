@@ -214,6 +214,28 @@ func TestAnAddressInUseIsSaidAndLeavesNothing(t *testing.T) {
 	}
 }
 
+// TestAnAddressThatIsNoneIsAFaultOfTheConfig, beside the others: nothing has to be opened
+// or asked to see that.
+func TestAnAddressThatIsNoneIsAFaultOfTheConfig(t *testing.T) {
+	for _, address := range []string{"localhost", "127.0.0.1", "127.0.0.1:99999", ":no-such-service", "::1:9092", "unix:"} {
+		_, err := kring.New(kring.Config{
+			Listeners: []kring.ListenerConfig{{Name: "A", Address: address}},
+			Conns:     kring.ConnsConfig{PerIP: []kring.AddressLimit{{Source: "10.0.0.0/40"}}}, Limits: kring.LimitsConfig{PipelineMax: -1},
+		}, servertest.Echo)
+		for _, field := range []string{"Listeners[A].Address", "Conns.PerIP[10.0.0.0/40].Source", "Limits.PipelineMax"} {
+			if err == nil || !strings.Contains(err.Error(), field+" is ") {
+				t.Errorf("%s: %s is not named in: %v", address, field, err)
+			}
+		}
+	}
+	for _, address := range []string{":0", "localhost:http", "[::1]:9092", "[fe80::1%eth0]:9092", "a.name.of.another.machine:1"} {
+		cfg := kring.Config{Listeners: []kring.ListenerConfig{{Address: address}}}
+		if err := cfg.Validate(); err != nil {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
+
 func TestEveryFaultOfAConfigIsNamedAtOnce(t *testing.T) {
 	_, err := kring.New(kring.Config{
 		Engine: "kqueue", Dispatch: kring.DispatchConfig{Mode: "both", Handlers: -2}, Processors: kring.ProcessorsConfig{Wait: "spin", Count: -1}, Limits: kring.LimitsConfig{PipelineMax: -3, FrameBytesMax: -4},

@@ -47,8 +47,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// Close is Shutdown that waits for nobody: what is in flight is cut off, and then the
-// error says so.
+// Close is Shutdown that waits for nobody: connections that are open are cut off, whatever
+// they have in flight, and then the error says so.
 func (s *Server) Close() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -80,7 +80,13 @@ func (s *Server) stop(ctx context.Context) error {
 	for _, p := range processors {
 		p.Drain()
 	}
-	err := errors.Join(awaitDrained(ctx, processors), s.stopProcessing(ctx, processors))
+	before := dropped(processors)
+	err := awaitDrained(ctx, processors)
+	stopped := s.stopProcessing(ctx, processors)
+	if err == nil && ctx.Err() != nil && dropped(processors) > before { // of a connection that nobody had heard of
+		err = errCut(ctx)
+	}
+	err = errors.Join(err, stopped)
 	for _, l := range listeners {
 		<-l.ended
 	}
@@ -89,13 +95,30 @@ func (s *Server) stop(ctx context.Context) error {
 	return err
 }
 
+// awaitDrained fails when connections are left as ctx ends. A processor that has none may
+// not have had the time to say so.
 func awaitDrained(ctx context.Context, processors []*processor.Processor) error {
 	for _, p := range processors {
-		if !comesBefore(p.Drained(), ctx.Done()) {
-			return fmt.Errorf("kring: not everything in flight was finished: %w", ctx.Err())
+		if comesBefore(p.Drained(), ctx.Done()) {
+			continue
+		}
+		if st := p.Stats(); st.Open() > 0 {
+			return errCut(ctx)
 		}
 	}
 	return nil
+}
+
+func errCut(ctx context.Context) error {
+	return fmt.Errorf("kring: connections that were still open were cut off: %w", ctx.Err())
+}
+
+// dropped is how many requests were in flight on connections that were cut off.
+func dropped(processors []*processor.Processor) (n uint64) {
+	for _, p := range processors {
+		n += p.Stats().Dropped
+	}
+	return n
 }
 
 // stopProcessing cuts what is left and ends the handlers before the

@@ -228,8 +228,8 @@ func (st Stats) NetworkIdle(since Stats) float64 {
 	return measure.Ratio(st.Total.IdleNanos-since.Total.IdleNanos, st.Total.AliveNanos-since.Total.AliveNanos)
 }
 
-// HandlerIdle is the same for the goroutines of the handler pool
-// [RequestHandlerAvgIdlePercent]; 1 when there are none.
+// HandlerIdle is the share of time that the goroutines of the handler pool had nothing to
+// do [RequestHandlerAvgIdlePercent], measured as NetworkIdle is; 1 when there are none.
 func (st Stats) HandlerIdle(since Stats) float64 {
 	return measure.Ratio(st.Handlers.IdleNanos-since.Handlers.IdleNanos, st.Handlers.AliveNanos-since.Handlers.AliveNanos)
 }

@@ -13,7 +13,7 @@ import (
 type limitFlags struct {
 	MaxConnections        int       `group:"limits" placeholder:"N" help:"Connections open at once [max.connections]; negative: no bound. Default: as many as this process may have descriptors, less a reserve, or fewer if --memory-max is small."`
 	MaxConnectionsPerIP   *int      `group:"limits" name:"max-connections-per-ip" placeholder:"N" help:"Connections of one remote address [max.connections.per.ip]. One more is closed. 0: only the addresses of --ip-limit may connect. Default: no bound."`
-	ConnectionRate        float64   `group:"limits" placeholder:"R" help:"New connections a second [max.connection.creation.rate]; One more waits, at most one --quota-window. Default: no bound."`
+	ConnectionRate        float64   `group:"limits" placeholder:"R" help:"New connections a second [max.connection.creation.rate]. One more waits, at most one --quota-window. Default: no bound."`
 	ConnectionRatePerIP   float64   `group:"limits" name:"connection-rate-per-ip" placeholder:"R" help:"New connections a second of one remote address [connection_creation_rate]. One more is not served, and closed after a while. Default: no bound."`
 	IPLimit               []ipLimit `group:"limits" placeholder:"HOST=N[/R]" help:"Other bounds for an address, a prefix (each address in it) or a host: N connections, R new ones a second [max.connections.per.ip.overrides]; N may be 0 (none) or left out. Repeat for more."`
 	MaxListenerConnection int       `group:"limits" name:"max-connections-per-listener" placeholder:"N" help:"Connections of each --listen address [listener.name.<name>.max.connections]. Default: no separate bound."`

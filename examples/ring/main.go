@@ -247,7 +247,7 @@ func (s *server) sqe() *uring.SQE {
 func listen(address string) (fd int, bound netip.AddrPort, err error) {
 	a, err := netip.ParseAddrPort(address)
 	if err != nil || !a.Addr().Is4() {
-		return 0, a, fmt.Errorf("%q: give an IPv4 address and a port", address)
+		return 0, a, fmt.Errorf("%q: give an IPv4 address and a port, such as 127.0.0.1:9000", address)
 	}
 	fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
