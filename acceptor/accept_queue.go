@@ -9,12 +9,12 @@ import (
 	"kring/engine"
 )
 
-// LineConfig of one Line.
+// AcceptQueueConfig of one AcceptQueue.
 type AcceptQueueConfig struct {
 	Network engine.Network
 	// Assign hands an admitted connection to a processor; false if none takes it now.
 	Assign func(engine.Accepted) bool
-	// Gone says that no processor will ever take one; nil: some will.
+	// NoneWillTake says that no processor will ever take one; nil: some will.
 	NoneWillTake func() bool
 	// Wake makes the owner call Proceed soon. It may be called by any goroutine.
 	Wake func()
@@ -23,7 +23,7 @@ type AcceptQueueConfig struct {
 	WaitingMax int
 }
 
-// Line is where the connections stand that one goroutine accepted and that may
+// AcceptQueue is where the connections stand that one goroutine accepted and that may
 // not enter yet, or that no processor has room for. That goroutine owns it.
 //
 // The owner adds what it accepts, accepts nothing while the queue is Blocked, and
@@ -47,7 +47,7 @@ type AcceptQueue struct {
 type arrival struct {
 	engine.Accepted
 	ip      netip.Addr
-	limits  *limits // admitAt was computed lim them; nil before the rates counted it
+	limits  *limits // admitAt was computed by them; nil before the rates counted it
 	admitAt int64   // when the rates allow it
 	waited  bool    // it was counted as one that found no free slot
 }

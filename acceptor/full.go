@@ -13,7 +13,7 @@ type NoPlace struct {
 	Server   bool
 	ConnsMax int64
 	// Waiting connections are queued now, for all listeners; more may wait in the
-	// kernel's queue. Refused were closed lim this listener so far because it was full.
+	// kernel's queue. Refused were closed by this listener so far because it was full.
 	Waiting int64
 	Refused uint64
 	// Busiest is the remote address with most connections, BusiestConns of them; the

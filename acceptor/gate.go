@@ -82,7 +82,7 @@ func (a *Admission) forgetGates() {
 // Open is how many connections of this listener are open.
 func (g *Gate) Open() int64 { return g.open.Load() }
 
-// NewLine begins a Line for one goroutine that accepts, which must Close it.
+// NewAcceptQueue begins an AcceptQueue for one goroutine that accepts, which must Close it.
 func (g *Gate) NewAcceptQueue(c AcceptQueueConfig) *AcceptQueue {
 	l := &AcceptQueue{gate: g, cfg: c}
 	a := g.admission

@@ -207,7 +207,7 @@ func watchEnded(x *exchange) kmsg.Response {
 type fetchSession struct {
 	id     int32 // 0: there is none
 	topics []string
-	has    map[string]struct{} // topics
+	has    map[string]struct{} // topics; nil: another connection began it, and has named others
 }
 
 // fetchSessions is the first version of Fetch that has sessions.
@@ -217,15 +217,14 @@ const fetchSessions = 7
 const fetchNamesIDs = 13
 
 // asks gives the topics of a request; they are not known when they are those of a session
-// that another connection began.
+// that another connection began, until a new one begins.
 func (f *fetchSession) asks(x *exchange, req *kmsg.FetchRequest) (topics []string, known bool) {
 	goesOn := req.Version >= fetchSessions && req.SessionEpoch > 0
-	if known = !goesOn || f.id != 0 && req.SessionID == f.id; !known {
-		f.topics = nil
-		return nil, false
-	}
-	if !goesOn || f.has == nil {
+	if !goesOn {
 		f.topics, f.has = nil, make(map[string]struct{}, len(req.Topics))
+	} else if f.id == 0 || req.SessionID != f.id || f.has == nil {
+		f.topics, f.has = nil, nil
+		return nil, false
 	}
 	for i := range req.Topics {
 		name := req.Topics[i].Topic

@@ -83,7 +83,7 @@ func (s *stage) stir(r *rand.Rand) {
 }
 
 // A connection in the middle of a frame, with bytes held and a frame begun,
-// goes on with its heir where it was.
+// goes on with another processor where it was.
 func TestARetiredProcessorsConnectionsTakeTheirBytesAlong(t *testing.T) {
 	for _, size := range []int{100, 20 << 10, 100 << 10} { // held, big, bigger
 		s := newStage(t, stageConfig{processors: 2, inline: true, handle: echo})

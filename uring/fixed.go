@@ -220,7 +220,7 @@ func (f *fixed) buffer(id uint16) []byte {
 	return f.own[at : at+f.size : at+f.size]
 }
 
-// close frees the engine's own memory when the last buffer comes home. No
+// closeFixed frees the engine's own memory when the last buffer comes home. No
 // operation may be outstanding.
 func (e *ringEngine) closeFixed() error {
 	e.fixed.closed = true

@@ -116,7 +116,7 @@ func (l *testLoop) receive(b []byte, more bool) {
 	l.conn.Received(&engine.Completion{Op: engine.OpRecv, Token: testToken, Res: int32(len(b)), Data: slices.Clone(b), More: more})
 }
 
-// receiveFails ends Receive with an errno, or 0.
+// receiveEnds ends Receive with an errno, or 0.
 func (l *testLoop) receiveEnds(res int32) {
 	l.conn.Received(&engine.Completion{Op: engine.OpRecv, Token: testToken, Res: res})
 }

@@ -15,7 +15,7 @@ func (c *Conn) quiet() bool {
 	return c.inFlight == 0 && c.unbegun == nil && c.out == nil && !c.sending && c.parked == nil && c.reading == nil && !c.mute.throttled() && c.life < finishing && (c.secure == nil || !c.secure.Waits() && !c.unsent())
 }
 
-// Migrate begins to move the connection to its heir.
+// Migrate begins to move the connection to another processor.
 func (c *Conn) Migrate() {
 	c.become(toLeave)
 	c.cancelReceive()

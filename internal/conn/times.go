@@ -57,7 +57,7 @@ type apiTimes struct {
 	untimed    int64  // how many were not, since
 }
 
-// of finds what is known of an API, the first time by making room for it.
+// timesOf finds what is known of an API, the first time by making room for it.
 func (sh *Shared) timesOf(key int16) *apiTimes {
 	if a := sh.times.recent; a.key == key && a.touched {
 		return a
