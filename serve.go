@@ -1,6 +1,7 @@
 package kring
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -24,6 +25,9 @@ func (s *Server) Serve(l net.Listener) error {
 	if err != nil {
 		if l != nil {
 			ListenerConfig{Listener: l}.closeGiven()
+		}
+		if s.ending.Err() != nil && errors.Is(err, context.Canceled) { // it was on its way
+			return ErrServerClosed
 		}
 		return err
 	}

@@ -158,3 +158,46 @@ func packets(t *testing.T) net.Listener {
 	t.Cleanup(func() { _ = l.Close() })
 	return l
 }
+
+// TestServeSaysThatTheServerIsClosedWheneverThatIs, also before the socket is served.
+func TestServeSaysThatTheServerIsClosedWheneverThatIs(t *testing.T) {
+	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
+		for range 20 {
+			s := servertest.Start(t, cfg, servertest.Echo)
+			served, begun := make(chan error, 1), make(chan struct{})
+			go func() {
+				close(begun)
+				served <- s.Serve(sockets["tcp"](t))
+			}()
+			<-begun
+			servertest.Shutdown(t, s)
+			if err := <-served; !errors.Is(err, kring.ErrServerClosed) {
+				t.Fatalf("Serve: %v, want ErrServerClosed", err)
+			}
+		}
+	})
+}
+
+// TestServeDoesNotStandOnASocketThatItsOwnerClosed: engines that have a descriptor of their
+// own serve on, and Serve of the others returns.
+func TestServeDoesNotStandOnASocketThatItsOwnerClosed(t *testing.T) {
+	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
+		s, err := kring.New(cfg, servertest.Echo)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := sockets["tcp"](t)
+		served := make(chan error, 1)
+		go func() { served <- s.Serve(l) }()
+		early := servertest.DialTo(t, dialed(l))
+		early.Ask("early", "early")
+		_ = l.Close()
+		if cfg.Engine != kring.EnginePortable {
+			servertest.DialTo(t, dialed(l)).Ask("late", "late")
+		} else if err := <-served; err == nil || !strings.Contains(err.Error(), "leave that to the Server") {
+			t.Errorf("Serve: %v", err)
+		}
+		early.Ask("still", "still")
+		servertest.Shutdown(t, s)
+	})
+}

@@ -72,6 +72,7 @@ type Acceptor struct {
 	pause        time.Duration // after the last failure
 	resumeAt     time.Time     // when accepting starts again
 	reportedAt   time.Time     // when Failed was called last
+	died         error         // why nothing will ever be accepted any more
 }
 
 // New binds the listening socket. The port is open afterwards, and the kernel
@@ -172,7 +173,7 @@ func (a *Acceptor) runLoop() error {
 	for {
 		wait, over := a.Proceed()
 		if over {
-			return nil
+			return a.died
 		}
 		n, err := a.engine.Poll(done[:], wait)
 		if err != nil {
@@ -189,7 +190,7 @@ func (a *Acceptor) runLoop() error {
 // wake), and whether accepting has ended for good.
 func (a *Acceptor) Proceed() (wait time.Duration, over bool) {
 	wait = a.queue.Proceed()
-	stopping := a.stopRequested.Load()
+	stopping := a.stopRequested.Load() || a.died != nil
 	if stopping && !a.armed {
 		return 0, true
 	}
@@ -237,6 +238,9 @@ func (a *Acceptor) Complete(done *engine.Completion) {
 			return
 		}
 		fallthrough
+	case syscall.EBADF: // somebody else closed the socket: no pause helps
+		a.died = fmt.Errorf("acceptor %s: %w", a.cfg.Name, explainErrno(errno))
+		a.pauseAccept(errno, 0)
 	default:
 		a.pauseAccept(errno, min(max(2*a.pause, pauseMin), pauseMax))
 	}
@@ -311,6 +315,8 @@ func explainErrno(errno syscall.Errno) error {
 		return fmt.Errorf("accept: %w (this process has no descriptor left: raise RLIMIT_NOFILE, or lower ConnsMax)", errno)
 	case syscall.ENFILE:
 		return fmt.Errorf("accept: %w (this system has no descriptor left: raise fs.file-max)", errno)
+	case syscall.EBADF:
+		return fmt.Errorf("accept: %w (the listening socket was closed: leave that to the Server)", errno)
 	default:
 		return fmt.Errorf("accept: %w", errno)
 	}

@@ -192,7 +192,7 @@ func (c *Conn) receiveSize(n int) {
 // cut turns bytes into requests while the connection may have more in flight.
 // lent is the completion whose data is being cut, nil if there is none.
 func (c *Conn) cut(lent *engine.Completion) {
-	if c.turn != nil && c.turn.Granted() && !c.mayCut() {
+	if c.turn != nil && c.turn.Granted() && !c.mayCut() && !c.mayGoOn() {
 		c.leaveTurn() // others wait for it
 	}
 	if c.unbegun != nil {

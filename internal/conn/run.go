@@ -101,12 +101,17 @@ func (c *Conn) outputRoom() int {
 	return most
 }
 
+// mayGoOn says that nothing of the connection's own keeps what was cut and not begun.
+func (c *Conn) mayGoOn() bool {
+	return c.unbegun != nil && c.inFlight == 0 && c.life < draining && !c.mute.throttled() &&
+		(c.out == nil || c.out.queued < c.outputMax())
+}
+
 // goOn hands on what was cut and not begun, when c may have a request in flight again. A
 // connection that shall migrate does not take it along.
 func (c *Conn) goOn() {
 	r, sh := c.unbegun, c.shared
-	if c.inFlight > 0 || c.life >= draining || c.mute.throttled() ||
-		c.out != nil && c.out.queued >= c.outputMax() || !c.mayBegin(r.Frame) {
+	if !c.mayGoOn() || !c.mayBegin(r.Frame) {
 		return
 	}
 	c.unbegun = nil
