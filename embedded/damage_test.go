@@ -519,7 +519,7 @@ func TestAnInterruptedDeletionIsNoDamage(t *testing.T) {
 }
 
 // What looks like the magic of a batch at every byte is looked through in one
-// pass.
+// pass. With a pass for each byte it would take hours.
 func TestDamageBeforeMisleadingBytesIsPassedQuickly(t *testing.T) {
 	dir := t.TempDir()
 	n := serve(t, Config{DataDir: dir})
@@ -533,7 +533,7 @@ func TestDamageBeforeMisleadingBytesIsPassedQuickly(t *testing.T) {
 	flip(t, filepath.Join(dir, "partitions", "orders-0", "0.dat"), 4<<20, 1)
 	before := time.Now()
 	m, err := mend(&Config{DataDir: dir})
-	if took := time.Since(before); err != nil || m.report.Batches != 1 || len(m.report.Damage) != 1 || took > deadline/2 {
+	if took := time.Since(before); err != nil || m.report.Batches != 1 || len(m.report.Damage) != 1 || took > 5*time.Minute {
 		t.Errorf("%+v in %v, %v", m.report, took, err)
 	}
 }

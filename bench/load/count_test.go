@@ -111,7 +111,7 @@ func TestAServerThatGoesWrongAfterTheWarmUpIsFound(t *testing.T) {
 		for _, verify := range []bool{false, true} {
 			var served atomic.Uint64
 			var measured atomic.Bool
-			var over func()
+			over, lasts := lasting()
 			// By then one receive is looked at, or one answer is wrong; the connections
 			// that nothing was found on go on until then.
 			enough := map[bool]uint64{false: looksEvery + 3 + 1, true: 50 + 1}[verify]
@@ -132,7 +132,7 @@ func TestAServerThatGoesWrongAfterTheWarmUpIsFound(t *testing.T) {
 				return true
 			}))
 			c.Portable, c.Verify, c.Conns = portable, verify, 3
-			over = until(&c)
+			lasts(&c)
 			c.Boundary = func(begin bool) { measured.Store(begin) }
 			if r := mustRun(t, c); r.Errors.Mismatch == 0 || r.Valid() {
 				t.Errorf("verify %v: errors %+v of %d", verify, r.Errors, r.Total)

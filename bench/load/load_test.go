@@ -83,12 +83,12 @@ func quick(addr string) Config {
 	return Config{Address: addr, WarmUp: 20 * time.Millisecond, Duration: 100 * time.Millisecond, DrainTimeout: time.Minute}
 }
 
-// until gives a config a window that lasts until what it returns is called: however
-// busy the machine is, that much happens inside it.
-func until(c *Config) (over func()) {
+// lasting is a window for a config (set) that lasts until over is called: however busy the
+// machine is, that much happens inside it. Order: it is made before the server that ends
+// it, because sockets of native threads order nothing for the race detector.
+func lasting() (over func(), set func(*Config)) {
 	cut := make(chan struct{})
-	c.Duration, c.Cut = time.Minute, cut
-	return sync.OnceFunc(func() { close(cut) })
+	return sync.OnceFunc(func() { close(cut) }), func(c *Config) { c.Duration, c.Cut = time.Minute, cut }
 }
 
 // drivers runs a test on the native threads and on Go's net.
@@ -216,7 +216,7 @@ func TestWrongResponsesAreFound(t *testing.T) {
 	drivers(t, func(t *testing.T, portable bool) {
 		for name, change := range wrong {
 			var served atomic.Uint64
-			var over func()
+			over, lasts := lasting()
 			c := quick(echo(t, func(f []byte) bool {
 				if served.Add(1) == 10 {
 					defer over()
@@ -226,7 +226,7 @@ func TestWrongResponsesAreFound(t *testing.T) {
 			}))
 			// The tenth may come after the warm-up, in which every byte is looked at.
 			c.Portable, c.Conns, c.Verify = portable, 2, true
-			over = until(&c)
+			lasts(&c)
 			r := mustRun(t, c)
 			if r.Errors.Mismatch != 1 || r.Valid() {
 				t.Errorf("%s: errors %+v, valid %v", name, r.Errors, r.Valid())
@@ -238,7 +238,7 @@ func TestWrongResponsesAreFound(t *testing.T) {
 func TestLostConnectionsAreCounted(t *testing.T) {
 	drivers(t, func(t *testing.T, portable bool) {
 		var served atomic.Uint64
-		var over func()
+		over, lasts := lasting()
 		c := quick(echo(t, func([]byte) bool {
 			if served.Add(1) != 20 {
 				return true
@@ -247,7 +247,7 @@ func TestLostConnectionsAreCounted(t *testing.T) {
 			return false
 		}))
 		c.Portable, c.Conns, c.Depth = portable, 3, 4
-		over = until(&c)
+		lasts(&c)
 		r := mustRun(t, c)
 		if r.Errors.Closed != 1 || r.Errors.Unanswered == 0 || r.Valid() {
 			t.Errorf("errors %+v, invalid %q", r.Errors, r.Invalid)
@@ -259,7 +259,7 @@ func TestMissingAnswersAreCounted(t *testing.T) {
 	drivers(t, func(t *testing.T, portable bool) {
 		var served atomic.Uint64
 		release := make(chan struct{})
-		var over func()
+		over, lasts := lasting()
 		open := sync.OnceFunc(func() { close(release) })
 		t.Cleanup(open)
 		c := quick(echo(t, func([]byte) bool {
@@ -270,7 +270,7 @@ func TestMissingAnswersAreCounted(t *testing.T) {
 			return true
 		}))
 		c.Portable, c.DrainTimeout = portable, 50*time.Millisecond
-		over = until(&c)
+		lasts(&c)
 		r := mustRun(t, c)
 		open()
 		if r.Errors.Unanswered != 1 || r.Valid() {
@@ -442,7 +442,7 @@ func TestSizesAreDealtOutByTheirShares(t *testing.T) {
 }
 
 func TestCompanyIsKeptBesideTheMeasuredConnectionsAndCounted(t *testing.T) {
-	var over func()
+	over, lasts := lasting()
 	var slow atomic.Bool
 	var untagged atomic.Int64
 	c := quick(echo(t, func(frame []byte) bool {
@@ -460,7 +460,7 @@ func TestCompanyIsKeptBesideTheMeasuredConnectionsAndCounted(t *testing.T) {
 		return true
 	}))
 	c.Conns, c.ChurnRate, c.SlowConns, c.SlowPayloadBytes = 2, 400, 3, 64<<10
-	over = until(&c)
+	lasts(&c)
 	r := mustRun(t, c)
 	if k := r.Company; k.Churned == 0 || k.ChurnFailed != 0 || k.SlowBytes == 0 || k.SlowEnded != 0 {
 		t.Errorf("%+v", *k)

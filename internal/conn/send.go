@@ -7,9 +7,10 @@ import (
 
 const (
 	// sendBuffersMax and sendBytesMax bound what one Send gathers: sockets take some MiB at
-	// once, and a Poll copies that for all who were answered together.
+	// once, and a Poll copies that for all who were answered together. A mebibyte of records
+	// goes with its frame.
 	sendBuffersMax = 64
-	sendBytesMax   = 1 << 20
+	sendBytesMax   = 1<<20 + 64<<10
 	// outboundsKeptMax bounds how many outbounds wait for reuse.
 	outboundsKeptMax = 4096
 )
