@@ -54,6 +54,11 @@ func (c claim) finished() int { return max(c.begun()-1, 0) }
 // holds says that a goroutine that is stuck holds hostages.
 func (c claim) holds() bool { return c.finished() > c.homed() || c.run() < c.end() }
 
+// broughtHome is the claim after its goroutine brought the finished home.
+func (c claim) broughtHome() claim {
+	return c&^(requestsMask<<homedShift) | claim(c.finished())<<homedShift
+}
+
 // freed is the claim after the guard took the hostages.
 func (c claim) freed() claim {
 	kept := c &^ (runsMask<<endShift | requestsMask<<homedShift)

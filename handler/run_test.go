@@ -201,3 +201,33 @@ func TestResizingInTheMiddleOfRunsLosesNothing(t *testing.T) {
 	<-done
 	stop(ch, p)
 }
+
+// An answer that is given after Handle has returned comes home behind those before it in its
+// run, however long the goroutine has something else to do.
+func TestALateAnswerDoesNotOvertakeThoseBeforeItInItsRun(t *testing.T) {
+	var kept reqchan.Request
+	ch := reqchan.New(reqchan.Config{})
+	p := NewPool(Config{Handle: func(r reqchan.Request) {
+		if r.API() == 2 {
+			kept = r
+			return
+		}
+		r.NoResponse()
+	}}, ch)
+	o, h := newOwner(ch), newRunner(p)
+	h.taken[0] = runOf(o.begun(4))[0]
+	h.begin(1)
+	h.claim.Add(uint64(runOne))
+	h.handleRun(h.taken[0])
+	kept.NoResponse()
+	h.bringHome()
+	var home []uint64
+	for r := o.home.Take(); r != nil; {
+		next := r.Next()
+		if home = append(home, r.Seq); r.Seq == 2 && (r.Behind() == nil || r.Behind().Seq != 3) {
+			t.Error("the fourth did not come home behind the third")
+		}
+		r = next
+	}
+	wantInOrder(t, home, 3)
+}

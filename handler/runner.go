@@ -171,14 +171,38 @@ func (h *runner) handle(r *reqchan.Job) (next *reqchan.Job) {
 		now := measure.Now()
 		r.Times.Local, h.at = now-h.at, now
 	}
-	if !r.HandleReturned() {
-		h.begun[h.n-1] = nil
+	if !h.handleReturned(r) {
 		return nil
 	}
 	if r.Behind() == nil || h.at-h.runAt >= worthNanos || h.n == begunMax || claim(h.claim.Load()).lent() {
 		return nil // there is no more, or others wait
 	}
 	return r.NextInRun()
+}
+
+// handleReturned says that the answer to r is there; else it will come later, and r is
+// somebody else's.
+func (h *runner) handleReturned(r *reqchan.Job) bool {
+	if r.Follows() && !r.Answered() {
+		h.bringHomeFinished()
+	}
+	if r.HandleReturned() {
+		return true
+	}
+	h.begun[h.n-1] = nil
+	return false
+}
+
+// bringHomeFinished brings home what was answered before the request in Handle. Order: those
+// before it in its run are answers to the same connection, and are home before whoever
+// answers it may bring it home.
+func (h *runner) bringHomeFinished() {
+	h.lending.Lock() // the guard may be doing the same
+	defer h.lending.Unlock()
+	c := claim(h.claim.Load())
+	finished := h.begun[c.homed():c.finished()]
+	h.claim.Store(uint64(c.broughtHome())) // the guard changes it under the mutex only
+	reqchan.Return(finished)
 }
 
 // bringHome ends the batch. It says how many runs of it are left, at the beginning of
@@ -228,9 +252,7 @@ func (h *runner) survive(again *bool) {
 		r.Request().CloseConnection(reqchan.HandlerPanicked)
 	}
 	h.pool.cfg.Panicked(r.Request(), v, debug.Stack())
-	if !r.HandleReturned() { // another goroutine has it, and is about to answer
-		h.begun[h.n-1] = nil
-	}
+	h.handleReturned(r) // if not, another goroutine has it, and is about to answer
 	if h.alone {
 		h.alone = false
 		reqchan.Return(h.begun[:1])
