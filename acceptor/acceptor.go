@@ -232,15 +232,15 @@ func (a *Acceptor) Complete(done *engine.Completion) {
 	case syscall.ECANCELED:
 	case syscall.ECONNABORTED, syscall.EINTR: // the client went away: normal life
 		a.pause = 0
+	case syscall.EBADF: // somebody else closed the socket: no pause helps
+		a.died = fmt.Errorf("acceptor %s: %w", a.cfg.Name, explainErrno(errno))
+		a.pauseAccept(errno, 0)
 	case syscall.EMFILE, syscall.ENFILE:
 		if a.reserve.release() { // a descriptor is free for the next client now
 			a.pauseAccept(errno, 0)
 			return
 		}
 		fallthrough
-	case syscall.EBADF: // somebody else closed the socket: no pause helps
-		a.died = fmt.Errorf("acceptor %s: %w", a.cfg.Name, explainErrno(errno))
-		a.pauseAccept(errno, 0)
 	default:
 		a.pauseAccept(errno, min(max(2*a.pause, pauseMin), pauseMax))
 	}
