@@ -19,6 +19,7 @@ func FuzzMend(f *testing.F) {
 	for i := range names {
 		f.Add(uint8(i), uint16(40), uint16(3), []byte("\xff\x00\x02"))
 		f.Add(uint8(i), uint16(0), uint16(1<<15), []byte("{}"))
+		f.Add(uint8(i), uint16(0), uint16(1<<15), []byte{})
 	}
 	var once sync.Once
 	whole := filepath.Join(f.TempDir(), "whole")

@@ -28,6 +28,9 @@ func (m *mender) readTxns() error {
 		if err := m.missing(txnLogName, fault); err != nil {
 			return err
 		}
+		if err := m.changed(txnLogName); err != nil {
+			return err
+		}
 	}
 	entries, err := m.mendLog(txnLogName)
 	if err != nil {
