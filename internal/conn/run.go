@@ -8,7 +8,8 @@ const (
 	// them takes.
 	runBytesMax = 16 << 10
 	// followersMax bounds the requests that a processor has cut beyond one of each
-	// connection: those have bounds of their own.
+	// connection, whether they are in flight or came home without being begun: a short
+	// frame counts for little of the channel's bytes, and its job takes more.
 	followersMax = 4096
 )
 
@@ -55,7 +56,7 @@ func (c *Conn) beginRun(r *reqchan.Job, first bool) {
 // mayFollow says whether one more may follow in the run that is being cut.
 func (c *Conn) mayFollow() bool {
 	sh := c.shared
-	return sh.runs.cut.last != nil && sh.runs.cut.first.InRun() < sh.runs.max && sh.runs.followers < followersMax && c.life < ending
+	return sh.runs.cut.last != nil && sh.runs.cut.first.InRun() < sh.runs.max && sh.runs.followers+sh.runs.unbegun < followersMax && c.life < ending
 }
 
 // follow has r, which was started, follow in the run that is being cut.
@@ -74,9 +75,11 @@ func (c *Conn) follow(r *reqchan.Job) {
 // Unbegun takes back a run that came home without being begun, behind a request that did.
 // As far as the connection is concerned it was not cut.
 func (c *Conn) Unbegun(first *reqchan.Job) {
-	for range first.InRun() {
+	n := first.InRun()
+	for range n {
 		c.wentHome() // what it was behind is still in flight, so this changes no more than a count
 	}
+	c.shared.runs.unbegun += n
 	if c.unbegun = first; c.life >= ending {
 		c.dropUnbegun()
 	}
@@ -121,6 +124,7 @@ func (c *Conn) goOn() {
 	if c.turn != nil {
 		c.takeTurn(r)
 	}
+	sh.runs.unbegun -= r.InRun()
 	sh.Followed(c, r)
 	r.SetRoom(c.outputRoom())
 	for j := r; j != nil; j = j.Behind() {
@@ -138,6 +142,7 @@ func (c *Conn) goOn() {
 // dropUnbegun forgets what was cut and not begun.
 func (c *Conn) dropUnbegun() {
 	if c.unbegun != nil {
+		c.shared.runs.unbegun -= c.unbegun.InRun()
 		for j := c.unbegun; j != nil; j = j.Behind() {
 			c.followed -= uint16(len(j.Frame))
 		}

@@ -150,6 +150,7 @@ type runs struct {
 	max       int // requests in one
 	fresh     int // requests that were started since Fresh was asked last
 	followers int // requests in flight beside the first of each connection
+	unbegun   int // requests that came home without being begun, and wait with their connections
 }
 
 // scratch is memory that is free between two calls of a transport.
@@ -309,6 +310,6 @@ func (sh *Shared) WatchHeld() {
 func (sh *Shared) Residue() map[string]int {
 	return map[string]int{
 		"away": sh.away, "pinned": sh.buffers.pinned, "hoarded too much": int(max(sh.bounds.credit-HoardedBytesMax, 0)),
-		"bytes of output": int(sh.bounds.output), "followers": sh.runs.followers,
+		"bytes of output": int(sh.bounds.output), "followers": sh.runs.followers, "unbegun": sh.runs.unbegun,
 	}
 }
