@@ -100,7 +100,10 @@ func (s *siege) run() error {
 	if err != nil {
 		return err
 	}
-	time.Sleep(s.span)
+	select {
+	case <-time.After(s.span):
+	case <-good.said: // the good clients are no more
+	}
 	err = good.end()
 	close(s.done)
 	stop()
