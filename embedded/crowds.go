@@ -41,8 +41,7 @@ type poll struct {
 	gone      chan struct{} // closed once it is over
 }
 
-// join is called before p is shown to kfake, and quit when it is over; quit says whether
-// it had to go.
+// join counts p among those that wait for its topics. It is called before kfake is shown p.
 func (c *crowds) join(p *poll) {
 	if len(p.topics) == 0 {
 		p.topics = []string{""}
@@ -69,6 +68,7 @@ func (c *crowds) join(p *poll) {
 	}
 }
 
+// quit is called when the wait of p is over, and says whether p had to go. p may be nil.
 func (c *crowds) quit(p *poll) (went bool) {
 	if p == nil {
 		return false

@@ -75,14 +75,14 @@ func (s *session) stand(at *places) bool {
 	return true
 }
 
-// leaveCrowd says whether the request had to go from where it waited, leavePlace gives its
-// place to others.
+// leaveCrowd ends the wait of a poll, and says whether it had to go.
 func (s *session) leaveCrowd() (went bool) {
 	went = s.cluster.answers.crowds.quit(s.standing.poll)
 	s.standing.poll = nil
 	return went
 }
 
+// leavePlace gives the request's place to others.
 func (s *session) leavePlace() {
 	if s.standing.place != nil {
 		s.standing.place.taken.Add(-1)
@@ -163,9 +163,10 @@ func (x *exchange) mute(wait int32, told *int32) {
 	x.q.Raw.Throttle(d)
 }
 
-// placeJoin and placeSync have a member wait for the others, if there is a place.
+// placeJoin has a member wait for the others, if there is a place.
 func placeJoin(x *exchange, req *kmsg.JoinGroupRequest) kmsg.Response { return x.placeMember(req) }
 
+// placeSync is placeJoin for SyncGroup.
 func placeSync(x *exchange, req *kmsg.SyncGroupRequest) kmsg.Response { return x.placeMember(req) }
 
 func (x *exchange) placeMember(req kmsg.Request) kmsg.Response {
