@@ -20,8 +20,7 @@ var fileReaders = make(chan struct{}, fileReadersMax)
 // loop does what connections want done: see conn.Loop.
 type loop struct{ p *Processor }
 
-// opened is the engine, and the faces that it has beside those of every engine; nil: it
-// has it not.
+// opened is the engine with its optional interfaces; nil: it does not implement that one.
 type opened struct {
 	engine.Engine
 	patient engine.PatientSender
@@ -135,6 +134,6 @@ func (l loop) MigrateLater(c *conn.Conn) {
 	l.p.migration.list = append(l.p.migration.list, l.p.slots.slot(c))
 }
 
-func (l loop) Enqueue(r *reqchan.Job, first bool)    { l.p.enqueue(r, first) }
-func (l loop) Postpone(c *conn.Conn, r *reqchan.Job) { l.p.postponed(r) }
-func (l loop) HeldScarce()                           { l.p.becomeScarce() }
+func (l loop) Enqueue(r *reqchan.Job, first bool) { l.p.enqueue(r, first) }
+func (l loop) Postpone(r *reqchan.Job)            { l.p.postponed(r) }
+func (l loop) HeldScarce()                        { l.p.becomeScarce() }

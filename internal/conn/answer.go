@@ -11,7 +11,7 @@ func (c *Conn) Returned(r *reqchan.Job) {
 	}
 	c.endBatch()
 	if r.Postponed() {
-		c.shared.loop.Postpone(c, r)
+		c.shared.loop.Postpone(r)
 		return
 	}
 	c.answered(r)

@@ -72,7 +72,7 @@ func (l *testLoop) ClearAlarm(*Conn)                                { l.alarm = 
 func (l *testLoop) Submit(_ engine.Token, f func(*Conn))            { l.tasks = append(l.tasks, f) }
 func (l *testLoop) MigrateLater(*Conn)                              { l.moves = true }
 func (l *testLoop) Enqueue(r *reqchan.Job, _ bool)                  { l.request = append(l.request, r) }
-func (l *testLoop) Postpone(*Conn, *reqchan.Job)                    { l.want("postpone") }
+func (l *testLoop) Postpone(*reqchan.Job)                           { l.want("postpone") }
 func (l *testLoop) HeldScarce()                                     { l.conn.EndStream() }
 func (l *testLoop) SetDeadline(*Conn)                               {}
 func (l *testLoop) closed(_ *reqchan.Conn, why reqchan.CloseReason) { l.why, l.over = why, true }

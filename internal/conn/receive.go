@@ -353,12 +353,11 @@ func (c *Conn) waitForPass() {
 	}
 }
 
-// WaitsForBuffer says that c waits for a receive buffer, and WaitsForBytes that it waits for so
-// many of the channel's capacity, or with fromCredit also of the processor's own; 0: for
-// none.
+// WaitsForBuffer says that c waits for a receive buffer.
 func (c *Conn) WaitsForBuffer() bool { return c.waiting && c.noBuffer && c.life < ending }
 
-// WaitsForBytes is beside WaitsForBuffer.
+// WaitsForBytes is how many bytes of the channel's capacity c waits for; 0: it waits for
+// none. With fromCredit those that its processor has reserved will do as well.
 func (c *Conn) WaitsForBytes() (n int64, fromCredit bool) {
 	if !c.waiting {
 		return 0, false
@@ -366,7 +365,7 @@ func (c *Conn) WaitsForBytes() (n int64, fromCredit bool) {
 	return c.wants, c.fromCredit
 }
 
-// Waits says that c waits for either.
+// Waits says that c waits for a buffer, for bytes, or for the next pass.
 func (c *Conn) Waits() bool { return c.waiting }
 
 // Retry has a connection that waited try again.

@@ -64,7 +64,7 @@ type Loop interface {
 	Enqueue(r *reqchan.Job, first bool)
 	// Postpone takes a request that came home without an answer, to be enqueued again
 	// when there is room for its response.
-	Postpone(c *Conn, r *reqchan.Job)
+	Postpone(r *reqchan.Job)
 	// HeldScarce says that the memory of bytes that were not cut has become scarce:
 	// every connection is to be told, by EndStream.
 	HeldScarce()
@@ -207,11 +207,10 @@ func (sh *Shared) Crowded(is bool) { sh.crowded = is }
 // Counts are for the processor to read, and to count what only it knows.
 func (sh *Shared) Counts() *Counts { return &sh.count }
 
-// Away is how many requests are outside this goroutine's hands; Went counts some out, or
-// with a negative number in.
+// Away is how many requests are outside this goroutine's hands.
 func (sh *Shared) Away() int { return sh.away }
 
-// Went is beside Away.
+// Went counts n requests out of this goroutine's hands; with a negative n they came back.
 func (sh *Shared) Went(n int) { sh.away += n }
 
 // Polls is called before every Poll: what it is asked for is counted anew.
@@ -223,7 +222,7 @@ func (sh *Shared) WaitsForPoll() bool { return sh.buffers.intoWaits }
 // Fresh is how many requests for the handlers were started since ForgetFresh.
 func (sh *Shared) Fresh() int { return sh.runs.fresh }
 
-// ForgetFresh is beside Fresh.
+// ForgetFresh has Fresh count from 0 again.
 func (sh *Shared) ForgetFresh() { sh.runs.fresh = 0 }
 
 // BuffersCameBack says whether there may be a receive buffer for those who were refused
