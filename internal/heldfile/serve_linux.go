@@ -92,7 +92,7 @@ func (s *server) serve() {
 		case err == nil:
 			s.handle(request[:n])
 		case errors.Is(err, unix.EINTR) || errors.Is(err, unix.ENOENT): // taken back
-		case errors.Is(err, unix.ENODEV): // unmounted
+		case errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ECONNABORTED): // unmounted, maybe with requests under way
 			return
 		default:
 			fmt.Fprintln(os.Stderr, "heldfile: read of /dev/fuse:", err)
