@@ -40,6 +40,9 @@ func (c *serveCmd) Run(p process) error {
 	defer leave()
 	log := c.logger(p.stderr)
 	cfg := c.serverConfig()
+	if err := errors.Join(c.secure(&cfg)...); err != nil {
+		return usageError{err}
+	}
 	if err := cfg.Validate(); err != nil {
 		return usageError{inFlags(err)}
 	}
