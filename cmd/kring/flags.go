@@ -20,6 +20,7 @@ import (
 
 var groups = []kong.Group{
 	{Key: "network", Title: "Where clients connect:"},
+	{Key: "security", Title: "Who may connect, and as whom:"},
 	{Key: "limits", Title: "Who may connect, and how many:"},
 	{Key: "bounds", Title: "How much is held for clients, and how long:"},
 	{Key: "engine", Title: "How the network is served:"},
