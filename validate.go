@@ -18,6 +18,11 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// WithDefaults returns the Config that New and Reconfigure go by: every field that is zero
+// has its default, by this machine's descriptors, CPUs and memory at the time of the call.
+// Listeners have their names; their other fields stay zero where they go by those for all.
+func (c Config) WithDefaults() Config { return c.withDefaults() }
+
 // planned fills what is zero, in one place, and says what memory is for.
 func (c Config) planned() (Config, MemoryPlan) {
 	if len(c.Listeners) == 0 {

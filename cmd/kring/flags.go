@@ -65,6 +65,7 @@ type serveCmd struct {
 	Partitions        int     `group:"cluster" placeholder:"N" default:"1" help:"Partitions of a topic that is created on demand. Default: ${default}."`
 	SeedTopic         []topic `group:"cluster" placeholder:"NAME:PARTITIONS" help:"Topic to create at the start unless it exists; repeat for more."`
 
+	Config       string        `group:"process" placeholder:"FILE" help:"File of settings, in the form and with the names of Kafka's server.properties, such as max.connections=1000; every flag is kring.FLAG there. Flags and the environment win over it. SIGHUP rereads it. docs/configuration.md has every name; kring config check looks for mistakes. Default: none."`
 	DrainTimeout time.Duration `group:"process" placeholder:"DURATION" default:"10s" help:"How long requests in flight may take to finish after SIGINT or SIGTERM. A second signal exits at once. Default: ${default}."`
 	LogLevel     string        `group:"process" enum:"debug, info, warn, error" default:"info" help:"Least severe log line on standard error: ${enum}. debug has a line for each closed connection. Default: ${default}."`
 	LogFormat    string        `group:"process" enum:"text, json" default:"text" help:"Format of log lines: ${enum}. Default: ${default}."`
@@ -74,7 +75,7 @@ type serveCmd struct {
 func (serveCmd) Help() string {
 	return `The embedded cluster (--handler embedded, the default) is a one-node broker for development: no replicas, no authentication, no encryption. It is not for data that must outlive this machine. --data-dir keeps its data across restarts.
 
-Every flag can also be set in the environment, by the variable named with it; the command line wins. In a variable, repeatable flags are a comma-separated list (--quota: separated by semicolons).
+Every flag can also be set in the environment, by the variable named with it, and in the file of --config; the command line wins over the environment, and that over the file. In a variable, repeatable flags are a comma-separated list (--quota: separated by semicolons).
 
 Examples:
 
@@ -105,8 +106,11 @@ func (t *topic) UnmarshalText(text []byte) error {
 	return embedded.Topic(*t).Validate()
 }
 
+func (t topic) String() string { return t.Name + ":" + strconv.Itoa(t.Partitions) }
+
 // Validate checks the flags together; kong calls it.
 func (c *serveCmd) Validate() error {
+	c.joinFile()
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	faults = append(faults, c.validateListeners()...)

@@ -93,3 +93,17 @@ func (l *ipLimit) UnmarshalText(text []byte) error {
 	}
 	return nil
 }
+
+func (l ipLimit) String() string {
+	text := l.Source + "="
+	switch {
+	case l.ConnsMax == kring.NoConns:
+		text += "0"
+	case l.ConnsMax != 0:
+		text += strconv.Itoa(l.ConnsMax)
+	}
+	if l.ConnRateMax > 0 {
+		text += "/" + strconv.FormatFloat(l.ConnRateMax, 'g', -1, 64)
+	}
+	return text
+}

@@ -22,6 +22,22 @@ type socketFlags struct {
 	KeepAliveInterval  time.Duration     `group:"network" placeholder:"DURATION" help:"Time between two probes. Default: half of --keep-alive, a minute at most."`
 	KeepAliveProbes    int               `group:"network" placeholder:"N" help:"Unanswered probes after which the connection counts as broken. Default: 3."`
 	Listener           []listenerSetting `group:"network" placeholder:"NAME.SETTING=VALUE" help:"A setting that differs for one listener [listener.name.<name>.<setting>], such as BROKERS.max-connections=100; repeat for more. Settings: ${listener_settings}."`
+
+	fromFile  []listenerSetting // of --config; joinFile puts them in front of Listener
+	fileNames []string          // of the listeners of --config, if it says them
+}
+
+// joinFile puts the settings of the configuration file in front of those of --listener:
+// the last one wins. Those of a listener that the file has and --listen has not are for
+// another day: the command line gives other listeners.
+func (c *serveCmd) joinFile() {
+	from := c.Sockets.fromFile
+	if len(c.Sockets.fileNames) > 0 {
+		from = slices.DeleteFunc(slices.Clone(from), func(s listenerSetting) bool {
+			return !slices.ContainsFunc(c.listeners(), func(l kring.ListenerConfig) bool { return l.Name == s.listener })
+		})
+	}
+	c.Sockets.Listener, c.Sockets.fromFile = append(slices.Clip(from), c.Sockets.Listener...), nil
 }
 
 // listenerSetting is a --listener.
@@ -199,3 +215,5 @@ func (c *serveCmd) validateListeners() (faults []error) {
 	}
 	return faults
 }
+
+func (s listenerSetting) String() string { return s.listener + "." + s.setting + "=" + s.value }

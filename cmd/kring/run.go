@@ -24,6 +24,7 @@ const (
 // grammar is the command line.
 type grammar struct {
 	Serve   serveCmd   `cmd:"" help:"Serve Kafka clients until SIGINT or SIGTERM."`
+	Config  configCmd  `cmd:"" help:"Check a configuration file, or show the settings in effect."`
 	Doctor  doctorCmd  `cmd:"" help:"Report what this machine can do for kring, and what stands in the way."`
 	Version versionCmd `cmd:"" help:"Print the version of this build."`
 }
@@ -34,6 +35,13 @@ type process struct {
 	stderr  *lines
 	signals <-chan os.Signal // each asks to stop
 	asks    <-chan os.Signal // each asks for the state
+
+	command  *kong.Context // what was parsed
+	settings *settings
+	notes    []string // warnings about the settings
+	// again parses the same command line and environment with the configuration file as it
+	// is now.
+	again func() (*kong.Context, *settings, error)
 }
 
 const description = `The network layer of a Kafka-style broker on io_uring.
@@ -56,14 +64,23 @@ func run(args, environ []string, stdout, terminal io.Writer, signals <-chan os.S
 		signal.Notify(asks, stateSignal)
 		defer signal.Stop(asks)
 	}
-	err := command.Run(process{stdout: stdout, stderr: stderr, signals: signals, asks: asks})
+	again := func() (*kong.Context, *settings, error) {
+		now := settingsOf(environ)
+		command, err := parseWith(asUsual(args), now, io.Discard, io.Discard)
+		return command, now, err
+	}
+	err := command.Run(process{stdout: stdout, stderr: stderr, signals: signals, asks: asks, command: command, settings: env, notes: env.notes(command), again: again})
 	var usage usageError
 	var verdict statusError
+	var faults faultsError
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &verdict):
 		return int(verdict)
+	case errors.As(err, &faults):
+		fmt.Fprintln(stderr, err)
+		return exitUsage
 	case errors.As(err, &usage):
 		return complain(stderr, env, err)
 	default:
@@ -96,25 +113,37 @@ func parse(args []string, env *settings, stdout, stderr io.Writer) (command *kon
 			status = int(code)
 		}
 	}()
-	parser, err := kong.New(new(grammar),
-		kong.Name("kring"),
-		kong.Description(description),
-		kong.Vars{"uring_keys": strings.Join(uring.SettingKeys(), ", "), "listener_settings": listenerSettingNames()},
-		kong.Writers(stdout, stderr),
-		kong.Exit(func(code int) { panic(exited(code)) }), // --help
-		kong.Resolvers(env),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
-		kong.ValueFormatter(helpOf),
-		kong.ExplicitGroups(groups),
-	)
-	if err != nil {
-		panic(fmt.Sprintf("kring: the command line's own definition is wrong: %v", err))
-	}
-	command, err = parser.Parse(args)
+	command, err := parseWith(args, env, stdout, stderr, kong.Exit(func(code int) { panic(exited(code)) })) // --help
 	if err != nil {
 		return nil, complain(stderr, env, err)
 	}
 	return command, exitOK
+}
+
+// parseWith returns the command to run. The error names every fault of a configuration
+// file.
+func parseWith(args []string, env *settings, stdout, stderr io.Writer, more ...kong.Option) (*kong.Context, error) {
+	g := new(grammar)
+	env.sockets = []*socketFlags{&g.Serve.Sockets, &g.Config.Show.Serve.Sockets}
+	parser := newParser(g, stdout, stderr, append(more, kong.Resolvers(env))...)
+	command, err := parser.Parse(args)
+	return command, env.withFile(err)
+}
+
+func newParser(g *grammar, stdout, stderr io.Writer, more ...kong.Option) *kong.Kong {
+	parser, err := kong.New(g, append([]kong.Option{
+		kong.Name("kring"),
+		kong.Description(description),
+		kong.Vars{"uring_keys": strings.Join(uring.SettingKeys(), ", "), "listener_settings": listenerSettingNames()},
+		kong.Writers(stdout, stderr),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.ValueFormatter(helpOf),
+		kong.ExplicitGroups(groups),
+	}, more...)...)
+	if err != nil {
+		panic(fmt.Sprintf("kring: the command line's own definition is wrong: %v", err))
+	}
+	return parser
 }
 
 // usageError is a fault of the command line, with exit status 2.
@@ -126,61 +155,4 @@ func complain(stderr io.Writer, env *settings, err error) int {
 	fmt.Fprintf(stderr, "kring: error: %s\n", env.attribute(err.Error()))
 	fmt.Fprintln(stderr, `kring: run "kring --help" or "kring serve --help" for what is possible`)
 	return exitUsage
-}
-
-// settings resolves flags from the environment: --drain-timeout is
-// KRING_DRAIN_TIMEOUT.
-type settings struct {
-	values map[string]string // by variable
-	used   map[string]string // flag to variable, of what Resolve gave
-}
-
-const settingPrefix = "KRING_"
-
-func settingsOf(environ []string) *settings {
-	s := &settings{values: make(map[string]string), used: make(map[string]string)}
-	for _, kv := range environ {
-		if name, value, _ := strings.Cut(kv, "="); strings.HasPrefix(name, settingPrefix) {
-			s.values[name] = value
-		}
-	}
-	return s
-}
-
-func variableOf(flag string) string {
-	return settingPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
-}
-
-// Validate is kong's: nothing to check before the flags are known.
-func (s *settings) Validate(*kong.Application) error { return nil }
-
-// Resolve gives kong the value of a flag that the command line did not set.
-func (s *settings) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
-	variable := variableOf(flag.Name)
-	value, ok := s.values[variable]
-	if !ok || flag.Name == "help" {
-		return nil, nil
-	}
-	s.used[flag.Name] = variable
-	return value, nil
-}
-
-// attribute adds to an error that names a flag that its value came from the
-// environment.
-func (s *settings) attribute(message string) string {
-	for flag, variable := range s.used {
-		if strings.Contains(message+" ", "--"+flag+" ") || strings.Contains(message, "--"+flag+":") ||
-			strings.Contains(message, "--"+flag+"=") {
-			return message + " (set by " + variable + " in the environment)"
-		}
-	}
-	return message
-}
-
-// helpOf adds a flag's variable to its help.
-func helpOf(v *kong.Value) string {
-	if v.Flag == nil || v.Name == "help" {
-		return v.Help
-	}
-	return v.Help + " [$" + variableOf(v.Name) + "]"
 }

@@ -40,6 +40,7 @@ func (c *serveCmd) Run(p process) error {
 	defer leave()
 	log := c.logger(p.stderr)
 	again := newRereads(log)
+	p.logSettings(log)
 	cfg := c.serverConfig()
 	if err := errors.Join(c.secure(&cfg)...); err != nil {
 		return usageError{err}
@@ -67,6 +68,22 @@ func (c *serveCmd) Run(p process) error {
 		err = errors.Join(err, served.close())
 	}
 	return err
+}
+
+// logSettings logs what is odd about the settings, and which file they are from.
+func (p process) logSettings(log *slog.Logger) {
+	for _, note := range p.notes {
+		log.Warn(note)
+	}
+	if p.settings == nil || p.settings.file == nil {
+		return
+	}
+	f := p.settings.file
+	say := []any{"file", f.path, "settings", len(f.flags) + len(f.settings)}
+	if len(f.ignored) > 0 {
+		say = append(say, "ignored", strings.Join(f.ignored, " "))
+	}
+	log.Info("the configuration was read", say...)
 }
 
 // open makes the handler that the flags name. What it reads from files that may change

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// whole reads one of Kafka's whole numbers. Its errors name the value, the bounds and the
+// unit.
+func whole(value string, least, most int64, unit string) (int64, error) {
+	n, err := strconv.ParseInt(value, 10, 64)
+	if errors.Is(err, strconv.ErrSyntax) {
+		return 0, fmt.Errorf("%q is no whole number%s, such as %d", value, unit, max(least, 1))
+	}
+	if err != nil || n < least || n > most {
+		return 0, fmt.Errorf("%s is out of range: give %d to %d%s", value, least, most, unit)
+	}
+	return n, nil
+}
+
+// count reads a number that the flag reads too.
+func count(least, most int64) reading {
+	return func(value string) (string, error) {
+		n, err := whole(value, least, most, "")
+		return strconv.FormatInt(n, 10), err
+	}
+}
+
+// orOff has numbers up to off mean kring's default: Kafka's words for "none".
+func orOff(read reading, off int64) reading {
+	return func(value string) (string, error) {
+		text, err := read(value)
+		if n, isNumber := strconv.ParseInt(text, 10, 64); err == nil && isNumber == nil && n <= off {
+			return "", nil
+		}
+		return text, err
+	}
+}
+
+// unlessMost has the largest INT mean kring's default: Kafka's word for "no bound".
+func unlessMost(read reading) reading {
+	return func(value string) (string, error) {
+		text, err := read(value)
+		if text == strconv.Itoa(math.MaxInt32) {
+			return "", err
+		}
+		return text, err
+	}
+}
+
+// milliseconds reads a time.
+func milliseconds(least int64) reading {
+	return inTime(least, time.Millisecond, " of milliseconds")
+}
+
+// seconds reads a time over 0.
+func seconds(value string) (string, error) { return inTime(1, time.Second, " of seconds")(value) }
+
+func inTime(least int64, unit time.Duration, unitName string) reading {
+	most := int64(math.MaxInt64 / unit)
+	return func(value string) (string, error) {
+		n, err := whole(value, max(least, -most), most, unitName)
+		return (time.Duration(n) * unit).String(), err
+	}
+}
+
+// foreverIfNegative has all negative times mean the same.
+func foreverIfNegative(read reading) reading {
+	return func(value string) (string, error) {
+		text, err := read(value)
+		if strings.HasPrefix(text, "-") {
+			return "-1s", err
+		}
+		return text, err
+	}
+}
+
+// listenerNameOf reads the name of a listener. Kafka's are in capitals.
+func listenerNameOf(value string) (string, error) { return strings.ToUpper(value), nil }
+
+// overridesPerIP reads HOST:COUNT,… .
+func overridesPerIP(value string) (string, error) {
+	var all []string
+	for _, of := range listOf(value) {
+		at := strings.LastIndexByte(of, ':')
+		if at <= 0 {
+			return "", fmt.Errorf("%q is not HOST:COUNT, such as 192.0.2.7:100", of)
+		}
+		n, err := whole(strings.TrimSpace(of[at+1:]), 0, math.MaxInt32, " of connections")
+		if err != nil {
+			return "", err
+		}
+		all = append(all, fmt.Sprintf("%s=%d", strings.TrimSpace(of[:at]), n))
+	}
+	return strings.Join(all, ","), nil
+}
+
+// listOf splits a list of Kafka's.
+func listOf(value string) []string {
+	all := strings.Split(value, ",")
+	for i := range all {
+		all[i] = strings.TrimSpace(all[i])
+	}
+	return slices.DeleteFunc(all, func(s string) bool { return s == "" })
+}
