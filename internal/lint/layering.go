@@ -23,8 +23,8 @@ var layers = []layer{
 	{"acceptor", words("engine internal/rate " + sys)},
 	{"processor", words("engine reqchan internal/conn internal/budget internal/capacity internal/measure internal/queue internal/slab internal/invariants")},
 	{"internal/conn/conntest", words("reqchan")},
-	{"internal/conn", words("engine reqchan internal/budget internal/capacity internal/measure internal/frame internal/slab internal/invariants")},
-	{"reqchan", words("internal/budget internal/capacity internal/measure internal/queue internal/slab internal/invariants")},
+	{"internal/conn", words("engine reqchan internal/proxyproto internal/budget internal/capacity internal/measure internal/frame internal/slab internal/invariants")},
+	{"reqchan", words("internal/proxyproto internal/budget internal/capacity internal/measure internal/queue internal/slab internal/invariants")},
 	{"handler", words("reqchan internal/budget internal/measure internal/queue internal/slab internal/invariants")},
 	{"echo", words("reqchan")},
 	{".", words("internal/measure engine uring fallback/epoll fallback/portable acceptor processor reqchan handler " +
@@ -52,6 +52,7 @@ var layers = []layer{
 	{"internal/park", words("internal/invariants " + sys)},
 	{"internal/sock", words("engine internal/unixsock internal/invariants " + sys)},
 	{"internal/unixsock", nil},
+	{"internal/proxyproto", nil},
 	{"internal/frame", words("internal/slab internal/invariants")},
 	{"internal/enginetest", words("engine internal/slab internal/invariants " + goleak)},
 	{"internal/faultengine", words("engine internal/slab internal/invariants")},
