@@ -53,6 +53,7 @@ var layers = []layer{
 	{"internal/sock", words("engine internal/unixsock internal/invariants " + sys)},
 	{"internal/unixsock", nil},
 	{"internal/proxyproto", nil},
+	{"internal/proxyproto/proxytest", nil},
 	{"internal/frame", words("internal/slab internal/invariants")},
 	{"internal/enginetest", words("engine internal/slab internal/invariants " + goleak)},
 	{"internal/faultengine", words("engine internal/slab internal/invariants")},
