@@ -14,11 +14,11 @@ var aliases = map[string]reflect.Type{
 	"Request": reflect.TypeFor[Request](), "Conn": reflect.TypeFor[Conn](), "ConnName": reflect.TypeFor[ConnName](),
 	"Part": reflect.TypeFor[Part](), "CloseReason": reflect.TypeFor[CloseReason](), "ConnInfo": reflect.TypeFor[ConnInfo](),
 	"RequestStats": reflect.TypeFor[RequestStats](), "Distribution": reflect.TypeFor[Distribution](),
-	"ResponseMemory": reflect.TypeFor[ResponseMemory](), "NoPlace": reflect.TypeFor[NoPlace](), "Descriptors": reflect.TypeFor[Descriptors](),
+	"ResponseMemory": reflect.TypeFor[ResponseMemory](), "NoPlace": reflect.TypeFor[NoPlace](), "Proxy": reflect.TypeFor[Proxy](), "Descriptors": reflect.TypeFor[Descriptors](),
 }
 
 // processors are methods of Conn that are not a Handler's.
-var processors = map[string]bool{"SetEnded": true, "SetGone": true, "CountIn": true, "CountOut": true}
+var processors = map[string]bool{"SetEnded": true, "SetGone": true, "CountIn": true, "CountOut": true, "Forward": true, "SetEndDetail": true}
 
 // TestAnAliasNamesWhatItHas: go doc shows neither fields nor methods of a type that is
 // another package's, only the comment here.

@@ -145,6 +145,10 @@ type TimeoutsConfig struct {
 	// Memory.ResponseBytesMax, a peer that takes nothing of more than 4 KiB has a tenth of
 	// it.
 	Write time.Duration
+	// Proxy closes a connection whose PROXY protocol header has not come whole for so long,
+	// and at most twice as long (see ListenerConfig.ProxyProtocol). Default 10 seconds,
+	// negative: never.
+	Proxy time.Duration
 	// Drain bounds how long connections may take to finish what they have in flight
 	// when Reconfigure removes their listener or their processor. Connections of a
 	// listener then close, those of a processor continue with another. Default 30
@@ -284,6 +288,9 @@ type ProcessorsConfig struct {
 // not block: all but HandlerPanicked in a pool run on the goroutine of an
 // acceptor or a processor.
 type Events struct {
+	// ConnOpened: a connection is there, and it is known whose it is. ConnClosed: one is
+	// closed; without ConnOpened before it where a PROXY protocol header (see
+	// ListenerConfig.ProxyProtocol) did not come, or named an address that is over a bound.
 	ConnOpened func(c *Conn)
 	ConnClosed func(c *Conn, why CloseReason)
 	// AcceptFailed: accepting on a listener failed and starts again after pause.

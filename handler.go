@@ -93,9 +93,11 @@ type Request = reqchan.Request
 //
 //	ID, Listener, Privileged  which connection, and by which listener it came
 //	Local, Remote             its two ends; Local is what Metadata should name
+//	Proxy() *Proxy            what forwards it for its client (PROXY protocol); nil: nothing does
 //	Name() ConnName           the id that Kafka gives it, for logs
 //	Context(), Done(), Ended()
 //	                          whether anybody waits for answers
+//	EndDetail()               what exactly it ended for, where its reason does not say all
 //	Attach(v), Attachment()   one value of the Handler's own
 //	SetAuthenticated(yes), Authenticated()
 //	                          the Handler vouches for the peer
@@ -104,6 +106,13 @@ type Request = reqchan.Request
 //	SetSoftware(s), Software()
 //	                          what the client says that it is (KIP-511)
 type Conn = reqchan.Conn
+
+// Proxy is what forwards a connection for its client, and what it said by the PROXY protocol,
+// see ListenerConfig.ProxyProtocol: Remote and Local are the ends of its own connection to
+// the Server; Version is the protocol's; ForItself says that it has no client, or names none;
+// Paths are the client's ends on a Unix domain socket; TLVs are what else it said, TLV(kind)
+// the first of a type. Whole: `go doc kring/reqchan.Proxy`.
+type Proxy = reqchan.Proxy
 
 // ConnName is the id that Kafka gives a connection, for logs: Local, Remote and ID. String
 // is LOCAL-REMOTE-ID.

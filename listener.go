@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"math"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -36,6 +37,14 @@ type ListenerConfig struct {
 	// O_NONBLOCK of the socket is the engine's to set, also for others who share it; it
 	// is set back at the end. Not with AcceptPerProcessor.
 	Listener net.Listener
+	// ProxyProtocol names the networks of forwarders (load balancers) that are trusted to say
+	// who their client is: each connection from them must begin with a PROXY protocol header,
+	// version 1 or 2, before TLS. From it on Conn.Remote and Conn.Local are the client's ends,
+	// Conn.Proxy is the forwarder, and all bounds, quotas and listings are about the client;
+	// a forwarder's own address has no bound. A header from anywhere else ends its
+	// connection. On a Unix domain socket, whose clients have no address, any network means
+	// all of them. Default: nobody looks for a header.
+	ProxyProtocol []netip.Prefix
 	// SocketMode of a Unix domain socket's file says who may connect; default 0660,
 	// the user and the group of this process.
 	SocketMode fs.FileMode
@@ -100,6 +109,7 @@ func (t *TimeoutsConfig) orElse(all *TimeoutsConfig) {
 	orElse(&t.Idle, all.Idle)
 	orElse(&t.Frame, all.Frame)
 	orElse(&t.Write, all.Write)
+	orElse(&t.Proxy, all.Proxy)
 	orElse(&t.Drain, all.Drain)
 }
 
@@ -124,6 +134,9 @@ func (c *Config) validateListeners(fault faulter) {
 			"choose permissions such as 0660, for a unix:PATH only")
 		fault(names[l.Name], "Listeners.Name", l.Name, "give each listener a name of its own")
 		names[l.Name] = true
+		for _, p := range l.ProxyProtocol {
+			fault(!p.IsValid(), at+"ProxyProtocol", p, "give networks, such as 10.0.0.0/8")
+		}
 		l.validate(at, fault)
 	}
 }
@@ -193,7 +206,12 @@ type faulter func(bad bool, field string, value any, remedy string)
 
 // settings are what its processors need to know; l has its defaults.
 func (l *ListenerConfig) settings(cfg *Config) processor.Settings {
+	proxy := time.Duration(0)
+	if len(l.ProxyProtocol) > 0 {
+		proxy = max(l.Timeouts.Proxy, 0)
+	}
 	return processor.Settings{
+		ProxyTimeout:  proxy,
 		FrameBytesMax: l.Limits.FrameBytesMax, FrameBytesMaxUnauthenticated: l.Limits.FrameBytesMaxUnauthenticated, BigFrameBytes: cfg.Processors.BigFrameBytes, PackedBytesMax: cfg.Processors.PackedBytesMax,
 		Priority:     l.Priority,
 		PipelineMax:  l.Limits.PipelineMax,

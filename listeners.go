@@ -35,6 +35,7 @@ func (s *Server) newListener(cfg ListenerConfig) (*listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kring: %w", err)
 	}
+	gate.TrustForwarders(cfg.ProxyProtocol)
 	l := &listener{
 		cfg: cfg, given: cfg, gate: gate, conns: processor.NewListener(cfg.Name, cfg.Privileged, cfg.settings(&s.cfg)),
 		up: make(chan struct{}), ended: make(chan struct{}),

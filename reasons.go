@@ -75,4 +75,21 @@ const (
 	ReasonTLSOnPlaintext = reqchan.TLSOnPlaintext
 	// ReasonHTTPRequest: the client speaks HTTP.
 	ReasonHTTPRequest = reqchan.HTTPRequest
+	// ReasonProxyHeaderMissing: it came from a trusted forwarder, and did not begin with a
+	// PROXY protocol header.
+	ReasonProxyHeaderMissing = reqchan.ProxyHeaderMissing
+	// ReasonProxyHeaderMalformed: its PROXY protocol header can't be read.
+	ReasonProxyHeaderMalformed = reqchan.ProxyHeaderMalformed
+	// ReasonProxyHeaderUntrusted: it began with a PROXY protocol header, and came from an
+	// address that is not trusted to forward.
+	ReasonProxyHeaderUntrusted = reqchan.ProxyHeaderUntrusted
+	// ReasonProxyHeaderTimeout: its PROXY protocol header did not come in time.
+	ReasonProxyHeaderTimeout = reqchan.ProxyHeaderTimeout
+	// ReasonAddressFull: the address that a PROXY protocol header names has as many
+	// connections as it may have. (Without a header such a connection is refused, and not
+	// opened: Stats.RefusedBy counts it by the same name.)
+	ReasonAddressFull = reqchan.AddressFull
+	// ReasonAddressRate: the address that a PROXY protocol header names makes more
+	// connections a second than it may; likewise.
+	ReasonAddressRate = reqchan.AddressRate
 )

@@ -162,6 +162,7 @@ func (s *Server) reduce() {
 		}
 		cfg = cfg.withDefaults(&s.cfg)
 		l.conns.Change(cfg.settings(&s.cfg))
+		l.gate.TrustForwarders(cfg.ProxyProtocol)
 		s.mu.Lock()
 		l.cfg = cfg
 		s.mu.Unlock()

@@ -223,7 +223,7 @@ func (s *Server) processorConfig(id uint32) processor.Config {
 		ID: id, Network: s.network, Wait: waitOf(s.cfg.Processors.Wait), YieldFrom: s.cfg.yieldFrom(), Memory: s.memory, Held: s.held, Responses: s.responses, Channel: s.channel,
 		Census: &s.census, AssignedMax: assignedMax,
 		Hooks: processor.Hooks{
-			Opened: s.connOpened, Closed: s.connClosed,
+			Opened: s.connOpened, Closed: s.connClosed, Refused: s.connRefused,
 			Panicked: s.events.HandlerPanicked,
 		},
 	}

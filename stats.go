@@ -256,6 +256,15 @@ func (s *Server) connClosed(c *Conn, why CloseReason) {
 	}
 }
 
+// connRefused tells of a connection that nobody was told of before: who its client is was
+// not said, or its address is over a bound.
+func (s *Server) connRefused(c *Conn, why CloseReason) {
+	defer s.watcherPanicked()
+	if s.events.ConnClosed != nil {
+		s.events.ConnClosed(c, why)
+	}
+}
+
 func (s *Server) watcherPanicked() {
 	if v := recover(); v != nil {
 		s.watcherPanics.Add(1)

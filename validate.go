@@ -66,6 +66,7 @@ func (c Config) planned() (Config, MemoryPlan) {
 	orElse(&c.Timeouts.Idle, 10*time.Minute)
 	orElse(&c.Timeouts.Write, 30*time.Second)
 	orElse(&c.Timeouts.Frame, 30*time.Second)
+	orElse(&c.Timeouts.Proxy, 10*time.Second)
 	orElse(&c.Timeouts.Drain, 30*time.Second)
 	return c, c.planMemory()
 }

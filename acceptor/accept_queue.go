@@ -62,6 +62,9 @@ func (q *AcceptQueue) Accepted(fd engine.FD) {
 		return
 	}
 	a := arrival{Accepted: engine.Accepted{FD: fd, Local: local, Remote: remote}, ip: canonicalAddr(remote.Addr())}
+	if a.Preface = g.prefaceOf(a.ip); a.Preface == engine.PrefaceRequired {
+		a.ip = netip.Addr{} // Identify counts it, where it belongs
+	}
 	now := g.admission.clock()
 	switch delay, full := g.countIP(g.admission.limits.Load(), a.ip, now); {
 	case delay > 0:

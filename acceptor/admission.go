@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"kring/engine"
 	"kring/internal/rate"
 )
 
@@ -130,9 +131,34 @@ func (a *Admission) wakeAll() {
 
 // slot is one connection's share of the counts.
 type slot struct {
-	gate *Gate
-	ip   netip.Addr
-	left atomic.Bool
+	gate   *Gate
+	ip     netip.Addr // Owner: the connection's, as parked
+	parked bool
+	left   atomic.Bool
+}
+
+// Identify is engine.Identifier's: what the acceptor did not know is judged as it would have
+// been by it, and by the limits of now. The listener's and the server's rates have counted
+// the connection already.
+func (p *slot) Identify(client netip.Addr) (v engine.Verdict, hold time.Duration) {
+	g, ip := p.gate, canonicalAddr(client)
+	a := g.admission
+	lim := a.limits.Load()
+	switch delay, full := g.countIP(lim, ip, a.clock()); {
+	case full:
+		return engine.OverCount, 0
+	case delay == 0:
+		p.ip = ip
+		return engine.WithinBounds, 0
+	case !tryIncrementBounded(&a.parked, lim.ParkedMax):
+		return engine.OverRate, 0
+	default:
+		p.parked = true
+		g.counters.parked.Add(1)
+		g.counters.parkedNow.Add(1)
+		g.counters.parkedTime.Add(int64(delay))
+		return engine.OverRate, delay
+	}
 }
 
 // Leave gives the slot back. A second call does nothing: it would give back
@@ -143,6 +169,10 @@ func (p *slot) Leave() {
 	}
 	a := p.gate.admission
 	a.addresses.removeConn(p.ip, a.clock())
+	if p.parked {
+		p.gate.counters.parkedNow.Add(-1)
+		a.parked.Add(-1)
+	}
 	p.gate.open.Add(-1)
 	a.open.Add(-1)
 	a.wakeWaiting()

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"kring/engine"
 	"kring/internal/rate"
 )
 
@@ -17,6 +18,7 @@ type Gate struct {
 	name        string
 	open        atomic.Int64
 	meter       *rate.Meter
+	forwarders  atomic.Pointer[[]netip.Prefix] // canonical
 	counters    counters
 	closed      bool           // guarded by admission.mu
 	closeNumber uint64         // guarded by admission.mu; which one it was to be closed
@@ -77,6 +79,30 @@ func (a *Admission) forgetGates() {
 	if closed > closedGatesMax && oldest != nil {
 		delete(a.gates, oldest.name)
 	}
+}
+
+// TrustForwarders has connections from these networks begin with a header that names their
+// client (PROXY protocol), and no others; without any, nobody looks. It holds for what is
+// accepted from here on.
+func (g *Gate) TrustForwarders(networks []netip.Prefix) {
+	all := make([]netip.Prefix, len(networks))
+	for i, p := range networks {
+		all[i] = canonical(p)
+	}
+	g.forwarders.Store(&all)
+}
+
+// prefaceOf says what a connection from a canonical address begins with. Clients of a Unix
+// domain socket have no address, and are all alike.
+func (g *Gate) prefaceOf(ip netip.Addr) engine.Preface {
+	networks := g.forwarders.Load()
+	switch {
+	case networks == nil || len(*networks) == 0:
+		return engine.PrefaceNone
+	case !ip.IsValid() || slices.ContainsFunc(*networks, func(p netip.Prefix) bool { return p.Contains(ip) }):
+		return engine.PrefaceRequired
+	}
+	return engine.PrefaceForbidden
 }
 
 // Open is how many connections of this listener are open.

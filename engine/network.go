@@ -140,13 +140,52 @@ type Accepted struct {
 	// Place is what it occupies; its owner calls Leave once, on every way, after
 	// the descriptor was closed.
 	Place Place
+	// Preface is what may come before its first byte.
+	Preface Preface
 }
+
+// Preface says whether a connection begins with a header that names its client (PROXY
+// protocol).
+type Preface uint8
+
+// The prefaces.
+const (
+	// PrefaceNone: nobody looks for a header.
+	PrefaceNone Preface = iota
+	// PrefaceForbidden: the peer is not trusted to forward, and a header ends it.
+	PrefaceForbidden
+	// PrefaceRequired: the peer forwards. Its Place counts for no address until Identify.
+	PrefaceRequired
+)
 
 // Place is what an admitted connection occupies.
 type Place interface {
 	// Leave gives it back. Any goroutine; it does not block.
 	Leave()
 }
+
+// Identifier is a Place of a connection whose client was not known when it was admitted.
+type Identifier interface {
+	Place
+	// Identify judges the connection by its client's address, and counts it there until
+	// Leave if it is within all bounds. It is called at most once, by the owner, and does
+	// not block. OverRate: hold says how long the connection is to be kept open, unserved,
+	// before it is closed; 0: not at all.
+	Identify(client netip.Addr) (v Verdict, hold time.Duration)
+}
+
+// Verdict is on a connection, by the bounds of its client's address.
+type Verdict uint8
+
+// The verdicts.
+const (
+	// WithinBounds: the connection is to be served.
+	WithinBounds Verdict = iota
+	// OverCount: the address has as many connections as it may have.
+	OverCount
+	// OverRate: the address makes more connections a second than it may.
+	OverRate
+)
 
 // SocketOptions of a connection. The zero value leaves the system's defaults,
 // but for TCP_NODELAY, which is always set. Unix domain sockets have none of them.

@@ -63,9 +63,11 @@ type Config struct {
 // Hooks are called on the processor's goroutine and must not block. Nil ones
 // are not called.
 type Hooks struct {
-	// Opened: a connection was adopted. Closed: its descriptor is closed.
-	Opened func(*reqchan.Conn)
-	Closed func(*reqchan.Conn, reqchan.CloseReason)
+	// Opened: a connection was adopted, and it is known whose it is. Closed: its descriptor
+	// is closed. Refused: likewise, of one that was never Opened.
+	Opened  func(*reqchan.Conn)
+	Closed  func(*reqchan.Conn, reqchan.CloseReason)
+	Refused func(*reqchan.Conn, reqchan.CloseReason)
 	// Panicked: a handler panicked on the processor (Handle only).
 	Panicked func(r reqchan.Request, v any, stack []byte)
 }

@@ -2,8 +2,10 @@ package processor
 
 import (
 	"io"
+	"net/netip"
 	"os"
 	"syscall"
+	"time"
 
 	"kring/engine"
 	"kring/internal/conn"
@@ -132,6 +134,13 @@ func (l loop) Submit(token engine.Token, f func(*conn.Conn)) {
 
 func (l loop) MigrateLater(c *conn.Conn) {
 	l.p.migration.list = append(l.p.migration.list, l.p.slots.slot(c))
+}
+
+func (l loop) Identify(c *conn.Conn, client netip.Addr) (engine.Verdict, time.Duration) {
+	if place, ok := l.p.slots.slot(c).place.(engine.Identifier); ok {
+		return place.Identify(client)
+	}
+	return engine.WithinBounds, 0
 }
 
 func (l loop) Enqueue(r *reqchan.Job, first bool) { l.p.enqueue(r, first) }

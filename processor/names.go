@@ -38,6 +38,8 @@ const (
 const (
 	// ConnOpen: it is served.
 	ConnOpen = conn.Open
+	// ConnPreface: its forwarder has not said who its client is (PROXY protocol).
+	ConnPreface = conn.Preface
 	// ConnPeerDone: it sent all it will; what it sent is served.
 	ConnPeerDone = conn.PeerDone
 	// ConnFinishing: it closes once its responses are out.

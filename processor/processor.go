@@ -64,7 +64,7 @@ func New(cfg Config) *Processor {
 	p.shared = conn.NewShared(conn.Config{
 		Memory: cfg.Memory, Responses: cfg.Responses, Held: cfg.Held, Channel: cfg.Channel, Handle: cfg.Handle,
 		InFlightShare: cfg.InFlightShare, RunMax: cfg.RunMax, OneByOne: p.handlers.limiter != nil, Priority: cfg.Priority, APIOf: cfg.APIOf, Deprecated: cfg.Deprecated,
-		Closed: cfg.Hooks.Closed, Panicked: cfg.Hooks.Panicked,
+		Opened: cfg.Hooks.Opened, Closed: cfg.Hooks.Closed, Refused: cfg.Hooks.Refused, Panicked: cfg.Hooks.Panicked,
 	}, loop{p}, p.inbox.answers, p.handlers.ordinary.sender)
 	p.slots.rearm.creditWanted = math.MaxInt64
 	return p

@@ -101,11 +101,8 @@ func (p *Processor) open(m message) {
 	if p.cfg.Census != nil {
 		info.CountIn(p.cfg.Census)
 	}
-	c.Open(p.shared, token, info, l)
 	p.slots.open++
-	if p.cfg.Hooks.Opened != nil {
-		p.cfg.Hooks.Opened(info)
-	}
+	c.Open(p.shared, token, info, l, m.socket.Preface)
 	c.ApplySettings()
 }
 

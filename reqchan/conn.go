@@ -31,10 +31,12 @@ type Conn struct {
 	// and port, unless something on the way (NAT, a proxy, a container's port mapping) has
 	// clients use another: then the program must be told (advertised.listeners).
 	Local netip.AddrPort
-	// Remote is the client's address, or that of what forwards for it; the zero value on a
-	// Unix domain socket.
+	// Remote is the client's address, or that of what forwards for it unless that says who
+	// its client is (see Proxy); the zero value on a Unix domain socket.
 	Remote netip.AddrPort
 
+	proxy      *Proxy
+	endDetail  atomic.Pointer[error]
 	life       life
 	attachment atomic.Value
 	identity   identity

@@ -81,6 +81,22 @@ const (
 	TLSOnPlaintext
 	// HTTPRequest: the client speaks HTTP.
 	HTTPRequest
+	// ProxyHeaderMissing: it came from a trusted forwarder, and did not begin with a PROXY
+	// protocol header.
+	ProxyHeaderMissing
+	// ProxyHeaderMalformed: its PROXY protocol header can't be read.
+	ProxyHeaderMalformed
+	// ProxyHeaderUntrusted: it began with a PROXY protocol header, and came from an address
+	// that is not trusted to forward.
+	ProxyHeaderUntrusted
+	// ProxyHeaderTimeout: its PROXY protocol header did not come in time.
+	ProxyHeaderTimeout
+	// AddressFull: the address that a PROXY protocol header names has as many connections
+	// as it may have.
+	AddressFull
+	// AddressRate: the address that a PROXY protocol header names makes more connections a
+	// second than it may.
+	AddressRate
 	// ReasonCount is how many there are.
 	ReasonCount
 )
@@ -113,13 +129,19 @@ var reasonNames = [ReasonCount]string{
 	HeldMemoryFull:       "held_memory_full",
 	FrameTimeout:         "frame_timeout",
 
-	HandshakeFailed:  "tls_handshake_failed",
-	HandshakeTimeout: "tls_handshake_timeout",
-	HandshakesFull:   "tls_handshakes_full",
-	Truncated:        "tls_truncated",
-	PlaintextOnTLS:   "plaintext_on_tls",
-	TLSOnPlaintext:   "tls_on_plaintext",
-	HTTPRequest:      "http_request",
+	HandshakeFailed:      "tls_handshake_failed",
+	HandshakeTimeout:     "tls_handshake_timeout",
+	HandshakesFull:       "tls_handshakes_full",
+	Truncated:            "tls_truncated",
+	PlaintextOnTLS:       "plaintext_on_tls",
+	TLSOnPlaintext:       "tls_on_plaintext",
+	HTTPRequest:          "http_request",
+	ProxyHeaderMissing:   "proxy_header_missing",
+	ProxyHeaderMalformed: "proxy_header_malformed",
+	ProxyHeaderUntrusted: "proxy_header_untrusted",
+	ProxyHeaderTimeout:   "proxy_header_timeout",
+	AddressFull:          "address_full",
+	AddressRate:          "address_rate",
 }
 
 // String is the reason's stable name in logs and metrics.

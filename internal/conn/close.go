@@ -87,8 +87,12 @@ func (c *Conn) Closed() {
 	c.info.CountOut()
 	c.shared.runs.followers -= max(c.inFlight-1, 0) // what is still away comes home too late
 	c.shared.count.Closed[c.reason]++
-	if c.shared.cfg.Closed != nil {
-		c.shared.cfg.Closed(c.info, c.reason)
+	told := c.shared.cfg.Closed
+	if c.preface != nil {
+		told = c.shared.cfg.Refused
+	}
+	if told != nil {
+		told(c.info, c.reason)
 	}
 	c.vacate()
 }

@@ -20,6 +20,7 @@ type Conn struct {
 	order  *order    // nil while PipelineMax is 1
 	// reading is memory that a piece of a file is being read into.
 	reading []byte
+	preface *preface               // nil: nothing comes before the connection's own bytes
 	secure  *secure                // nil: the bytes on the wire are those of frames
 	head    *[frame.SizeBytes]byte // slab memory for the size of a big frame; nil until the first
 
@@ -43,6 +44,7 @@ type Conn struct {
 	wants    int64        // bytes of the channel's capacity that it waits for; 0: it does not
 	refused  int64        // since when it waits for these; 0: it does not
 	held     int          // memory that in holds, as counted
+	kept     int          // memory that a PROXY protocol header takes, likewise
 	inFlight int          // requests cut and not answered yet
 	unbegun  *reqchan.Job // a run that was cut, and came home without being begun
 	requests uint64
@@ -58,17 +60,31 @@ type Conn struct {
 	begun  int64 // when the frame was begun that is not whole yet; 0: there is none
 }
 
-// Open begins the life of a connection in c, whose life before has ended.
-func (c *Conn) Open(sh *Shared, token engine.Token, info *reqchan.Conn, from *Listener) {
+// Open begins the life of a connection in c, whose life before has ended. With a preface
+// nobody is told of it until its client is known.
+func (c *Conn) Open(sh *Shared, token engine.Token, info *reqchan.Conn, from *Listener, before engine.Preface) {
 	*c = Conn{shared: sh, token: token, info: info, from: from, set: from.settings.Load(), opened: sh.now, active: sh.now}
 	if c.set.PipelineMax > 1 {
 		c.order = newOrder(c.set.PipelineMax)
 	}
+	c.become(toServe)
+	sh.count.Opened++
+	if before != engine.PrefaceNone {
+		c.expectPreface(before)
+	} else {
+		c.begins()
+	}
+}
+
+// begins says that the next byte is the connection's own, and tells who watches that it is
+// open.
+func (c *Conn) begins() {
 	if c.set.Transport != nil {
 		c.secureBy(c.set.Transport)
 	}
-	c.become(toServe)
-	sh.count.Opened++
+	if c.shared.cfg.Opened != nil {
+		c.shared.cfg.Opened(c.info)
+	}
 }
 
 // Token is what its completions carry.

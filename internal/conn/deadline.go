@@ -32,6 +32,9 @@ func (c *Conn) Earliest(now int64) int64 {
 		}
 		due = min(due, since+whole)
 	}
+	if c.preface != nil {
+		due = min(due, c.prefaceDue(now))
+	}
 	return max(due, now)
 }
 
@@ -86,6 +89,8 @@ func (c *Conn) Expire() (again bool) {
 	switch {
 	case write > 0 && c.sending && c.shared.now-c.out.since >= write && !c.peerReads():
 		c.terminate(reqchan.WriteTimeout)
+	case c.preface != nil && c.prefaceLate():
+		c.terminate(reqchan.ProxyHeaderTimeout)
 	case late && !c.extend(c.shared.now) || slow && !c.peerWrites():
 		c.terminate(reqchan.FrameTimeout)
 	case idle > 0 && !c.excused() && c.shared.now-c.active >= idle && !c.peerWrites():

@@ -40,6 +40,7 @@ type State string
 // The states.
 const (
 	Open      State = "open"
+	Preface   State = "proxy_header"  // its forwarder has not said who its client is
 	PeerDone  State = "peer_finished" // it sent all it will; what it sent is served
 	Finishing State = "finishing"     // closes once its responses are out
 	Ending    State = "ending"        // waits for the last completions
@@ -86,13 +87,15 @@ func (c *Conn) state() State {
 		return Finishing
 	case c.receive == receiveOver:
 		return PeerDone
+	case c.preface != nil:
+		return Preface
 	}
 	return Open
 }
 
 func (c *Conn) mutedBy() MutedBy {
 	switch {
-	case c.parked != nil:
+	case c.parked != nil || c.preface != nil && c.preface.parked:
 		return MutedParked
 	case c.life >= finishing:
 		return MutedEnding

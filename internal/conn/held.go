@@ -40,6 +40,11 @@ func (c *Conn) countHeld() bool {
 	if !more || !large && !drew { // small ones look at the shared count when they changed it
 		return true
 	}
+	return c.heldFits(large)
+}
+
+// heldFits looks at what all hold, after c holds more; false: that was too much, and c ends.
+func (c *Conn) heldFits(large bool) bool {
 	used, most := c.shared.cfg.Held.Used(), c.shared.cfg.Held.Max()
 	if used > most && !c.shared.scarce {
 		c.shared.becomeScarce()

@@ -47,6 +47,9 @@ type Settings struct {
 	// for so long, and at most twice as long: where completions don't tell, the
 	// kernel is asked, and is compared with what it said before. 0: never.
 	WriteTimeout time.Duration
+	// ProxyTimeout closes a connection whose PROXY protocol header has not come whole for
+	// so long, and at most twice as long; 0: never.
+	ProxyTimeout time.Duration
 	// Priority: requests go into the priority lane of the request channel.
 	Priority bool
 	// Transport makes what stands between the wire and the frames of a new connection;
@@ -56,7 +59,7 @@ type Settings struct {
 
 // Shortest is the shortest of the timeouts, 0 when there is none.
 func (s *Settings) Shortest() (t time.Duration) {
-	for _, of := range [...]time.Duration{s.IdleTimeout, s.WriteTimeout, s.FrameTimeout} {
+	for _, of := range [...]time.Duration{s.IdleTimeout, s.WriteTimeout, s.FrameTimeout, s.ProxyTimeout} {
 		if of > 0 && (t == 0 || of < t) {
 			t = of
 		}

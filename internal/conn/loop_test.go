@@ -3,9 +3,11 @@ package conn
 import (
 	"encoding/binary"
 	"fmt"
+	"net/netip"
 	"os"
 	"slices"
 	"testing"
+	"time"
 
 	"kring/engine"
 	"kring/internal/queue"
@@ -37,6 +39,8 @@ type testLoop struct {
 	why     reqchan.CloseReason // that it was closed for
 	over    bool
 	seen    engine.Progress
+	verdict engine.Verdict // on who is identified
+	hold    time.Duration
 }
 
 func (l *testLoop) want(f string, args ...any) { l.wanted = append(l.wanted, fmt.Sprintf(f, args...)) }
@@ -60,19 +64,23 @@ func (l *testLoop) ReadFile(_ *Conn, _ *os.File, buf []byte, offset int64) {
 	l.want("read file %d at %d", len(buf), offset)
 }
 
-func (l *testLoop) Shutdown(*Conn)                                  { l.want("shutdown") }
-func (l *testLoop) Close(*Conn)                                     { l.want("close") }
-func (l *testLoop) Progress(*Conn) (engine.Progress, bool)          { return l.seen, true }
-func (l *testLoop) Recycle(done *engine.Completion)                 { done.Data, done.Lease = nil, 0 }
-func (l *testLoop) SendLater(*Conn)                                 { l.dirty = true }
-func (l *testLoop) RetryLater(*Conn)                                { l.retry = true }
-func (l *testLoop) RetryWithBytes(*Conn, int64, bool)               { l.retry = true }
-func (l *testLoop) SetAlarm(_ *Conn, at int64)                      { l.alarm = at }
-func (l *testLoop) ClearAlarm(*Conn)                                { l.alarm = 0 }
-func (l *testLoop) Submit(_ engine.Token, f func(*Conn))            { l.tasks = append(l.tasks, f) }
-func (l *testLoop) MigrateLater(*Conn)                              { l.moves = true }
-func (l *testLoop) Enqueue(r *reqchan.Job, _ bool)                  { l.request = append(l.request, r) }
-func (l *testLoop) Postpone(*reqchan.Job)                           { l.want("postpone") }
+func (l *testLoop) Shutdown(*Conn)                         { l.want("shutdown") }
+func (l *testLoop) Close(*Conn)                            { l.want("close") }
+func (l *testLoop) Progress(*Conn) (engine.Progress, bool) { return l.seen, true }
+func (l *testLoop) Recycle(done *engine.Completion)        { done.Data, done.Lease = nil, 0 }
+func (l *testLoop) SendLater(*Conn)                        { l.dirty = true }
+func (l *testLoop) RetryLater(*Conn)                       { l.retry = true }
+func (l *testLoop) RetryWithBytes(*Conn, int64, bool)      { l.retry = true }
+func (l *testLoop) SetAlarm(_ *Conn, at int64)             { l.alarm = at }
+func (l *testLoop) ClearAlarm(*Conn)                       { l.alarm = 0 }
+func (l *testLoop) Submit(_ engine.Token, f func(*Conn))   { l.tasks = append(l.tasks, f) }
+func (l *testLoop) MigrateLater(*Conn)                     { l.moves = true }
+func (l *testLoop) Enqueue(r *reqchan.Job, _ bool)         { l.request = append(l.request, r) }
+func (l *testLoop) Postpone(*reqchan.Job)                  { l.want("postpone") }
+func (l *testLoop) Identify(_ *Conn, client netip.Addr) (engine.Verdict, time.Duration) {
+	l.want("identify %v", client)
+	return l.verdict, l.hold
+}
 func (l *testLoop) HeldScarce()                                     { l.conn.EndStream() }
 func (l *testLoop) SetDeadline(*Conn)                               {}
 func (l *testLoop) closed(_ *reqchan.Conn, why reqchan.CloseReason) { l.why, l.over = why, true }
@@ -97,7 +105,7 @@ func newTestLoop(t testing.TB, s Settings, handle func(reqchan.Request)) *testLo
 	}
 	l.from = NewListener("TEST", false, s)
 	l.shared.Tick(1, 0)
-	l.conn.Open(l.shared, testToken, &reqchan.Conn{}, l.from)
+	l.conn.Open(l.shared, testToken, &reqchan.Conn{}, l.from, engine.PrefaceNone)
 	l.conn.ApplySettings()
 	return l
 }

@@ -15,6 +15,8 @@ func (c *Conn) Received(done *engine.Completion) {
 	}
 	switch {
 	case done.Res <= 0:
+	case c.preface != nil:
+		c.fromForwarder(done)
 	case c.secure != nil:
 		c.fromWire(done.Data)
 	default:
@@ -111,6 +113,10 @@ func (c *Conn) receiveEnded(done *engine.Completion) {
 	case done.Res > 0 || errno == syscall.ECANCELED:
 		c.arm()
 	case done.Res == 0:
+		if c.preface != nil {
+			c.prefaceCut()
+			return
+		}
 		if c.secure == nil {
 			c.peerFinished()
 			return
@@ -143,6 +149,8 @@ func (c *Conn) arm() {
 	}
 	rest := c.in.Rest()
 	switch {
+	case c.preface != nil:
+		c.armPreface()
 	case c.secure != nil:
 		c.armSecure()
 	case c.shared.scarce:
@@ -313,8 +321,8 @@ func (c *Conn) abandonInput() {
 		c.shared.unreserve(claimBytes(len(own)))
 		c.shared.cfg.Memory.Put(own)
 	}
-	c.shared.takeHeld(-c.held)
-	c.held = 0
+	c.shared.takeHeld(-c.held - c.kept)
+	c.held, c.kept = 0, 0
 }
 
 // headsPageBytes is how much memory for sizes is taken at once.

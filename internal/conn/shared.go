@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"net/netip"
 	"os"
 	"time"
 
@@ -65,6 +66,9 @@ type Loop interface {
 	// Postpone takes a request that came home without an answer, to be enqueued again
 	// when there is room for its response.
 	Postpone(r *reqchan.Job)
+	// Identify judges a connection by the address of its client, which was not known
+	// when it was admitted; see engine.Identifier.
+	Identify(c *Conn, client netip.Addr) (engine.Verdict, time.Duration)
 	// HeldScarce says that the memory of bytes that were not cut has become scarce:
 	// every connection is to be told, by EndStream.
 	HeldScarce()
@@ -92,8 +96,11 @@ type Config struct {
 	Priority   func(reqchan.Request) bool
 	APIOf      func(payload []byte) (key, version int16)
 	Deprecated func(key, version int16) bool
-	// Closed and Panicked are hooks; nil ones are not called.
+	// Opened, Closed, Refused and Panicked are hooks; nil ones are not called. A connection
+	// that ends before its client is known is Refused, and neither Opened nor Closed.
+	Opened   func(*reqchan.Conn)
 	Closed   func(*reqchan.Conn, reqchan.CloseReason)
+	Refused  func(*reqchan.Conn, reqchan.CloseReason)
 	Panicked func(r reqchan.Request, v any, stack []byte)
 }
 

@@ -53,6 +53,8 @@ func (c *Conn) AlarmRang() {
 	case c.life >= ending:
 	case c.parked != nil:
 		c.unpark()
+	case c.preface != nil:
+		c.terminate(reqchan.AddressRate)
 	default:
 		c.step(stepThrottleEnded)
 		c.Resume()

@@ -18,7 +18,7 @@ func TestWhatIsCutAndNotBegunIsBoundedOverAllConnections(t *testing.T) {
 	for i := range 4 * followersMax / reqchan.RunMax {
 		c := &Conn{}
 		token := engine.MakeToken(uint32(i)+100, 0)
-		c.Open(l.shared, token, &reqchan.Conn{}, l.from)
+		c.Open(l.shared, token, &reqchan.Conn{}, l.from, engine.PrefaceNone)
 		c.ApplySettings()
 		c.Received(&engine.Completion{Op: engine.OpRecv, Token: token, Res: int32(len(frames)), Data: bytes.Clone(frames), More: true})
 		l.conn = c
