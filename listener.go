@@ -60,6 +60,10 @@ type ListenerConfig struct {
 	// Backlog is as Config.Conns.Backlog.
 	Backlog int
 
+	// TLS has its connections speak TLS; nil: they are in plain text. Reconfigure changes
+	// it for connections that are made afterwards.
+	TLS *TLSConfig
+
 	// Limits, Timeouts and Socket are as in Config.
 	Limits   LimitsConfig
 	Timeouts TimeoutsConfig
@@ -74,6 +78,7 @@ func (l ListenerConfig) withDefaults(cfg *Config) ListenerConfig {
 	orElse(&l.Socket.KeepAlive, cfg.Socket.KeepAlive)
 	orElse(&l.Socket.KeepAliveInterval, cfg.Socket.KeepAliveInterval)
 	orElse(&l.Socket.KeepAliveProbes, cfg.Socket.KeepAliveProbes)
+	l.TLS = l.TLS.withDefaults()
 	l.Limits.orElse(&cfg.Limits)
 	l.Timeouts.orElse(&cfg.Timeouts)
 	return l
@@ -179,6 +184,7 @@ func (l ListenerConfig) validate(at string, fault faulter) {
 	within("Limits.HeldBytesMax", l.Limits.HeldBytesMax, 4<<10, math.MaxInt, "choose at least 4 KiB")
 	within("Limits.QueuedResponseBytesMax", l.Limits.QueuedResponseBytesMax, 1, math.MaxInt, "choose at least 1 byte")
 	fault(oneOf(l.Limits.SlowReader, slowReaders) != nil, at+"Limits.SlowReader", strconv.Quote(string(l.Limits.SlowReader)), fmt.Sprintf("choose one of %q", slowReaders))
+	l.TLS.validate(at, fault)
 	fault(l.Limits.ThrottleMax != 0 && l.Limits.ThrottleMax < time.Millisecond, at+"Limits.ThrottleMax", l.Limits.ThrottleMax, "choose at least 1ms")
 }
 

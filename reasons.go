@@ -48,7 +48,8 @@ const (
 	// ReasonSlowReader: it left more responses unread than it may, and the policy is to
 	// close.
 	ReasonSlowReader = reqchan.SlowReader
-	// ReasonAuthenticationFailed (handlers): who the client says it is was not proved.
+	// ReasonAuthenticationFailed (handlers): who the client says it is was not proved. TLSConfig.Principal
+	// gives it as well.
 	ReasonAuthenticationFailed = reqchan.AuthenticationFailed
 	// ReasonEvicted: it had to make room for a connection of the protected listener.
 	ReasonEvicted = reqchan.Evicted
@@ -59,4 +60,19 @@ const (
 	ReasonHeldMemoryFull = reqchan.HeldMemoryFull
 	// ReasonFrameTimeout: a frame that was begun did not come, or came too slowly.
 	ReasonFrameTimeout = reqchan.FrameTimeout
+	// ReasonHandshakeFailed: the TLS handshake failed, or what came after it was no TLS.
+	ReasonHandshakeFailed = reqchan.HandshakeFailed
+	// ReasonHandshakeTimeout: the TLS handshake was not done in its time.
+	ReasonHandshakeTimeout = reqchan.HandshakeTimeout
+	// ReasonHandshakesFull: as many TLS handshakes had begun as there may be.
+	ReasonHandshakesFull = reqchan.HandshakesFull
+	// ReasonTruncated: the client's bytes ended inside TLS without close_notify, so that
+	// something may be missing.
+	ReasonTruncated = reqchan.Truncated
+	// ReasonPlaintextOnTLS: the client speaks no TLS, on a listener that does.
+	ReasonPlaintextOnTLS = reqchan.PlaintextOnTLS
+	// ReasonTLSOnPlaintext: the client speaks TLS, on a listener in plain text.
+	ReasonTLSOnPlaintext = reqchan.TLSOnPlaintext
+	// ReasonHTTPRequest: the client speaks HTTP.
+	ReasonHTTPRequest = reqchan.HTTPRequest
 )

@@ -1,6 +1,7 @@
 package reqchan
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net/netip"
 	"sync/atomic"
@@ -38,6 +39,7 @@ type Conn struct {
 	attachment atomic.Value
 	identity   identity
 	software   atomic.Pointer[Software]
+	tls        atomic.Pointer[tls.ConnectionState]
 
 	census  *Census  // nil: nobody counts
 	counted Software // as what census counts it; guarded by census.mu, as left
@@ -63,6 +65,14 @@ func (c *Conn) Attach(v any) { c.attachment.Store(v) }
 
 // Attachment is what Attach kept, nil before.
 func (c *Conn) Attachment() any { return c.attachment.Load() }
+
+// TLS is what the handshake found: the version, the cipher suite, ALPN, SNI and the
+// client's certificates. nil on a connection in plain text, and before the end of the
+// handshake, which is before the first request. It must not be changed.
+func (c *Conn) TLS() *tls.ConnectionState { return c.tls.Load() }
+
+// SetTLS is the server's: what the handshake found.
+func (c *Conn) SetTLS(s *tls.ConnectionState) { c.tls.Store(s) }
 
 // SetSoftware keeps what the client says that it is, once it was checked.
 func (c *Conn) SetSoftware(s Software) {

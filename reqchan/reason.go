@@ -54,7 +54,8 @@ const (
 	// SlowReader: it left more responses unread than it may, and the policy is to
 	// close.
 	SlowReader
-	// AuthenticationFailed (handlers): who the client says it is was not proved.
+	// AuthenticationFailed (handlers): who the client says it is was not proved. TLSConfig.Principal
+	// gives it as well.
 	AuthenticationFailed
 	// Evicted: it had to make room for a connection of the protected listener.
 	Evicted
@@ -65,6 +66,21 @@ const (
 	HeldMemoryFull
 	// FrameTimeout: a frame that was begun did not come, or came too slowly.
 	FrameTimeout
+	// HandshakeFailed: the TLS handshake failed, or what came after it was no TLS.
+	HandshakeFailed
+	// HandshakeTimeout: the TLS handshake was not done in its time.
+	HandshakeTimeout
+	// HandshakesFull: as many TLS handshakes had begun as there may be.
+	HandshakesFull
+	// Truncated: the client's bytes ended inside TLS without close_notify, so that
+	// something may be missing.
+	Truncated
+	// PlaintextOnTLS: the client speaks no TLS, on a listener that does.
+	PlaintextOnTLS
+	// TLSOnPlaintext: the client speaks TLS, on a listener in plain text.
+	TLSOnPlaintext
+	// HTTPRequest: the client speaks HTTP.
+	HTTPRequest
 	// ReasonCount is how many there are.
 	ReasonCount
 )
@@ -96,6 +112,14 @@ var reasonNames = [ReasonCount]string{
 	MemoryRefused:        "memory_refused",
 	HeldMemoryFull:       "held_memory_full",
 	FrameTimeout:         "frame_timeout",
+
+	HandshakeFailed:  "tls_handshake_failed",
+	HandshakeTimeout: "tls_handshake_timeout",
+	HandshakesFull:   "tls_handshakes_full",
+	Truncated:        "tls_truncated",
+	PlaintextOnTLS:   "plaintext_on_tls",
+	TLSOnPlaintext:   "tls_on_plaintext",
+	HTTPRequest:      "http_request",
 }
 
 // String is the reason's stable name in logs and metrics.

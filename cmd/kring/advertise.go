@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net/netip"
 
-	"kring"
 	"kring/embedded"
 	"kring/engine"
 	"kring/kafka"
@@ -16,7 +15,7 @@ import (
 const advertiseSetting = "advertise"
 
 // advertisable checks it.
-func advertisable(_ *kring.ListenerConfig, value string) error {
+func advertisable(value string) error {
 	if _, err := kafka.ParseAddress(value); err != nil {
 		return fmt.Errorf("%w; give HOST:PORT that clients can connect to, such as broker.example.org:9092", err)
 	}

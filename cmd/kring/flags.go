@@ -20,6 +20,7 @@ import (
 
 var groups = []kong.Group{
 	{Key: "network", Title: "Where clients connect:"},
+	{Key: "security", Title: "Who may connect, and as whom:"},
 	{Key: "limits", Title: "Who may connect, and how many:"},
 	{Key: "bounds", Title: "How much is held for clients, and how long:"},
 	{Key: "engine", Title: "How the network is served:"},
@@ -31,7 +32,7 @@ var groups = []kong.Group{
 
 // serveCmd is `kring serve`; its fields are the flags.
 type serveCmd struct {
-	Listen    []string `group:"network" placeholder:"[NAME://]ADDRESS" default:"127.0.0.1:9092" help:"Address to listen on, and the name of the listener; repeat for more. HOST:PORT: port 0 picks a free one, no host means every address of this machine. unix:PATH: a Unix domain socket, unix:@NAME an abstract one; without a TCP listener beside it, it needs --advertise. Default: ${default}; names PLAINTEXT, PLAINTEXT_2, …"`
+	Listen    []string `group:"network" placeholder:"[NAME://]ADDRESS" default:"127.0.0.1:9092" help:"Address to listen on, and the name of the listener; repeat for more. HOST:PORT: port 0 picks a free one, no host means every address of this machine. unix:PATH: a Unix domain socket, unix:@NAME an abstract one; without a TCP listener beside it, it needs --advertise. A listener named SSL, SASL_PLAINTEXT or SASL_SSL speaks that; --listener NAME.security= gives it to another name. Default: ${default}; names PLAINTEXT, PLAINTEXT_2, …"`
 	Advertise string   `group:"network" placeholder:"HOST:PORT" help:"Address that clients are told to connect to [advertised.listeners]. Needed if they reach this machine under another name or port. For one listener: --listener NAME.advertise=HOST:PORT. Default: where the listener that they come by is bound; localhost when that is every address; the first TCP listener for a Unix domain socket."`
 
 	Sockets socketFlags `embed:""`
@@ -110,6 +111,7 @@ func (c *serveCmd) Validate() error {
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	faults = append(faults, c.validateListeners()...)
 	faults = append(faults, c.validateAdvertise()...)
+	faults = append(faults, c.validateSecurity()...)
 	for _, n := range []struct {
 		flag       string
 		value, min int

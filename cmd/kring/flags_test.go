@@ -49,6 +49,7 @@ var noFlagFor = map[string]string{
 // noSettingFor says why one listener has no setting of its own for what a flag sets for all.
 var noSettingFor = map[string]string{
 	"Listener":          "a socket that the program which embeds kring has made",
+	"TLS":               "--listen SSL://, and the files of --tls-cert and its like: they make it",
 	"Limits.SlowReader": "asked for by nobody yet", "Limits.ThrottleMax": "quotas are of clients, whichever way they come", "Timeouts.Frame": "asked for by nobody yet",
 }
 

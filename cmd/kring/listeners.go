@@ -34,14 +34,14 @@ func (s *listenerSetting) UnmarshalText(text []byte) error {
 	if !valued || !ok || listener == "" {
 		return fmt.Errorf("%q is not NAME.SETTING=VALUE, such as PLAINTEXT_2.max-connections=100", text)
 	}
-	set, known := listenerSettings[setting]
-	if setting == advertiseSetting {
-		set, known = advertisable, true
+	check, known := programSettings[setting]
+	if set, ofServer := listenerSettings[setting]; ofServer {
+		check, known = func(value string) error { return set(new(kring.ListenerConfig), value) }, true
 	}
 	if !known {
 		return fmt.Errorf("%q: a listener has no setting %q of its own; give one of %s", text, setting, listenerSettingNames())
 	}
-	if err := set(new(kring.ListenerConfig), value); err != nil {
+	if err := check(value); err != nil {
 		return fmt.Errorf("%q: %w", text, err)
 	}
 	*s = listenerSetting{listener, setting, value}
@@ -69,7 +69,12 @@ var listenerSettings = map[string]func(l *kring.ListenerConfig, value string) er
 }
 
 func listenerSettingNames() string {
-	return strings.Join(slices.Sorted(maps.Keys(listenerSettings)), ", ") + ", " + advertiseSetting + "=HOST:PORT"
+	names := slices.Collect(maps.Keys(listenerSettings))
+	for name := range programSettings {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
 }
 
 // permissions reads those of a Unix domain socket's file, in octal.
@@ -146,8 +151,8 @@ func (c *serveCmd) listeners() []kring.ListenerConfig {
 		}
 		of := kring.ListenerConfig{Name: name, Address: address}
 		for _, s := range c.Sockets.Listener {
-			if s.listener == name && s.setting != advertiseSetting {
-				_ = listenerSettings[s.setting](&of, s.value) // UnmarshalText has seen it
+			if set, ofServer := listenerSettings[s.setting]; ofServer && s.listener == name {
+				_ = set(&of, s.value) // UnmarshalText has seen it
 			}
 		}
 		all = append(all, of)

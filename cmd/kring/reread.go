@@ -4,10 +4,64 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"time"
 
 	"kring"
 	"kring/quota"
 )
+
+// reloadable is a part of the program that can be read again while it serves.
+type reloadable struct {
+	again string // the log line after it was read: "the quotas were read again"
+	kept  string // the log line after a failure: "the quotas stay as they were"
+
+	// prepare reads everything and changes nothing. Its error names the file or the flag.
+	// apply takes what was read. It should not fail; if it does, the part is as it was.
+	prepare func() (apply func() error, err error)
+	// first marks a part whose apply may fail. It is applied before all others, so that
+	// nothing has changed when it fails.
+	first bool
+	// says returns attributes for both log lines, after apply; may be nil.
+	says func() []any
+	// watched are files whose change has this part read again without a signal. They are
+	// looked at every watchEvery, and read when they have not changed for so long.
+	watched []string
+}
+
+// atOnce is the prepare of a part that can't be read without being changed. On failure
+// reload must leave the part as it was.
+func atOnce(reload func() error) func() (func() error, error) {
+	return func() (func() error, error) { return reload, nil }
+}
+
+// rereads are all parts that can be read again: on SIGHUP all of them, as a whole or not
+// at all; and each one when a file of it has changed.
+//
+// Owner: add is for the start of the program. Then the goroutine of start owns it.
+type rereads struct {
+	log   *slog.Logger
+	every time.Duration // between two looks at watched files
+	parts []*reread
+}
+
+// reread is a part, and what its watched files were.
+type reread struct {
+	reloadable
+	seen    []os.FileInfo // when it was read last; nil: there was no such file
+	pending []os.FileInfo // what differs from seen since the last look; nil: nothing does
+}
+
+// watchEvery is how often watched files are looked at. A change is taken between one and
+// two of these times later: a file that is being written is left alone.
+const watchEvery = 2 * time.Second
+
+func newRereads(log *slog.Logger) *rereads { return &rereads{log: log, every: watchEvery} }
+
+// add registers a part. Add it before its files are read for the first time: a change
+// between the two must be seen.
+func (r *rereads) add(part reloadable) {
+	r.parts = append(r.parts, &reread{reloadable: part, seen: filesNow(part.watched)})
+}
 
 // catchReread catches SIGHUP from here on and keeps it until it is received: a server
 // that still loads its data directory must not die of it. The function stops that.
@@ -20,49 +74,166 @@ func catchReread() (<-chan os.Signal, func()) {
 	return signals, func() { signal.Stop(signals) }
 }
 
-// rereadOnSignal rereads on a signal what may have changed outside: the quota file, and
-// the addresses of the hosts of --ip-limit. The returned function stops that.
-func (c *serveCmd) rereadOnSignal(signals <-chan os.Signal, log *slog.Logger, server *kring.Server, cfg kring.Config, quotas *quota.Quotas) func() {
+// start rereads on each signal, and when watched files change. The returned function
+// stops that.
+func (r *rereads) start(signals <-chan os.Signal) func() {
 	over := make(chan struct{})
-	go func() { // a name service may be slow, and must not delay the stop
+	go func() { // a name service or a disk may be slow, and must not delay the stop
+		var looks <-chan time.Time
+		if r.watching() {
+			tick := time.NewTicker(r.every)
+			defer tick.Stop()
+			looks = tick.C
+		}
 		for {
 			select {
 			case <-over:
 				return
-			case <-signals:
-			}
-			if c.Quotas.QuotaFile == "" && len(c.Limits.IPLimit) == 0 {
-				log.Info("nothing to reread: neither --quota-file nor --ip-limit is set", "signal", rereadSignal.String())
-			}
-			if c.Quotas.QuotaFile != "" {
-				c.rereadQuotas(log, quotas)
-			}
-			if len(c.Limits.IPLimit) > 0 {
-				rereadHosts(log, server, cfg)
+			case s := <-signals:
+				r.all(s)
+			case <-looks:
+				r.look()
 			}
 		}
 	}()
 	return func() { close(over) }
 }
 
-// rereadQuotas sets the limits of the file as it is now, or leaves them as they are.
-func (c *serveCmd) rereadQuotas(log *slog.Logger, quotas *quota.Quotas) {
-	limits, err := c.Quotas.limits()
-	if err == nil {
-		err = quotas.Set(limits)
+func (r *rereads) watching() bool {
+	for _, p := range r.parts {
+		if len(p.watched) > 0 {
+			return true
+		}
 	}
-	if err != nil {
-		log.Error("the quotas stay as they were", "file", c.Quotas.QuotaFile, "limits", len(quotas.Limits()), "error", err)
-		return
-	}
-	log.Info("the quotas were read again", "file", c.Quotas.QuotaFile, "limits", len(limits))
+	return false
 }
 
-// rereadHosts resolves the hosts of --ip-limit again.
-func rereadHosts(log *slog.Logger, server *kring.Server, cfg kring.Config) {
-	if err := server.Reconfigure(cfg); err != nil {
-		log.Error("the addresses of --ip-limit stay as they were", "error", inFlags(err))
+// all rereads every part, as a whole or not at all.
+func (r *rereads) all(s os.Signal) {
+	if len(r.parts) == 0 {
+		r.log.Info("nothing to reread: none of the settings names a file or a host", "signal", s.String())
 		return
 	}
-	log.Info("the hosts of --ip-limit were resolved again")
+	for _, p := range r.parts {
+		p.seen, p.pending = filesNow(p.watched), nil
+	}
+	r.take(r.parts)
+}
+
+// look rereads the parts whose files have changed, and not again since the last look.
+func (r *rereads) look() {
+	for _, p := range r.parts {
+		if len(p.watched) > 0 && p.settled() {
+			r.take([]*reread{p})
+		}
+	}
+}
+
+// take prepares all parts, and applies them if all could be prepared.
+func (r *rereads) take(parts []*reread) {
+	applies := make([]func() error, len(parts))
+	failed := false
+	for i, p := range parts {
+		apply, err := p.prepare()
+		if err != nil {
+			failed = true
+			r.log.Error(p.kept, p.line("error", err)...)
+		}
+		applies[i] = apply
+	}
+	if failed {
+		if len(parts) > 1 {
+			r.log.Error("nothing was changed: a part could not be read, and all are taken as a whole or not at all")
+		}
+		return
+	}
+	for _, first := range []bool{true, false} {
+		for i, p := range parts {
+			if p.first != first {
+				continue
+			}
+			if err := applies[i](); err != nil {
+				r.log.Error(p.kept, p.line("error", err)...)
+				if first {
+					return
+				}
+				continue
+			}
+			r.log.Info(p.again, p.line()...)
+		}
+	}
+}
+
+// line is the attributes of a log line about the part.
+func (p *reread) line(more ...any) []any {
+	if p.says == nil {
+		return more
+	}
+	return append(p.says(), more...)
+}
+
+// settled says whether the watched files differ from what was read, and are as they were
+// at the last look. Then they count as read.
+func (p *reread) settled() bool {
+	now := filesNow(p.watched)
+	if sameFiles(now, p.seen) {
+		p.pending = nil
+		return false
+	}
+	if p.pending == nil || !sameFiles(now, p.pending) {
+		p.pending = now
+		return false
+	}
+	p.seen, p.pending = now, nil
+	return true
+}
+
+func filesNow(paths []string) []os.FileInfo {
+	all := make([]os.FileInfo, len(paths))
+	for i, path := range paths {
+		all[i], _ = os.Stat(path) // nil: whoever reads it says why
+	}
+	return all
+}
+
+// sameFiles compares by file (device and inode), size and time of change.
+func sameFiles(a, b []os.FileInfo) bool {
+	for i := range a {
+		if (a[i] == nil) != (b[i] == nil) {
+			return false
+		}
+		if a[i] != nil && (!os.SameFile(a[i], b[i]) || a[i].Size() != b[i].Size() || !a[i].ModTime().Equal(b[i].ModTime())) {
+			return false
+		}
+	}
+	return true
+}
+
+// rereadQuotas has the limits of --quota-file be read again.
+func (c *serveCmd) rereadQuotas(quotas *quota.Quotas) reloadable {
+	return reloadable{
+		again: "the quotas were read again", kept: "the quotas stay as they were",
+		says: func() []any { return []any{"file", c.Quotas.QuotaFile, "limits", len(quotas.Limits())} },
+		prepare: func() (func() error, error) {
+			cfg := c.Quotas.config()
+			limits, err := c.Quotas.limits()
+			if cfg.Limits = limits; err == nil {
+				err = cfg.Validate()
+			}
+			return func() error { return quotas.Set(limits) }, err
+		},
+	}
+}
+
+// rereadHosts has the hosts of --ip-limit be resolved again.
+func rereadHosts(server *kring.Server, cfg kring.Config) reloadable {
+	return reloadable{
+		again: "the hosts of --ip-limit were resolved again", kept: "the addresses of --ip-limit stay as they were", first: true,
+		prepare: atOnce(func() error {
+			if err := server.Reconfigure(cfg); err != nil {
+				return inFlags(err)
+			}
+			return nil
+		}),
+	}
 }

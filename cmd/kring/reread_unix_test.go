@@ -101,7 +101,7 @@ func TestWithNothingToReadAgainTheSignalChangesNothing(t *testing.T) {
 	for _, handler := range []string{"echo", "embedded"} {
 		c := serve(t, "--handler", handler)
 		c.signal(syscall.SIGHUP)
-		c.logged(`level=INFO msg="nothing to reread: neither --quota-file nor --ip-limit is set"`)
+		c.logged(`level=INFO msg="nothing to reread: none of the settings names a file or a host"`)
 		ask(t, dial(t, c.addr), kmsg.NewPtrApiVersionsRequest())
 		c.signal(syscall.SIGTERM)
 		if status := c.exit(); status != exitOK {

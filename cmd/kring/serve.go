@@ -36,15 +36,19 @@ func (c *serveCmd) Run(p process) error {
 	if brokenPipe != nil {
 		signal.Ignore(brokenPipe) // a server outlives the reader of its log
 	}
-	rereads, leave := catchReread()
+	hangups, leave := catchReread()
 	defer leave()
 	log := c.logger(p.stderr)
+	again := newRereads(log)
 	cfg := c.serverConfig()
+	if err := errors.Join(c.secure(&cfg)...); err != nil {
+		return usageError{err}
+	}
 	if err := cfg.Validate(); err != nil {
 		return usageError{inFlags(err)}
 	}
 	refused := newRefusals(log, refusalsEvery)
-	served, err := c.open(log, refused)
+	served, err := c.open(log, refused, again)
 	if err != nil {
 		refused.end()
 		return err
@@ -53,7 +57,7 @@ func (c *serveCmd) Run(p process) error {
 	cfg.Events = events(log, closed, refused)
 	c.logDescriptors(log, cfg)
 	logMemory(log, cfg)
-	err = c.serve(p, log, cfg, served, rereads)
+	err = c.serve(p, log, cfg, served, again, hangups)
 	if errors.Is(err, errSecondSignal) {
 		return err // at once: what the cluster acknowledged is written already
 	}
@@ -65,11 +69,15 @@ func (c *serveCmd) Run(p process) error {
 	return err
 }
 
-// open makes the handler that the flags name.
-func (c *serveCmd) open(log *slog.Logger, refused *refusals) (service, error) {
+// open makes the handler that the flags name. What it reads from files that may change
+// goes into again.
+func (c *serveCmd) open(log *slog.Logger, refused *refusals, again *rereads) (service, error) {
 	quotas, err := c.quotas()
 	if err != nil {
 		return service{}, usageError{err}
+	}
+	if c.Quotas.QuotaFile != "" {
+		again.add(c.rereadQuotas(quotas))
 	}
 	switch c.Handler {
 	case handlerNull:
@@ -95,7 +103,7 @@ func (c *serveCmd) open(log *slog.Logger, refused *refusals) (service, error) {
 	return service{handler: cluster, quotas: quotas, advertise: c.advertiseCluster(cluster), release: cluster.Drain, close: cluster.Close}, nil
 }
 
-func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served service, rereads <-chan os.Signal) error {
+func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served service, again *rereads, hangups <-chan os.Signal) error {
 	server, err := kring.New(cfg, served.handler)
 	if errors.Is(err, uring.ErrSetting) {
 		return usageError{inFlags(err)}
@@ -103,7 +111,10 @@ func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served s
 	if err != nil {
 		return err
 	}
-	defer c.rereadOnSignal(rereads, log, server, cfg, served.quotas)()
+	if len(c.Limits.IPLimit) > 0 {
+		again.add(rereadHosts(server, cfg))
+	}
+	defer again.start(hangups)()
 	if err := server.Start(); err != nil {
 		return err
 	}

@@ -49,6 +49,7 @@ var layers = []layer{
 	{"internal/fault", nil},
 	{"internal/rate", words("internal/fault")},
 	{"internal/slab", words("internal/invariants " + sys)},
+	{"internal/properties", nil},
 	{"internal/queue", words("internal/invariants")},
 	{"internal/park", words("internal/invariants " + sys)},
 	{"internal/sock", words("engine internal/unixsock internal/invariants " + sys)},

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// partNamed is a part that counts, for tests.
+func partNamed(name string, prepared, applied *int, prepareErr, applyErr *error) reloadable {
+	return reloadable{again: name + " was read again", kept: name + " stays", prepare: func() (func() error, error) {
+		*prepared++
+		return func() error { *applied++; return *applyErr }, *prepareErr
+	}}
+}
+
+// TestWhatIsReadAgainIsTakenAsAWholeOrNotAtAll.
+func TestWhatIsReadAgainIsTakenAsAWholeOrNotAtAll(t *testing.T) {
+	var prepared, applied [3]int
+	var prepareErr, applyErr [3]error
+	var out strings.Builder
+	r := newRereads(slog.New(slog.NewTextHandler(&out, nil)))
+	for i, name := range []string{"a", "b", "c"} {
+		part := partNamed(name, &prepared[i], &applied[i], &prepareErr[i], &applyErr[i])
+		part.first = name == "b"
+		r.add(part)
+	}
+	r.all(os.Interrupt)
+	if prepared != [3]int{1, 1, 1} || applied != [3]int{1, 1, 1} || strings.Count(out.String(), "was read again") != 3 {
+		t.Errorf("prepared %v, applied %v:\n%s", prepared, applied, out.String())
+	}
+	prepareErr[2] = errors.New("c.file: bad")
+	prepareErr[0] = errors.New("a.file: bad")
+	r.all(os.Interrupt)
+	if prepared != [3]int{2, 2, 2} || applied != [3]int{1, 1, 1} ||
+		!regexp.MustCompile(`(?s)level=ERROR msg="a stays" error="a.file: bad".*msg="c stays" error="c.file: bad".*nothing was changed`).MatchString(out.String()) {
+		t.Errorf("two are bad: prepared %v, applied %v:\n%s", prepared, applied, out.String())
+	}
+	prepareErr, applyErr[1] = [3]error{}, errors.New("b can't")
+	r.all(os.Interrupt)
+	if applied != [3]int{1, 2, 1} || !strings.Contains(out.String(), `msg="b stays" error="b can't"`) {
+		t.Errorf("b can't be applied: applied %v:\n%s", applied, out.String())
+	}
+}
+
+// TestAWatchedFileIsReadAgainWhenItHasSettled: once for each change, and not while it is
+// being written.
+func TestAWatchedFileIsReadAgainWhenItHasSettled(t *testing.T) {
+	dir := t.TempDir()
+	one, other := filepath.Join(dir, "one"), filepath.Join(dir, "other")
+	write := func(path, text string) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(one, "1")
+	var prepared, applied int
+	var none error
+	part := partNamed("it", &prepared, &applied, &none, &none)
+	part.watched = []string{one, other}
+	r := newRereads(slog.New(slog.DiscardHandler))
+	r.add(part)
+	looks := func(want int, what string) {
+		t.Helper()
+		for range 3 {
+			r.look()
+		}
+		if applied != want {
+			t.Errorf("%s: read %d times, want %d", what, applied, want)
+		}
+	}
+	looks(0, "nothing changed")
+	write(one, "12")
+	r.look()
+	if applied != 0 {
+		t.Error("it was read at the first look, while it may still be written")
+	}
+	write(one, "123")
+	r.look()
+	if applied != 0 {
+		t.Error("it was read though it had changed since the last look")
+	}
+	looks(1, "a file grew")
+	write(other, "1")
+	looks(2, "a file appeared")
+	write(filepath.Join(dir, "new"), "abc")
+	if err := os.Rename(filepath.Join(dir, "new"), one); err != nil {
+		t.Fatal(err)
+	}
+	looks(3, "a file was replaced by one of the same size")
+	then := time.Now().Add(time.Hour)
+	if err := os.Chtimes(one, then, then); err != nil {
+		t.Fatal(err)
+	}
+	looks(4, "a file has another time")
+	if err := os.Remove(other); err != nil {
+		t.Fatal(err)
+	}
+	looks(5, "a file went")
+	write(one, "12345")
+	r.all(os.Interrupt)
+	looks(6, "a signal was first")
+}
+
+// TestAWatchedFileIsReadAgainWithoutASignal, by the goroutine of start.
+func TestAWatchedFileIsReadAgainWithoutASignal(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	var out safeBuffer
+	r := newRereads(slog.New(slog.NewTextHandler(&out, nil)))
+	r.every = time.Millisecond
+	r.add(reloadable{again: "the file was read again", watched: []string{file}, prepare: atOnce(func() error { return nil })})
+	defer r.start(nil)()
+	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if !out.await(regexp.MustCompile("the file was read again")) {
+		t.Error("it was not read again")
+	}
+}

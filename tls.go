@@ -1,0 +1,65 @@
+package kring
+
+import (
+	"crypto/tls"
+	"runtime"
+	"time"
+)
+
+// TLSConfig has the connections of a listener speak TLS 1.2 or 1.3, by the standard
+// library's crypto/tls. Handshakes run on goroutines of their own, a few at a time;
+// after that records are opened and sealed on the processor.
+//
+// What the connection turned out to be is Conn.TLS.
+type TLSConfig struct {
+	// Config gives the configuration of a new connection. It is called once for each, on
+	// the goroutine of its handshake; any number of them at once. To reload
+	// certificates, give another from then on. What it gives must not be changed
+	// afterwards, and should be the same pointer until something changes: crypto/tls
+	// keeps the keys of session tickets with it. Certificates, client authentication, ALPN and
+	// tickets are as it says; versions below TLS 1.2 are refused whatever it says.
+	Config func() *tls.Config
+	// Principal, if set, says who the peer is by what the handshake found, in the form of
+	// Conn.Principal ("User:NAME"); "" leaves it as it is. It is called once, after the
+	// handshake and before the first request, on the goroutine of the handshake. An error
+	// closes the connection, for ReasonAuthenticationFailed.
+	Principal func(*tls.ConnectionState) (string, error)
+	// HandshakesMax is how many handshakes of the listener compute at once. Those that
+	// wait for their peer don't count. Default: half of GOMAXPROCS, at least 1.
+	HandshakesMax int
+	// HandshakesWaitingMax is how many more may have begun: they wait for their peer, or
+	// for their turn. One more is closed, for ReasonHandshakesFull. Each takes up to
+	// 64 KiB. Default 4096, or less where Memory.BytesMax is little.
+	HandshakesWaitingMax int
+	// HandshakeTimeout is how long a connection may take from its accept to the end of its
+	// handshake. Default 30 seconds, negative: for ever.
+	HandshakeTimeout time.Duration
+}
+
+const (
+	handshakesWaitingDefault = 4096
+	handshakeTimeoutDefault  = 30 * time.Second
+)
+
+// withDefaults fills what is zero, in a copy.
+func (t *TLSConfig) withDefaults() *TLSConfig {
+	if t == nil {
+		return nil
+	}
+	d := *t
+	orElse(&d.HandshakesMax, max(1, runtime.GOMAXPROCS(0)/2))
+	orElse(&d.HandshakesWaitingMax, handshakesWaitingDefault)
+	orElse(&d.HandshakeTimeout, handshakeTimeoutDefault)
+	return &d
+}
+
+// validate passes over what is 0.
+func (t *TLSConfig) validate(at string, fault faulter) {
+	if t == nil {
+		return
+	}
+	fault(t.Config == nil, at+"TLS.Config", "nil", "give a func that returns the *tls.Config of a new connection")
+	fault(t.HandshakesMax < 0 || t.HandshakesMax > 1<<16, at+"TLS.HandshakesMax", t.HandshakesMax, "choose 1 to 65536, or 0 for half of the CPUs")
+	fault(t.HandshakesWaitingMax < 0 || t.HandshakesWaitingMax > 1<<20, at+"TLS.HandshakesWaitingMax", t.HandshakesWaitingMax, "choose 1 to 1048576, or 0 for the default")
+	fault(t.HandshakeTimeout > 0 && t.HandshakeTimeout < time.Millisecond, at+"TLS.HandshakeTimeout", t.HandshakeTimeout, "choose at least 1ms, 0 for the default, or a negative number for no end")
+}
