@@ -26,7 +26,9 @@ func grown(now, before kring.Distribution) kring.Distribution {
 			d.Count += b.Count
 		}
 	}
-	if n := len(d.Buckets); n > 0 {
+	if n := len(d.Buckets); n == 0 {
+		d.Max = 0
+	} else {
 		d.Max = min(d.Max, d.Buckets[n-1].To)
 	}
 	return d

@@ -27,6 +27,7 @@ var groups = []kong.Group{
 	{Key: "handler", Title: "Who answers, and where it runs:"},
 	{Key: "quotas", Title: "What clients may use:"},
 	{Key: "cluster", Title: "The embedded cluster (--handler embedded):"},
+	{Key: "observe", Title: "What can be seen of it:"},
 	{Key: "process", Title: "The process:"},
 }
 
@@ -64,6 +65,8 @@ type serveCmd struct {
 	MemoryLogBytesMax size    `group:"cluster" placeholder:"BYTES" help:"Bytes of records that are kept without --data-dir, such as 512MiB. Beyond it records are refused (KAFKA_STORAGE_ERROR), which producers retry, until some are deleted. The process takes up to twice as much. Default: a fifteenth of a small memory, up to a quarter of a large one."`
 	Partitions        int     `group:"cluster" placeholder:"N" default:"1" help:"Partitions of a topic that is created on demand. Default: ${default}."`
 	SeedTopic         []topic `group:"cluster" placeholder:"NAME:PARTITIONS" help:"Topic to create at the start unless it exists; repeat for more."`
+
+	HTTP httpFlags `embed:""`
 
 	DrainTimeout time.Duration `group:"process" placeholder:"DURATION" default:"10s" help:"How long requests in flight may take to finish after SIGINT or SIGTERM. A second signal exits at once. Default: ${default}."`
 	LogLevel     string        `group:"process" enum:"debug, info, warn, error" default:"info" help:"Least severe log line on standard error: ${enum}. debug has a line for each closed connection. Default: ${default}."`
