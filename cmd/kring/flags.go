@@ -27,6 +27,7 @@ var groups = []kong.Group{
 	{Key: "handler", Title: "Who answers, and where it runs:"},
 	{Key: "quotas", Title: "What clients may use:"},
 	{Key: "cluster", Title: "The embedded cluster (--handler embedded):"},
+	{Key: "observe", Title: "What can be seen of it:"},
 	{Key: "process", Title: "The process:"},
 }
 
@@ -66,6 +67,9 @@ type serveCmd struct {
 	SeedTopic         []topic `group:"cluster" placeholder:"NAME:PARTITIONS" help:"Topic to create at the start unless it exists; repeat for more."`
 
 	Config       string        `group:"process" placeholder:"FILE" help:"File of settings, in the form and with the names of Kafka's server.properties, such as max.connections=1000; every flag is kring.FLAG there. Flags and the environment win over it. SIGHUP rereads it. docs/configuration.md has every name; kring config check looks for mistakes. Default: none."`
+
+	HTTP httpFlags `embed:""`
+
 	DrainTimeout time.Duration `group:"process" placeholder:"DURATION" default:"10s" help:"How long requests in flight may take to finish after SIGINT or SIGTERM. A second signal exits at once. Default: ${default}."`
 	LogLevel     string        `group:"process" enum:"debug, info, warn, error" default:"info" help:"Least severe log line on standard error: ${enum}. debug has a line for each closed connection. Default: ${default}."`
 	LogFormat    string        `group:"process" enum:"text, json" default:"text" help:"Format of log lines: ${enum}. Default: ${default}."`

@@ -4,11 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -17,8 +20,14 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestMain makes the test binary the program itself when it is called kring.
+// TestMain makes the test binary the program itself when it is called kring. Under another
+// name it does not take a command for flags of tests: a child that was meant to serve, and
+// runs all tests instead, starts children without end.
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && !strings.HasPrefix(os.Args[1], "-") && filepath.Base(os.Args[0]) != "kring" {
+		fmt.Fprintf(os.Stderr, "%q is no flag of a test; call this binary kring (Args[0]) to run the program\n", os.Args[1])
+		os.Exit(2)
+	}
 	testscript.Main(m, map[string]func(){"kring": main})
 }
 

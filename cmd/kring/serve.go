@@ -29,6 +29,7 @@ type service struct {
 	quotas    *quota.Quotas                                  // nil: no quotas
 	release   func()                                         // called before draining: answers requests that wait; nil: none do
 	close     func() error                                   // nil: nothing to close
+	apis      kafka.Versions                                 // what is served, for /metrics; the zero value: no Kafka
 }
 
 // Run serves until a signal or a failure.
@@ -48,6 +49,11 @@ func (c *serveCmd) Run(p process) error {
 	if err := cfg.Validate(); err != nil {
 		return usageError{inFlags(err)}
 	}
+	side, err := c.openHTTP(log)
+	if err != nil {
+		return err
+	}
+	defer side.end()
 	refused := newRefusals(log, refusalsEvery)
 	served, err := c.open(log, refused, again)
 	if err != nil {
@@ -56,9 +62,10 @@ func (c *serveCmd) Run(p process) error {
 	}
 	closed := newCloseLog(log)
 	cfg.Events = events(log, closed, refused)
+	side.watch(&cfg.Events)
 	c.logDescriptors(log, cfg)
 	logMemory(log, cfg)
-	err = c.serve(p, log, cfg, served, again, hangups)
+	err = c.serve(p, log, cfg, served, side, again, hangups)
 	if errors.Is(err, errSecondSignal) {
 		return err // at once: what the cluster acknowledged is written already
 	}
@@ -104,7 +111,7 @@ func (c *serveCmd) open(log *slog.Logger, refused *refusals, again *rereads) (se
 		}
 		door := kafka.NewDoor(n.Versions(), n)
 		door.Quotas, door.Rejected = quotas, refused.add
-		return service{handler: door, quotas: quotas, advertise: c.advertiseNull(n), release: n.Close}, nil
+		return service{handler: door, quotas: quotas, advertise: c.advertiseNull(n), release: n.Close, apis: n.Versions()}, nil
 	case handlerEcho:
 		return service{handler: echo.Handler{}}, nil
 	}
@@ -117,10 +124,10 @@ func (c *serveCmd) open(log *slog.Logger, refused *refusals, again *rereads) (se
 	if err != nil {
 		return service{}, err
 	}
-	return service{handler: cluster, quotas: quotas, advertise: c.advertiseCluster(cluster), release: cluster.Drain, close: cluster.Close}, nil
+	return service{handler: cluster, quotas: quotas, advertise: c.advertiseCluster(cluster), release: cluster.Drain, close: cluster.Close, apis: cluster.Versions()}, nil
 }
 
-func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served service, again *rereads, hangups <-chan os.Signal) error {
+func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served service, side *sideDoor, again *rereads, hangups <-chan os.Signal) error {
 	server, err := kring.New(cfg, served.handler)
 	if errors.Is(err, uring.ErrSetting) {
 		return usageError{inFlags(err)}
@@ -139,6 +146,9 @@ func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served s
 	if served.advertise != nil {
 		served.advertise(log, server.Addrs())
 	}
+	if err := side.begin(server, served.apis); err != nil {
+		return err
+	}
 	ready := newLines(p.stdout, func(err error) { // serving does not wait for its reader
 		log.Warn("the ready line could not be written", "error", err)
 	})
@@ -150,6 +160,7 @@ func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served s
 	} else {
 		log.Info("stopping: no new connections, finishing what is in flight", "signal", s.String(), "drain_timeout", c.DrainTimeout)
 	}
+	side.drain()
 	if served.release != nil {
 		served.release()
 	}

@@ -11,6 +11,12 @@ type versionCmd struct{}
 // Run prints the version of the module, the revision it was built from, the Go
 // version and the platform.
 func (versionCmd) Run(p process) error {
+	_, err := fmt.Fprintf(p.stdout, "kring %s %s %s/%s\n", programVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return err
+}
+
+// programVersion is the version of the module and the revision it was built from.
+func programVersion() string {
 	version, revision := "(devel)", ""
 	if info, ok := debug.ReadBuildInfo(); ok {
 		if info.Main.Version != "" {
@@ -25,6 +31,5 @@ func (versionCmd) Run(p process) error {
 			}
 		}
 	}
-	_, err := fmt.Fprintf(p.stdout, "kring %s%s %s %s/%s\n", version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	return err
+	return version + revision
 }

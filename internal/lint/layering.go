@@ -31,6 +31,8 @@ var layers = []layer{
 		"internal/budget internal/capacity internal/cgroup internal/fault internal/rate internal/queue internal/slab internal/invariants")},
 	{"doctor", words(". uring internal/cgroup " + sys)},
 	{"quota", words("internal/rate")},
+	{"views", words(". processor reqchan internal/measure")},
+	{"metrics", words(". acceptor processor reqchan " + prometheus)},
 	{"kafka", words(". reqchan quota internal/invariants " + kmsg)},
 	{"kafka/internal/schemagen", nil},
 	{"embedded", words(". reqchan kafka quota internal/budget internal/cgroup internal/queue internal/slab internal/invariants " + kfake + " " + kmsg + " " + kerr + " " + kversion + " " + codecs)},
@@ -66,11 +68,12 @@ var layers = []layer{
 }
 
 const (
-	sys    = "golang.org/x/sys/unix"
-	goleak = "go.uber.org/goleak"
-	kmsg   = "github.com/twmb/franz-go/pkg/kmsg"
-	kerr   = "github.com/twmb/franz-go/pkg/kerr"
-	kfake  = "github.com/twmb/franz-go/pkg/kfake"
+	prometheus = "github.com/prometheus/client_golang/prometheus github.com/prometheus/client_model/go"
+	sys        = "golang.org/x/sys/unix"
+	goleak     = "go.uber.org/goleak"
+	kmsg       = "github.com/twmb/franz-go/pkg/kmsg"
+	kerr       = "github.com/twmb/franz-go/pkg/kerr"
+	kfake      = "github.com/twmb/franz-go/pkg/kfake"
 	// codecs are what records are compressed with, as in franz-go.
 	codecs   = "github.com/klauspost/compress/s2 github.com/klauspost/compress/zstd github.com/pierrec/lz4/v4"
 	kversion = "github.com/twmb/franz-go/pkg/kversion"

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kring"
+	"kring/engine"
+	"kring/kafka"
+	"kring/metrics"
+	"kring/views"
+)
+
+// httpFlags are those of the HTTP side door.
+type httpFlags struct {
+	HTTP                string `group:"observe" name:"http" placeholder:"ADDRESS" help:"Serve /metrics (Prometheus), /healthz, /readyz, /connections and /processors (JSON) by HTTP on this address: HOST:PORT or unix:PATH. Whoever reaches it may read all of it, so choose one that only you reach, such as 127.0.0.1:9644. Default: none."`
+	MetricsNames        string `group:"observe" enum:"strimzi, confluent" default:"strimzi" help:"How /metrics spells Kafka's own metrics: ${enum}, after the dashboards that read them. Default: ${default}."`
+	MetricsPerProcessor bool   `group:"observe" help:"Give /metrics series for each processor."`
+	HTTPPprof           bool   `group:"observe" name:"http-pprof" help:"Serve Go's profiles as well, at /debug/pprof/. A profile costs the server time."`
+}
+
+const (
+	// httpConnsMax bounds the connections of the side door; more are closed.
+	httpConnsMax = 64
+	// httpPatience is how long a client of the side door has to send its request, and the
+	// answer to be written: a profile of 30 s among them.
+	httpPatience      = 10 * time.Second
+	httpWritePatience = 2 * time.Minute
+)
+
+// sideDoor is the HTTP server beside the broker. A nil one does nothing.
+type sideDoor struct {
+	flags   httpFlags
+	log     *slog.Logger
+	closed  *views.Closed
+	address string
+	socket  net.Listener
+	server  *http.Server
+	conns   atomic.Int64
+	ended   chan struct{} // closed when it serves no more
+
+	serves atomic.Pointer[http.ServeMux] // what needs the server: nil until it serves
+	ready  atomic.Bool
+}
+
+// openHTTP binds the side door's address and begins to answer: /healthz at once, the
+// rest once the broker serves.
+func (c *serveCmd) openHTTP(log *slog.Logger) (*sideDoor, error) {
+	if c.HTTP.HTTP == "" {
+		if c.HTTP.HTTPPprof || c.HTTP.MetricsPerProcessor {
+			return nil, usageError{errors.New("--http-pprof and --metrics-per-processor need --http ADDRESS")}
+		}
+		return nil, nil
+	}
+	network, address := "tcp", c.HTTP.HTTP
+	if path, unix := engine.UnixPath(address); unix {
+		network, address = "unix", path
+	}
+	socket, err := net.Listen(network, address)
+	if err != nil {
+		return nil, fmt.Errorf("--http %s: %w; give an address of this machine that is free, HOST:PORT or unix:PATH", c.HTTP.HTTP, err)
+	}
+	d := &sideDoor{flags: c.HTTP, log: log, closed: &views.Closed{}, socket: socket, ended: make(chan struct{})}
+	d.address = socket.Addr().String()
+	d.server = &http.Server{
+		Handler: d.mux(), ConnState: d.count,
+		ReadHeaderTimeout: httpPatience, ReadTimeout: httpPatience, WriteTimeout: httpWritePatience, IdleTimeout: time.Minute,
+		MaxHeaderBytes: 16 << 10,
+		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	go func() {
+		defer close(d.ended)
+		if err := d.server.Serve(socket); !errors.Is(err, http.ErrServerClosed) {
+			log.Error("--http: the side door ended; the broker goes on", "error", err)
+		}
+	}()
+	log.Info("http", "address", d.address)
+	return d, nil
+}
+
+// mux answers what needs no broker, and passes on the rest once there is one.
+func (d *sideDoor) mux() *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if !d.ready.Load() {
+			http.Error(w, "not ready: starting or draining", http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ready")
+	})
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		if serves := d.serves.Load(); serves != nil {
+			serves.ServeHTTP(w, r)
+			return
+		}
+		http.Error(w, "not ready: starting", http.StatusServiceUnavailable)
+	})
+	if d.flags.HTTPPprof {
+		mux.HandleFunc("/debug/pprof/", pprof.Index)
+		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	}
+	return mux
+}
+
+// count closes connections beyond httpConnsMax.
+func (d *sideDoor) count(conn net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		if d.conns.Add(1) > httpConnsMax {
+			_ = conn.Close()
+		}
+	case http.StateClosed, http.StateHijacked:
+		d.conns.Add(-1)
+	}
+}
+
+// watch has the connections that end remembered for /connections.
+func (d *sideDoor) watch(e *kring.Events) {
+	if d == nil {
+		return
+	}
+	next := e.ConnClosed
+	e.ConnClosed = func(c *kring.Conn, why kring.CloseReason) {
+		d.closed.Add(c, why)
+		if next != nil {
+			next(c, why)
+		}
+	}
+}
+
+// begin shows the server, which serves from now on.
+func (d *sideDoor) begin(server *kring.Server, apis kafka.Versions) error {
+	if d == nil {
+		return nil
+	}
+	collector, err := metrics.New(server, metrics.Options{
+		Dialect: metrics.Dialect(d.flags.MetricsNames), PerProcessor: d.flags.MetricsPerProcessor,
+		APIs: metricsAPIs(apis), ErrorName: errorName, Version: programVersion(),
+	})
+	if err != nil {
+		return err
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collector, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	view := &views.View{Source: server, Closed: d.closed}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
+	mux.Handle("GET /connections", view)
+	mux.Handle("GET /processors", view)
+	d.serves.Store(mux)
+	d.ready.Store(true)
+	return nil
+}
+
+// drain says that the broker is about to end.
+func (d *sideDoor) drain() {
+	if d != nil {
+		d.ready.Store(false)
+	}
+}
+
+// end closes the side door; who is being answered has a second.
+func (d *sideDoor) end() {
+	if d == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if d.server.Shutdown(ctx) != nil {
+		_ = d.server.Close()
+	}
+	<-d.ended
+}
+
+// metricsAPIs are the requests that are served, under Kafka's names.
+func metricsAPIs(v kafka.Versions) (apis []metrics.API) {
+	for _, r := range v.All() {
+		apis = append(apis, metrics.API{Key: r.Key, Name: kmsg.NameForKey(r.Key), Min: r.Min, Max: r.Max})
+	}
+	return apis
+}
+
+// errorName is Kafka's name of an error code.
+func errorName(code int16) string {
+	if e := kerr.TypedErrorForCode(code); e != nil {
+		return e.Message
+	}
+	return fmt.Sprint(code)
+}
