@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -17,14 +18,14 @@ type Files struct {
 	// Certificates of the server. A client gets the first whose names include the one it
 	// asks for (SNI), else the first of all.
 	Certificates []Pair
-	// KeyStore is a PKCS#12 file with one private key and its certificate chain
-	// [ssl.keystore.location with ssl.keystore.type=PKCS12].
+	// KeyStore is a PKCS#12 or PEM file with one private key and its certificate chain
+	// [ssl.keystore.location].
 	KeyStore Store
 	// ClientCA is PEM with the certificates of the authorities whose client certificates
 	// are accepted [ssl.truststore.certificates].
 	ClientCA Input
-	// TrustStore is the same in PKCS#12, as keytool -importcert writes it
-	// [ssl.truststore.location with ssl.truststore.type=PKCS12].
+	// TrustStore is a file with such certificates: PKCS#12 as keytool -importcert writes it,
+	// or PEM [ssl.truststore.location].
 	TrustStore Store
 	// ClientAuth says whether clients are asked for a certificate [ssl.client.auth].
 	// Default: None.
@@ -58,10 +59,39 @@ type Pair struct {
 	Password Input
 }
 
-// Store is a PKCS#12 file and its password.
+// Store is a PKCS#12 or PEM file. What it is is seen from what it holds, as Java does.
 type Store struct {
-	File     string
+	File string
+	// Password of PKCS#12 [ssl.keystore.password, ssl.truststore.password].
 	Password Input
+	// KeyPassword of an encrypted key in PEM [ssl.key.password]. The key in a PKCS#12 file
+	// has the password of the file.
+	KeyPassword Input
+}
+
+// isPEM says that the file holds PEM.
+func (s Store) isPEM() bool {
+	text, err := readFile(s.File)
+	return err == nil && IsPEM(string(text))
+}
+
+// Paths are the files that are read, without repetition.
+func (f *Files) Paths() (paths []string) {
+	add := func(names ...string) {
+		for _, n := range names {
+			if n != "" && !slices.Contains(paths, n) {
+				paths = append(paths, n)
+			}
+		}
+	}
+	for _, p := range f.Certificates {
+		add(p.Cert.File, p.Key.File, p.Password.File)
+	}
+	for _, s := range []Store{f.KeyStore, f.TrustStore} {
+		add(s.File, s.Password.File, s.KeyPassword.File)
+	}
+	add(f.ClientCA.File)
+	return paths
 }
 
 // Input is text that stands in a file or is given itself. A password in a file ends before

@@ -22,6 +22,9 @@ func isJKS(data []byte) bool {
 
 // loadKey reads the store's private key and its chain.
 func (s Store) loadKey() (tls.Certificate, error) {
+	if s.isPEM() {
+		return Pair{Cert: Input{File: s.File}, Password: s.KeyPassword}.load()
+	}
 	var private crypto.PrivateKey
 	var chain []*x509.Certificate
 	err := s.decode(func(data []byte, password string) error {
@@ -39,6 +42,9 @@ func (s Store) loadKey() (tls.Certificate, error) {
 
 // loadTrust reads the certificates that the store trusts.
 func (s Store) loadTrust() (certs []*x509.Certificate, err error) {
+	if s.isPEM() {
+		return readCerts(Input{File: s.File})
+	}
 	err = s.decode(func(data []byte, password string) error {
 		certs, err = pkcs12.DecodeTrustStore(data, password)
 		if err == nil && len(certs) == 0 {
@@ -57,9 +63,6 @@ func (s Store) decode(parse func(data []byte, password string) error, remedy str
 	}
 	if isJKS(data) {
 		return fmt.Errorf("%s: %s", s.File, jksRemedy)
-	}
-	if bytes.Contains(data, []byte("-----BEGIN ")) {
-		return fmt.Errorf("%s: is PEM and not PKCS#12; give it as certificate, key or client CA", s.File)
 	}
 	password, err := s.Password.password()
 	if err != nil {

@@ -130,23 +130,6 @@ func (s *Source) Warnings() []string {
 	return out
 }
 
-// Paths are the files that Reload reads, without repetition.
-func (s *Source) Paths() (paths []string) {
-	add := func(names ...string) {
-		for _, n := range names {
-			if n != "" && !slices.Contains(paths, n) {
-				paths = append(paths, n)
-			}
-		}
-	}
-	f := &s.files
-	for _, p := range f.Certificates {
-		add(p.Cert.File, p.Key.File, p.Password.File)
-	}
-	add(f.KeyStore.File, f.KeyStore.Password.File, f.ClientCA.File, f.TrustStore.File, f.TrustStore.Password.File)
-	return paths
-}
-
 // read makes a state of the files as they are now.
 func (s *Source) read() (*state, error) {
 	st := &state{config: &tls.Config{}}

@@ -537,9 +537,9 @@ func TestWarningsNameWhatExpiresAndChainsOutOfOrder(t *testing.T) {
 func TestPathsAreTheFilesThatAReloadReads(t *testing.T) {
 	f := Files{
 		Certificates: []Pair{{Cert: Input{File: "a"}, Key: Input{File: "b"}, Password: Input{File: "c"}}, {Cert: Input{File: "a"}}},
-		KeyStore:     Store{File: "d", Password: Input{File: "e"}}, ClientCA: Input{Inline: NewSecret("x")}, TrustStore: Store{File: "f", Password: Input{File: "e"}},
+		KeyStore:     Store{File: "d", Password: Input{File: "e"}, KeyPassword: Input{File: "c"}}, ClientCA: Input{Inline: NewSecret("x")}, TrustStore: Store{File: "f", Password: Input{File: "e"}},
 	}
-	if got := fmt.Sprint((&Source{files: f}).Paths()); got != "[a b c d e f]" {
+	if got := fmt.Sprint(f.Paths()); got != "[a b c d e f]" {
 		t.Error(got)
 	}
 }

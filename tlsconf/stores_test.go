@@ -21,6 +21,7 @@ func TestKeysAreReadInTheFormsThatUsersHave(t *testing.T) {
 	p.write("chain.pem", c.CertPEM())
 	p.write("all.pem", append(plain, c.CertPEM()...))
 	p.write("closed.key", closed)
+	p.write("closed.pem", append(closed, c.CertPEM()...))
 	p.write("password", []byte(password+"\r\n"))
 	p.write("keys.p12", must[[]byte](t)(c.KeyStore(password)))
 	p.write("trust.p12", must[[]byte](t)(testcerts.TrustStore(password, p.ca.Leaf)))
@@ -31,9 +32,12 @@ func TestKeysAreReadInTheFormsThatUsersHave(t *testing.T) {
 		"key in the certificate's file":  {Certificates: []Pair{{Cert: at("all.pem")}}},
 		"encrypted, password in a file":  {Certificates: []Pair{{Cert: at("chain.pem"), Key: at("closed.key"), Password: at("password")}}},
 		"encrypted, all inline":          {Certificates: []Pair{{Cert: Text(string(c.CertPEM())), Key: Text(string(closed)), Password: given}}},
-		"PKCS#12":                        {KeyStore: Store{p.path("keys.p12"), given}},
-		"PKCS#12, password in a file":    {KeyStore: Store{p.path("keys.p12"), at("password")}},
-		"PKCS#12 trust store for its CA": {KeyStore: Store{p.path("keys.p12"), given}, TrustStore: Store{p.path("trust.p12"), at("password")}, ClientAuth: Required},
+		"PKCS#12":                        {KeyStore: Store{File: p.path("keys.p12"), Password: given}},
+		"PKCS#12, password in a file":    {KeyStore: Store{File: p.path("keys.p12"), Password: at("password")}},
+		"PEM as a key store":             {KeyStore: Store{File: p.path("all.pem")}},
+		"encrypted PEM as a key store":   {KeyStore: Store{File: p.path("closed.pem"), KeyPassword: given}},
+		"PEM as a trust store":           {KeyStore: Store{File: p.path("all.pem")}, TrustStore: Store{File: p.path("ca.pem")}, ClientAuth: Required},
+		"PKCS#12 trust store for its CA": {KeyStore: Store{File: p.path("keys.p12"), Password: given}, TrustStore: Store{File: p.path("trust.p12"), Password: at("password")}, ClientAuth: Required},
 	} {
 		s, err := Load(f)
 		if err != nil {
@@ -64,10 +68,12 @@ func TestAStoreThatCantBeUsedSaysWhyAndNeverItsPassword(t *testing.T) {
 	key := func(password Input) Files {
 		return Files{Certificates: []Pair{{Cert: Input{File: p.path("server.pem")}, Key: Input{File: p.path("closed.key")}, Password: password}}}
 	}
-	store := func(name string, password Input) Files { return Files{KeyStore: Store{p.path(name), password}} }
+	store := func(name string, password Input) Files {
+		return Files{KeyStore: Store{File: p.path(name), Password: password}}
+	}
 	trust := func(name string, password Input) Files {
 		f := p.files(Required)
-		f.ClientCA, f.TrustStore = Input{}, Store{p.path(name), password}
+		f.ClientCA, f.TrustStore = Input{}, Store{File: p.path(name), Password: password}
 		return f
 	}
 	for _, c := range []struct {
@@ -84,7 +90,7 @@ func TestAStoreThatCantBeUsedSaysWhyAndNeverItsPassword(t *testing.T) {
 		{store("keys.p12", Input{Inline: NewSecret(wrong)}), "the password"},
 		{store("jks", bad), "keytool -importkeystore"},
 		{store("cut.p12", bad), "cut.p12"},
-		{store("server.pem", bad), "is PEM"},
+		{store("server.pem", bad), "no private key in PEM"},
 		{store("trust.p12", Input{Inline: NewSecret(password)}), "one private key"},
 		{trust("trust.p12", bad), "the password"},
 		{trust("keys.p12", Input{Inline: NewSecret(password)}), "keytool -importcert"},
@@ -110,7 +116,7 @@ func TestADamagedFileIsAnErrorAndNoPanic(t *testing.T) {
 		flipped := append([]byte(nil), store...)
 		flipped[i] ^= 0xff
 		p.write("keys.p12", flipped)
-		if _, err := Load(Files{KeyStore: Store{p.path("keys.p12"), given}}); err != nil && !strings.Contains(err.Error(), p.path("keys.p12")) {
+		if _, err := Load(Files{KeyStore: Store{File: p.path("keys.p12"), Password: given}}); err != nil && !strings.Contains(err.Error(), p.path("keys.p12")) {
 			t.Errorf("byte %d: %v", i, err)
 		}
 	}
@@ -131,7 +137,7 @@ func TestASecretIsNeverShown(t *testing.T) {
 	const text = "hunter2-and-more"
 	f := Files{
 		Certificates: []Pair{{Cert: Input{Inline: NewSecret(text)}, Key: Input{Inline: NewSecret(text)}, Password: Input{Inline: NewSecret(text)}}},
-		KeyStore:     Store{"keys.p12", Input{Inline: NewSecret(text)}}, ClientCA: Input{Inline: NewSecret(text)},
+		KeyStore:     Store{File: "keys.p12", Password: Input{Inline: NewSecret(text)}, KeyPassword: Input{Inline: NewSecret(text)}}, ClientCA: Input{Inline: NewSecret(text)},
 	}
 	s := &Source{files: f}
 	_, err := Load(f)
@@ -169,7 +175,7 @@ func TestStoresOfKeytoolAreRead(t *testing.T) {
 	run("-importcert", "-alias", "ca", "-file", p.path("ca.pem"), "-keystore", p.path("trust.p12"))
 	run("-genkeypair", "-alias", "server", "-keyalg", "EC", "-dname", "CN=server", "-ext", "SAN=dns:localhost", "-keystore", p.path("keys.p12"))
 	given := Input{Inline: NewSecret("changeit")}
-	s, err := Load(Files{KeyStore: Store{p.path("keys.p12"), given}, TrustStore: Store{p.path("trust.p12"), given}, ClientAuth: Required})
+	s, err := Load(Files{KeyStore: Store{File: p.path("keys.p12"), Password: given}, TrustStore: Store{File: p.path("trust.p12"), Password: given}, ClientAuth: Required})
 	if err != nil {
 		t.Fatal(err)
 	}
