@@ -63,6 +63,7 @@ var layers = []layer{
 	{"internal/servertest", words(". engine")},
 	{"internal/heldfile", words(sys)},
 	{"internal/testcerts", words(pkcs12 + " " + pkcs8)},
+	{"internal/testcerts/make", words("internal/testcerts")},
 	{"internal/testcerts/subjects", words("internal/testcerts")},
 	{"internal/contract", anything},
 	{"internal/e2e", anything},
