@@ -108,3 +108,15 @@ func listOf(value string) []string {
 	}
 	return slices.DeleteFunc(all, func(s string) bool { return s == "" })
 }
+
+// asItIs takes a value that is the flag's.
+func asItIs(value string) (string, error) { return value, nil }
+
+// storeType checks the form of a key store. It sets nothing: what a file is can be seen.
+func storeType(value string) (string, error) {
+	switch value {
+	case "PKCS12", "PEM", "JKS": // Java reads PKCS#12 as JKS too
+		return "", nil
+	}
+	return "", fmt.Errorf("%q is no form that kring reads; give PKCS12 or PEM", value)
+}

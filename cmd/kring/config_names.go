@@ -57,6 +57,20 @@ var properties = []property{
 	{name: "connections.max.idle.ms", flag: "idle-timeout", setting: "idle-timeout", read: foreverIfNegative(milliseconds(math.MinInt64)), unit: "ms", note: "negative: for ever"},
 	{name: "quota.window.num", flag: "quota-windows", read: count(1, math.MaxInt32)},
 	{name: "quota.window.size.seconds", flag: "quota-window", read: seconds, unit: "s"},
+	{name: "ssl.keystore.location", flag: "tls-keystore", setting: "tls-keystore", read: asItIs, note: "PKCS#12 or PEM; JKS has to be converted"},
+	{name: "ssl.keystore.type", flag: "tls-keystore", setting: "tls-keystore", read: storeType, note: "what the file is is seen from what it holds"},
+	{name: "ssl.keystore.password", flag: "tls-keystore-password", setting: "tls-keystore-password", read: asItIs, note: "itself, or file:PATH"},
+	{name: "ssl.keystore.certificate.chain", flag: "tls-cert", setting: "tls-cert", read: asItIs, note: "PEM text, or a file"},
+	{name: "ssl.keystore.key", flag: "tls-key", setting: "tls-key", read: asItIs, note: "PEM text, or a file"},
+	{name: "ssl.key.password", flag: "tls-key-password", setting: "tls-key-password", read: asItIs, note: "itself, or file:PATH"},
+	{name: "ssl.truststore.location", flag: "tls-truststore", setting: "tls-truststore", read: asItIs, note: "PKCS#12 or PEM; JKS has to be converted"},
+	{name: "ssl.truststore.type", flag: "tls-truststore", setting: "tls-truststore", read: storeType, note: "what the file is is seen from what it holds"},
+	{name: "ssl.truststore.password", flag: "tls-truststore-password", setting: "tls-truststore-password", read: asItIs, note: "itself, or file:PATH"},
+	{name: "ssl.truststore.certificates", flag: "tls-client-ca", setting: "tls-client-ca", read: asItIs, note: "PEM text, or a file"},
+	{name: "ssl.client.auth", flag: "tls-client-auth", setting: "tls-client-auth", read: asItIs, note: "none, requested or required; has to be said beside a trust store"},
+	{name: "ssl.principal.mapping.rules", flag: "tls-principal-rules", setting: "tls-principal-rules", read: asItIs},
+	{name: "ssl.enabled.protocols", flag: "tls-protocols", setting: "tls-protocols", read: asItIs, note: "TLSv1.2 and TLSv1.3"},
+	{name: "ssl.cipher.suites", flag: "tls-cipher-suites", setting: "tls-cipher-suites", read: asItIs},
 	{name: "num.partitions", flag: "partitions", read: count(1, math.MaxInt32)},
 }
 
@@ -100,7 +114,7 @@ var ignoredProperties = strings.Fields(`
 	alter.log.dirs.replication.quota.window.num alter.log.dirs.replication.quota.window.size.seconds socket.connection.setup.timeout.ms socket.connection.setup.timeout.max.ms
 	enable.fips.mode enable.delete.topic.records follower.fetch.timeout.ms reconnect.backoff.ms rack client.telemetry controlled.shutdown.enable controlled.shutdown.max.retries
 	controlled.shutdown.retry.backoff.ms ssl.endpoint.identification.algorithm ssl.secure.random.implementation ssl.keymanager.algorithm ssl.trustmanager.algorithm
-	ssl.allow.dn.changes ssl.allow.san.changes`)
+	ssl.allow.dn.changes ssl.allow.san.changes ssl.protocol`)
 
 // isIgnored says whether a property of Kafka's has no meaning here.
 func isIgnored(name string) bool {

@@ -121,7 +121,7 @@ func (c *configShowCmd) shownListener(p process, l kring.ListenerConfig) shownLi
 		if s.listener != l.Name || s.setting == securitySetting {
 			continue
 		}
-		row := shown{Name: s.setting, Value: s.value, Source: "flag"}
+		row := shown{Name: s.setting, Value: shownSetting(s.setting, s.value), Source: "flag"}
 		if from, used := p.settings.used["listener "+s.listener+"."+s.setting]; used && from.file.text == s.value {
 			row.Source, row.Where = from.kind()
 		} else if from, used := p.settings.used["listener"]; used {

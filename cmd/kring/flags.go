@@ -37,6 +37,7 @@ type serveCmd struct {
 	Advertise string   `group:"network" placeholder:"HOST:PORT" help:"Address that clients are told to connect to [advertised.listeners]. Needed if they reach this machine under another name or port. For one listener: --listener NAME.advertise=HOST:PORT. Default: where the listener that they come by is bound; localhost when that is every address; the first TCP listener for a Unix domain socket."`
 
 	Sockets socketFlags `embed:""`
+	TLS     tlsFlags    `embed:""`
 	Limits  limitFlags  `embed:""`
 	Bounds  boundFlags  `embed:""`
 
@@ -120,6 +121,7 @@ func (c *serveCmd) Validate() error {
 	faults = append(faults, c.validateListeners()...)
 	faults = append(faults, c.validateAdvertise()...)
 	faults = append(faults, c.validateSecurity()...)
+	faults = append(faults, c.validateTLS()...)
 	for _, n := range []struct {
 		flag       string
 		value, min int

@@ -55,10 +55,10 @@ func (s *listenerSetting) UnmarshalText(text []byte) error {
 		check, known = func(value string) error { return set(new(kring.ListenerConfig), value) }, true
 	}
 	if !known {
-		return fmt.Errorf("%q: a listener has no setting %q of its own; give one of %s", text, setting, listenerSettingNames())
+		return fmt.Errorf("%q: a listener has no setting %q of its own; give one of %s", path, setting, listenerSettingNames()) // the value may be a password
 	}
 	if err := check(value); err != nil {
-		return fmt.Errorf("%q: %w", text, err)
+		return fmt.Errorf("%q: %w", path+"="+shownSetting(setting, value), err)
 	}
 	*s = listenerSetting{listener, setting, value}
 	return nil

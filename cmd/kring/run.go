@@ -102,7 +102,7 @@ func asUsual(args []string) []string {
 	case "help", "-help", "-?":
 		return append(slices.Clone(args[1:]), "--help")
 	}
-	return args
+	return valued(args)
 }
 
 // parse returns the command to run, or nil and the status to exit with.

@@ -43,9 +43,13 @@ func (c *serveCmd) Run(p process) error {
 	again := newRereads(log)
 	p.logSettings(log)
 	cfg := c.serverConfig()
+	if part, any := c.rereadTLS(log); any {
+		again.add(part)
+	}
 	if err := errors.Join(c.secure(&cfg)...); err != nil {
 		return usageError{err}
 	}
+	c.warnTLS(log)
 	if err := cfg.Validate(); err != nil {
 		return usageError{inFlags(err)}
 	}

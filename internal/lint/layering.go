@@ -33,6 +33,7 @@ var layers = []layer{
 	{"quota", words("internal/rate")},
 	{"views", words(". processor reqchan internal/measure")},
 	{"metrics", words(". acceptor processor reqchan " + prometheus)},
+	{"tlsconf", words(pkcs12 + " " + pkcs8 + " golang.org/x/text/cases golang.org/x/text/language")},
 	{"kafka", words(". reqchan quota internal/invariants " + kmsg)},
 	{"kafka/internal/schemagen", nil},
 	{"embedded", words(". reqchan kafka quota internal/budget internal/cgroup internal/queue internal/slab internal/invariants " + kfake + " " + kmsg + " " + kerr + " " + kversion + " " + codecs)},
@@ -63,6 +64,9 @@ var layers = []layer{
 	{"internal/conformance", words("internal/lint")},
 	{"internal/servertest", words(". engine")},
 	{"internal/heldfile", words(sys)},
+	{"internal/testcerts", words(pkcs12 + " " + pkcs8)},
+	{"internal/testcerts/make", words("internal/testcerts")},
+	{"internal/testcerts/subjects", words("internal/testcerts")},
 	{"internal/contract", anything},
 	{"internal/e2e", anything},
 }
@@ -73,6 +77,8 @@ const (
 	goleak     = "go.uber.org/goleak"
 	kmsg       = "github.com/twmb/franz-go/pkg/kmsg"
 	kerr       = "github.com/twmb/franz-go/pkg/kerr"
+	pkcs12     = "software.sslmate.com/src/go-pkcs12"
+	pkcs8      = "github.com/youmark/pkcs8"
 	kfake      = "github.com/twmb/franz-go/pkg/kfake"
 	// codecs are what records are compressed with, as in franz-go.
 	codecs   = "github.com/klauspost/compress/s2 github.com/klauspost/compress/zstd github.com/pierrec/lz4/v4"
