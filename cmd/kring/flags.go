@@ -337,11 +337,9 @@ func (c *serveCmd) uringConfig() (uring.Config, error) {
 // clusterConfig is the embedded cluster's Config from the flags.
 func (c *serveCmd) clusterConfig() embedded.Config {
 	cfg := embedded.Config{
-		DataDir: c.DataDir, SyncWrites: c.SyncWrites, AcceptLoss: c.AcceptDataLoss, MemoryLogBytesMax: int64(c.MemoryLogBytesMax), Partitions: c.Partitions, PipelineMax: c.Pipeline,
+		DataDir: c.DataDir, SyncWrites: c.SyncWrites, AcceptLoss: c.AcceptDataLoss, MemoryLogBytesMax: int64(c.MemoryLogBytesMax), Partitions: c.Partitions,
 	}
-	for _, l := range c.listeners() {
-		cfg.PipelineMax = max(cfg.PipelineMax, l.Limits.PipelineMax)
-	}
+	cfg.PipelineMax = c.pipelineMost()
 	sc := c.serverConfig()
 	limit := sc.MemoryPlan().Max
 	if c.DataDir == "" && c.MemoryLogBytesMax == 0 {
@@ -353,4 +351,13 @@ func (c *serveCmd) clusterConfig() embedded.Config {
 		cfg.Seed = append(cfg.Seed, embedded.Topic(t))
 	}
 	return cfg
+}
+
+// pipelineMost is the deepest pipeline of a listener.
+func (c *serveCmd) pipelineMost() int {
+	most := c.Pipeline
+	for _, l := range c.listeners() {
+		most = max(most, l.Limits.PipelineMax)
+	}
+	return most
 }
