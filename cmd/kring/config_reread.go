@@ -166,10 +166,14 @@ func (r *running) compareSettings(was *serveCmd) (faults []error) {
 			continue
 		}
 		_, ofServer := listenerSettings[setting]
-		if !ofServer && setting != advertiseSetting && hasListener(was, listener) && hasListener(r.c, listener) {
-			faults = append(faults, fmt.Errorf("--listener %s can't change from %s to %s while kring serves: restart it", path, orNone(before), orNone(after)))
+		shown := fmt.Sprintf("--listener %s from %s to %s", path, orNone(before), orNone(after))
+		if !ofServer && setting != advertiseSetting { // it may be a secret
+			shown = "--listener " + path
+			if hasListener(was, listener) && hasListener(r.c, listener) {
+				faults = append(faults, fmt.Errorf("--listener %s can't change while kring serves: restart it", path))
+			}
 		}
-		r.changed = append(r.changed, fmt.Sprintf("--listener %s from %s to %s", path, orNone(before), orNone(after)))
+		r.changed = append(r.changed, shown)
 	}
 	slices.Sort(r.changed)
 	return faults
