@@ -78,11 +78,18 @@ func parseConfig(path string, text []byte, model map[string]*kong.Flag) *configF
 	}
 	f.readListeners()
 	for _, p := range hold {
+		if len(f.faults) >= faultsListedMax {
+			f.fault(p, "there are too many faults; those from here on are not listed")
+			break
+		}
 		f.read(p)
 	}
 	slices.SortStableFunc(f.faults, func(a, b error) int { return lineOf(a) - lineOf(b) })
 	return f
 }
+
+// faultsListedMax bounds the list of faults: the file may be something else altogether.
+const faultsListedMax = 100
 
 // lineFault is a fault in a line of the file.
 type lineFault struct {
