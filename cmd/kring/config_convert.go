@@ -108,3 +108,11 @@ func listOf(value string) []string {
 	}
 	return slices.DeleteFunc(all, func(s string) bool { return s == "" })
 }
+
+// onlyTrue takes the value that says what kring does anyway.
+func onlyTrue(value string) (string, error) {
+	if !strings.EqualFold(value, "true") {
+		return "", fmt.Errorf("%q can't be had: kring always does it; remove the line", value)
+	}
+	return "", nil
+}

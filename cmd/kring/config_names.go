@@ -57,6 +57,7 @@ var properties = []property{
 	{name: "connections.max.idle.ms", flag: "idle-timeout", setting: "idle-timeout", read: foreverIfNegative(milliseconds(math.MinInt64)), unit: "ms", note: "negative: for ever"},
 	{name: "quota.window.num", flag: "quota-windows", read: count(1, math.MaxInt32)},
 	{name: "quota.window.size.seconds", flag: "quota-window", read: seconds, unit: "s"},
+	{name: "auto.create.topics.enable", read: onlyTrue, note: "true only: topics are created on demand"},
 	{name: "num.partitions", flag: "partitions", read: count(1, math.MaxInt32)},
 }
 
@@ -94,7 +95,7 @@ var ignoredProperties = strings.Fields(`
 	initial. kafka. sasl.kerberos. sasl.login. errors. streams. connect. test. feature. features.
 
 	node.id process.roles inter.broker.protocol.version security.inter.broker.protocol sasl.mechanism.inter.broker.protocol sasl.mechanism.controller.protocol
-	auto.create.topics.enable auto.leader.rebalance.enable auto.include.jmx.reporter delete.topic.enable default.replication.factor min.insync.replicas message.max.bytes
+	auto.leader.rebalance.enable auto.include.jmx.reporter delete.topic.enable default.replication.factor min.insync.replicas message.max.bytes
 	message.timestamp.type num.recovery.threads.per.data.dir num.replica.fetchers num.replica.alter.log.dirs.threads num.alter.log.dirs.threads num.quota.samples
 	queued.max.bytes request.timeout.ms reserved.broker.max.id early.start.listeners max.incremental.fetch.session.cache.slots max.request.partition.size.limit
 	alter.log.dirs.replication.quota.window.num alter.log.dirs.replication.quota.window.size.seconds socket.connection.setup.timeout.ms socket.connection.setup.timeout.max.ms
