@@ -95,17 +95,20 @@ func reachedAt(log *slog.Logger, listener string, bound netip.AddrPort) kafka.Ad
 	return local
 }
 
-// advertiseCluster sets the addresses of an embedded cluster.
-func (c *serveCmd) advertiseCluster(cluster *embedded.Cluster) func(*slog.Logger, []netip.AddrPort) {
-	return func(log *slog.Logger, bound []netip.AddrPort) {
+// advertiseCluster returns what sets the addresses of an embedded cluster, as often as
+// they change.
+func advertiseCluster(cluster *embedded.Cluster) advertiser {
+	said := false
+	return func(c *serveCmd, log *slog.Logger, bound []netip.AddrPort) {
 		all := c.advertised(log, bound)
 		listeners := c.listeners()
 		first := all[listeners[0].Name]
-		for _, l := range listeners[1:] {
-			if at := all[l.Name]; at != first {
+		for i, l := range listeners {
+			if at := all[l.Name]; said || i > 0 && at != first { // again: each may have had another
 				cluster.AdvertiseOn(l.Name, at.Host, uint16(at.Port))
 			}
 		}
+		said = true
 		cluster.Advertise(first.Host, uint16(first.Port))
 	}
 }
@@ -120,10 +123,13 @@ func (c *serveCmd) openNull() (*kafka.Null, error) {
 	return kafka.NewNull(cfg)
 }
 
-// advertiseNull sets what a connection does not show: the TCP address for clients of a
-// Unix domain socket.
-func (c *serveCmd) advertiseNull(n *kafka.Null) func(*slog.Logger, []netip.AddrPort) {
-	return func(log *slog.Logger, bound []netip.AddrPort) {
+// advertiseNull returns what sets what a connection does not show: the TCP address for
+// clients of a Unix domain socket, and addresses of listeners that are new.
+func advertiseNull(n *kafka.Null) advertiser {
+	return func(c *serveCmd, _ *slog.Logger, bound []netip.AddrPort) {
+		for listener, at := range c.ownAddresses() {
+			n.AdvertiseOn(listener, at)
+		}
 		if c.Advertise != "" {
 			return
 		}

@@ -120,3 +120,11 @@ func storeType(value string) (string, error) {
 	}
 	return "", fmt.Errorf("%q is no form that kring reads; give PKCS12 or PEM", value)
 }
+
+// onlyTrue takes the value that says what kring does anyway.
+func onlyTrue(value string) (string, error) {
+	if !strings.EqualFold(value, "true") {
+		return "", fmt.Errorf("%q can't be had: kring always does it; remove the line", value)
+	}
+	return "", nil
+}

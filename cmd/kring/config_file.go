@@ -50,12 +50,16 @@ func (f *configFile) at(p props.Property) string {
 
 // readConfigFile reads a file as a whole. What is wrong with it is in faults.
 func readConfigFile(path string) *configFile {
-	f := &configFile{path: path, flags: map[string]fileValue{}, in: map[string]props.Property{}, failed: map[string]bool{}, model: flagModel()}
 	text, err := readBounded(path, props.BytesMax)
 	if err != nil {
-		f.faults = append(f.faults, fmt.Errorf("--config: %w", err))
-		return f
+		return &configFile{path: path, faults: []error{fmt.Errorf("--config: %w", err)}}
 	}
+	return parseConfig(path, text, flagModel())
+}
+
+// parseConfig is readConfigFile for a text. It tries values on the flags of model.
+func parseConfig(path string, text []byte, model map[string]*kong.Flag) *configFile {
+	f := &configFile{path: path, flags: map[string]fileValue{}, in: map[string]props.Property{}, failed: map[string]bool{}, model: model}
 	all, err := props.Parse(text)
 	for _, fault := range unjoin(err) {
 		is := &lineFault{error: fmt.Errorf("%s:%w", path, fault)}
@@ -74,11 +78,18 @@ func readConfigFile(path string) *configFile {
 	}
 	f.readListeners()
 	for _, p := range hold {
+		if len(f.faults) >= faultsListedMax {
+			f.fault(p, "there are too many faults; those from here on are not listed")
+			break
+		}
 		f.read(p)
 	}
 	slices.SortStableFunc(f.faults, func(a, b error) int { return lineOf(a) - lineOf(b) })
 	return f
 }
+
+// faultsListedMax bounds the list of faults: the file may be something else altogether.
+const faultsListedMax = 100
 
 // lineFault is a fault in a line of the file.
 type lineFault struct {
@@ -121,13 +132,17 @@ func (f *configFile) fault(p props.Property, format string, args ...any) {
 	f.faults = append(f.faults, &lineFault{p.Line, fmt.Errorf("%s:%d:%d: %s: %w", f.path, p.Line, p.Column, p.Key, fmt.Errorf(format, args...))})
 }
 
-// provided matches a value that Kafka would ask a provider for.
-var provided = regexp.MustCompile(`\$\{[^{}]*\}`)
+// provided matches a value that Kafka would ask a provider for: ${provider:key}.
+var provided = regexp.MustCompile(`\$\{[^{}:]*:[^{}]*\}`)
 
 // read takes one property; readListeners has taken its own.
 func (f *configFile) read(p props.Property) {
-	if ref := provided.FindString(p.Value); ref != "" && !isIgnored(p.Key) {
-		f.fault(p, "%s: %s", ref, refusedProperties["config.providers"])
+	if provided.MatchString(p.Value) && !isIgnored(p.Key) {
+		f.fault(p, "the value asks a provider (${…}): %s", refusedProperties["config.providers"])
+		return
+	}
+	if strings.HasSuffix(p.Key, jaasSuffix) {
+		f.readJAAS(p)
 		return
 	}
 	if remedy, refused := refusedProperties[p.Key]; refused {
@@ -140,7 +155,7 @@ func (f *configFile) read(p props.Property) {
 	}
 	if flag, own := strings.CutPrefix(p.Key, ownPrefix); own {
 		if f.model[flag] == nil {
-			f.fault(p, "there is no such setting%s", didYouMean(p.Key, f.known()))
+			f.fault(p, "there is no such setting%s", f.meant(p.Key))
 			return
 		}
 		f.set(p, flag, p.Value)
@@ -154,7 +169,7 @@ func (f *configFile) read(p props.Property) {
 	case isIgnored(p.Key):
 		f.ignore(p)
 	default:
-		f.fault(p, "there is no such property%s", didYouMean(p.Key, f.known()))
+		f.fault(p, "there is no such property%s", f.meant(p.Key))
 	}
 }
 
@@ -196,6 +211,17 @@ func (f *configFile) ignore(p props.Property) {
 	if p.Key == "log.dirs" || p.Key == "log.dir" {
 		f.warnings = append(f.warnings, fmt.Sprintf("%s:%d: %s is ignored: Kafka's files are not kring's; name a directory of kring's own in kring.data-dir, or records are kept in memory only", f.path, p.Line, p.Key))
 	}
+}
+
+// meant is the end of an error about an unknown property.
+func (f *configFile) meant(name string) string {
+	if own := ownPrefix + name; f.model[name] != nil {
+		return "; is " + own + " meant?"
+	}
+	if says := didYouMean(name, f.known()); says != "" {
+		return says
+	}
+	return didYouMean(ownPrefix+name, f.known())
 }
 
 // known are all names that a property can have.
@@ -247,13 +273,14 @@ func tryFlag(flag *kong.Flag, text string) error {
 	if text == "" {
 		return errors.New("the value is empty; give one, or remove the line")
 	}
-	if err := flag.Parse(kong.Scan().PushTyped(text, kong.FlagValueToken), flag.Target); err != nil {
+	target := reflect.New(flag.Target.Type()).Elem()
+	if err := flag.Parse(kong.Scan().PushTyped(text, kong.FlagValueToken), target); err != nil {
 		return err
 	}
-	if flag.Enum == "" || flag.Target.Kind() != reflect.String {
+	if flag.Enum == "" || target.Kind() != reflect.String {
 		return nil
 	}
-	if is := flag.Target.String(); !slices.Contains(flag.EnumSlice(), is) {
+	if is := target.String(); !slices.Contains(flag.EnumSlice(), is) {
 		return fmt.Errorf("must be one of %s, not %q", strings.Join(flag.EnumSlice(), ", "), is)
 	}
 	return nil

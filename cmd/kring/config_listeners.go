@@ -21,7 +21,7 @@ func (f *configFile) readListeners() {
 		controllers = listOf(strings.ToUpper(p.Value))
 	}
 	p, there := f.in[propListeners]
-	if there && provided.FindString(p.Value) == "" { // else read refuses it
+	if there && !provided.MatchString(p.Value) { // else read refuses it
 		var listen []string
 		for name, address := range f.endpoints(p) {
 			if slices.Contains(controllers, name) {
@@ -137,6 +137,9 @@ func (f *configFile) readSetting(p props.Property, rest string) {
 }
 
 func (f *configFile) readKafkaSetting(p props.Property, listener, name string) {
+	if mechanism, rest, ok := strings.Cut(name, "."); ok && slices.Contains(jaasMechanisms, mechanism) {
+		name = rest // Kafka's listener.name.NAME.MECHANISM.<property>
+	}
 	row, known := propertyNamed(name)
 	remedy, refused := refusedProperties[name]
 	switch {
@@ -153,7 +156,7 @@ func (f *configFile) readKafkaSetting(p props.Property, listener, name string) {
 	case isIgnored(name):
 		f.ignore(p)
 	default:
-		f.fault(p, "there is no such property%s", didYouMean(name, f.known()))
+		f.fault(p, "there is no such property%s", f.meant(name))
 	}
 }
 

@@ -71,6 +71,7 @@ var properties = []property{
 	{name: "ssl.principal.mapping.rules", flag: "tls-principal-rules", setting: "tls-principal-rules", read: asItIs},
 	{name: "ssl.enabled.protocols", flag: "tls-protocols", setting: "tls-protocols", read: asItIs, note: "TLSv1.2 and TLSv1.3"},
 	{name: "ssl.cipher.suites", flag: "tls-cipher-suites", setting: "tls-cipher-suites", read: asItIs},
+	{name: "auto.create.topics.enable", read: onlyTrue, note: "true only: topics are created on demand"},
 	{name: "num.partitions", flag: "partitions", read: count(1, math.MaxInt32)},
 }
 
@@ -108,7 +109,7 @@ var ignoredProperties = strings.Fields(`
 	initial. kafka. sasl.kerberos. sasl.login. errors. streams. connect. test. feature. features.
 
 	node.id process.roles inter.broker.protocol.version security.inter.broker.protocol sasl.mechanism.inter.broker.protocol sasl.mechanism.controller.protocol
-	auto.create.topics.enable auto.leader.rebalance.enable auto.include.jmx.reporter delete.topic.enable default.replication.factor min.insync.replicas message.max.bytes
+	auto.leader.rebalance.enable auto.include.jmx.reporter delete.topic.enable default.replication.factor min.insync.replicas message.max.bytes
 	message.timestamp.type num.recovery.threads.per.data.dir num.replica.fetchers num.replica.alter.log.dirs.threads num.alter.log.dirs.threads num.quota.samples
 	queued.max.bytes request.timeout.ms reserved.broker.max.id early.start.listeners max.incremental.fetch.session.cache.slots max.request.partition.size.limit
 	alter.log.dirs.replication.quota.window.num alter.log.dirs.replication.quota.window.size.seconds socket.connection.setup.timeout.ms socket.connection.setup.timeout.max.ms

@@ -67,7 +67,7 @@ type serveCmd struct {
 	Partitions        int     `group:"cluster" placeholder:"N" default:"1" help:"Partitions of a topic that is created on demand. Default: ${default}."`
 	SeedTopic         []topic `group:"cluster" placeholder:"NAME:PARTITIONS" help:"Topic to create at the start unless it exists; repeat for more."`
 
-	Config       string        `group:"process" placeholder:"FILE" help:"File of settings, in the form and with the names of Kafka's server.properties, such as max.connections=1000; every flag is kring.FLAG there. Flags and the environment win over it. SIGHUP rereads it. docs/configuration.md has every name; kring config check looks for mistakes. Default: none."`
+	Config string `group:"process" placeholder:"FILE" help:"File of settings, in the form and with the names of Kafka's server.properties, such as max.connections=1000; every flag is kring.FLAG there. Flags and the environment win over it. SIGHUP rereads it. docs/configuration.md has every name; kring config check looks for mistakes. Default: none."`
 
 	HTTP httpFlags `embed:""`
 
@@ -343,11 +343,9 @@ func (c *serveCmd) uringConfig() (uring.Config, error) {
 // clusterConfig is the embedded cluster's Config from the flags.
 func (c *serveCmd) clusterConfig() embedded.Config {
 	cfg := embedded.Config{
-		DataDir: c.DataDir, SyncWrites: c.SyncWrites, AcceptLoss: c.AcceptDataLoss, MemoryLogBytesMax: int64(c.MemoryLogBytesMax), Partitions: c.Partitions, PipelineMax: c.Pipeline,
+		DataDir: c.DataDir, SyncWrites: c.SyncWrites, AcceptLoss: c.AcceptDataLoss, MemoryLogBytesMax: int64(c.MemoryLogBytesMax), Partitions: c.Partitions,
 	}
-	for _, l := range c.listeners() {
-		cfg.PipelineMax = max(cfg.PipelineMax, l.Limits.PipelineMax)
-	}
+	cfg.PipelineMax = c.pipelineMost()
 	sc := c.serverConfig()
 	limit := sc.MemoryPlan().Max
 	if c.DataDir == "" && c.MemoryLogBytesMax == 0 {
@@ -359,4 +357,13 @@ func (c *serveCmd) clusterConfig() embedded.Config {
 		cfg.Seed = append(cfg.Seed, embedded.Topic(t))
 	}
 	return cfg
+}
+
+// pipelineMost is the deepest pipeline of a listener.
+func (c *serveCmd) pipelineMost() int {
+	most := c.Pipeline
+	for _, l := range c.listeners() {
+		most = max(most, l.Limits.PipelineMax)
+	}
+	return most
 }

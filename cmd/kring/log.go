@@ -15,13 +15,17 @@ import (
 	"kring/reqchan"
 )
 
-// logger writes to standard error, by --log-level and --log-format.
-func (c *serveCmd) logger(stderr *lines) *slog.Logger {
-	opts := &slog.HandlerOptions{}
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(c.LogLevel)); err == nil { // the flag allows nothing else
-		opts.Level = level
-	}
+// levelOf is the level of --log-level.
+func levelOf(name string) (level slog.Level) {
+	_ = level.UnmarshalText([]byte(name)) // the flag allows nothing else
+	return level
+}
+
+// logger writes to standard error, by --log-level, which may change, and --log-format.
+func (c *serveCmd) logger(stderr *lines) (*slog.Logger, *slog.LevelVar) {
+	level := new(slog.LevelVar)
+	level.Set(levelOf(c.LogLevel))
+	opts := &slog.HandlerOptions{Level: level}
 	to := func(w io.Writer) *slog.Logger {
 		if c.LogFormat == "json" {
 			return slog.New(slog.NewJSONHandler(w, opts))
@@ -33,7 +37,7 @@ func (c *serveCmd) logger(stderr *lines) *slog.Logger {
 		to(&line).Warn("log lines were dropped: standard error was not read in time", "lines", n)
 		return line.Bytes()
 	})
-	return to(stderr)
+	return to(stderr), level
 }
 
 // events logs the server's events.
@@ -52,10 +56,9 @@ func events(log *slog.Logger, closed *closeLog, refused *refusals) kring.Events 
 				"conn", r.Conn().ID.String(), "remote", reqchan.EndString(r.Conn().Remote), "panic", fmt.Sprint(v), "stack", string(stack))
 		},
 	}
-	e.ConnClosed = refused.closed
-	if log.Enabled(context.Background(), slog.LevelDebug) {
-		e.ConnClosed = func(c *kring.Conn, why kring.CloseReason) {
-			refused.closed(c, why)
+	e.ConnClosed = func(c *kring.Conn, why kring.CloseReason) {
+		refused.closed(c, why)
+		if log.Enabled(context.Background(), slog.LevelDebug) { // SIGHUP may change it
 			closed.add(c, why)
 		}
 	}

@@ -41,9 +41,11 @@ func (q *quotaFlags) config() quota.Config {
 	return cfg
 }
 
-// quotas makes the Quotas of --quota and --quota-file; nil if neither is given.
+// quotas makes the Quotas of --quota and --quota-file; nil if neither is given, nor a
+// file of --config that could have them later.
 func (c *serveCmd) quotas() (*quota.Quotas, error) {
-	if len(c.Quotas.Quota) == 0 && c.Quotas.QuotaFile == "" {
+	none := len(c.Quotas.Quota) == 0 && c.Quotas.QuotaFile == ""
+	if none && (c.Config == "" || c.Handler == handlerEcho) {
 		return nil, nil
 	}
 	if c.Handler == handlerEcho {

@@ -21,6 +21,9 @@ type reloadable struct {
 	// first marks a part whose apply may fail. It is applied before all others, so that
 	// nothing has changed when it fails.
 	first bool
+	// after is called when all parts are through, whether they were applied or not; may be
+	// nil.
+	after func()
 	// says returns attributes for both log lines, after apply; may be nil.
 	says func() []any
 	// watched are files whose change has this part read again without a signal. They are
@@ -131,6 +134,13 @@ func (r *rereads) look() {
 
 // take prepares all parts, and applies them if all could be prepared.
 func (r *rereads) take(parts []*reread) {
+	defer func() {
+		for _, p := range parts {
+			if p.after != nil {
+				p.after()
+			}
+		}
+	}()
 	applies := make([]func() error, len(parts))
 	failed := false
 	for i, p := range parts {
@@ -209,12 +219,14 @@ func sameFiles(a, b []os.FileInfo) bool {
 	return true
 }
 
-// rereadQuotas has the limits of --quota-file be read again.
-func (c *serveCmd) rereadQuotas(quotas *quota.Quotas) reloadable {
+// rereadQuotas has the limits of --quota and --quota-file be read again, as settings has
+// them.
+func rereadQuotas(quotas *quota.Quotas, settings func() *serveCmd) reloadable {
 	return reloadable{
 		again: "the quotas were read again", kept: "the quotas stay as they were",
-		says: func() []any { return []any{"file", c.Quotas.QuotaFile, "limits", len(quotas.Limits())} },
+		says: func() []any { return []any{"file", settings().Quotas.QuotaFile, "limits", len(quotas.Limits())} },
 		prepare: func() (func() error, error) {
+			c := settings()
 			cfg := c.Quotas.config()
 			limits, err := c.Quotas.limits()
 			if cfg.Limits = limits; err == nil {

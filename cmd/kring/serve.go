@@ -25,12 +25,16 @@ import (
 // service is the handler behind the network layer, and what belongs to it.
 type service struct {
 	handler   kring.Handler
-	advertise func(log *slog.Logger, bound []netip.AddrPort) // called when it listens; nil: the handler advertises nothing
-	quotas    *quota.Quotas                                  // nil: no quotas
-	release   func()                                         // called before draining: answers requests that wait; nil: none do
-	close     func() error                                   // nil: nothing to close
-	apis      kafka.Versions                                 // what is served, for /metrics; the zero value: no Kafka
+	advertise advertiser     // nil: the handler advertises nothing
+	quotas    *quota.Quotas  // nil: no quotas
+	release   func()         // called before draining: answers requests that wait; nil: none do
+	close     func() error   // nil: nothing to close
+	apis      kafka.Versions // what is served, for /metrics; the zero value: no Kafka
 }
+
+// advertiser sets the addresses that clients are told. It is called when the server
+// listens, and again when listeners or addresses have changed.
+type advertiser func(c *serveCmd, log *slog.Logger, bound []netip.AddrPort)
 
 // Run serves until a signal or a failure.
 func (c *serveCmd) Run(p process) error {
@@ -39,8 +43,9 @@ func (c *serveCmd) Run(p process) error {
 	}
 	hangups, leave := catchReread()
 	defer leave()
-	log := c.logger(p.stderr)
+	log, level := c.logger(p.stderr)
 	again := newRereads(log)
+	l := &live{log: log, level: level, again: p.again, start: c}
 	p.logSettings(log)
 	cfg := c.serverConfig()
 	if part, any := c.rereadTLS(log); any {
@@ -59,7 +64,12 @@ func (c *serveCmd) Run(p process) error {
 	}
 	defer side.end()
 	refused := newRefusals(log, refusalsEvery)
-	served, err := c.open(log, refused, again)
+	l.now = &running{c: c, flags: p.command.Selected().Flags, cfg: cfg}
+	l.drain.Store(int64(c.DrainTimeout))
+	if c.Config != "" {
+		again.add(l.rereadConfig())
+	}
+	served, err := c.open(log, refused, again, l.settings)
 	if err != nil {
 		refused.end()
 		return err
@@ -69,7 +79,8 @@ func (c *serveCmd) Run(p process) error {
 	side.watch(&cfg.Events)
 	c.logDescriptors(log, cfg)
 	logMemory(log, cfg)
-	err = c.serve(p, log, cfg, served, side, again, hangups)
+	l.now.cfg, l.served = cfg, served
+	err = c.serve(p, l, side, again, hangups)
 	if errors.Is(err, errSecondSignal) {
 		return err // at once: what the cluster acknowledged is written already
 	}
@@ -99,13 +110,13 @@ func (p process) logSettings(log *slog.Logger) {
 
 // open makes the handler that the flags name. What it reads from files that may change
 // goes into again.
-func (c *serveCmd) open(log *slog.Logger, refused *refusals, again *rereads) (service, error) {
+func (c *serveCmd) open(log *slog.Logger, refused *refusals, again *rereads, settings func() *serveCmd) (service, error) {
 	quotas, err := c.quotas()
 	if err != nil {
 		return service{}, usageError{err}
 	}
-	if c.Quotas.QuotaFile != "" {
-		again.add(c.rereadQuotas(quotas))
+	if quotas != nil && (c.Quotas.QuotaFile != "" || c.Config != "") {
+		again.add(rereadQuotas(quotas, settings))
 	}
 	switch c.Handler {
 	case handlerNull:
@@ -115,7 +126,7 @@ func (c *serveCmd) open(log *slog.Logger, refused *refusals, again *rereads) (se
 		}
 		door := kafka.NewDoor(n.Versions(), n)
 		door.Quotas, door.Rejected = quotas, refused.add
-		return service{handler: door, quotas: quotas, advertise: c.advertiseNull(n), release: n.Close, apis: n.Versions()}, nil
+		return service{handler: door, quotas: quotas, advertise: advertiseNull(n), release: n.Close, apis: n.Versions()}, nil
 	case handlerEcho:
 		return service{handler: echo.Handler{}}, nil
 	}
@@ -128,10 +139,11 @@ func (c *serveCmd) open(log *slog.Logger, refused *refusals, again *rereads) (se
 	if err != nil {
 		return service{}, err
 	}
-	return service{handler: cluster, quotas: quotas, advertise: c.advertiseCluster(cluster), release: cluster.Drain, close: cluster.Close, apis: cluster.Versions()}, nil
+	return service{handler: cluster, quotas: quotas, advertise: advertiseCluster(cluster), release: cluster.Drain, close: cluster.Close, apis: cluster.Versions()}, nil
 }
 
-func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served service, side *sideDoor, again *rereads, hangups <-chan os.Signal) error {
+func (c *serveCmd) serve(p process, l *live, side *sideDoor, again *rereads, hangups <-chan os.Signal) error {
+	log, cfg, served := l.log, l.now.cfg, l.served
 	server, err := kring.New(cfg, served.handler)
 	if errors.Is(err, uring.ErrSetting) {
 		return usageError{inFlags(err)}
@@ -139,20 +151,20 @@ func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served s
 	if err != nil {
 		return err
 	}
-	if len(c.Limits.IPLimit) > 0 {
+	if l.server = server; len(c.Limits.IPLimit) > 0 && c.Config == "" {
 		again.add(rereadHosts(server, cfg))
 	}
-	defer again.start(hangups)()
 	if err := server.Start(); err != nil {
 		return err
 	}
 	defer giveBack()()
 	if served.advertise != nil {
-		served.advertise(log, server.Addrs())
+		served.advertise(c, log, server.Addrs())
 	}
 	if err := side.begin(server, served.apis); err != nil {
 		return err
 	}
+	defer again.start(hangups)()
 	ready := newLines(p.stdout, func(err error) { // serving does not wait for its reader
 		log.Warn("the ready line could not be written", "error", err)
 	})
@@ -162,13 +174,13 @@ func (c *serveCmd) serve(p process, log *slog.Logger, cfg kring.Config, served s
 	if s == nil {
 		log.Error("stopping: a part of the server failed", "error", err)
 	} else {
-		log.Info("stopping: no new connections, finishing what is in flight", "signal", s.String(), "drain_timeout", c.DrainTimeout)
+		log.Info("stopping: no new connections, finishing what is in flight", "signal", s.String(), "drain_timeout", l.drainTimeout())
 	}
 	side.drain()
 	if served.release != nil {
 		served.release()
 	}
-	return errors.Join(err, c.shutDown(p, log, server))
+	return errors.Join(err, c.shutDown(p, l))
 }
 
 // readyLine is the one line on standard output. Its format is documented in main.go.
@@ -201,8 +213,9 @@ func oneLine(s string) string {
 var errSecondSignal = errors.New("a second signal came: exited without finishing what was in flight")
 
 // shutDown drains the server. A second signal ends the wait.
-func (c *serveCmd) shutDown(p process, log *slog.Logger, server *kring.Server) error {
-	ctx, cancel := context.WithTimeout(context.Background(), c.DrainTimeout)
+func (c *serveCmd) shutDown(p process, l *live) error {
+	log, server := l.log, l.server
+	ctx, cancel := context.WithTimeout(context.Background(), l.drainTimeout())
 	defer cancel()
 	drained := make(chan error, 1)
 	go func() { drained <- server.Shutdown(ctx) }()

@@ -1,0 +1,221 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"kring"
+)
+
+// live is what the program goes by while SIGHUP rereads the file of --config.
+//
+// Owner: the goroutine of rereads, but for drain.
+type live struct {
+	log    *slog.Logger
+	level  *slog.LevelVar
+	server *kring.Server
+	served service
+	again  func() (*kong.Context, *settings, error)
+
+	start     *serveCmd // what the handler was opened with
+	now, next *running
+	took      bool         // the last prepare was applied
+	drain     atomic.Int64 // --drain-timeout; written by the owner, read by the goroutine that stops
+}
+
+// running is settings that the program went by, goes by or will go by.
+type running struct {
+	c       *serveCmd
+	flags   []*kong.Flag // their values are c's
+	cfg     kring.Config
+	env     *settings
+	changed []string // for the log
+}
+
+// liveFlags are flags that can change while the program serves, beside those that are a
+// field of kring.Config: Reconfigure says which of these need a restart. All others are
+// taken at the start.
+var liveFlags = []string{"listen", "listener", "advertise", "log-level", "drain-timeout", "quota", "quota-file"}
+
+// startFlags are flags of a field that Reconfigure does not change, or that the handler has
+// taken too.
+var startFlags = []string{"priority-api", "max-throttle", "data-dir", "memory-log-bytes-max", "partitions", "seed-topic"}
+
+// canChange says whether a flag's value may be another after a reread.
+func canChange(flag string) bool {
+	if slices.Contains(startFlags, flag) {
+		return false
+	}
+	for _, of := range flagOfField {
+		if of == flag {
+			return true
+		}
+	}
+	return slices.Contains(liveFlags, flag)
+}
+
+// rereadConfig has the file of --config be read again, as a whole.
+func (l *live) rereadConfig() reloadable {
+	return reloadable{
+		again: "the configuration was read again", kept: "the configuration stays as it was", first: true,
+		says: func() []any {
+			say := []any{"file", l.now.c.Config}
+			if l.took {
+				say = append(say, "changed", orNone(strings.Join(l.now.changed, "; ")), "listening", strings.Join(addresses(l.server), ", "))
+			}
+			return say
+		},
+		prepare: func() (func() error, error) {
+			next, err := l.prepare()
+			l.next, l.took = next, false
+			return l.apply, err
+		},
+		after: func() { l.next = nil },
+	}
+}
+
+// settings are those that will be gone by, while something is prepared.
+func (l *live) settings() *serveCmd {
+	if l.next != nil {
+		return l.next.c
+	}
+	return l.now.c
+}
+
+// prepare reads and checks the settings, and names those that need a restart.
+func (l *live) prepare() (*running, error) {
+	command, env, err := l.again()
+	if err != nil {
+		return nil, errors.New(env.attribute(strings.TrimPrefix(err.Error(), "serve: ")))
+	}
+	next := &running{c: command.Selected().Target.Addr().Interface().(*serveCmd), flags: command.Selected().Flags, env: env}
+	var faults []error
+	for i, flag := range next.flags {
+		was := l.now.flags[i]
+		if reflect.DeepEqual(flag.Target.Interface(), was.Target.Interface()) {
+			continue
+		}
+		if flag.Name == "listener" {
+			faults = append(faults, next.compareSettings(l.now.c)...)
+			continue
+		}
+		if !canChange(flag.Name) || flag.Name == "advertise" && next.c.Handler != handlerEmbedded {
+			faults = append(faults, fmt.Errorf("--%s can't change from %s to %s while kring serves: restart it", flag.Name, orNone(textOf(was, was.Target)), orNone(textOf(flag, flag.Target))))
+		}
+		next.changed = append(next.changed, fmt.Sprintf("--%s from %s to %s", flag.Name, orNone(textOf(was, was.Target)), orNone(textOf(flag, flag.Target))))
+	}
+	if most, is := l.start.pipelineMost(), next.c.pipelineMost(); is > most && next.c.Handler == handlerEmbedded {
+		faults = append(faults, fmt.Errorf("--pipeline can't be more than %d while kring serves, and is %d: the cluster was opened for so many; restart it", most, is))
+	}
+	next.cfg = next.c.serverConfig()
+	faults = append(faults, next.keep(&l.now.cfg)...)
+	if err := next.cfg.Validate(); err != nil {
+		faults = append(faults, unjoin(inFlags(err))...)
+	}
+	if len(faults) > 0 {
+		return nil, errors.New(env.attribute(errors.Join(faults...).Error()))
+	}
+	return next, nil
+}
+
+// keep has the Config keep what the handler has taken, and the listeners that there are
+// their transport. New listeners get their own.
+func (r *running) keep(was *kring.Config) []error {
+	r.cfg.Conns.HandlerFiles, r.cfg.Memory.HandlerBytes = was.Conns.HandlerFiles, was.Memory.HandlerBytes
+	added := kring.Config{}
+	for i, l := range r.cfg.Listeners {
+		at := slices.IndexFunc(was.Listeners, func(o kring.ListenerConfig) bool { return o.Name == l.Name })
+		if at < 0 {
+			added.Listeners = append(added.Listeners, l)
+			continue
+		}
+		r.cfg.Listeners[i].TLS = was.Listeners[at].TLS
+	}
+	faults := r.c.secure(&added)
+	for i, l := range r.cfg.Listeners {
+		for _, a := range added.Listeners {
+			if a.Name == l.Name {
+				r.cfg.Listeners[i] = a
+			}
+		}
+	}
+	return faults
+}
+
+// compareSettings returns the faults of settings of listeners that changed, and notes the
+// changes. What the network layer knows, it judges.
+func (r *running) compareSettings(was *serveCmd) (faults []error) {
+	names := map[string]bool{}
+	for _, s := range slices.Concat(was.Sockets.Listener, r.c.Sockets.Listener) {
+		names[s.listener+"."+s.setting] = true
+	}
+	for path := range names {
+		listener, setting, _ := strings.Cut(path, ".")
+		before, _ := was.ownSetting(listener, setting)
+		after, _ := r.c.ownSetting(listener, setting)
+		if before == after {
+			continue
+		}
+		_, ofServer := listenerSettings[setting]
+		shown := fmt.Sprintf("--listener %s from %s to %s", path, orNone(before), orNone(after))
+		if !ofServer && setting != advertiseSetting { // it may be a secret
+			shown = "--listener " + path
+			if hasListener(was, listener) && hasListener(r.c, listener) {
+				faults = append(faults, fmt.Errorf("--listener %s can't change while kring serves: restart it", path))
+			}
+		}
+		r.changed = append(r.changed, shown)
+	}
+	slices.Sort(r.changed)
+	return faults
+}
+
+func hasListener(c *serveCmd, name string) bool {
+	return slices.ContainsFunc(c.listeners(), func(l kring.ListenerConfig) bool { return l.Name == name })
+}
+
+func orNone(value string) string {
+	if value == "" {
+		return "none"
+	}
+	return value
+}
+
+// apply takes next. If the server refuses it, nothing has changed.
+func (l *live) apply() error {
+	if err := l.server.Reconfigure(l.next.cfg); err != nil {
+		return errors.New(l.next.env.attribute(strings.TrimPrefix(inFlags(err).Error(), "Reconfigure: ")))
+	}
+	l.now, l.next, l.took = l.next, nil, true
+	l.drain.Store(int64(l.now.c.DrainTimeout))
+	l.level.Set(levelOf(l.now.c.LogLevel))
+	if l.served.advertise != nil {
+		l.served.advertise(l.now.c, l.log, l.bound())
+	}
+	return nil
+}
+
+// bound are the addresses of the listeners, in the order of the settings.
+func (l *live) bound() []netip.AddrPort {
+	at := map[string]netip.AddrPort{}
+	for _, of := range l.server.Listeners() {
+		at[of.Name], _ = netip.ParseAddrPort(of.Address) // zero for a Unix domain socket
+	}
+	var all []netip.AddrPort
+	for _, of := range l.now.c.listeners() {
+		all = append(all, at[of.Name])
+	}
+	return all
+}
+
+// drainTimeout is how long requests in flight may take to finish.
+func (l *live) drainTimeout() time.Duration { return time.Duration(l.drain.Load()) }
