@@ -22,6 +22,10 @@ func Refusal(req kmsg.Request, code int16, message string) kmsg.Response {
 		resp.Generation = -1
 	case *kmsg.FindCoordinatorResponse:
 		resp.NodeID, resp.Port = -1, -1
+	case *kmsg.AlterReplicaLogDirsResponse: // whose topics are not below folders
+		for _, dir := range req.(*kmsg.AlterReplicaLogDirsRequest).Dirs {
+			r.copy(reflect.ValueOf(&resp.Topics).Elem(), reflect.ValueOf(dir.Topics))
+		}
 	case *kmsg.EndTxnResponse:
 		resp.ProducerID, resp.ProducerEpoch = -1, -1
 	}
