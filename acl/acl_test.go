@@ -190,7 +190,7 @@ func TestABadFileKeepsTheRulesThatWere(t *testing.T) {
 		t.Errorf("a missing file: %v", err)
 	}
 	put("allow User:a read topic:x\n")
-	f, err := Load(path, "User:root")
+	f, err := Load(path, Rule{Kind: Super, Principals: []string{"User:root"}})
 	if err != nil {
 		t.Fatal(err)
 	}

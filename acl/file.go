@@ -15,15 +15,14 @@ import (
 //
 // Concurrency: any goroutine.
 type File struct {
-	path   string
-	supers []string
-	rules  atomic.Pointer[Rules] // replaced whole
+	path  string
+	more  []Rule
+	rules atomic.Pointer[Rules] // replaced whole
 }
 
-// Load reads a file of rules. supers are super users beside those of the file, as
-// principals (super.users).
-func Load(path string, supers ...string) (*File, error) {
-	f := &File{path: path, supers: supers}
+// Load reads a file of rules; more are added to those of the file, whenever it is read.
+func Load(path string, more ...Rule) (*File, error) {
+	f := &File{path: path, more: more}
 	return f, f.Reload()
 }
 
@@ -33,16 +32,10 @@ func (f *File) Check() (*Rules, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(f.supers) > 0 {
-		rules = append(rules, Rule{Kind: Super, Principals: f.supers})
-	}
-	return New(rules), nil
+	return New(append(rules, f.more...)), nil
 }
 
 func readFile(path string) ([]Rule, error) {
-	if path == "" {
-		return nil, nil
-	}
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: there is no such file; name one, which may be empty (then only super users may do anything)", path)
@@ -61,11 +54,16 @@ func (f *File) Reload() error {
 	if err != nil {
 		return err
 	}
-	if was := f.rules.Load(); was != nil && same(was.listed, rules.listed) {
-		return nil // and sessions go on
-	}
-	f.rules.Store(rules)
+	f.Take(rules)
 	return nil
+}
+
+// Take takes what Check returned. Rules that mean the same as those before are not
+// taken, so that sessions go on.
+func (f *File) Take(rules *Rules) {
+	if was := f.rules.Load(); was == nil || !same(was.listed, rules.listed) {
+		f.rules.Store(rules)
+	}
 }
 
 // Path is where the rules come from.

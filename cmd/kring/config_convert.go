@@ -108,3 +108,11 @@ func listOf(value string) []string {
 	}
 	return slices.DeleteFunc(all, func(s string) bool { return s == "" })
 }
+
+// superUsersOf is super.users, whose form the flag has.
+func superUsersOf(value string) (string, error) {
+	if err := arePrincipals(value); err != nil {
+		return "", err
+	}
+	return value, nil
+}

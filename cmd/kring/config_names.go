@@ -57,6 +57,7 @@ var properties = []property{
 	{name: "connections.max.idle.ms", flag: "idle-timeout", setting: "idle-timeout", read: foreverIfNegative(milliseconds(math.MinInt64)), unit: "ms", note: "negative: for ever"},
 	{name: "quota.window.num", flag: "quota-windows", read: count(1, math.MaxInt32)},
 	{name: "quota.window.size.seconds", flag: "quota-window", read: seconds, unit: "s"},
+	{name: "super.users", flag: "super-users", setting: superUsersSetting, read: superUsersOf, note: "with kring.acl"},
 	{name: "num.partitions", flag: "partitions", read: count(1, math.MaxInt32)},
 }
 
@@ -64,7 +65,6 @@ var properties = []property{
 // over them would not be safe. Each has its remedy.
 var refusedProperties = map[string]string{
 	"authorizer.class.name":              "classes of Java can't be loaded; write the rules into a file and name it with kring.acl",
-	"super.users":                        "kring's rules name them: write a rule that allows everything into the file of kring.acl",
 	"allow.everyone.if.no.acl.found":     "kring's rules say it: see kring.acl",
 	"principal.builder.class":            "classes of Java can't be loaded; ssl.principal.mapping.rules maps names of certificates",
 	"client.quota.callback.class":        "classes of Java can't be loaded; quotas are kring.quota and kring.quota-file",

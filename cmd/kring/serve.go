@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"kring"
+	"kring/acl"
 	"kring/echo"
 	"kring/embedded"
 	"kring/kafka"
@@ -96,6 +97,14 @@ func (c *serveCmd) open(log *slog.Logger, refused *refusals, again *rereads) (se
 	if c.Quotas.QuotaFile != "" {
 		again.add(c.rereadQuotas(quotas))
 	}
+	var rules *acl.File
+	denied := &denials{log: log}
+	if c.Rules.ACL != "" {
+		again.add(c.rereadACL(&rules))
+	}
+	if rules, err = c.authorizer(); err != nil {
+		return service{}, usageError{err}
+	}
 	switch c.Handler {
 	case handlerNull:
 		n, err := c.openNull()
@@ -104,12 +113,18 @@ func (c *serveCmd) open(log *slog.Logger, refused *refusals, again *rereads) (se
 		}
 		door := kafka.NewDoor(n.Versions(), n)
 		door.Quotas, door.Rejected = quotas, refused.add
+		if rules != nil { // nil in an interface is an Authorizer
+			door.Authorizer, door.Topics, door.Denied = rules, n, denied.add
+		}
 		return service{handler: door, quotas: quotas, advertise: c.advertiseNull(n), release: n.Close}, nil
 	case handlerEcho:
 		return service{handler: echo.Handler{}}, nil
 	}
 	cfg := c.clusterConfig()
 	cfg.Logger, cfg.Quotas, cfg.Rejected = log, quotas, refused.add
+	if rules != nil { // nil in an interface is an Authorizer
+		cfg.Authorizer, cfg.Denied = rules, denied.add
+	}
 	if err := cfg.Validate(); err != nil {
 		return service{}, usageError{inFlags(err)}
 	}
