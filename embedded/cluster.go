@@ -283,6 +283,8 @@ func (c *Cluster) prepare() error {
 	c.versions = versions
 	c.door = kafka.NewDoor(versions, c)
 	c.door.Rejected = c.cfg.Rejected
+	c.door.Authorizer, c.door.Denied = c.cfg.Authorizer, c.cfg.Denied
+	c.door.Topics, c.door.AuthorizeLater = topicIndex{c}, true // which asks kfake
 	return c.prepareQuotas()
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 
+	"kring/acl"
 	"kring/kafka"
 	"kring/quota"
 	"kring/reqchan"
@@ -66,6 +67,12 @@ type Config struct {
 	PipelineMax int
 	// Quotas, if set, measures every request; a client over its limits is throttled.
 	Quotas *quota.Quotas
+	// Authorizer, if set, decides what clients may do. Without it everything is allowed,
+	// and the APIs for ACLs answer SECURITY_DISABLED.
+	Authorizer acl.Authorizer
+	// Denied, if set, is called for what Authorizer does not allow; see kafka.Door.Denied.
+	// It must not block.
+	Denied func(c *reqchan.Conn, h kafka.Header, a acl.Action)
 	// Rejected, if set, is called for every request whose connection kafka.Door closes;
 	// see kafka.Door.Rejected. It must not block.
 	Rejected func(c *reqchan.Conn, h kafka.Header, why *kafka.Fault)

@@ -3,6 +3,8 @@ package embedded
 import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kring/kafka"
 )
 
 // refusal is why something is not done: Kafka's error, and what its response
@@ -30,4 +32,8 @@ func (r *refusal) answer() (code int16, message *string) {
 		return 0, nil
 	}
 	return r.code, kmsg.StringPtr(r.Error())
+}
+
+func refusalOf(req kmsg.Request, code int16, message string) kmsg.Response {
+	return kafka.Refusal(req, code, message)
 }

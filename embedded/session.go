@@ -137,6 +137,9 @@ func (s *session) run(class int) {
 		if !ok {
 			return
 		}
+		if j.q, ok = s.cluster.door.Authorize(j.q); !ok {
+			continue
+		}
 		s.room = s.makeRoom(j)
 		err := errEnded
 		if s.room == nil || !s.room.denied {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"kring"
+	"kring/acl"
 	"kring/quota"
 )
 
@@ -27,6 +28,21 @@ type Door struct {
 	// its limits can change at any time (quota.Quotas.Set).
 	Quotas *quota.Quotas
 
+	// Authorizer, if set, decides what clients may do; see Authorize. Set it before the
+	// first request.
+	Authorizer acl.Authorizer
+	// Topics has to be set with Authorizer: without it every topic that has an id is
+	// unknown. Set it before the first request.
+	Topics Topics
+	// AuthorizeLater leaves the call of Authorize to the APIHandler: for one whose Topics
+	// may block. Set it before the first request.
+	AuthorizeLater bool
+	// Denied, if set, is called for what the Authorizer does not allow, unless that is
+	// only left out of a list. It is called before the answer, on the goroutine that
+	// calls Authorize, and must not block. Set it before the first request.
+	Denied func(c *kring.Conn, h Header, a acl.Action)
+
+	sessions sessions
 	versions Versions
 	next     APIHandler
 	watcher  kring.ConnWatcher
@@ -103,6 +119,12 @@ func (d *Door) admit(r APIRequest) {
 		!captureSoftware(r.Raw.Conn(), r.Body) {
 		r.RespondBody(d.versions.bodies.invalid[r.Header.Version])
 		return
+	}
+	if d.Authorizer != nil && !d.AuthorizeLater {
+		passed := false
+		if r, passed = d.Authorize(r); !passed {
+			return
+		}
 	}
 	if measured {
 		d.measure(r)

@@ -3,6 +3,7 @@ package kafka
 import (
 	"crypto/sha256"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -195,4 +196,20 @@ func (n *Null) creatable(asked *kmsg.CreateTopicsRequestTopic) (partitions int, 
 		return -1, codeInvalidReplicationFactor
 	}
 	return partitions, 0
+}
+
+// TopicName is the name of the topic that has an id; empty if there is none.
+func (n *Null) TopicName(id [16]byte) string {
+	if t := n.topics.table.Load().byID[id]; t != nil {
+		return t.name
+	}
+	return ""
+}
+
+// TopicExists reports whether anybody asked for the topic before.
+func (n *Null) TopicExists(name string) bool { return n.topics.table.Load().byName[name] != nil }
+
+// TopicNames are those of all topics, sorted.
+func (n *Null) TopicNames() []string {
+	return slices.Sorted(maps.Keys(n.topics.table.Load().byName))
 }

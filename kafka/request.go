@@ -41,6 +41,8 @@ type APIRequest struct {
 	// response, throttling, how large a response may be. Its Payload ends with Body:
 	// what a client sent behind that is cut off.
 	Raw kring.Request
+
+	own []byte // the frame, if Authorize made it longer; nil: it is Raw's
 }
 
 // Decode decodes the body with kmsg. Byte slices in the result lie in Body;
@@ -61,6 +63,9 @@ func (r APIRequest) Context() context.Context { return r.Raw.Context() }
 // request is answered.
 func (r APIRequest) Frame() []byte {
 	whole := r.Raw.Payload()
+	if r.own != nil && whole != nil {
+		return r.own
+	}
 	return whole[:min(len(whole), r.Header.Size+len(r.Body))]
 }
 

@@ -5,7 +5,8 @@ type Answering interface {
 	// Answering is called once, by the goroutine that answers r with
 	// AnswerSend or AnswerNoResponse, before the answer takes effect: it may call
 	// r.Throttle, and return other memory to be sent than payload. r.Payload() is
-	// as the handler left it. It must not block.
+	// as the handler left it. It must not block. There is nothing to be sent of an
+	// AnswerNoResponse: what is not nil closes the connection instead (HandlerClosed).
 	Answering(r Request, k AnswerKind, payload []byte) []byte
 	// AnsweringParts is the same for RespondParts. size is the length of the
 	// payload, head what of it lies in memory before the first file; it may be

@@ -55,8 +55,10 @@ func (r Request) NoResponse() {
 	if r.answerAtOnce(inFrame|inSmall) || !r.claim() {
 		return
 	}
-	if r.job.answering != nil {
-		r.seen(AnswerNoResponse, nil)
+	if r.job.answering != nil && r.seen(AnswerNoResponse, nil) != nil {
+		r.fail()
+		r.job.publish(AnswerClose, HandlerClosed)
+		return
 	}
 	r.job.publish(AnswerNoResponse, ReasonNone)
 }

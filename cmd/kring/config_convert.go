@@ -128,3 +128,11 @@ func onlyTrue(value string) (string, error) {
 	}
 	return "", nil
 }
+
+// superUsersOf is super.users, whose form the flag has.
+func superUsersOf(value string) (string, error) {
+	if err := arePrincipals(value); err != nil {
+		return "", err
+	}
+	return value, nil
+}

@@ -72,6 +72,7 @@ var properties = []property{
 	{name: "ssl.enabled.protocols", flag: "tls-protocols", setting: "tls-protocols", read: asItIs, note: "TLSv1.2 and TLSv1.3"},
 	{name: "ssl.cipher.suites", flag: "tls-cipher-suites", setting: "tls-cipher-suites", read: asItIs},
 	{name: "auto.create.topics.enable", read: onlyTrue, note: "true only: topics are created on demand"},
+	{name: "super.users", flag: "super-users", setting: superUsersSetting, read: superUsersOf, note: "with kring.acl"},
 	{name: "num.partitions", flag: "partitions", read: count(1, math.MaxInt32)},
 }
 
@@ -79,7 +80,6 @@ var properties = []property{
 // over them would not be safe. Each has its remedy.
 var refusedProperties = map[string]string{
 	"authorizer.class.name":              "classes of Java can't be loaded; write the rules into a file and name it with kring.acl",
-	"super.users":                        "kring's rules name them: write a rule that allows everything into the file of kring.acl",
 	"allow.everyone.if.no.acl.found":     "kring's rules say it: see kring.acl",
 	"principal.builder.class":            "classes of Java can't be loaded; ssl.principal.mapping.rules maps names of certificates",
 	"client.quota.callback.class":        "classes of Java can't be loaded; quotas are kring.quota and kring.quota-file",

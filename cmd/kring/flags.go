@@ -58,6 +58,7 @@ type serveCmd struct {
 	Handlers int       `group:"handler" placeholder:"N" help:"Goroutines of the pool. Default: 8."`
 	Lanes    laneFlags `embed:""`
 
+	Rules  aclFlags   `embed:""`
 	Quotas quotaFlags `embed:""`
 
 	DataDir           string  `group:"cluster" placeholder:"DIR" help:"Keep records, topics, groups and offsets here, across restarts. Default: memory only."`
@@ -136,6 +137,7 @@ func (c *serveCmd) Validate() error {
 	if _, err := c.quotas(); err != nil {
 		faults = append(faults, err)
 	}
+	faults = append(faults, c.validateACL()...)
 	faults = append(faults, c.Bounds.validate()...)
 	faults = append(faults, c.Limits.validate()...)
 	faults = append(faults, c.Quotas.validate()...)

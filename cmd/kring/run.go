@@ -25,6 +25,7 @@ const (
 type grammar struct {
 	Serve   serveCmd   `cmd:"" help:"Serve Kafka clients until SIGINT or SIGTERM."`
 	Config  configCmd  `cmd:"" help:"Check a configuration file, or show the settings in effect."`
+	ACL     aclCmd     `cmd:"" name:"acl" help:"Check the rules of who may do what."`
 	Doctor  doctorCmd  `cmd:"" help:"Report what this machine can do for kring, and what stands in the way."`
 	Version versionCmd `cmd:"" help:"Print the version of this build."`
 }

@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"kring"
+	"kring/acl"
 	"kring/echo"
 	"kring/embedded"
 	"kring/kafka"
@@ -118,6 +119,14 @@ func (c *serveCmd) open(log *slog.Logger, refused *refusals, again *rereads, set
 	if quotas != nil && (c.Quotas.QuotaFile != "" || c.Config != "") {
 		again.add(rereadQuotas(quotas, settings))
 	}
+	var rules *acl.File
+	denied := &denials{log: log}
+	if c.Rules.ACL != "" {
+		again.add(c.rereadACL(&rules))
+	}
+	if rules, err = c.authorizer(); err != nil {
+		return service{}, usageError{err}
+	}
 	switch c.Handler {
 	case handlerNull:
 		n, err := c.openNull()
@@ -126,12 +135,18 @@ func (c *serveCmd) open(log *slog.Logger, refused *refusals, again *rereads, set
 		}
 		door := kafka.NewDoor(n.Versions(), n)
 		door.Quotas, door.Rejected = quotas, refused.add
+		if rules != nil { // nil in an interface is an Authorizer
+			door.Authorizer, door.Topics, door.Denied = rules, n, denied.add
+		}
 		return service{handler: door, quotas: quotas, advertise: advertiseNull(n), release: n.Close, apis: n.Versions()}, nil
 	case handlerEcho:
 		return service{handler: echo.Handler{}}, nil
 	}
 	cfg := c.clusterConfig()
 	cfg.Logger, cfg.Quotas, cfg.Rejected = log, quotas, refused.add
+	if rules != nil { // nil in an interface is an Authorizer
+		cfg.Authorizer, cfg.Denied = rules, denied.add
+	}
 	if err := cfg.Validate(); err != nil {
 		return service{}, usageError{inFlags(err)}
 	}

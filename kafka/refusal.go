@@ -1,4 +1,4 @@
-package embedded
+package kafka
 
 import (
 	"reflect"
@@ -6,18 +6,26 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// refusalOf is a response to req that has the same error wherever it can have
+// Refusal is a response to req that has the same error wherever it can have
 // one: as a whole, and in each of the elements (topics, partitions, groups,
 // resources) that the request names. Kafka's responses repeat the structure of
 // their requests, so one function serves all of them; TestEveryRefusal looks at
 // each.
-func refusalOf(req kmsg.Request, code int16, message string) kmsg.Response {
+func Refusal(req kmsg.Request, code int16, message string) kmsg.Response {
 	resp := req.ResponseKind()
 	r := refuser{code: code, message: message}
 	r.fill(reflect.ValueOf(resp).Elem(), reflect.ValueOf(req).Elem())
 	switch resp := resp.(type) {
 	case *kmsg.InitProducerIDResponse:
 		resp.ProducerID, resp.ProducerEpoch = -1, -1
+	case *kmsg.JoinGroupResponse:
+		resp.Generation = -1
+	case *kmsg.FindCoordinatorResponse:
+		resp.NodeID, resp.Port = -1, -1
+	case *kmsg.AlterReplicaLogDirsResponse: // whose topics are not below folders
+		for _, dir := range req.(*kmsg.AlterReplicaLogDirsRequest).Dirs {
+			r.copy(reflect.ValueOf(&resp.Topics).Elem(), reflect.ValueOf(dir.Topics))
+		}
 	case *kmsg.EndTxnResponse:
 		resp.ProducerID, resp.ProducerEpoch = -1, -1
 	}

@@ -1,0 +1,244 @@
+package kafka
+
+import (
+	"kring"
+	"kring/acl"
+	"kring/reqchan"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Topics is what an Authorizer's Door has to know of topics: rules go by names, and
+// requests may have ids. Its methods are called by Authorize.
+type Topics interface {
+	// TopicName is the name of the topic that has an id; empty if there is none. What is
+	// kept of names must be bounded.
+	TopicName(id [16]byte) string
+	// TopicExists reports whether there is such a topic: one that is missing is created
+	// only for those who may.
+	TopicExists(name string) bool
+	// TopicNames are those of all topics, sorted.
+	TopicNames() []string
+}
+
+// Authorize asks the Door's Authorizer about everything that r does, and carries out
+// what it says: r is refused, with Kafka's own error; or what is denied is cut out of
+// it, and put into the response in front of the client; or the response will be
+// stripped of what the client must not see. It returns r without what was cut. false:
+// r is answered.
+//
+// The Door calls it before the APIHandler, unless AuthorizeLater is set: then the
+// APIHandler must, before it does anything else with r but an ApiVersions request.
+func (d *Door) Authorize(r APIRequest) (APIRequest, bool) {
+	if d.Authorizer == nil {
+		return r, true
+	}
+	g := guardOf(r.Header.Key)
+	if g != nil && g.check == nil {
+		return r, true
+	}
+	req, err := r.Decode()
+	if err != nil { // validated: kmsg decodes it
+		d.reject(r.Raw, r.Header, faultVersion)
+		return r, false
+	}
+	s := newScreening(d, r, req)
+	if g == nil {
+		s.refuse(codeClusterAuthorization)
+	} else {
+		g.check(s)
+	}
+	return s.carryOut(r)
+}
+
+// screening is the authorization of one request.
+//
+// Owner: the goroutine that calls Authorize, and after that the one that answers.
+type screening struct {
+	door   *Door
+	client acl.Client
+	conn   *kring.Conn
+	header Header
+	req    kmsg.Request
+	seen   acl.Authorizer
+
+	answer kmsg.Response         // the request's, without the handler
+	closed bool                  // it has none: its connection is closed
+	cut    bool                  // req is not what the client sent
+	after  []func(kmsg.Response) // change the handler's response, in this order
+	learn  func(payload []byte)  // sees the handler's response, and changes nothing
+	next   reqchan.Answering     // sees the answer after that
+	silent bool                  // nobody will be told what was denied, but by a close
+}
+
+func newScreening(d *Door, r APIRequest, req kmsg.Request) *screening {
+	c := r.Conn()
+	return &screening{
+		door: d, conn: c, header: r.Header, req: req, seen: d.Authorizer,
+		client: acl.Client{Principal: c.Principal(), Listener: c.Listener, Address: c.Remote.Addr()},
+	}
+}
+
+// carryOut does what the checks decided.
+func (s *screening) carryOut(r APIRequest) (APIRequest, bool) {
+	switch {
+	case s.closed:
+		r.Raw.SetErrorCode(codeTopicAuthorization)
+		r.CloseConnection(reqchan.HandlerClosed)
+		return r, false
+	case s.answer != nil:
+		r.Respond(s.answer)
+		return r, false
+	}
+	if s.cut {
+		r = s.rewrite(r)
+	}
+	if len(s.after) > 0 || s.learn != nil || s.silent {
+		if d := s.door; d.Quotas != nil && d.Quotas.Any() {
+			s.next = (*meteredDoor)(d)
+		}
+		r.Raw.BeforeAnswer(s)
+	}
+	return r, true
+}
+
+// rewrite has the handler see the request as it is after what was cut: where it lay
+// before, so that nobody behind the Door sees anything of the rest.
+func (s *screening) rewrite(r APIRequest) APIRequest {
+	body := s.req.AppendTo(make([]byte, 0, len(r.Body)))
+	if len(body) > len(r.Body) { // it names what the client meant by all
+		r.own = append(append(make([]byte, 0, r.Header.Size+len(body)), r.Frame()[:r.Header.Size]...), body...)
+		r.Body = r.own[r.Header.Size:]
+		return r
+	}
+	if d := s.door; d.Quotas != nil && d.Quotas.Any() {
+		d.chargeBehind(r, len(r.Body)-len(body))
+	}
+	r.Body = r.Body[:copy(r.Body, body):len(body)]
+	r.Raw.Truncate(r.Header.Size + len(body))
+	return r
+}
+
+// may asks about one thing.
+func (s *screening) may(op acl.Operation, on acl.ResourceType, name string) bool {
+	a := acl.Action{API: s.header.Key, Operation: op, Resource: on, Name: name}
+	if s.seen.Allowed(s.client, a) {
+		return true
+	}
+	if s.door.Denied != nil {
+		s.door.Denied(s.conn, s.header, a)
+	}
+	return false
+}
+
+// sees is may for what is left out of a response without a word.
+func (s *screening) sees(op acl.Operation, on acl.ResourceType, name string) bool {
+	return s.seen.Allowed(s.client, acl.Action{API: s.header.Key, Operation: op, Resource: on, Name: name})
+}
+
+func (s *screening) cluster(op acl.Operation) bool {
+	return s.may(op, acl.Cluster, acl.ClusterName)
+}
+
+// refuse answers the whole request with an error.
+func (s *screening) refuse(code int16) { s.answer = Refusal(s.req, code, errorText(code)) }
+
+// response is an empty response to the request.
+func (s *screening) response() kmsg.Response { return s.req.ResponseKind() }
+
+// then has f change the handler's response.
+func then[A kmsg.Response](s *screening, f func(A)) {
+	s.after = append(s.after, func(resp kmsg.Response) { f(resp.(A)) })
+}
+
+// Answering puts into the handler's response what was cut out of the request, and
+// takes out what the client must not see. If the response can't be read, the client
+// gets none of it.
+func (s *screening) Answering(r reqchan.Request, k reqchan.AnswerKind, payload []byte) []byte {
+	if k == reqchan.AnswerSend && s.learn != nil {
+		s.learn(payload)
+	}
+	if k == reqchan.AnswerSend && len(s.after) > 0 {
+		payload = s.merge(payload)
+		if r.ErrorCode() == 0 {
+			r.SetErrorCode(errorCode(s.header.Key, s.header.Version, payload))
+		}
+	}
+	if s.next != nil {
+		payload = s.next.Answering(r, k, payload)
+	}
+	if k == reqchan.AnswerNoResponse && s.silent {
+		r.SetErrorCode(codeTopicAuthorization)
+		return closeInstead
+	}
+	return payload
+}
+
+// closeInstead is what reqchan.Answering returns to have a request closed.
+var closeInstead = []byte{}
+
+// AnsweringParts passes on a response with files if it may be seen as it is; no handler
+// that makes such a response serves an API whose response has to be stripped.
+func (s *screening) AnsweringParts(r reqchan.Request, head []byte, size int) []byte {
+	if len(s.after) > 0 {
+		return s.encode(Refusal(s.req, codeUnknownServerError, errorText(codeUnknownServerError)))
+	}
+	if s.learn != nil {
+		s.learn(head)
+	}
+	if s.next != nil {
+		return s.next.AnsweringParts(r, head, size)
+	}
+	return nil
+}
+
+func (s *screening) merge(payload []byte) []byte {
+	resp := s.response()
+	header := len(AppendResponseHeader(nil, s.header.Key, s.header.Version, 0))
+	if len(payload) < header || resp.ReadFrom(payload[header:]) != nil {
+		return s.encode(Refusal(s.req, codeUnknownServerError, errorText(codeUnknownServerError)))
+	}
+	for _, f := range s.after {
+		f(resp)
+	}
+	return s.encode(resp)
+}
+
+func (s *screening) encode(resp kmsg.Response) []byte {
+	h := s.header
+	return resp.AppendTo(AppendResponseHeader(nil, h.Key, h.Version, h.CorrelationID))
+}
+
+// Error codes of Kafka that only authorization answers with.
+const (
+	codeUnknownServerError       = -1
+	codeTopicAuthorization       = 29
+	codeGroupAuthorization       = 30
+	codeClusterAuthorization     = 31
+	codeTransactionAuthorization = 53
+	codeSecurityDisabled         = 54
+	codeOperationNotAttempted    = 55
+	codeTokenAuthorization       = 65
+	codeShareSessionNotFound     = 122
+)
+
+// errorText is what Apache Kafka says of an error (Errors.message).
+func errorText(code int16) string {
+	switch code {
+	case codeTopicAuthorization:
+		return "Topic authorization failed."
+	case codeGroupAuthorization:
+		return "Group authorization failed."
+	case codeClusterAuthorization:
+		return "Cluster authorization failed."
+	case codeTransactionAuthorization:
+		return "Transactional Id authorization failed."
+	case codeTokenAuthorization:
+		return "Delegation Token authorization failed."
+	case codeUnknownTopicID:
+		return "This server does not host this topic ID."
+	case codeOperationNotAttempted:
+		return "The broker did not attempt to execute this operation. This may happen for batched RPCs where some operations in the batch failed, causing the broker to respond without trying the rest."
+	}
+	return "The server experienced an unexpected error when processing the request."
+}

@@ -1,0 +1,139 @@
+package kafka
+
+import (
+	"slices"
+
+	"kring/acl"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// shareFetch shows the records of topics that may be read. As with fetch, a session goes
+// on for who began it, under the rules of then. What a session is denied the handler
+// never hears of, and every response of the session says again.
+func shareFetch(s *screening) {
+	req := s.req.(*kmsg.ShareFetchRequest)
+	key := sessionKey{group: text(req.GroupID), member: text(req.MemberID)}
+	sessions, version := &s.door.sessions, s.seen.Version()
+	switch {
+	case req.ShareSessionEpoch == fetchEpochFull:
+		sessions.begin(key, s.client, version)
+	case req.ShareSessionEpoch > 0 && !sessions.holds(key, s.client, version):
+		resp := s.response().(*kmsg.ShareFetchResponse)
+		resp.ErrorCode, s.answer = codeShareSessionNotFound, resp
+		return
+	}
+	kept, refused := sift(s, req.Topics, sharedTopic, func(t *kmsg.ShareFetchRequestTopic, code int16) deniedTopic {
+		return deniedTopic{t, code}
+	})
+	if len(refused) > 0 {
+		if req.Topics, s.cut = kept, true; len(kept) == 0 {
+			req.MaxWaitMillis = 0 // what is denied is said at once
+		}
+	}
+	denied := sessions.deny(key, partitionsOf(refused), func(p deniedPartition) bool { return forgets(req, p) })
+	if req.ShareSessionEpoch == fetchEpochNone {
+		sessions.end(key)
+		denied = nil
+	}
+	acks := acknowledgedIn(refused)
+	if len(denied)+len(acks) == 0 {
+		return
+	}
+	then(s, func(resp *kmsg.ShareFetchResponse) {
+		if resp.ErrorCode == 0 {
+			resp.Topics = append(resp.Topics, unshareable(denied, acks)...)
+		}
+	})
+}
+
+func sharedTopic(s *screening, t *kmsg.ShareFetchRequestTopic) int16 {
+	return s.topicByID(acl.Read, t.TopicID)
+}
+
+// deniedTopic is a topic of a ShareFetch, and why it is denied.
+type deniedTopic struct {
+	*kmsg.ShareFetchRequestTopic
+	code int16
+}
+
+func partitionsOf(topics []deniedTopic) (all []deniedPartition) {
+	for _, t := range topics {
+		for i := range t.Partitions {
+			all = append(all, deniedPartition{t.TopicID, t.Partitions[i].Partition, t.code})
+		}
+	}
+	return all
+}
+
+// acknowledgedIn are the denied partitions that a request acknowledges records of.
+func acknowledgedIn(topics []deniedTopic) map[deniedPartition]bool {
+	acks := map[deniedPartition]bool{}
+	for _, t := range topics {
+		for i := range t.Partitions {
+			if p := &t.Partitions[i]; len(p.AcknowledgementBatches) > 0 {
+				acks[deniedPartition{t.TopicID, p.Partition, t.code}] = true
+			}
+		}
+	}
+	return acks
+}
+
+func forgets(req *kmsg.ShareFetchRequest, p deniedPartition) bool {
+	for i := range req.ForgottenTopicsData {
+		if f := &req.ForgottenTopicsData[i]; f.TopicID == p.id && slices.Contains(f.Partitions, p.partition) {
+			return true
+		}
+	}
+	return false
+}
+
+// unshareable answers for partitions that are denied, and for acknowledgements of others
+// that are.
+func unshareable(denied []deniedPartition, acks map[deniedPartition]bool) (topics []kmsg.ShareFetchResponseTopic) {
+	at := map[[16]byte]int{}
+	add := func(d deniedPartition, code int16) {
+		i, has := at[d.id]
+		if !has {
+			i = len(topics)
+			at[d.id], topics = i, append(topics, kmsg.NewShareFetchResponseTopic())
+			topics[i].TopicID = d.id
+		}
+		p := kmsg.NewShareFetchResponseTopicPartition()
+		p.Partition, p.ErrorCode, p.Records = d.partition, code, []byte{}
+		if code != 0 {
+			p.ErrorMessage = kmsg.StringPtr(errorText(code))
+		}
+		if acks[d] {
+			p.AcknowledgeErrorCode, p.AcknowledgeErrorMessage = d.code, kmsg.StringPtr(errorText(d.code))
+			delete(acks, d)
+		}
+		topics[i].Partitions = append(topics[i].Partitions, p)
+	}
+	for _, d := range denied {
+		add(d, d.code)
+	}
+	for d := range acks { // of a session that ends
+		add(d, 0)
+	}
+	return topics
+}
+
+var acknowledged = elements[*kmsg.ShareAcknowledgeRequest, *kmsg.ShareAcknowledgeResponse, kmsg.ShareAcknowledgeRequestTopic, kmsg.ShareAcknowledgeResponseTopic]{
+	of: func(r *kmsg.ShareAcknowledgeRequest) *[]kmsg.ShareAcknowledgeRequestTopic { return &r.Topics },
+	verdict: func(s *screening, t *kmsg.ShareAcknowledgeRequestTopic) int16 {
+		return s.topicByID(acl.Read, t.TopicID)
+	},
+	in: func(r *kmsg.ShareAcknowledgeResponse) *[]kmsg.ShareAcknowledgeResponseTopic { return &r.Topics },
+	denied: func(t *kmsg.ShareAcknowledgeRequestTopic, code int16) kmsg.ShareAcknowledgeResponseTopic {
+		r := kmsg.NewShareAcknowledgeResponseTopic()
+		r.TopicID = t.TopicID
+		for i := range t.Partitions {
+			p := kmsg.NewShareAcknowledgeResponseTopicPartition()
+			p.Partition, p.ErrorCode, p.ErrorMessage = t.Partitions[i].Partition, code, kmsg.StringPtr(errorText(code))
+			r.Partitions = append(r.Partitions, p)
+		}
+		return r
+	},
+	evenNone: true, // the session's epoch goes on with each request
+}
