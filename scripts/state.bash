@@ -25,7 +25,7 @@ field() { sed -nE "s/.* $1=(-?[0-9]+).*/\1/p" <<<"$state"; }
 # settled WHO waits until every connection is gone, into $state.
 settled() {
 	local tries
-	for ((tries = 0; tries < 300; tries++)); do
+	for ((tries = 0; tries < 600; tries++)); do
 		ask_state
 		(($(field open) == 0)) && return
 		sleep 0.2
