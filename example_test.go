@@ -53,7 +53,7 @@ func Example() {
 	}
 	fmt.Println(ask(server, "hello"))
 
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	fmt.Println(server.Shutdown(ctx))
 	// Output:

@@ -60,7 +60,7 @@ func TestAnEngineWithoutMemoryForAllPartsGivesWay(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer func() { _ = c.Close() }()
-			_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+			_ = c.SetDeadline(time.Now().Add(time.Minute))
 			if _, err := c.Write([]byte("\x00\x00\x00\x02hi")); err != nil {
 				t.Fatal(err)
 			}

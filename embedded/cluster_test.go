@@ -25,7 +25,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const deadline = 30 * time.Second
+const deadline = time.Minute
 
 // node is a cluster behind a server.
 type node struct {

@@ -135,7 +135,15 @@ func TestASegmentThatWasDeletedInPartIsMissed(t *testing.T) {
 			for range 5 {
 				records = append(records, &kgo.Record{Topic: "orders", Value: []byte("value")})
 			}
-			if err := n.client(kgo.ProducerLinger(time.Second)).ProduceSync(t.Context(), records...).FirstErr(); err != nil {
+			c := n.client(kgo.ManualFlushing()) // one batch, however long the records take to be handed over
+			for _, r := range records {
+				c.Produce(t.Context(), r, func(_ *kgo.Record, err error) {
+					if err != nil {
+						t.Errorf("producing: %v", err)
+					}
+				})
+			}
+			if err := c.Flush(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}

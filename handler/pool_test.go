@@ -15,7 +15,7 @@ import (
 	"kring/reqchan"
 )
 
-const deadline = 10 * time.Second
+const deadline = time.Minute
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 

@@ -74,7 +74,7 @@ func (c *client) start(payload []byte) bool {
 // await waits for an answer that comes later.
 func (c *client) await() {
 	c.t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		c.bell.Arm()
 		if c.home.Waiting() {

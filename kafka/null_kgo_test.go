@@ -32,7 +32,7 @@ func serveNull(t *testing.T, engine kring.Engine, dispatch kring.DispatchMode) s
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		null.Close()
 		if err := s.Shutdown(ctx); err != nil {
@@ -78,7 +78,7 @@ func produceAll(t *testing.T, topic string, opts []kgo.Opt) {
 		t.Fatal(err)
 	}
 	defer cl.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	failed := make(chan error, recordsPerProducer)
 	for range recordsPerProducer {

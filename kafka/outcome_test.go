@@ -131,11 +131,21 @@ func TestAnErrorBehindTooManyElementsIsNotLookedFor(t *testing.T) {
 	}
 }
 
+// allocations is testing.AllocsPerRun of few runs: the least of some tries, because the
+// runtime allocates for itself at times, a thread above all.
+func allocations(runs int, f func()) float64 {
+	least := testing.AllocsPerRun(runs, f)
+	for try := 1; least > 0 && try < 10; try++ {
+		least = min(least, testing.AllocsPerRun(runs, f))
+	}
+	return least
+}
+
 func TestErrorsAreFoundWithoutAllocating(t *testing.T) {
 	r := rand.New(rand.NewPCG(11, 12))
 	everyVersion(func(d *description, version int16) {
 		payload, _ := randomResponse(r, d.key, version)
-		if n := testing.AllocsPerRun(1, func() { errorCode(d.key, version, payload) }); n != 0 {
+		if n := allocations(1, func() { errorCode(d.key, version, payload) }); n != 0 {
 			t.Errorf("%s v%d: %v allocations", d.name, version, n)
 		}
 	})

@@ -185,7 +185,7 @@ func TestValidatingAllocatesNothing(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	everyVersion(func(d *description, version int16) {
 		body := randomRequest(r, d.key, version).AppendTo(nil)
-		if n := testing.AllocsPerRun(5, func() { validate(d.key, version, body, ElementsMaxDefault) }); n > 0 {
+		if n := allocations(5, func() { validate(d.key, version, body, ElementsMaxDefault) }); n > 0 {
 			t.Errorf("%s v%d: %v allocations", d.name, version, n)
 		}
 	})

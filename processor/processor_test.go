@@ -378,18 +378,31 @@ func TestAnAnswerToAGoneConnectionReachesNobody(t *testing.T) {
 }
 
 func TestIdleConnectionsExpireAndBusyOnesDoNot(t *testing.T) {
-	gate := make(chan struct{})
+	gate, entered := make(chan struct{}), make(chan struct{}, 1)
 	s := newStage(t, stageConfig{
 		handlers: 1, requests: 10, settings: processor.Settings{IdleTimeout: time.Second},
-		handle: func(r reqchan.Request) { <-gate; echo(r) },
+		handle: func(r reqchan.Request) { entered <- struct{}{}; <-gate; echo(r) },
 	})
-	busy := s.dial() // is read from within the timeout
-	mustWrite(t, busy, "\x00\x00\x00\x04busy")
+	var busy net.Conn
+	before := 0
+	for held := false; !held; { // the machine may keep us from writing until it has expired
+		before = s.closedBy(reqchan.IdleExpired)
+		busy = s.dial()
+		_, _ = busy.Write([]byte("\x00\x00\x00\x04busy"))
+		eventually(t, "its request is with the handler, or it expired", func() bool {
+			select {
+			case <-entered:
+				held = true
+			default:
+			}
+			return held || s.closedBy(reqchan.IdleExpired) > before
+		})
+	}
 	idle := s.dial()
 	if _, err := idle.Read(make([]byte, 1)); err == nil {
 		t.Error("the idle connection was answered")
 	}
-	eventually(t, "one expired", func() bool { return s.closedBy(reqchan.IdleExpired) == 1 })
+	eventually(t, "one expired", func() bool { return s.closedBy(reqchan.IdleExpired) == before+1 })
 	close(gate)
 	if _, err := readFrame(busy); err != nil {
 		t.Errorf("the connection with a request in flight: %v", err)

@@ -20,7 +20,7 @@ import (
 	"kring/reqchan"
 )
 
-const deadline = 30 * time.Second
+const deadline = time.Minute
 
 // stage is an acceptor, processors and handlers on a fault engine.
 type stage struct {

@@ -11,7 +11,7 @@ import (
 	"kring/internal/slab"
 )
 
-const deadline = 10 * time.Second
+const deadline = time.Minute
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 

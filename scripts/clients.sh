@@ -11,7 +11,7 @@ need gcc gcc
 build_kring
 cd "$root/internal/clients"
 
-KRING_BIN=$kring KRING_ENGINES="${engines[*]}" go test -v -count=1 -parallel 4 -timeout 5m . ./corpus ./replay >"$scratch/log" 2>&1 || {
+KRING_BIN=$kring KRING_ENGINES="${engines[*]}" go test -v -count=1 -parallel 4 -timeout 10m . ./corpus ./replay >"$scratch/log" 2>&1 || {
 	explain "$scratch/log"
 	die "the clients' tests failed"
 }

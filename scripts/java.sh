@@ -36,7 +36,7 @@ out=$scratch/tool.out
 tool() {
 	local class=$1 status=0
 	shift
-	timeout 120 java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto -Xmx256m \
+	timeout 300 java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto -Xmx256m \
 		-Dorg.slf4j.simpleLogger.defaultLogLevel=warn \
 		-cp "$cache/*" "org.apache.kafka.tools.$class" "$@" >"$out" 2>"$scratch/tool.err" || status=$?
 	if ((status != 0)) || grep -E '^\[.*\] (ERROR|FATAL)|Exception' "$out" "$scratch/tool.err" >&2; then

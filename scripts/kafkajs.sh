@@ -17,7 +17,7 @@ cp -r "$root/scripts/kafkajs" "$scratch/js"
 
 for engine in "${engines[@]}"; do
 	start_kring "$engine"
-	(cd "$scratch/js" && timeout 180 node matrix.js "$kring_addr") || die "$engine: kafkajs failed"
+	(cd "$scratch/js" && timeout 400 node matrix.js "$kring_addr") || die "$engine: kafkajs failed"
 	stop_kring
 	say "$engine: all of kafkajs's matrix holds"
 done

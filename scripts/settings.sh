@@ -41,7 +41,7 @@ serves() {
 refused() {
 	local says=$1 status=0
 	shift
-	timeout 20 "$kring" serve --listen "$kring_addr" "$@" >"$scratch/refused.out" 2>"$scratch/refused.log" </dev/null || status=$?
+	timeout 60 "$kring" serve --listen "$kring_addr" "$@" >"$scratch/refused.out" 2>"$scratch/refused.log" </dev/null || status=$?
 	((status == 2)) || die "$*: exit status $status, want 2: $(cat "$scratch/refused.log")"
 	grep -qi -- "$says" "$scratch/refused.log" || die "$*: refused without saying '$says': $(cat "$scratch/refused.log")"
 	[[ ! -s $scratch/refused.out ]] || die "$*: refused, and yet: $(cat "$scratch/refused.out")"

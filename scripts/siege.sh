@@ -111,7 +111,7 @@ besiege() {
 	((seconds >= 60)) || kill -USR1 "$kring_pid" || true
 	after=$(used_now)
 	local tries
-	for ((tries = 0; tries < 300 && after > before + (32 << 20); tries++)); do
+	for ((tries = 0; tries < 1200 && after > before + (32 << 20); tries++)); do
 		sleep 0.1
 		after=$(used_now)
 	done

@@ -10,8 +10,9 @@ ask_state() {
 	local before tries
 	before=$(states)
 	kill -USR1 "$kring_pid"
-	for ((tries = 0; tries < 300; tries++)); do
-		(($(states) > before)) && break
+	for ((tries = 0; tries < 600; tries++)); do
+		# Its line is whole when the log ends with one.
+		(($(states) > before)) && [[ -z $(tail -c 1 "$scratch/kring.log") ]] && break
 		sleep 0.1
 	done
 	state=$(grep ' msg=state ' "$scratch/kring.log" | tail -n 1)
@@ -24,7 +25,7 @@ field() { sed -nE "s/.* $1=(-?[0-9]+).*/\1/p" <<<"$state"; }
 # settled WHO waits until every connection is gone, into $state.
 settled() {
 	local tries
-	for ((tries = 0; tries < 300; tries++)); do
+	for ((tries = 0; tries < 600; tries++)); do
 		ask_state
 		(($(field open) == 0)) && return
 		sleep 0.2

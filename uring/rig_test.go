@@ -17,7 +17,7 @@ import (
 )
 
 // patience bounds failures; nothing that works takes it.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 func newTestNetwork(t testing.TB, c Config) *Network {
 	t.Helper()

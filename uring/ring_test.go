@@ -31,7 +31,7 @@ func reapAll(t testing.TB, r *Ring, n int) []CQE {
 	t.Helper()
 	all := make([]CQE, 0, n)
 	batch := make([]CQE, max(n, 1))
-	for deadline := time.Now().Add(10 * time.Second); len(all) < n; {
+	for deadline := time.Now().Add(patience); len(all) < n; {
 		all = append(all, batch[:r.Reap(batch[:n-len(all)])]...)
 		if len(all) == n {
 			break

@@ -251,8 +251,9 @@ func (c *serveCmd) shutDown(p process, l *live) error {
 }
 
 // signalRepeat is how long after a signal the same one is ignored: timeout(1) sends
-// its signal to the process and then to its process group.
-const signalRepeat = 100 * time.Millisecond
+// its signal to the process and then to its process group. A machine that is busy may let
+// some time pass between the two.
+const signalRepeat = 500 * time.Millisecond
 
 // summarize logs the totals at the end.
 func summarize(log *slog.Logger, st kring.Stats) {

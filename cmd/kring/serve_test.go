@@ -118,14 +118,24 @@ func (c *child) insist(s os.Signal) (stop func()) {
 
 // timeout(1) sends its signal to the process and to its group, so it comes twice.
 func TestASignalThatComesTwiceAtOnceDrains(t *testing.T) {
-	c := serve(t, "--handler", "echo", "--drain-timeout", "300ms")
-	untaken(t, c.addr)
-	c.signal(syscall.SIGTERM)
-	c.signal(syscall.SIGTERM)
-	if status := c.exit(); status != exitOK {
-		t.Errorf("exit status %d, want 0", status)
+	for {
+		c := serve(t, "--handler", "echo", "--drain-timeout", "300ms")
+		untaken(t, c.addr)
+		first := time.Now()
+		c.signal(syscall.SIGTERM)
+		c.signal(syscall.SIGTERM)
+		apart := time.Since(first)
+		status := c.exit()
+		if status != exitOK && apart > signalRepeat/2 { // the machine kept this process from sending them at once
+			t.Logf("tried again: the signals were %v apart", apart)
+			continue
+		}
+		if status != exitOK {
+			t.Errorf("exit status %d, want 0", status)
+		}
+		c.logged(`--drain-timeout passed`)
+		return
 	}
-	c.logged(`--drain-timeout passed`)
 }
 
 func TestDrainTimeoutCutsOffWhatIsLeft(t *testing.T) {

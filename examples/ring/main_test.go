@@ -51,7 +51,7 @@ func converse(address string, seed uint64) error {
 		return err
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	said := make([]byte, 1<<20)
 	for i, r := 0, rand.New(rand.NewPCG(seed, 1)); i < len(said); i++ {
 		said[i] = byte(r.Uint32())

@@ -10,7 +10,7 @@ import (
 )
 
 // patience is how long a test waits for what must happen.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // rig is an engine with its listener, owned by the test's goroutine.
 type rig struct {

@@ -38,7 +38,11 @@ func TestARequestAllocatesNothing(t *testing.T) {
 			}
 		}
 		exchange()
-		if n := testing.AllocsPerRun(4, exchange); n > most {
+		n := testing.AllocsPerRun(4, exchange)
+		for tries := 1; n > most && tries < 5; tries++ { // what others allocated at that time is not counted again
+			n = min(n, testing.AllocsPerRun(4, exchange))
+		}
+		if n > most {
 			t.Errorf("%v allocations in %d requests, want %v at most", n, requests, most)
 		} else {
 			t.Logf("%v allocations in %d requests", n, requests)

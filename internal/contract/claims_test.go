@@ -55,7 +55,7 @@ func TestFramesThatDoNotComeKeepNobodyWaiting(t *testing.T) {
 func TestAFrameThatComesWaitsOnlyATenthForThoseThatDoNot(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		cfg.Processors.Count, cfg.Limits.FrameBytesMax, cfg.Memory.RequestBytesMax = 2, 1<<20, 8<<20
-		cfg.Timeouts.Frame = 2 * servertest.Deadline // of which a tenth is a fifth of the test's patience
+		cfg.Timeouts.Frame = 40 * time.Second // of which a tenth is little of the test's patience
 		s := servertest.Start(t, cfg, servertest.Echo)
 		for size := 1 << 20; size >= 4<<10; size /= 2 {
 			for range 8 {
@@ -77,22 +77,9 @@ func TestAFrameThatComesWaitsOnlyATenthForThoseThatDoNot(t *testing.T) {
 func TestAFrameThatComesSteadilyHasItsTime(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		const steps = 40
-		cfg.Timeouts.Frame = time.Second
+		cfg.Timeouts.Frame = patient
 		s := servertest.Start(t, cfg, servertest.Echo)
-		c := servertest.Dial(t, s)
-		payload := make([]byte, 1<<20) // may take 5 s
-		frame := servertest.Frame(payload)
-		piece := (len(frame) + steps - 1) / steps
-		err := paced(steps, 50*time.Millisecond, func(i int) error {
-			_, err := c.Write(frame[i*piece : min((i+1)*piece, len(frame))])
-			return err
-		})
-		if err != nil {
-			t.Fatalf("%v%s", err, whyClosed(s))
-		}
-		if got := c.Receive(); got != string(payload) {
-			t.Fatalf("answer of %d bytes%s", len(got), whyClosed(s))
-		}
+		steadily(t, steps, patient/20, uploads(s, 1<<20, steps)) // it may take 5 s
 	})
 }
 

@@ -3,6 +3,7 @@ package contract
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"kring"
 	"kring/internal/budget"
@@ -260,7 +261,7 @@ func TestWhoReadsNothingDoesNotKeepOthersWaitingForItsWholeTime(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		t.Parallel()
 		cfg = shortOfMemory(cfg)
-		cfg.Timeouts.Write = servertest.Deadline
+		cfg.Timeouts.Write = 20 * time.Second
 		s := servertest.Start(t, cfg, makes(mib))
 		unread(t, s, 10)
 		good := servertest.Dial(t, s)

@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"syscall"
@@ -30,20 +31,22 @@ func TestAPeerThatReadsSlowlyIsNotCutForAWriteTimeout(t *testing.T) {
 		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
 			r.Respond(r.Buffer(response))
 		}))
-		c := servertest.DialWith(t, &net.Dialer{Control: smallWindow}, s.Addrs()[0].String())
-		if _, err := c.Write(servertest.Frame([]byte("much"))); err != nil {
-			t.Fatal(err)
-		}
-		b := make([]byte, 2<<10)
-		err := paced(steps, patient/20, func(int) error {
-			_, err := io.ReadFull(c, b)
-			return err
+		steadily(t, steps, patient/20, func(t *testing.T) (step func(i int) error, end func() error) {
+			c := servertest.DialWith(t, &net.Dialer{Control: smallWindow}, s.Addrs()[0].String())
+			c.Send("much")
+			b := make([]byte, 2<<10)
+			step = func(int) error {
+				if _, err := io.ReadFull(c, b); err != nil {
+					return fmt.Errorf("%w%s", err, whyClosed(s))
+				}
+				return nil
+			}
+			return step, func() error {
+				if _, err := io.CopyN(io.Discard, c, response+reqchan.SizeBytes-steps*int64(len(b))); err != nil {
+					return fmt.Errorf("the rest: %w%s", err, whyClosed(s))
+				}
+				return nil
+			}
 		})
-		if err != nil {
-			t.Fatalf("%v%s", err, whyClosed(s))
-		}
-		if _, err := io.CopyN(io.Discard, c, response+reqchan.SizeBytes-steps*int64(len(b))); err != nil {
-			t.Fatalf("the rest: %v%s", err, whyClosed(s))
-		}
 	})
 }

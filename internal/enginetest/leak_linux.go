@@ -25,7 +25,7 @@ func openDescriptors() map[string]string {
 func awaitDescriptors(t testing.TB, before map[string]string) {
 	t.Helper()
 	var extra []string
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); <-time.After(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); <-time.After(5 * time.Millisecond) {
 		extra = extra[:0]
 		for number, target := range openDescriptors() {
 			if before[number] != target {

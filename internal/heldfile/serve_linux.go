@@ -15,7 +15,7 @@ const (
 	// asServer in the environment makes this program the server, whatever else it is.
 	asServer = "KRING_HELDFILE_SERVER"
 	// lifetime bounds a server whose test can't end it. No test takes that long.
-	lifetime = 3 * time.Minute
+	lifetime = 15 * time.Minute
 )
 
 // Before anything else of the program: it is a test's binary, started again.

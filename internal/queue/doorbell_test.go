@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-const deadline = 20 * time.Second
+const deadline = time.Minute
 
 // sleeper is an owner that can only be woken by its bell.
 type sleeper struct {

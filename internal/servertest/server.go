@@ -10,7 +10,7 @@ import (
 )
 
 // Deadline is how long anything may take before a test fails.
-const Deadline = 20 * time.Second
+const Deadline = time.Minute
 
 // Echo answers every request with its own payload.
 var Echo = kring.HandlerFunc(func(r kring.Request) { r.Respond(r.Payload()) })

@@ -95,7 +95,7 @@ job() {
 	local name=$1
 	shift
 	while (($(running) >= ${JOBS:-6})); do wait -n "${job_pids[@]}" 2>/dev/null || true; done
-	timeout -k 10 "${LIMIT:-400}" nice -n "${NICE:-0}" "$@" >"$scratch/out/$name.out" 2>"$scratch/out/$name.err" </dev/null &
+	timeout -k 10 "${LIMIT:-600}" nice -n "${NICE:-0}" "$@" >"$scratch/out/$name.out" 2>"$scratch/out/$name.err" </dev/null &
 	job_pids+=("$!")
 }
 
@@ -114,7 +114,7 @@ wait_jobs() {
 	job_pids=()
 	local server with=()
 	for server in "${servers[@]}"; do with+=("$server=${addrs[$server]}"); done
-	timeout 300 "$scratch/stored" "${with[@]}" >"$scratch/out/stored.out" 2>"$scratch/out/stored.err" || true
+	timeout 600 "$scratch/stored" "${with[@]}" >"$scratch/out/stored.out" 2>"$scratch/out/stored.err" || true
 }
 
 # table prints a line for each client, version and server, and fails if one of

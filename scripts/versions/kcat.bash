@@ -15,7 +15,7 @@ part() {
 	printf 'result\tkcat\t%s\t%s\t%s\t%s\n' "$version" "$server" "$1" "${how:0:400}"
 }
 
-kcat() { timeout 60 kcat -q -b "$addr" "$@" || { echo "kcat $* failed with $?" && return 1; }; }
+kcat() { timeout 180 kcat -q -b "$addr" "$@" || { echo "kcat $* failed with $?" && return 1; }; }
 
 codecs() {
 	local codec

@@ -50,9 +50,9 @@ const (
 	// nextCorrelation is of the request behind a question.
 	nextCorrelation = 0x6e657874
 	// answerWithin is after how long a server without a response is called silent.
-	answerWithin = 5 * time.Second
+	answerWithin = 30 * time.Second
 	// talkWithin is how long a talk of many requests may take.
-	talkWithin = 30 * time.Second
+	talkWithin = 2 * time.Minute
 	// silentAfter is that for a server that is known to say nothing.
 	silentAfter = time.Second
 	// frameBytesMax bounds what is believed of a response's size.
