@@ -103,6 +103,7 @@ type Request = reqchan.Request
 //	                          the Handler vouches for the peer
 //	SetPrincipal(p), Principal()
 //	                          who the peer is, such as User:alice
+//	TLS(), SetTLS(s)          the state of its TLS handshake, nil on a plaintext listener
 //	SetSoftware(s), Software()
 //	                          what the client says that it is (KIP-511)
 type Conn = reqchan.Conn
