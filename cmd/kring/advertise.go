@@ -6,7 +6,6 @@ import (
 	"net/netip"
 
 	"kring/embedded"
-	"kring/engine"
 	"kring/kafka"
 )
 
@@ -44,7 +43,7 @@ func (c *serveCmd) validateAdvertise() (faults []error) {
 	own, tcp := c.ownAddresses(), false
 	var mute []string
 	for _, l := range c.listeners() {
-		_, unix := engine.UnixPath(l.Address)
+		unix := isUnix(&l)
 		tcp = tcp || !unix
 		if _, said := own[l.Name]; unix && !said {
 			mute = append(mute, l.Name)
