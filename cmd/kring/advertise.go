@@ -32,8 +32,30 @@ func (c *serveCmd) ownAddresses() map[string]kafka.Address {
 	return own
 }
 
+// validateOwnAddresses returns the faults of what several --listener NAME.advertise say
+// together: one listener has one address, and no address speaks two protocols.
+func (c *serveCmd) validateOwnAddresses() (faults []error) {
+	said, by := map[string]string{}, map[kafka.Address]string{}
+	for _, s := range c.Sockets.Listener {
+		if s.setting != advertiseSetting {
+			continue
+		}
+		at, _ := kafka.ParseAddress(s.value) // checked by UnmarshalText
+		other, taken := by[at]
+		switch before, again := said[s.listener]; {
+		case again && before != s.value:
+			faults = append(faults, fmt.Errorf("--listener %s.advertise=%s: it is %s as well, and clients are told one address; leave out one of the two", s.listener, s.value, before))
+		case taken && c.security(other) != c.security(s.listener):
+			faults = append(faults, fmt.Errorf("--listener %s.advertise=%s: %s advertises it too, which is %s and not %s; give each its own port", s.listener, s.value, other, c.security(other), c.security(s.listener)))
+		}
+		said[s.listener], by[at] = s.value, s.listener
+	}
+	return faults
+}
+
 // validateAdvertise returns the faults of the advertised addresses.
 func (c *serveCmd) validateAdvertise() (faults []error) {
+	faults = c.validateOwnAddresses()
 	if c.Advertise != "" {
 		if _, err := kafka.ParseAddress(c.Advertise); err != nil {
 			faults = append(faults, fmt.Errorf("--advertise %q: clients need a host and a port other than 0: %w; give HOST:PORT, such as broker.example.org:9092", c.Advertise, err))
