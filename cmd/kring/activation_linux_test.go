@@ -245,3 +245,30 @@ func TestSystemdIsToldHowFarTheServerHasCome(t *testing.T) {
 		}
 	}
 }
+
+// TestTheUnitInTheDocsIsUnderstood: its command line, with a socket of the name that the
+// .socket unit gives it.
+func TestTheUnitInTheDocsIsUnderstood(t *testing.T) {
+	unit, err := os.ReadFile("../../docs/systemd/kring.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket, err := os.ReadFile("../../docs/systemd/kring.socket")
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := regexp.MustCompile(`(?m)^ExecStart=\S+ (serve .*)$`).FindSubmatch(unit)
+	name := regexp.MustCompile(`(?m)^FileDescriptorName=(.*)$`).FindSubmatch(socket)
+	if line == nil || name == nil {
+		t.Fatalf("no ExecStart, or no FileDescriptorName, in\n%s\n%s", unit, socket)
+	}
+	args := strings.Fields(strings.ReplaceAll(string(line[1]), "%S", t.TempDir()))
+	c := activated(t, string(name[1]), []*os.File{filed(t, listenTCP(t))}, args...)
+	if ready := <-c.lines(); !strings.Contains(ready, " (systemd) · ") {
+		t.Errorf("ready line %q; standard error:\n%s", ready, c.stderr.String())
+	}
+	c.signal(syscall.SIGTERM)
+	if status := c.exit(); status != exitOK {
+		t.Errorf("exit status %d, want 0; standard error:\n%s", status, c.stderr.String())
+	}
+}
