@@ -32,23 +32,19 @@ func (c *serveCmd) ownAddresses() map[string]kafka.Address {
 	return own
 }
 
-// validateOwnAddresses returns the faults of what several --listener NAME.advertise say
-// together: one listener has one address, and no address speaks two protocols.
+// validateOwnAddresses refuses one address for listeners of two protocols: the clients of one
+// would be sent to the other. Two ways to one broker may have the same name.
 func (c *serveCmd) validateOwnAddresses() (faults []error) {
-	said, by := map[string]string{}, map[kafka.Address]string{}
-	for _, s := range c.Sockets.Listener {
-		if s.setting != advertiseSetting {
+	own, by := c.ownAddresses(), map[kafka.Address]string{}
+	for _, l := range c.listeners() {
+		at, said := own[l.Name]
+		if !said {
 			continue
 		}
-		at, _ := kafka.ParseAddress(s.value) // checked by UnmarshalText
-		other, taken := by[at]
-		switch before, again := said[s.listener]; {
-		case again && before != s.value:
-			faults = append(faults, fmt.Errorf("--listener %s.advertise=%s: it is %s as well, and clients are told one address; leave out one of the two", s.listener, s.value, before))
-		case taken && c.security(other) != c.security(s.listener):
-			faults = append(faults, fmt.Errorf("--listener %s.advertise=%s: %s advertises it too, which is %s and not %s; give each its own port", s.listener, s.value, other, c.security(other), c.security(s.listener)))
+		if other, taken := by[at]; taken && c.security(other) != c.security(l.Name) {
+			faults = append(faults, fmt.Errorf("--listener %s.advertise=%s: %s advertises it too, which is %s and not %s; give each its own port", l.Name, at, other, c.security(other), c.security(l.Name)))
 		}
-		said[s.listener], by[at] = s.value, s.listener
+		by[at] = l.Name
 	}
 	return faults
 }
