@@ -271,6 +271,27 @@ func (s *Server) watcherPanicked() {
 	}
 }
 
+// Alive waits until every processor has begun a pass of its loop, and returns nil. When ctx
+// ends first it says which have not: a Handler blocks them (inline), or the machine gives
+// them no time. Any goroutine, at any time.
+func (s *Server) Alive(ctx context.Context) error {
+	processors := s.everyProcessor()
+	passes := make([]<-chan struct{}, len(processors))
+	for i, p := range processors {
+		passes[i] = p.Pass()
+	}
+	var silent []int
+	for i, pass := range passes {
+		if !comesBefore(pass, ctx.Done()) {
+			silent = append(silent, i)
+		}
+	}
+	if len(silent) > 0 {
+		return fmt.Errorf("kring: processors %v have made no pass: %w; does the Handler block them?", silent, ctx.Err())
+	}
+	return nil
+}
+
 // listingPatience is how long Conns waits for a processor: it answers between
 // two passes, so only a Handler that blocks it (inline) can keep it for longer.
 const listingPatience = time.Second

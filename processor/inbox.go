@@ -31,7 +31,8 @@ type inbox struct {
 	once     [onceCount]atomic.Bool
 
 	mu      sync.Mutex
-	listing *Listing // guarded by mu; has not begun
+	listing *Listing      // guarded by mu; has not begun
+	passing chan struct{} // guarded by mu; closed when the next pass begins; nil: nobody waits
 
 	arrived []message // Owner: connections taken out of messages and not adopted, oldest first
 }
@@ -174,4 +175,29 @@ func (i *inbox) close() {
 		runtime.Gosched()
 	}
 	i.open()
+}
+
+// Pass is closed when the processor begins its next pass, or has ended. All who ask before
+// that get the same, so that nothing piles up. Any goroutine.
+func (p *Processor) Pass() <-chan struct{} {
+	i := &p.inbox
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.passing != nil {
+		return i.passing
+	}
+	next := make(chan struct{})
+	i.passing = next
+	if !i.submit(i.passed) {
+		i.passing = nil
+		close(next)
+	}
+	return next
+}
+
+func (i *inbox) passed() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	close(i.passing)
+	i.passing = nil
 }

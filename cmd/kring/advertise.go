@@ -6,7 +6,6 @@ import (
 	"net/netip"
 
 	"kring/embedded"
-	"kring/engine"
 	"kring/kafka"
 )
 
@@ -33,8 +32,26 @@ func (c *serveCmd) ownAddresses() map[string]kafka.Address {
 	return own
 }
 
+// validateOwnAddresses refuses one address for listeners of two protocols: the clients of one
+// would be sent to the other. Two ways to one broker may have the same name.
+func (c *serveCmd) validateOwnAddresses() (faults []error) {
+	own, by := c.ownAddresses(), map[kafka.Address]string{}
+	for _, l := range c.listeners() {
+		at, said := own[l.Name]
+		if !said {
+			continue
+		}
+		if other, taken := by[at]; taken && c.security(other) != c.security(l.Name) {
+			faults = append(faults, fmt.Errorf("--listener %s.advertise=%s: %s advertises it too, which is %s and not %s; give each its own port", l.Name, at, other, c.security(other), c.security(l.Name)))
+		}
+		by[at] = l.Name
+	}
+	return faults
+}
+
 // validateAdvertise returns the faults of the advertised addresses.
 func (c *serveCmd) validateAdvertise() (faults []error) {
+	faults = c.validateOwnAddresses()
 	if c.Advertise != "" {
 		if _, err := kafka.ParseAddress(c.Advertise); err != nil {
 			faults = append(faults, fmt.Errorf("--advertise %q: clients need a host and a port other than 0: %w; give HOST:PORT, such as broker.example.org:9092", c.Advertise, err))
@@ -44,7 +61,7 @@ func (c *serveCmd) validateAdvertise() (faults []error) {
 	own, tcp := c.ownAddresses(), false
 	var mute []string
 	for _, l := range c.listeners() {
-		_, unix := engine.UnixPath(l.Address)
+		unix := isUnix(&l)
 		tcp = tcp || !unix
 		if _, said := own[l.Name]; unix && !said {
 			mute = append(mute, l.Name)

@@ -187,3 +187,35 @@ func TestAServerOnEveryAddressSaysLocalhostAndWarns(t *testing.T) {
 		t.Errorf("exit status %d, want 0", status)
 	}
 }
+
+// TestAddressesThatCantBeAdvertisedAreRefusedByTheFlag, before anything is opened.
+func TestAddressesThatCantBeAdvertisedAreRefusedByTheFlag(t *testing.T) {
+	long := strings.Repeat("a", 64) + ".example:9092"
+	for _, value := range []string{"0.0.0.0:9092", "[::]:9092", "broker.example.org:0", "broker.example.org", "a b:9092", "-a.example:9092", "1.2.3:9092", long, "ff02::1:9092", ":9092", "a..b:9092"} {
+		for _, args := range [][]string{{"--advertise", value}, {"--listener", "PLAINTEXT.advertise=" + value}} {
+			refusedAs(t, args, args[0], value)
+		}
+	}
+	two := []string{"--listen", "A://127.0.0.1:0", "--listen", "SSL://127.0.0.1:0", "--listener", "A.advertise=a.example:1"}
+	refusedAs(t, append(two, "--listener", "SSL.advertise=a.example:1"), "--listener SSL.advertise=a.example:1", "PLAINTEXT and not SSL")
+	// Two ways to one broker may have one name; and the last of two settings wins.
+	same := append(two[:4:4], "--listen", "B://127.0.0.1:0", "--listener", "A.advertise=a.example:1", "--listener", "B.advertise=a.example:1", "--listener", "SSL.advertise=a.example:1", "--listener", "SSL.advertise=a.example:2")
+	if command, _ := parse(append([]string{"serve"}, same...), settingsOf(nil), io.Discard, io.Discard); command == nil {
+		t.Errorf("%q is refused", same)
+	}
+}
+
+// refusedAs wants a command line to be refused with texts.
+func refusedAs(t *testing.T, args []string, says ...string) {
+	t.Helper()
+	var stderr strings.Builder
+	command, status := parse(append([]string{"serve"}, args...), settingsOf(nil), io.Discard, &stderr)
+	if command != nil || status != exitUsage {
+		t.Errorf("%q: status %d; want it refused", args, status)
+	}
+	for _, text := range says {
+		if !strings.Contains(stderr.String(), text) {
+			t.Errorf("%q: the error lacks %q: %s", args, text, stderr.String())
+		}
+	}
+}

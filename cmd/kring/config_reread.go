@@ -70,7 +70,7 @@ func (l *live) rereadConfig() reloadable {
 		says: func() []any {
 			say := []any{"file", l.now.c.Config}
 			if l.took {
-				say = append(say, "changed", orNone(strings.Join(l.now.changed, "; ")), "listening", strings.Join(addresses(l.server), ", "))
+				say = append(say, "changed", orNone(strings.Join(l.now.changed, "; ")), "listening", strings.Join(l.start.addresses(l.server), ", "))
 			}
 			return say
 		},
@@ -98,6 +98,7 @@ func (l *live) prepare() (*running, error) {
 		return nil, errors.New(env.attribute(strings.TrimPrefix(err.Error(), "serve: ")))
 	}
 	next := &running{c: command.Selected().Target.Addr().Interface().(*serveCmd), flags: command.Selected().Flags, env: env}
+	next.c.inherit(l.start)
 	var faults []error
 	for i, flag := range next.flags {
 		was := l.now.flags[i]

@@ -33,13 +33,16 @@ var groups = []kong.Group{
 
 // serveCmd is `kring serve`; its fields are the flags.
 type serveCmd struct {
-	Listen    []string `group:"network" placeholder:"[NAME://]ADDRESS" default:"127.0.0.1:9092" help:"Address to listen on, and the name of the listener; repeat for more. HOST:PORT: port 0 picks a free one, no host means every address of this machine. unix:PATH: a Unix domain socket, unix:@NAME an abstract one; without a TCP listener beside it, it needs --advertise. A listener named SSL, SASL_PLAINTEXT or SASL_SSL speaks that; --listener NAME.security= gives it to another name. Default: ${default}; names PLAINTEXT, PLAINTEXT_2, …"`
+	Listen    []string `group:"network" placeholder:"[NAME://]ADDRESS" default:"127.0.0.1:9092" help:"Address to listen on, and the name of the listener; repeat for more. HOST:PORT: port 0 picks a free one, no host means every address of this machine. unix:PATH: a Unix domain socket, unix:@NAME an abstract one; without a TCP listener beside it, it needs --advertise. systemd: a socket of a systemd .socket unit, by FileDescriptorName=NAME or in their order; without --listen all of them are served. A listener named SSL, SASL_PLAINTEXT or SASL_SSL speaks that; --listener NAME.security= gives it to another name. Default: ${default}; names PLAINTEXT, PLAINTEXT_2, …"`
 	Advertise string   `group:"network" placeholder:"HOST:PORT" help:"Address that clients are told to connect to [advertised.listeners]. Needed if they reach this machine under another name or port. For one listener: --listener NAME.advertise=HOST:PORT. Default: where the listener that they come by is bound; localhost when that is every address; the first TCP listener for a Unix domain socket."`
+
+	activation activation
 
 	Sockets socketFlags `embed:""`
 	TLS     tlsFlags    `embed:""`
 	Limits  limitFlags  `embed:""`
 	Bounds  boundFlags  `embed:""`
+	Proxy   proxyFlags  `embed:""`
 
 	Engine        string        `group:"engine" enum:"auto, io_uring, epoll, portable" default:"auto" help:"Engine: ${enum}. auto takes io_uring if this system allows it, else epoll, else portable, and says why. If the named engine does not work, the program fails. Default: ${default}."`
 	Wait          string        `group:"engine" enum:"auto, locked, parked" default:"auto" help:"How processors wait: ${enum}. locked holds an OS thread for each (best with --dispatch inline), parked uses Go's poller (best with pool). Default: ${default}, the best for --dispatch."`
@@ -139,6 +142,7 @@ func (c *serveCmd) Validate() error {
 	}
 	faults = append(faults, c.validateACL()...)
 	faults = append(faults, c.Bounds.validate()...)
+	faults = append(faults, c.Proxy.validate()...)
 	faults = append(faults, c.Limits.validate()...)
 	faults = append(faults, c.Quotas.validate()...)
 	faults = append(faults, c.Lanes.validate(c.Handler)...)
@@ -230,6 +234,7 @@ func (c *serveCmd) serverConfig() kring.Config {
 	c.Limits.apply(&cfg)
 	c.Sockets.apply(&cfg)
 	c.Bounds.apply(&cfg)
+	c.Proxy.apply(&cfg)
 	c.Lanes.apply(&cfg)
 	c.Quotas.apply(&cfg)
 	cfg.Conns.HandlerFiles = c.handlerFiles(cfg)

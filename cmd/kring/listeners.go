@@ -4,10 +4,13 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/alecthomas/kong"
 
 	"kring"
 	"kring/engine"
@@ -15,13 +18,13 @@ import (
 
 // socketFlags are socket options of all listeners, and settings of single listeners.
 type socketFlags struct {
-	Backlog            int               `group:"network" placeholder:"N" help:"Connections that wait in the kernel to be accepted [socket.listen.backlog.size]; net.core.somaxconn bounds it. Default: 1024."`
-	SendBufferBytes    size              `group:"network" placeholder:"BYTES" help:"SO_SNDBUF of connections [socket.send.buffer.bytes]. Default: the system's own sizing."`
-	ReceiveBufferBytes size              `group:"network" placeholder:"BYTES" help:"SO_RCVBUF of connections [socket.receive.buffer.bytes]. Default: the system's own sizing."`
-	KeepAlive          time.Duration     `group:"network" placeholder:"DURATION" help:"How long a connection may be silent before TCP probes the peer. Negative: never. Default: 2m."`
-	KeepAliveInterval  time.Duration     `group:"network" placeholder:"DURATION" help:"Time between two probes. Default: half of --keep-alive, a minute at most."`
-	KeepAliveProbes    int               `group:"network" placeholder:"N" help:"Unanswered probes after which the connection counts as broken. Default: 3."`
-	Listener           []listenerSetting `group:"network" placeholder:"NAME.SETTING=VALUE" help:"A setting that differs for one listener [listener.name.<name>.<setting>], such as BROKERS.max-connections=100; repeat for more. Settings: ${listener_settings}."`
+	Backlog            int           `group:"network" placeholder:"N" help:"Connections that wait in the kernel to be accepted [socket.listen.backlog.size]; net.core.somaxconn bounds it. Default: 1024."`
+	SendBufferBytes    size          `group:"network" placeholder:"BYTES" help:"SO_SNDBUF of connections [socket.send.buffer.bytes]. Default: the system's own sizing."`
+	ReceiveBufferBytes size          `group:"network" placeholder:"BYTES" help:"SO_RCVBUF of connections [socket.receive.buffer.bytes]. Default: the system's own sizing."`
+	KeepAlive          time.Duration `group:"network" placeholder:"DURATION" help:"How long a connection may be silent before TCP probes the peer. Negative: never. Default: 2m."`
+	KeepAliveInterval  time.Duration `group:"network" placeholder:"DURATION" help:"Time between two probes. Default: half of --keep-alive, a minute at most."`
+	KeepAliveProbes    int           `group:"network" placeholder:"N" help:"Unanswered probes after which the connection counts as broken. Default: 3."`
+	Listener           settingList   `group:"network" placeholder:"NAME.SETTING=VALUE" help:"A setting that differs for one listener [listener.name.<name>.<setting>], such as BROKERS.max-connections=100; repeat for more. Settings: ${listener_settings}."`
 
 	fromFile  []listenerSetting // of --config; joinFile puts them in front of Listener
 	fileNames []string          // of the listeners of --config, if it says them
@@ -42,6 +45,35 @@ func (c *serveCmd) joinFile() {
 
 // listenerSetting is a --listener.
 type listenerSetting struct{ listener, setting, value string }
+
+// settingList is every --listener, in their order.
+type settingList []listenerSetting
+
+// Decode is kong's. One flag, or one variable of the environment, may have several settings
+// with commas between them; a comma that no NAME.SETTING= follows belongs to a value.
+func (l *settingList) Decode(ctx *kong.DecodeContext) error {
+	var text string
+	if err := ctx.Scan.PopValueInto("NAME.SETTING=VALUE", &text); err != nil {
+		return err
+	}
+	for text != "" {
+		one, rest := text, ""
+		for at, c := range text {
+			if c == ',' && beginsSetting.MatchString(text[at+1:]) {
+				one, rest = text[:at], text[at+1:]
+				break
+			}
+		}
+		var s listenerSetting
+		if err := s.UnmarshalText([]byte(one)); err != nil {
+			return err
+		}
+		*l, text = append(*l, s), rest
+	}
+	return nil
+}
+
+var beginsSetting = regexp.MustCompile(`^[^.,=]*\.[a-z-]+=`)
 
 // UnmarshalText reads NAME.SETTING=VALUE.
 func (s *listenerSetting) UnmarshalText(text []byte) error {
@@ -160,12 +192,10 @@ func (s *socketFlags) apply(cfg *kring.Config) {
 // listeners are those of --listen, each with what --listener says of it.
 func (c *serveCmd) listeners() []kring.ListenerConfig {
 	var all []kring.ListenerConfig
-	for i, l := range c.Listen {
-		name, address := splitName(l)
-		if name == "" {
-			name = defaultListenerName(i)
-		}
+	for i := range c.Listen {
+		name, address := c.nameOf(i)
 		of := kring.ListenerConfig{Name: name, Address: address}
+		c.activation.take(&of)
 		for _, s := range c.Sockets.Listener {
 			if set, ofServer := listenerSettings[s.setting]; ofServer && s.listener == name {
 				_ = set(&of, s.value) // UnmarshalText has seen it
@@ -197,8 +227,8 @@ func (c *serveCmd) validateListeners() (faults []error) {
 	for _, l := range c.Listen {
 		name, address := splitName(l)
 		_, unix := engine.UnixPath(address)
-		if _, _, err := splitAddress(address); err != nil && !unix {
-			faults = append(faults, fmt.Errorf("--listen %q: %w; give HOST:PORT, such as 127.0.0.1:9092, or unix:PATH", l, err))
+		if _, _, err := splitAddress(address); err != nil && !unix && address != systemdAddress {
+			faults = append(faults, fmt.Errorf("--listen %q: %w; give HOST:PORT, such as 127.0.0.1:9092, unix:PATH, or systemd", l, err))
 		}
 		if name == "" && address != l || strings.ContainsAny(name, ".=:/ ") {
 			faults = append(faults, fmt.Errorf("--listen %q: the name %q can't be told apart in --listener; give letters, digits and _", l, name))

@@ -9,7 +9,8 @@
 //
 //	kring: ready on 127.0.0.1:9092 · io_uring (all features), 1 processor parked, pool of 8 · memory at most 512 MiB of 512 MiB (cgroup) · handler embedded (one-node development broker)
 //
-// These are the bound addresses (joined by ", "), the engine and why it was chosen,
+// These are the bound addresses (joined by ", "; behind one that systemd opened stands
+// " (systemd)"), the engine and why it was chosen,
 // the number of processors and how they wait, where the handler runs, the memory
 // plan, and the handler. Everything else goes to standard error, through a queue:
 // the server never waits for its reader.

@@ -70,11 +70,19 @@ var noRequest = map[kring.CloseReason]string{
 	reqchan.FrameTooBig:       "the first four bytes are a size above --max-frame-bytes; TLS or HTTP on this port looks like that",
 	reqchan.FrameSizeNegative: "the first four bytes are a negative size; the client does not speak Kafka's protocol",
 	reqchan.FrameTimeout:      "a request was begun and did not come within --frame-timeout",
+
+	reqchan.ProxyHeaderMissing:   "the connection came from a network of --proxy-protocol and did not begin with a header: have the load balancer send one, or take its network out",
+	reqchan.ProxyHeaderMalformed: "the connection came from a network of --proxy-protocol, and its header can't be read",
+	reqchan.ProxyHeaderUntrusted: "the connection began with a PROXY protocol header and came from no network of --proxy-protocol: add it, if it is a load balancer's",
+	reqchan.ProxyHeaderTimeout:   "the connection came from a network of --proxy-protocol, and no header came within --proxy-timeout",
 }
 
 // closed is Events.ConnClosed. It does not block.
 func (r *refusals) closed(c *kring.Conn, why kring.CloseReason) {
 	if text, ok := noRequest[why]; ok {
+		if detail := c.EndDetail(); detail != nil {
+			text += ": " + detail.Error()
+		}
 		r.keep(refusal{conn: c, header: kafka.Header{Key: -1}, reason: why, why: text})
 	}
 }
@@ -147,6 +155,9 @@ func (r *refusals) line(k refused) {
 		attrs = append(attrs, "api", kmsg.NameForKey(f.header.Key), "api_key", f.header.Key, "version", f.header.Version)
 	}
 	attrs = append(attrs, "remote", reqchan.EndString(f.conn.Remote), "listener", f.conn.Listener, "client_id", f.clientID)
+	if p := f.conn.Proxy(); p != nil {
+		attrs = append(attrs, "forwarder", reqchan.EndString(p.Remote))
+	}
 	if s := f.conn.Software(); s.Name != "" {
 		attrs = append(attrs, "software", s.Name+" "+s.Version)
 	}

@@ -44,6 +44,7 @@ func atOnce(reload func() error) func() (func() error, error) {
 type rereads struct {
 	log   *slog.Logger
 	every time.Duration // between two looks at watched files
+	told  *notifier     // of a signal to reread; nil: nobody is
 	parts []*reread
 }
 
@@ -93,7 +94,7 @@ func (r *rereads) start(signals <-chan os.Signal) func() {
 			case <-over:
 				return
 			case s := <-signals:
-				r.all(s)
+				r.told.reloading(func() { r.all(s) })
 			case <-looks:
 				r.look()
 			}

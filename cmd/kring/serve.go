@@ -46,6 +46,15 @@ func (c *serveCmd) Run(p process) error {
 	defer leave()
 	log, level := c.logger(p.stderr)
 	again := newRereads(log)
+	passed, err := takePassed()
+	if err == nil {
+		err = c.adopt(passed)
+	}
+	if err != nil {
+		return usageError{err}
+	}
+	again.told = newNotifier(log)
+	defer again.told.end()
 	l := &live{log: log, level: level, again: p.again, start: c}
 	p.logSettings(log)
 	cfg := c.serverConfig()
@@ -184,13 +193,17 @@ func (c *serveCmd) serve(p process, l *live, side *sideDoor, again *rereads, han
 		log.Warn("the ready line could not be written", "error", err)
 	})
 	defer ready.end()
-	fmt.Fprintln(ready, c.readyLine(server.Describe(), server.MemoryPlan(), addresses(server)))
+	at := c.addresses(server)
+	fmt.Fprintln(ready, c.readyLine(server.Describe(), server.MemoryPlan(), at))
+	again.told.ready("serving on " + oneLine(strings.Join(at, ", ")))
+	again.told.watch(server.Alive)
 	s, err := nextStop(p, log, server, server.Failed())
 	if s == nil {
 		log.Error("stopping: a part of the server failed", "error", err)
 	} else {
 		log.Info("stopping: no new connections, finishing what is in flight", "signal", s.String(), "drain_timeout", l.drainTimeout())
 	}
+	again.told.say("STOPPING=1")
 	side.drain()
 	if served.release != nil {
 		served.release()
@@ -272,9 +285,12 @@ func summarize(log *slog.Logger, st kring.Stats) {
 		"kernel_threads", kring.KernelThreads())
 }
 
-// addresses are those of all listeners, as text.
-func addresses(server *kring.Server) (all []string) {
+// addresses are those of all listeners, as text, and which of them systemd opened.
+func (c *serveCmd) addresses(server *kring.Server) (all []string) {
 	for _, l := range server.Listeners() {
+		if c.activation.sockets[l.Name] != nil {
+			l.Address += " (systemd)"
+		}
 		all = append(all, l.Address)
 	}
 	return all
