@@ -283,6 +283,7 @@ func (c *Cluster) prepare() error {
 	c.versions = versions
 	c.door = kafka.NewDoor(versions, c)
 	c.door.Rejected = c.cfg.Rejected
+	c.door.SASL, c.door.SCRAMUsers = c.cfg.SASL, c.cfg.SCRAMUsers
 	return c.prepareQuotas()
 }
 

@@ -36,6 +36,7 @@ type serveCmd struct {
 	Advertise string   `group:"network" placeholder:"HOST:PORT" help:"Address that clients are told to connect to [advertised.listeners]. Needed if they reach this machine under another name or port. For one listener: --listener NAME.advertise=HOST:PORT. Default: where the listener that they come by is bound; localhost when that is every address; the first TCP listener for a Unix domain socket."`
 
 	Sockets socketFlags `embed:""`
+	SASL    saslFlags   `embed:""`
 	Limits  limitFlags  `embed:""`
 	Bounds  boundFlags  `embed:""`
 
@@ -116,6 +117,7 @@ func (c *serveCmd) Validate() error {
 	faults = append(faults, c.validateListeners()...)
 	faults = append(faults, c.validateAdvertise()...)
 	faults = append(faults, c.validateSecurity()...)
+	faults = append(faults, c.validateSASL()...)
 	for _, n := range []struct {
 		flag       string
 		value, min int

@@ -29,6 +29,8 @@ type service struct {
 	quotas    *quota.Quotas                                  // nil: no quotas
 	release   func()                                         // called before draining: answers requests that wait; nil: none do
 	close     func() error                                   // nil: nothing to close
+	// authenticated is called when nobody authenticates any more.
+	authenticated func()
 }
 
 // Run serves until a signal or a failure.
@@ -64,6 +66,7 @@ func (c *serveCmd) Run(p process) error {
 	}
 	closed.end()
 	refused.end()
+	served.authenticated()
 	if served.close != nil {
 		err = errors.Join(err, served.close())
 	}
@@ -96,6 +99,21 @@ func (c *serveCmd) open(log *slog.Logger, refused *refusals, again *rereads) (se
 	if c.Quotas.QuotaFile != "" {
 		again.add(c.rereadQuotas(quotas))
 	}
+	who, err := c.authentication(log, again)
+	if err != nil {
+		return service{}, usageError{err}
+	}
+	served, err := c.openHandler(log, refused, quotas, who)
+	if err != nil {
+		who.close()
+		return served, err
+	}
+	served.authenticated = who.close
+	return served, nil
+}
+
+// openHandler makes the handler behind quotas and authentication.
+func (c *serveCmd) openHandler(log *slog.Logger, refused *refusals, quotas *quota.Quotas, who *authentication) (service, error) {
 	switch c.Handler {
 	case handlerNull:
 		n, err := c.openNull()
@@ -104,12 +122,14 @@ func (c *serveCmd) open(log *slog.Logger, refused *refusals, again *rereads) (se
 		}
 		door := kafka.NewDoor(n.Versions(), n)
 		door.Quotas, door.Rejected = quotas, refused.add
+		door.SASL = who.sasl
 		return service{handler: door, quotas: quotas, advertise: c.advertiseNull(n), release: n.Close}, nil
 	case handlerEcho:
 		return service{handler: echo.Handler{}}, nil
 	}
 	cfg := c.clusterConfig()
 	cfg.Logger, cfg.Quotas, cfg.Rejected = log, quotas, refused.add
+	cfg.SASL, cfg.SCRAMUsers = who.sasl, who.scramUsers()
 	if err := cfg.Validate(); err != nil {
 		return service{}, usageError{inFlags(err)}
 	}
