@@ -31,6 +31,8 @@ type service struct {
 	release   func()         // called before draining: answers requests that wait; nil: none do
 	close     func() error   // nil: nothing to close
 	apis      kafka.Versions // what is served, for /metrics; the zero value: no Kafka
+	// authenticated is called when nobody authenticates any more.
+	authenticated func()
 }
 
 // advertiser sets the addresses that clients are told. It is called when the server
@@ -96,6 +98,7 @@ func (c *serveCmd) Run(p process) error {
 	}
 	closed.end()
 	refused.end()
+	served.authenticated()
 	if served.close != nil {
 		err = errors.Join(err, served.close())
 	}
@@ -136,6 +139,21 @@ func (c *serveCmd) open(log *slog.Logger, refused *refusals, again *rereads, set
 	if rules, err = c.authorizer(); err != nil {
 		return service{}, usageError{err}
 	}
+	who, err := c.authentication(log, again)
+	if err != nil {
+		return service{}, usageError{err}
+	}
+	served, err := c.openHandler(log, refused, quotas, who, rules, denied)
+	if err != nil {
+		who.close()
+		return served, err
+	}
+	served.authenticated = who.close
+	return served, nil
+}
+
+// openHandler makes the handler behind quotas and authentication.
+func (c *serveCmd) openHandler(log *slog.Logger, refused *refusals, quotas *quota.Quotas, who *authentication, rules *acl.File, denied *denials) (service, error) {
 	switch c.Handler {
 	case handlerNull:
 		n, err := c.openNull()
@@ -144,6 +162,7 @@ func (c *serveCmd) open(log *slog.Logger, refused *refusals, again *rereads, set
 		}
 		door := kafka.NewDoor(n.Versions(), n)
 		door.Quotas, door.Rejected = quotas, refused.add
+		door.SASL = who.sasl
 		if rules != nil { // nil in an interface is an Authorizer
 			door.Authorizer, door.Topics, door.Denied = rules, n, denied.add
 		}
@@ -156,6 +175,7 @@ func (c *serveCmd) open(log *slog.Logger, refused *refusals, again *rereads, set
 	if rules != nil { // nil in an interface is an Authorizer
 		cfg.Authorizer, cfg.Denied = rules, denied.add
 	}
+	cfg.SASL, cfg.SCRAMUsers = who.sasl, who.scramUsers()
 	if err := cfg.Validate(); err != nil {
 		return service{}, usageError{inFlags(err)}
 	}
