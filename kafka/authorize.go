@@ -140,8 +140,19 @@ func (s *screening) cluster(op acl.Operation) bool {
 	return s.may(op, acl.Cluster, acl.ClusterName)
 }
 
-// refuse answers the whole request with an error.
-func (s *screening) refuse(code int16) { s.answer = Refusal(s.req, code, errorText(code)) }
+// refuse answers the whole request with an error. Where Apache Kafka then names none of
+// what was asked for, neither does this.
+func (s *screening) refuse(code int16) {
+	s.answer = Refusal(s.req, code, errorText(code))
+	switch resp := s.answer.(type) {
+	case *kmsg.OffsetDeleteResponse:
+		resp.Topics = nil
+	case *kmsg.LeaveGroupResponse:
+		resp.Members = nil
+	case *kmsg.DescribeQuorumResponse:
+		resp.Topics = nil
+	}
+}
 
 // response is an empty response to the request.
 func (s *screening) response() kmsg.Response { return s.req.ResponseKind() }
