@@ -151,6 +151,10 @@ func (s *screening) refuse(code int16) {
 		resp.Members = nil
 	case *kmsg.DescribeQuorumResponse:
 		resp.Topics = nil
+	case *kmsg.AlterShareGroupOffsetsResponse:
+		resp.Topics = nil
+	case *kmsg.DeleteShareGroupOffsetsResponse:
+		resp.Topics = nil
 	}
 }
 
@@ -220,9 +224,10 @@ func (s *screening) encode(resp kmsg.Response) []byte {
 	return resp.AppendTo(AppendResponseHeader(nil, h.Key, h.Version, h.CorrelationID))
 }
 
-// Error codes of Kafka that only authorization answers with.
+// Error codes of Kafka that authorization alone answers with.
 const (
 	codeUnknownServerError       = -1
+	codeInconsistentProtocol     = 23
 	codeTopicAuthorization       = 29
 	codeGroupAuthorization       = 30
 	codeClusterAuthorization     = 31
