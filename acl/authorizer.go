@@ -46,19 +46,19 @@ type Operation int8
 // The operations. Read, Write, Delete and Alter imply Describe; AlterConfigs implies
 // DescribeConfigs. A rule that denies them denies no more than it names.
 const (
-	All             Operation = 2
-	Read            Operation = 3
-	Write           Operation = 4
-	Create          Operation = 5
-	Delete          Operation = 6
-	Alter           Operation = 7
-	Describe        Operation = 8
-	ClusterAction   Operation = 9
-	DescribeConfigs Operation = 10
-	AlterConfigs    Operation = 11
-	IdempotentWrite Operation = 12
-	CreateTokens    Operation = 13
-	DescribeTokens  Operation = 14
+	All             Operation = 2  // every operation
+	Read            Operation = 3  // fetch records, commit offsets, join groups
+	Write           Operation = 4  // produce, use a transactional id
+	Create          Operation = 5  // create topics
+	Delete          Operation = 6  // delete topics, records, groups, offsets
+	Alter           Operation = 7  // add partitions; for the cluster: change replicas, users, features
+	Describe        Operation = 8  // see that it exists
+	ClusterAction   Operation = 9  // what brokers ask each other
+	DescribeConfigs Operation = 10 // see settings
+	AlterConfigs    Operation = 11 // change settings
+	IdempotentWrite Operation = 12 // be an idempotent producer; to write any topic is enough too
+	CreateTokens    Operation = 13 // create delegation tokens for a user
+	DescribeTokens  Operation = 14 // see a user's delegation tokens
 )
 
 var operationNames = [...]string{
@@ -75,12 +75,12 @@ type ResourceType int8
 
 // The types of resources.
 const (
-	Topic           ResourceType = 2
-	Group           ResourceType = 3
-	Cluster         ResourceType = 4
-	TransactionalID ResourceType = 5
-	DelegationToken ResourceType = 6
-	User            ResourceType = 7
+	Topic           ResourceType = 2 // a topic, by name
+	Group           ResourceType = 3 // a group of any kind, by id
+	Cluster         ResourceType = 4 // the cluster, by ClusterName
+	TransactionalID ResourceType = 5 // a transactional id
+	DelegationToken ResourceType = 6 // a delegation token, by id
+	User            ResourceType = 7 // a user, by principal
 
 	resourceTypes = 8 // codes are below
 )

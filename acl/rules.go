@@ -11,7 +11,9 @@ type Kind uint8
 
 // The kinds of rules.
 const (
+	// Allow allows what no Deny denies.
 	Allow Kind = iota
+	// Deny denies, whatever is allowed.
 	Deny
 	// Super allows everything, whatever is denied.
 	Super

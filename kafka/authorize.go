@@ -140,8 +140,23 @@ func (s *screening) cluster(op acl.Operation) bool {
 	return s.may(op, acl.Cluster, acl.ClusterName)
 }
 
-// refuse answers the whole request with an error.
-func (s *screening) refuse(code int16) { s.answer = Refusal(s.req, code, errorText(code)) }
+// refuse answers the whole request with an error. Where Apache Kafka then names none of
+// what was asked for, neither does this.
+func (s *screening) refuse(code int16) {
+	s.answer = Refusal(s.req, code, errorText(code))
+	switch resp := s.answer.(type) {
+	case *kmsg.OffsetDeleteResponse:
+		resp.Topics = nil
+	case *kmsg.LeaveGroupResponse:
+		resp.Members = nil
+	case *kmsg.DescribeQuorumResponse:
+		resp.Topics = nil
+	case *kmsg.AlterShareGroupOffsetsResponse:
+		resp.Topics = nil
+	case *kmsg.DeleteShareGroupOffsetsResponse:
+		resp.Topics = nil
+	}
+}
 
 // response is an empty response to the request.
 func (s *screening) response() kmsg.Response { return s.req.ResponseKind() }
@@ -209,9 +224,10 @@ func (s *screening) encode(resp kmsg.Response) []byte {
 	return resp.AppendTo(AppendResponseHeader(nil, h.Key, h.Version, h.CorrelationID))
 }
 
-// Error codes of Kafka that only authorization answers with.
+// Error codes of Kafka that authorization alone answers with.
 const (
 	codeUnknownServerError       = -1
+	codeInconsistentProtocol     = 23
 	codeTopicAuthorization       = 29
 	codeGroupAuthorization       = 30
 	codeClusterAuthorization     = 31

@@ -78,6 +78,16 @@ var describedShares = elements[*kmsg.ShareGroupDescribeRequest, *kmsg.ShareGroup
 	},
 }
 
+// syncsProtocol refuses a member that does not say which protocol it takes, which Apache
+// Kafka does before it asks whether it may.
+func syncsProtocol(s *screening) {
+	r := s.req.(*kmsg.SyncGroupRequest)
+	if s.header.Version >= 5 && (r.ProtocolType == nil || r.Protocol == nil) {
+		resp := s.response().(*kmsg.SyncGroupResponse)
+		resp.ErrorCode, s.answer = codeInconsistentProtocol, resp
+	}
+}
+
 // hiddenTopics is what Apache Kafka says instead of a group with topics that the client
 // may not describe.
 const hiddenTopics = "The group has described topic(s) that the client is not authorized to describe."

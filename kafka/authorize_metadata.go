@@ -135,7 +135,7 @@ func topicPartitions(s *screening) {
 	}
 	then(s, func(resp *kmsg.DescribeTopicPartitionsResponse) {
 		for i := range resp.Topics {
-			if t := &resp.Topics[i]; t.ErrorCode == 0 && t.Topic != nil {
+			if t := &resp.Topics[i]; t.Topic != nil {
 				t.AuthorizedOperations = s.operations(acl.Topic, *t.Topic)
 			}
 		}

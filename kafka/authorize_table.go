@@ -34,7 +34,7 @@ var guards = []guard{
 	{11, group(acl.Read, func(r *kmsg.JoinGroupRequest) string { return r.Group })},
 	{12, group(acl.Read, func(r *kmsg.HeartbeatRequest) string { return r.Group })},
 	{13, group(acl.Read, func(r *kmsg.LeaveGroupRequest) string { return r.Group })},
-	{14, group(acl.Read, func(r *kmsg.SyncGroupRequest) string { return r.Group })},
+	{14, inOrder(syncsProtocol, group(acl.Read, func(r *kmsg.SyncGroupRequest) string { return r.Group }))},
 	{15, inOrder(each(describedGroups), describedGroupOperations)},
 	{16, listGroups},
 	{17, nothing}, // SASLHandshake

@@ -49,9 +49,7 @@ func deleteTopics(s *screening) {
 		return
 	}
 	req := s.req.(*kmsg.DeleteTopicsRequest)
-	names, refused := sift(s, req.TopicNames, func(s *screening, name *string) int16 {
-		return topicNamed(acl.Delete, func(name *string) string { return *name })(s, name)
-	}, func(name *string, code int16) kmsg.DeleteTopicsResponseTopic {
+	names, refused := sift(s, req.TopicNames, func(s *screening, name *string) int16 { return s.deletable(*name) }, func(name *string, code int16) kmsg.DeleteTopicsResponseTopic {
 		return s.undeleted(name, [16]byte{}, code)
 	})
 	topics, more := sift(s, req.Topics, deletedTopic, func(t *kmsg.DeleteTopicsRequestTopic, code int16) kmsg.DeleteTopicsResponseTopic {
@@ -76,19 +74,30 @@ func deleteTopics(s *screening) {
 }
 
 func deletedTopic(s *screening, t *kmsg.DeleteTopicsRequestTopic) int16 {
-	switch {
-	case t.Topic == nil:
+	if t.Topic == nil {
 		return s.topicByID(acl.Delete, t.TopicID)
-	case !s.may(acl.Delete, acl.Topic, *t.Topic):
-		return codeTopicAuthorization
 	}
-	return 0 // with an id beside the name, the handler refuses it
+	return s.deletable(*t.Topic) // with an id beside the name, the handler refuses it
+}
+
+// deletable is the verdict about a topic to delete. Who may describe it is told that
+// there is none.
+func (s *screening) deletable(name string) int16 {
+	switch t := s.door.Topics; {
+	case s.may(acl.Delete, acl.Topic, name):
+		return 0
+	case t != nil && s.sees(acl.Describe, acl.Topic, name) && !t.TopicExists(name):
+		return codeUnknownTopicOrPartition
+	}
+	return codeTopicAuthorization
 }
 
 func (s *screening) undeleted(name *string, id [16]byte, code int16) kmsg.DeleteTopicsResponseTopic {
 	r := kmsg.NewDeleteTopicsResponseTopic()
 	r.Topic, r.TopicID, r.ErrorCode = name, id, code
-	r.ErrorMessage = kmsg.StringPtr(errorText(code))
+	if code != codeUnknownTopicOrPartition {
+		r.ErrorMessage = kmsg.StringPtr(errorText(code))
+	}
 	return r
 }
 
