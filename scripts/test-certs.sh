@@ -9,7 +9,9 @@
 #   HOST  names and addresses of the server (localhost 127.0.0.1 ::1)
 #
 # DIR gets ca.pem and trust.p12 (who is trusted), server.*, client.* and, of another
-# authority, stranger.*: each as .pem and .key, -encrypted.key and .p12; and password.
+# authority, stranger.*: each as .pem and .key, -encrypted.key and .p12; and password. For
+# OAUTHBEARER jwks.json, token (of NAME, issuer https://issuer.test, audience kring, valid
+# for a day) and token-forged, which another key signed.
 
 source "$(dirname "$0")/lib.bash"
 password=changeit client=client

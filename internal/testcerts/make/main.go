@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"kring/internal/testcerts"
 )
@@ -55,8 +56,25 @@ func certificates(dir, password, client string, hosts []string) error {
 	}
 	return errors.Join(
 		write(dir, "ca.pem", ca.CertPEM()), write(dir, "other-ca.pem", other.CertPEM()), write(dir, "trust.p12", trust), write(dir, "password", []byte(password+"\n")),
-		all(dir, "server", password, server), all(dir, "client", password, own), all(dir, "stranger", password, stranger),
+		tokens(dir, client), all(dir, "server", password, server), all(dir, "client", password, own), all(dir, "stranger", password, stranger),
 	)
+}
+
+// tokens writes a key set and a token for OAUTHBEARER, and one that somebody else signed.
+func tokens(dir, user string) error {
+	const issuer, audience = "https://issuer.test", "kring"
+	own, ownErr := testcerts.NewIssuer("test")
+	other, otherErr := testcerts.NewIssuer("test")
+	if err := errors.Join(ownErr, otherErr); err != nil {
+		return err
+	}
+	keys, keysErr := own.JWKS()
+	good, goodErr := own.Token(user, issuer, audience, 24*time.Hour)
+	forged, forgedErr := other.Token(user, issuer, audience, 24*time.Hour)
+	if err := errors.Join(keysErr, goodErr, forgedErr); err != nil {
+		return err
+	}
+	return errors.Join(write(dir, "jwks.json", keys), write(dir, "token", []byte(good)), write(dir, "token-forged", []byte(forged)))
 }
 
 // all writes a certificate in every form.
