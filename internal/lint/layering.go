@@ -35,9 +35,10 @@ var layers = []layer{
 	{"metrics", words(". acceptor processor reqchan " + prometheus)},
 	{"tlsconf", words(pkcs12 + " " + pkcs8 + " golang.org/x/text/cases golang.org/x/text/language")},
 	{"acl", words(kmsg)},
-	{"kafka", words(". reqchan acl quota internal/invariants " + kmsg)},
+	{"sasl", words(scram + " " + jose)},
+	{"kafka", words(". reqchan acl quota sasl internal/invariants " + kmsg)},
 	{"kafka/internal/schemagen", nil},
-	{"embedded", words(". reqchan acl kafka quota internal/budget internal/cgroup internal/queue internal/slab internal/invariants " + kfake + " " + kmsg + " " + kerr + " " + kversion + " " + codecs)},
+	{"embedded", words(". reqchan acl kafka quota sasl internal/budget internal/cgroup internal/queue internal/slab internal/invariants " + kfake + " " + kmsg + " " + kerr + " " + kversion + " " + codecs)},
 	{"gateway", words(". reqchan kafka quota internal/queue internal/slab internal/invariants " + kmsg)},
 	{"cmd/kring", anything},
 	{"examples/...", anything},
@@ -84,6 +85,8 @@ const (
 	// codecs are what records are compressed with, as in franz-go.
 	codecs   = "github.com/klauspost/compress/s2 github.com/klauspost/compress/zstd github.com/pierrec/lz4/v4"
 	kversion = "github.com/twmb/franz-go/pkg/kversion"
+	scram    = "github.com/xdg-go/scram"
+	jose     = "github.com/go-jose/go-jose/v4 github.com/go-jose/go-jose/v4/jwt"
 	giouring = "github.com/pawelgaczynski/giouring"
 )
 
