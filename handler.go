@@ -99,6 +99,8 @@ type Request = reqchan.Request
 //	                          whether anybody waits for answers
 //	EndDetail()               what exactly it ended for, where its reason does not say all
 //	Attach(v), Attachment()   one value of the Handler's own
+//	AttachSession(v), Session()
+//	                          how far the Handler has come with authenticating the peer
 //	SetAuthenticated(yes), Authenticated()
 //	                          the Handler vouches for the peer
 //	SetPrincipal(p), Principal()

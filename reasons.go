@@ -60,6 +60,13 @@ const (
 	ReasonHeldMemoryFull = reqchan.HeldMemoryFull
 	// ReasonFrameTimeout: a frame that was begun did not come, or came too slowly.
 	ReasonFrameTimeout = reqchan.FrameTimeout
+	// ReasonNotAuthenticated (handlers): it asked for something before it had authenticated.
+	ReasonNotAuthenticated = reqchan.NotAuthenticated
+	// ReasonSessionExpired (handlers): it went on when what authenticated it had expired,
+	// without authenticating again.
+	ReasonSessionExpired = reqchan.SessionExpired
+	// ReasonAuthenticationOverload (handlers): too many others were being authenticated.
+	ReasonAuthenticationOverload = reqchan.AuthenticationOverload
 	// ReasonHandshakeFailed: the TLS handshake failed, or what came after it was no TLS.
 	ReasonHandshakeFailed = reqchan.HandshakeFailed
 	// ReasonHandshakeTimeout: the TLS handshake was not done in its time.

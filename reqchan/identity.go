@@ -10,6 +10,7 @@ const PrincipalAnonymous = "User:ANONYMOUS"
 type identity struct {
 	principal     atomic.Pointer[string]
 	authenticated atomic.Bool
+	session       atomic.Value
 }
 
 // Principal is who the peer is, as type and name; PrincipalAnonymous until a
@@ -31,3 +32,11 @@ func (c *Conn) Authenticated() bool { return c.identity.authenticated.Load() }
 // SetAuthenticated vouches for the peer, from the next request on; false takes
 // it back. Call it before the answer that tells the peer.
 func (c *Conn) SetAuthenticated(yes bool) { c.identity.authenticated.Store(yes) }
+
+// AttachSession keeps how far a handler has come with authenticating the peer: apart from
+// Attach, which is for the handler behind it. Every value attached to one connection must be
+// of the same type.
+func (c *Conn) AttachSession(v any) { c.identity.session.Store(v) }
+
+// Session is what AttachSession kept, nil before.
+func (c *Conn) Session() any { return c.identity.session.Load() }

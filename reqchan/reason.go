@@ -97,6 +97,13 @@ const (
 	// AddressRate: the address that a PROXY protocol header names makes more connections a
 	// second than it may.
 	AddressRate
+	// NotAuthenticated (handlers): it asked for something before it had authenticated.
+	NotAuthenticated
+	// SessionExpired (handlers): it went on when what authenticated it had expired, without
+	// authenticating again.
+	SessionExpired
+	// AuthenticationOverload (handlers): too many others were being authenticated.
+	AuthenticationOverload
 	// ReasonCount is how many there are.
 	ReasonCount
 )
@@ -128,6 +135,10 @@ var reasonNames = [ReasonCount]string{
 	MemoryRefused:        "memory_refused",
 	HeldMemoryFull:       "held_memory_full",
 	FrameTimeout:         "frame_timeout",
+	NotAuthenticated:     "not_authenticated",
+	SessionExpired:       "session_expired",
+
+	AuthenticationOverload: "authentication_overload",
 
 	HandshakeFailed:      "tls_handshake_failed",
 	HandshakeTimeout:     "tls_handshake_timeout",
