@@ -10,15 +10,23 @@ import (
 const (
 	codeOffsetOutOfRange          = 1
 	codeUnknownTopicOrPartition   = 3
+	codeRequestTimedOut           = 7
 	codeCoordinatorNotAvailable   = 15
 	codeInvalidTopic              = 17
+	codeUnsupportedSASLMechanism  = 33
+	codeIllegalSASLState          = 34
 	codeUnsupportedVersion        = 35
 	codeTopicAlreadyExists        = 36
 	codeInvalidPartitions         = 37
 	codeInvalidReplicationFactor  = 38
 	codeInvalidRequest            = 42
 	codePolicyViolation           = 44
+	codeStorageError              = 56
+	codeSASLAuthenticationFailed  = 58
 	codeFetchSessionIDNotFound    = 70
+	codeUnacceptableCredential    = 93
+	codeResourceNotFound          = 91
+	codeDuplicateResource         = 92
 	codeUnknownTopicID            = 100
 	softwareVersionFrom           = 3 // the ApiVersions version that names the client's software (KIP-511)
 	apiVersionsUnsupportedVersion = 0 // the version that every client understands

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"encoding/binary"
+	"sync"
 
 	"kring"
 	"kring/acl"
@@ -43,9 +44,21 @@ type Door struct {
 	Denied func(c *kring.Conn, h Header, a acl.Action)
 
 	sessions sessions
+	// SASL has the listeners whose clients must authenticate, by their names, and how. All
+	// other listeners are open. Set it before the first request.
+	SASL map[string]*SASL
+	// SCRAMUsers, if set, is what clients describe and change by the APIs 50 and 51
+	// (DescribeUserScramCredentials, AlterUserScramCredentials), where they are served;
+	// else these are the APIHandler's. Set it before the first request.
+	SCRAMUsers SCRAMUsers
+
 	versions Versions
-	next     APIHandler
-	watcher  kring.ConnWatcher
+	saslOnce sync.Once
+	withSASL Versions // of listeners with SASL; written by saslOnce
+	// usersLine runs changes of users, one after the other.
+	usersLine saslLine
+	next      APIHandler
+	watcher   kring.ConnWatcher
 }
 
 // NewDoor makes the door to next, which serves v: give it to kring.New as the Handler.
@@ -55,7 +68,7 @@ func NewDoor(v Versions, next APIHandler) *Door {
 	if v.bodies == nil { // the zero Versions, which serves nothing
 		v.bodies = newApiVersionsBodies(v)
 	}
-	d := &Door{versions: v, next: next}
+	d := &Door{versions: v, next: next, usersLine: saslLine{runningMax: 1, waitingMax: userChangesMax}}
 	d.watcher, _ = next.(kring.ConnWatcher)
 	return d
 }
@@ -74,6 +87,9 @@ func APIOf(payload []byte) (key, version int16) {
 
 // Handle validates a frame and passes it on, answers it, or closes its connection.
 func (d *Door) Handle(r kring.Request) {
+	if d.SASL != nil && !d.authenticated(r) {
+		return
+	}
 	h, f := parseHeader(r.Payload())
 	if f == nil && !d.versions.Supported(h.Key, h.Version) {
 		if h.Key == keyApiVersions {
@@ -130,14 +146,23 @@ func (d *Door) admit(r APIRequest) {
 		d.measure(r)
 		return
 	}
-	d.next.HandleAPI(r)
+	d.pass(r)
+}
+
+// pass passes a request on to whoever serves it.
+func (d *Door) pass(r APIRequest) {
+	switch {
+	case d.SASL != nil && d.answerVersions(r), d.SCRAMUsers != nil && d.serveUsers(r):
+	default:
+		d.next.HandleAPI(r)
+	}
 }
 
 // answerUnsupported answers an ApiVersions request of a version that is not served: in
 // version 0, with what is served, without reading its body (KIP-511).
 func (d *Door) answerUnsupported(r kring.Request, h Header) {
 	h.Version = apiVersionsUnsupportedVersion
-	APIRequest{Header: h, Raw: r}.RespondBody(d.versions.bodies.unsupported)
+	APIRequest{Header: h, Raw: r}.RespondBody(d.versionsFor(r.Conn()).bodies.unsupported)
 }
 
 func (d *Door) reject(r kring.Request, h Header, f *Fault) {

@@ -37,14 +37,14 @@ var exemptFromRequestQuotas = []int16{
 // measure passes r to the Handler, and charges the handler time to its client.
 func (d *Door) measure(r APIRequest) {
 	if !d.Quotas.Bounds(quota.HandlerTime) || slices.Contains(exemptFromRequestQuotas, r.Header.Key) {
-		d.next.HandleAPI(r)
+		d.pass(r)
 		return
 	}
 	// The subject is found before the call, because the answer ends r. What the handler
 	// does on other goroutines, such as waiting for records, is not charged.
 	who := d.subject(r.Header, r.Raw.Conn())
 	start := time.Now()
-	d.next.HandleAPI(r)
+	d.pass(r)
 	who.Record(quota.HandlerTime, int64(time.Since(start)))
 }
 

@@ -1,0 +1,136 @@
+package kafka
+
+import (
+	"crypto/pbkdf2"
+	"crypto/sha256"
+	"errors"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"kring/sasl"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+func usersDoor(t *testing.T, users SCRAMUsers) *client {
+	t.Helper()
+	v, err := NewVersions(VersionRange{18, 0, 3}, VersionRange{50, 0, 0}, VersionRange{51, 0, 0})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := NewDoor(v, &recorder{})
+	d.SCRAMUsers = users
+	return newClient(t, d)
+}
+
+func emptyUsers(t *testing.T) *sasl.Users {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "users")
+	if err := sasl.EditUsers(path, func(*sasl.UserList) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	users, err := sasl.OpenUsers(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return users
+}
+
+func upsertion(user string, mechanism int8, iterations int32) kmsg.AlterUserSCRAMCredentialsRequestUpsertion {
+	u := kmsg.NewAlterUserSCRAMCredentialsRequestUpsertion()
+	u.Name, u.Mechanism, u.Iterations, u.Salt = user, mechanism, iterations, []byte("a salt of some bytes")
+	u.SaltedPassword, _ = pbkdf2.Key(sha256.New, "password", u.Salt, 4096, 32)
+	return u
+}
+
+func deletion(user string, mechanism int8) kmsg.AlterUserSCRAMCredentialsRequestDeletion {
+	d := kmsg.NewAlterUserSCRAMCredentialsRequestDeletion()
+	d.Name, d.Mechanism = user, mechanism
+	return d
+}
+
+// alter asks for changes, and returns the error codes by user.
+func alter(t *testing.T, c *client, deletions []kmsg.AlterUserSCRAMCredentialsRequestDeletion, upsertions ...kmsg.AlterUserSCRAMCredentialsRequestUpsertion) map[string]int16 {
+	t.Helper()
+	req := kmsg.NewPtrAlterUserSCRAMCredentialsRequest()
+	req.Deletions, req.Upsertions = deletions, upsertions
+	codes := map[string]int16{}
+	for _, r := range ask[*kmsg.AlterUserSCRAMCredentialsResponse](c, req, 0).Results {
+		if _, twice := codes[r.User]; twice {
+			t.Errorf("%q is answered twice", r.User)
+		}
+		if codes[r.User] = r.ErrorCode; (r.ErrorCode == 0) != (r.ErrorMessage == nil) {
+			t.Errorf("%q: error %d, %v", r.User, r.ErrorCode, r.ErrorMessage)
+		}
+	}
+	return codes
+}
+
+// Kafka: ScramControlManagerTest.
+func TestClientsChangeTheUsersThatLogIn(t *testing.T) {
+	users := emptyUsers(t)
+	c := usersDoor(t, users)
+	got := alter(t, c, nil, upsertion("alice", 1, 4096), upsertion("alice2", 1, 16384), upsertion("bob", 1, 4096), upsertion("few", 1, 4095),
+		upsertion("many", 1, 16385), upsertion("", 1, 4096), upsertion("other", 3, 4096), upsertion("none", 0, 4096), upsertion("twice", 1, 4096), upsertion("twice", 2, 4096))
+	for user, code := range map[string]int16{"alice": 0, "alice2": 0, "bob": 0, "few": 93, "many": 93, "": 93, "other": 33, "none": 33, "twice": 92} {
+		if got[user] != code {
+			t.Errorf("%q: error %d, want %d", user, got[user], code)
+		}
+	}
+	again, err := sasl.OpenUsers(users.Path()) // it is in the file
+	if err != nil || again.Len() != 3 {
+		t.Fatalf("%d users, %v", again.Len(), err)
+	}
+	credential, ok, err := again.SCRAM(t.Context(), sasl.SCRAMSHA256, "alice")
+	salted, _ := pbkdf2.Key(sha256.New, "password", []byte("a salt of some bytes"), 4096, 32)
+	want, err2 := sasl.SCRAMCredentialOf(sasl.SCRAMSHA256, salted, []byte("a salt of some bytes"), 4096)
+	if !ok || err != nil || err2 != nil || !slices.Equal(credential.StoredKey, want.StoredKey) || !slices.Equal(credential.ServerKey, want.ServerKey) {
+		t.Errorf("alice's password is another: %v, %v", err, err2)
+	}
+	got = alter(t, c, []kmsg.AlterUserSCRAMCredentialsRequestDeletion{deletion("alice", 1), deletion("bob", 2), deletion("nobody", 1), deletion("alice2", 1)}, upsertion("alice2", 1, 4096))
+	for user, code := range map[string]int16{"alice": 0, "bob": 91, "nobody": 91, "alice2": 92} {
+		if got[user] != code {
+			t.Errorf("%q: error %d, want %d", user, got[user], code)
+		}
+	}
+	if users.List().Find("alice") != nil || users.Len() != 2 {
+		t.Errorf("%d users are left", users.Len())
+	}
+}
+
+func TestClientsDescribeTheUsersThatLogIn(t *testing.T) {
+	users := emptyUsers(t)
+	c := usersDoor(t, users)
+	alter(t, c, nil, upsertion("alice", 1, 4096), upsertion("bob", 2, 8192))
+	alter(t, c, nil, upsertion("alice", 2, 5000))
+	describe := func(names ...string) (results []kmsg.DescribeUserSCRAMCredentialsResponseResult) {
+		req := kmsg.NewPtrDescribeUserSCRAMCredentialsRequest()
+		for _, name := range names {
+			req.Users = append(req.Users, kmsg.DescribeUserSCRAMCredentialsRequestUser{Name: name})
+		}
+		return ask[*kmsg.DescribeUserSCRAMCredentialsResponse](c, req, 0).Results
+	}
+	all := describe()
+	if len(all) != 2 || all[0].User != "alice" || len(all[0].CredentialInfos) != 2 || all[0].CredentialInfos[1].Iterations != 5000 || all[1].CredentialInfos[0].Mechanism != 2 {
+		t.Errorf("%+v", all)
+	}
+	some := describe("bob", "nobody", "alice", "alice")
+	if len(some) != 3 || some[0].ErrorCode != 0 || some[1].ErrorCode != 91 || some[2].ErrorCode != 92 {
+		t.Errorf("%+v", some)
+	}
+}
+
+// fullDisk keeps nothing.
+type fullDisk struct{ SCRAMUsers }
+
+func (fullDisk) Edit(edit func(*sasl.UserList) error) error {
+	return errors.Join(edit(&sasl.UserList{}), errors.New("no space left on device"))
+}
+
+func TestUsersThatCantBeKeptAreRefused(t *testing.T) {
+	users := emptyUsers(t)
+	if got := alter(t, usersDoor(t, fullDisk{users}), nil, upsertion("alice", 1, 4096)); got["alice"] != codeStorageError || users.Len() != 0 {
+		t.Errorf("error %d, %d users", got["alice"], users.Len())
+	}
+}
