@@ -285,6 +285,7 @@ func (c *Cluster) prepare() error {
 	c.door.Rejected = c.cfg.Rejected
 	c.door.Authorizer, c.door.Denied = c.cfg.Authorizer, c.cfg.Denied
 	c.door.Topics, c.door.AuthorizeLater = topicIndex{c}, true // which asks kfake
+	c.door.SASL, c.door.SCRAMUsers = c.cfg.SASL, c.cfg.SCRAMUsers
 	return c.prepareQuotas()
 }
 

@@ -76,6 +76,12 @@ type Config struct {
 	// Rejected, if set, is called for every request whose connection kafka.Door closes;
 	// see kafka.Door.Rejected. It must not block.
 	Rejected func(c *reqchan.Conn, h kafka.Header, why *kafka.Fault)
+	// SASL has the listeners whose clients must authenticate; see kafka.Door.SASL.
+	SASL map[string]*kafka.SASL
+	// SCRAMUsers, if set, are the users that DescribeUserScramCredentials and
+	// AlterUserScramCredentials are about. Without it they change users that nobody
+	// authenticates.
+	SCRAMUsers kafka.SCRAMUsers
 	// DiskReserveBytes is how much of the data directory's disk is left free:
 	// what can't be kept then is refused (KAFKA_STORAGE_ERROR) until there is
 	// room again. 0 means 64 MiB, or a sixteenth of a disk of less than 1 GiB.

@@ -136,3 +136,20 @@ func superUsersOf(value string) (string, error) {
 	}
 	return value, nil
 }
+
+// noSpaces reads a list of Kafka's, which may have spaces at its commas.
+func noSpaces(value string) (string, error) {
+	var words []string
+	for word := range strings.SplitSeq(value, ",") {
+		words = append(words, strings.TrimSpace(word))
+	}
+	return strings.Join(words, ","), nil
+}
+
+// fileOrURL reads a URL, of which file:///PATH is a path here.
+func fileOrURL(value string) (string, error) {
+	if path, ok := strings.CutPrefix(value, "file://"); ok {
+		return path, nil
+	}
+	return value, nil
+}

@@ -3,6 +3,7 @@ package main
 import (
 	"math"
 	"strings"
+	"time"
 )
 
 // property is a property of Kafka's that kring understands. Every flag has one more:
@@ -73,6 +74,15 @@ var properties = []property{
 	{name: "ssl.cipher.suites", flag: "tls-cipher-suites", setting: "tls-cipher-suites", read: asItIs},
 	{name: "auto.create.topics.enable", read: onlyTrue, note: "true only: topics are created on demand"},
 	{name: "super.users", flag: "super-users", setting: superUsersSetting, read: superUsersOf, note: "with kring.acl"},
+	{name: "sasl.enabled.mechanisms", flag: "sasl", setting: saslSetting, read: noSpaces, note: "GSSAPI is refused"},
+	{name: "connections.max.reauth.ms", flag: "max-reauth", setting: maxReauthSetting, read: milliseconds(0), unit: "ms", note: "0: no limit"},
+	{name: "connection.failed.authentication.delay.ms", flag: "auth-failure-delay", read: milliseconds(0), unit: "ms"},
+	{name: "sasl.server.max.receive.size", flag: "sasl-frame-bytes", read: count(1<<10, 1<<30), unit: "bytes"},
+	{name: "sasl.oauthbearer.jwks.endpoint.url", flag: "oauth-jwks", read: fileOrURL, note: "https, or file:///PATH"},
+	{name: "sasl.oauthbearer.expected.issuer", flag: "oauth-issuer"},
+	{name: "sasl.oauthbearer.expected.audience", flag: "oauth-audience", read: noSpaces},
+	{name: "sasl.oauthbearer.sub.claim.name", flag: "oauth-user-claim"},
+	{name: "sasl.oauthbearer.clock.skew.seconds", flag: "oauth-clock-skew", read: inTime(0, time.Second, " of seconds"), unit: "s"},
 	{name: "num.partitions", flag: "partitions", read: count(1, math.MaxInt32)},
 }
 

@@ -38,6 +38,7 @@ type serveCmd struct {
 
 	Sockets socketFlags `embed:""`
 	TLS     tlsFlags    `embed:""`
+	SASL    saslFlags   `embed:""`
 	Limits  limitFlags  `embed:""`
 	Bounds  boundFlags  `embed:""`
 
@@ -123,6 +124,7 @@ func (c *serveCmd) Validate() error {
 	faults = append(faults, c.validateAdvertise()...)
 	faults = append(faults, c.validateSecurity()...)
 	faults = append(faults, c.validateTLS()...)
+	faults = append(faults, c.validateSASL()...)
 	for _, n := range []struct {
 		flag       string
 		value, min int

@@ -11,6 +11,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"kring/sasl"
 	"kring/uring"
 )
 
@@ -26,6 +27,7 @@ type grammar struct {
 	Serve   serveCmd   `cmd:"" help:"Serve Kafka clients until SIGINT or SIGTERM."`
 	Config  configCmd  `cmd:"" help:"Check a configuration file, or show the settings in effect."`
 	ACL     aclCmd     `cmd:"" name:"acl" help:"Check the rules of who may do what."`
+	User    userCmd    `cmd:"" help:"Add, remove or list the users of a users file (--users)."`
 	Doctor  doctorCmd  `cmd:"" help:"Report what this machine can do for kring, and what stands in the way."`
 	Version versionCmd `cmd:"" help:"Print the version of this build."`
 }
@@ -135,7 +137,7 @@ func newParser(g *grammar, stdout, stderr io.Writer, more ...kong.Option) *kong.
 	parser, err := kong.New(g, append([]kong.Option{
 		kong.Name("kring"),
 		kong.Description(description),
-		kong.Vars{"uring_keys": strings.Join(uring.SettingKeys(), ", "), "listener_settings": listenerSettingNames()},
+		kong.Vars{"uring_keys": strings.Join(uring.SettingKeys(), ", "), "oauth_algorithms": strings.Join(sasl.OAuthAlgorithms, ", "), "listener_settings": listenerSettingNames()},
 		kong.Writers(stdout, stderr),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.ValueFormatter(helpOf),
