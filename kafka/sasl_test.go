@@ -56,8 +56,8 @@ func (x *toyExchange) Next(_ context.Context, token []byte) (sasl.Step, error) {
 	return sasl.Step{Done: true, Identity: sasl.Identity{User: user, Expires: x.m.expires}, Answer: []byte("welcome")}, nil
 }
 
-// saslServer is a door with SASL, a client in front of it, and a clock.
-type saslServer struct {
+// saslDoor is a Door with SASL, a client in front of it, and a clock.
+type saslDoor struct {
 	*client
 	sasl *SASL
 	door *Door
@@ -65,12 +65,12 @@ type saslServer struct {
 	now  atomic.Int64
 
 	mu   sync.Mutex
-	said []string // saslServer by mu; why requests were refused
+	said []string // saslDoor by mu; why requests were refused
 }
 
-func serveSASL(t *testing.T, cfg SASLConfig) *saslServer {
+func doorWithSASL(t *testing.T, cfg SASLConfig) *saslDoor {
 	t.Helper()
-	g := &saslServer{hear: &recorder{}}
+	g := &saslDoor{hear: &recorder{}}
 	if cfg.Now == nil {
 		cfg.Now = func() time.Time { return time.Unix(1_000_000, g.now.Load()) }
 	}
@@ -101,16 +101,16 @@ func serveSASL(t *testing.T, cfg SASLConfig) *saslServer {
 }
 
 // connect begins anew.
-func (g *saslServer) connect() { g.conn = &reqchan.Conn{Listener: "SAFE"} }
+func (g *saslDoor) connect() { g.conn = &reqchan.Conn{Listener: "SAFE"} }
 
-func (g *saslServer) handshake(version int16, mechanism string) *kmsg.SASLHandshakeResponse {
+func (g *saslDoor) handshake(version int16, mechanism string) *kmsg.SASLHandshakeResponse {
 	g.t.Helper()
 	req := kmsg.NewPtrSASLHandshakeRequest()
 	req.Mechanism = mechanism
 	return ask[*kmsg.SASLHandshakeResponse](g.client, req, version)
 }
 
-func (g *saslServer) token(version int16, token string) *kmsg.SASLAuthenticateResponse {
+func (g *saslDoor) token(version int16, token string) *kmsg.SASLAuthenticateResponse {
 	g.t.Helper()
 	req := kmsg.NewPtrSASLAuthenticateRequest()
 	req.SASLAuthBytes = []byte(token)
@@ -118,7 +118,7 @@ func (g *saslServer) token(version int16, token string) *kmsg.SASLAuthenticateRe
 }
 
 // closes demands that payload closes the connection, at once and without a word.
-func (g *saslServer) closes(why reqchan.CloseReason, payload []byte) {
+func (g *saslDoor) closes(why reqchan.CloseReason, payload []byte) {
 	g.t.Helper()
 	if kind, response, got := g.send(payload); kind != reqchan.AnswerClose || got != why || response != nil {
 		g.t.Errorf("%x: %v, %v, %x; want a close for %v", payload, kind, got, response, why)
@@ -126,7 +126,7 @@ func (g *saslServer) closes(why reqchan.CloseReason, payload []byte) {
 }
 
 // fails demands the error of a token, with the end of the connection after the delay.
-func (g *saslServer) fails(version int16, token, told string) {
+func (g *saslDoor) fails(version int16, token, told string) {
 	g.t.Helper()
 	req := kmsg.NewPtrSASLAuthenticateRequest()
 	req.Version, req.SASLAuthBytes = version, []byte(token)
@@ -140,7 +140,7 @@ func (g *saslServer) fails(version int16, token, told string) {
 	}
 }
 
-func metadataBody(version int16) []byte {
+func metadataFrame(version int16) []byte {
 	req := kmsg.NewPtrMetadataRequest()
 	req.Version = version
 	return framePayload(req, 1, "secret-in-the-wrong-place")
@@ -153,10 +153,10 @@ func versionsRequest(version int16, name string) []byte {
 }
 
 // served demands that the client is served now, as user.
-func (g *saslServer) served(user string) {
+func (g *saslDoor) served(user string) {
 	g.t.Helper()
 	before := len(g.hear.calls)
-	if kind, _, why := g.send(metadataBody(9)); kind != reqchan.AnswerNoResponse || len(g.hear.calls) != before+1 {
+	if kind, _, why := g.send(metadataFrame(9)); kind != reqchan.AnswerNoResponse || len(g.hear.calls) != before+1 {
 		g.t.Errorf("Metadata: %v, %v", kind, why)
 	}
 	if g.conn.Principal() != "User:"+user || !g.conn.Authenticated() {
@@ -164,7 +164,7 @@ func (g *saslServer) served(user string) {
 	}
 }
 
-func (g *saslServer) logIn(user string) {
+func (g *saslDoor) logIn(user string) {
 	g.t.Helper()
 	g.handshake(1, "TOY")
 	g.token(2, "user "+user)
@@ -172,7 +172,7 @@ func (g *saslServer) logIn(user string) {
 }
 
 func TestAClientAuthenticatesInEveryVersion(t *testing.T) {
-	g := serveSASL(t, SASLConfig{})
+	g := doorWithSASL(t, SASLConfig{})
 	for version := range int16(3) {
 		for _, withVersions := range []bool{true, false} {
 			g.connect()
@@ -213,7 +213,7 @@ func TestAClientAuthenticatesInEveryVersion(t *testing.T) {
 }
 
 func TestAClientAuthenticatesByRawTokens(t *testing.T) {
-	g := serveSASL(t, SASLConfig{})
+	g := doorWithSASL(t, SASLConfig{})
 	for _, mechanism := range []string{"ASK", "TOY"} {
 		g.connect()
 		if h := g.handshake(0, mechanism); h.ErrorCode != 0 {
@@ -242,12 +242,12 @@ func TestAClientAuthenticatesByRawTokens(t *testing.T) {
 }
 
 func TestWhatComesBeforeAuthenticationClosesTheConnection(t *testing.T) {
-	g := serveSASL(t, SASLConfig{})
+	g := doorWithSASL(t, SASLConfig{})
 	token := kmsg.NewPtrSASLAuthenticateRequest()
 	token.Version, token.SASLAuthBytes = 2, []byte("user alice")
 	early := reqchan.NotAuthenticated
-	g.closes(early, metadataBody(9))
-	g.closes(early, metadataBody(9)) // and again: it is over
+	g.closes(early, metadataFrame(9))
+	g.closes(early, metadataFrame(9)) // and again: it is over
 	for name, payload := range map[string][]byte{
 		"a token without a handshake":  framePayload(token, 1, ""),
 		"nothing":                      nil,
@@ -280,7 +280,7 @@ func TestWhatComesBeforeAuthenticationClosesTheConnection(t *testing.T) {
 	}
 	g.closes(early, versionsRequest(3, "client"))
 
-	for _, payload := range [][]byte{metadataBody(9), versionsRequest(3, "client"), rawHeader(17, 1, 0, 0, 0, 3, 'T', 'O', 'Y')} {
+	for _, payload := range [][]byte{metadataFrame(9), versionsRequest(3, "client"), rawHeader(17, 1, 0, 0, 0, 3, 'T', 'O', 'Y')} {
 		g.connect() // between handshake and token nothing else may come
 		g.handshake(1, "TOY")
 		g.closes(early, payload)
@@ -295,9 +295,9 @@ func TestWhatComesBeforeAuthenticationClosesTheConnection(t *testing.T) {
 }
 
 func TestOtherListenersAreOpen(t *testing.T) {
-	g := serveSASL(t, SASLConfig{})
+	g := doorWithSASL(t, SASLConfig{})
 	g.conn = &reqchan.Conn{Listener: "OPEN"}
-	if kind, _, why := g.send(metadataBody(9)); kind != reqchan.AnswerNoResponse {
+	if kind, _, why := g.send(metadataFrame(9)); kind != reqchan.AnswerNoResponse {
 		t.Errorf("%v, %v", kind, why)
 	}
 	g.closes(reqchan.UnknownAPI, rawHeader(17, 1, 0, 0, 0, 3, 'T', 'O', 'Y'))
@@ -309,7 +309,7 @@ func TestOtherListenersAreOpen(t *testing.T) {
 }
 
 func TestFailuresAreToldAsKafkaDoes(t *testing.T) {
-	g := serveSASL(t, SASLConfig{FailureDelay: time.Minute, DelayedMax: 3})
+	g := doorWithSASL(t, SASLConfig{FailureDelay: time.Minute, DelayedMax: 3})
 	for version := range int16(3) {
 		g.connect()
 		g.handshake(1, "ASK")
@@ -352,7 +352,7 @@ func TestFailuresAreToldAsKafkaDoes(t *testing.T) {
 // Kafka: SS-26, SS-27.
 func TestASessionEndsUnlessTheClientAuthenticatesAgain(t *testing.T) {
 	for _, raw := range []bool{false, true} {
-		g := serveSASL(t, SASLConfig{SessionMax: 10 * time.Second})
+		g := doorWithSASL(t, SASLConfig{SessionMax: 10 * time.Second})
 		begin := func(user string) {
 			if raw {
 				g.handshake(0, "TOY")
@@ -378,7 +378,7 @@ func TestASessionEndsUnlessTheClientAuthenticatesAgain(t *testing.T) {
 		}
 		g.served("alice")
 		g.now.Add(int64(10 * time.Second))
-		g.closes(reqchan.SessionExpired, metadataBody(9))
+		g.closes(reqchan.SessionExpired, metadataFrame(9))
 		if st := g.sasl.Stats(); st.Succeeded != 1 || st.Reauthenticated != 2 || st.Expired != 1 {
 			t.Errorf("%+v", st)
 		}
@@ -386,7 +386,7 @@ func TestASessionEndsUnlessTheClientAuthenticatesAgain(t *testing.T) {
 }
 
 func TestOnlyTheSameUserByTheSameMechanismAuthenticatesAgain(t *testing.T) {
-	g := serveSASL(t, SASLConfig{SessionMax: 10 * time.Second})
+	g := doorWithSASL(t, SASLConfig{SessionMax: 10 * time.Second})
 	g.logIn("alice")
 	g.handshake(1, "TOY")
 	g.fails(1, "user bob", "Cannot change principals during re-authentication from User.alice: User.bob")
@@ -402,7 +402,7 @@ func TestOnlyTheSameUserByTheSameMechanismAuthenticatesAgain(t *testing.T) {
 	g.connect()
 	g.logIn("alice")
 	g.handshake(1, "TOY")
-	g.closes(reqchan.NotAuthenticated, metadataBody(9)) // nothing else in between
+	g.closes(reqchan.NotAuthenticated, metadataFrame(9)) // nothing else in between
 	if st := g.sasl.Stats(); st.Succeeded != 4 || st.ReauthFailed != 3 || st.Reauthenticated != 0 {
 		t.Errorf("%+v", st)
 	}
@@ -413,20 +413,20 @@ func TestATokenThatExpiresEndsItsSession(t *testing.T) {
 	for _, k := range []struct{ max, left, want time.Duration }{
 		{0, time.Hour, time.Hour}, {time.Minute, time.Hour, time.Minute}, {time.Hour, time.Minute, time.Minute}, {0, -time.Second, time.Millisecond},
 	} {
-		g := serveSASL(t, SASLConfig{SessionMax: k.max, Mechanisms: []sasl.Mechanism{&toy{name: "TOY", expires: time.Unix(1_000_000, 0).Add(k.left)}}})
+		g := doorWithSASL(t, SASLConfig{SessionMax: k.max, Mechanisms: []sasl.Mechanism{&toy{name: "TOY", expires: time.Unix(1_000_000, 0).Add(k.left)}}})
 		g.handshake(1, "TOY")
 		if r := g.token(2, "user alice"); r.SessionLifetimeMillis != k.want.Milliseconds() {
 			t.Errorf("%+v: %d ms", k, r.SessionLifetimeMillis)
 		}
 		g.served("alice")
 		g.now.Add(int64(k.want) + 1)
-		g.closes(reqchan.SessionExpired, metadataBody(9))
+		g.closes(reqchan.SessionExpired, metadataFrame(9))
 	}
 }
 
 func TestHowManyAuthenticateIsBounded(t *testing.T) {
 	gate := make(chan struct{})
-	g := serveSASL(t, SASLConfig{Mechanisms: []sasl.Mechanism{&toy{name: "TOY", gate: gate}, &toy{name: "ASK", asks: true}}, RunningMax: 1, WaitingMax: 2})
+	g := doorWithSASL(t, SASLConfig{Mechanisms: []sasl.Mechanism{&toy{name: "TOY", gate: gate}, &toy{name: "ASK", asks: true}}, RunningMax: 1, WaitingMax: 2})
 	var waiting []*client
 	for range 3 {
 		c := newClient(t, g.door)
@@ -460,7 +460,7 @@ func TestHowManyAuthenticateIsBounded(t *testing.T) {
 }
 
 func TestAMechanismThatPanicsClosesItsConnectionOnly(t *testing.T) {
-	g := serveSASL(t, SASLConfig{Mechanisms: []sasl.Mechanism{&toy{name: "TOY", panics: "with a password"}}})
+	g := doorWithSASL(t, SASLConfig{Mechanisms: []sasl.Mechanism{&toy{name: "TOY", panics: "with a password"}}})
 	for range 3 {
 		g.connect()
 		g.handshake(0, "TOY")
@@ -469,7 +469,7 @@ func TestAMechanismThatPanicsClosesItsConnectionOnly(t *testing.T) {
 }
 
 func TestATokenDoesNotStayInMemory(t *testing.T) {
-	g := serveSASL(t, SASLConfig{})
+	g := doorWithSASL(t, SASLConfig{})
 	g.handshake(1, "ASK")
 	g.token(2, "user canary-alice")
 	if strings.Contains(string(g.frame[:cap(g.frame)]), "canary-alice") {

@@ -134,3 +134,22 @@ func TestUsersThatCantBeKeptAreRefused(t *testing.T) {
 		t.Errorf("error %d, %d users", got["alice"], users.Len())
 	}
 }
+
+// TestUsersAreChangedByWhomTheRulesAllow: also where the APIHandler asks the Authorizer, to
+// whom these requests do not come.
+func TestUsersAreChangedByWhomTheRulesAllow(t *testing.T) {
+	for _, later := range []bool{false, true} {
+		users := emptyUsers(t)
+		c := usersDoor(t, users)
+		d := c.handler.(*Door)
+		d.AuthorizeLater = later
+		d.Authorizer = rulesOf(t, "allow User:ANONYMOUS describe cluster")
+		if got := alter(t, c, nil, upsertion("alice", 1, 4096)); got["alice"] != codeClusterAuthorization || users.Len() != 0 {
+			t.Errorf("later %v: error %d, %d users", later, got["alice"], users.Len())
+		}
+		d.Authorizer = rulesOf(t, "allow User:ANONYMOUS alter cluster")
+		if got := alter(t, c, nil, upsertion("alice", 1, 4096)); got["alice"] != 0 || users.Len() != 1 {
+			t.Errorf("later %v: error %d, %d users", later, got["alice"], users.Len())
+		}
+	}
+}

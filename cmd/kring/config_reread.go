@@ -117,6 +117,7 @@ func (l *live) prepare() (*running, error) {
 	if most, is := l.start.pipelineMost(), next.c.pipelineMost(); is > most && next.c.Handler == handlerEmbedded {
 		faults = append(faults, fmt.Errorf("--pipeline can't be more than %d while kring serves, and is %d: the cluster was opened for so many; restart it", most, is))
 	}
+	faults = append(faults, next.c.addedSASL(l.start)...)
 	next.cfg = next.c.serverConfig()
 	faults = append(faults, next.keep(&l.now.cfg)...)
 	if err := next.cfg.Validate(); err != nil {
@@ -130,7 +131,7 @@ func (l *live) prepare() (*running, error) {
 
 // keep has the Config keep what the handler has taken, and the listeners that there are
 // their transport. New listeners get their own.
-func (r *running) keep(was *kring.Config) []error {
+func (r *running) keep(was *kring.Config) (faults []error) {
 	r.cfg.Conns.HandlerFiles, r.cfg.Memory.HandlerBytes = was.Conns.HandlerFiles, was.Memory.HandlerBytes
 	added := kring.Config{}
 	for i, l := range r.cfg.Listeners {
@@ -140,8 +141,11 @@ func (r *running) keep(was *kring.Config) []error {
 			continue
 		}
 		r.cfg.Listeners[i].TLS = was.Listeners[at].TLS
+		if err := r.c.demandSASL(&r.cfg.Listeners[i], r.c.security(l.Name)); err != nil {
+			faults = append(faults, err)
+		}
 	}
-	faults := r.c.secure(&added)
+	faults = append(faults, r.c.secure(&added)...)
 	for i, l := range r.cfg.Listeners {
 		for _, a := range added.Listeners {
 			if a.Name == l.Name {

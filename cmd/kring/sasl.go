@@ -128,6 +128,17 @@ func (c *serveCmd) demandSASL(l *kring.ListenerConfig, p securityProtocol) error
 	return nil
 }
 
+// addedSASL returns the faults of listeners that get SASL while the program serves: what
+// authenticates is made at the start, and without it they would be open.
+func (c *serveCmd) addedSASL(start *serveCmd) (faults []error) {
+	for _, l := range c.listeners() {
+		if p := c.security(l.Name); p.SASL() && !(hasListener(start, l.Name) && start.security(l.Name).SASL()) {
+			faults = append(faults, fmt.Errorf("--listen %s://: a listener with %s can't be added while kring serves: restart it", l.Name, p))
+		}
+	}
+	return faults
+}
+
 // validateSASL checks the flags for all listeners. Nobody may think that clients
 // authenticate who do not.
 func (c *serveCmd) validateSASL() (faults []error) {

@@ -49,13 +49,13 @@ func TestASASLListenerIsOneOrIsRefused(t *testing.T) {
 
 func TestListenersHaveMechanismsAndUsersOfTheirOwn(t *testing.T) {
 	c := serveOf(t, "--listen", "SASL_PLAINTEXT://127.0.0.1:0", "--listen", "INSIDE://127.0.0.1:0", "--listen", "OPEN://127.0.0.1:0",
-		"--listener", "INSIDE.security=SASL_PLAINTEXT", "--listener", "INSIDE.sasl=PLAIN,SCRAM-SHA-256", "--listener", "INSIDE.users=g",
+		"--listener", "INSIDE.security=SASL_PLAINTEXT", "--listener", "INSIDE.sasl=PLAIN", "--listener", "INSIDE.users=g",
 		"--listener", "INSIDE.max-reauth=1h", "--sasl", "SCRAM-SHA-512", "--users", "f", "--max-reauth", "2h", "--max-frame-bytes", "100KiB")
 	cfg := c.serverConfig()
 	if faults := c.secure(&cfg); len(faults) > 0 {
 		t.Fatal(faults)
 	}
-	if of := c.saslOf("INSIDE"); strings.Join(of.mechanisms, " ") != "PLAIN SCRAM-SHA-256" || of.users != "g" || of.maxReauth.Hours() != 1 {
+	if of := c.saslOf("INSIDE"); strings.Join(of.mechanisms, " ") != "PLAIN" || of.users != "g" || of.maxReauth.Hours() != 1 {
 		t.Errorf("%+v", of)
 	}
 	if of := c.saslOf("SASL_PLAINTEXT"); strings.Join(of.mechanisms, " ") != "SCRAM-SHA-512" || of.users != "f" || of.maxReauth.Hours() != 2 {
@@ -65,5 +65,23 @@ func TestListenersHaveMechanismsAndUsersOfTheirOwn(t *testing.T) {
 		if got := cfg.Listeners[i].Limits.FrameBytesMaxUnauthenticated; got != want {
 			t.Errorf("%s: strangers may send %d bytes, want %d", cfg.Listeners[i].Name, got, want)
 		}
+	}
+}
+
+// TestARereadNeverOpensASASLListener: a listener that is added while kring serves has nobody
+// who authenticates its clients, and one that stays keeps its bound for strangers.
+func TestARereadNeverOpensASASLListener(t *testing.T) {
+	old := []string{"--listen", "SASL_PLAINTEXT://127.0.0.1:0", "--sasl", "PLAIN", "--users", "f"}
+	was := serveOf(t, old...)
+	next := serveOf(t, append(old, "--listen", "SASL_SSL://127.0.0.1:0", "--listen", "OPEN://127.0.0.1:0")...)
+	if faults := next.addedSASL(was); len(faults) != 1 || !strings.Contains(faults[0].Error(), "--listen SASL_SSL://") {
+		t.Errorf("%v", faults)
+	}
+	before, after := was.serverConfig(), &running{c: was, cfg: was.serverConfig()}
+	if faults := was.secure(&before); len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	if faults := after.keep(&before); len(faults) > 0 || after.cfg.Listeners[0].Limits.FrameBytesMaxUnauthenticated != 512<<10 {
+		t.Errorf("%v; strangers may send %d bytes", faults, after.cfg.Listeners[0].Limits.FrameBytesMaxUnauthenticated)
 	}
 }

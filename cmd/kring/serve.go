@@ -143,7 +143,7 @@ func (c *serveCmd) open(log *slog.Logger, refused *refusals, again *rereads, set
 	if err != nil {
 		return service{}, usageError{err}
 	}
-	served, err := c.openHandler(log, refused, quotas, who, rules, denied)
+	served, err := c.openHandler(log, refused, guards{quotas, rules, denied, who})
 	if err != nil {
 		who.close()
 		return served, err
@@ -152,8 +152,16 @@ func (c *serveCmd) open(log *slog.Logger, refused *refusals, again *rereads, set
 	return served, nil
 }
 
-// openHandler makes the handler behind quotas and authentication.
-func (c *serveCmd) openHandler(log *slog.Logger, refused *refusals, quotas *quota.Quotas, who *authentication, rules *acl.File, denied *denials) (service, error) {
+// guards is what stands in front of a handler.
+type guards struct {
+	quotas *quota.Quotas // nil: no quotas
+	rules  *acl.File     // nil: everybody may do everything
+	denied *denials
+	who    *authentication
+}
+
+// openHandler makes the handler behind its guards.
+func (c *serveCmd) openHandler(log *slog.Logger, refused *refusals, by guards) (service, error) {
 	switch c.Handler {
 	case handlerNull:
 		n, err := c.openNull()
@@ -161,21 +169,21 @@ func (c *serveCmd) openHandler(log *slog.Logger, refused *refusals, quotas *quot
 			return service{}, usageError{inFlags(err)}
 		}
 		door := kafka.NewDoor(n.Versions(), n)
-		door.Quotas, door.Rejected = quotas, refused.add
-		door.SASL = who.sasl
-		if rules != nil { // nil in an interface is an Authorizer
-			door.Authorizer, door.Topics, door.Denied = rules, n, denied.add
+		door.Quotas, door.Rejected = by.quotas, refused.add
+		if by.rules != nil { // nil in an interface is an Authorizer
+			door.Authorizer, door.Topics, door.Denied = by.rules, n, by.denied.add
 		}
-		return service{handler: door, quotas: quotas, advertise: advertiseNull(n), release: n.Close, apis: n.Versions()}, nil
+		door.SASL = by.who.sasl
+		return service{handler: door, quotas: by.quotas, advertise: advertiseNull(n), release: n.Close, apis: n.Versions()}, nil
 	case handlerEcho:
 		return service{handler: echo.Handler{}}, nil
 	}
 	cfg := c.clusterConfig()
-	cfg.Logger, cfg.Quotas, cfg.Rejected = log, quotas, refused.add
-	if rules != nil { // nil in an interface is an Authorizer
-		cfg.Authorizer, cfg.Denied = rules, denied.add
+	cfg.Logger, cfg.Quotas, cfg.Rejected = log, by.quotas, refused.add
+	if by.rules != nil { // nil in an interface is an Authorizer
+		cfg.Authorizer, cfg.Denied = by.rules, by.denied.add
 	}
-	cfg.SASL, cfg.SCRAMUsers = who.sasl, who.scramUsers()
+	cfg.SASL, cfg.SCRAMUsers = by.who.sasl, by.who.scramUsers()
 	if err := cfg.Validate(); err != nil {
 		return service{}, usageError{inFlags(err)}
 	}
@@ -183,7 +191,7 @@ func (c *serveCmd) openHandler(log *slog.Logger, refused *refusals, quotas *quot
 	if err != nil {
 		return service{}, err
 	}
-	return service{handler: cluster, quotas: quotas, advertise: advertiseCluster(cluster), release: cluster.Drain, close: cluster.Close, apis: cluster.Versions()}, nil
+	return service{handler: cluster, quotas: by.quotas, advertise: advertiseCluster(cluster), release: cluster.Drain, close: cluster.Close, apis: cluster.Versions()}, nil
 }
 
 func (c *serveCmd) serve(p process, l *live, side *sideDoor, again *rereads, hangups <-chan os.Signal) error {
