@@ -573,3 +573,52 @@ type swapped struct{ atomic.Pointer[acl.Rules] }
 func (s *swapped) Allowed(c acl.Client, a acl.Action) bool    { return s.Load().Allowed(c, a) }
 func (s *swapped) AllowedAny(c acl.Client, a acl.Action) bool { return s.Load().AllowedAny(c, a) }
 func (s *swapped) Version() uint64                            { return s.Load().Version() }
+
+// some is an Authorizer that allows what its seed says.
+type some uint64
+
+func (s some) Allowed(c acl.Client, a acl.Action) bool {
+	h := uint64(s) + uint64(a.Operation)*31 + uint64(a.Resource)*17
+	for _, b := range []byte(a.Name) {
+		h = h*1099511628211 + uint64(b)
+	}
+	return h>>7&1 == 0
+}
+func (s some) AllowedAny(c acl.Client, a acl.Action) bool { return s.Allowed(c, a) }
+func (s some) Version() uint64                            { return 1 }
+
+// Whatever is allowed, asked for and answered, the handler sees a request that it can
+// read, and the client gets a response that it can read.
+func TestWhatTheHandlerAnswersReachesTheClientWellFormed(t *testing.T) {
+	r := rand.New(rand.NewPCG(55, 56))
+	d := NewDoor(everything(t), answers(func(q APIRequest) {
+		req, err := q.Decode()
+		if err != nil || len(q.Frame()) != q.Header.Size+len(q.Body) {
+			t.Errorf("%s v%d: %v; a frame of %d, header %d, body %d", kmsg.NameForKey(q.Header.Key), q.Header.Version, err, len(q.Frame()), q.Header.Size, len(q.Body))
+		}
+		switch _, resp := randomResponse(r, q.Header.Key, q.Header.Version); r.IntN(8) {
+		case 0:
+			q.Raw.Respond([]byte{1, 2, 3, 4, 5, 6}) // nonsense
+		case 1:
+			q.Respond(req.ResponseKind())
+		default:
+			q.Respond(resp)
+		}
+	}))
+	d.Topics = someTopics{"good", "bad"}
+	c := newClient(t, d)
+	for seed := range 20 {
+		d.Authorizer = some(seed)
+		everyRequest(r, func(of *description, version int16, req kmsg.Request) {
+			kind, payload, why := c.send(framePayload(req, 4711, "test"))
+			switch {
+			case kind == reqchan.AnswerClose && of.key == keyProduce:
+			case kind != reqchan.AnswerSend:
+				t.Errorf("%s v%d: %v, %v", of.name, version, kind, why)
+			case len(payload) == 6: // nonsense that nothing had to be done to
+			case of.key != keyApiVersions:
+				decodeResponse[kmsg.Response](t, payload, req)
+			}
+		})
+	}
+}
