@@ -112,7 +112,9 @@ func (c *Conn) forbidHeader(wire []byte, done *engine.Completion) {
 // before, and rest, which done lent.
 func (c *Conn) behindPreface(seen, rest []byte, done *engine.Completion) {
 	c.preface = nil
+	c.opened = c.shared.now // what has a deadline from the beginning has it from here
 	c.begins()
+	c.shared.loop.SetDeadline(c)
 	if len(seen) > 0 {
 		c.ownBytes(seen, nil)
 	}
