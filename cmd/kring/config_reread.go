@@ -26,6 +26,7 @@ type live struct {
 	served service
 	again  func() (*kong.Context, *settings, error)
 
+	parts     *rereads
 	start     *serveCmd // what the handler was opened with
 	now, next *running
 	took      bool         // the last prepare was applied
@@ -39,6 +40,7 @@ type running struct {
 	cfg     kring.Config
 	env     *settings
 	changed []string // for the log
+	added   *reread  // the certificates of listeners that are new; nil: there are none
 }
 
 // liveFlags are flags that can change while the program serves, beside those that are a
@@ -118,7 +120,7 @@ func (l *live) prepare() (*running, error) {
 		faults = append(faults, fmt.Errorf("--pipeline can't be more than %d while kring serves, and is %d: the cluster was opened for so many; restart it", most, is))
 	}
 	next.cfg = next.c.serverConfig()
-	faults = append(faults, next.keep(&l.now.cfg)...)
+	faults = append(faults, next.keep(&l.now.cfg, l)...)
 	if err := next.cfg.Validate(); err != nil {
 		faults = append(faults, unjoin(inFlags(err))...)
 	}
@@ -130,24 +132,47 @@ func (l *live) prepare() (*running, error) {
 
 // keep has the Config keep what the handler has taken, and the listeners that there are
 // their transport. New listeners get their own.
-func (r *running) keep(was *kring.Config) []error {
+func (r *running) keep(was *kring.Config, l *live) []error {
 	r.cfg.Conns.HandlerFiles, r.cfg.Memory.HandlerBytes = was.Conns.HandlerFiles, was.Memory.HandlerBytes
 	added := kring.Config{}
-	for i, l := range r.cfg.Listeners {
-		at := slices.IndexFunc(was.Listeners, func(o kring.ListenerConfig) bool { return o.Name == l.Name })
+	for i, of := range r.cfg.Listeners {
+		at := slices.IndexFunc(was.Listeners, func(o kring.ListenerConfig) bool { return o.Name == of.Name })
 		if at < 0 {
-			added.Listeners = append(added.Listeners, l)
+			added.Listeners = append(added.Listeners, of)
 			continue
 		}
 		r.cfg.Listeners[i].TLS = was.Listeners[at].TLS
 	}
-	faults := r.c.secure(&added)
-	for i, l := range r.cfg.Listeners {
+	faults := r.secureAdded(&added, l)
+	for i, of := range r.cfg.Listeners {
 		for _, a := range added.Listeners {
-			if a.Name == l.Name {
+			if a.Name == of.Name {
 				r.cfg.Listeners[i] = a
 			}
 		}
+	}
+	return faults
+}
+
+// secureAdded completes listeners that are new. The handler knows at the start which
+// listeners it asks to authenticate: one that is added later would let everybody in.
+func (r *running) secureAdded(added *kring.Config, l *live) (faults []error) {
+	var names []string
+	for _, of := range added.Listeners {
+		names = append(names, of.Name)
+		if p := r.c.security(of.Name); p.SASL() {
+			faults = append(faults, fmt.Errorf("--listen %s://: a listener that speaks %s can't be added while kring serves: restart it", of.Name, p))
+		}
+	}
+	if part, any := r.c.rereadTLS(l.log); any {
+		gone := func() bool {
+			return !slices.ContainsFunc(names, func(name string) bool { return hasListener(l.now.c, name) })
+		}
+		r.added = &reread{reloadable: part, seen: filesNow(part.watched), gone: gone}
+	}
+	faults = append(faults, r.c.secure(added)...)
+	if len(r.c.TLS.sources) == 0 {
+		r.added = nil
 	}
 	return faults
 }
@@ -197,6 +222,7 @@ func (l *live) apply() error {
 		return errors.New(l.next.env.attribute(strings.TrimPrefix(inFlags(err).Error(), "Reconfigure: ")))
 	}
 	l.now, l.next, l.took = l.next, nil, true
+	l.parts.renew(l.now.added)
 	l.drain.Store(int64(l.now.c.DrainTimeout))
 	l.level.Set(levelOf(l.now.c.LogLevel))
 	if l.served.advertise != nil {
