@@ -120,7 +120,7 @@ func (l *live) prepare() (*running, error) {
 		faults = append(faults, fmt.Errorf("--pipeline can't be more than %d while kring serves, and is %d: the cluster was opened for so many; restart it", most, is))
 	}
 	next.cfg = next.c.serverConfig()
-	faults = append(faults, next.keep(&l.now.cfg, l)...)
+	faults = append(faults, next.keep(l)...)
 	if err := next.cfg.Validate(); err != nil {
 		faults = append(faults, unjoin(inFlags(err))...)
 	}
@@ -131,48 +131,33 @@ func (l *live) prepare() (*running, error) {
 }
 
 // keep has the Config keep what the handler has taken, and the listeners that there are
-// their transport. New listeners get their own.
-func (r *running) keep(was *kring.Config, l *live) []error {
+// their certificates, which are read again by themselves. In everything else listeners are
+// completed as at the start.
+func (r *running) keep(l *live) (faults []error) {
+	was := &l.now.cfg
 	r.cfg.Conns.HandlerFiles, r.cfg.Memory.HandlerBytes = was.Conns.HandlerFiles, was.Memory.HandlerBytes
-	added := kring.Config{}
+	part, _ := r.c.rereadTLS(l.log)
+	seen := filesNow(part.watched) // before secure reads them
+	faults = r.c.secure(&r.cfg)
+	var added []string
 	for i, of := range r.cfg.Listeners {
 		at := slices.IndexFunc(was.Listeners, func(o kring.ListenerConfig) bool { return o.Name == of.Name })
-		if at < 0 {
-			added.Listeners = append(added.Listeners, of)
+		if at >= 0 {
+			r.cfg.Listeners[i].TLS = was.Listeners[at].TLS
 			continue
 		}
-		r.cfg.Listeners[i].TLS = was.Listeners[at].TLS
-	}
-	faults := r.secureAdded(&added, l)
-	for i, of := range r.cfg.Listeners {
-		for _, a := range added.Listeners {
-			if a.Name == of.Name {
-				r.cfg.Listeners[i] = a
-			}
-		}
-	}
-	return faults
-}
-
-// secureAdded completes listeners that are new. The handler knows at the start which
-// listeners it asks to authenticate: one that is added later would let everybody in.
-func (r *running) secureAdded(added *kring.Config, l *live) (faults []error) {
-	var names []string
-	for _, of := range added.Listeners {
-		names = append(names, of.Name)
+		added = append(added, of.Name)
+		// The handler knows since the start which listeners it asks to authenticate: it would
+		// let everybody in.
 		if p := r.c.security(of.Name); p.SASL() {
 			faults = append(faults, fmt.Errorf("--listen %s://: a listener that speaks %s can't be added while kring serves: restart it", of.Name, p))
 		}
 	}
-	if part, any := r.c.rereadTLS(l.log); any {
-		gone := func() bool {
-			return !slices.ContainsFunc(names, func(name string) bool { return hasListener(l.now.c, name) })
-		}
-		r.added = &reread{reloadable: part, seen: filesNow(part.watched), gone: gone}
-	}
-	faults = append(faults, r.c.secure(added)...)
-	if len(r.c.TLS.sources) == 0 {
-		r.added = nil
+	r.c.TLS.sources = slices.DeleteFunc(r.c.TLS.sources, func(s namedSource) bool { return !slices.Contains(added, s.listener) })
+	if len(r.c.TLS.sources) > 0 {
+		r.added = &reread{reloadable: part, seen: seen, gone: func() bool {
+			return !slices.ContainsFunc(added, func(name string) bool { return hasListener(l.now.c, name) })
+		}}
 	}
 	return faults
 }
@@ -220,6 +205,9 @@ func orNone(value string) string {
 func (l *live) apply() error {
 	if err := l.server.Reconfigure(l.next.cfg); err != nil {
 		return errors.New(l.next.env.attribute(strings.TrimPrefix(inFlags(err).Error(), "Reconfigure: ")))
+	}
+	if l.next.cfg.MemoryPlan() != l.now.cfg.MemoryPlan() {
+		logMemory(l.log, l.next.cfg)
 	}
 	l.now, l.next, l.took = l.next, nil, true
 	l.parts.renew(l.now.added)
