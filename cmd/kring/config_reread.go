@@ -26,6 +26,7 @@ type live struct {
 	served service
 	again  func() (*kong.Context, *settings, error)
 
+	parts     *rereads
 	start     *serveCmd // what the handler was opened with
 	now, next *running
 	took      bool         // the last prepare was applied
@@ -39,6 +40,7 @@ type running struct {
 	cfg     kring.Config
 	env     *settings
 	changed []string // for the log
+	added   *reread  // the certificates of listeners that are new; nil: there are none
 }
 
 // liveFlags are flags that can change while the program serves, beside those that are a
@@ -119,7 +121,7 @@ func (l *live) prepare() (*running, error) {
 	}
 	faults = append(faults, next.c.addedSASL(l.start)...)
 	next.cfg = next.c.serverConfig()
-	faults = append(faults, next.keep(&l.now.cfg)...)
+	faults = append(faults, next.keep(l)...)
 	if err := next.cfg.Validate(); err != nil {
 		faults = append(faults, unjoin(inFlags(err))...)
 	}
@@ -130,28 +132,28 @@ func (l *live) prepare() (*running, error) {
 }
 
 // keep has the Config keep what the handler has taken, and the listeners that there are
-// their transport. New listeners get their own.
-func (r *running) keep(was *kring.Config) (faults []error) {
+// their certificates, which are read again by themselves. In everything else listeners are
+// completed as at the start.
+func (r *running) keep(l *live) (faults []error) {
+	was := &l.now.cfg
 	r.cfg.Conns.HandlerFiles, r.cfg.Memory.HandlerBytes = was.Conns.HandlerFiles, was.Memory.HandlerBytes
-	added := kring.Config{}
-	for i, l := range r.cfg.Listeners {
-		at := slices.IndexFunc(was.Listeners, func(o kring.ListenerConfig) bool { return o.Name == l.Name })
-		if at < 0 {
-			added.Listeners = append(added.Listeners, l)
+	part, _ := r.c.rereadTLS(l.log)
+	seen := filesNow(part.watched) // before secure reads them
+	faults = r.c.secure(&r.cfg)
+	var added []string
+	for i, of := range r.cfg.Listeners {
+		at := slices.IndexFunc(was.Listeners, func(o kring.ListenerConfig) bool { return o.Name == of.Name })
+		if at >= 0 {
+			r.cfg.Listeners[i].TLS = was.Listeners[at].TLS
 			continue
 		}
-		r.cfg.Listeners[i].TLS = was.Listeners[at].TLS
-		if err := r.c.demandSASL(&r.cfg.Listeners[i], r.c.security(l.Name)); err != nil {
-			faults = append(faults, err)
-		}
+		added = append(added, of.Name)
 	}
-	faults = append(faults, r.c.secure(&added)...)
-	for i, l := range r.cfg.Listeners {
-		for _, a := range added.Listeners {
-			if a.Name == l.Name {
-				r.cfg.Listeners[i] = a
-			}
-		}
+	r.c.TLS.sources = slices.DeleteFunc(r.c.TLS.sources, func(s namedSource) bool { return !slices.Contains(added, s.listener) })
+	if len(r.c.TLS.sources) > 0 {
+		r.added = &reread{reloadable: part, seen: seen, gone: func() bool {
+			return !slices.ContainsFunc(added, func(name string) bool { return hasListener(l.now.c, name) })
+		}}
 	}
 	return faults
 }
@@ -200,7 +202,11 @@ func (l *live) apply() error {
 	if err := l.server.Reconfigure(l.next.cfg); err != nil {
 		return errors.New(l.next.env.attribute(strings.TrimPrefix(inFlags(err).Error(), "Reconfigure: ")))
 	}
+	if l.next.cfg.MemoryPlan() != l.now.cfg.MemoryPlan() {
+		logMemory(l.log, l.next.cfg)
+	}
 	l.now, l.next, l.took = l.next, nil, true
+	l.parts.renew(l.now.added)
 	l.drain.Store(int64(l.now.c.DrainTimeout))
 	l.level.Set(levelOf(l.now.c.LogLevel))
 	if l.served.advertise != nil {

@@ -137,3 +137,36 @@ func TestAConfigurationIsTakenAsAWholeOrNotAtAll(t *testing.T) {
 	ask(t, dial(t, c.addr), kmsg.NewPtrApiVersionsRequest())
 	c.stop()
 }
+
+// TestAListenerWithTLSCanBeAddedAndItsCertificateIsReadAgain; one whose clients must
+// authenticate can't: the handler would let everybody in.
+func TestAListenerWithTLSCanBeAddedAndItsCertificateIsReadAgain(t *testing.T) {
+	at, _ := certDir(t)
+	writeFile(t, at("b.pem"), readFile(t, at("one.pem")))
+	writeFile(t, at("b.key"), readFile(t, at("one.key")))
+	const kafka = "listeners=A://127.0.0.1:0\nlistener.security.protocol.map=A:PLAINTEXT,B:SSL,C:SASL_PLAINTEXT\n"
+	more := strings.Replace(kafka, "A://127.0.0.1:0", "A://127.0.0.1:0,B://127.0.0.1:0", 1) +
+		"listener.name.b.kring.tls-cert=" + at("b.pem") + "\nlistener.name.b.kring.tls-key=" + at("b.key") + "\n"
+	c := serveConfig(t, kafka, "--handler", "null")
+	line := c.reread(more)
+	if !regexp.MustCompile(`listening="\S+, \S+"`).MatchString(line) {
+		t.Fatalf("the new listener is not named: %s", line)
+	}
+	writeFile(t, at("b.pem"), readFile(t, at("two.pem")))
+	writeFile(t, at("b.key"), readFile(t, at("two.key")))
+	c.logged(`msg="the certificates were read again"`)
+	expect(t, c.reread(strings.Replace(more, "B://127.0.0.1:0", "B://127.0.0.1:0,C://127.0.0.1:0", 1)),
+		"level=ERROR", "stays as it was", "--listen C://: a listener with SASL_PLAINTEXT can't be added while kring serves: restart it")
+	expect(t, c.reread(strings.Replace(more, at("b.pem"), at("one.pem"), 1)), "--listener B.tls-cert can't change while kring serves")
+	expect(t, c.reread(kafka), "read again", "listening="+c.addr)
+	c.stop()
+}
+
+func readFile(t *testing.T, path string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}

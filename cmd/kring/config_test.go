@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"kring"
 	props "kring/internal/properties"
 )
 
@@ -253,6 +255,33 @@ func TestTheSettingsInEffectAreShownWithTheirSource(t *testing.T) {
 	}
 	if !slices.Equal(is.Ignored, []string{"zookeeper.connect"}) || is.File != file {
 		t.Errorf("ignored %q of %s", is.Ignored, is.File)
+	}
+}
+
+// TestAListenerStaysCompletedWhenTheConfigurationIsReadAgain: what its security protocol
+// asks for was missing in the Config that Reconfigure got, and so would have been the bound
+// on what strangers may send.
+func TestAListenerStaysCompletedWhenTheConfigurationIsReadAgain(t *testing.T) {
+	before := listenerParts
+	t.Cleanup(func() { listenerParts = before })
+	listenerParts = append(slices.Clone(before), func(_ *serveCmd, l *kring.ListenerConfig, _ securityProtocol) error {
+		l.Limits.FrameBytesMaxUnauthenticated = 4096
+		return nil
+	})
+	c := serveOf(t, "--listen", "A://127.0.0.1:0")
+	l := &live{log: slog.New(slog.DiscardHandler), now: &running{c: c, cfg: c.serverConfig()}}
+	if faults := c.secure(&l.now.cfg); len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	next := &running{c: serveOf(t, "--listen", "A://127.0.0.1:0", "--listen", "B://127.0.0.1:0")}
+	next.cfg = next.c.serverConfig()
+	if faults := next.keep(l); len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	for _, of := range next.cfg.Listeners {
+		if of.Limits.FrameBytesMaxUnauthenticated != 4096 {
+			t.Errorf("%s: strangers may send %d bytes, want 4096", of.Name, of.Limits.FrameBytesMaxUnauthenticated)
+		}
 	}
 }
 

@@ -97,7 +97,7 @@ Examples:
     kring serve --engine epoll --dispatch inline --handler null
     KRING_LOG_LEVEL=debug kring serve --listen 127.0.0.1:0
 
-SIGHUP rereads --quota-file and resolves the hosts of --ip-limit again, while it serves.
+SIGHUP rereads --config and the files that the settings name, such as --quota-file, and resolves the hosts of --ip-limit again, while it serves.
 
 When it serves, one line on standard output says where, on which engine, and why on that one. Exit status: 0 after a signal, 1 for a failure or a second signal, 2 for a wrong setting.`
 }

@@ -2,6 +2,8 @@
 //
 //	kring serve            a one-node Kafka cluster for development on 127.0.0.1:9092
 //	kring serve --help     every setting, its default and what it is for
+//	kring config check F   what is wrong with a configuration file
+//	kring config show      every setting in effect, and where it comes from
 //	kring doctor           what this machine can do, and what stands in the way
 //	kring version          also --version and -v
 //
@@ -16,8 +18,9 @@
 // the server never waits for its reader.
 //
 // SIGUSR1 writes a log line with what the server holds: connections, request
-// bytes, buffers, goroutines, kernel threads. SIGHUP rereads --quota-file and
-// resolves the hosts of --ip-limit again. It never ends the program.
+// bytes, buffers, goroutines, kernel threads. SIGHUP rereads --config and the files that
+// settings name, as a whole or not at all, and resolves the hosts of --ip-limit again. It
+// never ends the program.
 //
 // Exit status: 0 after SIGINT or SIGTERM, when requests in flight are finished or
 // --drain-timeout has passed; 1 if something failed at run time, or after a second

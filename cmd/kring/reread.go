@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"time"
 
 	"kring"
@@ -51,6 +52,7 @@ type rereads struct {
 // reread is a part, and what its watched files were.
 type reread struct {
 	reloadable
+	gone    func() bool   // it is about something that is there no more; nil: it stays
 	seen    []os.FileInfo // when it was read last; nil: there was no such file
 	pending []os.FileInfo // what differs from seen since the last look; nil: nothing does
 }
@@ -65,6 +67,15 @@ func newRereads(log *slog.Logger) *rereads { return &rereads{log: log, every: wa
 // between the two must be seen.
 func (r *rereads) add(part reloadable) {
 	r.parts = append(r.parts, &reread{reloadable: part, seen: filesNow(part.watched)})
+}
+
+// renew adds a part that has been read already, and forgets those that are gone. It is for
+// a part's apply.
+func (r *rereads) renew(more *reread) {
+	r.parts = slices.DeleteFunc(slices.Clone(r.parts), func(p *reread) bool { return p.gone != nil && p.gone() })
+	if more != nil {
+		r.parts = append(r.parts, more)
+	}
 }
 
 // catchReread catches SIGHUP from here on and keeps it until it is received: a server
@@ -83,13 +94,13 @@ func catchReread() (<-chan os.Signal, func()) {
 func (r *rereads) start(signals <-chan os.Signal) func() {
 	over := make(chan struct{})
 	go func() { // a name service or a disk may be slow, and must not delay the stop
-		var looks <-chan time.Time
-		if r.watching() {
-			tick := time.NewTicker(r.every)
-			defer tick.Stop()
-			looks = tick.C
-		}
+		tick := time.NewTicker(r.every)
+		defer tick.Stop()
 		for {
+			var looks <-chan time.Time
+			if r.watching() {
+				looks = tick.C
+			}
 			select {
 			case <-over:
 				return

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"log/slog"
 	"strings"
 	"testing"
 )
@@ -81,7 +82,8 @@ func TestARereadNeverOpensASASLListener(t *testing.T) {
 	if faults := was.secure(&before); len(faults) > 0 {
 		t.Fatal(faults)
 	}
-	if faults := after.keep(&before); len(faults) > 0 || after.cfg.Listeners[0].Limits.FrameBytesMaxUnauthenticated != 512<<10 {
+	l := &live{log: slog.New(slog.DiscardHandler), now: &running{c: was, cfg: before}}
+	if faults := after.keep(l); len(faults) > 0 || after.cfg.Listeners[0].Limits.FrameBytesMaxUnauthenticated != 512<<10 {
 		t.Errorf("%v; strangers may send %d bytes", faults, after.cfg.Listeners[0].Limits.FrameBytesMaxUnauthenticated)
 	}
 }

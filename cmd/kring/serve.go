@@ -57,7 +57,7 @@ func (c *serveCmd) Run(p process) error {
 	}
 	again.told = newNotifier(log)
 	defer again.told.end()
-	l := &live{log: log, level: level, again: p.again, start: c}
+	l := &live{log: log, level: level, again: p.again, parts: again, start: c}
 	p.logSettings(log)
 	cfg := c.serverConfig()
 	if part, any := c.rereadTLS(log); any {
