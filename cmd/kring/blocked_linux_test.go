@@ -88,7 +88,7 @@ func TestAServerWhoseLogNobodyReadsServesAndStops(t *testing.T) {
 		c.signal(syscall.SIGTERM)
 		c.wantStopped(exitOK)
 	}
-	c, _ := startMute(t, "nofile=256", "--handler", "echo")
+	c, _ := startMute(t, "nofile=256", "--handler", "echo", "--drain-timeout", "10m")
 	untaken(t, c.addr)
 	c.signal(syscall.SIGTERM)
 	refusedSoon(t, c.addr)

@@ -86,7 +86,7 @@ func TestClosedConnectionsAreLoggedWithTheirReason(t *testing.T) {
 }
 
 func TestSecondSignalExitsAtOnce(t *testing.T) {
-	c := serve(t, "--handler", "echo")
+	c := serve(t, "--handler", "echo", "--drain-timeout", "10m")
 	untaken(t, c.addr)
 	c.signal(syscall.SIGTERM)
 	c.logged(`msg="stopping: no new connections`)

@@ -33,9 +33,9 @@ func (a *audience) join() *member {
 	m := &member{done: make(chan struct{}), held: make(chan int, 100)}
 	var mu sync.Mutex
 	held := 0
-	change := func(sign int) func(context.Context, *kgo.Client, map[string][]int32) {
+	change := func(sign int, commits bool) func(context.Context, *kgo.Client, map[string][]int32) {
 		return func(ctx context.Context, c *kgo.Client, parts map[string][]int32) {
-			if sign < 0 {
+			if commits {
 				if err := c.CommitMarkedOffsets(ctx); err != nil {
 					a.n.t.Errorf("commit before giving partitions up: %v", err)
 				}
@@ -49,7 +49,8 @@ func (a *audience) join() *member {
 	m.client = a.n.client(
 		kgo.ConsumerGroup("audience"), kgo.ConsumeTopics(a.topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.HeartbeatInterval(100*time.Millisecond), kgo.AutoCommitMarks(), kgo.AutoCommitInterval(100*time.Millisecond),
-		kgo.OnPartitionsAssigned(change(1)), kgo.OnPartitionsRevoked(change(-1)), kgo.OnPartitionsLost(change(-1)),
+		kgo.OnPartitionsAssigned(change(1, false)), kgo.OnPartitionsRevoked(change(-1, true)),
+		kgo.OnPartitionsLost(change(-1, false)), // who was away for too long may not commit any more
 	)
 	ctx, cancel := context.WithCancel(context.Background())
 	m.cancel = cancel
