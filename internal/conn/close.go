@@ -72,7 +72,7 @@ func (c *Conn) dropParked() {
 func (c *Conn) Closed() {
 	c.become(closed)
 	if c.secure != nil {
-		c.secure.Close()
+		c.secure.Close(c.shared.cfg.Memory)
 	}
 	if c.order != nil {
 		for i, r := range c.order.slots {

@@ -35,6 +35,12 @@ func (c *Conn) Earliest(now int64) int64 {
 	if c.preface != nil {
 		due = min(due, c.prefaceDue(now))
 	}
+	if at, waits := c.handshakeUntil(); waits {
+		due = min(due, at)
+	}
+	if at, waits := c.refusedUntil(); waits {
+		due = min(due, at)
+	}
 	return max(due, now)
 }
 
@@ -86,11 +92,17 @@ func (c *Conn) Expire() (again bool) {
 	}
 	idle, write := int64(c.set.IdleTimeout), int64(c.set.WriteTimeout)
 	slow, late := c.slow(c.shared.now)
+	shakes, shakesOn := c.handshakeUntil()
+	refused, refusedOn := c.refusedUntil()
 	switch {
 	case write > 0 && c.sending && c.shared.now-c.out.since >= write && !c.peerReads():
 		c.terminate(reqchan.WriteTimeout)
 	case c.preface != nil && c.prefaceLate():
 		c.terminate(reqchan.ProxyHeaderTimeout)
+	case shakesOn && c.shared.now >= shakes:
+		c.terminate(reqchan.HandshakeTimeout)
+	case refusedOn && c.shared.now >= refused:
+		c.terminate(c.reason)
 	case late && !c.extend(c.shared.now) || slow && !c.peerWrites():
 		c.terminate(reqchan.FrameTimeout)
 	case idle > 0 && !c.excused() && c.shared.now-c.active >= idle && !c.peerWrites():

@@ -31,6 +31,9 @@ const (
 // and it ends.
 func (c *Conn) countHeld() bool {
 	n := c.in.Memory()
+	if c.secure != nil {
+		n += c.secure.Held()
+	}
 	if n == c.held || c.shared.cfg.Held == nil {
 		return true
 	}

@@ -55,11 +55,14 @@ type Settings struct {
 	// Transport makes what stands between the wire and the frames of a new connection;
 	// nil: nothing does. It must not block.
 	Transport MakeTransport
+	// HandshakeTimeout closes a connection whose transport is not open so long after it was
+	// made; 0: never.
+	HandshakeTimeout time.Duration
 }
 
 // Shortest is the shortest of the timeouts, 0 when there is none.
 func (s *Settings) Shortest() (t time.Duration) {
-	for _, of := range [...]time.Duration{s.IdleTimeout, s.WriteTimeout, s.FrameTimeout, s.ProxyTimeout} {
+	for _, of := range [...]time.Duration{s.IdleTimeout, s.WriteTimeout, s.FrameTimeout, s.ProxyTimeout, s.HandshakeTimeout} {
 		if of > 0 && (t == 0 || of < t) {
 			t = of
 		}

@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"encoding/binary"
 	"syscall"
 
 	"kring/engine"
@@ -106,6 +107,9 @@ func (c *Conn) receiveEnded(done *engine.Completion) {
 	switch errno := done.Errno(); {
 	case c.life >= ending:
 		c.join()
+	case c.isRefused():
+		c.secure.over = c.secure.over || done.Res == 0 || errno != 0 && errno != syscall.ENOBUFS && errno != syscall.ECANCELED
+		c.finishIfIdle()
 	case errno == syscall.ENOBUFS:
 		c.waitForBuffer()
 	case errno == syscall.ENOMEM:
@@ -249,7 +253,7 @@ func (c *Conn) cutFrames(lent *engine.Completion) (again bool) {
 				return false
 			}
 		case frame.TooBig:
-			c.refuse(reqchan.FrameTooBig)
+			c.refuse(c.tooBig())
 			return false
 		case frame.Negative:
 			c.refuse(reqchan.FrameSizeNegative)
@@ -265,6 +269,23 @@ func (c *Conn) refuse(why reqchan.CloseReason) {
 	if c.inFlight == 0 { // else every answer brings cut back here
 		c.finish(why)
 	}
+}
+
+// tooBig says what the size of a frame is that is too big. A first one may be the
+// beginning of something else than a frame.
+func (c *Conn) tooBig() reqchan.CloseReason {
+	if c.requests > 0 {
+		return reqchan.FrameTooBig
+	}
+	var first [frame.SizeBytes]byte
+	binary.BigEndian.PutUint32(first[:], uint32(c.in.Size()))
+	switch {
+	case IsTLS(first[:]) && c.secure == nil:
+		return reqchan.TLSOnPlaintext
+	case IsHTTP(first[:]):
+		return reqchan.HTTPRequest
+	}
+	return reqchan.FrameTooBig
 }
 
 // begin takes memory for a frame that is not whole yet; false when the byte
@@ -301,7 +322,8 @@ func (c *Conn) Resume() {
 		return
 	}
 	if c.secure != nil {
-		if c.openFrames(); c.life >= ending {
+		c.openFrames()
+		if !c.keepWire() && c.life >= ending {
 			return
 		}
 	}
@@ -311,7 +333,7 @@ func (c *Conn) Resume() {
 
 // atRest says that nothing but bytes from the peer can bring the connection on.
 func (c *Conn) atRest() bool {
-	return c.receive == receiveStream && c.mute == notMuted && c.life == serving && c.in.Empty()
+	return c.receive == receiveStream && c.mute == notMuted && c.life == serving && c.in.Empty() && (c.secure == nil || c.secure.Held() == 0)
 }
 
 // abandonInput ends the receiving side.

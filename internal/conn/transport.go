@@ -20,9 +20,16 @@ type Transport interface {
 	// Waits says that it waits for something of its own: the connection does not go on with
 	// another processor meanwhile.
 	Waits() bool
-	// Feed takes bytes off the wire, and keeps what it can't open yet; wire is not its own.
-	// nil says that the peer sends no more.
+	// Open says that it carries frames: its handshake is over.
+	Open() bool
+	// Feed lends bytes off the wire until Keep, and they may be written to. nil says that
+	// the peer sends no more.
 	Feed(wire []byte)
+	// Keep ends that: what was not opened of them moves to memory, nil: it is forgotten.
+	// false: the system refused that.
+	Keep(memory *slab.Pool) bool
+	// Held is how much memory it keeps for that.
+	Held() int
 	// Read opens bytes into b, as many as there are. Without any, end says why there will
 	// be none ever: PeerFinished after an end in order; ReasonNone while there may be, but
 	// never after Feed(nil).
@@ -36,8 +43,8 @@ type Transport interface {
 	Seal(wire, plain []byte) []byte
 	// End is called before an orderly close: Seal sends the last bytes, if there are any.
 	End()
-	// Close is the last call, whatever became of the connection.
-	Close()
+	// Close is the last call, whatever became of the connection; memory is Keep's.
+	Close(memory *slab.Pool)
 }
 
 // MakeTransport makes the transport of a new connection. Any goroutine may call moved, when
@@ -51,6 +58,9 @@ const (
 	sealBytes = 16 << 10
 	// sealedPiecesMax bounds the pieces of one Send.
 	sealedPiecesMax = 8
+	// wireHeldMax is what a transport may hold before nothing more is received for it: a
+	// record that is not whole, and what came with it.
+	wireHeldMax = 32 << 10
 )
 
 // secure is what a connection has that is not plain.
@@ -58,11 +68,12 @@ const (
 // Invariant: plain is the sum of what its pieces stand for, and the output's first bytes.
 type secure struct {
 	Transport
-	owner  atomic.Pointer[owner] // whom the transport tells that it has got on by itself
-	pieces []sealed
-	plain  int
-	ended  bool // End was called
-	over   bool // the peer has ended, the wire or its side: nothing more is received
+	owner   atomic.Pointer[owner] // whom the transport tells that it has got on by itself
+	pieces  []sealed
+	plain   int
+	ended   bool // End was called
+	over    bool // the peer has ended, the wire or its side: nothing more is received
+	refused refusal
 }
 
 // owner is whose loop the connection has, and by which token: it changes when the connection
@@ -107,9 +118,30 @@ func (c *Conn) sendOwn() {
 // fromWire takes received bytes to the transport, and what it opens of them to the frames.
 func (c *Conn) fromWire(wire []byte) {
 	c.recordReceived(len(wire))
+	if c.secure.refused.is {
+		c.dropRefused(len(wire))
+		return
+	}
 	c.secure.Feed(wire)
 	c.openFrames()
+	if c.keepWire() && c.secure.Held() > wireHeldMax {
+		c.EndStream()
+	}
 	c.sendOwn()
+}
+
+// keepWire has the transport keep what could not be opened, and counts it; false: the
+// connection has ended.
+func (c *Conn) keepWire() bool {
+	if c.life >= finishing {
+		c.secure.Keep(nil)
+		return false
+	}
+	if !c.secure.Keep(c.shared.cfg.Memory) {
+		c.memoryRefused()
+		return false
+	}
+	return c.countHeld()
 }
 
 // openFrames opens what the transport has, as far as there is a place for it: a frame that
@@ -157,7 +189,7 @@ func (c *Conn) peerEnded(why reqchan.CloseReason) {
 	switch {
 	case why == reqchan.ReasonNone || c.receive == receiveOver:
 	case why != reqchan.PeerFinished:
-		c.terminate(why)
+		c.refuseBytes(why)
 	case c.receive.up(): // an end in order, while a receive stands: arm goes on when that has ended
 		c.secure.over = true
 		c.cancelReceive()
@@ -180,7 +212,7 @@ func (c *Conn) armSecure() {
 	switch {
 	case c.secure.over:
 		c.openFrames()
-	case c.in.Rest() != nil || c.mayHold():
+	case c.secure.Held() <= wireHeldMax && (c.in.Rest() != nil || c.mayHold()):
 		c.receive = receiveStream
 		c.shared.loop.Receive(c)
 	}
@@ -307,8 +339,12 @@ func (c *Conn) unsent() bool { return c.secure != nil && c.secure.Sealed(0) > 0 
 // transport's last bytes.
 func (c *Conn) end(why reqchan.CloseReason) {
 	s := c.secure
-	if s == nil || s.ended {
+	if s == nil || s.ended && !s.refused.is {
 		c.terminate(why)
+		return
+	}
+	if s.refused.is {
+		c.awaitRefused()
 		return
 	}
 	s.ended = true

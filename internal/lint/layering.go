@@ -22,7 +22,7 @@ var layers = []layer{
 	{"fallback/portable", words("engine fallback internal/slab internal/sock internal/unixsock internal/invariants " + sys)},
 	{"acceptor", words("engine internal/rate " + sys)},
 	{"processor", words("engine reqchan internal/conn internal/budget internal/capacity internal/measure internal/queue internal/slab internal/invariants")},
-	{"internal/conn/conntest", words("reqchan")},
+	{"internal/conn/conntest", words("reqchan internal/slab")},
 	{"internal/conn", words("engine reqchan internal/proxyproto internal/budget internal/capacity internal/measure internal/frame internal/slab internal/invariants")},
 	{"reqchan", words("internal/proxyproto internal/budget internal/capacity internal/measure internal/queue internal/slab internal/invariants")},
 	{"handler", words("reqchan internal/budget internal/measure internal/queue internal/slab internal/invariants")},

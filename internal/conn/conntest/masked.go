@@ -21,6 +21,7 @@ import (
 	"net"
 	"sync/atomic"
 
+	"kring/internal/slab"
 	"kring/reqchan"
 )
 
@@ -83,6 +84,15 @@ func (s *Server) Feed(wire []byte) {
 	s.over = s.over || wire == nil
 	s.wire = append(s.wire, wire...)
 }
+
+// Open is beside Feed.
+func (s *Server) Open() bool { return s.state.Load() == established }
+
+// Keep is beside Feed, which has kept all.
+func (s *Server) Keep(*slab.Pool) bool { return true }
+
+// Held is beside Feed; the test's own memory is not counted.
+func (s *Server) Held() int { return 0 }
 
 // Read is beside Feed.
 func (s *Server) Read(b []byte) (int, reqchan.CloseReason) {
@@ -163,7 +173,7 @@ func (s *Server) Seal(wire, plain []byte) []byte {
 func (s *Server) End() { s.ending = true }
 
 // Close is beside Feed.
-func (s *Server) Close() { s.wire, s.opening = nil, nil }
+func (s *Server) Close(*slab.Pool) { s.wire, s.opening = nil, nil }
 
 // Client is the other side of a connection, over one of any kind.
 type Client struct {
