@@ -103,6 +103,8 @@ type Request = reqchan.Request
 //	                          the Handler vouches for the peer
 //	SetPrincipal(p), Principal()
 //	                          who the peer is, such as User:alice
+//	TLS(), TLSError()         what the handshake found (nil: plain text), or why TLS failed
+//	SetTLS(s), SetTLSError(e) the server's
 //	SetSoftware(s), Software()
 //	                          what the client says that it is (KIP-511)
 type Conn = reqchan.Conn

@@ -25,10 +25,11 @@ var layers = []layer{
 	{"internal/conn/conntest", words("reqchan internal/slab")},
 	{"internal/conn", words("engine reqchan internal/proxyproto internal/budget internal/capacity internal/measure internal/frame internal/slab internal/invariants")},
 	{"reqchan", words("internal/proxyproto internal/budget internal/capacity internal/measure internal/queue internal/slab internal/invariants")},
+	{"internal/tlsconn", words("reqchan internal/conn internal/slab internal/invariants")},
 	{"handler", words("reqchan internal/budget internal/measure internal/queue internal/slab internal/invariants")},
 	{"echo", words("reqchan")},
 	{".", words("internal/measure engine uring fallback/epoll fallback/portable acceptor processor reqchan handler " +
-		"internal/budget internal/capacity internal/cgroup internal/fault internal/rate internal/queue internal/slab internal/invariants")},
+		"internal/budget internal/capacity internal/cgroup internal/fault internal/rate internal/queue internal/slab internal/tlsconn internal/invariants")},
 	{"doctor", words(". uring internal/cgroup " + sys)},
 	{"quota", words("internal/rate")},
 	{"views", words(". processor reqchan internal/measure")},
