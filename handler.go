@@ -103,8 +103,7 @@ type Request = reqchan.Request
 //	                          the Handler vouches for the peer
 //	SetPrincipal(p), Principal()
 //	                          who the peer is, such as User:alice
-//	TLS(), TLSError()         what the handshake found (nil: plain text), or why TLS failed
-//	SetTLS(s), SetTLSError(e) the server's
+//	TLS()                     what the handshake found; nil: plain text
 //	SetSoftware(s), Software()
 //	                          what the client says that it is (KIP-511)
 type Conn = reqchan.Conn

@@ -42,7 +42,6 @@ type Conn struct {
 	identity   identity
 	software   atomic.Pointer[Software]
 	tls        atomic.Pointer[tls.ConnectionState]
-	tlsError   atomic.Pointer[error]
 
 	census  *Census  // nil: nobody counts
 	counted Software // as what census counts it; guarded by census.mu, as left
@@ -73,18 +72,6 @@ func (c *Conn) Attachment() any { return c.attachment.Load() }
 // client's certificates. nil on a connection in plain text, and before the end of the
 // handshake, which is before the first request. It must not be changed.
 func (c *Conn) TLS() *tls.ConnectionState { return c.tls.Load() }
-
-// TLSError is why TLS failed on it; nil: it has not. It is for logs: what crypto/tls says,
-// or TLSConfig.Principal.
-func (c *Conn) TLSError() error {
-	if e := c.tlsError.Load(); e != nil {
-		return *e
-	}
-	return nil
-}
-
-// SetTLSError is the server's.
-func (c *Conn) SetTLSError(err error) { c.tlsError.Store(&err) }
 
 // SetTLS is the server's: what the handshake found.
 func (c *Conn) SetTLS(s *tls.ConnectionState) { c.tls.Store(s) }

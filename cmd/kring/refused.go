@@ -84,7 +84,7 @@ var noRequest = map[kring.CloseReason]string{
 // closed is Events.ConnClosed. It does not block.
 func (r *refusals) closed(c *kring.Conn, why kring.CloseReason) {
 	if text, ok := noRequest[why]; ok {
-		if err := c.TLSError(); err != nil {
+		if err := c.EndDetail(); err != nil {
 			text += ": " + oneLine(err.Error())
 		} else if why == reqchan.AuthenticationFailed {
 			return // a handler's, which has a line of its own

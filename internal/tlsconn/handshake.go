@@ -59,7 +59,7 @@ func (h *handshake) run() {
 			h.endTurn()
 		}
 		if err != nil {
-			h.of.info.SetTLSError(err)
+			h.of.info.SetEndDetail(err)
 		}
 		h.of.all.begun.Add(-1)
 		h.mu.Lock()

@@ -29,24 +29,24 @@ type records struct {
 	small [headBytes]byte
 }
 
-// lengthOf is the length of the record that b begins with; false: its head is not whole.
+// lengthOf is the length of the record that b begins with; false: its head is not whole. It
+// is that of the head alone for what can be no record: crypto/tls refuses that by its head.
 func lengthOf(b []byte) (n int, ok bool) {
 	if len(b) < headBytes {
 		return 0, false
 	}
-	return headBytes + int(binary.BigEndian.Uint16(b[3:])), true
+	if n = headBytes + int(binary.BigEndian.Uint16(b[3:])); n > recordBytesMax || b[1] != 3 {
+		n = headBytes
+	}
+	return n, true
 }
 
 // next is the next whole record, in memory that may be written to and is valid until the
-// next call, or keep. ok is false when the system refused memory. What says that it is
-// larger than records may be is given as its head alone: crypto/tls refuses that.
+// next call, or keep. ok is false when the system refused memory.
 func (r *records) next(memory *slab.Pool) (record []byte, ok bool) {
 	if r.at == len(r.held) {
 		r.free(memory)
 		n, whole := lengthOf(r.wire)
-		if whole && n > recordBytesMax {
-			n = headBytes
-		}
 		if whole && n <= len(r.wire) {
 			record, r.wire = r.wire[:n:n], r.wire[n:]
 			return record, true
@@ -57,8 +57,6 @@ func (r *records) next(memory *slab.Pool) (record []byte, ok bool) {
 		rest := r.held[r.at:]
 		n, whole := lengthOf(rest)
 		if !whole {
-			n = headBytes
-		} else if n > recordBytesMax {
 			n = headBytes
 		}
 		if whole && len(rest) >= n {
@@ -90,7 +88,7 @@ func (r *records) keep(memory *slab.Pool) bool {
 	}
 	need := kept + len(rest)
 	if kept == 0 {
-		if n, whole := lengthOf(rest); whole && n <= recordBytesMax {
+		if n, whole := lengthOf(rest); whole {
 			need = max(need, n)
 		}
 	} else if r.heap || r.at > 0 && cap(r.held) > 2*max(need, recordBytesMax) {
@@ -141,16 +139,6 @@ func (r *records) memory() int {
 		return 0
 	}
 	return cap(r.held)
-}
-
-// whole says that a whole record is here.
-func (r *records) whole() bool {
-	b := r.held[r.at:]
-	if len(b) == 0 {
-		b = r.wire
-	}
-	n, ok := lengthOf(b)
-	return ok && (n <= len(b) || n > recordBytesMax)
 }
 
 // empty says that nothing is here.

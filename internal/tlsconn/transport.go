@@ -218,7 +218,7 @@ func (t *Transport) reasonOf(err error) reqchan.CloseReason {
 	if err == io.EOF {
 		return reqchan.PeerFinished // close_notify: there is no other end of its wire
 	}
-	t.info.SetTLSError(err)
+	t.info.SetEndDetail(err)
 	if op := (*net.OpError)(nil); errors.As(err, &op) && op.Op == "remote error" {
 		return reqchan.PeerReset // its alert
 	}
