@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"kring"
 	"kring/internal/servertest"
@@ -242,5 +243,57 @@ func TestThePrincipalOfACertificateIsAskedForOnce(t *testing.T) {
 			t.Error("it was answered")
 		}
 		closedFor(t, s, reqchan.AuthenticationFailed, 1)
+	})
+}
+
+// A handshake that does not come to its end is cut off, whatever it waits for; one that
+// comes byte by byte and in time is not.
+func TestAHandshakeHasADeadline(t *testing.T) {
+	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
+		server, client := servertest.TLS()
+		cfg = servertest.Secure(cfg, server)
+		s := servertest.Start(t, cfg, servertest.Echo)
+		slow := servertest.Dial(t, s)
+		c := tls.Client(&tap{Conn: slow.Conn, size: 1}, client)
+		if err := c.Handshake(); err != nil {
+			t.Errorf("byte by byte: %v", err)
+		}
+
+		cfg.Listeners[0].TLS.HandshakeTimeout = 20 * time.Millisecond
+		s = servertest.Start(t, cfg, servertest.Echo)
+		silent, stuck := servertest.Dial(t, s), servertest.Dial(t, s)
+		if _, err := stuck.Write([]byte("\x16\x03\x01\x02\x00\x01")); err != nil {
+			t.Fatal(err)
+		}
+		silent.AwaitClose()
+		stuck.AwaitClose()
+		closedFor(t, s, reqchan.HandshakeTimeout, 2)
+	})
+}
+
+// Connections go on with another processor: between requests, and when their handshake is
+// done.
+func TestTLSGoesOnWithAnotherProcessor(t *testing.T) {
+	eachTLS(t, func(t *testing.T, cfg kring.Config, _, client *tls.Config) {
+		cfg.Processors.Count = 3
+		s := servertest.Start(t, cfg, servertest.Echo)
+		var clients []*servertest.Client
+		for range 6 {
+			c := servertest.DialTLS(t, s, client)
+			c.Ask("before", "before")
+			clients = append(clients, c)
+		}
+		young := servertest.Dial(t, s)
+		tapped := tls.Client(young.Conn, client)
+		cfg.Processors.Count = 1
+		reconfigure(t, s, cfg)
+		large := strings.Repeat("x", 100_000)
+		for _, c := range clients {
+			c.Ask("after", "after")
+			c.Ask(large, large)
+		}
+		if err := tapped.Handshake(); err != nil {
+			t.Error(err)
+		}
 	})
 }
