@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"kring/acceptor"
+	"kring/internal/tlsconn"
 	"kring/processor"
 )
 
@@ -18,6 +19,7 @@ type listener struct {
 	cfg      ListenerConfig // with its defaults; guarded by Server.mu
 	conns    *processor.Listener
 	gate     *acceptor.Gate
+	shakes   *tlsconn.Handshakes               // nil while it has never spoken TLS; guarded by Server.changing
 	acceptor atomic.Pointer[acceptor.Acceptor] // nil before it is bound
 	hosted   []hosted                          // instead of one that runs by itself; set before acceptor is
 	waiting  context.Context                   // ends when it need not wait to be ready any more
@@ -36,10 +38,8 @@ func (s *Server) newListener(cfg ListenerConfig) (*listener, error) {
 		return nil, fmt.Errorf("kring: %w", err)
 	}
 	gate.TrustForwarders(cfg.ProxyProtocol)
-	l := &listener{
-		cfg: cfg, given: cfg, gate: gate, conns: processor.NewListener(cfg.Name, cfg.Privileged, cfg.settings(&s.cfg)),
-		up: make(chan struct{}), ended: make(chan struct{}),
-	}
+	l := &listener{cfg: cfg, given: cfg, gate: gate, up: make(chan struct{}), ended: make(chan struct{})}
+	l.conns = processor.NewListener(cfg.Name, cfg.Privileged, l.settings(&cfg, &s.cfg))
 	l.waiting, l.giveUp = context.WithCancel(s.ending)
 	return l, nil
 }
@@ -311,6 +311,7 @@ func (s *Server) drainListener(ctx context.Context, l *listener) error {
 		}
 		<-l.conns.Drained()
 		<-l.ended
+		l.awaitHandshakes()
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.leaving.listeners = slices.DeleteFunc(slices.Clone(s.leaving.listeners), func(o *listener) bool { return o == l })

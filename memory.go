@@ -33,6 +33,8 @@ type MemoryPlan struct {
 	Base, Engines, Reserve int64
 	// Conns are Config.Conns.Max connections, the kernel's part of them included.
 	Conns int64
+	// Handshakes are those of TLS that may have begun at once.
+	Handshakes int64
 	// Requests are frames (RequestBytesMax, and what their memory is larger), Held is
 	// HeldBytesMax, Responses ResponseBytesMax, Handler HandlerBytes of Config.Memory.
 	Requests, Held, Responses, Handler int64
@@ -42,7 +44,7 @@ type MemoryPlan struct {
 
 // Total is what the process uses at most.
 func (m MemoryPlan) Total() int64 {
-	return m.Base + m.Engines + m.Reserve + m.Conns + m.Requests + m.Held + m.Responses + m.Handler
+	return m.Base + m.Engines + m.Reserve + m.Conns + m.Handshakes + m.Requests + m.Held + m.Responses + m.Handler
 }
 
 // Go is how much of it the Go runtime may use, for debug.SetMemoryLimit; 0: nobody says.
@@ -110,6 +112,7 @@ func (c *Config) planMemory() (m MemoryPlan) {
 	}
 	m.Base, m.Handler = memoryBase, c.Memory.HandlerBytes
 	c.planEngines(&m)
+	c.planTLS(&m)
 	c.planConns(&m)
 	m.Reserve = memoryReserveMost
 	if m.Max > 0 {
@@ -143,10 +146,14 @@ func (c *Config) planEngines(m *MemoryPlan) {
 
 // connMemory is what a connection costs.
 func (c *Config) connMemory() int64 {
+	n := int64(memoryOfConn)
 	if c.Engine == EnginePortable {
-		return memoryOfConnByGo + c.Portable.BufferBytesOf()
+		n = memoryOfConnByGo + c.Portable.BufferBytesOf()
 	}
-	return memoryOfConn
+	if c.speaksTLS() {
+		n += memoryOfTLS
+	}
+	return n
 }
 
 func (c *Config) planConns(m *MemoryPlan) {

@@ -161,7 +161,7 @@ func (s *Server) reduce() {
 			continue
 		}
 		cfg = cfg.withDefaults(&s.cfg)
-		l.conns.Change(cfg.settings(&s.cfg))
+		l.conns.Change(l.settings(&cfg, &s.cfg))
 		l.gate.TrustForwarders(cfg.ProxyProtocol)
 		s.mu.Lock()
 		l.cfg = cfg

@@ -91,6 +91,16 @@ func (s *Server) stop(ctx context.Context) error {
 		<-l.ended
 	}
 	s.retiring.Wait()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for _, l := range listeners {
+			l.awaitHandshakes()
+		}
+	}()
+	late, stop := expired(ctx, cutGrace)
+	defer stop()
+	comesBefore(ended, late) // one may be in a function of the user's
 	s.memory.Close()
 	return err
 }

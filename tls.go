@@ -3,7 +3,11 @@ package kring
 import (
 	"crypto/tls"
 	"runtime"
+	"slices"
 	"time"
+
+	"kring/internal/tlsconn"
+	"kring/processor"
 )
 
 // TLSConfig has the connections of a listener speak TLS 1.2 or 1.3, by the standard
@@ -35,6 +39,60 @@ type TLSConfig struct {
 	// handshake. Default 30 seconds, negative: for ever.
 	HandshakeTimeout time.Duration
 }
+
+// settings are what l's processors need to know when it goes by cfg.
+func (l *listener) settings(cfg *ListenerConfig, all *Config) processor.Settings {
+	set := cfg.settings(all)
+	if cfg.TLS == nil {
+		return set
+	}
+	of := tlsconn.Settings{Config: cfg.TLS.Config, Principal: cfg.TLS.Principal, RunningMax: cfg.TLS.HandshakesMax, WaitingMax: cfg.TLS.HandshakesWaitingMax}
+	if l.shakes == nil {
+		l.shakes = tlsconn.New(of)
+	} else {
+		l.shakes.Change(of)
+	}
+	set.Transport, set.HandshakeTimeout = l.shakes.Transport, max(cfg.TLS.HandshakeTimeout, 0)
+	return set
+}
+
+// awaitHandshakes waits for the goroutines of handshakes; all connections are closed.
+func (l *listener) awaitHandshakes() {
+	if l.shakes != nil {
+		l.shakes.Wait()
+	}
+}
+
+// planTLS derives how many handshakes may wait, and counts their memory.
+func (c *Config) planTLS(m *MemoryPlan) {
+	for i, l := range c.Listeners {
+		if l.TLS == nil {
+			continue
+		}
+		t := *l.TLS
+		if t.HandshakesWaitingMax == 0 && m.Max > 0 {
+			t.HandshakesWaitingMax = int(max(min(m.Max/handshakesPart/memoryOfHandshake, handshakesWaitingDefault), handshakesWaitingLeast))
+		}
+		c.Listeners[i].TLS = t.withDefaults()
+		m.Handshakes += int64(c.Listeners[i].TLS.HandshakesMax+c.Listeners[i].TLS.HandshakesWaitingMax) * memoryOfHandshake
+	}
+}
+
+// speaksTLS says that a listener does.
+func (c *Config) speaksTLS() bool {
+	return slices.ContainsFunc(c.Listeners, func(l ListenerConfig) bool { return l.TLS != nil })
+}
+
+const (
+	// memoryOfHandshake is what one takes at most that has begun: its goroutine, what
+	// crypto/tls allocates, and bytes that wait for it. memoryOfTLS is what a connection
+	// has more than one in plain text, while it is idle.
+	memoryOfHandshake = 64 << 10
+	memoryOfTLS       = 8 << 10
+	// handshakesPart of all is for handshakes that wait, with no smaller default than this.
+	handshakesPart         = 16
+	handshakesWaitingLeast = 64
+)
 
 const (
 	handshakesWaitingDefault = 4096

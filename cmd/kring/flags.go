@@ -290,7 +290,7 @@ func logMemory(log *slog.Logger, cfg kring.Config) {
 	if m.Max > 0 && os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(m.Go())
 	}
-	say := []any{"at_most", m.Total(), "base", m.Base, "engines", m.Engines, "reserve", m.Reserve, "connections", m.Conns,
+	say := []any{"at_most", m.Total(), "base", m.Base, "engines", m.Engines, "reserve", m.Reserve, "connections", m.Conns, "handshakes", m.Handshakes,
 		"requests", m.Requests, "held", m.Held, "responses", m.Responses, "handler", m.Handler}
 	if m.Max == 0 {
 		log.Info("memory, without a bound", say...)

@@ -67,7 +67,7 @@ func (r *refusals) add(c *kring.Conn, h kafka.Header, why *kafka.Fault) {
 
 // noRequest are the reasons to close a connection before there is a request.
 var noRequest = map[kring.CloseReason]string{
-	reqchan.FrameTooBig:       "the first four bytes are a size above --max-frame-bytes; TLS or HTTP on this port looks like that",
+	reqchan.FrameTooBig:       "the first four bytes are a size above --max-frame-bytes",
 	reqchan.FrameSizeNegative: "the first four bytes are a negative size; the client does not speak Kafka's protocol",
 	reqchan.FrameTimeout:      "a request was begun and did not come within --frame-timeout",
 
@@ -75,13 +75,24 @@ var noRequest = map[kring.CloseReason]string{
 	reqchan.ProxyHeaderMalformed: "the connection came from a network of --proxy-protocol, and its header can't be read",
 	reqchan.ProxyHeaderUntrusted: "the connection began with a PROXY protocol header and came from no network of --proxy-protocol: add it, if it is a load balancer's",
 	reqchan.ProxyHeaderTimeout:   "the connection came from a network of --proxy-protocol, and no header came within --proxy-timeout",
+
+	reqchan.TLSOnPlaintext:       "the client speaks TLS, and this listener does not; let it connect to one named SSL or SASL_SSL, or set its security.protocol=PLAINTEXT",
+	reqchan.PlaintextOnTLS:       "the client speaks no TLS, and this listener does; set its security.protocol=SSL (or SASL_SSL)",
+	reqchan.HTTPRequest:          "the client speaks HTTP; this is the port of a Kafka broker",
+	reqchan.HandshakeFailed:      "the TLS handshake failed, or what came after it was no TLS",
+	reqchan.HandshakeTimeout:     "the TLS handshake was not done in its time",
+	reqchan.HandshakesFull:       "as many TLS handshakes had begun as there may be",
+	reqchan.Truncated:            "the client's bytes ended inside a TLS record, without close_notify",
+	reqchan.AuthenticationFailed: "who the client says it is was not proved",
 }
 
 // closed is Events.ConnClosed. It does not block.
 func (r *refusals) closed(c *kring.Conn, why kring.CloseReason) {
 	if text, ok := noRequest[why]; ok {
-		if detail := c.EndDetail(); detail != nil {
-			text += ": " + detail.Error()
+		if err := c.EndDetail(); err != nil {
+			text += ": " + oneLine(err.Error())
+		} else if why == reqchan.AuthenticationFailed {
+			return // a handler's, which has a line of its own
 		}
 		r.keep(refusal{conn: c, header: kafka.Header{Key: -1}, reason: why, why: text})
 	}

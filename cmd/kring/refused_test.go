@@ -121,7 +121,8 @@ func TestWhatIsNoRequestIsNamedAtTheDefaultLevel(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		c.logged(`level=WARN msg="a request was refused and its connection closed" reason=frame_too_big remote=.*TLS or HTTP`)
+		c.logged(`level=WARN msg="a request was refused and its connection closed" reason=tls_on_plaintext remote=.*the client speaks TLS`)
+		c.logged(`reason=http_request remote=.*the client speaks HTTP`)
 		c.signal(syscall.SIGTERM)
 		if status := c.exit(); status != exitOK {
 			t.Errorf("exit status %d", status)

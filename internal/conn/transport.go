@@ -25,11 +25,14 @@ type Transport interface {
 	// Feed lends bytes off the wire until Keep, and they may be written to. nil says that
 	// the peer sends no more.
 	Feed(wire []byte)
-	// Keep ends that: what was not opened of them moves to memory, nil: it is forgotten.
+	// Keep ends that, and is called after each Read as well: what was not opened of them moves to memory, nil: it is forgotten.
 	// false: the system refused that.
 	Keep(memory *slab.Pool) bool
 	// Held is how much memory it keeps for that.
 	Held() int
+	// Full says that it has more than a record or two of what it was fed, and goes on
+	// without more: nothing is received meanwhile. When that changes by itself, it moves.
+	Full() bool
 	// Read opens bytes into b, as many as there are. Without any, end says why there will
 	// be none ever: PeerFinished after an end in order; ReasonNone while there may be, but
 	// never after Feed(nil).
@@ -125,7 +128,7 @@ func (c *Conn) fromWire(wire []byte) {
 	}
 	c.secure.Feed(wire)
 	c.openFrames()
-	if c.keepWire() && c.secure.Held() > wireHeldMax {
+	if c.keepWire() && c.secure.Full() {
 		c.EndStream()
 	}
 	c.sendOwn()
@@ -213,7 +216,7 @@ func (c *Conn) armSecure() {
 	switch {
 	case c.secure.over:
 		c.openFrames()
-	case c.secure.Held() <= wireHeldMax && (c.in.Rest() != nil || c.mayHold()):
+	case !c.secure.Full() && (c.in.Rest() != nil || c.mayHold()):
 		c.receive = receiveStream
 		c.shared.loop.Receive(c)
 	}

@@ -94,6 +94,9 @@ func (s *Server) Keep(*slab.Pool) bool { return true }
 // Held is beside Feed; the test's own memory is not counted.
 func (s *Server) Held() int { return 0 }
 
+// Full is beside Feed.
+func (s *Server) Full() bool { return false }
+
 // Read is beside Feed.
 func (s *Server) Read(b []byte) (int, reqchan.CloseReason) {
 	for len(s.opening) == 0 {

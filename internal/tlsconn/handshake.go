@@ -1,0 +1,244 @@
+package tlsconn
+
+import (
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"kring/reqchan"
+)
+
+// handshake is one that has begun: what its goroutine and the processor share.
+//
+// Its Conn is the net.Conn of crypto/tls while the goroutine runs: Read blocks.
+type handshake struct {
+	of   *Transport
+	set  *Settings
+	gone chan struct{} // closed by end
+	wake chan struct{} // holds one: something came
+
+	mu     sync.Mutex
+	in     []byte              // guarded by mu; was received
+	out    []byte              // guarded by mu; is to be sent
+	over   bool                // guarded by mu; the peer sends no more
+	ended  bool                // guarded by mu; gone is closed
+	done   bool                // guarded by mu; the goroutine has nothing more to do with the connection
+	why    reqchan.CloseReason // guarded by mu; of one that failed
+	behind bool                // guarded by mu; nothing more is received until the goroutine takes what came
+
+	// Of the goroutine.
+	endTurn func()
+	rank    int
+	head    [headBytes]byte // of the record that is being read, as far as it was given
+	heads   int
+	left    int // of its body
+}
+
+// errEnded is what crypto/tls reads and writes when the connection has ended.
+var errEnded = errors.New("the connection was closed")
+
+var errExited = errors.New("a function of the TLS configuration ended its goroutine")
+
+// begin starts the goroutine.
+func (t *Transport) begin(set *Settings, first []byte) {
+	h := &handshake{of: t, set: set, in: first, gone: make(chan struct{}), wake: make(chan struct{}, 1), rank: rankNew}
+	t.shakes = h
+	t.all.at.Go(h.run)
+}
+
+// run is the goroutine.
+func (h *handshake) run() {
+	why, err := reqchan.HandlerPanicked, errExited
+	defer func() { // also when a function of the configuration calls runtime.Goexit
+		if h.endTurn != nil {
+			h.endTurn()
+		}
+		if err != nil {
+			h.of.info.SetEndDetail(err)
+		}
+		h.of.all.begun.Add(-1)
+		h.mu.Lock()
+		h.done, h.why = true, why
+		h.mu.Unlock()
+		h.of.moved()
+	}()
+	if !h.takeTurn() {
+		why, err = reqchan.HandshakeFailed, errEnded
+		return
+	}
+	w, e := h.shake()
+	why, err = w, e
+}
+
+// shake runs the handshake, and asks who the peer is.
+func (h *handshake) shake() (why reqchan.CloseReason, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			why, err = reqchan.HandlerPanicked, fmt.Errorf("a function of the TLS configuration panicked: %v", v)
+		}
+	}()
+	t := h.of
+	t.tls = tls.Server(wire{t}, h.set.Config())
+	if err := t.tls.Handshake(); err != nil {
+		return reqchan.HandshakeFailed, err
+	}
+	state := t.tls.ConnectionState()
+	if state.Version < tls.VersionTLS12 {
+		return reqchan.HandshakeFailed, fmt.Errorf("the peer speaks %s, and TLS 1.2 is the oldest version here", tls.VersionName(state.Version))
+	}
+	t.info.SetTLS(&state)
+	if h.set.Principal != nil {
+		who, err := h.set.Principal(&state)
+		if err != nil {
+			return reqchan.AuthenticationFailed, err
+		}
+		if who != "" {
+			t.info.SetPrincipal(who)
+		}
+	}
+	return reqchan.ReasonNone, nil
+}
+
+// takeTurn waits for one; false: the connection has ended.
+func (h *handshake) takeTurn() bool {
+	h.endTurn = h.of.all.turns.take(h.rank, h.gone)
+	h.rank = rankBegun
+	return h.endTurn != nil
+}
+
+// read is net.Conn's Read for the goroutine. It gives no byte of the record after the one
+// that crypto/tls asks for: what comes after the handshake stays here.
+func (h *handshake) read(b []byte) (int, error) {
+	for {
+		h.mu.Lock()
+		n, over, ended := h.give(b), h.over, h.ended
+		caughtUp := h.behind && len(h.in) == 0
+		if caughtUp {
+			h.behind = false
+		}
+		h.mu.Unlock()
+		switch {
+		case ended:
+			return 0, errEnded
+		case caughtUp:
+			h.of.moved()
+		}
+		if n > 0 {
+			return n, nil
+		}
+		if over {
+			return 0, io.EOF
+		}
+		h.endTurn() // who waits for its peer does not compute
+		h.endTurn = nil
+		select {
+		case <-h.wake:
+		case <-h.gone:
+			return 0, errEnded
+		}
+		if !h.takeTurn() {
+			return 0, errEnded
+		}
+	}
+}
+
+// give gives bytes of one head, or of one body. mu is held.
+func (h *handshake) give(b []byte) (n int) {
+	if h.left > 0 {
+		n = copy(b[:min(len(b), h.left)], h.in)
+		h.left -= n
+	} else {
+		n = copy(h.head[h.heads:], h.in[:min(len(b), len(h.in))])
+		copy(b, h.head[h.heads:h.heads+n])
+		if h.heads += n; h.heads == headBytes {
+			h.heads, h.left = 0, int(binary.BigEndian.Uint16(h.head[3:]))
+		}
+	}
+	if h.in = h.in[n:]; len(h.in) == 0 {
+		h.in = nil
+	}
+	return n
+}
+
+// write is net.Conn's Write for the goroutine.
+func (h *handshake) write(b []byte) (int, error) {
+	h.mu.Lock()
+	tell := len(h.out) == 0
+	h.out = append(h.out, b...)
+	ended := h.ended
+	h.mu.Unlock()
+	if ended {
+		return 0, errEnded
+	}
+	if tell {
+		h.of.moved()
+	}
+	return len(b), nil
+}
+
+// feed gives the goroutine bytes; nil: there are no more.
+func (h *handshake) feed(b []byte) {
+	h.mu.Lock()
+	h.in = append(h.in, b...)
+	h.over = h.over || b == nil
+	h.behind = h.behind || len(h.in) > behindBytes
+	h.mu.Unlock()
+	select {
+	case h.wake <- struct{}{}:
+	default:
+	}
+}
+
+// end has the goroutine end soon.
+func (h *handshake) end() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.ended {
+		h.ended = true
+		close(h.gone)
+	}
+}
+
+// isDone says whether the goroutine has nothing more to do with the connection, and why
+// the handshake failed.
+func (h *handshake) isDone() (done bool, why reqchan.CloseReason) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.done, h.why
+}
+
+// wire is the net.Conn of crypto/tls.
+type wire struct{ t *Transport }
+
+func (w wire) Read(b []byte) (int, error) {
+	if w.t.open {
+		return w.t.readWire(b)
+	}
+	return w.t.shakes.read(b)
+}
+
+func (w wire) Write(b []byte) (int, error) {
+	if w.t.open {
+		return w.t.writeWire(b)
+	}
+	return w.t.shakes.write(b)
+}
+
+// Close and what follows are never of any use here: the connection is the processor's.
+func (w wire) Close() error                     { return nil }
+func (w wire) LocalAddr() net.Addr              { return addr(w.t.info.Local.String()) }
+func (w wire) RemoteAddr() net.Addr             { return addr(w.t.info.Remote.String()) }
+func (w wire) SetDeadline(time.Time) error      { return nil }
+func (w wire) SetReadDeadline(time.Time) error  { return nil }
+func (w wire) SetWriteDeadline(time.Time) error { return nil }
+
+// addr is an address as text.
+type addr string
+
+func (a addr) Network() string { return "tcp" }
+func (a addr) String() string  { return string(a) }
