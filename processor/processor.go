@@ -93,6 +93,9 @@ func (p *Processor) Run(opened func(error)) error {
 	}
 	p.engine = newOpened(e)
 	p.shared.TellsMore(p.engine.teller != nil)
+	if l := p.engine.large; l != nil {
+		p.shared.UseLarge(l.LargeFrames())
+	}
 	p.ready.Store(&e)
 	p.tick()
 	p.uptime.started.Store(p.shared.Now())
