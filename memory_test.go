@@ -93,7 +93,7 @@ func TestSettingsThatDoNotFitIntoMemoryMaxAreRefused(t *testing.T) {
 		{Config{Memory: MemoryConfig{BytesMax: 512 << 20, HeldBytesMax: 512 << 20}}, []string{"Memory.BytesMax", "Memory.HeldBytesMax 536870912"}},
 		{Config{Memory: MemoryConfig{BytesMax: 512 << 20}, Conns: ConnsConfig{Max: 1 << 20}}, []string{"Memory.BytesMax", "set are Conns.Max 1048576; defaults are Memory.RequestBytesMax"}},
 		{Config{Memory: MemoryConfig{BytesMax: 512 << 20, HandlerBytes: 1 << 30}}, []string{"Memory.BytesMax", "Memory.HandlerBytes 1073741824"}},
-		{Config{Memory: MemoryConfig{BytesMax: 256 << 20}, URing: uring.Config{Buffers: 32768}}, []string{"Memory.BytesMax", "rings and receive buffers 538968064"}},
+		{Config{Memory: MemoryConfig{BytesMax: 256 << 20}, URing: uring.Config{Buffers: 32768}}, []string{"Memory.BytesMax", "rings and receive buffers 677904384"}},
 		{Config{Memory: MemoryConfig{BytesMax: 256 << 20}, Limits: LimitsConfig{FrameBytesMax: 200 << 20}}, []string{"Memory.BytesMax", "Memory.RequestBytesMax 2"}},
 		{Config{Memory: MemoryConfig{HeldBytesMax: 1 << 20}, Processors: ProcessorsConfig{Count: 2}}, []string{"Memory.HeldBytesMax is 1048576", "choose at least"}},
 		{Config{Memory: MemoryConfig{HandlerBytes: -1}}, []string{"Memory.HandlerBytes is -1"}},

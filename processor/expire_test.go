@@ -14,7 +14,12 @@ import (
 func idleProcessor(connections int) *Processor {
 	l := NewListener("CLIENTS", false, Settings{FrameBytesMax: 100, PipelineMax: 1, QueuedBytesMax: 100, PackedBytesMax: 100,
 		HeldBytesMax: 1000, BigFrameBytes: 1000, IdleTimeout: time.Second})
-	p := New(Config{Memory: &slab.Pool{}, Channel: reqchan.New(reqchan.Config{RequestsMax: 1000, BytesMax: 1 << 20})})
+	return quietProcessor(connections, 1000, l)
+}
+
+// quietProcessor is one with connections of l, whose handlers do nothing.
+func quietProcessor(connections, requestsMax int, l *Listener) *Processor {
+	p := New(Config{Memory: &slab.Pool{}, Channel: reqchan.New(reqchan.Config{RequestsMax: requestsMax, BytesMax: 1 << 20})})
 	p.engine = opened{Engine: idleEngine{}}
 	p.shared.Tick(int64(time.Second), 0)
 	for range connections {
@@ -55,8 +60,7 @@ func TestNobodyIsClosedForASilenceThatHasEndedInTheSamePoll(t *testing.T) {
 		if i == others {
 			sent = requests[:2]
 		}
-		p.reaped.done[i] = engine.Completion{Op: engine.OpRecv, Token: c.Token(), Res: int32(len(sent)), More: true, Data: []byte(sent)}
-		p.reaped.n++
+		p.reap(c, sent)
 	}
 	p.completeSome()
 	if !p.reaped.left() {
@@ -66,4 +70,10 @@ func TestNobodyIsClosedForASilenceThatHasEndedInTheSamePoll(t *testing.T) {
 		t.Errorf("%d completions are left; the connection has ended: %v, and received %d bytes",
 			p.reaped.n-p.reaped.at, silent.Ended(), silent.Describe().BytesIn)
 	}
+}
+
+// reap has the last Poll bring data of c.
+func (p *Processor) reap(c *slot, data string) {
+	p.reaped.done[p.reaped.n] = engine.Completion{Op: engine.OpRecv, Token: c.Token(), Res: int32(len(data)), More: true, Data: []byte(data)}
+	p.reaped.n++
 }

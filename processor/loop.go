@@ -29,6 +29,7 @@ type opened struct {
 	waiter  engine.PatientWaiter
 	teller  engine.ProgressTeller
 	files   engine.FileReader
+	large   engine.LargeReceiver
 }
 
 func newOpened(e engine.Engine) opened {
@@ -37,6 +38,7 @@ func newOpened(e engine.Engine) opened {
 	d.waiter, _ = e.(engine.PatientWaiter)
 	d.teller, _ = e.(engine.ProgressTeller)
 	d.files, _ = e.(engine.FileReader)
+	d.large, _ = e.(engine.LargeReceiver)
 	return d
 }
 
@@ -45,6 +47,10 @@ func (l loop) Receive(c *conn.Conn) { l.p.engine.Recv(l.p.slots.slot(c).fd, c.To
 
 func (l loop) ReceiveInto(c *conn.Conn, buf []byte) {
 	l.p.engine.RecvInto(l.p.slots.slot(c).fd, c.Token(), buf)
+}
+
+func (l loop) ReceiveLarge(c *conn.Conn, n int) {
+	l.p.engine.large.RecvLarge(l.p.slots.slot(c).fd, c.Token(), n)
 }
 
 func (l loop) CancelReceive(c *conn.Conn) { l.p.engine.Cancel(l.p.slots.slot(c).fd, c.Token()) }

@@ -35,6 +35,7 @@ func (o *outgoing) send(most int) (requests, newlyHeld int) {
 type handing struct {
 	ordinary    outgoing
 	priority    outgoing
+	most        int                       // see handOver
 	limiter     *limiter                  // nil: no latency target
 	later       map[*reqchan.Job]struct{} // wait for room for their response
 	handedOver  int                       // requests that were published since handlers were let run
@@ -46,7 +47,7 @@ type handing struct {
 func newHanding(cfg *Config, wakeup *queue.Doorbell) handing {
 	c := cfg.Channel
 	return handing{
-		ordinary: outgoing{sender: c.NewSender(wakeup)}, priority: outgoing{sender: c.NewPrioritySender(wakeup)},
+		ordinary: outgoing{sender: c.NewSender(wakeup)}, priority: outgoing{sender: c.NewPrioritySender(wakeup)}, most: handOver(c),
 		limiter: newLimiter(cfg.Latency),
 	}
 }

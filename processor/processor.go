@@ -18,9 +18,14 @@ import (
 const (
 	completionsPerPoll = 256
 	// handOverFrom is after how many requests those are handed on before more are cut:
-	// their memory is still in the cache then, and the request channel is about full.
-	handOverFrom = 500
+	// their memory is still in the cache then.
+	handOverFrom = 250
 )
+
+// handOver is handOverFrom, or half of a smaller request channel. The last run that is cut
+// may go beyond it, by as much as a run is long, and must find room too: what finds the
+// channel full waits, and is answered in pieces.
+func handOver(c *reqchan.Channel) int { return max(1, min(handOverFrom, c.RequestsMax()/2)) }
 
 // completions are those of the last Poll; the first at of them were taken to their
 // connections.
@@ -88,6 +93,9 @@ func (p *Processor) Run(opened func(error)) error {
 	}
 	p.engine = newOpened(e)
 	p.shared.TellsMore(p.engine.teller != nil)
+	if l := p.engine.large; l != nil {
+		p.shared.UseLarge(l.LargeFrames())
+	}
 	p.ready.Store(&e)
 	p.tick()
 	p.uptime.started.Store(p.shared.Now())
@@ -195,7 +203,7 @@ func (p *Processor) parkFor() time.Duration {
 // them: nobody is closed for a silence whose end is among those that are left.
 func (p *Processor) completeSome() {
 	p.shared.ForgetFresh()
-	for c := &p.reaped; c.left() && p.shared.Fresh() < handOverFrom; c.at++ {
+	for c := &p.reaped; c.left() && p.shared.Fresh() < p.handlers.most; c.at++ {
 		p.complete(&c.done[c.at])
 	}
 	if !p.reaped.left() {

@@ -45,6 +45,9 @@ func (e *ringEngine) free(drained bool) error {
 	if e.window != nil && drained {
 		errs = append(errs, e.window.close())
 	}
+	if e.large != nil && drained {
+		errs = append(errs, e.large.close())
+	}
 	if drained {
 		for _, closes := range e.use.close {
 			errs = append(errs, closes(e))

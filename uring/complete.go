@@ -81,6 +81,9 @@ func (e *ringEngine) again(fd engine.FD, s *socket, o *operation, q *CQE, c *eng
 		e.mayFollow(fd, o, c)
 		return e.acceptDone(fd, s, c)
 	case engine.OpRecv:
+		if o.large {
+			return e.largeDone(fd, s, q, c)
+		}
 		e.mayFollow(fd, o, c)
 		return e.recvDone(fd, s, q, c)
 	case engine.OpRecvInto:

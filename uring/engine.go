@@ -20,6 +20,7 @@ type ringEngine struct {
 	ring       *ring
 	entries    int // of the SQ
 	window     *window
+	large      *window // nil: there are no large buffers
 	scratch    *scratch
 	sleeper    sleeper
 	config     Config
@@ -71,9 +72,9 @@ type socket struct {
 	in      operation // Accept, Recv or RecvInto
 	out     operation // Send, or Close
 	into    uintptr   // RecvInto's memory
-	intoLen uint32
-	shut    bool // waits in ringEngine.shut
-	drained bool // the last receive left nothing behind
+	intoLen uint32    // or of a RecvLarge
+	shut    bool      // waits in ringEngine.shut
+	drained bool      // the last receive left nothing behind
 
 	watch   uint32 // sequence of the watch beside a multishot receive; 0: none
 	watches uint16 // polls for it not ended yet
@@ -102,6 +103,7 @@ type operation struct {
 	fixed      uint32 // one more than the registered buffer of a Recv; 0: none
 	read       bool   // a RecvInto by reads of registered memory
 	got        uint32 // by the reads before
+	large      bool   // a RecvLarge
 	thread     int32  // that it was armed on, as far as follower knows
 }
 
@@ -230,7 +232,9 @@ func (e *ringEngine) Detach(fd engine.FD, t engine.Token) {
 }
 
 func (e *ringEngine) Recycle(c *engine.Completion) {
-	if c.Lease > fixedLease {
+	if c.Lease > largeLease {
+		e.large.giveBack(uint16(c.Lease - largeLease - 1))
+	} else if c.Lease > fixedLease {
 		e.fixed.giveBack(uint16(c.Lease - fixedLease - 1))
 	} else if c.Lease != 0 {
 		e.window.giveBack(uint16(c.Lease - 1))

@@ -185,7 +185,7 @@ func TestASettingOfAFeatureMakesTheEngineUseIt(t *testing.T) {
 
 // needNothing are the settings that no row of the table names: they change how
 // much, or what is used by default, or need nothing that a kernel may lack.
-var needNothing = strings.Fields("entries cq-entries buffers buffers-hot buffer-bytes send-bytes send-buffers submit-all coop-taskrun " +
+var needNothing = strings.Fields("entries cq-entries buffers buffers-hot buffer-bytes large-buffers send-bytes send-buffers submit-all coop-taskrun " +
 	"taskrun-flag single-issuer defer-taskrun no-sqarray no-iowait clamp sqpoll-cpus iowq-workers accept poll-first fixed-bytes " +
 	"quiet-wait busy-poll busy-poll-free-cpus busy-poll-forced min-wait-completions cpus")
 

@@ -101,6 +101,7 @@ func (n *Network) OpenToAccept() (engine.Engine, error) {
 	c := n.config
 	c.Entries, c.CQEntries = min(c.Entries, acceptEntriesMax), min(c.CQEntries, acceptCQEntriesMax)
 	c.Buffers, c.BuffersHot, c.BufferBytes = 1, 1, min(c.BufferBytes, 4<<10)
+	c.LargeBuffers = Off
 	c.Recv, c.Send, c.ZeroCopyFixed, c.DirectFDs = RecvMultishotMode, SendPlainMode, false, false
 	return n.openAs(&c, engine.WaitParked, nil)
 }
@@ -152,6 +153,9 @@ func (e *ringEngine) furnish(w engine.Wait) (err error) {
 	}
 	if err := e.ring.registerBufRing(e.window.ring, recvGroup, e.window.ringFlags()); err != nil {
 		return registerError("PBUF_RING", err)
+	}
+	if err := e.openLarge(); err != nil {
+		return err
 	}
 	// Kernel: 5.15, and no matter before. Reads of files are of the bounded kind,
 	// but newer kernels (6.18) take one that asks for a thread (SQEAsync) for

@@ -27,6 +27,9 @@ func (e *ringEngine) Poll(done []engine.Completion, wait time.Duration) (int, er
 		return 0, e.dead
 	}
 	e.window.publish() // before the SQEs that may want the buffers
+	if e.large != nil {
+		e.large.publish()
+	}
 	if e.short > 0 {
 		e.refill(len(done))
 	}
@@ -216,8 +219,12 @@ func (e *ringEngine) publishCounters() {
 }
 
 func (e *ringEngine) publishBuffers() {
-	e.counters.LentBytes.Store(e.window.lentBytes() + int64(e.fixed.lent)*int64(e.fixed.size))
-	e.counters.BuffersLent.Store(int64(e.window.lent + e.fixed.lent))
+	bytes, lent := e.window.lentBytes()+int64(e.fixed.lent)*int64(e.fixed.size), e.window.lent+e.fixed.lent
+	if e.large != nil {
+		bytes, lent = bytes+e.large.lentBytes(), lent+e.large.lent
+	}
+	e.counters.LentBytes.Store(bytes)
+	e.counters.BuffersLent.Store(int64(lent))
 	e.counters.BuffersReady.Store(int64(e.window.given))
 }
 

@@ -39,9 +39,9 @@ func configOf(t testing.TB, settings string) Config {
 // does; those of one case don't meet in the code.
 var settingsCases = []string{
 	"entries=8 cq-entries=64 buffers=64 buffers-hot=4 buffer-bytes=4096 send-bytes=65536 send-buffers=16 recv=single",
-	"submit-all=off coop-taskrun=off taskrun-flag=off single-issuer=off defer-taskrun=off no-sqarray=off no-iowait=off clamp=off poll-first=off quiet-wait=off",
+	"submit-all=off coop-taskrun=off taskrun-flag=off single-issuer=off defer-taskrun=off no-sqarray=off no-iowait=off clamp=off poll-first=off quiet-wait=off large-buffers=off",
 	"taskrun-flag=off min-wait=20us min-wait-completions=4 iowq-workers=2 poll-first=on",
-	"coop-taskrun=on defer-taskrun=on single-issuer=on taskrun-flag=on submit-all=on no-sqarray=on no-iowait=on registered-ring=on restrict=on quiet-wait=on",
+	"coop-taskrun=on defer-taskrun=on single-issuer=on taskrun-flag=on submit-all=on no-sqarray=on no-iowait=on registered-ring=on restrict=on quiet-wait=on large-buffers=on",
 	"wake=msg-ring busy-poll=20us busy-poll-forced=on busy-poll-free-cpus=1 napi-busy-poll=5us recv=single poll-first=off cpus=0",
 	"profile=6.1 zero-copy-bytes=4096 restrict=on", // never learns that it is in vain
 	"zero-copy-bytes=1",

@@ -9,8 +9,12 @@ import (
 	"kring/internal/slab"
 )
 
-// recvGroup is the buffer group of an engine; it has only this one.
-const recvGroup = 0
+// The buffer groups of an engine: recvGroup has its receive buffers, largeGroup those of
+// largeBuffers.
+const (
+	recvGroup  = 0
+	largeGroup = 1
+)
 
 // restEvery is how many Polls the window looks at before it shrinks.
 const restEvery = 1024
@@ -43,23 +47,9 @@ type window struct {
 }
 
 func openWindow(c *Config) (*window, error) {
-	ring, err := MapBufRing(c.Buffers)
+	w, err := mapWindow(c.Buffers, c.BufferBytes, c.BuffersHot)
 	if err != nil {
 		return nil, err
-	}
-	memory, err := slab.Map(c.Buffers * c.BufferBytes)
-	if err != nil {
-		_ = ring.Unmap()
-		return nil, mapError("receive buffers", c.Buffers*c.BufferBytes, err)
-	}
-	slab.Register(memory) // so that received data may be sent from where it is
-	w := &window{ring: ring, memory: memory, size: c.BufferBytes, hot: c.BuffersHot, target: c.BuffersHot}
-	w.spare = make([]uint16, c.Buffers)
-	for i := range w.spare {
-		w.spare[i] = uint16(c.Buffers - 1 - i)
-	}
-	if invariants.Enabled {
-		w.isLent = make([]bool, c.Buffers)
 	}
 	if c.Bundles {
 		w.places = make([]uint16, c.Buffers)
@@ -68,6 +58,29 @@ func openWindow(c *Config) (*window, error) {
 		w.shares = make([]share, c.Buffers)
 	}
 	w.publish()
+	return w, nil
+}
+
+// mapWindow makes a window of count buffers of size bytes, that is not published.
+func mapWindow(count, size, hot int) (*window, error) {
+	ring, err := MapBufRing(count)
+	if err != nil {
+		return nil, err
+	}
+	memory, err := slab.Map(count * size)
+	if err != nil {
+		_ = ring.Unmap()
+		return nil, mapError("receive buffers", count*size, err)
+	}
+	slab.Register(memory) // so that received data may be sent from where it is
+	w := &window{ring: ring, memory: memory, size: size, hot: hot, target: hot}
+	w.spare = make([]uint16, count)
+	for i := range w.spare {
+		w.spare[i] = uint16(count - 1 - i)
+	}
+	if invariants.Enabled {
+		w.isLent = make([]bool, count)
+	}
 	return w, nil
 }
 

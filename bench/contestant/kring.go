@@ -108,6 +108,8 @@ func (k *kringServer) own(o Own) {
 			o["completed"] += float64(e.Completed.Load())
 			o["wakes"] += float64(e.Wakes.Load())
 			o["exhausted"] += float64(e.Exhausted.Load())
+			o["rearmed"] += float64(e.Rearmed.Load())
+			o["starved"] += float64(e.Starved.Load())
 			o["overflows"] += float64(e.Overflows.Load())
 		}
 	}

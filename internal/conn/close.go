@@ -158,6 +158,11 @@ func (c *Conn) loseHeld() {
 	case receiveFrame:
 		own := c.in.Lose()
 		c.shared.unreserve(claimBytes(len(own)))
+		if c.lease != nil { // the engine keeps its buffers, too
+			c.lease = nil
+			c.shared.buffers.large--
+			break
+		}
 		c.shared.count.Lost += uint64(len(own))
 	}
 	if c.reading != nil {

@@ -27,7 +27,8 @@ type Conn struct {
 	life      life
 	receive   receiveState
 	cancelled bool // the receive that is armed was told to end
-	big       bool // the last frame was big: sizes are received on their own
+	big       bool // the last frame was big: sizes are received on their own, or with it
+	noLarge   bool // every large buffer was lent when the last ReceiveLarge had data
 	waiting   bool // could not go on for want of memory or a buffer, and is tried again
 	noBuffer  bool // waits for a receive buffer
 	doubted   bool // seemed idle at the last look, see peerWrites
@@ -40,6 +41,9 @@ type Conn struct {
 
 	reason   reqchan.CloseReason
 	mute     muteState
+	large    int // how many bytes to receive into a large buffer; 0: none
+	fits     fits
+	lease    *lease       // the large buffer that the frame begun lies in; nil: in memory of its own
 	followed uint16       // bytes of frames that were cut to follow others, and are not known to be begun
 	wants    int64        // bytes of the channel's capacity that it waits for; 0: it does not
 	refused  int64        // since when it waits for these; 0: it does not

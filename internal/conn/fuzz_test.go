@@ -42,6 +42,9 @@ type scriptLoop struct {
 	script    []byte
 	receiving bool
 	into      []byte // nil: whatever comes
+	large     int    // of ReceiveLarge
+	lent      map[uint32][]byte
+	lease     uint32
 	cancelled bool
 	shut      bool
 	sends     []byte // of the Send that is outstanding
@@ -67,6 +70,29 @@ func (l *scriptLoop) Receive(*Conn) {
 func (l *scriptLoop) ReceiveInto(_ *Conn, b []byte) {
 	l.may(!l.receiving && len(b) > 0, "a receive into memory")
 	l.receiving, l.into, l.cancelled = true, b, false
+}
+
+// largeBytes is what a large buffer has room for.
+const largeBytes = 1400
+
+func (l *scriptLoop) ReceiveLarge(_ *Conn, n int) {
+	l.may(!l.receiving && n > 0 && n <= largeBytes, "a receive into a large buffer")
+	l.receiving, l.into, l.large, l.cancelled = true, nil, n, false
+}
+
+// Recycle spoils what was lent.
+func (l *scriptLoop) Recycle(done *engine.Completion) {
+	if done.Lease != 0 {
+		b := l.lent[done.Lease]
+		if b == nil {
+			l.t.Errorf("it recycles a buffer that is not lent")
+		}
+		for i := range b {
+			b[i] = 0xee
+		}
+		delete(l.lent, done.Lease)
+	}
+	l.testLoop.Recycle(done)
 }
 
 func (l *scriptLoop) CancelReceive(*Conn) {
@@ -100,7 +126,7 @@ func (l *scriptLoop) next() int {
 }
 
 func playConn(t *testing.T, script []byte) {
-	l := &scriptLoop{script: script, now: 1}
+	l := &scriptLoop{script: script, now: 1, lent: map[uint32][]byte{}}
 	first := l.next()
 	l.testLoop = newTestLoop(t, Settings{
 		PipelineMax: 1 + first&3, BigFrameBytes: 600, HeldBytesMax: 900, QueuedBytesMax: 1500, PackedBytesMax: 200,
@@ -109,6 +135,9 @@ func playConn(t *testing.T, script []byte) {
 		WriteTimeout: time.Duration(first>>6&1) * time.Second,
 	}, nil)
 	l.shared.loop, l.receiving = l, true
+	if first>>7 == 1 {
+		l.shared.UseLarge(60, largeBytes)
+	}
 	l.goOn = func() bool { return l.next()&1 == 0 }
 	for n := byte(1); len(l.peer) < 6000; n += 7 {
 		f := testFrame(string(bytes.Repeat([]byte{n}, int(n)*int(n)%1200)))
@@ -202,15 +231,29 @@ func (l *scriptLoop) arrive(n int) {
 		l.conn.Filled(&engine.Completion{Op: engine.OpRecvInto, Token: testToken, Res: res})
 		return
 	}
-	if n = min(n, len(l.peer)); n > 0 && !l.shut {
+	if n = min(n, len(l.peer)); n > 0 && !l.shut && l.large > 0 {
+		l.arriveLarge(min(n, l.large))
+		return
+	}
+	if n > 0 && !l.shut {
 		b := l.peer[:n]
 		l.peer = l.peer[n:]
 		l.receive(b, true)
 	}
 	if l.receiving && (l.cancelled || l.shut) {
-		l.receiving = false
+		l.receiving, l.large = false, 0
 		l.receiveEnds(engine.Failed(syscall.ECANCELED))
 	}
+}
+
+// arriveLarge completes a ReceiveLarge.
+func (l *scriptLoop) arriveLarge(n int) {
+	b := make([]byte, largeBytes)
+	copy(b, l.peer[:n])
+	l.peer, l.receiving, l.large = l.peer[n:], false, 0
+	l.lease++
+	l.lent[l.lease] = b
+	l.conn.Received(&engine.Completion{Op: engine.OpRecv, Token: testToken, Res: int32(n), Data: b[:n], Lease: l.lease})
 }
 
 // take completes a Send that took up to n bytes.
@@ -255,7 +298,7 @@ func (l *scriptLoop) handle(how int) {
 func (l *scriptLoop) fail(how int) {
 	switch {
 	case l.receiving && l.into == nil && how%8 == 0:
-		l.receiving = false
+		l.receiving, l.large = false, 0
 		l.receiveEnds(engine.Failed(syscall.ENOBUFS))
 	case l.receiving && how%8 == 1:
 		l.receiving, l.peer = false, nil
@@ -263,6 +306,7 @@ func (l *scriptLoop) fail(how int) {
 			l.into = nil
 			l.conn.Filled(&engine.Completion{Op: engine.OpRecvInto, Token: testToken})
 		} else {
+			l.large = 0
 			l.receiveEnds(0)
 		}
 	case len(l.sends) > 0 && how%32 == 2:
@@ -296,6 +340,9 @@ func (l *scriptLoop) rest() {
 		l.t.Errorf("it ended in order after %d bytes, in the middle of a response", len(l.got))
 	}
 	l.end()
+	if len(l.lent) > 0 {
+		l.t.Errorf("%d buffers did not come home", len(l.lent))
+	}
 }
 
 // wholeFrames says that got ends where a frame does.

@@ -90,7 +90,7 @@ func (sh *Shared) becomeScarce() {
 
 // EndStream ends the receive of c that brings whatever comes; arm puts another one up.
 func (c *Conn) EndStream() {
-	if c.receive == receiveStream {
+	if c.receive == receiveStream || c.receive == receiveLarge {
 		c.cancelReceive()
 	}
 }

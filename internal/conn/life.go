@@ -99,6 +99,8 @@ const (
 	receiveSize
 	// receiveFrame: Loop.ReceiveInto the rest of a frame.
 	receiveFrame
+	// receiveLarge: Loop.ReceiveLarge.
+	receiveLarge
 )
 
 // up says that something stands: a completion will come.

@@ -52,6 +52,8 @@ func (l *testLoop) ReceiveInto(_ *Conn, buf []byte) {
 	l.want("receive into %d", len(buf))
 }
 
+func (l *testLoop) ReceiveLarge(_ *Conn, n int) { l.want("receive large %d", n) }
+
 func (l *testLoop) CancelReceive(*Conn) { l.want("cancel") }
 
 func (l *testLoop) Send(_ *Conn, bufs [][]byte) {

@@ -11,11 +11,14 @@ import (
 
 // Received takes a completion of Recv: data is lent until it is recycled.
 func (c *Conn) Received(done *engine.Completion) {
+	was := c.receive
 	if !done.More {
 		c.receive, c.cancelled = receiveNone, false
 	}
+	c.shared.buffers.isLarge = was == receiveLarge
 	switch {
 	case done.Res <= 0:
+		c.noLarge = was == receiveLarge
 	case c.preface != nil:
 		c.fromForwarder(done)
 	case c.secure != nil:
@@ -23,6 +26,7 @@ func (c *Conn) Received(done *engine.Completion) {
 	default:
 		c.feed(done.Data, done)
 	}
+	c.shared.buffers.isLarge = false
 	c.shared.loop.Recycle(done) // lends nothing any more if a request kept it
 	if !done.More {
 		c.receiveEnded(done)
@@ -110,11 +114,11 @@ func (c *Conn) receiveEnded(done *engine.Completion) {
 	case c.isRefused():
 		c.secure.over = c.secure.over || done.Res == 0 || errno != 0 && errno != syscall.ENOBUFS && errno != syscall.ECANCELED
 		c.finishIfIdle()
-	case errno == syscall.ENOBUFS:
+	case errno == syscall.ENOBUFS && !c.noLarge:
 		c.waitForBuffer()
 	case errno == syscall.ENOMEM:
 		c.memoryRefused()
-	case done.Res > 0 || errno == syscall.ECANCELED:
+	case done.Res > 0 || errno == syscall.ECANCELED || errno == syscall.ENOBUFS:
 		c.arm()
 	case done.Res == 0:
 		if c.preface != nil {
@@ -161,8 +165,12 @@ func (c *Conn) arm() {
 		c.armScarce()
 	case c.big && rest != nil:
 		c.receiveRest(rest)
-	case c.big && c.in.Empty():
-		c.receiveSize(frame.SizeBytes)
+	case c.big && c.in.Empty() && c.large > 0 && !c.noLarge:
+		c.receive = receiveLarge
+		c.shared.loop.ReceiveLarge(c, c.large)
+	case c.big && rest == nil && c.in.Held() < frame.SizeBytes:
+		c.noLarge = false
+		c.receiveSize(frame.SizeBytes - c.in.Held())
 	case c.in.Held() > c.set.HeldBytesMax, c.big && !c.mayCut():
 		// Muted; progress arms again.
 	default:
@@ -245,11 +253,13 @@ func (c *Conn) cutFrames(lent *engine.Completion) (again bool) {
 				c.waitForBytes(int64(len(b)), true)
 				return false
 			}
-			c.refused = 0
+			if c.refused = 0; place == frame.InLent && c.shared.buffers.isLarge {
+				c.cameLarge(len(b))
+			}
 		case frame.NeedBytes:
 			return false
 		case frame.NeedMemory:
-			if c.shared.runs.cut.last != nil || !c.begin() { // it is begun when nothing is in flight
+			if c.shared.runs.cut.last != nil || !c.begin(lent) { // it is begun when nothing is in flight
 				return false
 			}
 		case frame.TooBig:
@@ -291,22 +301,24 @@ func (c *Conn) tooBig() reqchan.CloseReason {
 // begin takes memory for a frame that is not whole yet; false when the byte
 // capacity is used up, and then it waits for that, or the connection has ended for want
 // of memory. A big frame gets the socket for itself.
-func (c *Conn) begin() bool {
+func (c *Conn) begin(lent *engine.Completion) bool {
 	n := frame.SizeBytes + c.in.Size()
 	if !c.claim(claimBytes(n)) {
 		c.waitForBytes(c.claimNeeds(claimBytes(n)), c.here)
 		return false
 	}
-	memory, err := c.shared.cfg.Memory.TryGet(n)
-	if err != nil {
-		c.shared.unreserve(claimBytes(n))
-		c.memoryRefused()
-		return false
+	if !c.beginHere(lent) {
+		memory, err := c.shared.cfg.Memory.TryGet(n)
+		if err != nil {
+			c.shared.unreserve(claimBytes(n))
+			c.memoryRefused()
+			return false
+		}
+		c.in.Begin(memory)
 	}
-	c.in.Begin(memory)
 	c.begun, c.extended, c.refused = c.shared.now, false, 0
-	c.big = n-frame.SizeBytes >= c.set.BigFrameBytes
-	if c.big && c.secure == nil && len(c.in.Rest()) >= c.set.BigFrameBytes/4 {
+	c.expectLike(n)
+	if c.big && c.secure == nil && (c.large > 0 || len(c.in.Rest()) >= c.set.BigFrameBytes/4) {
 		c.EndStream()
 	}
 	return true
@@ -341,7 +353,12 @@ func (c *Conn) abandonInput() {
 	c.begun = 0
 	if own := c.in.Abandon(c.shared.cfg.Memory); own != nil {
 		c.shared.unreserve(claimBytes(len(own)))
-		c.shared.cfg.Memory.Put(own)
+		if l := c.lease; l != nil {
+			c.lease = nil
+			c.shared.release(l)
+		} else {
+			c.shared.cfg.Memory.Put(own)
+		}
 	}
 	c.shared.takeHeld(-c.held - c.kept)
 	c.held, c.kept = 0, 0

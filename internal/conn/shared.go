@@ -26,7 +26,9 @@ type Loop interface {
 	Receive(c *Conn)
 	// ReceiveInto has buf filled, and then Filled called.
 	ReceiveInto(c *Conn, buf []byte)
-	// CancelReceive ends either of the two, whose last completion is the answer.
+	// ReceiveLarge has up to n bytes go to Received, once, in a large buffer.
+	ReceiveLarge(c *Conn, n int)
+	// CancelReceive ends any of the three, whose last completion is the answer.
 	CancelReceive(c *Conn)
 	// Send has bufs sent, and then Sent called.
 	Send(c *Conn, bufs [][]byte)
@@ -125,6 +127,7 @@ type Shared struct {
 	jobs    reqchan.Jobs
 	direct  direct
 	buffers buffers
+	large   largeFrames
 	away    int   // requests outside this goroutine's hands
 	batch   batch // not queued yet
 	runs    runs
@@ -146,10 +149,16 @@ type sizes struct {
 type buffers struct {
 	lease     *lease // of the completion that is being cut
 	pinned    int    // receive buffers that unanswered requests lie in
+	large     int    // large ones that requests or frames lie in
+	isLarge   bool   // what is being cut lies in a large one
 	unpinned  bool   // one came back since connections without a buffer were tried
 	into      int    // bytes that the next Poll is to receive into large frames
 	intoWaits bool   // somebody waits for the Poll after it
 }
+
+// largeFrames are the sizes of frames for large buffers, see engine.LargeReceiver; with most
+// 0 there are none.
+type largeFrames struct{ least, most int }
 
 // runs are requests that go to a handler together.
 type runs struct {
@@ -207,6 +216,9 @@ func (sh *Shared) EnterPhase(ph Phase) {
 
 // TellsMore says that Loop.Progress knows.
 func (sh *Shared) TellsMore(knows bool) { sh.tellsMore = knows }
+
+// UseLarge says for frames of which sizes Loop.ReceiveLarge is meant; with most 0 for none.
+func (sh *Shared) UseLarge(least, most int) { sh.large = largeFrames{least, most} }
 
 // Crowded says whether the request channel is full.
 func (sh *Shared) Crowded(is bool) { sh.crowded = is }
@@ -315,7 +327,7 @@ func (sh *Shared) WatchHeld() {
 // Residue is how much is left that must not be at rest, by name.
 func (sh *Shared) Residue() map[string]int {
 	return map[string]int{
-		"away": sh.away, "pinned": sh.buffers.pinned, "hoarded too much": int(max(sh.bounds.credit-HoardedBytesMax, 0)),
+		"away": sh.away, "pinned": sh.buffers.pinned, "large": sh.buffers.large, "hoarded too much": int(max(sh.bounds.credit-HoardedBytesMax, 0)),
 		"bytes of output": int(sh.bounds.output), "followers": sh.runs.followers, "unbegun": sh.runs.unbegun,
 	}
 }

@@ -18,8 +18,9 @@ const (
 
 // lease is a receive buffer that requests lie in; it goes back with the last.
 type lease struct {
-	done engine.Completion
-	refs int
+	done  engine.Completion
+	refs  int
+	large bool
 }
 
 // piece is memory of the pool that one frame has to itself. It is the Memory
@@ -37,7 +38,7 @@ func (c *Conn) dispatch(b []byte, place frame.Place, lent *engine.Completion) bo
 		return false
 	}
 	r := c.shared.jobs.Take(c.info, uint64(c.token))
-	if !c.copyFrame(r, b, place) {
+	if !c.keepFrame(r, b, place, lent) {
 		c.shared.jobs.Put(r)
 		return c.life >= ending
 	}
@@ -64,7 +65,7 @@ func (c *Conn) dispatch(b []byte, place frame.Place, lent *engine.Completion) bo
 // is not answered at once needs memory of its own.
 func (c *Conn) handleHere(b []byte, place frame.Place, lent *engine.Completion) bool {
 	r := c.takeDirect()
-	if place == frame.InLent && lent != nil && c.shared.buffers.pinned < pinnedMax {
+	if place == frame.InLent && lent != nil && (c.shared.buffers.isLarge || c.shared.buffers.pinned < pinnedMax) {
 		r.Frame = b
 	} else {
 		c.endBatch() // the frame takes what is open
@@ -120,6 +121,21 @@ func (c *Conn) start(r *reqchan.Job) *apiTimes {
 	return c.shared.recordArrival(r)
 }
 
+// keepFrame gives the frame memory that lasts until the answer, as copyFrame, or leaves it
+// in the large buffer that it lies in. Small frames are copied: a slow handler would hold
+// the buffer for each of them.
+func (c *Conn) keepFrame(r *reqchan.Job, b []byte, place frame.Place, lent *engine.Completion) bool {
+	if place != frame.InLent || lent == nil || !c.shared.buffers.isLarge || len(b) < c.shared.large.least {
+		return c.copyFrame(r, b, place)
+	}
+	if !c.shared.reserve(int64(len(b))) {
+		return false
+	}
+	r.Frame, r.Bytes = b, int64(len(b))
+	c.shared.keep(r, lent)
+	return true
+}
+
 // copyFrame gives the frame memory that lasts until the answer; false when the
 // byte capacity is used up, or the connection has ended for want of memory.
 func (c *Conn) copyFrame(r *reqchan.Job, b []byte, place frame.Place) bool {
@@ -127,7 +143,7 @@ func (c *Conn) copyFrame(r *reqchan.Job, b []byte, place frame.Place) bool {
 	reserved := int64(n)
 	switch {
 	case place == frame.InOwn: // reserved when it was begun
-		r.Frame, r.Memory = b, piece{}
+		r.Frame, r.Memory = b, c.ownMemory()
 		reserved = claimBytes(n)
 	case !c.shared.reserve(int64(n)):
 		return false
@@ -173,11 +189,29 @@ func (sh *Shared) current(lent *engine.Completion) *lease {
 	if lent.Data == nil {
 		return sh.buffers.lease
 	}
-	l := &lease{done: *lent}
+	l := &lease{done: *lent, large: sh.buffers.isLarge}
 	lent.Data, lent.Lease = nil, 0
-	sh.buffers.pinned++
+	if l.large {
+		sh.buffers.large++
+	} else {
+		sh.buffers.pinned++
+	}
 	sh.buffers.lease = l
 	return l
+}
+
+// release gives back what one request, or a frame, has of l.
+func (sh *Shared) release(l *lease) {
+	if l.refs--; l.refs > 0 {
+		return
+	}
+	if l.large {
+		sh.buffers.large--
+	} else {
+		sh.buffers.pinned--
+		sh.buffers.unpinned = true
+	}
+	sh.loop.Recycle(&l.done)
 }
 
 // takeDirect is the job of a handler that runs here: that of the last one, unless
@@ -208,11 +242,7 @@ func (sh *Shared) recycle(r *reqchan.Job) {
 	case piece:
 		sh.cfg.Memory.Put(r.Frame)
 	case *lease:
-		if m.refs--; m.refs == 0 {
-			sh.buffers.pinned--
-			sh.buffers.unpinned = true
-			sh.loop.Recycle(&m.done)
-		}
+		sh.release(m)
 	}
 	if r.Bytes > 0 {
 		sh.unreserve(r.Bytes)

@@ -28,6 +28,7 @@ func payload(kind string, n int) string { return kind + strings.Repeat("x", n-1)
 type copies struct {
 	s                   *kring.Server
 	direct, in, out, at uint64
+	bytes               uint64 // received until now
 }
 
 // since gives what was added since the last call, once everything that was
@@ -138,6 +139,50 @@ func TestPackedAndUnpackedResponsesKeepTheirOrder(t *testing.T) {
 			if got := c.Receive(); got != want {
 				t.Fatalf("answer %d is %q, want %q", i, got, want)
 			}
+		}
+	})
+}
+
+// TestAStreamOfLargeFramesIsNotCopiedOnIOURing: of frames that are larger than a receive
+// buffer and fit into a large one. They come whole, or in pieces.
+func TestAStreamOfLargeFramesIsNotCopiedOnIOURing(t *testing.T) {
+	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
+		cfg.Limits.QueuedResponseBytesMax = 8 << 20
+		s := servertest.Start(t, cfg, servertest.Echo)
+		c, count := servertest.Dial(t, s), copies{s: s}
+		ask := func(n int, pieces ...int) {
+			want, at := payload("s", n), 0
+			all := servertest.Frame([]byte(want))
+			pieces = append(pieces, len(all))
+			for _, piece := range pieces {
+				_, _ = c.Write(all[at:piece])
+				if at = piece; piece == pieces[0] && at < len(all) && s.Engine() == "io_uring" {
+					servertest.Eventually(t, "the first piece", func() bool { return s.Stats().Total.BytesIn == count.bytes+uint64(piece) })
+				}
+			}
+			if got := c.Receive(); got != want {
+				t.Fatalf("the answer to %d bytes is another one, of %d", n, len(got))
+			}
+			count.bytes += uint64(len(all))
+		}
+		for range 2 {
+			for range 10 { // until they are known
+				ask(40_000)
+			}
+			count.since(t, 10)
+			for _, n := range []int{40_000, 30_000, 60_000, 25_000} {
+				ask(n)
+				ask(n, 6, n/2)
+			}
+			if direct, in, out := count.since(t, 8); s.Engine() == "io_uring" && (in != 0 || out != 0 || direct < 2*155_000) {
+				t.Errorf("%d bytes came straight, %d were copied in, %d out", direct, in, out)
+			}
+			ask(30_000, 2)
+			count.since(t, 1)
+			for range 12 {
+				ask(100)
+			}
+			count.since(t, 12)
 		}
 	})
 }

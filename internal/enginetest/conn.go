@@ -18,6 +18,8 @@ type conn struct {
 
 	receiving engine.Op // the receive that is outstanding, 0 if none
 	into      []byte    // RecvInto's memory
+	intoLent  bool      // it is lent memory
+	large     int       // bytes that a RecvLarge asked for, 0 if it is a Recv
 	armedAt   uint64    // the owner's count of Recycles when Recv was armed
 	keep      bool      // re-arm a Recv that ended without a Cancel
 	hold      bool      // keep leases instead of recycling them
@@ -47,7 +49,7 @@ type piece struct{ whole, rest []byte }
 
 // recv arms a Recv.
 func (c *conn) recv() {
-	c.receiving, c.armedAt = engine.OpRecv, c.o.recycled
+	c.receiving, c.armedAt, c.large = engine.OpRecv, c.o.recycled, 0
 	c.o.e.Recv(c.fd, c.token)
 }
 
@@ -128,8 +130,10 @@ func (c *conn) completeRecv(d *engine.Completion) {
 	switch {
 	case c.receiving != engine.OpRecv:
 		o.Fatalf("recv res %d more %t of %s, which has %v outstanding", d.Res, d.More, c.token, c.receiving)
-	case d.Res > 0 && (len(d.Data) != int(d.Res) || cap(d.Data) != len(d.Data)):
+	case d.Res > 0 && (len(d.Data) != int(d.Res) || c.large == 0 && cap(d.Data) != len(d.Data)):
 		o.Fatalf("recv res %d lends %d bytes with capacity %d", d.Res, len(d.Data), cap(d.Data))
+	case c.large > 0 && (d.More || int(d.Res) > c.large || d.Res > 0 && cap(d.Data) < c.large):
+		o.Fatalf("a large recv of %d: res %d more %t capacity %d", c.large, d.Res, d.More, cap(d.Data))
 	case d.Res <= 0 && d.More:
 		o.Fatalf("recv res %d of %s says that more will come", d.Res, c.token)
 	}
@@ -208,8 +212,10 @@ func (c *conn) completeInto(d *engine.Completion) {
 		}
 		c.received += int64(d.Res)
 	}
-	o.pool.Put(c.into)
-	c.into = nil
+	if !c.intoLent {
+		o.pool.Put(c.into)
+	}
+	c.into, c.intoLent = nil, false
 }
 
 func (c *conn) completeSend(d *engine.Completion) {

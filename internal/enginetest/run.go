@@ -83,7 +83,7 @@ type property struct {
 
 // properties are all cases, in the order of the contract's methods.
 var properties = [][]property{
-	acceptProperties, receiveProperties, cancelProperties, sendProperties,
+	acceptProperties, receiveProperties, largeProperties, cancelProperties, sendProperties,
 	closeProperties, pollProperties, wakeProperties, loadProperties, memoryProperties,
 }
 

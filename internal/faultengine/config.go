@@ -20,6 +20,8 @@ type Config struct {
 	// can lend.
 	Buffers     int
 	BufferBytes int
+	// LargeBuffers (default 3) of four times as much are for RecvLarge.
+	LargeBuffers int
 	// ReceiveWindowBytes (default 64 KiB) is how much a peer may write before the
 	// owner receives it, SendWindowBytes (default 64 KiB) how much the owner may send
 	// before the peer reads it. Socket options override both.
@@ -125,6 +127,7 @@ func (c Config) withDefaults() Config {
 	}
 	orDefault(&c.Buffers, 64)
 	orDefault(&c.BufferBytes, 4096)
+	orDefault(&c.LargeBuffers, 3)
 	orDefault(&c.ReceiveWindowBytes, 64<<10)
 	orDefault(&c.SendWindowBytes, 64<<10)
 	orDefault(&c.LateMax, 8)
@@ -151,7 +154,7 @@ func (c Config) Validate() error {
 		}
 	}
 	for name, v := range map[string]int{
-		"Buffers": c.Buffers, "BufferBytes": c.BufferBytes, "ReceiveWindowBytes": c.ReceiveWindowBytes,
+		"Buffers": c.Buffers, "BufferBytes": c.BufferBytes, "LargeBuffers": c.LargeBuffers, "ReceiveWindowBytes": c.ReceiveWindowBytes,
 		"SendWindowBytes": c.SendWindowBytes, "LateMax": c.LateMax, "FailAfterPolls": c.FailAfterPolls,
 	} {
 		if v < 0 {

@@ -29,7 +29,8 @@ type Engine struct {
 	descs     []*desc // bound to this engine, in order of their first operation
 	bound     map[engine.Token]*desc
 	gone      map[engine.Token]struct{} // tokens whose OpClose was delivered
-	lender    lender
+	lender    *lender
+	large     *lender
 	recycled  uint64 // Recycles so far
 	held      []held // memory that Close did not give back
 }
@@ -46,8 +47,9 @@ type operation struct {
 	cancelled bool   // Cancel was asked for
 	cancelAt  uint64 // the step from which it takes effect, once Poll took it
 
-	into []byte // RecvInto's memory: poisoned until the completion
-	got  []byte // what was received for it
+	large int    // bytes of a RecvLarge
+	into  []byte // RecvInto's memory: poisoned until the completion
+	got   []byte // what was received for it
 
 	bufs  [][]byte // Send's memory
 	sum   uint64   // its checksum at the call
@@ -89,6 +91,14 @@ func (e *Engine) Accept(fd engine.FD, t engine.Token) {
 // Recv receives until cancelled.
 func (e *Engine) Recv(fd engine.FD, t engine.Token) {
 	e.start("Recv", fd, t, &operation{op: engine.OpRecv})
+}
+
+// LargeFrames are those that fit into a large buffer alone.
+func (e *Engine) LargeFrames() (least, most int) { return e.lender.size + 1, e.large.size }
+
+// RecvLarge receives once, into a large buffer.
+func (e *Engine) RecvLarge(fd engine.FD, t engine.Token, n int) {
+	e.start("RecvLarge", fd, t, &operation{op: engine.OpRecv, large: n})
 }
 
 // RecvInto receives into buf, which reads as poison until the completion.
@@ -265,6 +275,7 @@ func (e *Engine) Close() error {
 	}
 	e.orderly = orderly
 	e.lender.close()
+	e.large.close()
 	e.submitted, e.queue, e.descs = nil, nil, nil
 	if len(e.held) > 0 {
 		return fmt.Errorf("faultengine: Close of engine %d: %w", e.number, engine.ErrMemoryHeld)
@@ -286,7 +297,7 @@ func (e *Engine) settle() {
 		q := &e.queue[i]
 		switch {
 		case q.c.Data != nil:
-			e.lender.giveBack(q.c.Lease)
+			e.lenderOf(q.c.Lease).giveBack(q.c.Lease)
 		case q.c.Op == engine.OpAccept && q.c.Res >= 0:
 			e.n.close(e.n.find(engine.FD(q.c.Res)))
 		case q.c.Op == engine.OpClose:

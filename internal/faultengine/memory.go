@@ -9,17 +9,21 @@ import (
 // poison is the content of memory that its borrower must not read.
 const poison = 0xa5
 
-// lender is the memory that one engine lends.
+// largeLease is added to the leases of large buffers.
+const largeLease = 1 << 31
+
+// lender is memory of one size that one engine lends.
 type lender struct {
 	size int
+	base uint32   // of its leases
 	free [][]byte // last in, first out: a late reader meets new data soonest
 	lent map[uint32][]byte
 	next uint32
 	blot []byte // size bytes of poison, to compare with
 }
 
-func newLender(count, size int) lender {
-	l := lender{size: size, lent: map[uint32][]byte{}, blot: bytes.Repeat([]byte{poison}, size)}
+func newLender(count, size int, base uint32) *lender {
+	l := &lender{size: size, base: base, lent: map[uint32][]byte{}, blot: bytes.Repeat([]byte{poison}, size)}
 	for range count {
 		b := memory.Get(size)
 		copy(b, l.blot)
@@ -29,8 +33,7 @@ func newLender(count, size int) lender {
 }
 
 // take lends a buffer; it must be as poisoned as it came back.
-func (e *Engine) take() (buf []byte, lease uint32, ok bool) {
-	l := &e.lender
+func (e *Engine) take(l *lender) (buf []byte, lease uint32, ok bool) {
 	if len(l.free) == 0 {
 		return nil, 0, false
 	}
@@ -39,12 +42,17 @@ func (e *Engine) take() (buf []byte, lease uint32, ok bool) {
 		e.n.breach("lent memory was written to after Recycle")
 	}
 	l.free = l.free[:len(l.free)-1]
-	l.next++
-	if l.next == 0 {
-		l.next++
+	l.next = l.next%(largeLease-1) + 1
+	l.lent[l.base+l.next] = buf
+	return buf, l.base + l.next, true
+}
+
+// lenderOf is whose lease that is.
+func (e *Engine) lenderOf(lease uint32) *lender {
+	if lease > largeLease {
+		return e.large
 	}
-	l.lent[l.next] = buf
-	return buf, l.next, true
+	return e.lender
 }
 
 // giveBack poisons a lent buffer and makes it free.
@@ -69,17 +77,18 @@ func (e *Engine) Recycle(c *engine.Completion) {
 		return
 	}
 	defer e.leave()
+	l := e.lenderOf(c.Lease)
 	switch {
 	case c.Lease == 0 && c.Data == nil:
 		return
-	case e.lender.lent[c.Lease] == nil:
+	case l.lent[c.Lease] == nil:
 		e.n.breach("Recycle of lease %d, which is not out: recycled twice?", c.Lease)
 		return
 	}
-	e.counters.LentBytes.Add(-int64(e.lender.size))
-	e.lender.giveBack(c.Lease)
+	e.counters.LentBytes.Add(-int64(l.size))
+	l.giveBack(c.Lease)
 	if e.closed {
-		e.lender.close()
+		l.close()
 	}
 	e.recycled++
 	c.Data, c.Lease = nil, 0

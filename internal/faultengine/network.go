@@ -104,7 +104,8 @@ func (n *Network) Open(engine.Wait) (engine.Engine, error) {
 		n: n, number: len(n.engines), rng: n.cfg.rng(uint64(len(n.engines))),
 		bell: make(chan struct{}, 1), bound: map[engine.Token]*desc{}, gone: map[engine.Token]struct{}{},
 	}
-	e.lender = newLender(n.cfg.Buffers, n.cfg.BufferBytes)
+	e.lender = newLender(n.cfg.Buffers, n.cfg.BufferBytes, 0)
+	e.large = newLender(n.cfg.LargeBuffers, 4*n.cfg.BufferBytes, largeLease)
 	n.engines = append(n.engines, e)
 	return e, nil
 }

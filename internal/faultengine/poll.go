@@ -140,7 +140,7 @@ func (e *Engine) settleOne(q *entry) {
 	verb := "completes " + q.c.Op.String()
 	e.n.trace.add(step{engine: e.number, tick: e.tick, verb: verb, fd: q.d.fd, token: q.c.Token, res: q.c.Res, more: q.c.More})
 	if q.c.Data != nil {
-		e.counters.LentBytes.Add(int64(e.lender.size))
+		e.counters.LentBytes.Add(int64(e.lenderOf(q.c.Lease).size))
 	}
 	if q.c.More {
 		return

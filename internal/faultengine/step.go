@@ -116,14 +116,24 @@ func (e *Engine) recvSome(d *desc, op *operation) (goesOn bool) {
 	if e.breaks(d, op, e.n.cfg.FailRecv, recvErrors[:]) {
 		return false
 	}
+	from := e.lender
+	if op.large > 0 {
+		from = e.large
+	}
 	// Nothing was left, or nothing was left before the latest Recycle.
 	lostRace := e.recycled > op.recycled && e.chance(e.n.cfg.Exhaust)
-	if lostRace || len(e.lender.free) == 0 {
+	if lostRace || len(from.free) == 0 {
 		e.counters.Exhausted.Add(1)
 		e.finish(d, op, engine.Failed(syscall.ENOBUFS))
 		return false
 	}
-	buf, lease, _ := e.take()
+	buf, lease, _ := e.take(from)
+	if op.large > 0 {
+		k := in.take(buf[:e.shorten(e.n.cfg.ShortRecv, min(op.large, len(in.data)))])
+		d.wire.tellPeer()
+		e.produce(d, op, engine.Completion{Res: int32(k), Lease: lease, Data: buf[:k]})
+		return false
+	}
 	k := in.take(buf[:e.shorten(e.n.cfg.ShortRecv, min(len(buf), len(in.data)))])
 	d.wire.tellPeer()
 	more := !e.chance(e.n.cfg.EndEarly)

@@ -128,6 +128,22 @@ func (s *Stream) Begin(memory []byte) {
 	s.lentAt, s.heldAt = len(s.lent), len(s.held)
 }
 
+// InPlace gives the memory of the frame that Next found incomplete, if it begins in lent
+// memory whose capacity it fits into. BeginInPlace has the rest filled there.
+func (s *Stream) InPlace() []byte {
+	b, n := s.unparsed(), SizeBytes+s.Size()
+	if s.Held() > 0 || n > cap(b) {
+		return nil
+	}
+	return b[:n:n]
+}
+
+// BeginInPlace is Begin with what InPlace gave: nothing is moved.
+func (s *Stream) BeginInPlace(memory []byte) {
+	s.own, s.filled = memory, len(s.unparsed())
+	s.lentAt = len(s.lent)
+}
+
 // Begun is the length of the frame that has memory and is not whole yet; 0: none.
 func (s *Stream) Begun() int { return len(s.own) }
 
