@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,11 +39,11 @@ func TestFramesOfAllSizesGoOverTLS(t *testing.T) {
 	f, content := file(t, 300_000)
 	eachTLS(t, func(t *testing.T, cfg kring.Config, _, client *tls.Config) {
 		cfg.Limits.PipelineMax = 8
-		var state *tls.ConnectionState
+		var seen atomic.Pointer[tls.ConnectionState]
 		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
 			switch string(r.Payload()) {
 			case "state":
-				state = r.Conn().TLS()
+				seen.Store(r.Conn().TLS())
 				r.Respond([]byte(r.Conn().Principal()))
 			case "file":
 				respondParts(t, r, nil, kring.Part{Bytes: []byte("head")}, kring.Part{File: f, Length: int64(len(content))})
@@ -53,7 +54,7 @@ func TestFramesOfAllSizesGoOverTLS(t *testing.T) {
 		client.NextProtos = []string{"kafka"}
 		c := servertest.DialTLS(t, s, client)
 		c.Ask("state", "User:ANONYMOUS")
-		if state == nil || state.Version != client.MaxVersion || state.ServerName != "localhost" {
+		if state := seen.Load(); state == nil || state.Version != client.MaxVersion || state.ServerName != "localhost" {
 			t.Errorf("the handler saw %+v", state)
 		}
 		for _, n := range []int{0, 1, 1000, 16 << 10, 16<<10 + 1, 70_000, 1 << 20} {
