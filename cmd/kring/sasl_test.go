@@ -50,13 +50,13 @@ func TestASASLListenerIsOneOrIsRefused(t *testing.T) {
 
 func TestListenersHaveMechanismsAndUsersOfTheirOwn(t *testing.T) {
 	c := serveOf(t, "--listen", "SASL_PLAINTEXT://127.0.0.1:0", "--listen", "INSIDE://127.0.0.1:0", "--listen", "OPEN://127.0.0.1:0",
-		"--listener", "INSIDE.security=SASL_PLAINTEXT", "--listener", "INSIDE.sasl=PLAIN", "--listener", "INSIDE.users=g",
+		"--listener", "INSIDE.security=SASL_PLAINTEXT", "--listener", "INSIDE.sasl=PLAIN,SCRAM-SHA-256", "--listener", "INSIDE.users=g",
 		"--listener", "INSIDE.max-reauth=1h", "--sasl", "SCRAM-SHA-512", "--users", "f", "--max-reauth", "2h", "--max-frame-bytes", "100KiB")
 	cfg := c.serverConfig()
 	if faults := c.secure(&cfg); len(faults) > 0 {
 		t.Fatal(faults)
 	}
-	if of := c.saslOf("INSIDE"); strings.Join(of.mechanisms, " ") != "PLAIN" || of.users != "g" || of.maxReauth.Hours() != 1 {
+	if of := c.saslOf("INSIDE"); strings.Join(of.mechanisms, " ") != "PLAIN SCRAM-SHA-256" || of.users != "g" || of.maxReauth.Hours() != 1 {
 		t.Errorf("%+v", of)
 	}
 	if of := c.saslOf("SASL_PLAINTEXT"); strings.Join(of.mechanisms, " ") != "SCRAM-SHA-512" || of.users != "f" || of.maxReauth.Hours() != 2 {
