@@ -1,0 +1,100 @@
+package kafka
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"kring/reqchan"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+func TestAFetchSessionGoesOnOnlyForWhoBeganItUnderTheRulesOfThen(t *testing.T) {
+	c := guarded(t, rulesOf(t, "allow User:* read topic:good"), answers(func(r APIRequest) {
+		req := decoded(t, r).(*kmsg.FetchRequest)
+		resp := req.ResponseKind().(*kmsg.FetchResponse)
+		if resp.SessionID = req.SessionID; req.SessionEpoch == 0 {
+			resp.SessionID = 77
+		}
+		r.Respond(resp)
+	}))
+	fetch := func(id, epoch int32, topics ...string) *kmsg.FetchResponse {
+		req := kmsg.NewPtrFetchRequest()
+		req.SessionID, req.SessionEpoch, req.ReplicaID = id, epoch, -1
+		for _, name := range topics {
+			f := kmsg.NewFetchRequestTopic()
+			f.Topic, f.TopicID, f.Partitions = name, idOf(name), []kmsg.FetchRequestTopicPartition{kmsg.NewFetchRequestTopicPartition()}
+			req.Topics = append(req.Topics, f)
+		}
+		return ask[*kmsg.FetchResponse](c, req, 13)
+	}
+	for i, k := range []struct {
+		before func()
+		id     int32
+		epoch  int32
+		topics []string
+		code   int16
+		denied int
+	}{
+		{nil, 77, 1, nil, 70, 0}, // nobody began it
+		{nil, 0, 0, []string{"good"}, 0, 0},
+		{nil, 77, 1, nil, 0, 0},
+		{nil, 77, 2, []string{"bad"}, 70, 0},
+		{nil, 77, 2, []string{"good"}, 0, 0},
+		{func() { c.conn.SetPrincipal("User:thief") }, 77, 3, nil, 70, 0},
+		{func() { c.conn.SetPrincipal(reqchan.PrincipalAnonymous) }, 77, 3, nil, 0, 0},
+		{func() { c.handler.(*Door).Authorizer = rulesOf(t, "allow User:* read topic:good") }, 77, 4, nil, 70, 0},
+		{nil, 0, 0, []string{"good", "bad", "unknown"}, 0, 2}, // without a session
+	} {
+		if k.before != nil {
+			k.before()
+		}
+		resp := fetch(k.id, k.epoch, k.topics...)
+		if resp.ErrorCode != k.code || len(resp.Topics) != k.denied {
+			t.Errorf("step %d: error %d, %+v", i, resp.ErrorCode, resp.Topics)
+		}
+	}
+}
+
+func TestWhatAShareSessionIsDeniedIsSaidInEachResponse(t *testing.T) {
+	var saw []string
+	c := guarded(t, rulesOf(t, "allow User:* read topic:good, group:g"), answers(func(r APIRequest) {
+		req := decoded(t, r).(*kmsg.ShareFetchRequest)
+		saw = nil
+		for i := range req.Topics {
+			saw = append(saw, strings.Trim(string(req.Topics[i].TopicID[:]), "\x00"))
+		}
+		r.Respond(req.ResponseKind())
+	}))
+	fetch := func(epoch int32, forget string, topics ...string) *kmsg.ShareFetchResponse {
+		req := kmsg.NewPtrShareFetchRequest()
+		req.GroupID, req.MemberID, req.ShareSessionEpoch = kmsg.StringPtr("g"), kmsg.StringPtr("m"), epoch
+		for _, name := range topics {
+			req.Topics = append(req.Topics, kmsg.ShareFetchRequestTopic{TopicID: idOf(name), Partitions: []kmsg.ShareFetchRequestTopicPartition{{}}})
+		}
+		if forget != "" {
+			req.ForgottenTopicsData = append(req.ForgottenTopicsData, kmsg.ShareFetchRequestForgottenTopicsData{TopicID: idOf(forget), Partitions: []int32{0}})
+		}
+		return ask[*kmsg.ShareFetchResponse](c, req, 1)
+	}
+	for i, k := range []struct {
+		epoch  int32
+		forget string
+		topics []string
+		code   int16
+		denied int
+	}{
+		{1, "", nil, 122, 0},
+		{0, "", []string{"good", "bad", "unknown"}, 0, 2},
+		{1, "", nil, 0, 2},
+		{2, "bad", nil, 0, 1},
+		{-1, "", nil, 0, 0},
+		{3, "", nil, 122, 0},
+	} {
+		resp := fetch(k.epoch, k.forget, k.topics...)
+		if resp.ErrorCode != k.code || len(resp.Topics) != k.denied || slices.Contains(saw, "bad") {
+			t.Errorf("step %d: error %d, %+v; the handler saw %q", i, resp.ErrorCode, resp.Topics, saw)
+		}
+	}
+}
