@@ -35,7 +35,7 @@ var settings = []setting{
 	{key: "large-buffers", field: "LargeBuffers", since: "5.19",
 		says:     "64 buffers of 72 KiB for frames larger than `buffer-bytes`, with `recv=multishot` · frames of 20 to 64 KiB · memory, 4.5 MiB",
 		excludes: excludesLarge,
-		compare:  []Comparison{{Technique: "large receive buffers", Switch: "off", Values: "off"}}},
+		compare:  []Comparison{{Technique: "large buffers", Switch: "off", Values: "off"}}},
 	{key: "send-bytes", field: "SendBytesMax", since: "",
 		says: "most bytes of one send, of which a connection gives 1 MiB at most · large responses · one long copy holds up everybody",
 		def:  1<<20 + 64<<10, check: within(1, 1<<30), try: words("4096")},
