@@ -10,9 +10,10 @@ cd "$root"
 
 grep -qE '^go test \./\.\.\.( |$)' README.md || die "README.md no longer names 'go test ./...' as the test command: mend one of the two"
 
-# By the environment, so that the command itself stays the README's: -v, and three
+# By the environment, so that the command itself stays the README's: -v, a timeout for a
+# busy machine (uring took 8 minutes beside hogs), and three
 # packages at once, because the longest is the last.
-GOFLAGS="${GOFLAGS:-} -v -p=3" go test ./... >"$scratch/log" 2>&1 || {
+GOFLAGS="${GOFLAGS:-} -v -p=3 -timeout=15m" go test ./... >"$scratch/log" 2>&1 || {
 	explain "$scratch/log"
 	die "go test ./... failed"
 }

@@ -78,16 +78,32 @@ const turnsMax, turnsUnseenMax = 3, 16
 // busyConnectionsAreServedInTurn: every connection always has data, and Poll takes a few
 // at once. No connection waits longer than turnsMax allows. It stays on one thread, as
 // floodingPeerDoesNotStarveOthers.
+//
+// Where the goroutines of an engine run when the system lets them, those that wait behind
+// a thread that is not scheduled are late together, once. That an engine is unfair shows
+// each time.
 func busyConnectionsAreServedInTurn(o *owner) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	o.done = o.done[:8]
-	const conns, rounds = 48, 30
 	d := o.listen()
-	turns, served, late := turnsMax, 0, 0
+	turns, tries := turnsMax, 1
 	if o.suite.floodLateMax > 0 {
-		turns = turnsUnseenMax
+		turns, tries = turnsUnseenMax, 10
 	}
+	late, served := 0, 0
+	for try := 0; try == 0 || try < tries && late > o.suite.floodLateMax; try++ {
+		late, served = o.takeTurns(d, turns)
+	}
+	if late > o.suite.floodLateMax {
+		o.Fatalf("%d of %d completions came after %d turns of the others, in each of %d tries", late, served, turns, tries)
+	}
+}
+
+// takeTurns has connections that always have data served, and says how many completions
+// came after so many turns of the others, and of how many.
+func (o *owner) takeTurns(d *door, turns int) (late, served int) {
+	const conns, rounds = 48, 30
 	for range conns {
 		c := o.connect(d)
 		ask := func() {
@@ -111,9 +127,7 @@ func busyConnectionsAreServedInTurn(o *owner) {
 		c.stream()
 	}
 	o.until("all served", func() bool { return served == conns*rounds })
-	if late > o.suite.floodLateMax {
-		o.Fatalf("%d of %d completions came after %d turns of the others", late, served, turns)
-	}
+	return late, served
 }
 
 // manyConnectionsEcho answers each of 256 connections with what it sent.
