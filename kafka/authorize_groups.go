@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"slices"
+
 	"kring/acl"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -212,4 +214,19 @@ func listGroups(s *screening) {
 		func(s *screening, g *kmsg.ListGroupsResponseGroup) bool {
 			return s.sees(acl.Describe, acl.Group, g.Group)
 		})(s)
+}
+
+// assigned leaves out of a member's assignment the topics that it may not describe. By their
+// names it has none of these; but a member subscribes by a regular expression as well, and the
+// handler holds that against all topics (Apache Kafka: against those that it may describe).
+func assigned(s *screening) {
+	then(s, func(resp *kmsg.ConsumerGroupHeartbeatResponse) {
+		if resp.Assignment == nil {
+			return
+		}
+		resp.Assignment.Topics = slices.DeleteFunc(resp.Assignment.Topics, func(t kmsg.ConsumerGroupHeartbeatResponseAssignmentTopic) bool {
+			name := s.nameOf(t.TopicID)
+			return name == "" || !s.sees(acl.Describe, acl.Topic, name)
+		})
+	})
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 
 	"kring"
 	"kring/engine"
+	"kring/internal/unixsock"
 	"kring/kafka"
 	"kring/metrics"
 	"kring/views"
@@ -48,6 +50,7 @@ type sideDoor struct {
 	closed  *views.Closed
 	address string
 	socket  net.Listener
+	remove  func() // its file
 	server  *http.Server
 	conns   atomic.Int64
 	ended   chan struct{} // closed when it serves no more
@@ -65,15 +68,11 @@ func (c *serveCmd) openHTTP(log *slog.Logger) (*sideDoor, error) {
 		}
 		return nil, nil
 	}
-	network, address := "tcp", c.HTTP.HTTP
-	if path, unix := engine.UnixPath(address); unix {
-		network, address = "unix", path
-	}
-	socket, err := net.Listen(network, address)
+	socket, remove, err := listenHTTP(c.HTTP.HTTP)
 	if err != nil {
 		return nil, fmt.Errorf("--http %s: %w; give an address of this machine that is free, HOST:PORT or unix:PATH", c.HTTP.HTTP, err)
 	}
-	d := &sideDoor{flags: c.HTTP, log: log, closed: &views.Closed{}, socket: socket, ended: make(chan struct{})}
+	d := &sideDoor{flags: c.HTTP, log: log, closed: &views.Closed{}, socket: socket, remove: remove, ended: make(chan struct{})}
 	d.address = socket.Addr().String()
 	d.server = &http.Server{
 		Handler: d.mux(), ConnState: d.count,
@@ -89,6 +88,29 @@ func (c *serveCmd) openHTTP(log *slog.Logger) (*sideDoor, error) {
 	}()
 	log.Info("http", "address", d.address)
 	return d, nil
+}
+
+// listenHTTP binds an address. As with other listeners, the file of a Unix domain socket that
+// nobody listens on any more is replaced: a process that was killed leaves it behind, and the
+// next one must start. remove removes it.
+func listenHTTP(address string) (socket net.Listener, remove func(), err error) {
+	path, unix := engine.UnixPath(address)
+	if !unix {
+		socket, err = net.Listen("tcp", address)
+		return socket, func() {}, err
+	}
+	remove, err = unixsock.Bind(path, 0, func() (err error) {
+		socket, err = net.Listen("unix", path)
+		return err
+	}, nil)
+	if err != nil {
+		if socket != nil {
+			_ = socket.Close()
+		}
+		return nil, nil, err
+	}
+	socket.(*net.UnixListener).SetUnlinkOnClose(false)
+	return socket, remove, nil
 }
 
 // mux answers what needs no broker, and passes on the rest once there is one.
@@ -111,7 +133,9 @@ func (d *sideDoor) mux() *http.ServeMux {
 	})
 	if d.flags.HTTPPprof {
 		mux.HandleFunc("/debug/pprof/", pprof.Index)
-		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+		mux.HandleFunc("/debug/pprof/cmdline", func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprint(w, os.Args[0]) // pprof.Cmdline shows the flags, which may have passwords
+		})
 		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
@@ -183,6 +207,7 @@ func (d *sideDoor) end() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
+	d.remove()
 	if d.server.Shutdown(ctx) != nil {
 		_ = d.server.Close()
 	}

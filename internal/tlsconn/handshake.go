@@ -37,7 +37,15 @@ type handshake struct {
 	head    [headBytes]byte // of the record that is being read, as far as it was given
 	heads   int
 	left    int // of its body
+	taken   int // bytes of the whole handshake, heads included
 }
+
+// handshakeBytesMax is how much a client may send in one handshake. crypto/tls would keep a
+// message of 64 KiB, and of 256 KiB if it says that it has certificates, wanted or not. Java
+// takes 32 KiB for one (jdk.tls.maxHandshakeMessageSize).
+const handshakeBytesMax = 48 << 10
+
+var errHandshakeBytes = fmt.Errorf("the handshake has more than %d bytes, which is the most that is taken; send fewer or smaller certificates", handshakeBytesMax)
 
 // errEnded is what crypto/tls reads and writes when the connection has ended.
 var errEnded = errors.New("the connection was closed")
@@ -115,6 +123,9 @@ func (h *handshake) takeTurn() bool {
 // that crypto/tls asks for: what comes after the handshake stays here.
 func (h *handshake) read(b []byte) (int, error) {
 	for {
+		if h.taken > handshakeBytesMax {
+			return 0, errHandshakeBytes
+		}
 		h.mu.Lock()
 		n, over, ended := h.give(b), h.over, h.ended
 		caughtUp := h.behind && len(h.in) == 0
@@ -129,6 +140,7 @@ func (h *handshake) read(b []byte) (int, error) {
 			h.of.moved()
 		}
 		if n > 0 {
+			h.taken += n
 			return n, nil
 		}
 		if over {

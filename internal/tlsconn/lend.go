@@ -46,3 +46,12 @@ func (t *Transport) forgetHandshake() {
 		}
 	}
 }
+
+// unhandled is how much crypto/tls holds of a handshake message that is not whole; 0 where
+// nobody knows.
+func (t *Transport) unhandled() int {
+	if !fields.known {
+		return 0
+	}
+	return hand(t.tls).Len()
+}

@@ -23,7 +23,13 @@ const (
 	ownBytesMax = 4 << 10
 	// ownPieceMax is how much of that goes out in one piece.
 	ownPieceMax = 16 << 10
+	// messageBytesMax is how much of a handshake message may have come after the handshake,
+	// and not be whole, without the connection's end: a key update has 5 bytes. crypto/tls
+	// keeps up to 256 KiB for each connection, in memory that nobody counts.
+	messageBytesMax = 4 << 10
 )
+
+var errMessageBytes = errors.New("a handshake message after the handshake is longer than any that a client may send")
 
 // Transport is the TLS of one connection: a conn.Transport.
 type Transport struct {
@@ -200,6 +206,9 @@ func (t *Transport) read(b []byte) (int, reqchan.CloseReason) {
 				t.end = t.reasonOf(err)
 			}
 			return n, reqchan.ReasonNone
+		}
+		if err == errAgain && t.unhandled() > messageBytesMax {
+			err = errMessageBytes
 		}
 		if err != errAgain {
 			return 0, t.fail(t.reasonOf(err))
