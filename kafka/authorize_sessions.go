@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"sync"
 
 	"kring/acl"
@@ -25,9 +27,18 @@ type sessions struct {
 	denied int                     // guarded by mu; of all sessions
 }
 
+// sessionKey has no memory of its own: clients choose the names of groups and members, and
+// 10,000 long ones would be much.
 type sessionKey struct {
-	fetch         int32
-	group, member string // of a share session
+	fetch int32
+	share [sha256.Size]byte
+}
+
+// shareSession is the key of the share session of a member of a group.
+func shareSession(group, member string) sessionKey {
+	sum := sha256.New()
+	_, _ = fmt.Fprintf(sum, "%d %s%s", len(group), group, member) // a hash: can't fail
+	return sessionKey{share: [sha256.Size]byte(sum.Sum(nil))}
 }
 
 // session is who began one, and under which rules.

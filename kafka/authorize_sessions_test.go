@@ -1,10 +1,12 @@
 package kafka
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
+	"kring/acl"
 	"kring/reqchan"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -96,5 +98,47 @@ func TestWhatAShareSessionIsDeniedIsSaidInEachResponse(t *testing.T) {
 		if resp.ErrorCode != k.code || len(resp.Topics) != k.denied || slices.Contains(saw, "bad") {
 			t.Errorf("step %d: error %d, %+v; the handler saw %q", i, resp.ErrorCode, resp.Topics, saw)
 		}
+	}
+}
+
+// TestASessionIsRememberedInTheSameMemoryHoweverLongItsNamesAre: what a client calls its
+// group and itself is no part of what is kept, and no two of them are taken for one.
+func TestASessionIsRememberedInTheSameMemoryHoweverLongItsNamesAre(t *testing.T) {
+	for i, of := 0, reflect.TypeFor[sessionKey](); i < of.NumField(); i++ {
+		f := of.Field(i)
+		if k := f.Type.Kind(); k != reflect.Int32 && k != reflect.Array {
+			t.Errorf("%s is a %s, which may keep what a client has sent", f.Name, f.Type)
+		}
+	}
+	keys := map[sessionKey]bool{}
+	for _, of := range [][2]string{{"a", "bc"}, {"ab", "c"}, {"abc", ""}, {"", "abc"}, {"1", "1"}, {"", "11"}, {"11", ""}} {
+		keys[shareSession(of[0], of[1])] = true
+	}
+	if len(keys) != 7 || shareSession("a", "b") != shareSession("a", "b") {
+		t.Errorf("%d keys of 7 sessions", len(keys))
+	}
+}
+
+// TestAShareSessionMayForgetAsMuchAsItIsDenied: each partition is looked up, and not searched
+// for among all that the request gives up.
+func TestAShareSessionMayForgetAsMuchAsItIsDenied(t *testing.T) {
+	const many = 50_000
+	var s sessions
+	key, req := shareSession("g", "m"), kmsg.NewPtrShareFetchRequest()
+	s.begin(key, acl.Client{}, 1)
+	var denied []deniedPartition
+	var gone []int32
+	for p := range int32(many) {
+		denied = append(denied, deniedPartition{idOf("bad"), p, 29})
+		if p > 0 {
+			gone = append(gone, p)
+		}
+	}
+	if now := s.deny(key, denied, forgottenBy(req)); len(now) != many {
+		t.Fatalf("%d of %d are denied", len(now), many)
+	}
+	req.ForgottenTopicsData = []kmsg.ShareFetchRequestForgottenTopicsData{{TopicID: idOf("good"), Partitions: []int32{0}}, {TopicID: idOf("bad"), Partitions: gone}}
+	if now := s.deny(key, nil, forgottenBy(req)); len(now) != 1 || now[0] != denied[0] || s.denied != 1 {
+		t.Errorf("%d are left, and %d counted", len(now), s.denied)
 	}
 }

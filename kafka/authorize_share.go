@@ -1,8 +1,6 @@
 package kafka
 
 import (
-	"slices"
-
 	"kring/acl"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -13,7 +11,7 @@ import (
 // never hears of, and every response of the session says again.
 func shareFetch(s *screening) {
 	req := s.req.(*kmsg.ShareFetchRequest)
-	key := sessionKey{group: text(req.GroupID), member: text(req.MemberID)}
+	key := shareSession(text(req.GroupID), text(req.MemberID))
 	sessions, version := &s.door.sessions, s.seen.Version()
 	switch {
 	case req.ShareSessionEpoch == fetchEpochFull:
@@ -31,7 +29,7 @@ func shareFetch(s *screening) {
 			req.MaxWaitMillis = 0 // what is denied is said at once
 		}
 	}
-	denied := sessions.deny(key, partitionsOf(refused), func(p deniedPartition) bool { return forgets(req, p) })
+	denied := sessions.deny(key, partitionsOf(refused), forgottenBy(req))
 	if req.ShareSessionEpoch == fetchEpochNone {
 		sessions.end(key)
 		denied = nil
@@ -79,13 +77,17 @@ func acknowledgedIn(topics []deniedTopic) map[deniedPartition]bool {
 	return acks
 }
 
-func forgets(req *kmsg.ShareFetchRequest, p deniedPartition) bool {
+// forgottenBy says which partitions a request gives up. It is asked for each that the session
+// is denied, under the lock of all sessions: so it looks them up.
+func forgottenBy(req *kmsg.ShareFetchRequest) func(deniedPartition) bool {
+	gone := map[deniedPartition]bool{}
 	for i := range req.ForgottenTopicsData {
-		if f := &req.ForgottenTopicsData[i]; f.TopicID == p.id && slices.Contains(f.Partitions, p.partition) {
-			return true
+		f := &req.ForgottenTopicsData[i]
+		for _, partition := range f.Partitions {
+			gone[deniedPartition{id: f.TopicID, partition: partition}] = true
 		}
 	}
-	return false
+	return func(p deniedPartition) bool { return gone[deniedPartition{id: p.id, partition: p.partition}] }
 }
 
 // unshareable answers for partitions that are denied, and for acknowledgements of others

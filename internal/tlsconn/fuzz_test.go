@@ -83,3 +83,35 @@ func (s *side) clientBytes(client *tls.Config, random *rand.Rand, sent []byte) [
 	}
 	return w.bytes.Bytes()
 }
+
+// TestARecordThatFillsWhatItIsReadIntoLeavesNothing: without the fields of crypto/tls nobody
+// knows that there is no more of it, and what was taken for more must come back each time.
+func TestARecordThatFillsWhatItIsReadIntoLeavesNothing(t *testing.T) {
+	was := fields.known
+	fields.known = false
+	defer func() { fields.known = was }()
+	server, client := tlstest.Configs()
+	server.SessionTicketsDisabled = true
+	s := newSide(t, server)
+	defer s.close()
+	near, far := net.Pipe()
+	defer near.Close()
+	defer far.Close()
+	w := &kept{Conn: near}
+	c := tls.Client(w, client)
+	s.shake(c, far, func(n int) int { return n })
+	b := make([]byte, 10)
+	for i := range 3 {
+		w.bytes = new(bytes.Buffer)
+		if _, err := c.Write(make([]byte, len(b))); err != nil {
+			t.Fatal(err)
+		}
+		s.of.Feed(w.bytes.Bytes())
+		if n, end := s.of.Read(b); n != len(b) {
+			t.Fatalf("record %d: %d bytes, %v", i, n, end)
+		}
+		if !s.of.Keep(&s.memory) || s.of.Held() != 0 || s.memory.Lent() != 0 {
+			t.Fatalf("record %d: %d bytes in %d pieces are held, and nothing is left of it", i, s.of.Held(), s.memory.Lent())
+		}
+	}
+}

@@ -252,6 +252,10 @@ func (t *Transport) keepPlain() bool {
 	if err != nil && err != errAgain {
 		t.end = t.reasonOf(err)
 	}
+	if n == 0 { // there was none after all
+		t.memory.Put(b)
+		return true
+	}
 	t.plain, t.plainAt = b[:n], 0
 	return true
 }
