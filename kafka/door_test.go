@@ -65,6 +65,7 @@ func TestNothingUnscreenedReachesTheHandler(t *testing.T) {
 	}
 }
 
+// Kafka: F-21.
 func TestUnsupportedApiVersionsIsAnsweredAsVersion0WithAllThatIsServed(t *testing.T) {
 	v, err := NewVersions(VersionRange{18, 0, 3}, VersionRange{0, 3, 9})
 	if err != nil {
@@ -94,6 +95,7 @@ func rangesOf(resp *kmsg.ApiVersionsResponse) (all []VersionRange) {
 	return all
 }
 
+// Kafka: F-22.
 func TestClientSoftwareIsKeptWhenItIsWhatKIP511Allows(t *testing.T) {
 	c := newClient(t, NewDoor(everything(t), &recorder{}))
 	cases := []struct {

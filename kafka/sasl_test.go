@@ -171,6 +171,7 @@ func (g *saslDoor) logIn(user string) {
 	g.served(user)
 }
 
+// Kafka: SaslAuthenticatorTest, F-80.
 func TestAClientAuthenticatesInEveryVersion(t *testing.T) {
 	g := doorWithSASL(t, SASLConfig{})
 	for version := range int16(3) {
@@ -241,6 +242,7 @@ func TestAClientAuthenticatesByRawTokens(t *testing.T) {
 	}
 }
 
+// Kafka: SaslAuthenticatorTest, F-80.
 func TestWhatComesBeforeAuthenticationClosesTheConnection(t *testing.T) {
 	g := doorWithSASL(t, SASLConfig{})
 	token := kmsg.NewPtrSASLAuthenticateRequest()
@@ -349,7 +351,7 @@ func TestFailuresAreToldAsKafkaDoes(t *testing.T) {
 	}
 }
 
-// Kafka: SS-26, SS-27.
+// Kafka: SS-26, SS-27, F-23, F-24.
 func TestASessionEndsUnlessTheClientAuthenticatesAgain(t *testing.T) {
 	for _, raw := range []bool{false, true} {
 		g := doorWithSASL(t, SASLConfig{SessionMax: 10 * time.Second})

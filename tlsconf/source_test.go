@@ -137,6 +137,7 @@ func (p *place) asClient(certs ...tls.Certificate) *tls.Config {
 	return &tls.Config{RootCAs: p.roots(), ServerName: "localhost", Certificates: certs}
 }
 
+// Kafka: SslTransportLayerTest, F-81.
 func TestClientsAreAskedForACertificateAsTheSettingSays(t *testing.T) {
 	p := newPlace(t)
 	own, other := p.client(p.ca, "alice"), p.client(authority(t, "another CA"), "mallory")
@@ -323,6 +324,8 @@ func serveEcho(t *testing.T, s *Source) string {
 
 // TestACertificateIsReplacedUnderLoad: connections after the reload have the new one, those
 // before go on, and none fails.
+//
+// Kafka: SslTransportLayerTest.
 func TestACertificateIsReplacedUnderLoad(t *testing.T) {
 	p := newPlace(t)
 	s := must[*Source](t)(Load(p.files(None)))

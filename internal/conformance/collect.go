@@ -21,7 +21,9 @@ var (
 	// kafkaLine is the line of a comment that names rows. It may go over
 	// several lines and ends with a full stop.
 	kafkaLine = regexp.MustCompile(`(?m)^Kafka:\s([^.]*)\.`)
-	// otherID are features and wishes: they are named, but have no rows.
+	// cases are the names of a suite's cases, in parentheses behind it: they are for readers.
+	cases = regexp.MustCompile(`\([^)]*\)`)
+	// otherID are features and wishes: they may be named without having rows.
 	otherID = regexp.MustCompile(`^[FU]-\d+$`)
 )
 
@@ -53,7 +55,7 @@ func collect(t *lint.Tree) (all []test) {
 // idsOf are the rows that a function's comment names.
 func idsOf(d *ast.FuncDecl) (ids []string) {
 	for _, m := range kafkaLine.FindAllStringSubmatch(d.Doc.Text(), -1) {
-		for _, id := range strings.Split(m[1], ",") {
+		for _, id := range strings.Split(cases.ReplaceAllString(m[1], ""), ",") {
 			if words := strings.Fields(id); len(words) > 0 {
 				ids = append(ids, words[0])
 			}

@@ -16,7 +16,7 @@ func property(t *testing.T) { servertest.EachEngine(t, nil) }
 
 // Words before.
 //
-// Kafka: SS-01, SE-02 (in part),
+// Kafka: SS-01, SE-02 (in part, and so on),
 // RequestHeaderTest, F-12.
 func TestOnAll(t *testing.T) { property(t) }
 

@@ -48,7 +48,7 @@ func header(key, version int16, client string, null bool) []byte {
 // What must not reach a decoder ends its connection without an answer, gives
 // its memory back, and its neighbour is served.
 //
-// Kafka: SS-07, SS-51, EdgeCaseRequestTest, RequestContextTest, Q-2.
+// Kafka: SS-07, SS-51, EdgeCaseRequestTest, RequestContextTest, Q-2, F-19, F-20.
 func TestARequestThatIsNotServedEndsItsConnectionAlone(t *testing.T) {
 	all := []byte{0xff, 0xff, 0xff, 0xff} // null: all topics
 	cases := map[string][]byte{
@@ -85,7 +85,7 @@ func TestARequestThatIsNotServedEndsItsConnectionAlone(t *testing.T) {
 // Headers of every version are understood, with a client id or null; a version
 // of ApiVersions that nobody has is answered in version 0.
 //
-// Kafka: RequestHeaderTest, RequestContextTest, EdgeCaseRequestTest, ApiVersionManagerTest.
+// Kafka: RequestHeaderTest, RequestContextTest, EdgeCaseRequestTest, ApiVersionManagerTest, F-19, F-21.
 func TestHeadersOfEveryVersionAreServed(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		c := servertest.Dial(t, servertest.Start(t, cfg, doorFor(t)))

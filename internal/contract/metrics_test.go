@@ -62,7 +62,7 @@ func api(s *kring.Server, key int16) kring.RequestStats {
 // A connection counts as one of unknown software until it says what it is, then
 // as that, and no more when it has ended.
 //
-// Kafka: SS-02, SS-03, SE-28, SE-29.
+// Kafka: SS-02, SS-03, SE-28, SE-29, F-22.
 func TestConnectionsAreCountedByClientSoftware(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		s := servertest.Start(t, cfg, kafkaNull(t))

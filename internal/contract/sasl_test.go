@@ -285,7 +285,7 @@ func (f frames) served() {
 // A client may send all at once: handshake, token and what it wants. It is served in that
 // order, or not at all.
 //
-// Kafka: SaslAuthenticatorTest (testDisallowedKafkaRequestsBeforeAuthentication).
+// Kafka: SaslAuthenticatorTest (testDisallowedKafkaRequestsBeforeAuthentication), F-80.
 func TestRequestsThatAreSentAheadWaitForAuthentication(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
 		for _, pipeline := range []int{1, 8} {
@@ -316,7 +316,7 @@ func TestRequestsThatAreSentAheadWaitForAuthentication(t *testing.T) {
 
 // Tokens come as they are after a handshake of version 0, an empty one as an empty frame.
 //
-// Kafka: SaslAuthenticatorTest (…HandshakeVersion0).
+// Kafka: SaslAuthenticatorTest (…HandshakeVersion0), F-80.
 func TestRawTokensAuthenticate(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
 		g := startGuarded(t, cfg, kafka.SASLConfig{SessionMax: time.Minute})

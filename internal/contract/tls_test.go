@@ -86,8 +86,9 @@ func TestFramesOfAllSizesGoOverTLS(t *testing.T) {
 	})
 }
 
-// Kafka: SslSelectorTest testDisconnectWithIntermediateBufferedBytes. A peer that ended in
-// the middle of a record is told apart from one that said so.
+// A peer that ended in the middle of a record is told apart from one that said so.
+//
+// Kafka: SslSelectorTest (testDisconnectWithIntermediateBufferedBytes), SslTransportLayerTest, F-78.
 func TestATruncationIsToldApartFromACloseNotify(t *testing.T) {
 	eachTLS(t, func(t *testing.T, cfg kring.Config, _, client *tls.Config) {
 		s := servertest.Start(t, cfg, servertest.Echo)
@@ -143,7 +144,8 @@ func (x *tap) Write(b []byte) (int, error) {
 }
 
 // Requests that came before the end are answered, and then the server ends in order too.
-// Kafka: SslSelectorTest testBytesBufferedChannelWithNoIncomingBytes.
+//
+// Kafka: SslSelectorTest (testBytesBufferedChannelWithNoIncomingBytes), F-78.
 func TestRequestsBeforeACloseNotifyAreAnswered(t *testing.T) {
 	eachTLS(t, func(t *testing.T, cfg kring.Config, _, client *tls.Config) {
 		s := servertest.Start(t, cfg, servertest.Echo)
@@ -163,6 +165,7 @@ func TestRequestsBeforeACloseNotifyAreAnswered(t *testing.T) {
 	})
 }
 
+// Kafka: SslTransportLayerTest, F-78.
 func TestADrainSaysCloseNotify(t *testing.T) {
 	eachTLS(t, func(t *testing.T, cfg kring.Config, _, client *tls.Config) {
 		s := servertest.Start(t, cfg, servertest.Echo)
@@ -175,6 +178,7 @@ func TestADrainSaysCloseNotify(t *testing.T) {
 	})
 }
 
+// Kafka: SslTransportLayerTest, F-75.
 func TestWhoSpeaksAnotherProtocolIsClosedForThatAndNotAnswered(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, plain kring.Config) {
 		server, client := servertest.TLS()
@@ -207,6 +211,8 @@ func TestWhoSpeaksAnotherProtocolIsClosedForThatAndNotAnswered(t *testing.T) {
 }
 
 // A refusal reaches its client: it reads the alert and no reset, whatever it has sent on.
+//
+// Kafka: SslTransportLayerTest, F-75.
 func TestARefusedClientReadsWhy(t *testing.T) {
 	eachTLS(t, func(t *testing.T, cfg kring.Config, server, client *tls.Config) {
 		server.ClientAuth = tls.RequireAndVerifyClientCert
@@ -223,6 +229,7 @@ func TestARefusedClientReadsWhy(t *testing.T) {
 	})
 }
 
+// Kafka: F-81.
 func TestThePrincipalOfACertificateIsAskedForOnce(t *testing.T) {
 	eachTLS(t, func(t *testing.T, cfg kring.Config, server, client *tls.Config) {
 		server.ClientAuth = tls.RequireAndVerifyClientCert
@@ -248,6 +255,8 @@ func TestThePrincipalOfACertificateIsAskedForOnce(t *testing.T) {
 
 // A handshake that does not come to its end is cut off, whatever it waits for; one that
 // comes byte by byte and in time is not.
+//
+// Kafka: SslTransportLayerTest, F-74.
 func TestAHandshakeHasADeadline(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
 		server, client := servertest.TLS()

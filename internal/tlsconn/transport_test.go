@@ -79,6 +79,8 @@ func TestARecordMayComeByteByByte(t *testing.T) {
 
 // Another ClientHello is refused: with an alert, and for a reason. scripts/tls.sh tries
 // the renegotiation of TLS 1.2. Kafka: F-77.
+//
+// Kafka: F-77.
 func TestARenegotiationIsRefused(t *testing.T) {
 	s, c := established13(t)
 	defer s.close()
@@ -106,6 +108,8 @@ func TestGarbageAfterTheHandshakeIsRefused(t *testing.T) {
 }
 
 // Key updates go on in both directions, also such as ask for one back. Kafka: F-77.
+//
+// Kafka: F-77.
 func TestKeyUpdatesAreAnswered(t *testing.T) {
 	s, c := established13(t)
 	defer s.close()
@@ -165,6 +169,8 @@ func (broken) Read([]byte) (int, error) { return 0, io.EOF }
 
 // Beyond the bound a handshake is refused; one that panics or ends its goroutine gives
 // its place back.
+//
+// Kafka: Q-11.
 func TestHandshakesHaveABoundAndSurviveTheirConfiguration(t *testing.T) {
 	_, client := tlstest.Configs()
 	var hello bytes.Buffer
@@ -199,6 +205,8 @@ func TestHandshakesHaveABoundAndSurviveTheirConfiguration(t *testing.T) {
 }
 
 // Who has computed before goes first, and who leaves the line is not waited for.
+//
+// Kafka: Q-11.
 func TestTurnsGoToThoseWhoHaveBegun(t *testing.T) {
 	var turns turns
 	turns.setMax(1)
