@@ -12,15 +12,14 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"kring"
+	"kring/internal/leaktest"
 	"kring/internal/servertest"
 	"kring/reqchan"
 	"kring/views"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // page is what /connections answers.
 type page struct {
