@@ -11,13 +11,12 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"kring"
+	"kring/internal/leaktest"
 	"kring/internal/servertest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 func TestEveryClientGetsItsOwnFramesBackInOrder(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) { serveConversations(t, cfg, 24) })

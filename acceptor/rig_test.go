@@ -6,13 +6,12 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"kring/engine"
+	"kring/internal/leaktest"
 	"kring/internal/rate"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // rig has listeners with a clock of the test and sockets that are only numbers.
 type rig struct {

@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
+	"kring/internal/leaktest"
 	"kring/internal/queue"
 	"kring/internal/slab"
 	"kring/reqchan"
@@ -17,7 +17,7 @@ import (
 
 const deadline = time.Minute
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // failer is what testing.T and rapid.T have in common here.
 type failer interface {

@@ -60,7 +60,7 @@ type screening struct {
 	conn   *kring.Conn
 	header Header
 	req    kmsg.Request
-	seen   acl.Authorizer
+	seen   acl.Authorizer // the same rules from the first question to the last
 
 	answer kmsg.Response         // the request's, without the handler
 	closed bool                  // it has none: its connection is closed
@@ -74,9 +74,18 @@ type screening struct {
 func newScreening(d *Door, r APIRequest, req kmsg.Request) *screening {
 	c := r.Conn()
 	return &screening{
-		door: d, conn: c, header: r.Header, req: req, seen: d.Authorizer,
+		door: d, conn: c, header: r.Header, req: req, seen: asOfNow(d.Authorizer),
 		client: acl.Client{Principal: c.Principal(), Listener: c.Listener, Address: c.Remote.Addr()},
 	}
+}
+
+// asOfNow is what an Authorizer says now, if it can be kept: were the rules replaced in the
+// middle of a request, it would be allowed what neither those before nor those after allow.
+func asOfNow(a acl.Authorizer) acl.Authorizer {
+	if changes, ok := a.(interface{ Rules() *acl.Rules }); ok {
+		return changes.Rules()
+	}
+	return a
 }
 
 // carryOut does what the checks decided.

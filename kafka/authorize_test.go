@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -453,7 +455,7 @@ func TestACLsAreDescribedFromTheRulesAndChangedInTheFileAlone(t *testing.T) {
 // Many clients ask while the rules change: each request is answered by the rules before
 // or after.
 func TestRulesChangeWhileManyAreAuthorized(t *testing.T) {
-	d := NewDoor(everything(t), APIHandlerFunc(func(r APIRequest) { r.Respond(kmsg.NewPtrMetadataResponse()) }))
+	d := NewDoor(everything(t), answers(func(r APIRequest) { r.Respond(decoded(t, r).ResponseKind()) }))
 	rules := &swapped{}
 	rules.Store(rulesOf(t, "allow User:* describe topic:good"))
 	d.Authorizer, d.Topics = rules, someTopics{"good", "bad"}
@@ -465,7 +467,7 @@ func TestRulesChangeWhileManyAreAuthorized(t *testing.T) {
 				req := kmsg.NewPtrMetadataRequest()
 				req.Topics = []kmsg.MetadataRequestTopic{{Topic: kmsg.StringPtr("good")}, {Topic: kmsg.StringPtr("bad")}}
 				resp := ask[*kmsg.MetadataResponse](c, req, 9)
-				if len(resp.Topics) != 1 {
+				if len(resp.Topics) != 1 || resp.Topics[0].ErrorCode != codeTopicAuthorization {
 					t.Errorf("%+v", resp.Topics)
 					return
 				}
@@ -478,9 +480,43 @@ func TestRulesChangeWhileManyAreAuthorized(t *testing.T) {
 	wg.Wait()
 }
 
+// TestARequestIsJudgedByOneSetOfRules, though they are replaced in the middle of it: neither
+// these nor those allow both topics, or none.
+func TestARequestIsJudgedByOneSetOfRules(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rules")
+	put := func(topic string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte("allow User:* describe topic:"+topic+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("good")
+	rules, err := acl.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := NewDoor(everything(t), answers(func(r APIRequest) { r.Respond(decoded(t, r).ResponseKind()) }))
+	d.Authorizer, d.Topics = rules, someTopics{"good", "bad"}
+	d.Denied = func(*reqchan.Conn, Header, acl.Action) {
+		if put("bad"); rules.Reload() != nil {
+			t.Error("the rules were not replaced")
+		}
+	}
+	req := kmsg.NewPtrMetadataRequest()
+	req.Topics = []kmsg.MetadataRequestTopic{{Topic: kmsg.StringPtr("bad")}, {Topic: kmsg.StringPtr("good")}}
+	c := newClient(t, d)
+	for _, denied := range []string{"bad", "good"} {
+		resp := ask[*kmsg.MetadataResponse](c, req, 9)
+		if len(resp.Topics) != 1 || *resp.Topics[0].Topic != denied {
+			t.Errorf("denied: %+v, want %s", resp.Topics, denied)
+		}
+	}
+}
+
 // swapped is an Authorizer whose rules are replaced.
 type swapped struct{ atomic.Pointer[acl.Rules] }
 
+func (s *swapped) Rules() *acl.Rules                          { return s.Load() }
 func (s *swapped) Allowed(c acl.Client, a acl.Action) bool    { return s.Load().Allowed(c, a) }
 func (s *swapped) AllowedAny(c acl.Client, a acl.Action) bool { return s.Load().AllowedAny(c, a) }
 func (s *swapped) Version() uint64                            { return s.Load().Version() }

@@ -29,8 +29,9 @@ type Door struct {
 	// its limits can change at any time (quota.Quotas.Set).
 	Quotas *quota.Quotas
 
-	// Authorizer, if set, decides what clients may do; see Authorize. Set it before the
-	// first request.
+	// Authorizer, if set, decides what clients may do; see Authorize. One that has a method
+	// Rules() *acl.Rules, as acl.File, is asked for them once in a request: then those
+	// decide on the whole of it. Set it before the first request.
 	Authorizer acl.Authorizer
 	// Topics has to be set with Authorizer: without it every topic that has an id is
 	// unknown. Set it before the first request.

@@ -7,14 +7,14 @@ import (
 	"time"
 
 	"kring"
+	"kring/internal/leaktest"
 	"kring/kafka"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // serveNull serves the null handler and returns its address.
 func serveNull(t *testing.T, engine kring.Engine, dispatch kring.DispatchMode) string {

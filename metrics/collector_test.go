@@ -11,15 +11,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	dto "github.com/prometheus/client_model/go"
-	"go.uber.org/goleak"
 
 	"kring"
+	"kring/internal/leaktest"
 	"kring/internal/measure"
 	"kring/internal/servertest"
 	"kring/metrics"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // service answers each request with itself; its API is the first byte, its version the
 // second, and a payload that ends with "!" fails with code 7.

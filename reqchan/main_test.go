@@ -5,15 +5,14 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"kring/internal/leaktest"
 	"kring/internal/queue"
 	"kring/internal/slab"
 )
 
 const deadline = time.Minute
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // owner is a processor reduced to its bell: asleep, only the bell wakes it.
 type owner struct {

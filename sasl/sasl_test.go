@@ -11,10 +11,11 @@ import (
 	"testing"
 
 	"github.com/xdg-go/scram"
-	"go.uber.org/goleak"
+
+	"kring/internal/leaktest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // canary is in no text that anybody sees.
 const canary = "canary-7f3a"

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -26,7 +27,12 @@ type besides struct {
 // withHTTP gives the flags of a side door, and what asks it.
 func withHTTP(t *testing.T, args ...string) ([]string, *besides) {
 	t.Helper()
-	socket := filepath.Join(t.TempDir(), "http")
+	dir, err := os.MkdirTemp("", "k") // the path of a socket must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	socket := filepath.Join(dir, "http")
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 	}}

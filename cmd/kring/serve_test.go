@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"go.uber.org/goleak"
 
+	"kring/internal/leaktest"
 	"kring/uring"
 )
 
@@ -234,7 +234,7 @@ func TestUsedDataDirIsAFailureWithARemedy(t *testing.T) {
 }
 
 func TestProgramLeavesNoGoroutine(t *testing.T) {
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	defer leaktest.Begin()(t)
 	signals := make(chan os.Signal, 2)
 	stdout, ready := io.Pipe()
 	var stderr safeBuffer

@@ -4,10 +4,9 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"kring/engine"
 	"kring/internal/enginetest"
+	"kring/internal/leaktest"
 )
 
 // patience is how long a test waits for what must happen.
@@ -22,8 +21,8 @@ type rig struct {
 
 func newRig(t *testing.T, c Config) *rig {
 	t.Helper()
-	before := goleak.IgnoreCurrent()
-	t.Cleanup(func() { goleak.VerifyNone(t, before) }) // the last clean-up to run
+	left := leaktest.Begin()
+	t.Cleanup(func() { left(t) }) // the last clean-up to run
 	n, err := New(c)
 	if err != nil {
 		t.Fatal(err)

@@ -8,14 +8,13 @@ import (
 	"runtime"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"kring"
+	"kring/internal/leaktest"
 	"kring/internal/servertest"
 	"kring/reqchan"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // Kafka: SS-10.
 func TestARequestWithoutResponseLetsTheNextGoOn(t *testing.T) {

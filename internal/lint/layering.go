@@ -63,6 +63,7 @@ var layers = []layer{
 	{"internal/frame", words("internal/slab internal/invariants")},
 	{"internal/enginetest", words("engine internal/slab internal/invariants " + goleak)},
 	{"internal/faultengine", words("engine internal/slab internal/invariants")},
+	{"internal/leaktest", words(goleak)},
 	{"internal/lint", nil},
 	{"internal/conformance", words("internal/lint")},
 	{"internal/servertest", words(". engine internal/tlstest")},

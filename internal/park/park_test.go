@@ -9,8 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"kring/internal/leaktest"
 )
 
 // patience bounds failures; a passing test does not take that long.
@@ -21,7 +22,7 @@ func never() bool { return false }
 // newPipe is a pipe whose reading end a Parker watches.
 func newPipe(t *testing.T) (p *Parker, read, write int) {
 	t.Helper()
-	leaks := goleak.IgnoreCurrent()
+	left := leaktest.Begin()
 	var fds [2]int
 	if err := unix.Pipe(fds[:]); err != nil {
 		t.Fatal(err)
@@ -34,7 +35,7 @@ func newPipe(t *testing.T) (p *Parker, read, write int) {
 		_ = p.Close()
 		_ = unix.Close(fds[0])
 		_ = unix.Close(fds[1])
-		goleak.VerifyNone(t, leaks)
+		left(t)
 	})
 	return p, fds[0], fds[1]
 }
