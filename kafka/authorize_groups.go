@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"slices"
+
 	"kring/acl"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -76,6 +78,19 @@ var describedShares = elements[*kmsg.ShareGroupDescribeRequest, *kmsg.ShareGroup
 		r.GroupID, r.ErrorCode = *name, code
 		return r
 	},
+}
+
+// assignedTopics leaves out of a member's assignment the topics that it may not describe: it
+// may have subscribed to them by an expression, in this heartbeat or before.
+func assignedTopics(s *screening) {
+	then(s, func(resp *kmsg.ConsumerGroupHeartbeatResponse) {
+		if a := resp.Assignment; a != nil {
+			a.Topics = slices.DeleteFunc(a.Topics, func(t kmsg.ConsumerGroupHeartbeatResponseAssignmentTopic) bool {
+				name := s.nameOf(t.TopicID)
+				return name == "" || !s.sees(acl.Describe, acl.Topic, name)
+			})
+		}
+	})
 }
 
 // syncsProtocol refuses a member that does not say which protocol it takes, which Apache

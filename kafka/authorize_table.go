@@ -99,7 +99,8 @@ var guards = []guard{
 	{67, cluster(acl.ClusterAction)}, // AllocateProducerIDs
 	{68, inOrder(
 		group(acl.Read, func(r *kmsg.ConsumerGroupHeartbeatRequest) string { return r.Group }),
-		subscriptions(func(r *kmsg.ConsumerGroupHeartbeatRequest) []string { return r.SubscribedTopicNames }))},
+		subscriptions(func(r *kmsg.ConsumerGroupHeartbeatRequest) []string { return r.SubscribedTopicNames }),
+		assignedTopics)},
 	{69, inOrder(each(describedConsumers), consumerDetails)},
 	{70, cluster(acl.ClusterAction)}, // ControllerRegistration
 	{71, nothing},                    // GetTelemetrySubscriptions
