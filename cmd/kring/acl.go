@@ -110,19 +110,19 @@ func (c *serveCmd) listenersOf(rules *acl.Rules) (err error) {
 	return err
 }
 
-// rereadACL has the rules of --acl be read again. They are in *of when it starts.
-func (c *serveCmd) rereadACL(of **acl.File) reloadable {
+// rereadACL has the rules of --acl be read again, with the super users and for the listeners
+// that settings has. They are in *of when it starts.
+func rereadACL(of **acl.File, settings func() *serveCmd) reloadable {
 	return reloadable{
 		again: "the rules of --acl were read again", kept: "the rules of --acl stay as they were",
-		says:    func() []any { return []any{"file", c.Rules.ACL, "rules", len((*of).List())} },
-		watched: []string{c.Rules.ACL},
+		says:    func() []any { return []any{"file", (*of).Path(), "rules", len((*of).List())} },
+		watched: []string{settings().Rules.ACL},
 		prepare: func() (func() error, error) {
-			f := *of
-			rules, err := f.Check()
-			if err == nil {
-				err = c.listenersOf(rules)
+			next, err := settings().authorizer()
+			if err != nil {
+				return nil, err
 			}
-			return func() error { f.Take(rules); return nil }, err
+			return func() error { (*of).Take(next.Rules()); return nil }, nil
 		},
 	}
 }

@@ -134,7 +134,7 @@ func (c *serveCmd) open(log *slog.Logger, refused *refusals, again *rereads, set
 	var rules *acl.File
 	denied := &denials{log: log}
 	if c.Rules.ACL != "" {
-		again.add(c.rereadACL(&rules))
+		again.add(rereadACL(&rules, settings))
 	}
 	if rules, err = c.authorizer(); err != nil {
 		return service{}, usageError{err}
