@@ -61,9 +61,6 @@ const (
 	sealBytes = 16 << 10
 	// sealedPiecesMax bounds the pieces of one Send.
 	sealedPiecesMax = 8
-	// wireHeldMax is what a transport may hold before nothing more is received for it: a
-	// record that is not whole, and what came with it.
-	wireHeldMax = 32 << 10
 )
 
 // secure is what a connection has that is not plain.

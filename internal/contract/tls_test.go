@@ -121,7 +121,6 @@ func TestATruncationIsToldApartFromACloseNotify(t *testing.T) {
 type tap struct {
 	net.Conn
 	most, size int
-	sent       bytes.Buffer
 }
 
 func (x *tap) Write(b []byte) (int, error) {
