@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"slices"
+
 	"kring/acl"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -134,6 +136,9 @@ func topicPartitions(s *screening) {
 		return
 	}
 	then(s, func(resp *kmsg.DescribeTopicPartitionsResponse) {
+		resp.Topics = slices.DeleteFunc(resp.Topics, func(t kmsg.DescribeTopicPartitionsResponseTopic) bool {
+			return !s.sees(acl.Describe, acl.Topic, text(t.Topic)) // one that was made meanwhile
+		})
 		for i := range resp.Topics {
 			if t := &resp.Topics[i]; t.Topic != nil {
 				t.AuthorizedOperations = s.operations(acl.Topic, *t.Topic)
@@ -143,13 +148,15 @@ func topicPartitions(s *screening) {
 	})
 }
 
-// onlyVisible names the topics that the client may describe, unless these are all.
+// onlyVisible names the topics that the client may describe, unless these are all. Without any
+// name it may be that nobody could be asked: so these are not all.
 func (s *screening) onlyVisible(req *kmsg.DescribeTopicPartitionsRequest) (all bool) {
 	if s.door.Topics == nil {
 		return false
 	}
-	all = true
-	for _, name := range s.door.Topics.TopicNames() {
+	names := s.door.Topics.TopicNames()
+	all = len(names) > 0
+	for _, name := range names {
 		if req.Cursor != nil && name < req.Cursor.Topic {
 			continue
 		}

@@ -588,3 +588,21 @@ func TestAnExpressionAssignsNoTopicThatMayNotBeDescribed(t *testing.T) {
 		}
 	}
 }
+
+// TestTopicsThatNobodyCouldNameAreNotShown: when the names of topics are not to be had, all that
+// the handler knows must not be shown unfiltered.
+func TestTopicsThatNobodyCouldNameAreNotShown(t *testing.T) {
+	c := guarded(t, rulesOf(t, "allow User:* describe topic:good"), answers(func(r APIRequest) {
+		resp := decoded(t, r).ResponseKind().(*kmsg.DescribeTopicPartitionsResponse)
+		resp.Topics = []kmsg.DescribeTopicPartitionsResponseTopic{{Topic: kmsg.StringPtr("bad")}, {Topic: kmsg.StringPtr("good")}}
+		r.Respond(resp)
+	}))
+	for _, known := range []someTopics{{}, {"good"}} {
+		c.handler.(*Door).Topics = known
+		for _, shown := range ask[*kmsg.DescribeTopicPartitionsResponse](c, kmsg.NewPtrDescribeTopicPartitionsRequest(), 0).Topics {
+			if *shown.Topic != "good" {
+				t.Errorf("with the names %q it shows %s", known, *shown.Topic)
+			}
+		}
+	}
+}
