@@ -226,10 +226,7 @@ func (f *configFile) meant(name string) string {
 
 // known are all names that a property can have.
 func (f *configFile) known() []string {
-	var names []string
-	for _, p := range propertyNames() {
-		names = append(names, p)
-	}
+	names := propertyNames()
 	for flag := range f.model {
 		names = append(names, ownPrefix+flag)
 	}
