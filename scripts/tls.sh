@@ -57,7 +57,8 @@ try() {
 	has "a key update that asks for another" "$said" 'KEYUPDATE'
 	echoes "frames go on behind it" def
 	echo k >&7
-	echoes "and behind one that asks for none" ghi
+	has "a key update that asks for none" "$said" 'defKEYUPDATE'
+	echoes "and behind that" ghi
 	client_ends
 	client -tls1_1 -cipher DEFAULT@SECLEVEL=0
 	has "TLS 1.1 is refused with an alert" "$said" 'alert protocol version|no protocols available'
