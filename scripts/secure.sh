@@ -12,8 +12,8 @@
 #       kafka-python aiokafka kafkajs java tools
 #   -c  only cases whose names match this expression (grep -E), such as 'tls'
 #
-# What a client's own fault keeps it from doing is in scripts/secure/differences.allow. No
-# secret may stand in the server's log.
+# A refusal that a client does not report, for a fault of its own, must be in the server's
+# log (scripts/secure/differences.allow). No secret may stand in that log.
 
 source "$(dirname "$0")/lib.bash"
 source "$(dirname "$0")/kafka.bash"

@@ -1,36 +1,84 @@
 #!/usr/bin/env bash
 # What openssl s_client and a TLS listener say to each other: versions that are refused,
-# renegotiation (TLS 1.2), key updates (TLS 1.3), and who speaks no TLS. Needs openssl.
+# renegotiation (TLS 1.2), key updates (TLS 1.3), and who speaks no TLS.
 #
 # usage: scripts/tls.sh [ENGINE...]
-set -euo pipefail
-cd "$(dirname "$0")/.."
-command -v openssl >/dev/null || { echo "tls.sh: openssl is not installed" >&2; exit 2; }
-work=$(mktemp -d)
-server=
-end() { [ -z "$server" ] || kill "$server" 2>/dev/null || true; rm -rf "$work"; }
-trap end EXIT
-go build -o "$work/kring" ./cmd/kring
+
+source "$(dirname "$0")/lib.bash"
+engines "$@"
+need openssl openssl
+build_kring
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost \
-	-keyout "$work/key.pem" -out "$work/cert.pem" 2>/dev/null
-failed=0
-# expect NAME PATTERN TEXT: TEXT must have PATTERN
-expect() {
-	if grep -Eq "$2" <<<"$3"; then echo "ok   $engine: $1"; else echo "FAIL $engine: $1: no $2 in:"; tail -20 <<<"$3"; failed=1; fi
+	-keyout "$scratch/key.pem" -out "$scratch/cert.pem" 2>"$scratch/req.log" || die "no certificate: $(cat "$scratch/req.log")"
+
+# has NAME FILE PATTERN waits until the file has a line like that.
+has() {
+	local tries
+	for ((tries = 0; tries < 600; tries++)); do
+		if grep -aEq -- "$3" "$2"; then
+			say "$engine: $1"
+			return
+		fi
+		sleep 0.1
+	done
+	die "$engine: $1: no $3 within a minute in: $(tail -n 20 "$2" | tr -d '\0')"
 }
-for engine in "${@:-io_uring epoll portable}"; do for engine in $engine; do
-	"$work/kring" serve --engine "$engine" --handler echo --listen SSL://127.0.0.1:0 --tls-cert "$work/cert.pem" --tls-key "$work/key.pem" \
-		>"$work/out" 2>"$work/log" &
-	server=$!
-	for _ in $(seq 600); do grep -q 'ready on' "$work/out" && break; sleep 0.1; done
-	at=$(grep -oE '127\.0\.0\.1:[0-9]+' "$work/out" | head -1)
-	client() { timeout 20 openssl s_client -connect "$at" -CAfile "$work/cert.pem" "$@" 2>&1 || true; }
-	expect "TLS 1.3" 'TLSv1.3, Cipher' "$(client -tls1_3 </dev/null)"
-	expect "TLS 1.2" 'TLSv1.2, Cipher' "$(client -tls1_2 </dev/null)"
-	expect "TLS 1.1 is refused with an alert" 'alert|no protocols available' "$(client -tls1_1 -cipher DEFAULT@SECLEVEL=0 </dev/null)"
-	expect "renegotiation is refused" 'RENEGOTIATING' "$({ sleep 1; echo R; sleep 2; } | client -tls1_2)"
-	expect "the refusal is counted and logged" 'tls_handshake_failed' "$(cat "$work/log")"
-	expect "key updates go on" '^KEYUPDATE' "$({ sleep 1; echo K; sleep 1; echo k; sleep 1; } | client -tls1_3)"
-	kill -TERM "$server"; wait "$server" || true; server=
-done; done
-exit $failed
+
+# client FLAGS... is s_client, which is fed by what is written to descriptor 7 until that
+# is closed; what it says is in $said.
+said=$scratch/said
+client() {
+	rm -f "$scratch/feed"
+	mkfifo "$scratch/feed"
+	: >"$said"
+	timeout 90 openssl s_client -connect "$at" -CAfile "$scratch/cert.pem" "$@" <"$scratch/feed" >"$said" 2>&1 &
+	client_pid=$!
+	exec 7>"$scratch/feed"
+}
+client_ends() {
+	exec 7>&-
+	wait "$client_pid" || true # its status is its opinion of the server; what it said is looked at
+	client_pid=
+}
+client_pid=
+end_others() { [[ -z $client_pid ]] || kill -KILL "$client_pid" 2>/dev/null || true; }
+
+# echoes demands that a frame with three letters comes back.
+echoes() {
+	printf '\0\0\0\3%s' "$2" >&7
+	has "$1" "$said" "$2"
+}
+
+try() {
+	client -tls1_3
+	has "TLS 1.3" "$said" 'TLSv1.3, Cipher'
+	echoes "frames go over it" abc
+	echo K >&7
+	has "a key update that asks for another" "$said" 'KEYUPDATE'
+	echoes "frames go on behind it" def
+	echo k >&7
+	has "a key update that asks for none" "$said" 'defKEYUPDATE'
+	echoes "and behind that" ghi
+	client_ends
+	client -tls1_1 -cipher DEFAULT@SECLEVEL=0
+	has "TLS 1.1 is refused with an alert" "$said" 'alert protocol version|no protocols available'
+	client_ends
+	client -tls1_2
+	has "TLS 1.2" "$said" 'TLSv1.2, Cipher'
+	echoes "frames go over it" jkl
+	echo R >&7
+	has "a renegotiation is asked for" "$said" 'RENEGOTIATING'
+	has "it is refused with an alert" "$said" 'alert (unexpected message|no renegotiation)'
+	client_ends
+	exec 7<>"/dev/tcp/${at%:*}/${at##*:}"
+	printf 'no TLS, but something else' >&7
+	has "who speaks no TLS is told apart" "$scratch/kring.log" 'reason=plaintext_on_tls'
+	exec 7>&-
+}
+
+for engine in "${engines[@]}"; do
+	start_kring "$engine" --handler echo --listen SSL://127.0.0.1:0 --log-level debug --tls-cert "$scratch/cert.pem" --tls-key "$scratch/key.pem"
+	at=$(sed -n 's/.*ready on [^ ,]*, \([^ ,]*\) .*/\1/p' "$scratch/kring.out")
+	try
+	stop_kring
+done

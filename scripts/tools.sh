@@ -11,6 +11,7 @@ need gcc gcc # the race detector and librdkafka's binding are linked with it
 need git git
 need strace strace
 need kcat kcat
+need openssl openssl
 need java default-jre-headless
 need javac default-jdk-headless
 need mvn maven

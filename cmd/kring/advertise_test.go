@@ -56,7 +56,7 @@ func TestEachListenersClientsConnectToItsOwnAddressOnly(t *testing.T) {
 			}
 			for i, at := range []string{inside, outside} {
 				d := dialled{is: map[string]string{at: "127.0.0.1" + ports[i][1]}}
-				produceAndConsume(t, at, &d)
+				produceAndConsume(t, at, kgo.Dialer(d.dial))
 				if to := d.addresses(); !slices.Equal(to, []string{at}) {
 					t.Errorf("the client of %s connected to %q", at, to)
 				}
@@ -73,13 +73,13 @@ func TestEachListenersClientsConnectToItsOwnAddressOnly(t *testing.T) {
 }
 
 // produceAndConsume writes a record to a topic and reads it as a group's member.
-func produceAndConsume(t *testing.T, seed string, d *dialled) {
+func produceAndConsume(t *testing.T, seed string, opts ...kgo.Opt) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
 	topic := "t" + regexp.MustCompile(`\W`).ReplaceAllString(seed, "-")
-	cl, err := kgo.NewClient(kgo.SeedBrokers(seed), kgo.Dialer(d.dial), kgo.AllowAutoTopicCreation(),
-		kgo.DefaultProduceTopic(topic), kgo.ConsumeTopics(topic), kgo.ConsumerGroup("g"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	cl, err := kgo.NewClient(append(opts, kgo.SeedBrokers(seed), kgo.AllowAutoTopicCreation(),
+		kgo.DefaultProduceTopic(topic), kgo.ConsumeTopics(topic), kgo.ConsumerGroup("g"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,12 +40,12 @@ var clients = map[string]struct {
 	tls, sasl *regexp.Regexp
 }{
 	"franz-go":  {tryFranz, refusedTLS, regexp.MustCompile(`SASL_AUTHENTICATION_FAILED|unexpected data in oauth response`)},
-	"confluent": {tryConfluent, regexp.MustCompile(`(?i)ssl`), regexp.MustCompile(`(?i)authentication (fail|error)`)},
+	"confluent": {tryConfluent, regexp.MustCompile(`(?i)certificate verify failed|alert (certificate required|unknown ca)`), regexp.MustCompile(`(?i)authentication (fail|error)`)},
 	"sarama":    {trySarama, refusedTLS, regexp.MustCompile(`(?i)SASL Authentication failed`)},
 	"kafka-go":  {trySegment, refusedTLS, regexp.MustCompile(`(?i)SASL Authentication Failed`)},
 }
 
-var refusedTLS = regexp.MustCompile(`tls: |x509: `)
+var refusedTLS = regexp.MustCompile(`tls: (failed to verify|certificate required|unknown certificate authority)`)
 
 func main() {
 	if len(os.Args) != 3 {
