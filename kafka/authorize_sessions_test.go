@@ -114,7 +114,8 @@ func TestASessionIsRememberedInTheSameMemoryHoweverLongItsNamesAre(t *testing.T)
 	for _, of := range [][2]string{{"a", "bc"}, {"ab", "c"}, {"abc", ""}, {"", "abc"}, {"1", "1"}, {"", "11"}, {"11", ""}} {
 		keys[shareSession(of[0], of[1])] = true
 	}
-	if len(keys) != 7 || shareSession("a", "b") != shareSession("a", "b") {
+	keys[shareSession("a", "bc")] = true // again
+	if len(keys) != 7 {
 		t.Errorf("%d keys of 7 sessions", len(keys))
 	}
 }
