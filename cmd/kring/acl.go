@@ -198,7 +198,7 @@ func (c *aclTestCmd) Run(p process) error {
 	if c.API != "" {
 		question += " using " + c.API
 	}
-	asked, err := acl.Parse("the question", strings.NewReader(question))
+	asked, err := acl.Parse("acl test", strings.NewReader(question))
 	if err != nil {
 		return usageError{err}
 	}

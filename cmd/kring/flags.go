@@ -83,7 +83,7 @@ type serveCmd struct {
 
 // Help is the text above the flags.
 func (serveCmd) Help() string {
-	return `The embedded cluster (--handler embedded, the default) is a one-node broker for development: no replicas. Without --tls-cert and --sasl it neither encrypts nor asks who a client is. It is not for data that must outlive this machine. --data-dir keeps its data across restarts.
+	return `The embedded cluster (--handler embedded, the default) is a one-node broker for development: no replicas. Anybody who reaches it may do everything, unencrypted, until --tls-cert, --sasl and --acl say otherwise. It is not for data that must outlive this machine. --data-dir keeps its data across restarts.
 
 Every flag can also be set in the environment, by the variable named with it, and in the file of --config; the command line wins over the environment, and that over the file. In a variable, repeatable flags are a comma-separated list (--quota: separated by semicolons).
 

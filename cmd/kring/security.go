@@ -99,13 +99,15 @@ var listenerParts []func(c *serveCmd, l *kring.ListenerConfig, p securityProtoco
 func (c *serveCmd) secure(cfg *kring.Config) (faults []error) {
 	for i := range cfg.Listeners {
 		l := &cfg.Listeners[i]
-		p := c.security(l.Name)
+		p, before := c.security(l.Name), len(faults)
 		for _, part := range listenerParts {
 			if err := part(c, l, p); err != nil {
 				faults = append(faults, err)
 			}
 		}
-		if p.TLS() && l.TLS == nil {
+		// A certificate that can't be used has its own fault. Without any, TLS never goes missing in silence.
+		own, _ := c.tlsOf(l.Name)
+		if p.TLS() && l.TLS == nil && (!own.certified() || len(faults) == before) {
 			faults = append(faults, fmt.Errorf("--listen %s://: %s needs a certificate, and none is given; give --tls-cert and --tls-key", l.Name, p))
 		}
 	}

@@ -248,3 +248,11 @@ func TestCertificatesAreReadAgainAsAWholeOrNotAtAll(t *testing.T) {
 		t.Errorf("the log has a password in it: %s", text.String())
 	}
 }
+
+// A store that is given is not said to be missing because another setting is wrong.
+func TestACertificateThatIsGivenIsNeverCalledMissing(t *testing.T) {
+	_, _, faults := secured(t, "--listen", "SSL://127.0.0.1:0", "--tls-keystore", "server.p12", "--tls-client-auth", "needed")
+	if all := errors.Join(faults...); all == nil || !strings.Contains(all.Error(), "needed") || strings.Contains(all.Error(), "needs a certificate") {
+		t.Errorf("faults: %v", all)
+	}
+}

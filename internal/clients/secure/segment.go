@@ -66,7 +66,8 @@ func trySegment(ctx context.Context, c testCase, topic string) error {
 	if err := made.Errors[topic]; err != nil {
 		return err
 	}
-	writer := &kafka.Writer{Addr: kafka.TCP(c.addr), Topic: topic, Transport: transport, BatchSize: 1}
+	// Its default is no acknowledgement, over as many connections as it likes: no order.
+	writer := &kafka.Writer{Addr: kafka.TCP(c.addr), Topic: topic, Transport: transport, BatchSize: 1, RequiredAcks: kafka.RequireAll}
 	defer writer.Close()
 	for i := range records {
 		if err := writer.WriteMessages(ctx, kafka.Message{Value: []byte(value(i))}); err != nil {
