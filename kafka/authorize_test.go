@@ -570,25 +570,6 @@ func TestWhatTheHandlerAnswersReachesTheClientWellFormed(t *testing.T) {
 	}
 }
 
-// TestAnExpressionAssignsNoTopicThatMayNotBeDescribed: a member subscribes by one to topics
-// that no request names, also in the heartbeats after it.
-func TestAnExpressionAssignsNoTopicThatMayNotBeDescribed(t *testing.T) {
-	c := guarded(t, rulesOf(t, "allow User:* read topic:good, group:g"), answers(func(r APIRequest) {
-		resp := decoded(t, r).ResponseKind().(*kmsg.ConsumerGroupHeartbeatResponse)
-		resp.Assignment = &kmsg.ConsumerGroupHeartbeatResponseAssignment{Topics: []kmsg.ConsumerGroupHeartbeatResponseAssignmentTopic{
-			{TopicID: idOf("bad"), Partitions: []int32{0}}, {TopicID: idOf("good"), Partitions: []int32{0, 1}}, {TopicID: idOf("gone"), Partitions: []int32{0}}}}
-		r.Respond(resp)
-	}))
-	for _, regex := range []*string{kmsg.StringPtr(".*"), nil} {
-		req := kmsg.NewPtrConsumerGroupHeartbeatRequest()
-		req.Group, req.MemberID, req.SubscribedTopicRegex = "g", "m", regex
-		resp := ask[*kmsg.ConsumerGroupHeartbeatResponse](c, req, 1)
-		if resp.Assignment == nil || len(resp.Assignment.Topics) != 1 || resp.Assignment.Topics[0].TopicID != idOf("good") {
-			t.Errorf("assigned: %+v", resp.Assignment)
-		}
-	}
-}
-
 // TestTopicsThatNobodyCouldNameAreNotShown: when the names of topics are not to be had, all that
 // the handler knows must not be shown unfiltered.
 func TestTopicsThatNobodyCouldNameAreNotShown(t *testing.T) {
