@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -188,6 +190,37 @@ func TestALaterPropertyHoldsWithAWarning(t *testing.T) {
 	f := textOfConfig("num.io.threads=3\nnum.io.threads=4")
 	if f.flags["handlers"].text != "4" || len(f.faults) > 0 || len(f.warnings) != 1 || !strings.HasPrefix(f.warnings[0], "f:1: num.io.threads is there again in line 2") {
 		t.Errorf("%v, faults %v, warnings %q", f.flags, f.faults, f.warnings)
+	}
+}
+
+// TestWhatTellsTheScriptsSomethingIsNoMistypedSetting: the gate sets such variables for all
+// that it runs, tests of the program among them, and nobody is to be warned of them.
+func TestWhatTellsTheScriptsSomethingIsNoMistypedSetting(t *testing.T) {
+	variable := regexp.MustCompile(`\$\{?(KRING_[A-Z_]+)|(?:Getenv|getenv)\("(KRING_[A-Z_]+)|^\s*(?:export )?(KRING_[A-Z_]+)=`)
+	seen := 0
+	for _, root := range []string{"../../scripts", "../../.ci", "../../internal/clients", "../../bench"} {
+		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || !d.Type().IsRegular() || strings.HasSuffix(path, ".gz") {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			for line := range strings.Lines(string(text)) {
+				for _, m := range variable.FindAllStringSubmatch(line, -1) {
+					name := cmp.Or(m[1], m[2], m[3])
+					seen++
+					if !slices.Contains(variablesOfScripts, name) {
+						t.Errorf("%s: %s is no setting, and not among variablesOfScripts", path, name)
+					}
+				}
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if seen < 20 {
+		t.Errorf("only %d variables were found", seen)
 	}
 }
 

@@ -170,9 +170,17 @@ func (s *settings) notes(command *kong.Context) (warnings []string) {
 		}
 	}
 	for _, v := range slices.Sorted(maps.Keys(s.values)) {
-		if !slices.Contains(variables, v) {
+		if !slices.Contains(variables, v) && !slices.Contains(variablesOfScripts, v) {
 			warnings = append(warnings, fmt.Sprintf("the variable %s of the environment is no setting of kring%s", v, didYouMean(v, variables)))
 		}
 	}
 	return warnings
+}
+
+// variablesOfScripts are those by which the scripts and tests of this repository are told
+// things, and pass on to the servers that they start. They are settings of theirs.
+var variablesOfScripts = []string{
+	"KRING_BENCH_TEST_CHILD", "KRING_BIN", "KRING_BOOTSTRAP", "KRING_CHAOS_ROUNDS", "KRING_CONTESTANT_TEST_CHILD",
+	"KRING_ENGINES", "KRING_HELDFILE_SERVER", "KRING_JAVA_CACHE", "KRING_KAFKA_CACHE", "KRING_PEERS", "KRING_PIPELINE_REQUESTS",
+	"KRING_PIPELINE_SEED", "KRING_TEST_CHILD", "KRING_TEST_SUITE_CHILD", "KRING_TRACES", "KRING_UPDATE", "KRING_VERSIONS_CACHE",
 }
