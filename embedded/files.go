@@ -29,6 +29,10 @@ func FilesFor(partitions int) int {
 	return filesBesides + filesPerPartition*partitions
 }
 
+// Partitions is how many partitions all topics have now; this node leads each. Any goroutine.
+// The error is that of a cluster that can't be asked, because it is closed or opens anew.
+func (c *Cluster) Partitions() (int, error) { return countPartitions(c.inside.ask) }
+
 // PartitionsMax is how many partitions all topics together may have.
 func (c *Cluster) PartitionsMax() int { return c.topics.max }
 

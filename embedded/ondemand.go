@@ -193,17 +193,18 @@ func (t *topics) room(x *exchange, wanted int) int {
 	// What was taken just now may not be made yet, and would not be counted.
 	settled := time.Since(t.counted) > recountPause && time.Since(t.taken) > recountPause
 	if t.known < 0 || t.max-t.known < wanted && settled {
-		if n, err := countPartitions(x); err == nil {
+		if n, err := countPartitions(x.ask); err == nil {
 			t.known, t.counted = n, time.Now()
 		}
 	}
 	return max(0, t.max-max(0, t.known))
 }
 
-func countPartitions(x *exchange) (n int, err error) {
+// countPartitions asks kfake how many partitions all topics have.
+func countPartitions(ask func(kmsg.Request) (kmsg.Response, error)) (n int, err error) {
 	req := kmsg.NewPtrMetadataRequest()
 	req.Version, req.Topics = 9, nil // all
-	resp, err := x.ask(req)
+	resp, err := ask(req)
 	if err != nil {
 		return 0, err
 	}

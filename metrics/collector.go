@@ -48,9 +48,9 @@ type Options struct {
 	// PerProcessor has series for each processor beside the sums. They cost a scrape
 	// as much as there are processors.
 	PerProcessor bool
-	// Leaders, if set, is how many partitions this broker leads: the variables of
-	// dashboards read it.
-	Leaders func() int
+	// Leaders, if set, gives how many partitions this broker leads, or that it can't be
+	// known now. The variables of dashboards read it; without it there is no such series.
+	Leaders func() (n int, known bool)
 	// Version of the program, for kring_build_info.
 	Version string
 }
@@ -90,7 +90,7 @@ func (c *Collector) Describe(chan<- *prometheus.Desc) {}
 // Collect sends every series.
 func (c *Collector) Collect(to chan<- prometheus.Metric) {
 	now := snapshot{time.Now(), c.source.Stats()}
-	s := &scrape{c: c, to: to, now: now.stats, since: c.window.since(now)}
+	s := &scrape{c: c, to: to, now: now.stats, since: c.window.since(now), plan: c.source.MemoryPlan()}
 	s.seconds = max(now.at.Sub(s.since.at).Seconds(), 1e-9)
 	s.kafka()
 	s.own()
@@ -102,6 +102,7 @@ type scrape struct {
 	to      chan<- prometheus.Metric
 	now     kring.Stats
 	since   snapshot
+	plan    kring.MemoryPlan
 	seconds float64 // between the two
 }
 
@@ -119,6 +120,19 @@ func (s *scrape) counter(name, help string, value uint64, labels ...label) {
 
 func (s *scrape) gauge(name, help string, value float64, labels ...label) {
 	s.send(prometheus.GaugeValue, name, help, value, labels...)
+}
+
+// count is a count that has no labels.
+type count struct {
+	name, help string
+	n          uint64
+}
+
+// counters sends counts under names that begin with prefix.
+func (s *scrape) counters(prefix string, all []count) {
+	for _, c := range all {
+		s.counter(prefix+c.name+"_total", c.help, c.n)
+	}
 }
 
 // rate is how much a count has grown in a second, over the window.

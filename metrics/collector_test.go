@@ -199,7 +199,7 @@ func TestTheNamesAreThoseOfTheDialect(t *testing.T) {
 			"kafka_server_socketservermetrics_connections", "kafka_server_kafkaserver_brokerstate",
 		},
 	} {
-		_, scrape := scraper(t, source, metrics.Options{Dialect: dialect, APIs: apis})
+		_, scrape := scraper(t, source, metrics.Options{Dialect: dialect, APIs: apis, Leaders: func() (int, bool) { return 3, true }})
 		got := scrape()
 		for _, name := range want {
 			if got[name] == nil {

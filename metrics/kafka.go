@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"kring"
+	"kring/reqchan"
 )
 
 // The prefixes of Kafka's groups of beans.
@@ -76,21 +77,18 @@ func (s *scrape) kafka() {
 
 // kafkaServer sends what is measured once for the whole server.
 func (s *scrape) kafkaServer() {
-	st, plan := s.now, s.c.source.MemoryPlan()
+	st := &s.now
 	s.kafkaGauge(network+"socketserver_networkprocessoravgidle_percent", "Share of time that processors had nothing to do, over a minute, 0 to 1 [NetworkProcessorAvgIdlePercent].", st.NetworkIdle(s.since.stats))
 	s.kafkaGauge(server+"kafkarequesthandlerpool_requesthandleravgidle_percent", "Share of time that handlers had nothing to do, over a minute, 0 to 1 [RequestHandlerAvgIdlePercent].", st.HandlerIdle(s.since.stats))
 	s.kafkaGauge(network+"requestchannel_requestqueuesize", "Requests in the request channel [RequestQueueSize].", float64(st.QueuedRequests))
 	s.kafkaGauge(network+"requestchannel_responsequeuesize", "Answers that no processor has taken yet [ResponseQueueSize].", float64(st.Total.ResponsesWaiting))
 	s.kafkaGauge(network+"socketserver_memorypoolused", "Bytes of requests that are not answered [MemoryPoolUsed].", float64(st.RequestBytes))
-	s.kafkaGauge(network+"socketserver_memorypoolavailable", "Bytes that requests may still take [MemoryPoolAvailable].", float64(max(plan.Requests-st.RequestBytes, 0)))
-	s.kafkaGauge(network+"socketserver_expiredconnectionskilledcount", "Connections that were closed because their session had expired [ExpiredConnectionsKilledCount].", float64(s.closedBy("session_expired")))
+	s.kafkaGauge(network+"socketserver_memorypoolavailable", "Bytes that requests may still take [MemoryPoolAvailable].", float64(max(s.plan.Requests-st.RequestBytes, 0)))
+	s.kafkaGauge(network+"socketserver_expiredconnectionskilledcount", "Connections that were closed because their session had expired [ExpiredConnectionsKilledCount].", float64(st.Total.Closed[reqchan.SessionExpired]))
 	for _, l := range st.Listeners {
 		s.kafkaCounter(network+"acceptor_acceptorblockedpercent_count", "Nanoseconds in which nothing was accepted because connections were queued [AcceptorBlockedPercent].", uint64(l.Blocked), label{"listener", l.Name})
 	}
 }
-
-// closedBy gives the connections that were closed for a reason; 0 for one that there is not.
-func (s *scrape) closedBy(name string) uint64 { return s.now.ClosedBy()[name] }
 
 // stage is one of Kafka's times of a request.
 type stage struct {

@@ -51,7 +51,7 @@ func (s *scrape) connections() {
 
 // limits sends how near the bounds are over all connections.
 func (s *scrape) limits() {
-	st, plan := &s.now, s.c.source.MemoryPlan()
+	st, plan := &s.now, &s.plan
 	of := func(name, help string, used, most int64) {
 		s.gauge("kring_"+name, help+" now.", float64(used))
 		s.gauge("kring_"+name+"_max", help+" at most.", float64(most))
@@ -73,10 +73,7 @@ func (s *scrape) limits() {
 // work sends what the processors have done.
 func (s *scrape) work() {
 	t := &s.now.Total
-	for _, c := range []struct {
-		name, help string
-		n          uint64
-	}{
+	s.counters("kring_", []count{
 		{"requests", "Requests that were cut.", t.Requests},
 		{"responses", "Responses that were queued on their connection.", t.Responses},
 		{"answers_late", "Answers that found their connection gone.", t.Late},
@@ -100,18 +97,13 @@ func (s *scrape) work() {
 		{"bytes_sent_copied", "Of these, copied in user space on their way to the socket.", t.BytesOutCopied},
 		{"memory_lost_bytes", "Memory that is not used again because the kernel had not let go of it.", t.BytesLost},
 		{"watcher_panics", "Panics of functions that watch connections.", s.now.WatcherPanics},
-	} {
-		s.counter("kring_"+c.name+"_total", c.help, c.n)
-	}
+	})
 }
 
 // ring sends what the engines count. Those that are not io_uring count what they have.
 func (s *scrape) ring() {
 	e, b := s.now.Engines, s.since.stats.Engines
-	for _, c := range []struct {
-		name, help string
-		n          uint64
-	}{
+	s.counters("kring_engine_", []count{
 		{"enters", "System calls that submit and wait.", e.Enters},
 		{"sqes", "Submission entries, or operations begun.", e.Submitted},
 		{"cqes", "Completion entries, or operations ended.", e.Completed},
@@ -124,9 +116,7 @@ func (s *scrape) ring() {
 		{"short_sends", "Sends of which the kernel took a part.", e.ShortSends},
 		{"zero_copy_sends", "Sends without a copy.", e.ZeroCopySends},
 		{"zero_copy_copied", "Of these, sends that the kernel copied after all.", e.ZeroCopyCopied},
-	} {
-		s.counter("kring_engine_"+c.name+"_total", c.help, c.n)
-	}
+	})
 	per := func(now, before, enters, entersBefore uint64) float64 {
 		if enters <= entersBefore {
 			return 0

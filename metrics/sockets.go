@@ -18,7 +18,7 @@ func (s *scrape) kafkaSockets() {
 		s.kafkaListener(l)
 	}
 	s.kafkaGauge(group+"broker_connection_accept_rate", "Connections a second that were admitted, over all listeners.", s.now.AcceptRate)
-	s.kafkaCounter(group+"failed_authentication_total", "Connections that were closed because authentication failed.", s.closedBy(kring.ReasonAuthenticationFailed.String()))
+	s.kafkaCounter(group+"failed_authentication_total", "Connections that were closed because authentication failed.", s.now.Total.Closed[kring.ReasonAuthenticationFailed])
 	for _, n := range s.now.Software {
 		s.kafkaGauge(group+"connections_software", "Open connections by client software.", float64(n.Connections),
 			label{"clientSoftwareName", n.Name}, label{"clientSoftwareVersion", n.Version})
@@ -86,9 +86,10 @@ func (s *scrape) boardVariables() {
 	if s.c.options.Dialect == Confluent {
 		s.gauge(server+"kafkaserver_brokerstate", "3: the broker runs [BrokerState].", 3)
 	}
-	leaders := 0
-	if s.c.options.Leaders != nil {
-		leaders = s.c.options.Leaders()
+	if s.c.options.Leaders == nil {
+		return
 	}
-	s.gauge(server+"replicamanager_leadercount", "Partitions that this broker leads [LeaderCount].", float64(leaders))
+	if n, known := s.c.options.Leaders(); known {
+		s.gauge(server+"replicamanager_leadercount", "Partitions that this broker leads [LeaderCount].", float64(n))
+	}
 }

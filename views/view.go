@@ -25,10 +25,17 @@ type View struct {
 
 // ServeHTTP answers with JSON; a wrong parameter is a 400 that names it and what to give.
 func (v *View) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /connections", v.connections)
-	mux.HandleFunc("GET /processors", v.processors)
-	mux.ServeHTTP(w, r)
+	switch {
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		w.Header().Set("Allow", "GET, HEAD")
+		answer(w, http.StatusMethodNotAllowed, map[string]string{"error": r.Method + ": give GET"})
+	case r.URL.Path == "/connections":
+		v.connections(w, r)
+	case r.URL.Path == "/processors":
+		v.processors(w, r)
+	default:
+		http.NotFound(w, r)
+	}
 }
 
 // answer writes body as JSON.

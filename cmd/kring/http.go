@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"kring"
+	"kring/embedded"
 	"kring/engine"
 	"kring/internal/unixsock"
 	"kring/kafka"
@@ -170,13 +171,13 @@ func (d *sideDoor) watch(e *kring.Events) {
 }
 
 // begin shows the server, which serves from now on.
-func (d *sideDoor) begin(server *kring.Server, apis kafka.Versions) error {
+func (d *sideDoor) begin(server *kring.Server, served service) error {
 	if d == nil {
 		return nil
 	}
 	collector, err := metrics.New(server, metrics.Options{
 		Dialect: metrics.Dialect(d.flags.MetricsNames), PerProcessor: d.flags.MetricsPerProcessor,
-		APIs: metricsAPIs(apis), ErrorName: errorName, Version: programVersion(),
+		APIs: metricsAPIs(served.apis), Leaders: served.leaders, ErrorName: errorName, Version: programVersion(),
 	})
 	if err != nil {
 		return err
@@ -212,6 +213,14 @@ func (d *sideDoor) end() {
 		_ = d.server.Close()
 	}
 	<-d.ended
+}
+
+// leadersOf is how many partitions the cluster leads: all that there are.
+func leadersOf(cluster *embedded.Cluster) func() (int, bool) {
+	return func() (int, bool) {
+		n, err := cluster.Partitions()
+		return n, err == nil
+	}
 }
 
 // metricsAPIs are the requests that are served, under Kafka's names.

@@ -69,7 +69,7 @@ func TestTheSideDoorShowsWhatAClientDoes(t *testing.T) {
 	for _, engine := range enginesHere() {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
-			args, door := withHTTP(t, "--engine", engine, "--metrics-per-processor")
+			args, door := withHTTP(t, "--engine", engine, "--metrics-per-processor", "--seed-topic", "a:3", "--seed-topic", "b:2")
 			c := serve(t, args...)
 			for _, path := range []string{"/healthz", "/readyz"} {
 				if status, body := door.get(path); status != http.StatusOK {
@@ -83,6 +83,9 @@ func TestTheSideDoorShowsWhatAClientDoes(t *testing.T) {
 				_, body := door.get("/metrics")
 				return strings.Contains(body, counted)
 			})
+			if _, body := door.get("/metrics"); !strings.Contains(body, "kafka_server_replicamanager_leadercount 5\n") {
+				t.Error("not 5 partitions are led")
+			}
 			var list struct {
 				Connections []struct {
 					Remote   string

@@ -26,11 +26,12 @@ import (
 // service is the handler behind the network layer, and what belongs to it.
 type service struct {
 	handler   kring.Handler
-	advertise advertiser     // nil: the handler advertises nothing
-	quotas    *quota.Quotas  // nil: no quotas
-	release   func()         // called before draining: answers requests that wait; nil: none do
-	close     func() error   // nil: nothing to close
-	apis      kafka.Versions // what is served, for /metrics; the zero value: no Kafka
+	advertise advertiser                 // nil: the handler advertises nothing
+	quotas    *quota.Quotas              // nil: no quotas
+	release   func()                     // called before draining: answers requests that wait; nil: none do
+	close     func() error               // nil: nothing to close
+	apis      kafka.Versions             // what is served, for /metrics; the zero value: no Kafka
+	leaders   func() (n int, known bool) // partitions that are led, for /metrics; nil: there are none
 	// authenticated is called when nobody authenticates any more.
 	authenticated func()
 }
@@ -191,7 +192,7 @@ func (c *serveCmd) openHandler(log *slog.Logger, refused *refusals, by guards) (
 	if err != nil {
 		return service{}, err
 	}
-	return service{handler: cluster, quotas: by.quotas, advertise: advertiseCluster(cluster), release: cluster.Drain, close: cluster.Close, apis: cluster.Versions()}, nil
+	return service{handler: cluster, quotas: by.quotas, advertise: advertiseCluster(cluster), release: cluster.Drain, close: cluster.Close, apis: cluster.Versions(), leaders: leadersOf(cluster)}, nil
 }
 
 func (c *serveCmd) serve(p process, l *live, side *sideDoor, again *rereads, hangups <-chan os.Signal) error {
@@ -213,7 +214,7 @@ func (c *serveCmd) serve(p process, l *live, side *sideDoor, again *rereads, han
 	if served.advertise != nil {
 		served.advertise(c, log, server.Addrs())
 	}
-	if err := side.begin(server, served.apis); err != nil {
+	if err := side.begin(server, served); err != nil {
 		return err
 	}
 	defer again.start(hangups)()
