@@ -38,7 +38,7 @@ free_port() {
 # start_kafka [FLAGS...] starts one KRaft node, its storage made with FLAGS, and
 # waits until it answers. With $kafka_advertise set clients are told that address.
 start_kafka() {
-	local java=(java -XX:+UseSerialGC -Xshare:auto -Xmx1g -cp "$jars/*") port controller tries
+	local port controller
 	port=$(free_port) controller=$(free_port)
 	while [[ $controller == "$port" ]]; do controller=$(free_port); done
 	kafka_addr=127.0.0.1:$port
@@ -49,7 +49,15 @@ start_kafka() {
 		echo "controller.quorum.voters=1@127.0.0.1:$controller"
 		echo "log.dirs=$scratch/kafka"
 	} >"$scratch/kafka.properties"
-	"${java[@]}" kafka.tools.StorageTool format -t 4L6g3nShT-eMCtK--X86sw -c "$scratch/kafka.properties" "$@" \
+	run_kafka "$port" "$@"
+}
+
+# run_kafka PORT [FLAGS...] starts the node that $scratch/kafka.properties describes, its
+# storage made with FLAGS, and waits until it listens on PORT. It is to be ended by stop_kafka.
+kafka_options=() # of its Java
+run_kafka() {
+	local java=(java -XX:+UseSerialGC -Xshare:auto -Xmx1g "${kafka_options[@]}" -cp "$jars/*") port=$1 tries
+	"${java[@]}" kafka.tools.StorageTool format -t 4L6g3nShT-eMCtK--X86sw -c "$scratch/kafka.properties" "${@:2}" \
 		>"$scratch/kafka.log" 2>&1 || die "Apache Kafka's storage could not be made: $(tail -n 20 "$scratch/kafka.log")"
 	"${java[@]}" kafka.Kafka "$scratch/kafka.properties" >>"$scratch/kafka.log" 2>&1 </dev/null &
 	kafka_pid=$!

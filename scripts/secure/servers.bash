@@ -48,8 +48,7 @@ start_secure_kring() {
 # start_secure_kafka does the same with Apache Kafka.
 start_secure_kafka() {
 	fetch_maven "$root/scripts/kafka/pom.xml" "${KRING_KAFKA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kring-kafka}"
-	local kafka_jars=$jars names=(PLAINTEXT SSL MTLS SASL_PLAINTEXT SASL_SSL) one all='' map='' controller port tries
-	local java=(java -XX:+UseSerialGC -Xshare:auto -Xmx1g "-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=file://$certs/jwks.json" -cp "$kafka_jars/*")
+	local names=(PLAINTEXT SSL MTLS SASL_PLAINTEXT SASL_SSL) one all='' map='' controller port
 	for one in "${names[@]}"; do
 		port=$(free_port)
 		listeners[kafka,$one]=127.0.0.1:$port
@@ -84,21 +83,11 @@ start_secure_kafka() {
 			done
 			echo "listener.name.$one.oauthbearer.sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;"
 			echo "listener.name.$one.oauthbearer.sasl.server.callback.handler.class=org.apache.kafka.common.security.oauthbearer.OAuthBearerValidatorCallbackHandler"
-			# Its default looks at no signature where it sees no key set for the listener.
 			echo "listener.name.$one.oauthbearer.sasl.oauthbearer.jwt.validator.class=org.apache.kafka.common.security.oauthbearer.BrokerJwtValidator"
 		done
 	} >"$scratch/kafka.properties"
-	"${java[@]}" kafka.tools.StorageTool format -t 4L6g3nShT-eMCtK--X86sw -c "$scratch/kafka.properties" \
-		--add-scram "SCRAM-SHA-256=[name=alice,password=\"$secret\"]" --add-scram "SCRAM-SHA-512=[name=alice,password=\"$secret\"]" \
-		>"$scratch/kafka.log" 2>&1 || die "Apache Kafka's storage could not be made: $(tail -n 20 "$scratch/kafka.log")"
-	"${java[@]}" kafka.Kafka "$scratch/kafka.properties" >>"$scratch/kafka.log" 2>&1 </dev/null &
-	kafka_pid=$!
-	for ((tries = 0; tries < 1800; tries++)); do
-		kill -0 "$kafka_pid" 2>/dev/null || die "Apache Kafka ended: $(tail -n 30 "$scratch/kafka.log")"
-		(exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && return
-		sleep 0.1
-	done
-	die "Apache Kafka was not ready within 3 minutes"
+	kafka_options=("-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=file://$certs/jwks.json")
+	run_kafka "$port" --add-scram "SCRAM-SHA-256=[name=alice,password=\"$secret\"]" --add-scram "SCRAM-SHA-512=[name=alice,password=\"$secret\"]"
 }
 
 # cases_for SERVER prints the cases: name, address, CA, certificate, key, mechanism, user,
