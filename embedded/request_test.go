@@ -24,9 +24,9 @@ type request struct {
 func newRequest(t *testing.T, conn *reqchan.Conn, seq uint64, req kmsg.Request) *request {
 	frame := kmsg.NewRequestFormatter().AppendRequest(nil, req, int32(seq))
 	r := &request{t: t, came: make(chan struct{}, 1)}
-	bell := queue.NewDoorbell(func() { r.came <- struct{}{} })
-	bell.Arm()
-	r.home = reqchan.NewResponseQueue(bell)
+	wakeFlag := queue.NewWakeFlag(func() { r.came <- struct{}{} })
+	wakeFlag.BeforeSleep()
+	r.home = reqchan.NewResponseQueue(wakeFlag)
 	r.Job = reqchan.NewJob(conn, frame)
 	r.Seq = seq
 	r.Begin(r.home, new(slab.Pool))

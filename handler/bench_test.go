@@ -15,23 +15,23 @@ import (
 )
 
 // bench is a processor reduced to what the channel asks of it: it publishes a
-// batch, sleeps at its bell until the batch is home, and begins again.
+// batch, sleeps at its wake flag until the batch is home, and begins again.
 type bench struct {
-	bell *queue.Doorbell
-	wake chan struct{}
-	home *reqchan.ResponseQueue
-	pool slab.Pool
+	wakeFlag *queue.WakeFlag
+	wake     chan struct{}
+	home     *reqchan.ResponseQueue
+	pool     slab.Pool
 }
 
 func newBench() *bench {
 	b := &bench{wake: make(chan struct{}, 1)}
-	b.bell = queue.NewDoorbell(func() {
+	b.wakeFlag = queue.NewWakeFlag(func() {
 		select {
 		case b.wake <- struct{}{}:
 		default:
 		}
 	})
-	b.home = reqchan.NewResponseQueue(b.bell)
+	b.home = reqchan.NewResponseQueue(b.wakeFlag)
 	return b
 }
 
@@ -46,11 +46,11 @@ func (b *bench) await(n int) {
 		if n == 0 {
 			return
 		}
-		b.bell.Arm()
+		b.wakeFlag.BeforeSleep()
 		if !b.home.Waiting() {
 			<-b.wake
 		}
-		b.bell.Disarm()
+		b.wakeFlag.AfterSleep()
 	}
 }
 
@@ -111,7 +111,7 @@ func BenchmarkChannel(b *testing.B) {
 		p.Start()
 		start := func(producer, batch int) func() {
 			x := newBench()
-			s := ch.NewSender(x.bell)
+			s := ch.NewSender(x.wakeFlag)
 			reqs := newRequests(producer, batch)
 			return func() {
 				for _, r := range reqs {

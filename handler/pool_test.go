@@ -25,25 +25,25 @@ type failer interface {
 	Errorf(string, ...any)
 }
 
-// owner is a processor reduced to its bell and its response queue.
+// owner is a processor reduced to its wake flag and its response queue.
 type owner struct {
-	bell   *queue.Doorbell
-	woken  chan struct{}
-	home   *reqchan.ResponseQueue
-	sender *reqchan.Sender
-	pool   slab.Pool
+	wakeFlag *queue.WakeFlag
+	woken    chan struct{}
+	home     *reqchan.ResponseQueue
+	sender   *reqchan.Sender
+	pool     slab.Pool
 }
 
 func newOwner(ch *reqchan.Channel) *owner {
 	o := &owner{woken: make(chan struct{}, 1)}
-	o.bell = queue.NewDoorbell(func() {
+	o.wakeFlag = queue.NewWakeFlag(func() {
 		select {
 		case o.woken <- struct{}{}:
 		default:
 		}
 	})
-	o.home = reqchan.NewResponseQueue(o.bell)
-	o.sender = ch.NewSender(o.bell)
+	o.home = reqchan.NewResponseQueue(o.wakeFlag)
+	o.sender = ch.NewSender(o.wakeFlag)
 	return o
 }
 
@@ -79,7 +79,7 @@ func (o *owner) exchange(t failer, reqs []*reqchan.Job, f func(*reqchan.Job)) {
 	for home := 0; home < all; {
 		sent := o.sender.TrySend(reqs)
 		reqs = reqs[sent:]
-		o.bell.Arm()
+		o.wakeFlag.BeforeSleep()
 		if !o.home.Waiting() {
 			select {
 			case <-o.woken:
@@ -88,7 +88,7 @@ func (o *owner) exchange(t failer, reqs []*reqchan.Job, f func(*reqchan.Job)) {
 				return
 			}
 		}
-		o.bell.Disarm()
+		o.wakeFlag.AfterSleep()
 		for r := o.home.Take(); r != nil; home++ {
 			next := r.Next()
 			if rest := r.Unbegun(); rest != nil {
@@ -387,11 +387,11 @@ func TestARequestAllocatesNothing(t *testing.T) {
 		}
 		o.sender.TrySend(reqs)
 		for home := 0; home < len(reqs); {
-			o.bell.Arm()
+			o.wakeFlag.BeforeSleep()
 			if !o.home.Waiting() {
 				<-o.woken
 			}
-			o.bell.Disarm()
+			o.wakeFlag.AfterSleep()
 			for r := o.home.Take(); r != nil; r = r.Next() {
 				home++
 			}

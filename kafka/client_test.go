@@ -20,27 +20,27 @@ type handler interface{ Handle(reqchan.Request) }
 // client is one connection to a handler of frames, without a network. One
 // request at a time.
 type client struct {
-	t       testing.TB
-	handler handler
-	conn    *reqchan.Conn
-	pool    slab.Pool
-	home    *reqchan.ResponseQueue
-	bell    *queue.Doorbell
-	rung    chan struct{}
-	request *reqchan.Job
-	frame   []byte
+	t        testing.TB
+	handler  handler
+	conn     *reqchan.Conn
+	pool     slab.Pool
+	home     *reqchan.ResponseQueue
+	wakeFlag *queue.WakeFlag
+	rung     chan struct{}
+	request  *reqchan.Job
+	frame    []byte
 }
 
 func newClient(t testing.TB, h handler) *client {
 	c := &client{t: t, handler: h, rung: make(chan struct{}, 1), request: reqchan.NewJob(nil, nil)}
 	c.conn = &reqchan.Conn{Local: netip.MustParseAddrPort("127.0.0.1:9092")}
-	c.bell = queue.NewDoorbell(func() {
+	c.wakeFlag = queue.NewWakeFlag(func() {
 		select {
 		case c.rung <- struct{}{}:
 		default:
 		}
 	})
-	c.home = reqchan.NewResponseQueue(c.bell)
+	c.home = reqchan.NewResponseQueue(c.wakeFlag)
 	t.Cleanup(func() {
 		c.request.Free()
 		if c.frame != nil {
@@ -76,9 +76,9 @@ func (c *client) await() {
 	c.t.Helper()
 	deadline := time.After(time.Minute)
 	for {
-		c.bell.Arm()
+		c.wakeFlag.BeforeSleep()
 		if c.home.Waiting() {
-			c.bell.Disarm()
+			c.wakeFlag.AfterSleep()
 			if c.home.Take() != c.request {
 				c.t.Fatal("a request came home that was not sent")
 			}

@@ -38,7 +38,7 @@ func (p *Processor) Host(d Door) bool {
 			p.doors = append(p.doors, nil)
 		}
 		p.doors[at] = d
-		d.Begin(p.engine.Engine, doorToken(at), p.inbox.wakeup.Ring)
+		d.Begin(p.engine.Engine, doorToken(at), p.inbox.wakeFlag.Notify)
 	})
 }
 
@@ -48,7 +48,7 @@ func doorToken(at int) engine.Token { return engine.MakeToken(^uint32(0)-uint32(
 func doorOf(t engine.Token) int { return int(^uint32(0) - t.Slot()) }
 
 // proceedDoors says how long until one of them has something to do. Order: the
-// wakeup is armed before, so that whoever wakes a door after this look notifies it.
+// wake flag is set before, so that whoever wakes a door after this look notifies it.
 func (p *Processor) proceedDoors() time.Duration {
 	due := time.Duration(-1)
 	for i, d := range p.doors {

@@ -17,10 +17,10 @@ const adoptedPerPassMax = 20
 
 // inbox is all that other goroutines give a processor: messages, answers, and the phase
 // that it shall be in. Whoever gives something puts it here and then notifies; the
-// processor says that it is about to sleep (wakeup.Arm), looks here for the last time
+// processor says that it is about to sleep (wakeFlag.BeforeSleep), looks here for the last time
 // (empty), and sleeps only then. There is no other way in, and no other handshake.
 type inbox struct {
-	wakeup   *queue.Doorbell
+	wakeFlag *queue.WakeFlag
 	messages *queue.ManyToOne[message]
 	answers  *reqchan.ResponseQueue // a batch is one push, without an allocation
 	phase    atomic.Uint32          // asked for; of several only the latest counts, and it only grows
@@ -58,15 +58,15 @@ const (
 
 // make readies an inbox whose owner is woken by wake.
 func (i *inbox) make(wake func()) {
-	i.wakeup = queue.NewDoorbell(wake)
+	i.wakeFlag = queue.NewWakeFlag(wake)
 	i.messages = queue.NewManyToOne[message]()
-	i.answers = reqchan.NewResponseQueue(i.wakeup)
+	i.answers = reqchan.NewResponseQueue(i.wakeFlag)
 }
 
 // post puts a message. Any goroutine.
 func (i *inbox) post(m message) {
 	i.messages.Push(m)
-	i.wakeup.Ring()
+	i.wakeFlag.Notify()
 }
 
 // expect counts a connection in that is about to be posted; false when the processor is
@@ -114,7 +114,7 @@ func (i *inbox) ask(ph conn.Phase) {
 			return
 		}
 		if i.phase.CompareAndSwap(old, uint32(ph)) {
-			i.wakeup.Ring()
+			i.wakeFlag.Notify()
 			return
 		}
 	}
@@ -125,7 +125,7 @@ func (i *inbox) wanted() conn.Phase { return conn.Phase(i.phase.Load()) }
 
 // open does the tasks that were posted so far, and sets connections aside for adopt.
 func (i *inbox) open() {
-	if !i.messages.Waiting() {
+	if !i.messages.HasItems() {
 		return
 	}
 	tasks := []func(){} // those that they post run in the next pass
@@ -155,7 +155,7 @@ func (i *inbox) adopt(f func(message), most int) {
 
 // empty says that nothing here asks for another pass of a processor in this phase.
 func (i *inbox) empty(now conn.Phase) bool {
-	return i.expected.Load() == 0 && !i.answers.Waiting() && !i.messages.Waiting() && i.wanted() == now
+	return i.expected.Load() == 0 && !i.answers.Waiting() && !i.messages.HasItems() && i.wanted() == now
 }
 
 // refuse takes no connection any more, and gives f those that were not adopted.

@@ -44,10 +44,10 @@ type handing struct {
 	yieldFor    int64                     // how long after it there is to be no further one
 }
 
-func newHanding(cfg *Config, wakeup *queue.Doorbell) handing {
+func newHanding(cfg *Config, wakeFlag *queue.WakeFlag) handing {
 	c := cfg.Channel
 	return handing{
-		ordinary: outgoing{sender: c.NewSender(wakeup)}, priority: outgoing{sender: c.NewPrioritySender(wakeup)}, most: handOver(c),
+		ordinary: outgoing{sender: c.NewSender(wakeFlag)}, priority: outgoing{sender: c.NewPrioritySender(wakeFlag)}, most: handOver(c),
 		limiter: newLimiter(cfg.Latency),
 	}
 }

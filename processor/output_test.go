@@ -101,7 +101,7 @@ func TestATurnThatCannotBeUsedIsGivenUp(t *testing.T) {
 		var taken int64
 		if why == "bytes" {
 			taken = s.channel.BytesMax() - s.channel.Bytes()
-			if !s.channel.NewSender(queue.NewDoorbell(func() {})).Reserve(taken) {
+			if !s.channel.NewSender(queue.NewWakeFlag(func() {})).Reserve(taken) {
 				t.Fatal("the channel's bytes can't be had")
 			}
 		} else {

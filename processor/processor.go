@@ -65,7 +65,7 @@ type Processor struct {
 func New(cfg Config) *Processor {
 	p := &Processor{cfg: cfg, ends: ends{drained: make(chan struct{}), ended: make(chan struct{})}}
 	p.inbox.make(p.wake)
-	p.handlers = newHanding(&cfg, p.inbox.wakeup)
+	p.handlers = newHanding(&cfg, p.inbox.wakeFlag)
 	p.shared = conn.NewShared(conn.Config{
 		Memory: cfg.Memory, Responses: cfg.Responses, Held: cfg.Held, Channel: cfg.Channel, Handle: cfg.Handle,
 		InFlightShare: cfg.InFlightShare, RunMax: cfg.RunMax, OneByOne: p.handlers.limiter != nil, Priority: cfg.Priority, APIOf: cfg.APIOf, Deprecated: cfg.Deprecated,
@@ -145,7 +145,7 @@ func (p *Processor) serve() error {
 		p.shared.PublishTimes()
 		p.stats.publish(p.shared.Counts()) // before sleeping: what others read is never old
 		n, err := p.poll()                 // submit, sleep, and take completions
-		p.inbox.wakeup.Disarm()
+		p.inbox.wakeFlag.AfterSleep()
 		if err != nil {
 			return fmt.Errorf("processor %d: %w", p.cfg.ID, err)
 		}
@@ -182,13 +182,13 @@ func (p *Processor) poll() (int, error) {
 	return n, err
 }
 
-// parkFor says how long Poll may sleep. Order: the wakeup is armed before the
+// parkFor says how long Poll may sleep. Order: the wake flag is set before the
 // inbox is looked at for the last time; whoever puts something there after that rings it.
 func (p *Processor) parkFor() time.Duration {
-	p.inbox.wakeup.Arm()
+	p.inbox.wakeFlag.BeforeSleep()
 	due := p.proceedDoors()
 	if p.sweeping() || p.shared.WaitsForPoll() || !p.inbox.empty(p.phase) {
-		p.inbox.wakeup.Disarm()
+		p.inbox.wakeFlag.AfterSleep()
 		return 0
 	}
 	if (p.cfg.Responses.Tight() || len(p.slots.rearm.list) > 0) && p.slots.open > 0 {

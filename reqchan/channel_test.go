@@ -28,7 +28,7 @@ func exchange(t *testing.T, c *Channel, senders, receivers, each, batch int, rec
 	var got atomic.Int64
 	for i := range senders {
 		o := newOwner()
-		s := c.NewSender(o.bell)
+		s := c.NewSender(o.wakeFlag)
 		send.Go(func() {
 			reqs := o.begun(each)
 			for _, r := range reqs {
@@ -114,10 +114,10 @@ func TestTurnsAreTakenInOrderAndEndWithProgress(t *testing.T) {
 			t.Fatalf("%s overtook somebody with %d requests", who, n)
 		}
 	}
-	if n := c.NewSender(full.bell).TrySend(full.begun(8)); n != 8 {
+	if n := c.NewSender(full.wakeFlag).TrySend(full.begun(8)); n != 8 {
 		t.Fatalf("%d of 8 accepted", n)
 	}
-	sa, sb, sl := c.NewSender(a.bell), c.NewSender(b.bell), c.NewSender(late.bell)
+	sa, sb, sl := c.NewSender(a.wakeFlag), c.NewSender(b.wakeFlag), c.NewSender(late.wakeFlag)
 	refuse(sa, a.begun(3), "a")
 	refuse(sb, b.begun(3), "b")
 	v := c.NewReceiver(nil)
@@ -155,8 +155,8 @@ func TestASenderThatNeverComesHoldsUpNobody(t *testing.T) {
 		for _, r := range fill {
 			r.Conn = &Conn{} // not one of those that exchange counts
 		}
-		c.NewSender(o.bell).TrySend(fill)
-		if n := c.NewSender(deaf.bell).TrySend(deaf.begun(1)); n != 0 {
+		c.NewSender(o.wakeFlag).TrySend(fill)
+		if n := c.NewSender(deaf.wakeFlag).TrySend(deaf.begun(1)); n != 0 {
 			t.Fatalf("%d accepted", n)
 		}
 		exchange(t, c, 4, 1, 500, 3, runtime.Gosched)
@@ -169,7 +169,7 @@ func TestASenderThatNeverComesHoldsUpNobody(t *testing.T) {
 func TestASenderThatLeavesPassesItsTurnOn(t *testing.T) {
 	c := New(Config{RequestsMax: 4})
 	a, b := newOwner(), newOwner()
-	sa, sb := c.NewSender(a.bell), c.NewSender(b.bell)
+	sa, sb := c.NewSender(a.wakeFlag), c.NewSender(b.wakeFlag)
 	sa.TrySend(a.begun(5))
 	sb.TrySend(b.begun(1))
 	into := make([]*Job, 1)
@@ -194,7 +194,7 @@ func TestReservationsNeverExceedTheBoundAndStrandNobody(t *testing.T) {
 	var inside atomic.Int64
 	for i := range 16 {
 		o := newOwner()
-		s := c.NewSender(o.bell)
+		s := c.NewSender(o.wakeFlag)
 		wg.Go(func() {
 			for k := range 500 {
 				n := int64(1 + (k*37+i*101)%bound)
@@ -221,7 +221,7 @@ func TestReservationsNeverExceedTheBoundAndStrandNobody(t *testing.T) {
 func TestSmallReservationsPassALargeOneThatIsKeptInMind(t *testing.T) {
 	c := New(Config{BytesMax: 100})
 	a, b := newOwner(), newOwner()
-	sa, sb := c.NewSender(a.bell), c.NewSender(b.bell)
+	sa, sb := c.NewSender(a.wakeFlag), c.NewSender(b.wakeFlag)
 	if !sb.Reserve(60) || sa.Reserve(80) {
 		t.Fatal("60 of 100 fit, 80 more do not")
 	}
@@ -245,7 +245,7 @@ func TestWhatIsAcceptedBeforeCloseIsReceivedAndNothingElse(t *testing.T) {
 		var accepted, received atomic.Int64
 		for range 3 {
 			o := newOwner()
-			s := c.NewSender(o.bell)
+			s := c.NewSender(o.wakeFlag)
 			wg.Go(func() {
 				for !c.ordinary.ring.Closed() {
 					n := s.TrySend(o.begun(3))
@@ -306,7 +306,7 @@ func TestARousedReceiverReturns(t *testing.T) {
 func TestARoundTripAllocatesNothing(t *testing.T) {
 	c := New(Config{})
 	o := newOwner()
-	s, v := c.NewSender(o.bell), c.NewReceiver(nil)
+	s, v := c.NewSender(o.wakeFlag), c.NewReceiver(nil)
 	reqs, into := o.begun(64), make([]*Job, 64)
 	allocs := testing.AllocsPerRun(100, func() {
 		for _, r := range reqs {

@@ -78,8 +78,8 @@ const priorityStreakMax = 8
 
 // NewPrioritySender makes a Sender for requests that go before others. They have
 // room of their own (Config.PriorityMax), and a Receiver looks for them first.
-func (c *Channel) NewPrioritySender(bell *queue.Doorbell) *Sender {
-	return &Sender{channel: c, lane: &c.priority, bell: bell, bytes: c.bytes.NewTaker(bell)}
+func (c *Channel) NewPrioritySender(wakeFlag *queue.WakeFlag) *Sender {
+	return &Sender{channel: c, lane: &c.priority, wakeFlag: wakeFlag, bytes: c.bytes.NewTaker(wakeFlag)}
 }
 
 // PriorityLen is how many requests wait in the priority lane.

@@ -9,8 +9,8 @@ import (
 func TestAFullLaneKeepsNobodyFromTheOther(t *testing.T) {
 	c := New(Config{RequestsMax: 4, PriorityMax: 2})
 	calls := 0
-	bell := queue.NewDoorbell(func() { calls++ })
-	ordinary, priority := c.NewSender(bell), c.NewPrioritySender(bell)
+	wakeFlag := queue.NewWakeFlag(func() { calls++ })
+	ordinary, priority := c.NewSender(wakeFlag), c.NewPrioritySender(wakeFlag)
 	send := func(s *Sender, n int) int {
 		reqs := make([]*Job, n)
 		for i := range reqs {
@@ -47,8 +47,8 @@ func TestAFullLaneKeepsNobodyFromTheOther(t *testing.T) {
 // Kafka: Q-15.
 func TestPriorityStarvesNobody(t *testing.T) {
 	c := New(Config{RequestsMax: 100, PriorityMax: 1000})
-	bell := queue.NewDoorbell(func() {})
-	ordinary, priority := c.NewSender(bell), c.NewPrioritySender(bell)
+	wakeFlag := queue.NewWakeFlag(func() {})
+	ordinary, priority := c.NewSender(wakeFlag), c.NewPrioritySender(wakeFlag)
 	fill := func(s *Sender, seq uint64, n int) {
 		for range n {
 			r := NewJob(nil, nil)

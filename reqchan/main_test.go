@@ -14,32 +14,32 @@ const deadline = time.Minute
 
 func TestMain(m *testing.M) { leaktest.Main(m) }
 
-// owner is a processor reduced to its bell: asleep, only the bell wakes it.
+// owner is a processor reduced to its wake flag: asleep, only the wake flag wakes it.
 type owner struct {
-	bell  *queue.Doorbell
-	woken chan struct{}
-	calls atomic.Int64
-	home  *ResponseQueue
-	pool  slab.Pool
+	wakeFlag *queue.WakeFlag
+	woken    chan struct{}
+	calls    atomic.Int64
+	home     *ResponseQueue
+	pool     slab.Pool
 }
 
 func newOwner() *owner {
 	o := &owner{woken: make(chan struct{}, 1)}
-	o.bell = queue.NewDoorbell(func() {
+	o.wakeFlag = queue.NewWakeFlag(func() {
 		o.calls.Add(1)
 		select {
 		case o.woken <- struct{}{}:
 		default:
 		}
 	})
-	o.home = NewResponseQueue(o.bell)
+	o.home = NewResponseQueue(o.wakeFlag)
 	return o
 }
 
 // sleep is where a lost call would show.
 func (o *owner) sleep(t *testing.T, what string) bool {
-	o.bell.Arm()
-	defer o.bell.Disarm()
+	o.wakeFlag.BeforeSleep()
+	defer o.wakeFlag.AfterSleep()
 	if o.home.Waiting() {
 		return true
 	}

@@ -13,8 +13,8 @@ import (
 //
 // Its weakness: all who bring something home write one word, once per batch.
 type ResponseQueue struct {
-	bell *queue.Doorbell
-	// orphaned, when set, is called instead of the bell: the owner has ended.
+	wakeFlag *queue.WakeFlag
+	// orphaned, when set, is called instead of the wake flag: the owner has ended.
 	// Order: Disown sets it before it takes what is there; whoever pushes does that
 	// before it loads this.
 	orphaned atomic.Pointer[func()]
@@ -28,8 +28,10 @@ type ResponseQueue struct {
 	_      [128]byte
 }
 
-// NewResponseQueue makes an empty queue whose owner sleeps at bell.
-func NewResponseQueue(bell *queue.Doorbell) *ResponseQueue { return &ResponseQueue{bell: bell} }
+// NewResponseQueue makes an empty queue whose owner sleeps at wakeFlag.
+func NewResponseQueue(wakeFlag *queue.WakeFlag) *ResponseQueue {
+	return &ResponseQueue{wakeFlag: wakeFlag}
+}
 
 // Push brings a batch home: newest, and what it leads to through next, up to
 // oldest, n altogether. Any goroutine. Announce it afterwards.
@@ -49,7 +51,7 @@ func (q *ResponseQueue) Announce() {
 		(*take)()
 		return
 	}
-	q.bell.Ring()
+	q.wakeFlag.Notify()
 }
 
 // Disown has take called by whoever brings something home from now on, because

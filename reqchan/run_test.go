@@ -16,7 +16,7 @@ func (o *owner) run(n int) *Job {
 func TestTheChannelCountsTheRequestsOfRuns(t *testing.T) {
 	c := New(Config{RequestsMax: 8})
 	o := newOwner()
-	s, v := c.NewSender(o.bell), c.NewReceiver(nil)
+	s, v := c.NewSender(o.wakeFlag), c.NewReceiver(nil)
 	first, second, third := o.run(3), o.run(4), o.run(5)
 	if n := s.TrySend([]*Job{first, second, third}); n != 2 || c.Len() != 7 {
 		t.Fatalf("%d runs accepted, %d requests wait; there is room for 8", n, c.Len())
@@ -31,8 +31,8 @@ func TestTheChannelCountsTheRequestsOfRuns(t *testing.T) {
 	if n := s.TrySend([]*Job{third}); n != 0 {
 		t.Fatal("a run of 5 was accepted, there is room for 4")
 	}
-	o.bell.Disarm()
-	o.bell.Arm()
+	o.wakeFlag.AfterSleep()
+	o.wakeFlag.BeforeSleep()
 	if n, _ := v.Receive(into[:1]); n != 1 || into[0] != second {
 		t.Fatal("not the second run")
 	}

@@ -13,13 +13,13 @@ import (
 // Sender is one processor's way into a lane of the Channel. It belongs to one goroutine.
 //
 // What TrySend or Reserve refuses stays with the owner, and the channel then
-// promises to Call the owner's bell when it is worth another try. So an owner
-// that tries again whenever its bell woke it never strands anything.
+// promises to notify (NotifyAlways) the owner's wake flag when it is worth another try. So an owner
+// that tries again whenever its wake flag woke it never strands anything.
 type Sender struct {
-	channel *Channel
-	lane    *lane
-	bell    *queue.Doorbell
-	bytes   *capacity.Taker
+	channel  *Channel
+	lane     *lane
+	wakeFlag *queue.WakeFlag
+	bytes    *capacity.Taker
 
 	// Guarded by turns.mu.
 	inLine bool
@@ -27,9 +27,9 @@ type Sender struct {
 	wants  int  // requests that it was refused room for, as far as one turn goes
 }
 
-// NewSender makes a Sender for ordinary requests whose owner sleeps at bell.
-func (c *Channel) NewSender(bell *queue.Doorbell) *Sender {
-	return &Sender{channel: c, lane: &c.ordinary, bell: bell, bytes: c.bytes.NewTaker(bell)}
+// NewSender makes a Sender for ordinary requests whose owner sleeps at wakeFlag.
+func (c *Channel) NewSender(wakeFlag *queue.WakeFlag) *Sender {
+	return &Sender{channel: c, lane: &c.ordinary, wakeFlag: wakeFlag, bytes: c.bytes.NewTaker(wakeFlag)}
 }
 
 // TrySend hands on the first n of reqs, each of which may begin a run, as many as there
@@ -189,7 +189,7 @@ func (t *turns) callThoseWhoFit(l *lane) {
 		}
 		if !s.called {
 			s.called = true
-			s.bell.Call()
+			s.wakeFlag.NotifyAlways()
 		}
 	}
 }
@@ -199,7 +199,7 @@ func (t *turns) callAll() {
 	t.count.Store(0)
 	for i, s := range t.line {
 		s.inLine = false
-		s.bell.Call() // again, if it was called: that call may have been for less
+		s.wakeFlag.NotifyAlways() // again, if it was called: that call may have been for less
 		t.line[i] = nil
 	}
 	t.line = t.line[:0]

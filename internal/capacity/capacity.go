@@ -70,17 +70,19 @@ func (c *Capacity) reserve(n int64) bool {
 	}
 }
 
-// Taker reserves bytes for one goroutine, which bell wakes.
+// Taker reserves bytes for one goroutine, whose wake flag is wakeFlag.
 type Taker struct {
-	of   *Capacity
-	bell *queue.Doorbell
+	of       *Capacity
+	wakeFlag *queue.WakeFlag
 
 	isWaiting atomic.Bool // stored under hungry.mu
 	wanted    int64       // guarded by hungry.mu; the least that it was refused
 }
 
-// NewTaker makes a Taker whose owner is woken by bell.
-func (c *Capacity) NewTaker(bell *queue.Doorbell) *Taker { return &Taker{of: c, bell: bell} }
+// NewTaker makes a Taker whose owner is woken by wakeFlag.
+func (c *Capacity) NewTaker(wakeFlag *queue.WakeFlag) *Taker {
+	return &Taker{of: c, wakeFlag: wakeFlag}
+}
 
 // Reserve takes n bytes, to be given back by Capacity.Release. If it returns false, the
 // owner will be called when n bytes are free. Invariant: n is at most Max, or it would
@@ -147,7 +149,7 @@ func (h *waiters) wakeFitting(c *Capacity) {
 			return false
 		}
 		t.isWaiting.Store(false)
-		t.bell.Call()
+		t.wakeFlag.NotifyAlways()
 		return true
 	})
 	h.count.Store(int32(len(h.takers)))

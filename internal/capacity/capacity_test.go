@@ -12,9 +12,9 @@ import (
 // sleeper is an owner that counts how often it is called.
 func sleeper(b *capacity.Capacity) (*capacity.Taker, *atomic.Int64) {
 	calls := new(atomic.Int64)
-	bell := queue.NewDoorbell(func() { calls.Add(1) })
-	bell.Arm()
-	return b.NewTaker(bell), calls
+	wakeFlag := queue.NewWakeFlag(func() { calls.Add(1) })
+	wakeFlag.BeforeSleep()
+	return b.NewTaker(wakeFlag), calls
 }
 
 func TestATakerIsCalledWhenThereIsEnoughForIt(t *testing.T) {

@@ -3,7 +3,7 @@
 // Job: count taken bytes against a bound, and call those that were refused when bytes
 // are free again.
 //
-// Flow: a Taker reserves. If it is refused, its Doorbell is called as soon as what it
+// Flow: a Taker reserves. If it is refused, its WakeFlag is called as soon as what it
 // wanted is free; then it tries again. Release gives bytes back.
 //
 // Ownership: a Capacity is for any goroutine, a Taker for one.

@@ -93,9 +93,9 @@ var testToken = engine.MakeToken(7, 3)
 func newTestLoop(t testing.TB, s Settings, handle func(reqchan.Request)) *testLoop {
 	l := &testLoop{t: t, memory: &slab.Pool{}, conn: &Conn{}}
 	l.way = reqchan.New(reqchan.Config{RequestsMax: 100, BytesMax: 64 << 20})
-	bell := queue.NewDoorbell(func() {})
-	l.home = reqchan.NewResponseQueue(bell)
-	l.shared = NewShared(Config{Memory: l.memory, Channel: l.way, Handle: handle, Closed: l.closed}, l, l.home, l.way.NewSender(bell))
+	wakeFlag := queue.NewWakeFlag(func() {})
+	l.home = reqchan.NewResponseQueue(wakeFlag)
+	l.shared = NewShared(Config{Memory: l.memory, Channel: l.way, Handle: handle, Closed: l.closed}, l, l.home, l.way.NewSender(wakeFlag))
 	for _, of := range []struct {
 		of    *int
 		small int

@@ -54,8 +54,8 @@ func (q *ManyToOne[T]) Drain(f func(T), limit int) int {
 	return n
 }
 
-// Waiting says that there is something to drain. Only the owner may call it.
-func (q *ManyToOne[T]) Waiting() bool { return q.first != nil || q.top.Load() != nil }
+// HasItems says that there is something to drain. Only the owner may call it.
+func (q *ManyToOne[T]) HasItems() bool { return q.first != nil || q.top.Load() != nil }
 
 // turn takes the stack and turns it around; false when it is empty.
 func (q *ManyToOne[T]) turn() bool {

@@ -32,7 +32,7 @@ func TestManyToOneKeepsTheOrderOfEachProducer(t *testing.T) {
 		}
 	}
 	wg.Wait()
-	if q.Waiting() || q.Drain(func(numbered) {}, -1) != 0 {
+	if q.HasItems() || q.Drain(func(numbered) {}, -1) != 0 {
 		t.Error("something is left")
 	}
 }
@@ -47,11 +47,11 @@ func TestManyToOneDrainsNoMoreThanItsLimit(t *testing.T) {
 	if n := q.Drain(take, 0); n != 0 {
 		t.Errorf("limit 0: %d", n)
 	}
-	if n := q.Drain(take, 2); n != 2 || !q.Waiting() {
+	if n := q.Drain(take, 2); n != 2 || !q.HasItems() {
 		t.Errorf("limit 2: %d", n)
 	}
 	q.Push(5)
-	if n := q.Drain(take, -1); n != 4 || q.Waiting() {
+	if n := q.Drain(take, -1); n != 4 || q.HasItems() {
 		t.Errorf("no limit: %d", n)
 	}
 	for i, x := range got {

@@ -8,16 +8,16 @@ import (
 
 const deadline = time.Minute
 
-// sleeper is an owner that can only be woken by its bell.
+// sleeper is an owner that can only be woken by its wake flag.
 type sleeper struct {
-	*Doorbell
+	*WakeFlag
 	woken chan struct{}
 	wakes atomic.Int64
 }
 
 func newSleeper() *sleeper {
 	s := &sleeper{woken: make(chan struct{}, 1)}
-	s.Doorbell = NewDoorbell(func() {
+	s.WakeFlag = NewWakeFlag(func() {
 		s.wakes.Add(1)
 		select {
 		case s.woken <- struct{}{}:
@@ -27,10 +27,10 @@ func newSleeper() *sleeper {
 	return s
 }
 
-// sleepUnless sleeps at the bell unless there is work.
+// sleepUnless sleeps at the wake flag unless there is work.
 func (s *sleeper) sleepUnless(t *testing.T, work func() bool) {
-	s.Arm()
-	defer s.Disarm()
+	s.BeforeSleep()
+	defer s.AfterSleep()
 	if work() {
 		return
 	}
@@ -49,21 +49,21 @@ func TestNoPushIsMissedByAnOwnerAboutToSleep(t *testing.T) {
 	go func() {
 		defer close(echoed)
 		for n := 0; n < rounds; {
-			n += there.Drain(func(i int) { back.Push(i); ping.Ring() }, -1)
-			if n < rounds && !there.Waiting() {
-				pong.sleepUnless(t, there.Waiting)
+			n += there.Drain(func(i int) { back.Push(i); ping.Notify() }, -1)
+			if n < rounds && !there.HasItems() {
+				pong.sleepUnless(t, there.HasItems)
 			}
 		}
 	}()
 	for i := range rounds {
 		there.Push(i)
-		pong.Ring()
+		pong.Notify()
 		for back.Drain(func(got int) {
 			if got != i {
 				t.Errorf("got %d, want %d", got, i)
 			}
 		}, 1) == 0 {
-			ping.sleepUnless(t, back.Waiting)
+			ping.sleepUnless(t, back.HasItems)
 		}
 	}
 	<-echoed
@@ -71,27 +71,27 @@ func TestNoPushIsMissedByAnOwnerAboutToSleep(t *testing.T) {
 
 func TestOnlyOneOfManyRingersWakesTheOwner(t *testing.T) {
 	s := newSleeper()
-	s.Ring()
+	s.Notify()
 	if n := s.wakes.Load(); n != 0 {
 		t.Fatalf("%d wakes of an owner that is awake", n)
 	}
-	s.Arm()
-	s.Ring()
-	s.Ring()
+	s.BeforeSleep()
+	s.Notify()
+	s.Notify()
 	if n := s.wakes.Load(); n != 1 {
 		t.Fatalf("%d wakes of an owner that sleeps, want 1", n)
 	}
-	s.Arm()
-	s.Disarm()
-	s.Ring()
+	s.BeforeSleep()
+	s.AfterSleep()
+	s.Notify()
 	if n := s.wakes.Load(); n != 1 {
-		t.Fatalf("%d wakes after Disarm, want 1", n)
+		t.Fatalf("%d wakes after AfterSleep, want 1", n)
 	}
 }
 
 func TestCallReachesAnOwnerThatIsAwake(t *testing.T) {
 	s := newSleeper()
-	s.Call()
+	s.NotifyAlways()
 	s.sleepUnless(t, func() bool { return false }) // ends at once
 	if n := s.wakes.Load(); n != 1 {
 		t.Fatalf("%d wakes, want 1", n)
