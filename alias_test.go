@@ -14,7 +14,7 @@ var aliases = map[string]reflect.Type{
 	"Request": reflect.TypeFor[Request](), "Conn": reflect.TypeFor[Conn](), "ConnName": reflect.TypeFor[ConnName](),
 	"Part": reflect.TypeFor[Part](), "CloseReason": reflect.TypeFor[CloseReason](), "ConnInfo": reflect.TypeFor[ConnInfo](),
 	"RequestStats": reflect.TypeFor[RequestStats](), "Distribution": reflect.TypeFor[Distribution](),
-	"ResponseMemory": reflect.TypeFor[ResponseMemory](), "NoPlace": reflect.TypeFor[NoPlace](), "Proxy": reflect.TypeFor[Proxy](), "Descriptors": reflect.TypeFor[Descriptors](),
+	"ResponseMemory": reflect.TypeFor[ResponseMemory](), "ServerFull": reflect.TypeFor[ServerFull](), "Proxy": reflect.TypeFor[Proxy](), "Descriptors": reflect.TypeFor[Descriptors](),
 }
 
 // processors are methods of Conn that are not a Handler's.

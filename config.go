@@ -295,9 +295,9 @@ type Events struct {
 	ConnClosed func(c *Conn, why CloseReason)
 	// AcceptFailed: accepting on a listener failed and starts again after pause.
 	AcceptFailed func(listener string, err error, pause time.Duration)
-	// NoPlace: a connection found no place (Conns.Max, or ConnsMax of its listener)
+	// ServerFull: a connection found no free slot (Conns.Max, or ConnsMax of its listener)
 	// and waits, or was refused, as WhenFull says. At most once a minute.
-	NoPlace func(NoPlace)
+	ServerFull func(ServerFull)
 	// HandlerPanicked: Handle panicked; the connection of r is closed if it had not
 	// been answered (Request.ClosedByPanic).
 	HandlerPanicked func(r Request, v any, stack []byte)

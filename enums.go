@@ -92,13 +92,13 @@ const (
 	SlowReaderClose SlowReader = "close"
 )
 
-// WhenFull is what happens to a connection that there is no place for:
+// WhenFull is what happens to a connection that there is no slot for:
 // ConnsConfig.WhenFull.
 type WhenFull string
 
 // The ways to treat it.
 const (
-	// WhenFullWait accepts nothing more until there is a place.
+	// WhenFullWait accepts nothing more until a slot is free.
 	WhenFullWait WhenFull = "wait"
 	// WhenFullRefuse closes it at once.
 	WhenFullRefuse WhenFull = "refuse"

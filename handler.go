@@ -154,10 +154,10 @@ type Distribution = measure.Distribution
 // Waiting stand in line for room now, Waited ever did.
 type ResponseMemory = budget.Stats
 
-// NoPlace is what there was when a connection found no place: the Listener that it came by;
-// whether the bound is the whole Server's, and ConnsMax, its value; how many are Waiting in
-// line and were Refused; and the Busiest address with its BusiestConns.
-type NoPlace = acceptor.NoPlace
+// ServerFull is what there was when a connection found no free slot: the Listener that it
+// came by; whether the bound is the whole Server's, and ConnsMax, its value; how many are
+// Waiting in line and were Refused; and the Busiest address with its BusiestConns.
+type ServerFull = acceptor.ServerFull
 
 // Descriptors says what the descriptors of a process are for: Limit is RLIMIT_NOFILE, Own
 // are the server's, Reserve is for what comes and goes, Files are the Handler's, Conns

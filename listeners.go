@@ -18,7 +18,7 @@ import (
 type listener struct {
 	cfg      ListenerConfig // with its defaults; guarded by Server.mu
 	conns    *processor.Listener
-	gate     *acceptor.Gate
+	quota    *acceptor.ListenerQuota
 	shakes   *tlsconn.Handshakes               // nil while it has never spoken TLS; guarded by Server.changing
 	acceptor atomic.Pointer[acceptor.Acceptor] // nil before it is bound
 	hosted   []hosted                          // instead of one that runs by itself; set before acceptor is
@@ -33,12 +33,12 @@ type listener struct {
 
 func (s *Server) newListener(cfg ListenerConfig) (*listener, error) {
 	cfg = cfg.withDefaults(&s.cfg)
-	gate, err := s.admission.Gate(cfg.Name)
+	quota, err := s.admission.OpenListener(cfg.Name)
 	if err != nil {
 		return nil, fmt.Errorf("kring: %w", err)
 	}
-	gate.TrustForwarders(cfg.ProxyProtocol)
-	l := &listener{cfg: cfg, given: cfg, gate: gate, up: make(chan struct{}), ended: make(chan struct{})}
+	quota.TrustForwarders(cfg.ProxyProtocol)
+	l := &listener{cfg: cfg, given: cfg, quota: quota, up: make(chan struct{}), ended: make(chan struct{})}
 	l.conns = processor.NewListener(cfg.Name, cfg.Privileged, l.settings(&cfg, &s.cfg))
 	l.waiting, l.giveUp = context.WithCancel(s.ending)
 	return l, nil
@@ -80,7 +80,7 @@ func (s *Server) addListener(cfg ListenerConfig) error {
 	if early {
 		if err := s.bind(l); err != nil {
 			l.giveUp()
-			l.gate.Close()
+			l.quota.Close()
 			if !s.starting.Load() {
 				cfg.closeGiven()
 			}
@@ -132,7 +132,7 @@ func (s *Server) runListener(l *listener, ready func(context.Context) error) {
 			l.given.closeGiven()
 		}
 	}()
-	defer l.gate.Close()
+	defer l.quota.Close()
 	defer l.giveUp()
 	if err := s.becomeReady(l, ready); err != nil {
 		for _, a := range l.acceptors() {

@@ -162,7 +162,7 @@ func (s *Server) reduce() {
 		}
 		cfg = cfg.withDefaults(&s.cfg)
 		l.conns.Change(l.settings(&cfg, &s.cfg))
-		l.gate.TrustForwarders(cfg.ProxyProtocol)
+		l.quota.TrustForwarders(cfg.ProxyProtocol)
 		s.mu.Lock()
 		l.cfg = cfg
 		s.mu.Unlock()

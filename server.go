@@ -104,7 +104,7 @@ func New(cfg Config, h Handler) (*Server, error) {
 		finished: make(chan struct{}),
 	}
 	s.admission, err = acceptor.NewAdmission(acceptor.AdmissionConfig{
-		Limits: limits, Windows: cfg.windows(), Evict: (&evictor{server: s}).evict, NoPlace: cfg.Events.NoPlace,
+		Limits: limits, Windows: cfg.windows(), Evict: (&evictor{server: s}).evict, ServerFull: cfg.Events.ServerFull,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("kring: configuration: %w", err)
@@ -208,7 +208,7 @@ func (s *Server) acceptorConfig(l *listener) acceptor.Config {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	c := acceptor.Config{
-		Name: l.cfg.Name, Network: s.network, Gate: l.gate,
+		Name: l.cfg.Name, Network: s.network, Quota: l.quota,
 		Assigners: l.assigners(s.processors), LeastConns: s.cfg.Processors.Assignment == AssignLeastConns,
 		Listen: engine.ListenConfig{Address: l.cfg.Address, Given: l.cfg.Listener, FileMode: l.cfg.SocketMode, Backlog: l.cfg.Backlog, Socket: l.cfg.Socket},
 	}

@@ -97,7 +97,7 @@ func TestConnectionsBeyondTheBoundAreClosedAndTheNextFindsTheFreedPlace(t *testi
 		_ = first.Close()
 		for end := time.Now().Add(servertest.Deadline); s.Stats().Open > 1; {
 			if time.Now().After(end) {
-				t.Fatal("the place was not freed")
+				t.Fatal("the slot was not freed")
 			}
 		}
 		fourth := servertest.Dial(t, s)
@@ -105,7 +105,7 @@ func TestConnectionsBeyondTheBoundAreClosedAndTheNextFindsTheFreedPlace(t *testi
 			t.Fatal(err)
 		}
 		if _, err := servertest.ReadFrame(fourth); err != nil {
-			t.Fatalf("the freed place: %v", err)
+			t.Fatalf("the freed slot: %v", err)
 		}
 		for _, c := range []net.Conn{second, third, fourth} {
 			_ = c.Close()

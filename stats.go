@@ -27,11 +27,11 @@ type Stats struct {
 	Accepted, Refused, Unassigned, AcceptFailures uint64
 	// WatcherPanics counts panics of a ConnWatcher, and of Events about connections.
 	WatcherPanics uint64
-	// Open connections now; Waiting ones stand in line for a place or for a
+	// Open connections now; Waiting ones stand in line for a slot or for a
 	// creation rate; Parked ones were over their address's rate and are held open
 	// until they are closed.
 	Open, Waiting, Parked int64
-	// Waited connections found no place when they came (Conns.Max, WhenFull wait).
+	// Waited connections found no free slot when they came (Conns.Max, WhenFull wait).
 	// BusiestConns is how many connections the remote address has that has most,
 	// BusiestAddress.
 	Waited         uint64

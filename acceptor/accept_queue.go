@@ -30,8 +30,8 @@ type AcceptQueueConfig struct {
 // calls Proceed before it sleeps. So no thread waits: the kernel's queue holds
 // clients back, as Kafka's does while its acceptor is blocked.
 type AcceptQueue struct {
-	gate *Gate
-	cfg  AcceptQueueConfig
+	quota *ListenerQuota
+	cfg   AcceptQueueConfig
 
 	// Owner: the goroutine that accepts.
 	arrivals []arrival // wait for a slot or for a rate, oldest first
@@ -54,19 +54,19 @@ type arrival struct {
 
 // Accepted adds a descriptor that was just accepted.
 func (q *AcceptQueue) Accepted(fd engine.FD) {
-	g := q.gate
-	g.counters.accepted.Add(1)
+	lq := q.quota
+	lq.counters.accepted.Add(1)
 	local, remote, err := q.cfg.Network.Addrs(fd)
 	if err != nil { // the client has gone already
 		q.refuse(fd, Gone)
 		return
 	}
 	a := arrival{Accepted: engine.Accepted{FD: fd, Local: local, Remote: remote}, ip: canonicalAddr(remote.Addr())}
-	if a.Preface = g.prefaceOf(a.ip); a.Preface == engine.PrefaceRequired {
+	if a.Preface = lq.prefaceOf(a.ip); a.Preface == engine.PrefaceRequired {
 		a.ip = netip.Addr{} // Identify counts it, where it belongs
 	}
-	now := g.admission.clock()
-	switch delay, full := g.countIP(g.admission.limits.Load(), a.ip, now); {
+	now := lq.admission.clock()
+	switch delay, full := lq.countIP(lq.admission.limits.Load(), a.ip, now); {
 	case delay > 0:
 		q.park(fd, now, delay)
 	case full:
@@ -81,12 +81,12 @@ func (q *AcceptQueue) Accepted(fd engine.FD) {
 
 // Refuse closes a descriptor that was just accepted and can't be served.
 func (q *AcceptQueue) Refuse(fd engine.FD, why Refusal) {
-	q.gate.counters.accepted.Add(1)
+	q.quota.counters.accepted.Add(1)
 	q.refuse(fd, why)
 }
 
 // Failed counts an error that ended accepting.
-func (q *AcceptQueue) Failed() { q.gate.counters.failures.Add(1) }
+func (q *AcceptQueue) Failed() { q.quota.counters.failures.Add(1) }
 
 // Blocked reports whether connections are queued, so that nothing more should be
 // accepted.
@@ -98,7 +98,7 @@ func (q *AcceptQueue) Proceed() time.Duration {
 	if len(q.arrivals) == 0 && len(q.parked) == 0 {
 		return -1
 	}
-	now := q.gate.admission.clock()
+	now := q.quota.admission.clock()
 	q.closeParked(now)
 	wait := q.admitArrivals(now)
 	if len(q.parked) > 0 {
@@ -117,9 +117,9 @@ func (q *AcceptQueue) Close() {
 	}
 	q.arrivals = nil
 	q.stopWaiting()
-	q.noteUnblocked(q.gate.admission.clock())
-	q.gate.removeQueue(q)
-	q.gate.admission.wakeWaiting() // the wake that it got may be for another queue
+	q.noteUnblocked(q.quota.admission.clock())
+	q.quota.removeQueue(q)
+	q.quota.admission.wakeWaiting() // the wake that it got may be for another queue
 }
 
 // admitArrivals admits connections from the head of the queue. It returns when to try
@@ -141,8 +141,8 @@ func (q *AcceptQueue) admitArrivals(now int64) time.Duration {
 // admitHead admits a connection, refuses it (both: done), or returns how long it
 // waits.
 func (q *AcceptQueue) admitHead(head *arrival, now int64) (wait time.Duration, done bool) {
-	lim := q.gate.admission.limits.Load()
-	if head.Place == nil {
+	lim := q.quota.admission.limits.Load()
+	if head.Slot == nil {
 		var why Refusal
 		if lim.Refuse {
 			why, done = q.admitOrRefuse(head, lim, now)
@@ -153,14 +153,14 @@ func (q *AcceptQueue) admitHead(head *arrival, now int64) (wait time.Duration, d
 		case !done && lim.Refuse:
 			q.refuseArrival(head, why)
 			if why == Full {
-				q.reportNoPlace(lim, now)
+				q.reportServerFull(lim, now)
 			}
 			return 0, true
 		case !done:
 			return wait, false
 		}
 		q.stopWaiting()
-		head.Place = &slot{gate: q.gate, ip: head.ip}
+		head.Slot = &slot{quota: q.quota, ip: head.ip}
 	}
 	switch {
 	case q.cfg.Assign(head.Accepted):
@@ -179,43 +179,43 @@ const assignPause = time.Millisecond
 // admitOrWait takes a slot if the rates allow it and one is free; otherwise the
 // connection waits.
 func (q *AcceptQueue) admitOrWait(head *arrival, lim *limits, now int64) (wait time.Duration, in bool) {
-	g := q.gate
+	lq := q.quota
 	switch {
 	case head.limits == nil:
-		delay := g.recordConn(lim, now)
+		delay := lq.recordConn(lim, now)
 		head.limits, head.admitAt = lim, now+int64(delay)
 		if delay > 0 {
-			g.counters.delayed.Add(1)
-			g.counters.delayTime.Add(int64(delay))
+			lq.counters.delayed.Add(1)
+			lq.counters.delayTime.Add(int64(delay))
 		}
 	case head.limits != lim: // who waits for an old limit waits for the new one
-		head.limits, head.admitAt = lim, min(head.admitAt, now+int64(g.rateDelay(lim, now)))
+		head.limits, head.admitAt = lim, min(head.admitAt, now+int64(lq.rateDelay(lim, now)))
 	}
 	if head.admitAt > now {
 		q.stopWaiting()
 		return time.Duration(head.admitAt - now), false
 	}
-	if g.takeSlot(lim) || q.takeSlotOrWait(lim) {
+	if lq.takeSlot(lim) || q.takeSlotOrWait(lim) {
 		return 0, true
 	}
 	if !head.waited {
 		head.waited = true
-		g.counters.waited.Add(1)
+		lq.counters.waited.Add(1)
 	}
-	q.reportNoPlace(lim, now)
-	return noPlaceInterval, false // a freed slot wakes; this is for the next report
+	q.reportServerFull(lim, now)
+	return serverFullInterval, false // a freed slot wakes; this is for the next report
 }
 
 // admitOrRefuse takes a slot if the rates allow it and one is free; otherwise it
 // returns the reason to refuse.
 func (q *AcceptQueue) admitOrRefuse(head *arrival, lim *limits, now int64) (why Refusal, in bool) {
-	g := q.gate
+	lq := q.quota
 	q.stopWaiting()
-	if head.limits == nil && g.recordConn(lim, now) > 0 {
-		g.unrecordConn(lim, now) // or a storm of refused connections would keep out all others
+	if head.limits == nil && lq.recordConn(lim, now) > 0 {
+		lq.unrecordConn(lim, now) // or a storm of refused connections would keep out all others
 		return RateExceeded, false
 	}
-	return Full, g.takeSlot(lim)
+	return Full, lq.takeSlot(lim)
 }
 
 // takeSlotOrWait first marks the queue as waiting, so that a slot that is freed after
@@ -223,31 +223,31 @@ func (q *AcceptQueue) admitOrRefuse(head *arrival, lim *limits, now int64) (why 
 func (q *AcceptQueue) takeSlotOrWait(lim *limits) bool {
 	if !q.waitsForSlot.Load() {
 		q.waitsForSlot.Store(true)
-		q.gate.admission.waiting.Add(1)
+		q.quota.admission.waiting.Add(1)
 	}
-	return q.gate.takeSlot(lim)
+	return q.quota.takeSlot(lim)
 }
 
 func (q *AcceptQueue) stopWaiting() {
 	if q.waitsForSlot.Load() {
 		q.waitsForSlot.Store(false)
-		q.gate.admission.waiting.Add(-1)
+		q.quota.admission.waiting.Add(-1)
 	}
 }
 
 // refuseArrival refuses a queued connection.
 func (q *AcceptQueue) refuseArrival(a *arrival, why Refusal) {
 	q.refuse(a.FD, why)
-	if a.Place != nil {
-		a.Place.Leave()
+	if a.Slot != nil {
+		a.Slot.Release()
 		return
 	}
-	adm := q.gate.admission
+	adm := q.quota.admission
 	adm.addresses.removeConn(a.ip, adm.clock())
 }
 
 func (q *AcceptQueue) refuse(fd engine.FD, why Refusal) {
-	q.gate.counters.refused[why].Add(1) // before the client can see the close
+	q.quota.counters.refused[why].Add(1) // before the client can see the close
 	q.cfg.Network.Discard(fd)
 }
 
@@ -270,14 +270,14 @@ func (q *AcceptQueue) noteUnblocked(now int64) {
 // park holds a connection over its address's rate open, and closes it after delay
 // without serving it: a client that is closed at once comes back at once (KIP-612).
 func (q *AcceptQueue) park(fd engine.FD, now int64, delay time.Duration) {
-	g := q.gate
-	if !tryIncrementBounded(&g.admission.parked, g.admission.limits.Load().ParkedMax) {
+	lq := q.quota
+	if !tryIncrementBounded(&lq.admission.parked, lq.admission.limits.Load().ParkedMax) {
 		q.refuse(fd, AddressRate)
 		return
 	}
-	g.counters.parked.Add(1)
-	g.counters.parkedNow.Add(1)
-	g.counters.parkedTime.Add(int64(delay))
+	lq.counters.parked.Add(1)
+	lq.counters.parkedNow.Add(1)
+	lq.counters.parkedTime.Add(int64(delay))
 	heap.Push(&q.parked, parkedConn{fd, now + int64(delay)})
 }
 
@@ -289,8 +289,8 @@ func (q *AcceptQueue) closeParked(now int64) {
 	for len(q.parked) > 0 && q.parked[0].until <= now {
 		c := heap.Pop(&q.parked).(parkedConn)
 		q.refuse(c.fd, AddressRate)
-		q.gate.counters.parkedNow.Add(-1)
-		q.gate.admission.parked.Add(-1)
+		q.quota.counters.parkedNow.Add(-1)
+		q.quota.admission.parked.Add(-1)
 	}
 }
 

@@ -33,8 +33,8 @@ type Config struct {
 	// LeastConns gives a connection to the assigner with the fewest connections, in
 	// turn among equals. Without it all assigners take turns.
 	LeastConns bool
-	// Gate is the listener's admission. Acceptors of one listener share it.
-	Gate *Gate
+	// Quota is the listener's admission. Acceptors of one listener share it.
+	Quota *ListenerQuota
 	// Failed, if set, is called with errors that ended accepting, at most once a
 	// second. Accepting starts again after pause. It runs on the acceptor's
 	// goroutine and must not block.
@@ -138,7 +138,7 @@ func (a *Acceptor) openEngine() (engine.Engine, error) {
 // Proceed soon; any goroutine may call wake.
 func (a *Acceptor) Begin(e engine.Engine, t engine.Token, wake func()) {
 	a.engine, a.token = e, t
-	a.queue = a.cfg.Gate.NewAcceptQueue(AcceptQueueConfig{
+	a.queue = a.cfg.Quota.NewAcceptQueue(AcceptQueueConfig{
 		Network: a.cfg.Network, Assign: a.assignConn, NoneWillTake: a.allAssignersGone, Wake: wake, WaitingMax: max(a.cfg.Listen.Backlog, waitingMin),
 	})
 	_ = a.reserve.acquire() // tried again for each connection

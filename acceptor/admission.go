@@ -24,9 +24,9 @@ type AdmissionConfig struct {
 	// its bound: exactly one connection of another listener has to be closed. The
 	// accepting goroutine calls it; it must not block.
 	Evict func()
-	// NoPlace, if set, is called when a connection finds no free slot, at most once a
+	// ServerFull, if set, is called when a connection finds no free slot, at most once a
 	// minute. The accepting goroutine calls it; it must not block.
-	NoPlace func(NoPlace)
+	ServerFull func(ServerFull)
 }
 
 // Admission decides which connections a server accepts. All its listeners share
@@ -42,8 +42,8 @@ type Admission struct {
 	meter     *rate.Meter
 	addresses *addresses
 
-	noPlace     func(NoPlace)
-	noPlaceTold atomic.Int64 // when it was called last, by clock; 0: never
+	serverFull     func(ServerFull)
+	serverFullTold atomic.Int64 // when it was called last, by clock; 0: never
 
 	// waiting counts the queues whose first connection waits for a slot. Order: a
 	// queue is counted before it tries for the last time, and a closing connection
@@ -51,10 +51,10 @@ type Admission struct {
 	waiting atomic.Int32
 	queues  atomic.Pointer[[]*AcceptQueue]
 
-	mu        sync.Mutex       // for opening and closing gates and queues
-	gates     map[string]*Gate // guarded by mu; some of them are closed
-	closings  uint64           // guarded by mu; how many gates were closed
-	listeners atomic.Int32     // open gates
+	mu        sync.Mutex                // for opening and closing listeners and queues
+	quotas    map[string]*ListenerQuota // guarded by mu; some of them are closed
+	closings  uint64                    // guarded by mu; how many listeners were closed
+	listeners atomic.Int32              // open ones
 }
 
 // NewAdmission makes an Admission. The error names every fault of c.
@@ -63,8 +63,8 @@ func NewAdmission(c AdmissionConfig) (*Admission, error) {
 		return nil, fmt.Errorf("limits on connections: %w", err)
 	}
 	a := &Admission{
-		windows: c.Windows.WithDefaults(), clock: c.Clock, evict: c.Evict, noPlace: c.NoPlace,
-		gates: map[string]*Gate{},
+		windows: c.Windows.WithDefaults(), clock: c.Clock, evict: c.Evict, serverFull: c.ServerFull,
+		quotas: map[string]*ListenerQuota{},
 	}
 	if a.clock == nil {
 		a.clock = monotonic
@@ -131,7 +131,7 @@ func (a *Admission) wakeAll() {
 
 // slot is one connection's share of the counts.
 type slot struct {
-	gate   *Gate
+	quota  *ListenerQuota
 	ip     netip.Addr // Owner: the connection's, as parked
 	parked bool
 	left   atomic.Bool
@@ -141,10 +141,10 @@ type slot struct {
 // been by it, and by the limits of now. The listener's and the server's rates have counted
 // the connection already.
 func (p *slot) Identify(client netip.Addr) (v engine.Verdict, hold time.Duration) {
-	g, ip := p.gate, canonicalAddr(client)
-	a := g.admission
+	lq, ip := p.quota, canonicalAddr(client)
+	a := lq.admission
 	lim := a.limits.Load()
-	switch delay, full := g.countIP(lim, ip, a.clock()); {
+	switch delay, full := lq.countIP(lim, ip, a.clock()); {
 	case full:
 		return engine.OverCount, 0
 	case delay == 0:
@@ -154,26 +154,26 @@ func (p *slot) Identify(client netip.Addr) (v engine.Verdict, hold time.Duration
 		return engine.OverRate, 0
 	default:
 		p.parked = true
-		g.counters.parked.Add(1)
-		g.counters.parkedNow.Add(1)
-		g.counters.parkedTime.Add(int64(delay))
+		lq.counters.parked.Add(1)
+		lq.counters.parkedNow.Add(1)
+		lq.counters.parkedTime.Add(int64(delay))
 		return engine.OverRate, delay
 	}
 }
 
-// Leave gives the slot back. A second call does nothing: it would give back
+// Release gives the slot back. A second call does nothing: it would give back
 // another connection's slot.
-func (p *slot) Leave() {
+func (p *slot) Release() {
 	if p.left.Swap(true) {
 		return
 	}
-	a := p.gate.admission
+	a := p.quota.admission
 	a.addresses.removeConn(p.ip, a.clock())
 	if p.parked {
-		p.gate.counters.parkedNow.Add(-1)
+		p.quota.counters.parkedNow.Add(-1)
 		a.parked.Add(-1)
 	}
-	p.gate.open.Add(-1)
+	p.quota.open.Add(-1)
 	a.open.Add(-1)
 	a.wakeWaiting()
 }

@@ -19,13 +19,13 @@ const (
 // Kafka: CQ-01.
 func TestConnectionsEnterByAGateOfTheirOwnListenerOnly(t *testing.T) {
 	d := newRig(t, Limits{}, "A")
-	if _, err := d.admission.Gate("A"); err == nil {
+	if _, err := d.admission.OpenListener("A"); err == nil {
 		t.Error("two listeners share a name, and so their limits")
 	}
 	d.connectServed("A", alice)
 	d.queues["A"].Close()
-	d.queues["A"].gate.Close()
-	again, err := d.admission.Gate("A")
+	d.queues["A"].quota.Close()
+	again, err := d.admission.OpenListener("A")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func TestAPlaceIsGivenBackOnce(t *testing.T) {
 	first, _ := d.connectServed("A", alice), d.connectServed("A", bob)
 	p := d.served[first]
 	d.disconnect(first)
-	p.Leave()
+	p.Release()
 	if n := d.admission.Open(); n != 1 {
 		t.Errorf("%d connections are counted, want 1: a slot was given back twice", n)
 	}

@@ -14,7 +14,7 @@
 //
 // Ownership: the goroutine in Run owns the engine, the listening socket and the
 // AcceptQueue. A descriptor belongs to it until an Assigner took it. Admission and
-// Gate (one listener's part of it) are counts that any goroutine may use.
+// ListenerQuota (one listener's part of it) are counts that any goroutine may use.
 //
 // Never: block, for a processor or for a slot; spin on an error; keep a descriptor
 // that nobody took; give a slot back twice; take a lock that all connections take.

@@ -22,7 +22,7 @@ type rig struct {
 	queues         map[string]*AcceptQueue
 	nextFD         engine.FD
 	remote         map[engine.FD]netip.Addr
-	served         map[engine.FD]engine.Place
+	served         map[engine.FD]engine.Slot
 	last           engine.FD // served last
 	closed         map[engine.FD]bool
 	processorsTake bool // whether processors take connections
@@ -33,7 +33,7 @@ func newRig(t testing.TB, l Limits, names ...string) *rig {
 	t.Helper()
 	d := &rig{
 		t: t, now: int64(time.Hour), queues: map[string]*AcceptQueue{}, processorsTake: true,
-		remote: map[engine.FD]netip.Addr{}, served: map[engine.FD]engine.Place{}, closed: map[engine.FD]bool{},
+		remote: map[engine.FD]netip.Addr{}, served: map[engine.FD]engine.Slot{}, closed: map[engine.FD]bool{},
 	}
 	var err error
 	d.admission, err = NewAdmission(AdmissionConfig{
@@ -43,13 +43,13 @@ func newRig(t testing.TB, l Limits, names ...string) *rig {
 		t.Fatal(err)
 	}
 	for _, name := range names {
-		gate, err := d.admission.Gate(name)
+		quota, err := d.admission.OpenListener(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		d.queues[name] = gate.NewAcceptQueue(AcceptQueueConfig{Network: d, WaitingMax: 8, Wake: func() {}, Assign: func(c engine.Accepted) bool {
+		d.queues[name] = quota.NewAcceptQueue(AcceptQueueConfig{Network: d, WaitingMax: 8, Wake: func() {}, Assign: func(c engine.Accepted) bool {
 			if d.processorsTake {
-				d.served[c.FD], d.last = c.Place, c.FD
+				d.served[c.FD], d.last = c.Slot, c.FD
 			}
 			return d.processorsTake
 		}})
@@ -94,7 +94,7 @@ func (d *rig) disconnect(fd engine.FD) {
 	d.t.Helper()
 	d.mustBe(fd, "served")
 	d.Discard(fd)
-	d.served[fd].Leave()
+	d.served[fd].Release()
 	delete(d.served, fd)
 	d.proceed()
 }
@@ -150,11 +150,11 @@ func (d *rig) stats(listener string) ListenerStats {
 func (d *rig) mustBeEmpty() {
 	for fd, p := range d.served {
 		d.Discard(fd)
-		p.Leave()
+		p.Release()
 	}
 	for name, l := range d.queues {
 		l.Close()
-		if n := l.gate.Open(); n != 0 {
+		if n := l.quota.Open(); n != 0 {
 			d.t.Errorf("listener %s: %d slots are still taken", name, n)
 		}
 	}

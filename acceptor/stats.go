@@ -51,7 +51,7 @@ func (r Refusal) String() string {
 	return "unknown"
 }
 
-// counters of a Gate.
+// counters of a ListenerQuota.
 type counters struct {
 	accepted, failures, delayed, parked, waited atomic.Uint64
 	delayTime, parkedTime, parkedNow            atomic.Int64
@@ -100,26 +100,26 @@ func (a *Admission) Stats() []ListenerStats {
 	defer a.mu.Unlock()
 	now := a.clock()
 	var all []ListenerStats
-	for _, g := range a.gates {
-		all = append(all, g.stats(now))
+	for _, lq := range a.quotas {
+		all = append(all, lq.stats(now))
 	}
 	slices.SortFunc(all, func(x, y ListenerStats) int { return strings.Compare(x.Name, y.Name) })
 	return all
 }
 
 // stats is called with admission.mu held.
-func (g *Gate) stats(now int64) ListenerStats {
-	c := &g.counters
+func (lq *ListenerQuota) stats(now int64) ListenerStats {
+	c := &lq.counters
 	s := ListenerStats{
-		Name: g.name, Open: g.open.Load(), Accepted: c.accepted.Load(), Failures: c.failures.Load(),
-		AcceptRate: g.meter.Rate(now), Delayed: c.delayed.Load(), Parked: c.parked.Load(), Waited: c.waited.Load(),
+		Name: lq.name, Open: lq.open.Load(), Accepted: c.accepted.Load(), Failures: c.failures.Load(),
+		AcceptRate: lq.meter.Rate(now), Delayed: c.delayed.Load(), Parked: c.parked.Load(), Waited: c.waited.Load(),
 		DelayTime: time.Duration(c.delayTime.Load()), ParkedTime: time.Duration(c.parkedTime.Load()),
-		ParkedNow: c.parkedNow.Load(), Blocked: g.pastBlocked,
+		ParkedNow: c.parkedNow.Load(), Blocked: lq.pastBlocked,
 	}
 	for i := range s.Refused {
 		s.Refused[i] = c.refused[i].Load()
 	}
-	for _, l := range g.queues {
+	for _, l := range lq.queues {
 		s.WaitingNow += l.queued.Load()
 		s.Blocked += time.Duration(l.blockedNanos.Load())
 		if since := l.blockedSince.Load(); since != 0 {

@@ -137,9 +137,9 @@ type Accepted struct {
 	FD FD
 	// Local and Remote are its two ends; the zero value on a Unix domain socket.
 	Local, Remote netip.AddrPort
-	// Place is what it occupies; its owner calls Leave once, on every way, after
+	// Slot is what it occupies; its owner calls Release once, on every way, after
 	// the descriptor was closed.
-	Place Place
+	Slot Slot
 	// Preface is what may come before its first byte.
 	Preface Preface
 }
@@ -154,21 +154,21 @@ const (
 	PrefaceNone Preface = iota
 	// PrefaceForbidden: the peer is not trusted to forward, and a header ends it.
 	PrefaceForbidden
-	// PrefaceRequired: the peer forwards. Its Place counts for no address until Identify.
+	// PrefaceRequired: the peer forwards. Its Slot counts for no address until Identify.
 	PrefaceRequired
 )
 
-// Place is what an admitted connection occupies.
-type Place interface {
-	// Leave gives it back. Any goroutine; it does not block.
-	Leave()
+// Slot is what an admitted connection occupies.
+type Slot interface {
+	// Release gives it back. Any goroutine; it does not block.
+	Release()
 }
 
-// Identifier is a Place of a connection whose client was not known when it was admitted.
+// Identifier is the Slot of a connection whose client was not known when it was admitted.
 type Identifier interface {
-	Place
+	Slot
 	// Identify judges the connection by its client's address, and counts it there until
-	// Leave if it is within all bounds. It is called at most once, by the owner, and does
+	// Release if it is within all bounds. It is called at most once, by the owner, and does
 	// not block. OverRate: hold says how long the connection is to be kept open, unserved,
 	// before it is closed; 0: not at all.
 	Identify(client netip.Addr) (v Verdict, hold time.Duration)

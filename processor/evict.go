@@ -64,7 +64,7 @@ func (p *Processor) nominee(spared string) (best Candidate) {
 }
 
 // Evict closes the connection, whatever it has in flight, and has gone called
-// once: with true when it has left its place, with false when it was there no
+// once: with true when it has given its slot back, with false when it was there no
 // more, because it left or moved to another processor. gone runs on the
 // processor's goroutine, or on the caller's if the processor has ended, and must
 // not block. Any goroutine.

@@ -16,9 +16,9 @@ func (idleEngine) Cancel(engine.FD, engine.Token)   {}
 func (idleEngine) Recycle(*engine.Completion)       {}
 func (idleEngine) Shutdown(engine.FD, engine.Token) {}
 
-type noPlace struct{}
+type noSlot struct{}
 
-func (noPlace) Leave() {}
+func (noSlot) Release() {}
 
 // Kafka: SE-30.
 func TestTheConnectionToGiveUpIsOneThatClosesElseTheLongestIdleElseAny(t *testing.T) {
@@ -34,7 +34,7 @@ func TestTheConnectionToGiveUpIsOneThatClosesElseTheLongestIdleElseAny(t *testin
 		received string
 	}{{spared, 1, ""}, {others, 2, request}, {others, 4, ""}, {others, 3, ""}, {others, 9, tooBig}, {others, 10, ""}} {
 		p.shared.Tick(of.active, 0)
-		p.open(message{socket: engine.Accepted{Place: noPlace{}}, from: of.listener})
+		p.open(message{socket: engine.Accepted{Slot: noSlot{}}, from: of.listener})
 		if of.received != "" {
 			p.complete(&engine.Completion{Op: engine.OpRecv, Token: engine.MakeToken(uint32(i), 0), Res: 5, More: true, Data: []byte(of.received)})
 		}

@@ -23,7 +23,7 @@ func quietProcessor(connections, requestsMax int, l *Listener) *Processor {
 	p.engine = opened{Engine: idleEngine{}}
 	p.shared.Tick(int64(time.Second), 0)
 	for range connections {
-		p.open(message{socket: engine.Accepted{Place: noPlace{}}, from: l})
+		p.open(message{socket: engine.Accepted{Slot: noSlot{}}, from: l})
 	}
 	return p
 }

@@ -61,7 +61,7 @@ func TestMemoryThatTheEngineHoldsOnToIsNotUsedAgain(t *testing.T) {
 		t.Errorf("%d bytes of the channel's capacity did not come home", n)
 	}
 	if n := s.admission.Open(); n != 0 {
-		t.Errorf("%d places are still taken", n)
+		t.Errorf("%d slots are still taken", n)
 	}
 	if err := s.network.Check(); err != nil {
 		t.Error(err)

@@ -42,7 +42,7 @@ type inbox struct {
 type message struct {
 	socket engine.Accepted
 	from   *Listener
-	moved  *conn.Moved // with socket's FD and Place
+	moved  *conn.Moved // with socket's FD and Slot
 	task   func()
 }
 

@@ -58,7 +58,7 @@ func TestRequestsKeepTheirMemoryWhenTheEngineEnds(t *testing.T) {
 			t.Errorf("the engine died: %t; %v", dies, err)
 		}
 		if s.memory.Lent() != 0 || s.channel.Bytes() != 0 || s.admission.Open() != 0 {
-			t.Errorf("the engine died: %t; %d pieces of memory, %d bytes and %d places did not come home",
+			t.Errorf("the engine died: %t; %d pieces of memory, %d bytes and %d slots did not come home",
 				dies, s.memory.Lent(), s.channel.Bytes(), s.admission.Open())
 		}
 	}

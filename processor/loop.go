@@ -143,8 +143,8 @@ func (l loop) MigrateLater(c *conn.Conn) {
 }
 
 func (l loop) Identify(c *conn.Conn, client netip.Addr) (engine.Verdict, time.Duration) {
-	if place, ok := l.p.slots.slot(c).place.(engine.Identifier); ok {
-		return place.Identify(client)
+	if admission, ok := l.p.slots.slot(c).admission.(engine.Identifier); ok {
+		return admission.Identify(client)
 	}
 	return engine.WithinBounds, 0
 }

@@ -74,7 +74,7 @@ func (p *Processor) handOver(c *slot) {
 	p.engine.Detach(c.fd, c.Token())
 	p.timers.wheel.remove(c)
 	p.timers.alarms.remove(c)
-	m := message{socket: engine.Accepted{FD: c.fd, Place: c.place}, moved: c.Detach()}
+	m := message{socket: engine.Accepted{FD: c.fd, Slot: c.admission}, moved: c.Detach()}
 	p.slots.open--
 	p.slots.release(c)
 	p.load.Add(-1)

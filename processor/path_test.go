@@ -159,7 +159,7 @@ func newPath(t testing.TB, conns, depth int, inline bool) *path {
 	intake := p.Intake(processor.NewListener("TEST", false, settingsOf(c.settings)))
 	for fd := range conns {
 		at := netip.MustParseAddrPort("127.0.0.1:1")
-		if !intake.Assign(engine.Accepted{FD: engine.FD(fd), Local: at, Remote: at, Place: noPlace{}}) {
+		if !intake.Assign(engine.Accepted{FD: engine.FD(fd), Local: at, Remote: at, Slot: noSlot{}}) {
 			t.Fatal("a socket was refused")
 		}
 	}
@@ -183,9 +183,9 @@ func newPath(t testing.TB, conns, depth int, inline bool) *path {
 	}}
 }
 
-type noPlace struct{}
+type noSlot struct{}
 
-func (noPlace) Leave() {}
+func (noSlot) Release() {}
 
 // serve has so many rounds served.
 func (p *path) serve(rounds int) {

@@ -53,7 +53,7 @@ type player struct {
 var (
 	playMemory    slab.Pool
 	playAdmission = must(acceptor.NewAdmission(acceptor.AdmissionConfig{}))
-	playGate      = must(playAdmission.Gate("PLAY"))
+	playQuota     = must(playAdmission.OpenListener("PLAY"))
 )
 
 // playMappedMax is far more than any script needs: memory doesn't grow with their
@@ -161,7 +161,7 @@ func (p *player) openProcessors(n int, inline bool) {
 	}
 	p.acceptor = must(acceptor.New(acceptor.Config{
 		Name: "PLAY", Network: p.network, Listen: engine.ListenConfig{Address: "127.0.0.1:0"},
-		Assigners: assigners, Gate: playGate, LeastConns: true,
+		Assigners: assigners, Quota: playQuota, LeastConns: true,
 	}))
 	p.stepped[0].processor.Host(p.acceptor)
 }
@@ -287,7 +287,7 @@ func (p *player) check() {
 		p.fault("the listener counts %d connections, and %d opened that did not close", n, p.open)
 	}
 	if n := playAdmission.Open(); n != int64(p.open) {
-		p.fault("%d places are still taken", n)
+		p.fault("%d slots are still taken", n)
 	}
 	if err := p.network.Check(); err != nil {
 		p.fault("%v", err)

@@ -9,13 +9,13 @@ import (
 // slot is a connection and what the loop has of it.
 type slot struct {
 	conn.Conn
-	place  engine.Place // given back when the descriptor is closed
-	target *Processor   // who is to have it; nil while it stays, or leaves to any
-	wheel  wheelEntry
-	alarm  alarm
-	fd     engine.FD
-	dirty  bool // in slots.dirty
-	listed bool // in rearm; the slot's, whoever has it
+	admission engine.Slot // given back when the descriptor is closed
+	target    *Processor  // who is to have it; nil while it stays, or leaves to any
+	wheel     wheelEntry
+	alarm     alarm
+	fd        engine.FD
+	dirty     bool // in slots.dirty
+	listed    bool // in rearm; the slot's, whoever has it
 }
 
 // slots are the connections, by the slots of their tokens.
@@ -71,7 +71,7 @@ func (s *slots) evict(c *slot, gone func()) {
 
 // release has the slot be used again; its connection has been forgotten.
 func (s *slots) release(c *slot) {
-	c.place, c.target, c.dirty = nil, nil, false
+	c.admission, c.target, c.dirty = nil, nil, false
 	s.free = append(s.free, c.Token().Slot())
 }
 
@@ -92,7 +92,7 @@ func (p *Processor) adoptOne(m message) {
 func (p *Processor) open(m message) {
 	c, token := p.slots.take()
 	p.slots.opened++
-	c.fd, c.place = m.socket.FD, m.socket.Place
+	c.fd, c.admission = m.socket.FD, m.socket.Slot
 	l := m.from
 	info := &reqchan.Conn{
 		ID:       reqchan.ConnID{Processor: p.cfg.ID, Index: p.slots.opened},
@@ -109,7 +109,7 @@ func (p *Processor) open(m message) {
 // attach gives a connection a slot that another processor handed over.
 func (p *Processor) attach(m message) *slot {
 	c, token := p.slots.take()
-	c.fd, c.place = m.socket.FD, m.socket.Place
+	c.fd, c.admission = m.socket.FD, m.socket.Slot
 	c.Attach(p.shared, token, m.moved)
 	p.slots.open++
 	return c
@@ -118,13 +118,13 @@ func (p *Processor) attach(m message) *slot {
 // discard closes a socket that was assigned and not adopted.
 func (p *Processor) discard(m message) {
 	p.cfg.Network.Discard(m.socket.FD)
-	p.left(m.from, m.socket.Place)
+	p.left(m.from, m.socket.Slot)
 }
 
 // left counts a socket out that was assigned here.
-func (p *Processor) left(from *Listener, place engine.Place) {
+func (p *Processor) left(from *Listener, admission engine.Slot) {
 	p.load.Add(-1)
-	place.Leave()
+	admission.Release()
 	from.Leave()
 }
 
@@ -132,11 +132,11 @@ func (p *Processor) left(from *Listener, place engine.Place) {
 func (p *Processor) closed(c *slot) {
 	p.timers.wheel.remove(c)
 	p.timers.alarms.remove(c)
-	from, place, gone := c.Listener(), c.place, p.slots.evicted[c]
+	from, admission, gone := c.Listener(), c.admission, p.slots.evicted[c]
 	c.Closed()
 	p.slots.open--
 	p.slots.release(c)
-	p.left(from, place)
+	p.left(from, admission)
 	if gone != nil {
 		delete(p.slots.evicted, c)
 		gone()

@@ -79,13 +79,13 @@ func newStage(t testing.TB, c stageConfig) *stage {
 	if s.admission, err = acceptor.NewAdmission(acceptor.AdmissionConfig{}); err != nil {
 		t.Fatal(err)
 	}
-	gate, err := s.admission.Gate("TEST")
+	quota, err := s.admission.OpenListener("TEST")
 	if err != nil {
 		t.Fatal(err)
 	}
 	a, err := acceptor.New(acceptor.Config{
 		Name: "TEST", Network: s.network, Listen: engine.ListenConfig{Address: "127.0.0.1:0"},
-		Assigners: assigners, Gate: gate,
+		Assigners: assigners, Quota: quota,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -184,7 +184,7 @@ func (s *stage) check() {
 		s.t.Errorf("seed %d: %d bytes of the channel's capacity did not come home", s.network.Seed(), n)
 	}
 	if n := s.admission.Open(); n != 0 {
-		s.t.Errorf("seed %d: %d places are still taken", s.network.Seed(), n)
+		s.t.Errorf("seed %d: %d slots are still taken", s.network.Seed(), n)
 	}
 	if err := s.network.Check(); err != nil {
 		s.t.Errorf("seed %d: %v", s.network.Seed(), err)

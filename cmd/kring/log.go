@@ -46,7 +46,7 @@ func events(log *slog.Logger, closed *closeLog, refused *refusals) kring.Events 
 		AcceptFailed: func(listener string, err error, pause time.Duration) {
 			log.Warn("accepting failed and pauses", "listener", listener, "error", inAdvice(err.Error()), "pause", pause)
 		},
-		NoPlace: func(is kring.NoPlace) { logNoPlace(log, is) },
+		ServerFull: func(is kring.ServerFull) { logServerFull(log, is) },
 		HandlerPanicked: func(r kring.Request, v any, stack []byte) {
 			what := "the handler panicked; its connection is closed"
 			if !r.ClosedByPanic() {
@@ -65,9 +65,9 @@ func events(log *slog.Logger, closed *closeLog, refused *refusals) kring.Events 
 	return e
 }
 
-// logNoPlace warns that the server is full, and names the address with most connections.
+// logServerFull warns that the server is full, and names the address with most connections.
 // By default no address has a bound (see DESIGN.md, "Who may connect").
-func logNoPlace(log *slog.Logger, is kring.NoPlace) {
+func logServerFull(log *slog.Logger, is kring.ServerFull) {
 	bound := "--listener " + is.Listener + ".max-connections"
 	if is.Server {
 		bound = "--max-connections"

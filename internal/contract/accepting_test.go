@@ -71,7 +71,7 @@ func TestABurstIsAcceptedInAFewWaits(t *testing.T) {
 	})
 }
 
-// Limits count over all sockets of a listener: who finds no place waits, and
+// Limits count over all sockets of a listener: who finds no slot waits, and
 // goes on when one is free, on whichever processor that was.
 func TestProcessorsThatAcceptShareTheLimits(t *testing.T) {
 	perProcessor(t, func(t *testing.T, cfg kring.Config) {

@@ -17,7 +17,7 @@ import (
 
 // A processor has died, with two others beside it: it has no connections, but it
 // gets none either, whoever is chosen by whatever rule; what it had is closed and
-// its places are free; the others serve whoever comes, share the load evenly, are
+// its slots are free; the others serve whoever comes, share the load evenly, are
 // rebalanced among themselves, and stay when the number of processors is reduced.
 //
 // Kafka: SS-55.

@@ -28,7 +28,7 @@ func TestCountsOfConnectionsChangeWhileServing(t *testing.T) {
 		servertest.Dial(t, s).Ask("in", "in")
 		servertest.Dial(t, s).AwaitClose()
 
-		cfg.Conns.PerIP, cfg.Conns.PerIPMax, cfg.Conns.Max = nil, 0, 2 // all places are taken
+		cfg.Conns.PerIP, cfg.Conns.PerIPMax, cfg.Conns.Max = nil, 0, 2 // all slots are taken
 		reconfigure(t, s, cfg)
 		waits := servertest.Dial(t, s)
 		waits.Send("later")

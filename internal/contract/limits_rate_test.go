@@ -107,7 +107,7 @@ func TestAListenersCountAndRateHoldTogether(t *testing.T) {
 		waits := servertest.DialTo(t, to)
 		waits.Send("later")
 		servertest.Eventually(t, "one waits", func() bool { return s.Stats().Waiting == 1 })
-		ask(t, s, 3, 0, 1) // others have places
+		ask(t, s, 3, 0, 1) // others have slots
 		if l := listenerStats(t, s, "BROKERS"); l.Open != 3 || l.Delayed < 3 {
 			t.Errorf("%+v", l)
 		}
@@ -181,7 +181,7 @@ func TestEveryConnectionGivesBackOnePlaceHoweverItEnds(t *testing.T) {
 		servertest.Eventually(t, "all have left", func() bool { return s.Stats().Open == 0 })
 		ask(t, s, 3, 0)
 		if n := s.Stats().Open; n != 3 {
-			t.Errorf("%d places are taken by three connections", n)
+			t.Errorf("%d slots are taken by three connections", n)
 		}
 		servertest.Dial(t, s).AwaitClose()
 	})

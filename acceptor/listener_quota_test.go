@@ -12,27 +12,27 @@ func TestGatesOfListenersThatAreGoneAreForgotten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stays, err := a.Gate("stays")
+	stays, err := a.OpenListener("stays")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range 10 * closedGatesMax {
-		g, err := a.Gate(fmt.Sprint("listener ", i))
+	for i := range 10 * closedListenersMax {
+		g, err := a.OpenListener(fmt.Sprint("listener ", i))
 		if err != nil {
 			t.Fatal(err)
 		}
 		g.Close()
-		again, err := a.Gate(g.name)
+		again, err := a.OpenListener(g.name)
 		if err != nil || again != g {
-			t.Fatalf("the same name: another gate, or %v", err)
+			t.Fatalf("the same name: another quota, or %v", err)
 		}
 		again.Close()
 	}
-	if n := len(a.gates); n > closedGatesMax+1 {
-		t.Errorf("%d gates are kept", n)
+	if n := len(a.quotas); n > closedListenersMax+1 {
+		t.Errorf("%d quotas are kept", n)
 	}
-	if _, err := a.Gate("stays"); err == nil {
-		t.Error("the gate that is open was forgotten")
+	if _, err := a.OpenListener("stays"); err == nil {
+		t.Error("the quota of an open listener was forgotten")
 	}
 	stays.Close()
 }

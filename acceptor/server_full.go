@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// NoPlace describes the server at the moment when a connection found no free slot.
-type NoPlace struct {
+// ServerFull describes the server at the moment when a connection found no free slot.
+type ServerFull struct {
 	// Listener of the connection. ConnsMax is the bound that is reached: the server's
 	// if Server, otherwise the listener's.
 	Listener string
@@ -22,18 +22,18 @@ type NoPlace struct {
 	BusiestConns int64
 }
 
-// noPlaceInterval is the least time between two NoPlace events.
-const noPlaceInterval = time.Minute
+// serverFullInterval is the least time between two ServerFull events.
+const serverFullInterval = time.Minute
 
-// reportNoPlace calls the NoPlace event, at most once in noPlaceInterval.
-func (q *AcceptQueue) reportNoPlace(lim *limits, now int64) {
-	g, a := q.gate, q.gate.admission
-	last := a.noPlaceTold.Load()
-	if a.noPlace == nil || last != 0 && now-last < int64(noPlaceInterval) || !a.noPlaceTold.CompareAndSwap(last, max(now, 1)) {
+// reportServerFull calls the ServerFull event, at most once in serverFullInterval.
+func (q *AcceptQueue) reportServerFull(lim *limits, now int64) {
+	lq, a := q.quota, q.quota.admission
+	last := a.serverFullTold.Load()
+	if a.serverFull == nil || last != 0 && now-last < int64(serverFullInterval) || !a.serverFullTold.CompareAndSwap(last, max(now, 1)) {
 		return
 	}
-	is := NoPlace{Listener: g.name, ConnsMax: lim.Listeners[g.name].ConnsMax, Refused: g.counters.refused[Full].Load()}
-	if is.ConnsMax == 0 || g.open.Load() < is.ConnsMax {
+	is := ServerFull{Listener: lq.name, ConnsMax: lim.Listeners[lq.name].ConnsMax, Refused: lq.counters.refused[Full].Load()}
+	if is.ConnsMax == 0 || lq.open.Load() < is.ConnsMax {
 		is.Server, is.ConnsMax = true, lim.Server.ConnsMax
 	}
 	for _, other := range *a.queues.Load() {
@@ -45,7 +45,7 @@ func (q *AcceptQueue) reportNoPlace(lim *limits, now int64) {
 		is.Waiting += int64(len(q.arrivals))
 	}
 	is.Busiest, is.BusiestConns = a.Busiest()
-	a.noPlace(is)
+	a.serverFull(is)
 }
 
 // Busiest returns the remote address with most connections, and how many; zero

@@ -10,7 +10,7 @@ import (
 func TestWhoTakesEveryPlaceIsNamed(t *testing.T) {
 	d := newRig(t, Limits{Server: Bounds{ConnsMax: 4}}, "A", "B")
 	var told []string
-	d.admission.noPlace = func(is NoPlace) {
+	d.admission.serverFull = func(is ServerFull) {
 		told = append(told, fmt.Sprintf("%s %v %d: %d wait, %v has %d", is.Listener, is.Server, is.ConnsMax, is.Waiting, is.Busiest, is.BusiestConns))
 	}
 	d.connectServed("B", "192.0.2.1")
@@ -36,8 +36,8 @@ func TestWhoTakesEveryPlaceIsNamed(t *testing.T) {
 // The bound of a listener is reported like that of the server.
 func TestWhoIsRefusedForWantOfAPlaceIsToldOf(t *testing.T) {
 	d := newRig(t, Limits{Server: Bounds{ConnsMax: 9}, Listeners: map[string]Bounds{"A": {ConnsMax: 1}}, Refuse: true}, "A", "B")
-	var told []NoPlace
-	d.admission.noPlace = func(is NoPlace) { told = append(told, is) }
+	var told []ServerFull
+	d.admission.serverFull = func(is ServerFull) { told = append(told, is) }
 	d.connectServed("A", "192.0.2.1")
 	for range 3 {
 		d.mustBe(d.connect("A", "192.0.2.2"), "closed")

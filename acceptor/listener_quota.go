@@ -11,9 +11,9 @@ import (
 	"kring/internal/rate"
 )
 
-// Gate is one listener's part of an Admission. Any goroutine may use it. Each
+// ListenerQuota is one listener's part of an Admission. Any goroutine may use it. Each
 // goroutine that accepts for the listener has an AcceptQueue of its own.
-type Gate struct {
+type ListenerQuota struct {
 	admission   *Admission
 	name        string
 	open        atomic.Int64
@@ -26,76 +26,76 @@ type Gate struct {
 	pastBlocked time.Duration  // guarded by admission.mu; how long ended queues were blocked
 }
 
-// Gate opens the gate of a listener. Names are unique among open gates. A gate that
-// is opened again after Close goes on with its counts, unless they were forgotten.
-func (a *Admission) Gate(name string) (*Gate, error) {
+// OpenListener makes the quota of a listener. Names are unique among open listeners. One
+// that is opened again after Close goes on with its counts, unless they were forgotten.
+func (a *Admission) OpenListener(name string) (*ListenerQuota, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	g := a.gates[name]
+	lq := a.quotas[name]
 	switch {
-	case g == nil:
-		g = &Gate{admission: a, name: name, meter: rate.New(a.windows, a.clock())}
-		a.gates[name] = g
-	case !g.closed:
+	case lq == nil:
+		lq = &ListenerQuota{admission: a, name: name, meter: rate.New(a.windows, a.clock())}
+		a.quotas[name] = lq
+	case !lq.closed:
 		return nil, fmt.Errorf("listener %s: there is one of this name: choose another", name)
 	}
-	g.closed = false
+	lq.closed = false
 	a.listeners.Add(1)
-	return g, nil
+	return lq, nil
 }
 
 // Close ends the listener; its queues must be closed. Connections that it admitted
 // keep their slots until they end.
-func (g *Gate) Close() {
-	a := g.admission
+func (lq *ListenerQuota) Close() {
+	a := lq.admission
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !g.closed {
-		g.closed = true
+	if !lq.closed {
+		lq.closed = true
 		a.listeners.Add(-1)
 		a.closings++
-		g.closeNumber = a.closings
-		a.forgetGates()
+		lq.closeNumber = a.closings
+		a.forgetClosed()
 	}
 }
 
-// closedGatesMax is how many closed listeners keep their counts, for a later one of
+// closedListenersMax is how many closed listeners keep their counts, for a later one of
 // the same name.
-const closedGatesMax = 64
+const closedListenersMax = 64
 
-// forgetGates forgets the gate that was closed longest ago and has no connection
+// forgetClosed forgets the listener that was closed longest ago and has no connection
 // left, if too many are closed. mu is held.
-func (a *Admission) forgetGates() {
-	var oldest *Gate
+func (a *Admission) forgetClosed() {
+	var oldest *ListenerQuota
 	closed := 0
-	for _, g := range a.gates {
-		if !g.closed {
+	for _, lq := range a.quotas {
+		if !lq.closed {
 			continue
 		}
-		if closed++; g.open.Load() == 0 && len(g.queues) == 0 && (oldest == nil || g.closeNumber < oldest.closeNumber) {
-			oldest = g
+		if closed++; lq.open.Load() == 0 && len(lq.queues) == 0 && (oldest == nil || lq.closeNumber < oldest.closeNumber) {
+			oldest = lq
 		}
 	}
-	if closed > closedGatesMax && oldest != nil {
-		delete(a.gates, oldest.name)
+	if closed > closedListenersMax && oldest != nil {
+		delete(a.quotas, oldest.name)
 	}
 }
 
 // TrustForwarders has connections from these networks begin with a header that names their
 // client (PROXY protocol), and no others; without any, nobody looks. It holds for what is
 // accepted from here on.
-func (g *Gate) TrustForwarders(networks []netip.Prefix) {
+func (lq *ListenerQuota) TrustForwarders(networks []netip.Prefix) {
 	all := make([]netip.Prefix, len(networks))
 	for i, p := range networks {
 		all[i] = canonical(p)
 	}
-	g.forwarders.Store(&all)
+	lq.forwarders.Store(&all)
 }
 
 // prefaceOf says what a connection from a canonical address begins with. Clients of a Unix
 // domain socket have no address, and are all alike.
-func (g *Gate) prefaceOf(ip netip.Addr) engine.Preface {
-	networks := g.forwarders.Load()
+func (lq *ListenerQuota) prefaceOf(ip netip.Addr) engine.Preface {
+	networks := lq.forwarders.Load()
 	switch {
 	case networks == nil || len(*networks) == 0:
 		return engine.PrefaceNone
@@ -106,72 +106,72 @@ func (g *Gate) prefaceOf(ip netip.Addr) engine.Preface {
 }
 
 // Open is how many connections of this listener are open.
-func (g *Gate) Open() int64 { return g.open.Load() }
+func (lq *ListenerQuota) Open() int64 { return lq.open.Load() }
 
 // NewAcceptQueue begins an AcceptQueue for one goroutine that accepts, which must Close it.
-func (g *Gate) NewAcceptQueue(c AcceptQueueConfig) *AcceptQueue {
-	l := &AcceptQueue{gate: g, cfg: c}
-	a := g.admission
+func (lq *ListenerQuota) NewAcceptQueue(c AcceptQueueConfig) *AcceptQueue {
+	l := &AcceptQueue{quota: lq, cfg: c}
+	a := lq.admission
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	g.queues = append(g.queues, l)
+	lq.queues = append(lq.queues, l)
 	all := append(slices.Clone(*a.queues.Load()), l)
 	a.queues.Store(&all)
 	return l
 }
 
 // removeQueue removes a queue that has ended.
-func (g *Gate) removeQueue(l *AcceptQueue) {
-	a := g.admission
+func (lq *ListenerQuota) removeQueue(l *AcceptQueue) {
+	a := lq.admission
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	isIt := func(other *AcceptQueue) bool { return other == l }
-	g.pastBlocked += time.Duration(l.blockedNanos.Load())
-	g.queues = slices.DeleteFunc(g.queues, isIt)
+	lq.pastBlocked += time.Duration(l.blockedNanos.Load())
+	lq.queues = slices.DeleteFunc(lq.queues, isIt)
 	all := slices.DeleteFunc(slices.Clone(*a.queues.Load()), isIt)
 	a.queues.Store(&all)
 }
 
 // protected reports whether this is the protected listener, and there are others.
-func (g *Gate) protected(l *limits) bool {
-	return l.Protected == g.name && g.admission.listeners.Load() > 1
+func (lq *ListenerQuota) protected(l *limits) bool {
+	return l.Protected == lq.name && lq.admission.listeners.Load() > 1
 }
 
 // recordConn counts a new connection in the rates and returns how long it has to
 // wait for them: at most one window.
-func (g *Gate) recordConn(l *limits, now int64) time.Duration {
-	g.meter.Record(now, 1)
-	if !g.protected(l) {
-		g.admission.meter.Record(now, 1)
+func (lq *ListenerQuota) recordConn(l *limits, now int64) time.Duration {
+	lq.meter.Record(now, 1)
+	if !lq.protected(l) {
+		lq.admission.meter.Record(now, 1)
 	}
-	return g.rateDelay(l, now)
+	return lq.rateDelay(l, now)
 }
 
 // unrecordConn reverses recordConn.
-func (g *Gate) unrecordConn(l *limits, now int64) {
-	g.meter.Record(now, -1)
-	if !g.protected(l) {
-		g.admission.meter.Record(now, -1)
+func (lq *ListenerQuota) unrecordConn(l *limits, now int64) {
+	lq.meter.Record(now, -1)
+	if !lq.protected(l) {
+		lq.admission.meter.Record(now, -1)
 	}
 }
 
-func (g *Gate) rateDelay(l *limits, now int64) (wait time.Duration) {
-	if most := l.Listeners[g.name].RateMax; most > 0 {
-		wait = g.meter.Throttle(now, most)
+func (lq *ListenerQuota) rateDelay(l *limits, now int64) (wait time.Duration) {
+	if most := l.Listeners[lq.name].RateMax; most > 0 {
+		wait = lq.meter.Throttle(now, most)
 	}
-	if most := l.Server.RateMax; most > 0 && !g.protected(l) {
-		wait = max(wait, g.admission.meter.Throttle(now, most))
+	if most := l.Server.RateMax; most > 0 && !lq.protected(l) {
+		wait = max(wait, lq.admission.meter.Throttle(now, most))
 	}
-	return min(wait, g.admission.windows.Size)
+	return min(wait, lq.admission.windows.Size)
 }
 
 // takeSlot takes a slot of the listener and one of the server, or neither.
-func (g *Gate) takeSlot(l *limits) bool {
-	if !tryIncrement(&g.open, l.Listeners[g.name].ConnsMax) {
+func (lq *ListenerQuota) takeSlot(l *limits) bool {
+	if !tryIncrement(&lq.open, l.Listeners[lq.name].ConnsMax) {
 		return false
 	}
-	a := g.admission
-	if g.protected(l) {
+	a := lq.admission
+	if lq.protected(l) {
 		a.open.Add(1)
 		if a.Excess() > 0 && a.evict != nil {
 			a.evict()
@@ -183,13 +183,13 @@ func (g *Gate) takeSlot(l *limits) bool {
 	}
 	// No wake is needed: whoever waits for the listener's slot waits for the
 	// server's too.
-	g.open.Add(-1)
+	lq.open.Add(-1)
 	return false
 }
 
 // countIP counts a connection of ip, or returns that it is over its address's rate
 // (delay > 0) or count (full).
-func (g *Gate) countIP(l *limits, ip netip.Addr, now int64) (delay time.Duration, full bool) {
-	delay, full = g.admission.addresses.addConn(ip, l.perIP(ip), now)
-	return min(delay, g.admission.windows.Size), full
+func (lq *ListenerQuota) countIP(l *limits, ip netip.Addr, now int64) (delay time.Duration, full bool) {
+	delay, full = lq.admission.addresses.addConn(ip, l.perIP(ip), now)
+	return min(delay, lq.admission.windows.Size), full
 }
