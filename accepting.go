@@ -23,11 +23,11 @@ func (s *Server) bindShared(l *listener) error {
 	s.mu.RUnlock()
 	var all []hosted
 	for _, p := range processors {
-		c.Assigners = []acceptor.Assigner{p.Intake(l.conns)}
+		c.Assigners = []acceptor.Assigner{p.InboxFor(l.conns)}
 		a, err := acceptor.New(c)
 		if err != nil {
 			for _, h := range all {
-				h.acceptor.Discard()
+				h.acceptor.CloseUnused()
 			}
 			return fmt.Errorf("kring: %w", err)
 		}
@@ -62,13 +62,13 @@ func (l *listener) run(opened func(error)) error {
 		return l.acceptor.Load().Run(opened)
 	}
 	for _, h := range l.hosted {
-		if !h.processor.Host(h.acceptor) {
-			h.acceptor.End()
+		if !h.processor.HostAcceptor(h.acceptor) {
+			h.acceptor.Close()
 		}
 	}
 	opened(nil)
 	for _, h := range l.hosted {
-		<-h.acceptor.Ended()
+		<-h.acceptor.Done()
 	}
 	return nil
 }

@@ -13,7 +13,7 @@
 // Server has Start, or Serve on a socket that is there already; Shutdown and Close;
 // Listeners, Addrs and Describe; Reconfigure, AddListener and RemoveListener; Stats, Conns
 // and Failed. Errors are ConfigError, EngineError and ErrServerClosed. Package kafka has
-// what speaks Kafka on top: Door is the Handler then. The examples are whole programs.
+// what speaks Kafka on top: Filter is the Handler then. The examples are whole programs.
 //
 // Ownership: a Server owns its listeners, processors, handlers and memory. A
 // Handler owns a Request from Handle until it answers.

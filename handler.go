@@ -16,7 +16,7 @@ import (
 // inline dispatch it must not block. A handler that panics costs its connection.
 //
 // A Handler that is a ConnWatcher is told of connections, one that is an APIReader says
-// which API a request is of. A broker that speaks Kafka has kafka.Door as its Handler and
+// which API a request is of. A broker that speaks Kafka has kafka.Filter as its Handler and
 // implements kafka.APIHandler behind it.
 type Handler interface {
 	Handle(r Request)
@@ -79,7 +79,7 @@ type APIReader interface {
 //	SetErrorCode(code), ErrorCode()
 //	                          what Stats counts the request by
 //
-// For handlers in front of others, such as kafka.Door:
+// For handlers in front of others, such as kafka.Filter:
 //
 //	Truncate(n)               Payload ends after n bytes
 //	BeforeAnswer(a)           a sees the answer before it is given

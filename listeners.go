@@ -60,13 +60,13 @@ func (l *listener) stop() {
 	}
 }
 
-// assigners are the doors of processors for its connections.
+// assigners are the inboxes of processors for its connections.
 func (l *listener) assigners(processors []*processor.Processor) []acceptor.Assigner {
-	doors := make([]acceptor.Assigner, len(processors))
+	inboxes := make([]acceptor.Assigner, len(processors))
 	for i, p := range processors {
-		doors[i] = p.Intake(l.conns)
+		inboxes[i] = p.InboxFor(l.conns)
 	}
-	return doors
+	return inboxes
 }
 
 // addListener starts a listener. One that waits to be ready starts later, and
@@ -136,7 +136,7 @@ func (s *Server) runListener(l *listener, ready func(context.Context) error) {
 	defer l.giveUp()
 	if err := s.becomeReady(l, ready); err != nil {
 		for _, a := range l.acceptors() {
-			a.Discard()
+			a.CloseUnused()
 		}
 		s.sayUp(l, err, ready != nil)
 		return

@@ -21,7 +21,7 @@ import (
 // Stats is a snapshot of what a Server has counted since its start.
 type Stats struct {
 	// Accepted connections, and those turned away: Refused by a limit or for want
-	// of a descriptor, Unassigned when every processor's intake was full and
+	// of a descriptor, Unassigned when every processor's inbox was full and
 	// WhenFull is refuse; see RefusedBy. AcceptFailures ended accepting for a
 	// while.
 	Accepted, Refused, Unassigned, AcceptFailures uint64

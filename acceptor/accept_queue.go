@@ -16,7 +16,7 @@ type AcceptQueueConfig struct {
 	Assign func(engine.Accepted) bool
 	// NoneWillTake says that no processor will ever take one; nil: some will.
 	NoneWillTake func() bool
-	// Wake makes the owner call Proceed soon. It may be called by any goroutine.
+	// Wake makes the owner call Advance soon. It may be called by any goroutine.
 	Wake func()
 	// WaitingMax is how many connections may be queued that were accepted before
 	// accepting stopped. One more is closed. All others wait in the kernel's queue.
@@ -27,7 +27,7 @@ type AcceptQueueConfig struct {
 // not enter yet, or that no processor has room for. That goroutine owns it.
 //
 // The owner adds what it accepts, accepts nothing while the queue is Blocked, and
-// calls Proceed before it sleeps. So no thread waits: the kernel's queue holds
+// calls Advance before it sleeps. So no thread waits: the kernel's queue holds
 // clients back, as Kafka's does while its acceptor is blocked.
 type AcceptQueue struct {
 	quota *ListenerQuota
@@ -92,9 +92,9 @@ func (q *AcceptQueue) Failed() { q.quota.counters.failures.Add(1) }
 // accepted.
 func (q *AcceptQueue) Blocked() bool { return len(q.arrivals) > 0 }
 
-// Proceed admits the queued connections that may enter now. It returns the time until
+// Advance admits the queued connections that may enter now. It returns the time until
 // another may enter by the clock alone; negative: not before Wake.
-func (q *AcceptQueue) Proceed() time.Duration {
+func (q *AcceptQueue) Advance() time.Duration {
 	if len(q.arrivals) == 0 && len(q.parked) == 0 {
 		return -1
 	}

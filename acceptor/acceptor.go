@@ -58,10 +58,10 @@ type Acceptor struct {
 	listener      engine.Listener
 	assigners     atomic.Pointer[[]Assigner]
 	stopRequested atomic.Bool
-	wake          atomic.Pointer[func()] // makes the owner call Proceed
+	wake          atomic.Pointer[func()] // makes the owner call Advance
 	ended         chan struct{}
 
-	// Owner: the goroutine that called Begin.
+	// Owner: the goroutine that called StartOn.
 	engine       engine.Engine
 	token        engine.Token
 	queue        *AcceptQueue
@@ -76,7 +76,7 @@ type Acceptor struct {
 }
 
 // New binds the listening socket. The port is open afterwards, and the kernel
-// queues connections. Run accepts them; Discard closes the socket.
+// queues connections. Run accepts them; CloseUnused closes the socket.
 func New(cfg Config) (*Acceptor, error) {
 	l, err := cfg.Network.Listen(cfg.Listen)
 	if err != nil {
@@ -99,8 +99,8 @@ func (a *Acceptor) Addr() netip.AddrPort { return a.listener.Addr }
 // socket, which has no Addr.
 func (a *Acceptor) Address() string { return a.listener.String() }
 
-// Discard closes the listening socket of an Acceptor that was never run.
-func (a *Acceptor) Discard() {
+// CloseUnused closes the listening socket of an Acceptor that was never run.
+func (a *Acceptor) CloseUnused() {
 	if a.listener.Release != nil {
 		a.listener.Release()
 	}
@@ -113,15 +113,15 @@ func (a *Acceptor) Discard() {
 func (a *Acceptor) Run(opened func(error)) error {
 	e, err := a.openEngine()
 	if err != nil {
-		a.End()
+		a.Close()
 		opened(err)
 		return err
 	}
-	a.Begin(e, ownToken, e.Wake)
+	a.StartOn(e, ownToken, e.Wake)
 	opened(nil)
 	err = a.runLoop()
 	_ = e.Close() // nothing can be done about a failure any more
-	a.End()
+	a.Close()
 	return err
 }
 
@@ -132,11 +132,11 @@ func (a *Acceptor) openEngine() (engine.Engine, error) {
 	return a.cfg.Network.Open(engine.WaitParked)
 }
 
-// Begin starts accepting on e, with completions of token t. The calling goroutine
-// owns e and becomes the acceptor's owner. The owner calls Proceed before every
-// sleep, Complete for each completion of t, and End at the end. wake makes it call
-// Proceed soon; any goroutine may call wake.
-func (a *Acceptor) Begin(e engine.Engine, t engine.Token, wake func()) {
+// StartOn starts accepting on e, with completions of token t. The calling goroutine
+// owns e and becomes the acceptor's owner. The owner calls Advance before every
+// sleep, HandleCompletion for each completion of t, and Close at the end. wake makes it call
+// Advance soon; any goroutine may call wake.
+func (a *Acceptor) StartOn(e engine.Engine, t engine.Token, wake func()) {
 	a.engine, a.token = e, t
 	a.queue = a.cfg.Quota.NewAcceptQueue(AcceptQueueConfig{
 		Network: a.cfg.Network, Assign: a.assignConn, NoneWillTake: a.allAssignersGone, Wake: wake, WaitingMax: max(a.cfg.Listen.Backlog, waitingMin),
@@ -145,21 +145,21 @@ func (a *Acceptor) Begin(e engine.Engine, t engine.Token, wake func()) {
 	a.wake.Store(&wake)
 }
 
-// End closes the listening socket and the queued connections. It is called after
-// Proceed returned over, after the engine was closed, or if Begin was never called.
-func (a *Acceptor) End() {
+// Close closes the listening socket and the queued connections. It is called after
+// Advance returned over, after the engine was closed, or if StartOn was never called.
+func (a *Acceptor) Close() {
 	if a.queue != nil {
 		a.queue.Close()
 		a.reserve.release()
 	}
-	a.Discard()
+	a.CloseUnused()
 	close(a.ended)
 }
 
-// Ended is closed by End.
-func (a *Acceptor) Ended() <-chan struct{} { return a.ended }
+// Done is closed by Close.
+func (a *Acceptor) Done() <-chan struct{} { return a.ended }
 
-// Stop makes accepting end soon: Run returns, or Proceed returns over. Any
+// Stop makes accepting end soon: Run returns, or Advance returns over. Any
 // goroutine.
 func (a *Acceptor) Stop() {
 	a.stopRequested.Store(true)
@@ -171,7 +171,7 @@ func (a *Acceptor) Stop() {
 func (a *Acceptor) runLoop() error {
 	var done [completionsPerPoll]engine.Completion
 	for {
-		wait, over := a.Proceed()
+		wait, over := a.Advance()
 		if over {
 			return a.died
 		}
@@ -180,16 +180,16 @@ func (a *Acceptor) runLoop() error {
 			return fmt.Errorf("acceptor %s: %w", a.cfg.Name, err)
 		}
 		for i := range done[:n] {
-			a.Complete(&done[i])
+			a.HandleCompletion(&done[i])
 		}
 	}
 }
 
-// Proceed admits the queued connections that may enter now, and starts or stops
+// Advance admits the queued connections that may enter now, and starts or stops
 // accepting. It returns how long nothing is due by the clock (negative: until a
 // wake), and whether accepting has ended for good.
-func (a *Acceptor) Proceed() (wait time.Duration, over bool) {
-	wait = a.queue.Proceed()
+func (a *Acceptor) Advance() (wait time.Duration, over bool) {
+	wait = a.queue.Advance()
 	stopping := a.stopRequested.Load() || a.died != nil
 	if stopping && !a.armed {
 		return 0, true
@@ -217,8 +217,8 @@ func (a *Acceptor) updateAccept(stopped bool) time.Duration {
 	return -1
 }
 
-// Complete handles a completion of the acceptor's token.
-func (a *Acceptor) Complete(done *engine.Completion) {
+// HandleCompletion handles a completion of the acceptor's token.
+func (a *Acceptor) HandleCompletion(done *engine.Completion) {
 	if done.Op != engine.OpAccept {
 		return
 	}

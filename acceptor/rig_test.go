@@ -101,7 +101,7 @@ func (d *rig) disconnect(fd engine.FD) {
 
 func (d *rig) proceed() {
 	for _, l := range d.queues {
-		l.Proceed()
+		l.Advance()
 	}
 }
 
@@ -110,7 +110,7 @@ func (d *rig) advanceClock(all time.Duration) {
 	for end := d.now + int64(all); d.now < end; {
 		step := time.Duration(end - d.now)
 		for _, l := range d.queues {
-			if wait := l.Proceed(); wait >= 0 {
+			if wait := l.Advance(); wait >= 0 {
 				step = min(step, max(wait, 1))
 			}
 		}

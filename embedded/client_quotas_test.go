@@ -117,7 +117,7 @@ func TestClientQuotasAreEnforced(t *testing.T) {
 	}
 	copyDir(t, dir, killed)
 	again := open(t, Config{DataDir: killed})
-	if got := holding(again.door.Quotas); !reflect.DeepEqual(got, want) {
+	if got := holding(again.filter.Quotas); !reflect.DeepEqual(got, want) {
 		t.Errorf("after a kill: limits %v, want %v", got, want)
 	}
 }
@@ -162,7 +162,7 @@ func TestQuotasThatCantBeEnforcedAreRefused(t *testing.T) {
 	if code := resp.(*kmsg.AlterClientQuotasResponse).Entries[0].ErrorCode; code != 0 {
 		t.Errorf("validate only: error %d", code)
 	}
-	if n, limits := describedQuotas(t, c), c.door.Quotas.Limits(); n != 0 || len(limits) != 0 {
+	if n, limits := describedQuotas(t, c), c.filter.Quotas.Limits(); n != 0 || len(limits) != 0 {
 		t.Errorf("%d entities, limits %v", n, limits)
 	}
 }

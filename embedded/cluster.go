@@ -54,7 +54,7 @@ type Cluster struct {
 	versions kafka.Versions
 	// apiVersions are the bodies of our answers to ApiVersions, by version.
 	apiVersions  atomic.Pointer[[][]byte]
-	door         *kafka.Door
+	filter       *kafka.Filter
 	transactions transactions
 	topicNames   topicNames
 	lock         *os.File   // nil without a data directory
@@ -281,11 +281,11 @@ func (c *Cluster) prepare() error {
 		return fmt.Errorf("embedded: ask for the served versions: %w", err)
 	}
 	c.versions = versions
-	c.door = kafka.NewDoor(versions, c)
-	c.door.Rejected = c.cfg.Rejected
-	c.door.Authorizer, c.door.Denied = c.cfg.Authorizer, c.cfg.Denied
-	c.door.Topics, c.door.AuthorizeLater = topicIndex{c}, true // which asks kfake
-	c.door.SASL, c.door.SCRAMUsers = c.cfg.SASL, c.cfg.SCRAMUsers
+	c.filter = kafka.NewFilter(versions, c)
+	c.filter.Rejected = c.cfg.Rejected
+	c.filter.Authorizer, c.filter.Denied = c.cfg.Authorizer, c.cfg.Denied
+	c.filter.Topics, c.filter.AuthorizeLater = topicIndex{c}, true // which asks kfake
+	c.filter.SASL, c.filter.SCRAMUsers = c.cfg.SASL, c.cfg.SCRAMUsers
 	return c.prepareQuotas()
 }
 
@@ -299,7 +299,7 @@ func (c *Cluster) prepareQuotas() error {
 		}
 		c.clientQuotas.to = none
 	}
-	c.door.Quotas = c.clientQuotas.to
+	c.filter.Quotas = c.clientQuotas.to
 	if err := c.clientQuotas.dropNotDone(c.inside.ask, c.log); err != nil {
 		return fmt.Errorf("embedded: drop quotas that nobody enforces: %w", err)
 	}
@@ -370,10 +370,10 @@ func sessionOf(conn *reqchan.Conn) *session { return conn.Attachment().(*session
 // Handle screens a request and hands it to its connection's session.
 func (c *Cluster) Handle(r reqchan.Request) {
 	if c.cfg.PipelineMax > 1 {
-		sessionOf(r.Conn()).order.take(r, c.door.Handle)
+		sessionOf(r.Conn()).order.take(r, c.filter.Handle)
 		return
 	}
-	c.door.Handle(r)
+	c.filter.Handle(r)
 }
 
 // APIOf reads the API key and version of a payload; the server measures by them.

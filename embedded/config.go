@@ -70,13 +70,13 @@ type Config struct {
 	// Authorizer, if set, decides what clients may do. Without it everything is allowed,
 	// and the APIs for ACLs answer SECURITY_DISABLED.
 	Authorizer acl.Authorizer
-	// Denied, if set, is called for what Authorizer does not allow; see kafka.Door.Denied.
+	// Denied, if set, is called for what Authorizer does not allow; see kafka.Filter.Denied.
 	// It must not block.
 	Denied func(c *reqchan.Conn, h kafka.Header, a acl.Action)
-	// Rejected, if set, is called for every request whose connection kafka.Door closes;
-	// see kafka.Door.Rejected. It must not block.
+	// Rejected, if set, is called for every request whose connection kafka.Filter closes;
+	// see kafka.Filter.Rejected. It must not block.
 	Rejected func(c *reqchan.Conn, h kafka.Header, why *kafka.Fault)
-	// SASL has the listeners whose clients must authenticate; see kafka.Door.SASL.
+	// SASL has the listeners whose clients must authenticate; see kafka.Filter.SASL.
 	SASL map[string]*kafka.SASL
 	// SCRAMUsers, if set, are the users that DescribeUserScramCredentials and
 	// AlterUserScramCredentials are about. Without it they change users that nobody

@@ -5,7 +5,7 @@
 // needs no second TCP port: kfake listens in memory, and what it advertises is
 // the address of our listener.
 //
-// Flow: Handle validates a frame (kafka.Door) and queues it on its connection's
+// Flow: Handle validates a frame (kafka.Filter) and queues it on its connection's
 // session (session.go). The session's goroutine, which lives only while there is
 // something to do, serves one request after the other (exchange): it asks store
 // whether what the request writes can be kept, makes the repairs of its API, writes

@@ -6,7 +6,7 @@ import (
 	"kring/kafka"
 )
 
-// HandleAPI takes a request that the door let through.
+// HandleAPI takes a request that the filter let through.
 func (c *Cluster) HandleAPI(q kafka.APIRequest) {
 	if v := q.Header.Version; kmsg.Key(q.Header.Key) == kmsg.ApiVersions && v <= apiVersionsSame {
 		q.RespondBody((*c.apiVersions.Load())[v])

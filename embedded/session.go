@@ -137,7 +137,7 @@ func (s *session) run(class int) {
 		if !ok {
 			return
 		}
-		if j.q, ok = s.cluster.door.Authorize(j.q); !ok {
+		if j.q, ok = s.cluster.filter.Authorize(j.q); !ok {
 			continue
 		}
 		s.room = s.makeRoom(j)

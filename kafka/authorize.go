@@ -8,7 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Topics is what an Authorizer's Door has to know of topics: rules go by names, and
+// Topics is what an Authorizer's Filter has to know of topics: rules go by names, and
 // requests may have ids. Its methods are called by Authorize.
 type Topics interface {
 	// TopicName is the name of the topic that has an id; empty if there is none. What is
@@ -21,15 +21,15 @@ type Topics interface {
 	TopicNames() []string
 }
 
-// Authorize asks the Door's Authorizer about everything that r does, and carries out
+// Authorize asks the Filter's Authorizer about everything that r does, and carries out
 // what it says: r is refused, with Kafka's own error; or what is denied is cut out of
 // it, and put into the response in front of the client; or the response will be
 // stripped of what the client must not see. It returns r without what was cut. false:
 // r is answered.
 //
-// The Door calls it before the APIHandler, unless AuthorizeLater is set: then the
+// The Filter calls it before the APIHandler, unless AuthorizeLater is set: then the
 // APIHandler must, before it does anything else with r but an ApiVersions request.
-func (d *Door) Authorize(r APIRequest) (APIRequest, bool) {
+func (d *Filter) Authorize(r APIRequest) (APIRequest, bool) {
 	if d.Authorizer == nil {
 		return r, true
 	}
@@ -55,7 +55,7 @@ func (d *Door) Authorize(r APIRequest) (APIRequest, bool) {
 //
 // Owner: the goroutine that calls Authorize, and after that the one that answers.
 type screening struct {
-	door   *Door
+	filter *Filter
 	client acl.Client
 	conn   *kring.Conn
 	header Header
@@ -71,10 +71,10 @@ type screening struct {
 	silent bool                  // nobody will be told what was denied, but by a close
 }
 
-func newScreening(d *Door, r APIRequest, req kmsg.Request) *screening {
+func newScreening(d *Filter, r APIRequest, req kmsg.Request) *screening {
 	c := r.Conn()
 	return &screening{
-		door: d, conn: c, header: r.Header, req: req, seen: asOfNow(d.Authorizer),
+		filter: d, conn: c, header: r.Header, req: req, seen: asOfNow(d.Authorizer),
 		client: acl.Client{Principal: c.Principal(), Listener: c.Listener, Address: c.Remote.Addr()},
 	}
 }
@@ -103,8 +103,8 @@ func (s *screening) carryOut(r APIRequest) (APIRequest, bool) {
 		r = s.rewrite(r)
 	}
 	if len(s.after) > 0 || s.learn != nil || s.silent {
-		if d := s.door; d.Quotas != nil && d.Quotas.Any() {
-			s.next = (*meteredDoor)(d)
+		if d := s.filter; d.Quotas != nil && d.Quotas.Any() {
+			s.next = (*meteredFilter)(d)
 		}
 		r.Raw.BeforeAnswer(s)
 	}
@@ -112,7 +112,7 @@ func (s *screening) carryOut(r APIRequest) (APIRequest, bool) {
 }
 
 // rewrite has the handler see the request as it is after what was cut: where it lay
-// before, so that nobody behind the Door sees anything of the rest.
+// before, so that nobody behind the Filter sees anything of the rest.
 func (s *screening) rewrite(r APIRequest) APIRequest {
 	body := s.req.AppendTo(make([]byte, 0, len(r.Body)))
 	if len(body) > len(r.Body) { // it names what the client meant by all
@@ -120,7 +120,7 @@ func (s *screening) rewrite(r APIRequest) APIRequest {
 		r.Body = r.own[r.Header.Size:]
 		return r
 	}
-	if d := s.door; d.Quotas != nil && d.Quotas.Any() {
+	if d := s.filter; d.Quotas != nil && d.Quotas.Any() {
 		d.chargeBehind(r, len(r.Body)-len(body))
 	}
 	r.Body = r.Body[:copy(r.Body, body):len(body)]
@@ -134,8 +134,8 @@ func (s *screening) may(op acl.Operation, on acl.ResourceType, name string) bool
 	if s.seen.Allowed(s.client, a) {
 		return true
 	}
-	if s.door.Denied != nil {
-		s.door.Denied(s.conn, s.header, a)
+	if s.filter.Denied != nil {
+		s.filter.Denied(s.conn, s.header, a)
 	}
 	return false
 }

@@ -103,10 +103,10 @@ func (s *screening) topicByID(op acl.Operation, id [16]byte) int16 {
 }
 
 func (s *screening) nameOf(id [16]byte) string {
-	if s.door.Topics == nil {
+	if s.filter.Topics == nil {
 		return ""
 	}
-	return s.door.Topics.TopicName(id)
+	return s.filter.Topics.TopicName(id)
 }
 
 func groupNamed(op acl.Operation) verdict[string] {

@@ -31,7 +31,7 @@ func fetch(s *screening) {
 		return
 	}
 	if req.SessionEpoch > fetchEpochFull && s.header.Version >= fetchSessionsFrom &&
-		!s.door.sessions.holds(sessionKey{fetch: req.SessionID}, s.client, version) {
+		!s.filter.sessions.holds(sessionKey{fetch: req.SessionID}, s.client, version) {
 		s.noSession()
 		return
 	}
@@ -74,7 +74,7 @@ func (s *screening) learnSession(payload []byte, version uint64) {
 		return
 	}
 	if id := int32(binary.BigEndian.Uint32(payload[header+fetchSessionAt:])); id != fetchSessionIDNone {
-		s.door.sessions.begin(sessionKey{fetch: id}, s.client, version)
+		s.filter.sessions.begin(sessionKey{fetch: id}, s.client, version)
 	}
 }
 

@@ -87,7 +87,7 @@ func (s *screening) uncreated(req *kmsg.MetadataRequest, topics []kmsg.MetadataR
 		case t.Topic == nil || t.TopicID != ([16]byte{}):
 		case s.sees(acl.Create, acl.Topic, *t.Topic):
 			creates = true
-		case s.door.Topics == nil || !s.door.Topics.TopicExists(*t.Topic):
+		case s.filter.Topics == nil || !s.filter.Topics.TopicExists(*t.Topic):
 			s.may(acl.Create, acl.Topic, *t.Topic) // says so
 			refused = append(refused, hiddenTopic(t, codeTopicAuthorization))
 			continue
@@ -151,10 +151,10 @@ func topicPartitions(s *screening) {
 // onlyVisible names the topics that the client may describe, unless these are all. Without any
 // name it may be that nobody could be asked: so these are not all.
 func (s *screening) onlyVisible(req *kmsg.DescribeTopicPartitionsRequest) (all bool) {
-	if s.door.Topics == nil {
+	if s.filter.Topics == nil {
 		return false
 	}
-	names := s.door.Topics.TopicNames()
+	names := s.filter.Topics.TopicNames()
 	all = len(names) > 0
 	for _, name := range names {
 		if req.Cursor != nil && name < req.Cursor.Topic {

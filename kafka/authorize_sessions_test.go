@@ -46,7 +46,7 @@ func TestAFetchSessionGoesOnOnlyForWhoBeganItUnderTheRulesOfThen(t *testing.T) {
 		{nil, 77, 2, []string{"good"}, 0, 0},
 		{func() { c.conn.SetPrincipal("User:thief") }, 77, 3, nil, 70, 0},
 		{func() { c.conn.SetPrincipal(reqchan.PrincipalAnonymous) }, 77, 3, nil, 0, 0},
-		{func() { c.handler.(*Door).Authorizer = rulesOf(t, "allow User:* read topic:good") }, 77, 4, nil, 70, 0},
+		{func() { c.handler.(*Filter).Authorizer = rulesOf(t, "allow User:* read topic:good") }, 77, 4, nil, 70, 0},
 		{nil, 0, 0, []string{"good", "bad", "unknown"}, 0, 2}, // without a session
 	} {
 		if k.before != nil {

@@ -12,7 +12,7 @@ import (
 func shareFetch(s *screening) {
 	req := s.req.(*kmsg.ShareFetchRequest)
 	key := shareSession(text(req.GroupID), text(req.MemberID))
-	sessions, version := &s.door.sessions, s.seen.Version()
+	sessions, version := &s.filter.sessions, s.seen.Version()
 	switch {
 	case req.ShareSessionEpoch == fetchEpochFull:
 		sessions.begin(key, s.client, version)

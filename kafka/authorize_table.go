@@ -146,7 +146,7 @@ func guardOf(key int16) *guard {
 	return guardsByKey[key]
 }
 
-// tokens are refused: nobody behind a Door has delegation tokens, and who owns one is
+// tokens are refused: nobody behind a Filter has delegation tokens, and who owns one is
 // not known here.
 func tokens(s *screening) { s.refuse(codeTokenAuthorization) }
 

@@ -67,7 +67,7 @@ func idOf(name string) (id [16]byte) {
 }
 
 func guarded(t *testing.T, a acl.Authorizer, next APIHandler) *client {
-	d := NewDoor(everything(t), next)
+	d := NewFilter(everything(t), next)
 	d.Authorizer, d.Topics = a, someTopics{"good", "bad"}
 	c := newClient(t, d)
 	c.conn.Listener = "PLAINTEXT"
@@ -263,7 +263,7 @@ func TestAMixedRequestIsDoneInPart(t *testing.T) {
 			k.req.SetVersion(version)
 			before := fmt.Sprintf("%+v", k.req)
 			var passed string
-			c.handler.(*Door).next = answers(func(r APIRequest) {
+			c.handler.(*Filter).next = answers(func(r APIRequest) {
 				req := decoded(t, r)
 				passed = fmt.Sprintf("%+v", req)
 				r.Respond(req.ResponseKind())
@@ -455,7 +455,7 @@ func TestACLsAreDescribedFromTheRulesAndChangedInTheFileAlone(t *testing.T) {
 // Many clients ask while the rules change: each request is answered by the rules before
 // or after.
 func TestRulesChangeWhileManyAreAuthorized(t *testing.T) {
-	d := NewDoor(everything(t), answers(func(r APIRequest) { r.Respond(decoded(t, r).ResponseKind()) }))
+	d := NewFilter(everything(t), answers(func(r APIRequest) { r.Respond(decoded(t, r).ResponseKind()) }))
 	rules := &swapped{}
 	rules.Store(rulesOf(t, "allow User:* describe topic:good"))
 	d.Authorizer, d.Topics = rules, someTopics{"good", "bad"}
@@ -495,7 +495,7 @@ func TestARequestIsJudgedByOneSetOfRules(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := NewDoor(everything(t), answers(func(r APIRequest) { r.Respond(decoded(t, r).ResponseKind()) }))
+	d := NewFilter(everything(t), answers(func(r APIRequest) { r.Respond(decoded(t, r).ResponseKind()) }))
 	d.Authorizer, d.Topics = rules, someTopics{"good", "bad"}
 	d.Denied = func(*reqchan.Conn, Header, acl.Action) {
 		if put("bad"); rules.Reload() != nil {
@@ -538,7 +538,7 @@ func (s some) Version() uint64                            { return 1 }
 // read, and the client gets a response that it can read.
 func TestWhatTheHandlerAnswersReachesTheClientWellFormed(t *testing.T) {
 	r := rand.New(rand.NewPCG(55, 56))
-	d := NewDoor(everything(t), answers(func(q APIRequest) {
+	d := NewFilter(everything(t), answers(func(q APIRequest) {
 		req, err := q.Decode()
 		if err != nil || len(q.Frame()) != q.Header.Size+len(q.Body) {
 			t.Errorf("%s v%d: %v; a frame of %d, header %d, body %d", kmsg.NameForKey(q.Header.Key), q.Header.Version, err, len(q.Frame()), q.Header.Size, len(q.Body))
@@ -579,7 +579,7 @@ func TestTopicsThatNobodyCouldNameAreNotShown(t *testing.T) {
 		r.Respond(resp)
 	}))
 	for _, known := range []someTopics{{}, {"good"}} {
-		c.handler.(*Door).Topics = known
+		c.handler.(*Filter).Topics = known
 		for _, shown := range ask[*kmsg.DescribeTopicPartitionsResponse](c, kmsg.NewPtrDescribeTopicPartitionsRequest(), 0).Topics {
 			if *shown.Topic != "good" {
 				t.Errorf("with the names %q it shows %s", known, *shown.Topic)

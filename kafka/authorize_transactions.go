@@ -46,7 +46,7 @@ func addPartitions(s *screening) {
 	resp := s.response().(*kmsg.AddPartitionsToTxnResponse)
 	for i := range req.Topics {
 		code := int16(codeOperationNotAttempted)
-		switch t := s.door.Topics; {
+		switch t := s.filter.Topics; {
 		case denied[req.Topics[i].Topic]:
 			code = codeTopicAuthorization
 		case t != nil && !t.TopicExists(req.Topics[i].Topic):

@@ -30,7 +30,7 @@ var framesOfClients = []struct {
 func TestRequestsOfRealClientsAreLetInWithoutWhatIsBehindThem(t *testing.T) {
 	for _, k := range framesOfClients {
 		h := &recorder{}
-		c := newClient(t, NewDoor(everything(t), h))
+		c := newClient(t, NewFilter(everything(t), h))
 		payload, err := hex.DecodeString(k.frame)
 		if err != nil {
 			t.Fatal(err)
@@ -54,7 +54,7 @@ func TestRequestsOfRealClientsAreLetInWithoutWhatIsBehindThem(t *testing.T) {
 
 func TestNothingBehindABodyReachesTheHandler(t *testing.T) {
 	h := &recorder{}
-	c := newClient(t, NewDoor(everything(t), h))
+	c := newClient(t, NewFilter(everything(t), h))
 	r := rand.New(rand.NewPCG(51, 52))
 	everyRequest(r, func(d *description, version int16, req kmsg.Request) {
 		whole := framePayload(req, 1, "test")

@@ -22,7 +22,7 @@ func versions() (kafka.Versions, error) {
 	)
 }
 
-// A service that speaks Kafka: the Door is the Handler of the server and lets only
+// A service that speaks Kafka: the Filter is the Handler of the server and lets only
 // well-formed requests of served versions through to the APIHandler, which answers them by
 // kmsg's types. A real client talks to it.
 func Example() {
@@ -33,7 +33,7 @@ func Example() {
 	}
 	service := kafka.APIHandlerFunc(func(r kafka.APIRequest) {
 		req, err := r.Decode()
-		if err != nil { // not what the door lets in; but whoever decodes looks
+		if err != nil { // not what the filter lets in; but whoever decodes looks
 			r.CloseConnection(kring.ReasonBodyMalformed)
 			return
 		}
@@ -58,7 +58,7 @@ func Example() {
 			r.Respond(resp)
 		}
 	})
-	server, err := kring.New(kring.Config{Listeners: []kring.ListenerConfig{{Address: "127.0.0.1:0"}}}, kafka.NewDoor(served, service))
+	server, err := kring.New(kring.Config{Listeners: []kring.ListenerConfig{{Address: "127.0.0.1:0"}}}, kafka.NewFilter(served, service))
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -47,5 +47,5 @@ var (
 	faultTagSize = &Fault{reqchan.BodyMalformed,
 		"kafka: request body: a known tag is longer than its field"}
 	faultElements = &Fault{reqchan.BodyMalformed,
-		"kafka: request body: more array elements and tags than a request may have (Door.ElementsMax); split the request"}
+		"kafka: request body: more array elements and tags than a request may have (Filter.ElementsMax); split the request"}
 )

@@ -86,7 +86,7 @@ func (c NullConfig) Validate() error {
 // produced is gone at once, so that the log always starts where it ends and
 // Fetch waits in vain. There are no groups and no transactions.
 //
-// Put it behind a Door: NewDoor(n.Versions(), n).
+// Put it behind a Filter: NewFilter(n.Versions(), n).
 type Null struct {
 	config   NullConfig
 	address  Address                            // of Advertise

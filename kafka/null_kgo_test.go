@@ -24,7 +24,7 @@ func serveNull(t *testing.T, engine kring.Engine, dispatch kring.DispatchMode) s
 		t.Fatal(err)
 	}
 	cfg := kring.Config{Engine: engine, Dispatch: kring.DispatchConfig{Mode: dispatch}, Listeners: []kring.ListenerConfig{{Address: "127.0.0.1:0"}}}
-	s, err := kring.New(cfg, kafka.NewDoor(null.Versions(), null))
+	s, err := kring.New(cfg, kafka.NewFilter(null.Versions(), null))
 	if err != nil {
 		t.Fatal(err)
 	}

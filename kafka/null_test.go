@@ -20,7 +20,7 @@ func newNull(t testing.TB, c NullConfig) (*Null, *client) {
 		t.Fatal(err)
 	}
 	t.Cleanup(n.Close)
-	return n, newClient(t, NewDoor(n.Versions(), n))
+	return n, newClient(t, NewFilter(n.Versions(), n))
 }
 
 func metadataOf(c *client, names ...string) *kmsg.MetadataResponse {

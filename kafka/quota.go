@@ -35,7 +35,7 @@ var exemptFromRequestQuotas = []int16{
 }
 
 // measure passes r to the Handler, and charges the handler time to its client.
-func (d *Door) measure(r APIRequest) {
+func (d *Filter) measure(r APIRequest) {
 	if !d.Quotas.Bounds(quota.HandlerTime) || slices.Contains(exemptFromRequestQuotas, r.Header.Key) {
 		d.pass(r)
 		return
@@ -50,25 +50,25 @@ func (d *Door) measure(r APIRequest) {
 
 // chargeBehind records the bytes behind a Produce request's body, which the client sent
 // too. The client waits for them when the request is charged.
-func (d *Door) chargeBehind(r APIRequest, bytes int) {
+func (d *Filter) chargeBehind(r APIRequest, bytes int) {
 	if bytes > 0 && r.Header.Key == keyProduce {
 		d.subject(r.Header, r.Raw.Conn()).Record(quota.BytesIn, int64(bytes))
 	}
 }
 
-func (d *Door) subject(h Header, c *reqchan.Conn) *quota.Subject {
+func (d *Filter) subject(h Header, c *reqchan.Conn) *quota.Subject {
 	user := strings.TrimPrefix(c.Principal(), "User:")
 	return d.Quotas.For(user, h.ClientID, c.Remote.Addr())
 }
 
-// meteredDoor is a Door as the observer of answers to its requests.
-type meteredDoor Door
+// meteredFilter is a Filter as the observer of answers to its requests.
+type meteredFilter Filter
 
 // Answering records what r used, and throttles a client that is over a limit, for the
 // longest of the waits (KafkaApis: the larger of bandwidth and request throttle). The
 // response says so and is sent at once; the connection is muted (KIP-219).
-func (m *meteredDoor) Answering(r reqchan.Request, k reqchan.AnswerKind, payload []byte) []byte {
-	u := (*Door)(m).charge(r, k, len(payload))
+func (m *meteredFilter) Answering(r reqchan.Request, k reqchan.AnswerKind, payload []byte) []byte {
+	u := (*Filter)(m).charge(r, k, len(payload))
 	switch {
 	case u.wait == 0 || k != reqchan.AnswerSend:
 		return payload
@@ -89,8 +89,8 @@ func (m *meteredDoor) Answering(r reqchan.Request, k reqchan.AnswerKind, payload
 
 // AnsweringParts is Answering for a response with files. If the throttle time lies behind
 // the first file, the client is muted without being told.
-func (m *meteredDoor) AnsweringParts(r reqchan.Request, head []byte, size int) []byte {
-	u := (*Door)(m).charge(r, reqchan.AnswerSend, size)
+func (m *meteredFilter) AnsweringParts(r reqchan.Request, head []byte, size int) []byte {
+	u := (*Filter)(m).charge(r, reqchan.AnswerSend, size)
 	if u.wait == 0 {
 		return nil
 	}
@@ -105,7 +105,7 @@ func (m *meteredDoor) AnsweringParts(r reqchan.Request, head []byte, size int) [
 
 // charge records what r used, with a response of size bytes, and mutes its connection for
 // as long as the client has to wait.
-func (d *Door) charge(r reqchan.Request, k reqchan.AnswerKind, size int) (u use) {
+func (d *Filter) charge(r reqchan.Request, k reqchan.AnswerKind, size int) (u use) {
 	h, f := parseHeader(r.Payload())
 	if f != nil {
 		return u // the handler wrote the response over the request

@@ -19,7 +19,7 @@ type answers func(APIRequest)
 
 func (f answers) HandleAPI(r APIRequest) { f(r) }
 
-// metered is a client of a Door with limits, whose clock stands still.
+// metered is a client of a Filter with limits, whose clock stands still.
 func metered(t *testing.T, h APIHandler, limits ...quota.Limit) (*client, *quota.Quotas, *atomic.Int64) {
 	t.Helper()
 	var now atomic.Int64
@@ -27,9 +27,9 @@ func metered(t *testing.T, h APIHandler, limits ...quota.Limit) (*client, *quota
 	if err != nil {
 		t.Fatal(err)
 	}
-	door := NewDoor(everything(t), h)
-	door.Quotas = q
-	return newClient(t, door), q, &now
+	filter := NewFilter(everything(t), h)
+	filter.Quotas = q
+	return newClient(t, filter), q, &now
 }
 
 func limitOf(k quota.Kind, perSecond float64) quota.Limit {

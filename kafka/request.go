@@ -9,10 +9,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// APIHandler serves the requests that passed a Door, which is the kring.Handler in
+// APIHandler serves the requests that passed a Filter, which is the kring.Handler in
 // front of it: a broker that speaks Kafka implements this one, and none of kring's. It
 // may answer at once or later, from any goroutine; the first answer counts. It answers
-// every API of the Door's Versions, ApiVersions too: see Versions.Answer.
+// every API of the Filter's Versions, ApiVersions too: see Versions.Answer.
 //
 // An APIHandler that is a kring.ConnWatcher is told of connections.
 type APIHandler interface {
@@ -25,7 +25,7 @@ type APIHandlerFunc func(r APIRequest)
 // HandleAPI calls f.
 func (f APIHandlerFunc) HandleAPI(r APIRequest) { f(r) }
 
-// APIRequest is a request of an API that passed the Door: its API is known, its version
+// APIRequest is a request of an API that passed the Filter: its API is known, its version
 // served, its body well-formed. It is a value: a handler that answers later keeps a copy.
 //
 // Owner: the APIHandler until it answers, by one of the methods here or of Raw. After

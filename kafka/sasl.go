@@ -79,7 +79,7 @@ func (c SASLConfig) Validate() error {
 	return errors.Join(faults...)
 }
 
-// SASL authenticates the clients of a listener; see Door.SASL. It never changes, but for
+// SASL authenticates the clients of a listener; see Filter.SASL. It never changes, but for
 // its counts, and has no goroutine while nobody is being authenticated.
 type SASL struct {
 	cfg     SASLConfig
@@ -105,7 +105,7 @@ type saslCounts struct {
 	succeeded, failed, reauthenticated, reauthFailed, expired, early, overloaded, undelayed atomic.Uint64
 }
 
-// NewSASL makes what Door.SASL has. One may serve several listeners.
+// NewSASL makes what Filter.SASL has. One may serve several listeners.
 func NewSASL(c SASLConfig) (*SASL, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -152,7 +152,7 @@ var (
 )
 
 // authenticated says whether a request may go on. If not, it is answered here, or will be.
-func (d *Door) authenticated(r kring.Request) bool {
+func (d *Filter) authenticated(r kring.Request) bool {
 	c := r.Conn()
 	if c == nil {
 		return true // made by hand: it is of no listener
@@ -187,7 +187,7 @@ func (d *Door) authenticated(r kring.Request) bool {
 
 // refuseEarly is reject for a client whom nobody knows: what it says of itself, perhaps a
 // token in the wrong place, is shown to nobody.
-func (d *Door) refuseEarly(r kring.Request, h Header, f *Fault) {
+func (d *Filter) refuseEarly(r kring.Request, h Header, f *Fault) {
 	h.ClientID = nil
 	d.reject(r, h, f)
 }

@@ -84,7 +84,7 @@ func (s *saslSession) step(to saslState, from ...saslState) bool {
 
 // authenticate takes a request of a client that is not authenticated, or not any more. true:
 // it is ApiVersions, and goes on.
-func (d *Door) authenticate(a *SASL, s *saslSession, r kring.Request) bool {
+func (d *Filter) authenticate(a *SASL, s *saslSession, r kring.Request) bool {
 	s.mu.Lock()
 	state, raw := s.state, s.raw
 	s.mu.Unlock()
@@ -117,7 +117,7 @@ func (d *Door) authenticate(a *SASL, s *saslSession, r kring.Request) bool {
 }
 
 // early ends a connection that asks for what it may not.
-func (d *Door) early(a *SASL, s *saslSession, r kring.Request, h Header, f *Fault) bool {
+func (d *Filter) early(a *SASL, s *saslSession, r kring.Request, h Header, f *Fault) bool {
 	s.step(saslOver, saslBegun, saslVersioned, saslTokens)
 	a.counted.early.Add(1)
 	d.refuseEarly(r, h, f)
@@ -125,7 +125,7 @@ func (d *Door) early(a *SASL, s *saslSession, r kring.Request, h Header, f *Faul
 }
 
 // bodyOf is the body of a request that may come early; nil: it is refused.
-func (d *Door) bodyOf(a *SASL, s *saslSession, r kring.Request, h Header) kmsg.Request {
+func (d *Filter) bodyOf(a *SASL, s *saslSession, r kring.Request, h Header) kmsg.Request {
 	body := r.Payload()[h.Size:]
 	size, _, f := validate(h.Key, h.Version, body, ElementsMaxDefault)
 	if f != nil {
@@ -141,7 +141,7 @@ func (d *Door) bodyOf(a *SASL, s *saslSession, r kring.Request, h Header) kmsg.R
 }
 
 // handshake takes the mechanism that a client chooses.
-func (d *Door) handshake(a *SASL, s *saslSession, r kring.Request, h Header) {
+func (d *Filter) handshake(a *SASL, s *saslSession, r kring.Request, h Header) {
 	req, _ := d.bodyOf(a, s, r, h).(*kmsg.SASLHandshakeRequest)
 	if req == nil {
 		return
@@ -163,7 +163,7 @@ func (d *Door) handshake(a *SASL, s *saslSession, r kring.Request, h Header) {
 }
 
 // authenticateToken takes the token out of a SaslAuthenticate request.
-func (d *Door) authenticateToken(a *SASL, s *saslSession, r kring.Request, h Header) {
+func (d *Filter) authenticateToken(a *SASL, s *saslSession, r kring.Request, h Header) {
 	req, _ := d.bodyOf(a, s, r, h).(*kmsg.SASLAuthenticateRequest)
 	if req != nil {
 		d.token(a, s, r, h, req.SASLAuthBytes)
@@ -172,7 +172,7 @@ func (d *Door) authenticateToken(a *SASL, s *saslSession, r kring.Request, h Hea
 
 // token has a token looked at, on another goroutine: that may take long. It lies in the
 // request, which is not answered until then.
-func (d *Door) token(a *SASL, s *saslSession, r kring.Request, h Header, token []byte) {
+func (d *Filter) token(a *SASL, s *saslSession, r kring.Request, h Header, token []byte) {
 	if !s.step(saslBusy, saslTokens) {
 		d.early(a, s, r, h, faultEarly)
 		return
@@ -186,7 +186,7 @@ func (d *Door) token(a *SASL, s *saslSession, r kring.Request, h Header, token [
 
 // look is what runs there. What a mechanism panics with is shown to nobody: it may have the
 // token in it.
-func (d *Door) look(a *SASL, s *saslSession, r kring.Request, h Header, token []byte) {
+func (d *Filter) look(a *SASL, s *saslSession, r kring.Request, h Header, token []byte) {
 	defer func() {
 		if recover() != nil {
 			s.step(saslOver, saslBusy)
@@ -224,7 +224,7 @@ func answerToken(r kring.Request, h Header, answer []byte, lifetime time.Duratio
 }
 
 // succeed makes the connection the client's that has proved who it is.
-func (d *Door) succeed(a *SASL, s *saslSession, r kring.Request, h Header, step sasl.Step) {
+func (d *Filter) succeed(a *SASL, s *saslSession, r kring.Request, h Header, step sasl.Step) {
 	who := step.Identity
 	s.mu.Lock()
 	before, again := s.user, s.again
@@ -279,7 +279,7 @@ func (a *SASL) lifetime(expires time.Time) time.Duration {
 }
 
 // failToken answers a token that was not good enough.
-func (d *Door) failToken(a *SASL, s *saslSession, r kring.Request, h Header, why error) {
+func (d *Filter) failToken(a *SASL, s *saslSession, r kring.Request, h Header, why error) {
 	s.mu.Lock()
 	s.state, s.exchange = saslOver, nil
 	mechanism, again := a.names[s.mechanism], s.again
@@ -307,7 +307,7 @@ func (d *Door) failToken(a *SASL, s *saslSession, r kring.Request, h Header, why
 
 // fail ends a connection that has failed to authenticate, after the delay. With resp nil it
 // is told nothing.
-func (d *Door) fail(a *SASL, s *saslSession, r kring.Request, h Header, resp kmsg.Response, reason string) {
+func (d *Filter) fail(a *SASL, s *saslSession, r kring.Request, h Header, resp kmsg.Response, reason string) {
 	s.mu.Lock()
 	again := s.again
 	s.mu.Unlock()
@@ -336,7 +336,7 @@ func (d *Door) fail(a *SASL, s *saslSession, r kring.Request, h Header, resp kms
 
 // refuseState answers SaslHandshake and SaslAuthenticate of a client that is authenticated
 // and may not do so again now. The connection goes on.
-func (d *Door) refuseState(r kring.Request) {
+func (d *Filter) refuseState(r kring.Request) {
 	h, f := parseHeader(r.Payload())
 	if f == nil {
 		_, _, f = validate(h.Key, h.Version, r.Payload()[h.Size:], ElementsMaxDefault)

@@ -56,21 +56,21 @@ func (x *toyExchange) Next(_ context.Context, token []byte) (sasl.Step, error) {
 	return sasl.Step{Done: true, Identity: sasl.Identity{User: user, Expires: x.m.expires}, Answer: []byte("welcome")}, nil
 }
 
-// saslDoor is a Door with SASL, a client in front of it, and a clock.
-type saslDoor struct {
+// saslFilter is a Filter with SASL, a client in front of it, and a clock.
+type saslFilter struct {
 	*client
-	sasl *SASL
-	door *Door
-	hear *recorder
-	now  atomic.Int64
+	sasl   *SASL
+	filter *Filter
+	hear   *recorder
+	now    atomic.Int64
 
 	mu   sync.Mutex
-	said []string // saslDoor by mu; why requests were refused
+	said []string // guarded by mu; why requests were refused
 }
 
-func doorWithSASL(t *testing.T, cfg SASLConfig) *saslDoor {
+func filterWithSASL(t *testing.T, cfg SASLConfig) *saslFilter {
 	t.Helper()
-	g := &saslDoor{hear: &recorder{}}
+	g := &saslFilter{hear: &recorder{}}
 	if cfg.Now == nil {
 		cfg.Now = func() time.Time { return time.Unix(1_000_000, g.now.Load()) }
 	}
@@ -85,9 +85,9 @@ func doorWithSASL(t *testing.T, cfg SASLConfig) *saslDoor {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.door = NewDoor(v, g.hear)
-	g.door.SASL = map[string]*SASL{"SAFE": g.sasl}
-	g.door.Rejected = func(_ *reqchan.Conn, h Header, why *Fault) {
+	g.filter = NewFilter(v, g.hear)
+	g.filter.SASL = map[string]*SASL{"SAFE": g.sasl}
+	g.filter.Rejected = func(_ *reqchan.Conn, h Header, why *Fault) {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		if len(h.ClientID) > 0 && why.Reason != reqchan.SessionExpired {
@@ -95,22 +95,22 @@ func doorWithSASL(t *testing.T, cfg SASLConfig) *saslDoor {
 		}
 		g.said = append(g.said, why.Error())
 	}
-	g.client = newClient(t, g.door)
+	g.client = newClient(t, g.filter)
 	g.connect()
 	return g
 }
 
 // connect begins anew.
-func (g *saslDoor) connect() { g.conn = &reqchan.Conn{Listener: "SAFE"} }
+func (g *saslFilter) connect() { g.conn = &reqchan.Conn{Listener: "SAFE"} }
 
-func (g *saslDoor) handshake(version int16, mechanism string) *kmsg.SASLHandshakeResponse {
+func (g *saslFilter) handshake(version int16, mechanism string) *kmsg.SASLHandshakeResponse {
 	g.t.Helper()
 	req := kmsg.NewPtrSASLHandshakeRequest()
 	req.Mechanism = mechanism
 	return ask[*kmsg.SASLHandshakeResponse](g.client, req, version)
 }
 
-func (g *saslDoor) token(version int16, token string) *kmsg.SASLAuthenticateResponse {
+func (g *saslFilter) token(version int16, token string) *kmsg.SASLAuthenticateResponse {
 	g.t.Helper()
 	req := kmsg.NewPtrSASLAuthenticateRequest()
 	req.SASLAuthBytes = []byte(token)
@@ -118,7 +118,7 @@ func (g *saslDoor) token(version int16, token string) *kmsg.SASLAuthenticateResp
 }
 
 // closes demands that payload closes the connection, at once and without a word.
-func (g *saslDoor) closes(why reqchan.CloseReason, payload []byte) {
+func (g *saslFilter) closes(why reqchan.CloseReason, payload []byte) {
 	g.t.Helper()
 	if kind, response, got := g.send(payload); kind != reqchan.AnswerClose || got != why || response != nil {
 		g.t.Errorf("%x: %v, %v, %x; want a close for %v", payload, kind, got, response, why)
@@ -126,7 +126,7 @@ func (g *saslDoor) closes(why reqchan.CloseReason, payload []byte) {
 }
 
 // fails demands the error of a token, with the end of the connection after the delay.
-func (g *saslDoor) fails(version int16, token, told string) {
+func (g *saslFilter) fails(version int16, token, told string) {
 	g.t.Helper()
 	req := kmsg.NewPtrSASLAuthenticateRequest()
 	req.Version, req.SASLAuthBytes = version, []byte(token)
@@ -153,7 +153,7 @@ func versionsRequest(version int16, name string) []byte {
 }
 
 // served demands that the client is served now, as user.
-func (g *saslDoor) served(user string) {
+func (g *saslFilter) served(user string) {
 	g.t.Helper()
 	before := len(g.hear.calls)
 	if kind, _, why := g.send(metadataFrame(9)); kind != reqchan.AnswerNoResponse || len(g.hear.calls) != before+1 {
@@ -164,7 +164,7 @@ func (g *saslDoor) served(user string) {
 	}
 }
 
-func (g *saslDoor) logIn(user string) {
+func (g *saslFilter) logIn(user string) {
 	g.t.Helper()
 	g.handshake(1, "TOY")
 	g.token(2, "user "+user)
@@ -173,7 +173,7 @@ func (g *saslDoor) logIn(user string) {
 
 // Kafka: SaslAuthenticatorTest, F-80.
 func TestAClientAuthenticatesInEveryVersion(t *testing.T) {
-	g := doorWithSASL(t, SASLConfig{})
+	g := filterWithSASL(t, SASLConfig{})
 	for version := range int16(3) {
 		for _, withVersions := range []bool{true, false} {
 			g.connect()
@@ -214,7 +214,7 @@ func TestAClientAuthenticatesInEveryVersion(t *testing.T) {
 }
 
 func TestAClientAuthenticatesByRawTokens(t *testing.T) {
-	g := doorWithSASL(t, SASLConfig{})
+	g := filterWithSASL(t, SASLConfig{})
 	for _, mechanism := range []string{"ASK", "TOY"} {
 		g.connect()
 		if h := g.handshake(0, mechanism); h.ErrorCode != 0 {
@@ -244,7 +244,7 @@ func TestAClientAuthenticatesByRawTokens(t *testing.T) {
 
 // Kafka: SaslAuthenticatorTest, F-80.
 func TestWhatComesBeforeAuthenticationClosesTheConnection(t *testing.T) {
-	g := doorWithSASL(t, SASLConfig{})
+	g := filterWithSASL(t, SASLConfig{})
 	token := kmsg.NewPtrSASLAuthenticateRequest()
 	token.Version, token.SASLAuthBytes = 2, []byte("user alice")
 	early := reqchan.NotAuthenticated
@@ -297,7 +297,7 @@ func TestWhatComesBeforeAuthenticationClosesTheConnection(t *testing.T) {
 }
 
 func TestOtherListenersAreOpen(t *testing.T) {
-	g := doorWithSASL(t, SASLConfig{})
+	g := filterWithSASL(t, SASLConfig{})
 	g.conn = &reqchan.Conn{Listener: "OPEN"}
 	if kind, _, why := g.send(metadataFrame(9)); kind != reqchan.AnswerNoResponse {
 		t.Errorf("%v, %v", kind, why)
@@ -311,7 +311,7 @@ func TestOtherListenersAreOpen(t *testing.T) {
 }
 
 func TestFailuresAreToldAsKafkaDoes(t *testing.T) {
-	g := doorWithSASL(t, SASLConfig{FailureDelay: time.Minute, DelayedMax: 3})
+	g := filterWithSASL(t, SASLConfig{FailureDelay: time.Minute, DelayedMax: 3})
 	for version := range int16(3) {
 		g.connect()
 		g.handshake(1, "ASK")
@@ -354,7 +354,7 @@ func TestFailuresAreToldAsKafkaDoes(t *testing.T) {
 // Kafka: SS-26, SS-27, F-23, F-24.
 func TestASessionEndsUnlessTheClientAuthenticatesAgain(t *testing.T) {
 	for _, raw := range []bool{false, true} {
-		g := doorWithSASL(t, SASLConfig{SessionMax: 10 * time.Second})
+		g := filterWithSASL(t, SASLConfig{SessionMax: 10 * time.Second})
 		begin := func(user string) {
 			if raw {
 				g.handshake(0, "TOY")
@@ -388,7 +388,7 @@ func TestASessionEndsUnlessTheClientAuthenticatesAgain(t *testing.T) {
 }
 
 func TestOnlyTheSameUserByTheSameMechanismAuthenticatesAgain(t *testing.T) {
-	g := doorWithSASL(t, SASLConfig{SessionMax: 10 * time.Second})
+	g := filterWithSASL(t, SASLConfig{SessionMax: 10 * time.Second})
 	g.logIn("alice")
 	g.handshake(1, "TOY")
 	g.fails(1, "user bob", "Cannot change principals during re-authentication from User.alice: User.bob")
@@ -415,7 +415,7 @@ func TestATokenThatExpiresEndsItsSession(t *testing.T) {
 	for _, k := range []struct{ max, left, want time.Duration }{
 		{0, time.Hour, time.Hour}, {time.Minute, time.Hour, time.Minute}, {time.Hour, time.Minute, time.Minute}, {0, -time.Second, time.Millisecond},
 	} {
-		g := doorWithSASL(t, SASLConfig{SessionMax: k.max, Mechanisms: []sasl.Mechanism{&toy{name: "TOY", expires: time.Unix(1_000_000, 0).Add(k.left)}}})
+		g := filterWithSASL(t, SASLConfig{SessionMax: k.max, Mechanisms: []sasl.Mechanism{&toy{name: "TOY", expires: time.Unix(1_000_000, 0).Add(k.left)}}})
 		g.handshake(1, "TOY")
 		if r := g.token(2, "user alice"); r.SessionLifetimeMillis != k.want.Milliseconds() {
 			t.Errorf("%+v: %d ms", k, r.SessionLifetimeMillis)
@@ -428,10 +428,10 @@ func TestATokenThatExpiresEndsItsSession(t *testing.T) {
 
 func TestHowManyAuthenticateIsBounded(t *testing.T) {
 	gate := make(chan struct{})
-	g := doorWithSASL(t, SASLConfig{Mechanisms: []sasl.Mechanism{&toy{name: "TOY", gate: gate}, &toy{name: "ASK", asks: true}}, RunningMax: 1, WaitingMax: 2})
+	g := filterWithSASL(t, SASLConfig{Mechanisms: []sasl.Mechanism{&toy{name: "TOY", gate: gate}, &toy{name: "ASK", asks: true}}, RunningMax: 1, WaitingMax: 2})
 	var waiting []*client
 	for range 3 {
-		c := newClient(t, g.door)
+		c := newClient(t, g.filter)
 		c.conn = &reqchan.Conn{Listener: "SAFE"}
 		req := kmsg.NewPtrSASLHandshakeRequest()
 		req.Mechanism = "TOY"
@@ -462,7 +462,7 @@ func TestHowManyAuthenticateIsBounded(t *testing.T) {
 }
 
 func TestAMechanismThatPanicsClosesItsConnectionOnly(t *testing.T) {
-	g := doorWithSASL(t, SASLConfig{Mechanisms: []sasl.Mechanism{&toy{name: "TOY", panics: "with a password"}}})
+	g := filterWithSASL(t, SASLConfig{Mechanisms: []sasl.Mechanism{&toy{name: "TOY", panics: "with a password"}}})
 	for range 3 {
 		g.connect()
 		g.handshake(0, "TOY")
@@ -471,7 +471,7 @@ func TestAMechanismThatPanicsClosesItsConnectionOnly(t *testing.T) {
 }
 
 func TestATokenDoesNotStayInMemory(t *testing.T) {
-	g := doorWithSASL(t, SASLConfig{})
+	g := filterWithSASL(t, SASLConfig{})
 	g.handshake(1, "ASK")
 	g.token(2, "user canary-alice")
 	if strings.Contains(string(g.frame[:cap(g.frame)]), "canary-alice") {

@@ -32,7 +32,7 @@ const userChangesMax = 256
 var mechanismsOf = []string{sasl.SCRAMSHA256, sasl.SCRAMSHA512}
 
 // serveUsers answers requests about SCRAM users. It says whether r is one.
-func (d *Door) serveUsers(r APIRequest) bool {
+func (d *Filter) serveUsers(r APIRequest) bool {
 	if r.Header.Key != keyDescribeSCRAM && r.Header.Key != keyAlterSCRAM {
 		return false
 	}

@@ -13,13 +13,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-func usersDoor(t *testing.T, users SCRAMUsers) *client {
+func usersFilter(t *testing.T, users SCRAMUsers) *client {
 	t.Helper()
 	v, err := NewVersions(VersionRange{18, 0, 3}, VersionRange{50, 0, 0}, VersionRange{51, 0, 0})
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := NewDoor(v, &recorder{})
+	d := NewFilter(v, &recorder{})
 	d.SCRAMUsers = users
 	return newClient(t, d)
 }
@@ -70,7 +70,7 @@ func alter(t *testing.T, c *client, deletions []kmsg.AlterUserSCRAMCredentialsRe
 // Kafka: ScramControlManagerTest.
 func TestClientsChangeTheUsersThatLogIn(t *testing.T) {
 	users := emptyUsers(t)
-	c := usersDoor(t, users)
+	c := usersFilter(t, users)
 	got := alter(t, c, nil, upsertion("alice", 1, 4096), upsertion("alice2", 1, 16384), upsertion("bob", 1, 4096), upsertion("few", 1, 4095),
 		upsertion("many", 1, 16385), upsertion("", 1, 4096), upsertion("other", 3, 4096), upsertion("none", 0, 4096), upsertion("twice", 1, 4096), upsertion("twice", 2, 4096))
 	for user, code := range map[string]int16{"alice": 0, "alice2": 0, "bob": 0, "few": 93, "many": 93, "": 93, "other": 33, "none": 33, "twice": 92} {
@@ -101,7 +101,7 @@ func TestClientsChangeTheUsersThatLogIn(t *testing.T) {
 
 func TestClientsDescribeTheUsersThatLogIn(t *testing.T) {
 	users := emptyUsers(t)
-	c := usersDoor(t, users)
+	c := usersFilter(t, users)
 	alter(t, c, nil, upsertion("alice", 1, 4096), upsertion("bob", 2, 8192))
 	alter(t, c, nil, upsertion("alice", 2, 5000))
 	describe := func(names ...string) (results []kmsg.DescribeUserSCRAMCredentialsResponseResult) {
@@ -130,7 +130,7 @@ func (fullDisk) Edit(edit func(*sasl.UserList) error) error {
 
 func TestUsersThatCantBeKeptAreRefused(t *testing.T) {
 	users := emptyUsers(t)
-	if got := alter(t, usersDoor(t, fullDisk{users}), nil, upsertion("alice", 1, 4096)); got["alice"] != codeStorageError || users.Len() != 0 {
+	if got := alter(t, usersFilter(t, fullDisk{users}), nil, upsertion("alice", 1, 4096)); got["alice"] != codeStorageError || users.Len() != 0 {
 		t.Errorf("error %d, %d users", got["alice"], users.Len())
 	}
 }
@@ -140,8 +140,8 @@ func TestUsersThatCantBeKeptAreRefused(t *testing.T) {
 func TestUsersAreChangedByWhomTheRulesAllow(t *testing.T) {
 	for _, later := range []bool{false, true} {
 		users := emptyUsers(t)
-		c := usersDoor(t, users)
-		d := c.handler.(*Door)
+		c := usersFilter(t, users)
+		d := c.handler.(*Filter)
 		d.AuthorizeLater = later
 		d.Authorizer = rulesOf(t, "allow User:ANONYMOUS describe cluster")
 		if got := alter(t, c, nil, upsertion("alice", 1, 4096)); got["alice"] != codeClusterAuthorization || users.Len() != 0 {

@@ -15,7 +15,7 @@ const (
 var saslRanges = []VersionRange{{keySASLHandshake, 0, 1}, {keySASLAuthenticate, 0, 2}}
 
 // versionsFor is what is served to c: on a listener with SASL, its two APIs as well.
-func (d *Door) versionsFor(c *reqchan.Conn) *Versions {
+func (d *Filter) versionsFor(c *reqchan.Conn) *Versions {
 	if d.SASL == nil || c == nil || d.SASL[c.Listener] == nil {
 		return &d.versions
 	}
@@ -23,12 +23,12 @@ func (d *Door) versionsFor(c *reqchan.Conn) *Versions {
 	return &d.withSASL
 }
 
-func (d *Door) addSASL() {
+func (d *Filter) addSASL() {
 	all := slices.DeleteFunc(d.versions.All(), func(r VersionRange) bool {
 		return r.Key == keySASLHandshake || r.Key == keySASLAuthenticate
 	})
 	v, err := NewVersions(append(all, saslRanges...)...)
-	if err != nil { // the Door serves nothing
+	if err != nil { // the Filter serves nothing
 		v = d.versions
 	}
 	d.withSASL = v
@@ -36,7 +36,7 @@ func (d *Door) addSASL() {
 
 // answerVersions answers ApiVersions on a listener with SASL, if the Handler does not know of
 // SASL: what it would answer lacks two APIs. It says whether it did.
-func (d *Door) answerVersions(r APIRequest) bool {
+func (d *Filter) answerVersions(r APIRequest) bool {
 	if r.Header.Key != keyApiVersions {
 		return false
 	}

@@ -6,18 +6,18 @@ import (
 	"kring/engine"
 )
 
-// Intake is a processor's door for the connections of one listener.
-type Intake struct {
+// ListenerInbox is a processor's inbox for the connections of one listener.
+type ListenerInbox struct {
 	processor *Processor
 	listener  *Listener
 }
 
-// Intake opens the door.
-func (p *Processor) Intake(l *Listener) Intake { return Intake{p, l} }
+// InboxFor is the inbox for the connections of l.
+func (p *Processor) InboxFor(l *Listener) ListenerInbox { return ListenerInbox{p, l} }
 
 // Assign hands an accepted socket over; false when too many wait already, or the
 // processor or the listener is ending. Any goroutine.
-func (i Intake) Assign(c engine.Accepted) bool {
+func (i ListenerInbox) Assign(c engine.Accepted) bool {
 	if !i.listener.Enter() {
 		return false
 	}
@@ -31,7 +31,7 @@ func (i Intake) Assign(c engine.Accepted) bool {
 // Load is how many connections the processor has, of all listeners, those that
 // wait to be adopted with them; as many as can be when it takes none any more. Any
 // goroutine.
-func (i Intake) Load() int64 {
+func (i ListenerInbox) Load() int64 {
 	if !i.processor.Serves() {
 		return math.MaxInt64
 	}

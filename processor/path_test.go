@@ -156,10 +156,10 @@ func newPath(t testing.TB, conns, depth int, inline bool) *path {
 	s.startHandlers(c)
 	ended := make(chan error, 1)
 	go func() { ended <- p.Run(func(error) {}) }()
-	intake := p.Intake(processor.NewListener("TEST", false, settingsOf(c.settings)))
+	inbox := p.InboxFor(processor.NewListener("TEST", false, settingsOf(c.settings)))
 	for fd := range conns {
 		at := netip.MustParseAddrPort("127.0.0.1:1")
-		if !intake.Assign(engine.Accepted{FD: engine.FD(fd), Local: at, Remote: at, Slot: noSlot{}}) {
+		if !inbox.Assign(engine.Accepted{FD: engine.FD(fd), Local: at, Remote: at, Slot: noSlot{}}) {
 			t.Fatal("a socket was refused")
 		}
 	}

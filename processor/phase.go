@@ -100,7 +100,7 @@ func (p *Processor) release() error {
 	err := p.engine.Close()
 	lost := errors.Is(err, engine.ErrMemoryHeld) // about another failure nothing can be done any more
 	p.ends.gone = true
-	p.endDoors()
+	p.endHosted()
 	for _, c := range p.slots.all {
 		if c.Info() != nil { // only now does the kernel leave its memory alone
 			if c.Abandon(lost) {

@@ -49,7 +49,7 @@ type player struct {
 	openMost int
 }
 
-// The memory and the door of all scripts: they must be as before after each.
+// The memory and the quota of all scripts: they must be as before after each.
 var (
 	playMemory    slab.Pool
 	playAdmission = must(acceptor.NewAdmission(acceptor.AdmissionConfig{}))
@@ -157,13 +157,13 @@ func (p *player) openProcessors(n int, inline bool) {
 		}
 		s.begin(processor.New(cfg))
 		p.stepped = append(p.stepped, s)
-		assigners = append(assigners, s.processor.Intake(p.listener))
+		assigners = append(assigners, s.processor.InboxFor(p.listener))
 	}
 	p.acceptor = must(acceptor.New(acceptor.Config{
 		Name: "PLAY", Network: p.network, Listen: engine.ListenConfig{Address: "127.0.0.1:0"},
 		Assigners: assigners, Quota: playQuota, LeastConns: true,
 	}))
-	p.stepped[0].processor.Host(p.acceptor)
+	p.stepped[0].processor.HostAcceptor(p.acceptor)
 }
 
 // fault notes what is wrong; the script ends with it.

@@ -49,16 +49,16 @@ type Processor struct {
 	ends   ends
 
 	// Owner: the goroutine in Run, all that follows.
-	engine    opened
-	phase     conn.Phase
-	shared    *conn.Shared
-	slots     slots
-	timers    timers
-	migration migration
-	doors     []Door  // nil: free
-	swept     int     // slots that were told that held memory is scarce
-	handlers  handing // requests on their way to them
-	reaped    completions
+	engine          opened
+	phase           conn.Phase
+	shared          *conn.Shared
+	slots           slots
+	timers          timers
+	migration       migration
+	hostedAcceptors []HostedAcceptor // nil: free
+	swept           int              // slots that were told that held memory is scarce
+	handlers        handing          // requests on their way to them
+	reaped          completions
 }
 
 // New makes a Processor; Run starts it.
@@ -186,7 +186,7 @@ func (p *Processor) poll() (int, error) {
 // inbox is looked at for the last time; whoever puts something there after that rings it.
 func (p *Processor) parkFor() time.Duration {
 	p.inbox.wakeFlag.BeforeSleep()
-	due := p.proceedDoors()
+	due := p.runHosted()
 	if p.sweeping() || p.shared.WaitsForPoll() || !p.inbox.empty(p.phase) {
 		p.inbox.wakeFlag.AfterSleep()
 		return 0
@@ -217,7 +217,7 @@ func (p *Processor) complete(done *engine.Completion) {
 	c := p.slots.of(done.Token)
 	if c == nil {
 		if done.Op == engine.OpAccept {
-			p.doors[doorOf(done.Token)].Complete(done)
+			p.hostedAcceptors[hostedOf(done.Token)].HandleCompletion(done)
 			return
 		}
 		p.engine.Recycle(done) // its connection died of something else

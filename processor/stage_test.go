@@ -67,7 +67,7 @@ func newStage(t testing.TB, c stageConfig) *stage {
 	for i := range max(c.processors, 1) {
 		p := processor.New(s.processorConfig(uint32(i), c))
 		s.processors = append(s.processors, p)
-		assigners = append(assigners, p.Intake(listener))
+		assigners = append(assigners, p.InboxFor(listener))
 		opened := make(chan error, 1)
 		s.running.Go(func() { s.errs <- p.Run(func(err error) { opened <- err }) })
 		if err := <-opened; err != nil {

@@ -121,5 +121,5 @@ func nullHandler() (kring.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return kafka.NewDoor(n.Versions(), n), nil
+	return kafka.NewFilter(n.Versions(), n), nil
 }

@@ -58,7 +58,7 @@ func newRefusals(log *slog.Logger, every time.Duration) *refusals {
 	return r
 }
 
-// add is Door.Rejected. It does not block.
+// add is Filter.Rejected. It does not block.
 func (r *refusals) add(c *kring.Conn, h kafka.Header, why *kafka.Fault) {
 	id := string(h.ClientID[:min(len(h.ClientID), clientIDBytesMax)])
 	h.ClientID = nil // it lies in the request

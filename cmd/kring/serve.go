@@ -169,13 +169,13 @@ func (c *serveCmd) openHandler(log *slog.Logger, refused *refusals, by guards) (
 		if err != nil {
 			return service{}, usageError{inFlags(err)}
 		}
-		door := kafka.NewDoor(n.Versions(), n)
-		door.Quotas, door.Rejected = by.quotas, refused.add
+		filter := kafka.NewFilter(n.Versions(), n)
+		filter.Quotas, filter.Rejected = by.quotas, refused.add
 		if by.rules != nil { // nil in an interface is an Authorizer
-			door.Authorizer, door.Topics, door.Denied = by.rules, n, by.denied.add
+			filter.Authorizer, filter.Topics, filter.Denied = by.rules, n, by.denied.add
 		}
-		door.SASL = by.who.sasl
-		return service{handler: door, quotas: by.quotas, advertise: advertiseNull(n), release: n.Close, apis: n.Versions()}, nil
+		filter.SASL = by.who.sasl
+		return service{handler: filter, quotas: by.quotas, advertise: advertiseNull(n), release: n.Close, apis: n.Versions()}, nil
 	case handlerEcho:
 		return service{handler: echo.Handler{}}, nil
 	}

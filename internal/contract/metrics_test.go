@@ -15,13 +15,13 @@ import (
 	"kring/reqchan"
 )
 
-// kafkaNull is the null handler behind its door.
-func kafkaNull(t *testing.T) *kafka.Door {
+// kafkaNull is the null handler behind its filter.
+func kafkaNull(t *testing.T) *kafka.Filter {
 	n, err := kafka.NewNull(kafka.NullConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return kafka.NewDoor(n.Versions(), n)
+	return kafka.NewFilter(n.Versions(), n)
 }
 
 // askKafka sends a request and waits for its answer.

@@ -101,9 +101,9 @@ func TestBytesOfFilesAreOnTheAccountOfTheirClient(t *testing.T) {
 			t.Fatal(err)
 		}
 		b := &fileBroker{t: t, file: f, records: records}
-		door := kafka.NewDoor(versions, b)
-		door.Quotas = q
-		s := servertest.Start(t, cfg, door)
+		filter := kafka.NewFilter(versions, b)
+		filter.Quotas = q
+		s := servertest.Start(t, cfg, filter)
 		c := servertest.Dial(t, s)
 
 		fetch := kmsg.NewPtrFetchRequest()

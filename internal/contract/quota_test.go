@@ -42,9 +42,9 @@ func handlers(t *testing.T, q *quota.Quotas) map[string]func() kring.Handler {
 				t.Fatal(err)
 			}
 			t.Cleanup(n.Close)
-			door := kafka.NewDoor(n.Versions(), n)
-			door.Quotas = q
-			return door
+			filter := kafka.NewFilter(n.Versions(), n)
+			filter.Quotas = q
+			return filter
 		},
 		"embedded": func() kring.Handler {
 			cluster, err := embedded.Open(embedded.Config{Quotas: q})

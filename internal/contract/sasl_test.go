@@ -139,10 +139,10 @@ func startGuarded(t *testing.T, cfg kring.Config, of kafka.SASLConfig) *guarded 
 	if err != nil {
 		t.Fatal(err)
 	}
-	door := kafka.NewDoor(null.Versions(), null)
-	door.SASL = map[string]*kafka.SASL{"SAFE": g.sasl}
+	filter := kafka.NewFilter(null.Versions(), null)
+	filter.SASL = map[string]*kafka.SASL{"SAFE": g.sasl}
 	cfg.Listeners = []kring.ListenerConfig{{Name: "SAFE", Address: "127.0.0.1:0", Limits: kring.LimitsConfig{FrameBytesMaxUnauthenticated: unauthenticatedBytes}}}
-	g.Server = servertest.Start(t, cfg, door)
+	g.Server = servertest.Start(t, cfg, filter)
 	return g
 }
 

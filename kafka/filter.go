@@ -9,12 +9,12 @@ import (
 	"kring/quota"
 )
 
-// Door is the kring.Handler that lets only well-formed requests of served versions
+// Filter is the kring.Handler that lets only well-formed requests of served versions
 // through to an APIHandler. A request that it refuses closes its connection for a
 // counted reason, and counts as failed. It answers only what no handler can: ApiVersions
 // in a version that is not served (KIP-511), or with a software name that is not allowed.
 // All else, ApiVersions in a served version included, is the APIHandler's.
-type Door struct {
+type Filter struct {
 	// ElementsMax is how many array elements and tags one request may have; 0
 	// means ElementsMaxDefault. Set it before the first request.
 	ElementsMax int
@@ -62,23 +62,23 @@ type Door struct {
 	watcher   kring.ConnWatcher
 }
 
-// NewDoor makes the door to next, which serves v: give it to kring.New as the Handler.
-func NewDoor(v Versions, next APIHandler) *Door {
+// NewFilter makes the filter in front of next, which serves v: give it to kring.New as the Handler.
+func NewFilter(v Versions, next APIHandler) *Filter {
 	schemas() // compiled here and not for the first client
 	responseSchemas()
 	if v.bodies == nil { // the zero Versions, which serves nothing
 		v.bodies = newApiVersionsBodies(v)
 	}
-	d := &Door{versions: v, next: next, usersLine: saslLine{runningMax: 1, waitingMax: userChangesMax}}
+	d := &Filter{versions: v, next: next, usersLine: saslLine{runningMax: 1, waitingMax: userChangesMax}}
 	d.watcher, _ = next.(kring.ConnWatcher)
 	return d
 }
 
 // APIOf reads the key and the version that a payload begins with; the server
 // measures requests by them.
-func (d *Door) APIOf(payload []byte) (key, version int16) { return APIOf(payload) }
+func (d *Filter) APIOf(payload []byte) (key, version int16) { return APIOf(payload) }
 
-// APIOf is beside Door.APIOf; the key is -1 when there is none.
+// APIOf is beside Filter.APIOf; the key is -1 when there is none.
 func APIOf(payload []byte) (key, version int16) {
 	if len(payload) < headerBytesMin {
 		return -1, 0
@@ -87,7 +87,7 @@ func APIOf(payload []byte) (key, version int16) {
 }
 
 // Handle validates a frame and passes it on, answers it, or closes its connection.
-func (d *Door) Handle(r kring.Request) {
+func (d *Filter) Handle(r kring.Request) {
 	if d.SASL != nil && !d.authenticated(r) {
 		return
 	}
@@ -111,7 +111,7 @@ func (d *Door) Handle(r kring.Request) {
 
 // admit validates the body and passes the request on, without the bytes behind the
 // body: nobody sees these.
-func (d *Door) admit(r APIRequest) {
+func (d *Filter) admit(r APIRequest) {
 	limit := d.ElementsMax
 	if limit == 0 {
 		limit = ElementsMaxDefault
@@ -130,7 +130,7 @@ func (d *Door) admit(r APIRequest) {
 	measured := d.Quotas != nil && d.Quotas.Any()
 	if measured {
 		d.chargeBehind(r, behind)
-		r.Raw.BeforeAnswer((*meteredDoor)(d))
+		r.Raw.BeforeAnswer((*meteredFilter)(d))
 	}
 	if r.Header.Key == keyApiVersions && r.Header.Version >= softwareVersionFrom &&
 		!captureSoftware(r.Raw.Conn(), r.Body) {
@@ -151,7 +151,7 @@ func (d *Door) admit(r APIRequest) {
 }
 
 // pass passes a request on to whoever serves it.
-func (d *Door) pass(r APIRequest) {
+func (d *Filter) pass(r APIRequest) {
 	switch {
 	case d.SASL != nil && d.answerVersions(r), d.SCRAMUsers != nil && d.serveUsers(r):
 	default:
@@ -161,12 +161,12 @@ func (d *Door) pass(r APIRequest) {
 
 // answerUnsupported answers an ApiVersions request of a version that is not served: in
 // version 0, with what is served, without reading its body (KIP-511).
-func (d *Door) answerUnsupported(r kring.Request, h Header) {
+func (d *Filter) answerUnsupported(r kring.Request, h Header) {
 	h.Version = apiVersionsUnsupportedVersion
 	APIRequest{Header: h, Raw: r}.RespondBody(d.versionsFor(r.Conn()).bodies.unsupported)
 }
 
-func (d *Door) reject(r kring.Request, h Header, f *Fault) {
+func (d *Filter) reject(r kring.Request, h Header, f *Fault) {
 	if d.Rejected != nil {
 		d.Rejected(r.Conn(), h, f)
 	}
@@ -175,14 +175,14 @@ func (d *Door) reject(r kring.Request, h Header, f *Fault) {
 }
 
 // ConnOpened passes on to the Handler that a connection began, if it is a kring.ConnWatcher.
-func (d *Door) ConnOpened(c *kring.Conn) {
+func (d *Filter) ConnOpened(c *kring.Conn) {
 	if d.watcher != nil {
 		d.watcher.ConnOpened(c)
 	}
 }
 
 // ConnClosed passes on to the Handler that a connection ended, if it is a kring.ConnWatcher.
-func (d *Door) ConnClosed(c *kring.Conn, why kring.CloseReason) {
+func (d *Filter) ConnClosed(c *kring.Conn, why kring.CloseReason) {
 	if d.watcher != nil {
 		d.watcher.ConnClosed(c, why)
 	}

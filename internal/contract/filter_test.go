@@ -13,14 +13,14 @@ import (
 	"kring/reqchan"
 )
 
-// doorFor serves Metadata of versions 1 to 9, and says which body it got.
-func doorFor(t *testing.T) kring.Handler {
+// filterFor serves Metadata of versions 1 to 9, and says which body it got.
+func filterFor(t *testing.T) kring.Handler {
 	t.Helper()
 	v, err := kafka.NewVersions(kafka.VersionRange{Key: 3, Min: 1, Max: 9}, kafka.VersionRange{Key: 18, Min: 0, Max: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return kafka.NewDoor(v, metadataOnly{})
+	return kafka.NewFilter(v, metadataOnly{})
 }
 
 type metadataOnly struct{}
@@ -64,7 +64,7 @@ func TestARequestThatIsNotServedEndsItsConnectionAlone(t *testing.T) {
 		"a length beyond the frame": append(header(3, 1, "c", false), 0, 0, 0, 1, 0x7f, 0xff),
 	}
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		s := servertest.Start(t, cfg, doorFor(t))
+		s := servertest.Start(t, cfg, filterFor(t))
 		neighbour := servertest.Dial(t, s)
 		good := string(append(header(3, 1, "", true), all...))
 		for name, payload := range cases {
@@ -88,7 +88,7 @@ func TestARequestThatIsNotServedEndsItsConnectionAlone(t *testing.T) {
 // Kafka: RequestHeaderTest, RequestContextTest, EdgeCaseRequestTest, ApiVersionManagerTest, F-19, F-21.
 func TestHeadersOfEveryVersionAreServed(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		c := servertest.Dial(t, servertest.Start(t, cfg, doorFor(t)))
+		c := servertest.Dial(t, servertest.Start(t, cfg, filterFor(t)))
 		all := []byte{0xff, 0xff, 0xff, 0xff}
 		flexible := []byte{0, 0, 0, 0, 0, 0} // no tags; null topics, three choices, no tags
 		for _, payload := range [][]byte{
@@ -115,11 +115,11 @@ func TestHeadersOfEveryVersionAreServed(t *testing.T) {
 	})
 }
 
-// TestARefusedRequestCountsAsFailed: the door's, by what is wrong with it, and any other
+// TestARefusedRequestCountsAsFailed: the filter's, by what is wrong with it, and any other
 // that closes its connection as an unknown error. It was counted as a success.
 func TestARefusedRequestCountsAsFailed(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		s := servertest.Start(t, cfg, doorFor(t))
+		s := servertest.Start(t, cfg, filterFor(t))
 		for _, payload := range [][]byte{append(header(3, 10, "c", false), 0), header(3, 1, "c", false)} {
 			c := servertest.Dial(t, s)
 			c.Send(string(payload))

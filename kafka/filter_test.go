@@ -13,9 +13,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-func TestEveryWellFormedRequestPassesTheDoorUnchanged(t *testing.T) {
+func TestEveryWellFormedRequestPassesTheFilterUnchanged(t *testing.T) {
 	h := &recorder{}
-	c := newClient(t, NewDoor(everything(t), h))
+	c := newClient(t, NewFilter(everything(t), h))
 	r := rand.New(rand.NewPCG(21, 22))
 	everyRequest(r, func(d *description, version int16, req kmsg.Request) {
 		h.calls = nil
@@ -35,10 +35,10 @@ func TestNothingUnscreenedReachesTheHandler(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := &recorder{}
-	door := NewDoor(v, h)
+	filter := NewFilter(v, h)
 	rejected := 0
-	door.Rejected = func(_ *reqchan.Conn, _ Header, why *Fault) { rejected++ }
-	c := newClient(t, door)
+	filter.Rejected = func(_ *reqchan.Conn, _ Header, why *Fault) { rejected++ }
+	c := newClient(t, filter)
 	cases := []struct {
 		name    string
 		payload []byte
@@ -71,7 +71,7 @@ func TestUnsupportedApiVersionsIsAnsweredAsVersion0WithAllThatIsServed(t *testin
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := newClient(t, NewDoor(v, &recorder{}))
+	c := newClient(t, NewFilter(v, &recorder{}))
 	for _, version := range []int16{4, 5, 99, 32767, -1} {
 		payload := rawHeader(18, version, 0, 0, 0xff, 0xff) // a body that nobody can parse
 		kind, response, why := c.send(payload)
@@ -97,7 +97,7 @@ func rangesOf(resp *kmsg.ApiVersionsResponse) (all []VersionRange) {
 
 // Kafka: F-22.
 func TestClientSoftwareIsKeptWhenItIsWhatKIP511Allows(t *testing.T) {
-	c := newClient(t, NewDoor(everything(t), &recorder{}))
+	c := newClient(t, NewFilter(everything(t), &recorder{}))
 	cases := []struct {
 		name string
 		ok   bool
@@ -127,12 +127,12 @@ func TestClientSoftwareIsKeptWhenItIsWhatKIP511Allows(t *testing.T) {
 	}
 }
 
-func TestTheDoorAllocatesNothing(t *testing.T) {
+func TestTheFilterAllocatesNothing(t *testing.T) {
 	null, err := NewNull(NullConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := newClient(t, NewDoor(null.Versions(), null))
+	c := newClient(t, NewFilter(null.Versions(), null))
 	produce := kmsg.NewPtrProduceRequest()
 	if err := produce.ReadFrom(produceBody(0, 1, 1, 1024)); err != nil {
 		t.Fatal(err)
@@ -187,7 +187,7 @@ func TestVersionsOfAnotherBrokerAreCutToWhatCanBeScreened(t *testing.T) {
 	}
 }
 
-func FuzzDoor(f *testing.F) {
+func FuzzFilter(f *testing.F) {
 	null, err := NewNull(NullConfig{FetchWaitMax: 1})
 	if err != nil {
 		f.Fatal(err)
@@ -199,7 +199,7 @@ func FuzzDoor(f *testing.F) {
 	f.Add(rawHeader(18, 99, 0, 0))
 	f.Add(rawHeader(0, 9, 0, 0xff, 0xff, 0xff, 0xff, 0x0f))
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		c := newClient(t, NewDoor(null.Versions(), answers(func(r APIRequest) {
+		c := newClient(t, NewFilter(null.Versions(), answers(func(r APIRequest) {
 			size, err := Validate(r.Header.Key, r.Header.Version, r.Body, 0)
 			if whole := r.Raw.Payload(); err != nil || size != len(r.Body) || len(whole) != r.Header.Size+size {
 				t.Errorf("let in with a body of %d bytes, of which %d are valid (%v), in %d of %d", len(r.Body), size, err, len(whole), len(payload))
@@ -221,12 +221,12 @@ func FuzzDoor(f *testing.F) {
 	})
 }
 
-func BenchmarkDoorToNullProduce(b *testing.B) {
+func BenchmarkFilterToNullProduce(b *testing.B) {
 	null, err := NewNull(NullConfig{})
 	if err != nil {
 		b.Fatal(err)
 	}
-	c := newClient(b, NewDoor(null.Versions(), null))
+	c := newClient(b, NewFilter(null.Versions(), null))
 	req := kmsg.NewPtrProduceRequest()
 	req.Version = 9
 	if err := req.ReadFrom(produceBody(9, 1, 1, 1024)); err != nil {
