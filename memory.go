@@ -47,9 +47,9 @@ func (m MemoryPlan) Total() int64 {
 	return m.Base + m.Engines + m.Reserve + m.Conns + m.Handshakes + m.Requests + m.Held + m.Responses + m.Handler
 }
 
-// Go is how much of it the Go runtime may use, for debug.SetMemoryLimit; 0: nobody says.
+// GoLimit is how much of it the Go runtime may use, for debug.SetMemoryLimit; 0: nobody says.
 // The rest is memory that is mapped beside it, and the kernel's.
-func (m MemoryPlan) Go() int64 {
+func (m MemoryPlan) GoLimit() int64 {
 	if m.Max == 0 {
 		return 0
 	}
@@ -283,7 +283,7 @@ func (s *Server) planBy(m MemoryPlan) {
 	s.mu.Lock()
 	s.plan = m
 	s.mu.Unlock()
-	s.memory.Keep(m.Reserve / 2)
+	s.memory.SetKeptMax(m.Reserve / 2)
 }
 
 // String says it in a line.

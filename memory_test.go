@@ -75,8 +75,8 @@ func TestThePlanKeepsToItsLimit(t *testing.T) {
 				if d := m.Total() - sum; d < -4 || d > 4 {
 					t.Errorf("%d bytes are planned and %d are what the formula says", m.Total(), sum)
 				}
-				if m.Go() > limit || m.Go() < m.Base {
-					t.Errorf("Go gets %d of %d", m.Go(), limit)
+				if m.GoLimit() > limit || m.GoLimit() < m.Base {
+					t.Errorf("Go gets %d of %d", m.GoLimit(), limit)
 				}
 			}
 		}

@@ -109,7 +109,7 @@ func New(cfg Config, h Handler) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kring: configuration: %w", err)
 	}
-	s.memory.Keep(plan.Reserve / 2)
+	s.memory.SetKeptMax(plan.Reserve / 2)
 	s.watcher, _ = h.(ConnWatcher)
 	s.ending, s.end = context.WithCancel(context.Background())
 	if reader, ok := h.(APIReader); ok && s.cfg.Dispatch.APIOf == nil {

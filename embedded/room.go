@@ -198,7 +198,7 @@ func (s *session) fit(f fetch, room int64) (n int64, waits, light bool) {
 // who are in line would be too much at once.
 func (s *session) enter(b *budget.Budget, n int64, waits bool, turns chan struct{}) *room {
 	m, come := &room{}, make(chan struct{})
-	m.ticket = b.Line(n, func() { close(come) })
+	m.ticket = b.Queue(n, func() { close(come) })
 	var drained <-chan struct{} // nil: never
 	if waits {
 		drained = s.cluster.drained.Done()

@@ -86,10 +86,10 @@ func (cfg Config) Validate() error {
 
 // Pool is the handler goroutines. Its methods may be called by any goroutine.
 type Pool struct {
-	cfg     Config
-	channel *reqchan.Channel
-	strays  strays
-	guard   guard
+	cfg      Config
+	channel  *reqchan.Channel
+	stolen   stolenRuns
+	watchdog watchdog
 
 	pace   atomic.Int64 // what a request costs, in nanoseconds
 	length atomic.Int64 // of a run, in lengthOne of a request
@@ -127,7 +127,7 @@ func NewPool(cfg Config, ch *reqchan.Channel) *Pool {
 	p := &Pool{cfg: cfg, channel: ch, wanted: cfg.Handlers}
 	p.pace.Store(worthNanos) // until something is known, one by one
 	p.length.Store(lengthOne)
-	p.guard.init(p)
+	p.watchdog.init(p)
 	return p
 }
 
@@ -139,7 +139,7 @@ func (p *Pool) Start() {
 		return
 	}
 	p.started = true
-	go p.guard.run()
+	go p.watchdog.run()
 	p.adjust()
 }
 
@@ -164,7 +164,7 @@ func (p *Pool) Close() {
 	p.mu.Unlock()
 	if started {
 		p.gone.Wait()
-		p.guard.close()
+		p.watchdog.close()
 	}
 }
 
@@ -216,24 +216,24 @@ func (p *Pool) took(n, runs int, d time.Duration) {
 	}
 }
 
-// strays are runs that were taken from a goroutine that is stuck. They are
+// stolenRuns are runs that were taken from a goroutine that is stuck. They are
 // older than what is in the channel and go first.
-type strays struct {
+type stolenRuns struct {
 	count atomic.Int32 // stored under mu, read without
 	mu    sync.Mutex
 	runs  []*reqchan.Job // guarded by mu
 }
 
-func (s *strays) add(runs []*reqchan.Job) {
+func (s *stolenRuns) add(runs []*reqchan.Job) {
 	s.mu.Lock()
 	s.runs = append(s.runs, runs...)
 	s.count.Store(int32(len(s.runs)))
 	s.mu.Unlock()
 }
 
-func (s *strays) waiting() bool { return s.count.Load() > 0 }
+func (s *stolenRuns) waiting() bool { return s.count.Load() > 0 }
 
-func (s *strays) take(into []*reqchan.Job) int {
+func (s *stolenRuns) take(into []*reqchan.Job) int {
 	if !s.waiting() {
 		return 0
 	}

@@ -403,11 +403,11 @@ func TestARequestAllocatesNothing(t *testing.T) {
 	}
 }
 
-func TestTheGuardSleepsWhenThereIsNothingToGuard(t *testing.T) {
+func TestTheWatchdogSleepsWhenThereIsNothingToWatch(t *testing.T) {
 	ch, p := start(Config{Handlers: 1, Handle: noResponse}, reqchan.Config{})
 	o := newOwner(ch)
 	o.exchange(t, o.begun(64), func(*reqchan.Job) {})
-	await(t, "the guard to sleep", func() bool { return !p.guard.awake.Load() })
+	await(t, "the watchdog to sleep", func() bool { return !p.watchdog.awake.Load() })
 	stop(ch, p)
 }
 
@@ -420,27 +420,27 @@ func await(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// TestAClaimGivesEveryRequestToOneOwner lets a goroutine and a guard take turns
+// TestABatchCursorGivesEveryRequestToOneOwner lets a goroutine and a watchdog take turns
 // in any way and looks who brings what home.
-func TestAClaimGivesEveryRequestToOneOwner(t *testing.T) {
+func TestABatchCursorGivesEveryRequestToOneOwner(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		lengths := rapid.SliceOfN(rapid.IntRange(1, 5), 2, 40).Draw(t, "runs")
-		c := newClaim(rapid.IntRange(0, 1<<14).Draw(t, "round"), len(lengths))
-		guarded := func() bool { return c.holds() && rapid.Bool().Draw(t, "guard") }
+		c := newBatchCursor(rapid.IntRange(0, 1<<14).Draw(t, "round"), len(lengths))
+		guarded := func() bool { return c.holds() && rapid.Bool().Draw(t, "watchdog") }
 		home, freed := 0, map[int]int{} // answers, and runs that were taken away
 		begun, ended := 0, map[int]int{}
-		guard := func() {
-			home += c.finished() - c.homed()
+		watchdog := func() {
+			home += c.finished() - c.returned()
 			for i := c.run(); i < c.end(); i++ {
 				freed[i]++
 			}
 			if c = c.freed(); c.holds() || !c.lent() {
-				t.Fatalf("still holds hostages: %x", c)
+				t.Fatalf("still holds what is others': %x", c)
 			}
 		}
 		for {
 			if guarded() {
-				guard()
+				watchdog()
 			}
 			if c += runOne; !c.open() {
 				break
@@ -451,12 +451,12 @@ func TestAClaimGivesEveryRequestToOneOwner(t *testing.T) {
 					c += begunOne
 				}
 				if begun++; guarded() {
-					guard()
+					watchdog()
 				}
 			}
 			ended[run]++
 		}
-		home += begun - c.homed()
+		home += begun - c.returned()
 		for i, n := range lengths {
 			if ended[i]+freed[i] != 1 {
 				t.Fatalf("run %d of %d: handled %d times, taken away %d times", i, n, ended[i], freed[i])

@@ -217,7 +217,7 @@ func TestALateAnswerDoesNotOvertakeThoseBeforeItInItsRun(t *testing.T) {
 	o, h := newOwner(ch), newRunner(p)
 	h.taken[0] = runOf(o.begun(4))[0]
 	h.begin(1)
-	h.claim.Add(uint64(runOne))
+	h.cursor.Add(uint64(runOne))
 	h.handleRun(h.taken[0])
 	kept.NoResponse()
 	h.bringHome()

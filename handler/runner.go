@@ -19,8 +19,8 @@ type runner struct {
 	born      int64       // by measure.Now
 	dismissed atomic.Bool // the pool became smaller
 
-	claim atomic.Uint64 // a claim: who owns which part of taken and begun; 0: there is no batch
-	// lending is held by the guard while it reads these.
+	cursor atomic.Uint64 // a batchCursor: who owns which part of taken and begun; 0: there is no batch
+	// lending is held by the watchdog while it reads these.
 	lending sync.Mutex
 	taken   []*reqchan.Job // the batch: runs
 	// begun are the requests of it that Handle was called for; nil: answered later, by
@@ -28,8 +28,8 @@ type runner struct {
 	begun [begunMax]*reqchan.Job
 
 	// Owner: the goroutine, all that follows.
-	open     bool // claim has a batch that was not brought home
-	alone    bool // the batch is one request: nobody can be its hostage
+	open     bool // cursor has a batch that was not brought home
+	alone    bool // the batch is one request: it can hold up nobody
 	inHandle bool
 	drained  bool // the channel is closed and empty
 	n        int  // of begun
@@ -39,12 +39,12 @@ type runner struct {
 	at       int64 // the same, of the request that Handle was called for
 	each     bool  // every request of the batch is timed
 
-	seen claim // Owner: the guard
+	seen batchCursor // Owner: the watchdog
 }
 
 func newRunner(p *Pool) *runner {
 	h := &runner{pool: p, taken: make([]*reqchan.Job, p.cfg.BatchMax), born: measure.Now()}
-	h.receiver = p.channel.NewReceiver(func() bool { return h.dismissed.Load() || p.strays.waiting() })
+	h.receiver = p.channel.NewReceiver(func() bool { return h.dismissed.Load() || p.stolen.waiting() })
 	return h
 }
 
@@ -83,14 +83,14 @@ func (h *runner) take() (n int, ok bool) {
 		return 0, false
 	}
 	into := h.taken[:p.batch()]
-	if n = p.strays.take(into); n > 0 {
+	if n = p.stolen.take(into); n > 0 {
 		h.started = measure.Now()
 	} else {
 		n, ok = h.receiver.Receive(into)
 		h.started = h.receiver.TakenAt()
 	}
 	h.at = h.started
-	if p.strays.waiting() { // somebody else's, if this one is busy now
+	if p.stolen.waiting() { // somebody else's, if this one is busy now
 		if n > 0 {
 			p.channel.Rouse()
 		}
@@ -100,12 +100,12 @@ func (h *runner) take() (n int, ok bool) {
 	return n, !h.drained
 }
 
-// begin publishes a batch to the guard.
+// begin publishes a batch to the watchdog.
 func (h *runner) begin(n int) {
 	h.round++
 	h.n, h.open = 0, true
-	h.claim.Store(uint64(newClaim(h.round, n)))
-	h.pool.guard.ensure()
+	h.cursor.Store(uint64(newBatchCursor(h.round, n)))
+	h.pool.watchdog.ensure()
 }
 
 // handleBatch goes on with the batch to its end.
@@ -120,7 +120,7 @@ func (h *runner) handleBatch() {
 			h.at = h.started
 			h.begin(left)
 		}
-		c := claim(h.claim.Add(uint64(runOne)))
+		c := batchCursor(h.cursor.Add(uint64(runOne)))
 		if !c.open() {
 			h.bringHome()
 			return
@@ -130,7 +130,7 @@ func (h *runner) handleBatch() {
 	}
 }
 
-// handleRun handles the run that r begins, which is claimed, as far as nothing speaks
+// handleRun handles the run that r begins, as far as nothing speaks
 // against it.
 func (h *runner) handleRun(r *reqchan.Job) {
 	for {
@@ -139,7 +139,7 @@ func (h *runner) handleRun(r *reqchan.Job) {
 		if r = h.handle(r); r == nil {
 			return
 		}
-		h.claim.Add(uint64(begunOne))
+		h.cursor.Add(uint64(begunOne))
 	}
 }
 
@@ -174,7 +174,7 @@ func (h *runner) handle(r *reqchan.Job) (next *reqchan.Job) {
 	if !h.handleReturned(r) {
 		return nil
 	}
-	if r.Behind() == nil || h.at-h.runAt >= worthNanos || h.n == begunMax || claim(h.claim.Load()).lent() {
+	if r.Behind() == nil || h.at-h.runAt >= worthNanos || h.n == begunMax || batchCursor(h.cursor.Load()).lent() {
 		return nil // there is no more, or others wait
 	}
 	return r.NextInRun()
@@ -197,26 +197,26 @@ func (h *runner) handleReturned(r *reqchan.Job) bool {
 // before it in its run are answers to the same connection, and are home before whoever
 // answers it may bring it home.
 func (h *runner) bringHomeFinished() {
-	h.lending.Lock() // the guard may be doing the same
+	h.lending.Lock() // the watchdog may be doing the same
 	defer h.lending.Unlock()
-	c := claim(h.claim.Load())
-	finished := h.begun[c.homed():c.finished()]
-	h.claim.Store(uint64(c.broughtHome())) // the guard changes it under the mutex only
+	c := batchCursor(h.cursor.Load())
+	finished := h.begun[c.returned():c.finished()]
+	h.cursor.Store(uint64(c.afterReturn())) // the watchdog changes it under the mutex only
 	reqchan.Return(finished)
 }
 
 // bringHome ends the batch. It says how many runs of it are left, at the beginning of
 // taken: only when there is no room for their answers.
 func (h *runner) bringHome() (left int) {
-	c := claim(h.claim.Swap(0))
+	c := batchCursor(h.cursor.Swap(0))
 	h.open = false
-	if c.lent() { // the guard may still be reading; the batch must stay until it lets go
+	if c.lent() { // the watchdog may still be reading; the batch must stay until it lets go
 		h.lending.Lock()
 		defer h.lending.Unlock()
 	}
 	runs := min(c.run(), c.end())
 	took := measure.Now() - h.started
-	answered := h.begun[c.homed():h.n]
+	answered := h.begun[c.returned():h.n]
 	if n := int64(h.n); !h.each && n > 0 {
 		for _, r := range answered {
 			if r != nil {
@@ -276,7 +276,7 @@ func (h *runner) leave() bool {
 	p.leftIdle += h.receiver.Idle(now)
 	p.leftAlive += now - h.born
 	p.runners = slices.DeleteFunc(p.runners, func(other *runner) bool { return other == h })
-	if p.strays.waiting() {
+	if p.stolen.waiting() {
 		p.channel.Rouse() // it may have been roused for them
 	}
 	p.gone.Done()

@@ -72,7 +72,7 @@ func (p *Processor) hurry() {
 func (p *Processor) hurryOrder() {
 	for r := range p.handlers.later {
 		if c := p.slots.of(engine.Token(r.Token)); c != nil && c.HoldsBehind(r) {
-			r.TakeTurn(p.cfg.Responses.Overdraw())
+			r.TakeTicket(p.cfg.Responses.Overdraw())
 			p.handOut(r)
 		}
 	}

@@ -25,17 +25,17 @@ type loop struct{ p *Processor }
 // opened is the engine with its optional interfaces; nil: it does not implement that one.
 type opened struct {
 	engine.Engine
-	patient engine.PatientSender
-	waiter  engine.PatientWaiter
-	teller  engine.ProgressTeller
-	files   engine.FileReader
-	large   engine.LargeReceiver
+	delayed  engine.DelayedSender
+	blocking engine.BlockingWaiter
+	teller   engine.ProgressTeller
+	files    engine.FileReader
+	large    engine.LargeReceiver
 }
 
 func newOpened(e engine.Engine) opened {
 	d := opened{Engine: e}
-	d.patient, _ = e.(engine.PatientSender)
-	d.waiter, _ = e.(engine.PatientWaiter)
+	d.delayed, _ = e.(engine.DelayedSender)
+	d.blocking, _ = e.(engine.BlockingWaiter)
 	d.teller, _ = e.(engine.ProgressTeller)
 	d.files, _ = e.(engine.FileReader)
 	d.large, _ = e.(engine.LargeReceiver)

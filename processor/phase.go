@@ -111,8 +111,8 @@ func (p *Processor) release() error {
 	}
 	p.shared.Discard()
 	p.inbox.answers.Disown(p.takeLate)
-	p.handlers.ordinary.sender.Leave()
-	p.handlers.priority.sender.Leave()
+	p.handlers.ordinary.sender.CancelWait()
+	p.handlers.priority.sender.CancelWait()
 	p.uptime.stopped.Store(measure.Now())
 	p.shared.PublishTimes()
 	p.stats.publish(p.shared.Counts())

@@ -13,8 +13,8 @@ func (p *Processor) postponed(r *reqchan.Job) {
 		p.handlers.later = map[*reqchan.Job]struct{}{}
 	}
 	p.handlers.later[r] = struct{}{}
-	t := p.cfg.Responses.Line(p.cfg.Responses.Expect(r.API), func() { p.inbox.submit(func() { p.handOut(r) }) })
-	r.TakeTurn(t)
+	t := p.cfg.Responses.Queue(p.cfg.Responses.Expect(r.API), func() { p.inbox.submit(func() { p.handOut(r) }) })
+	r.TakeTicket(t)
 	if t.Granted() {
 		p.handOut(r)
 	}

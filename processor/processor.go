@@ -107,8 +107,8 @@ func (p *Processor) Run(opened func(error)) error {
 // nobody waits for it.
 func (p *Processor) neverOpened() {
 	p.shared.Discard()
-	p.handlers.ordinary.sender.Leave()
-	p.handlers.priority.sender.Leave()
+	p.handlers.ordinary.sender.CancelWait()
+	p.handlers.priority.sender.CancelWait()
 	p.takeNoMore()
 	p.sayDrained()
 	p.inbox.close()
@@ -168,14 +168,14 @@ func (p *Processor) poll() (int, error) {
 	}
 	slept := measure.Now()
 	p.uptime.idle.Sleep(slept)
-	patient := p.sendsCanWait()
-	if p.engine.waiter != nil && p.shared.Away() == 0 && p.phase == conn.Serving {
-		p.engine.waiter.OthersCanWait()
+	delayed := p.allowDelayedSends()
+	if p.engine.blocking != nil && p.shared.Away() == 0 && p.phase == conn.Serving {
+		p.engine.blocking.AllowBlockingP()
 	}
 	n, err := p.engine.Poll(p.reaped.done[:], wait)
 	now, waited := measure.Now(), int64(0)
-	if patient {
-		waited = min(now-slept, int64(engine.PatienceMax)) // what took longer waited for its peer
+	if delayed {
+		waited = min(now-slept, int64(engine.BlockingWaitMax)) // what took longer waited for its peer
 	}
 	p.shared.Tick(now, waited)
 	p.uptime.idle.Woke(now)

@@ -31,7 +31,7 @@ func (h *rearmQueue) add(c *slot, bytes int64, fromCredit bool) {
 func (p *Processor) rearm() {
 	h := &p.slots.rearm
 	n := len(h.list)
-	if n == 0 || p.handlers.ordinary.sender.Hungry() && p.shared.Credit() < h.creditWanted {
+	if n == 0 || p.handlers.ordinary.sender.Waiting() && p.shared.Credit() < h.creditWanted {
 		return
 	}
 	h.creditWanted = math.MaxInt64

@@ -177,7 +177,7 @@ func TestASenderThatLeavesPassesItsTurnOn(t *testing.T) {
 	if !a.called() || b.called() {
 		t.Fatal("it is a's turn")
 	}
-	sa.Leave()
+	sa.CancelWait()
 	if !b.called() {
 		t.Error("b was not called when a left")
 	}

@@ -89,18 +89,18 @@ type Job struct {
 
 	// What follows is looked at for large responses only.
 
-	// budget is that of all responses; nil: there is none. It never changes. turn is what
+	// budget is that of all responses; nil: there is none. It never changes. ticket is for what
 	// the response was expected to take of it, until it takes it.
 	budget *budget.Budget
-	turn   *budget.Ticket
+	ticket *budget.Ticket
 	// largeHeld and ownHeld are what large and own count for in the budget; 0: they are as
 	// small as what a job keeps.
 	largeHeld, ownHeld int64
 	// paced: the handler sees to the room of the response itself; stored by who has the
-	// state busy, and by the processor. turned: there is a turn. Owner: as of small, and
-	// who has had TakeTurn.
-	paced, turned bool
-	_             [32]byte
+	// state busy, and by the processor. ticketed: there is a ticket. Owner: as of small, and
+	// who has had TakeTicket.
+	paced, ticketed bool
+	_               [32]byte
 }
 
 // scratch never changes; what lies in its memory does.

@@ -186,9 +186,9 @@ func (r *Job) hold(held *int64, n int) {
 	if !r.paced {
 		r.budget.Learn(r.API, int64(n))
 	}
-	if r.turned {
-		r.turn.Spend(*held, int64(n))
-		r.turn, r.turned = nil, false
+	if r.ticketed {
+		r.ticket.ReplaceWith(*held, int64(n))
+		r.ticket, r.ticketed = nil, false
 	} else {
 		r.budget.Change(*held, int64(n))
 	}

@@ -31,7 +31,7 @@ func (r Request) PaceResponse() {
 // whoever is about to call Handle while the budget is tight.
 func (r *Job) Early() bool {
 	b := r.budget
-	return b.Tight() && !r.turned && b.Expect(r.API) > budget.SmallBytes
+	return b.Tight() && !r.ticketed && b.Expect(r.API) > budget.SmallBytes
 }
 
 // Postpone brings r home unanswered, to be handed out again when there is room for its
@@ -45,13 +45,13 @@ func (r *Job) Postpone() {
 // Postponed says that; for the processor, once r is home.
 func (r *Job) Postponed() bool { return r.kind == AnswerLater }
 
-// TakeTurn gives r what its response is expected to take. It is given back when the
+// TakeTicket gives r what its response is expected to take. It is given back when the
 // response takes memory, or r is Reset. For the processor, before r leaves its hands.
-func (r *Job) TakeTurn(t *budget.Ticket) {
-	if r.turned { // of the request that used the job before
-		r.endTurn()
+func (r *Job) TakeTicket(t *budget.Ticket) {
+	if r.ticketed { // of the request that used the job before
+		r.endTicket()
 	}
-	r.turn, r.turned = t, true
+	r.ticket, r.ticketed = t, true
 }
 
 // LoseResponse counts the memory of the response as given back: the engine keeps it, and
@@ -65,17 +65,17 @@ func (r *Job) LoseResponse() {
 // MadeSmall gives back what the response was expected to take and has not taken. For the
 // processor, once r is home.
 func (r *Job) MadeSmall() {
-	if r.turned {
+	if r.ticketed {
 		r.madeSmall()
 	}
 }
 
 func (r *Job) madeSmall() {
-	r.endTurn()
+	r.endTicket()
 	r.budget.Unlearn(r.API)
 }
 
-func (r *Job) endTurn() {
-	r.turn.Release()
-	r.turn, r.turned = nil, false
+func (r *Job) endTicket() {
+	r.ticket.Release()
+	r.ticket, r.ticketed = nil, false
 }

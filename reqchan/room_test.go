@@ -90,8 +90,8 @@ func TestARequestThatComesEarlyComesAgainWithItsShare(t *testing.T) {
 		t.Fatal("it did not come home unanswered")
 	}
 	j.Begin(s.home, &s.pool)
-	turn := b.Line(b.Expect(1), func() {})
-	j.TakeTurn(turn)
+	turn := b.Queue(b.Expect(1), func() {})
+	j.TakeTicket(turn)
 	if turn.Granted() || j.Early() {
 		t.Error("there is room, or it comes early again")
 	}

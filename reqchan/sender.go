@@ -88,14 +88,14 @@ func (c *Channel) spareOf(small bool) int64 {
 	return c.spare.Load()
 }
 
-// Hungry says that Reserve or Claim was refused and that there is no reason yet to try
+// Waiting says that Reserve or Claim was refused and that there is no reason yet to try
 // again.
-func (s *Sender) Hungry() bool { return s.bytes.Hungry() }
+func (s *Sender) Waiting() bool { return s.bytes.Waiting() }
 
-// Leave gives up what was promised; for an owner that ends.
-func (s *Sender) Leave() {
+// CancelWait gives up what was promised; for an owner that ends.
+func (s *Sender) CancelWait() {
 	s.lane.turns.leave(s, s.lane)
-	s.bytes.Leave()
+	s.bytes.CancelWait()
 }
 
 // turns is the line of Senders that found no room.

@@ -55,8 +55,8 @@ type ringEngine struct {
 	copiesNothing bool                  // in the call that submits
 	quietWaits    bool                  // see quiet
 	sendBytes     int                   // and what is in them
-	sendsCanWait  bool                  // the owner does not wait for them, see SendsCanWait
-	othersCanWait bool                  // nobody else is at work for the owner, see OthersCanWait
+	delaySends    bool                  // the owner does not wait for them, see AllowDelayedSends
+	mayBlockP     bool                  // nobody else is at work for the owner, see AllowBlockingP
 	timeoutArmed  bool                  // a timeout is outstanding,
 	timeoutSet    time.Time             // and was set or put off then
 
@@ -246,11 +246,11 @@ func (e *ringEngine) Recycle(c *engine.Completion) {
 	c.Data = nil
 }
 
-// SendsCanWait is engine.PatientSender's.
-func (e *ringEngine) SendsCanWait() { e.sendsCanWait = e.canHurry() }
+// AllowDelayedSends is engine.DelayedSender's.
+func (e *ringEngine) AllowDelayedSends() { e.delaySends = e.canHurry() }
 
-// OthersCanWait is engine.PatientWaiter's.
-func (e *ringEngine) OthersCanWait() { e.othersCanWait = true }
+// AllowBlockingP is engine.BlockingWaiter's.
+func (e *ringEngine) AllowBlockingP() { e.mayBlockP = true }
 
 func (e *ringEngine) Wake() { e.sleeper.wake() }
 

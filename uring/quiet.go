@@ -16,7 +16,7 @@ type quiet struct{ habit }
 // quietWait is how long a quiet wait lasts at most, and half of it at least; and so
 // long may another goroutine have to wait for the P besides. To stop the world takes
 // no longer: the runtime's signal ends the wait.
-const quietWait = engine.PatienceMax
+const quietWait = engine.BlockingWaitMax
 
 func (k *quiet) mayBeQuiet(e *ringEngine) bool {
 	return e.quietWaits && e.quick() && k.pays()
@@ -25,7 +25,7 @@ func (k *quiet) mayBeQuiet(e *ringEngine) bool {
 // quietly waits for a CQE, at most for limit (< 0: none) and for quietWait.
 func (k *quiet) quietly(e *ringEngine, limit time.Duration) error {
 	known := uint32(0) // CQEs that are there at once, and not what is waited for
-	if e.completesAtOnce() && e.sendsCanWait && !e.takenInPart {
+	if e.completesAtOnce() && e.delaySends && !e.takenInPart {
 		known = e.sends
 		e.hurrySends()
 	}

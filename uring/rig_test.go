@@ -162,7 +162,7 @@ func (r *rig) pair() (engine.FD, *net.TCPConn) {
 func (r *rig) poll(wait time.Duration) int {
 	r.t.Helper()
 	if r.alone {
-		r.engine.OthersCanWait()
+		r.engine.AllowBlockingP()
 	}
 	n, err := r.engine.Poll(r.done, wait)
 	if err != nil {

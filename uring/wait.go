@@ -123,7 +123,7 @@ func (k *inKernel) pass(e *ringEngine, wait time.Duration) error {
 			return err
 		}
 	}
-	if wait != 0 && e.completesAtOnce() && !(e.sendsCanWait && k.mayBeQuiet(e)) {
+	if wait != 0 && e.completesAtOnce() && !(e.delaySends && k.mayBeQuiet(e)) {
 		if err := e.submit(); err != nil || e.ring.CQReady() > 0 {
 			k.setAwake()
 			return err
@@ -219,7 +219,7 @@ const shortWaitsMax = 8
 
 // mayWaitShortly says whether to wait quietly first.
 func (p *onPoller) mayWaitShortly(e *ringEngine) bool {
-	if !e.othersCanWait || e.use.look != nil || p.shortWaits == shortWaitsMax {
+	if !e.mayBlockP || e.use.look != nil || p.shortWaits == shortWaitsMax {
 		return false
 	}
 	may := p.mayBeQuiet(e)
@@ -232,7 +232,7 @@ func (p *onPoller) mayWaitShortly(e *ringEngine) bool {
 // waitShortly waits quietly, and says whether that was all there is to do. Whoever is
 // ready to run may have the P first.
 func (p *onPoller) waitShortly(e *ringEngine, wait time.Duration) (done bool, err error) {
-	if e.completesAtOnce() && !e.sendsCanWait {
+	if e.completesAtOnce() && !e.delaySends {
 		if err := e.submit(); err != nil || e.ring.CQReady() > 0 {
 			return true, err
 		}

@@ -231,7 +231,7 @@ func TestASendThatMayWaitIsHeardOfSoon(t *testing.T) {
 		data := r.copyOf(pattern(100))
 		for range 3 * skippedMax { // until waiting quietly pays no more, and beyond
 			r.engine.Send(fd, token, [][]byte{data})
-			r.engine.SendsCanWait()
+			r.engine.AllowDelayedSends()
 			n := 0
 			for n == 0 {
 				n = r.poll(-1)

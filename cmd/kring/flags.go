@@ -288,7 +288,7 @@ func clusterMemory(most int64) int64 {
 func logMemory(log *slog.Logger, cfg kring.Config) {
 	m := cfg.MemoryPlan()
 	if m.Max > 0 && os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(m.Go())
+		debug.SetMemoryLimit(m.GoLimit())
 	}
 	say := []any{"at_most", m.Total(), "base", m.Base, "engines", m.Engines, "reserve", m.Reserve, "connections", m.Conns, "handshakes", m.Handshakes,
 		"requests", m.Requests, "held", m.Held, "responses", m.Responses, "handler", m.Handler}

@@ -119,10 +119,10 @@ func (b *Budget) Room() int64 {
 	return max(b.free()/roomDivisor, SmallBytes)
 }
 
-// Line queues for n bytes. If there is room at once, Ticket.Granted is true. Otherwise
+// Queue waits for n bytes. If there is room at once, Ticket.Granted is true. Otherwise
 // ready is called when the turn has come: once, by any goroutine; it must not block. A
 // Ticket larger than its share of the budget is granted alone.
-func (b *Budget) Line(n int64, ready func()) *Ticket {
+func (b *Budget) Queue(n int64, ready func()) *Ticket {
 	t := &Ticket{budget: b, n: n, share: shareOf(n), ready: ready}
 	if b == nil {
 		t.granted.Store(true)
@@ -279,9 +279,9 @@ func (t *Ticket) Shrink(n int64) {
 	b.grantAndUnlock()
 }
 
-// Spend is Release and Change in one step, so that no other goroutine takes the bytes
+// ReplaceWith is Release and Change in one step, so that no other goroutine takes the bytes
 // between them.
-func (t *Ticket) Spend(from, to int64) {
+func (t *Ticket) ReplaceWith(from, to int64) {
 	b := t.budget
 	if b == nil {
 		return

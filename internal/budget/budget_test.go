@@ -16,7 +16,7 @@ func TestALineIsServedInOrder(t *testing.T) {
 	var came []int
 	var tickets []*budget.Ticket
 	for i, n := range []int64{8 * mib, 1 * mib, 4 * mib} {
-		tickets = append(tickets, b.Line(n, func() { came = append(came, i) }))
+		tickets = append(tickets, b.Queue(n, func() { came = append(came, i) }))
 	}
 	if st := b.Stats(); st.Waiting != 3 || st.Waited != 3 || st.Used != 12*mib {
 		t.Fatalf("%+v", st)
@@ -44,18 +44,18 @@ func TestALineIsServedInOrder(t *testing.T) {
 // large share.
 func TestSmallResponsesHaveAShareOfTheirOwn(t *testing.T) {
 	b := budget.New(16 * mib)
-	full := b.Line(12*mib, nil)
-	if !full.Granted() || b.Line(mib, func() {}).Granted() {
+	full := b.Queue(12*mib, nil)
+	if !full.Granted() || b.Queue(mib, func() {}).Granted() {
 		t.Fatal("large responses have not three quarters")
 	}
 	var small []*budget.Ticket
 	for range 4 * mib / budget.SmallBytes {
-		small = append(small, b.Line(budget.SmallBytes, func() {}))
+		small = append(small, b.Queue(budget.SmallBytes, func() {}))
 	}
 	if !small[len(small)-1].Granted() {
 		t.Error("small responses have not a quarter")
 	}
-	late := b.Line(budget.SmallBytes, func() {})
+	late := b.Queue(budget.SmallBytes, func() {})
 	if late.Granted() {
 		t.Error("more than the quarter is given")
 	}
@@ -71,7 +71,7 @@ func TestBothSharesTogetherStayWithinTheBound(t *testing.T) {
 	b := budget.New(16 * mib)
 	var small []*budget.Ticket
 	for range 12 * mib / budget.SmallBytes {
-		small = append(small, b.Line(budget.SmallBytes, func() {}))
+		small = append(small, b.Queue(budget.SmallBytes, func() {}))
 	}
 	if !small[len(small)-1].Granted() {
 		t.Fatal("small responses can't have what is free")
@@ -79,11 +79,11 @@ func TestBothSharesTogetherStayWithinTheBound(t *testing.T) {
 	if room := b.Room(); room > 4*mib/16 {
 		t.Errorf("room for %d bytes where 4 MiB are free", room)
 	}
-	first, second := b.Line(mib, nil), b.Line(8*mib, func() {})
+	first, second := b.Queue(mib, nil), b.Queue(8*mib, func() {})
 	if !first.Granted() || second.Granted() {
 		t.Errorf("the first large one goes: %t, the second beyond the bound: %t", first.Granted(), second.Granted())
 	}
-	late := b.Line(budget.SmallBytes, func() {})
+	late := b.Queue(budget.SmallBytes, func() {})
 	if late.Granted() {
 		t.Error("a small one beyond its quarter goes while a large one waits")
 	}
@@ -101,9 +101,9 @@ func TestBothSharesTogetherStayWithinTheBound(t *testing.T) {
 // A response larger than the budget is granted when nothing else is taken, alone.
 func TestWhatIsMoreThanAllOfItGoesAlone(t *testing.T) {
 	b := budget.New(16 * mib)
-	first := b.Line(mib, nil)
-	giant := b.Line(100*mib, func() {})
-	behind := b.Line(mib, func() {})
+	first := b.Queue(mib, nil)
+	giant := b.Queue(100*mib, func() {})
+	behind := b.Queue(mib, func() {})
 	if giant.Granted() || behind.Granted() {
 		t.Fatal("it did not wait, or was overtaken")
 	}
@@ -111,7 +111,7 @@ func TestWhatIsMoreThanAllOfItGoesAlone(t *testing.T) {
 	if !giant.Granted() || behind.Granted() {
 		t.Error("it does not go alone")
 	}
-	giant.Spend(0, 100*mib) // now it is memory
+	giant.ReplaceWith(0, 100*mib) // now it is memory
 	if behind.Granted() {
 		t.Error("another goes beside it")
 	}
@@ -124,9 +124,9 @@ func TestWhatIsMoreThanAllOfItGoesAlone(t *testing.T) {
 // A ticket that leaves the queue is not called, and blocks nobody.
 func TestWhoLeavesTheLineIsNotInTheWay(t *testing.T) {
 	b := budget.New(16 * mib)
-	full := b.Line(12*mib, nil)
-	gone := b.Line(12*mib, func() { t.Error("who left was called") })
-	next := b.Line(mib, func() {})
+	full := b.Queue(12*mib, nil)
+	gone := b.Queue(12*mib, func() { t.Error("who left was called") })
+	next := b.Queue(mib, func() {})
 	gone.Release()
 	full.Release()
 	if !next.Granted() || gone.Granted() {
@@ -180,7 +180,7 @@ func TestLargeResponsesAreExpectedAgainAndForgotten(t *testing.T) {
 func TestNoBudgetBoundsNothing(t *testing.T) {
 	var b *budget.Budget
 	b.Change(0, mib)
-	if ticket := b.Line(1<<50, nil); !ticket.Granted() || b.Tight() || b.Room() < 1<<30 {
+	if ticket := b.Queue(1<<50, nil); !ticket.Granted() || b.Tight() || b.Room() < 1<<30 {
 		t.Error("it bounds something")
 	} else {
 		ticket.Release()

@@ -4,7 +4,7 @@
 // for which there is no room.
 //
 // Flow: Change when memory is taken and given back; Room before a response is made;
-// Line before work that takes much memory, Ticket.Release after it.
+// Queue before work that takes much memory, Ticket.Release after it.
 //
 // Ownership: a Budget may be used by any goroutine. A Ticket belongs to whoever got
 // it.

@@ -39,9 +39,9 @@ func (c *Capacity) SetMax(n int64) {
 	c.wakeWaiters()
 }
 
-// Take takes n bytes, also beyond the bound, for memory that exists already. It returns
+// TakeBeyond takes n bytes, also beyond the bound, for memory that exists already. It returns
 // how many bytes are taken then.
-func (c *Capacity) Take(n int64) (used int64) { return c.used.Add(n) }
+func (c *Capacity) TakeBeyond(n int64) (used int64) { return c.used.Add(n) }
 
 // Release gives back n bytes.
 func (c *Capacity) Release(n int64) {
@@ -75,8 +75,8 @@ type Taker struct {
 	of       *Capacity
 	wakeFlag *queue.WakeFlag
 
-	isWaiting atomic.Bool // stored under hungry.mu
-	wanted    int64       // guarded by hungry.mu; the least that it was refused
+	isWaiting atomic.Bool // stored under waiters.mu
+	wanted    int64       // guarded by waiters.mu; the least that it was refused
 }
 
 // NewTaker makes a Taker whose owner is woken by wakeFlag.
@@ -95,11 +95,11 @@ func (t *Taker) Reserve(n int64) bool {
 	return t.of.reserve(n) || t.of.waiters.reserve(t, n)
 }
 
-// Hungry reports whether Reserve was refused and the call that it promised has not come.
-func (t *Taker) Hungry() bool { return t.isWaiting.Load() }
+// Waiting reports whether Reserve was refused and the call that it promised has not come.
+func (t *Taker) Waiting() bool { return t.isWaiting.Load() }
 
-// Leave cancels the promised call; for an owner that ends.
-func (t *Taker) Leave() {
+// CancelWait cancels the promised call; for an owner that ends.
+func (t *Taker) CancelWait() {
 	h := &t.of.waiters
 	h.mu.Lock()
 	if t.isWaiting.Load() {

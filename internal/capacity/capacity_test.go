@@ -24,7 +24,7 @@ func TestATakerIsCalledWhenThereIsEnoughForIt(t *testing.T) {
 	if !little.Reserve(90) || little.Reserve(20) || much.Reserve(100) {
 		t.Fatal("90 of 100 can be reserved, and no more than 10 beside them")
 	}
-	if !little.Hungry() || !much.Hungry() {
+	if !little.Waiting() || !much.Waiting() {
 		t.Error("who was refused does not know it")
 	}
 	b.Release(5)
@@ -32,7 +32,7 @@ func TestATakerIsCalledWhenThereIsEnoughForIt(t *testing.T) {
 		t.Error("somebody was called for 15 bytes")
 	}
 	b.Release(5)
-	if called.Load() != 1 || calledMuch.Load() != 0 || little.Hungry() || !much.Hungry() {
+	if called.Load() != 1 || calledMuch.Load() != 0 || little.Waiting() || !much.Waiting() {
 		t.Errorf("20 bytes are free: called %d and %d times", called.Load(), calledMuch.Load())
 	}
 	b.SetMax(200)
@@ -44,7 +44,7 @@ func TestATakerIsCalledWhenThereIsEnoughForIt(t *testing.T) {
 func TestWhatIsTakenBeyondTheBoundKeepsOthersOut(t *testing.T) {
 	b := capacity.New(100)
 	taker, _ := sleeper(b)
-	if n := b.Take(150); n != 150 || b.Used() != 150 || taker.Reserve(1) {
+	if n := b.TakeBeyond(150); n != 150 || b.Used() != 150 || taker.Reserve(1) {
 		t.Fatalf("%d bytes are taken", n)
 	}
 	b.Release(50)
@@ -55,7 +55,7 @@ func TestWhatIsTakenBeyondTheBoundKeepsOthersOut(t *testing.T) {
 	if !taker.Reserve(50) || b.Used() != 100 {
 		t.Errorf("%d bytes are taken", b.Used())
 	}
-	taker.Leave()
+	taker.CancelWait()
 }
 
 func TestNothingIsLostAmongMany(t *testing.T) {
@@ -64,7 +64,7 @@ func TestNothingIsLostAmongMany(t *testing.T) {
 	for g := range 8 {
 		all.Go(func() {
 			taker, _ := sleeper(b)
-			defer taker.Leave()
+			defer taker.CancelWait()
 			for i := range 10_000 {
 				if n := int64((i*7+g)%300 + 1); taker.Reserve(n) {
 					if b.Used() > b.Max() {

@@ -8,7 +8,7 @@ import (
 
 // mayCut says whether the connection may have one more request in flight.
 func (c *Conn) mayCut() bool {
-	return c.inFlight < c.pipelineMax() && (c.turn == nil || c.turn.Granted()) && !c.mute.throttled() && c.life == serving &&
+	return c.inFlight < c.pipelineMax() && (c.ticket == nil || c.ticket.Granted()) && !c.mute.throttled() && c.life == serving &&
 		(c.out == nil || c.out.queued < c.outputMax()) && (c.inFlight == 0 || c.mayCrowd())
 }
 
@@ -60,13 +60,13 @@ func (c *Conn) outputMax() int {
 // in line, and goes on when its turn has come. Beside a pool it is there that requests
 // wait for the room of a large response: see postponed.
 func (c *Conn) mayBegin(b []byte) bool {
-	if c.turn == nil {
+	if c.ticket == nil {
 		if !c.shared.cfg.Responses.Tight() {
 			return true
 		}
-		c.turn = c.line(c.shared.roomFor(b), (*Conn).Resume)
+		c.ticket = c.line(c.shared.roomFor(b), (*Conn).Resume)
 	}
-	return c.turn.Granted()
+	return c.ticket.Granted()
 }
 
 // roomFor is what the response to the request in a frame may take.
@@ -84,11 +84,11 @@ func (sh *Shared) roomFor(b []byte) int64 {
 // takeTurn gives r what its connection has waited for. Who was told to expect nothing
 // large holds nothing: a long poll may wait for ever.
 func (c *Conn) takeTurn(r *reqchan.Job) {
-	t := c.turn
-	if c.turn = nil; t.Small() {
+	t := c.ticket
+	if c.ticket = nil; t.Small() {
 		t.Release()
 	} else {
-		r.TakeTurn(t)
+		r.TakeTicket(t)
 	}
 }
 
@@ -96,7 +96,7 @@ func (c *Conn) takeTurn(r *reqchan.Job) {
 // they are there, unless they are at once.
 func (c *Conn) line(n int64, then func(*Conn)) *budget.Ticket {
 	loop, token := c.shared.loop, c.token
-	return c.shared.cfg.Responses.Line(n, func() {
+	return c.shared.cfg.Responses.Queue(n, func() {
 		loop.Submit(token, then)
 	})
 }
@@ -112,8 +112,8 @@ func (c *Conn) leaveLine() {
 
 // leaveTurn has the next request of c stand in line again.
 func (c *Conn) leaveTurn() {
-	if c.turn != nil {
-		c.turn.Release()
-		c.turn = nil
+	if c.ticket != nil {
+		c.ticket.Release()
+		c.ticket = nil
 	}
 }

@@ -36,7 +36,7 @@ func (c *Conn) joinBatch(r *reqchan.Job, a *apiTimes) bool {
 	}
 	if len(response) > cap(g.out)-len(g.out) {
 		c.endBatch()
-		room, chunk := c.shared.arena.Open(len(response))
+		room, chunk := c.shared.arena.OpenPiece(len(response))
 		if chunk == nil {
 			return false // as a single answer it will end the connection
 		}

@@ -22,10 +22,10 @@ func (c *Conn) finishIfIdle() {
 	case c.life >= delayed || c.out != nil || c.sending || c.unsent():
 	case c.life == finishing:
 		c.end(c.reason)
-	case c.inFlight > 0 || c.unbegun != nil && c.life != draining || (c.waiting || c.turn != nil) && !c.receive.up() && c.life == serving:
+	case c.inFlight > 0 || c.unbegun != nil && c.life != draining || (c.waiting || c.ticket != nil) && !c.receive.up() && c.life == serving:
 	case c.life == leaving:
 		c.migrateIfQuiet()
-	case c.receive == receiveOver && c.mute.throttled() && c.life == serving && c.in.Whole():
+	case c.receive == receiveOver && c.mute.throttled() && c.life == serving && c.in.NextIsComplete():
 		// Its requests of before the end are served once the throttle ends.
 	case c.receive == receiveOver:
 		c.end(reqchan.PeerFinished)
@@ -156,7 +156,7 @@ func (c *Conn) loseHeld() {
 		c.shared.count.Lost += uint64(len(c.shared.sizes.pages)) * headsPageBytes // it lies in one of them
 		c.shared.sizes.pages = nil
 	case receiveFrame:
-		own := c.in.Lose()
+		own := c.in.DropFrame()
 		c.shared.unreserve(claimBytes(len(own)))
 		if c.lease != nil { // the engine keeps its buffers, too
 			c.lease = nil

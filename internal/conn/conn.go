@@ -56,7 +56,7 @@ type Conn struct {
 	bytesOut uint64
 	parked   *reqchan.Job   // its response, and the close after it, wait for the alarm
 	alarm    int64          // when the throttle or the wait of parked ends, in nanoseconds of reqchan.Now
-	turn     *budget.Ticket // to begin its next request; nil: there is none, or nobody waits
+	ticket   *budget.Ticket // to begin its next request; nil: there is none, or nobody waits
 	reads    *budget.Ticket // to read a file; likewise
 
 	opened int64 // in Shared.now, as active

@@ -47,7 +47,7 @@ func (c *Conn) Earliest(now int64) int64 {
 // excused says that the silence of a connection is not its peer's: it waits for
 // us. Time goes on meanwhile, so being muted does not refresh it (KAFKA-12427).
 func (c *Conn) excused() bool {
-	return c.inFlight > 0 || c.sending || c.reading != nil || c.mute.throttled() || c.parked != nil || c.turn != nil || c.reads != nil
+	return c.inFlight > 0 || c.sending || c.reading != nil || c.mute.throttled() || c.parked != nil || c.ticket != nil || c.reads != nil
 }
 
 // frameBytesPerSecond is how fast a frame has to come that was begun.

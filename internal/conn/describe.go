@@ -105,7 +105,7 @@ func (c *Conn) mutedBy() MutedBy {
 		return MutedDraining
 	case c.noBuffer:
 		return MutedReceiveBuffer
-	case c.waiting || c.turn != nil:
+	case c.waiting || c.ticket != nil:
 		return MutedMemory
 	case c.mute.throttled():
 		return MutedThrottled

@@ -70,7 +70,7 @@ func (sh *Shared) takeHeld(n int) (drew bool) {
 	sh.bounds.held -= int64(n)
 	switch {
 	case sh.bounds.held < 0:
-		sh.cfg.Held.Take(heldCreditBytes - sh.bounds.held)
+		sh.cfg.Held.TakeBeyond(heldCreditBytes - sh.bounds.held)
 		sh.bounds.held = heldCreditBytes
 		return true
 	case sh.bounds.held > HoardedHeldMax:

@@ -67,6 +67,6 @@ func (c *Conn) Attach(sh *Shared, token engine.Token, m *Moved) {
 	if c.secure != nil {
 		c.secure.owner.Store(&owner{sh.loop, token})
 	}
-	c.in.Copied()
+	c.in.FixAfterCopy()
 	sh.count.MovedIn++
 }

@@ -59,7 +59,7 @@ func (c *Conn) queue(r *reqchan.Job, response []byte) {
 // pack copies a small response to where it is sent from; false when the system has
 // no memory for it.
 func (sh *Shared) pack(o *outbound, response []byte) bool {
-	room, chunk := sh.arena.Open(len(response))
+	room, chunk := sh.arena.OpenPiece(len(response))
 	if chunk == nil {
 		return false
 	}
@@ -72,7 +72,7 @@ func (sh *Shared) pack(o *outbound, response []byte) bool {
 func (sh *Shared) packed(o *outbound, b []byte, chunk *slab.Chunk) {
 	sh.count.BytesOutCopied += uint64(len(b))
 	sh.holdOutput(len(b))
-	sh.arena.Keep(chunk, len(b))
+	sh.arena.ClosePiece(chunk, len(b))
 	if n := len(o.segments); n > o.at+o.covered {
 		last := &o.segments[n-1]
 		if last.chunk == chunk && cap(last.bytes)-len(last.bytes) == cap(b) {

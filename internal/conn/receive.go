@@ -44,7 +44,7 @@ func (c *Conn) Filled(done *engine.Completion) {
 		} else {
 			c.recordReceived(n)
 			c.shared.count.BytesDirect += uint64(n)
-			c.in.Filled(n)
+			c.in.AddFilled(n)
 			c.cut(nil)
 		}
 	}
@@ -212,7 +212,7 @@ func (c *Conn) receiveSize(n int) {
 // cut turns bytes into requests while the connection may have more in flight.
 // lent is the completion whose data is being cut, nil if there is none.
 func (c *Conn) cut(lent *engine.Completion) {
-	if c.turn != nil && c.turn.Granted() && !c.mayCut() && !c.mayGoOn() {
+	if c.ticket != nil && c.ticket.Granted() && !c.mayCut() && !c.mayGoOn() {
 		c.leaveTurn() // others wait for it
 	}
 	if c.unbegun != nil {

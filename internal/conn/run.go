@@ -118,10 +118,10 @@ func (c *Conn) goOn() {
 		return
 	}
 	c.unbegun = nil
-	if c.turn != nil || sh.cfg.Responses.Tight() || sh.cfg.Priority != nil {
+	if c.ticket != nil || sh.cfg.Responses.Tight() || sh.cfg.Priority != nil {
 		c.unbegun = r.Unbegun() // the others have to wait for their turn, or their lane
 	}
-	if c.turn != nil {
+	if c.ticket != nil {
 		c.takeTurn(r)
 	}
 	sh.runs.unbegun -= r.InRun()

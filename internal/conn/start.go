@@ -30,7 +30,7 @@ type piece struct{}
 // dispatch has a frame handled; false when the byte capacity is used up (then
 // nothing happened). When the system has no memory for it the connection ends. lent
 // is the completion whose data it lies in, if it does.
-func (c *Conn) dispatch(b []byte, place frame.Place, lent *engine.Completion) bool {
+func (c *Conn) dispatch(b []byte, place frame.Location, lent *engine.Completion) bool {
 	if c.shared.cfg.Handle != nil {
 		return c.handleHere(b, place, lent)
 	}
@@ -43,7 +43,7 @@ func (c *Conn) dispatch(b []byte, place frame.Place, lent *engine.Completion) bo
 		return c.life >= ending
 	}
 	c.start(r)
-	if c.turn != nil {
+	if c.ticket != nil {
 		c.takeTurn(r)
 	}
 	c.shared.runs.fresh++
@@ -63,7 +63,7 @@ func (c *Conn) dispatch(b []byte, place frame.Place, lent *engine.Completion) bo
 
 // handleHere runs the handler on the frame where it lies. Only a request that
 // is not answered at once needs memory of its own.
-func (c *Conn) handleHere(b []byte, place frame.Place, lent *engine.Completion) bool {
+func (c *Conn) handleHere(b []byte, place frame.Location, lent *engine.Completion) bool {
 	r := c.takeDirect()
 	if place == frame.InLent && lent != nil && (c.shared.buffers.isLarge || c.shared.buffers.pinned < pinnedMax) {
 		r.Frame = b
@@ -74,7 +74,7 @@ func (c *Conn) handleHere(b []byte, place frame.Place, lent *engine.Completion) 
 		}
 	}
 	a := c.start(r)
-	if c.turn != nil {
+	if c.ticket != nil {
 		c.takeTurn(r)
 	}
 	c.shared.callTimed(r, a)
@@ -124,7 +124,7 @@ func (c *Conn) start(r *reqchan.Job) *apiTimes {
 // keepFrame gives the frame memory that lasts until the answer, as copyFrame, or leaves it
 // in the large buffer that it lies in. Small frames are copied: a slow handler would hold
 // the buffer for each of them.
-func (c *Conn) keepFrame(r *reqchan.Job, b []byte, place frame.Place, lent *engine.Completion) bool {
+func (c *Conn) keepFrame(r *reqchan.Job, b []byte, place frame.Location, lent *engine.Completion) bool {
 	if place != frame.InLent || lent == nil || !c.shared.buffers.isLarge || len(b) < c.shared.large.least {
 		return c.copyFrame(r, b, place)
 	}
@@ -138,7 +138,7 @@ func (c *Conn) keepFrame(r *reqchan.Job, b []byte, place frame.Place, lent *engi
 
 // copyFrame gives the frame memory that lasts until the answer; false when the
 // byte capacity is used up, or the connection has ended for want of memory.
-func (c *Conn) copyFrame(r *reqchan.Job, b []byte, place frame.Place) bool {
+func (c *Conn) copyFrame(r *reqchan.Job, b []byte, place frame.Location) bool {
 	n := len(b)
 	reserved := int64(n)
 	switch {

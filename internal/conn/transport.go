@@ -167,7 +167,7 @@ func (c *Conn) openFrames() {
 			c.take(b[:n], nil)
 			continue
 		}
-		c.in.Filled(n)
+		c.in.AddFilled(n)
 		if c.cut(nil); c.life < ending {
 			c.settle()
 		}
@@ -247,13 +247,13 @@ func (c *Conn) seal() bool {
 		if c.out == nil {
 			c.out = c.shared.takeOutbound()
 		}
-		room, chunk := c.shared.arena.Open(n)
+		room, chunk := c.shared.arena.OpenPiece(n)
 		if chunk == nil {
 			c.memoryRefused()
 			return false
 		}
 		wire := s.Seal(room[:0:n], plain)
-		c.shared.arena.Keep(chunk, len(wire))
+		c.shared.arena.ClosePiece(chunk, len(wire))
 		c.shared.holdOutput(len(wire))
 		s.pieces = append(s.pieces, sealed{wire: wire, chunk: chunk, held: len(wire), plain: len(plain)})
 		s.plain += len(plain)

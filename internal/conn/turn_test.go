@@ -22,15 +22,15 @@ func TestWhoLeavesKeepsItsTurnForRequestsThatWereCut(t *testing.T) {
 		b.Change(0, budget.SmallBytes)
 	}
 	b.Change(0, 6<<20)
-	before := b.Line(budget.SmallestBytes, func() {})
+	before := b.Queue(budget.SmallestBytes, func() {})
 	l.conn.Migrate()
 	l.answer(echo)
 	l.flush()
 	l.sent(len(l.sending))
-	if l.conn.unbegun == nil || l.conn.turn == nil || len(l.tasks) > 0 {
+	if l.conn.unbegun == nil || l.conn.ticket == nil || len(l.tasks) > 0 {
 		t.Fatal("the second does not wait for its turn")
 	}
-	behind := b.Line(budget.SmallestBytes, func() {})
+	behind := b.Queue(budget.SmallestBytes, func() {})
 	for n := int64(smalls * budget.SmallBytes); len(l.tasks) == 0; n -= 1 << 10 { // for one after the other
 		if n == 0 || behind.Granted() {
 			t.Fatal("its turn does not come")

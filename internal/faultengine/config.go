@@ -58,9 +58,9 @@ type Config struct {
 	// steps, as if the peer had stopped reading.
 	StallSend float64
 
-	// HoldSends withholds the completions of sends after SendsCanWait, if all bytes were
+	// WithholdDelayedSends withholds the completions of sends after AllowDelayedSends, if all bytes were
 	// taken, until something else completes. So an owner that waits for them hangs.
-	HoldSends bool
+	WithholdDelayedSends bool
 
 	// FailRecv and FailSend are the chances that an operation finds its
 	// connection broken (ECONNRESET, ETIMEDOUT, EPIPE, …).
@@ -100,7 +100,7 @@ func Gentle(seed uint64) Config {
 		ReceiveWindowBytes: 4096 << r.IntN(5), SendWindowBytes: 4096 << r.IntN(5),
 		ShortRecv: draw(0.4), ShortSend: draw(0.4), Late: draw(0.5), LateMax: 1 + r.IntN(16),
 		LateCancel: draw(0.8), Reorder: draw(1), EndEarly: draw(0.3), Exhaust: draw(0.1),
-		SpuriousPoll: draw(0.2), ShortPoll: draw(0.5), StallSend: draw(0.3), HoldSends: r.IntN(3) == 0,
+		SpuriousPoll: draw(0.2), ShortPoll: draw(0.5), StallSend: draw(0.3), WithholdDelayedSends: r.IntN(3) == 0,
 	}
 }
 

@@ -163,15 +163,15 @@ func (e *Engine) Detach(fd engine.FD, t engine.Token) {
 	d.owner, d.token = nil, 0
 }
 
-// SendsCanWait implements engine.PatientSender.
-func (e *Engine) SendsCanWait() {
+// AllowDelayedSends implements engine.DelayedSender.
+func (e *Engine) AllowDelayedSends() {
 	if !e.enter("SendsCanWait") {
 		return
 	}
 	defer e.leave()
 	for _, s := range e.submitted {
 		if s.act == actStart && s.op.op == engine.OpSend {
-			s.op.held = e.n.cfg.HoldSends
+			s.op.held = e.n.cfg.WithholdDelayedSends
 		}
 	}
 }

@@ -31,12 +31,12 @@ const (
 	Negative
 )
 
-// Place says whose memory a frame lies in.
-type Place uint8
+// Location says whose memory a frame lies in.
+type Location uint8
 
 const (
 	// InLent: in the bytes that Feed lent.
-	InLent Place = iota
+	InLent Location = iota
 	// InHeld: in memory that Settle copied to.
 	InHeld
 	// InOwn: in the memory of Begin, which leaves with the frame.
@@ -80,7 +80,7 @@ func (s *Stream) Feed(b []byte, memory *slab.Pool) (ok bool) {
 
 // Next cuts the next frame: its bytes, size included, and where they lie.
 // max is the largest payload.
-func (s *Stream) Next(max int) ([]byte, Place, Status) {
+func (s *Stream) Next(max int) ([]byte, Location, Status) {
 	if s.own != nil {
 		if s.filled < len(s.own) {
 			return nil, InOwn, NeedBytes
@@ -100,7 +100,7 @@ func (s *Stream) Next(max int) ([]byte, Place, Status) {
 }
 
 // Unread takes back the last Next, which returned f.
-func (s *Stream) Unread(f []byte, place Place) {
+func (s *Stream) Unread(f []byte, place Location) {
 	switch place {
 	case InOwn:
 		s.own, s.filled = f, len(f)
@@ -156,8 +156,8 @@ func (s *Stream) Rest() []byte {
 	return s.own[s.filled:]
 }
 
-// Filled records that n bytes of Rest were received in place.
-func (s *Stream) Filled(n int) { s.filled += n }
+// AddFilled records that n bytes of Rest were received in place.
+func (s *Stream) AddFilled(n int) { s.filled += n }
 
 // TakeCopied returns how many bytes were copied since the last call. The size of a
 // frame that is received in place is not counted: it has to be read first.
@@ -197,8 +197,8 @@ func (s *Stream) freeHeld(memory *slab.Pool) {
 	s.held, s.heldAt, s.inSize = nil, 0, false
 }
 
-// Copied must be called on a copy of a Stream that replaces the original.
-func (s *Stream) Copied() {
+// FixAfterCopy must be called on a copy of a Stream that replaces the original.
+func (s *Stream) FixAfterCopy() {
 	if s.inSize {
 		s.held = s.size[:len(s.held)]
 	}
@@ -207,8 +207,8 @@ func (s *Stream) Copied() {
 // Held is how many bytes outside lent memory are not cut yet.
 func (s *Stream) Held() int { return len(s.held) - s.heldAt }
 
-// Whole reports whether all bytes of the next frame are here, by its size.
-func (s *Stream) Whole() bool {
+// NextIsComplete reports whether all bytes of the next frame are here, by its size.
+func (s *Stream) NextIsComplete() bool {
 	if s.own != nil {
 		return s.filled == len(s.own)
 	}
@@ -228,9 +228,9 @@ func (s *Stream) Abandon(memory *slab.Pool) (own []byte) {
 	return own
 }
 
-// Lose drops the frame that is being filled and returns the memory of Begin, if there
+// DropFrame drops the frame that is being filled and returns the memory of Begin, if there
 // is one.
-func (s *Stream) Lose() (own []byte) {
+func (s *Stream) DropFrame() (own []byte) {
 	own, s.own, s.filled = s.own, nil, 0
 	return own
 }

@@ -82,7 +82,7 @@ func TestAnySplitOfTheStreamGivesTheSameFrames(t *testing.T) {
 			budget = rapid.IntRange(0, 6).Draw(t, "budget")
 			if rest := r.stream.Rest(); rest != nil && rapid.Bool().Draw(t, "in place") {
 				n = min(n, len(rest))
-				r.stream.Filled(copy(rest, stream[:n]))
+				r.stream.AddFilled(copy(rest, stream[:n]))
 				r.cut(mayCut)
 				r.stream.Settle(&r.memory)
 			} else {

@@ -26,18 +26,18 @@ func NewArena(p *Pool) *Arena { return &Arena{pool: p} }
 // Take returns n bytes, 1 to ArenaChunkBytes, and the chunk to release them
 // with; a nil chunk if the system refuses memory.
 func (a *Arena) Take(n int) ([]byte, *Chunk) {
-	b, c := a.Open(n)
+	b, c := a.OpenPiece(n)
 	if c == nil {
 		return nil, nil
 	}
-	a.Keep(c, n)
+	a.ClosePiece(c, n)
 	return b[:n:n], c
 }
 
 // Open begins a piece of at least n bytes. The returned bytes may be written, in part
-// or whole. Keep ends the piece and must be called before anything else is taken. A nil
-// chunk means that the system refuses memory; then Keep is not called.
-func (a *Arena) Open(n int) ([]byte, *Chunk) {
+// or whole. ClosePiece ends the piece and must be called before anything else is taken. A nil
+// chunk means that the system refuses memory; then ClosePiece is not called.
+func (a *Arena) OpenPiece(n int) ([]byte, *Chunk) {
 	c := a.current
 	if c == nil || len(c.memory)-c.used < n {
 		if c = a.newChunk(n); c == nil {
@@ -48,9 +48,9 @@ func (a *Arena) Open(n int) ([]byte, *Chunk) {
 	return c.memory[c.used:], c
 }
 
-// Keep ends the piece that was opened last, with n bytes. The next piece of the same
+// ClosePiece ends the piece that was opened last, with n bytes. The next piece of the same
 // chunk lies right behind it.
-func (a *Arena) Keep(c *Chunk, n int) {
+func (a *Arena) ClosePiece(c *Chunk, n int) {
 	invariants.Assert(c == a.current && n <= len(c.memory)-c.used, "slab: piece of %d bytes kept where none was opened", n)
 	c.used += n
 }

@@ -10,7 +10,7 @@
 // Ownership: a Pool may be used by any goroutine; an Arena belongs to one. A
 // slice belongs to whoever got it, until Put, which is called exactly once.
 //
-// Never: grow uncounted (Mapped); keep more for reuse than Keep allows; return memory
+// Never: grow uncounted (Mapped); keep more for reuse than SetKeptMax allows; return memory
 // to the system while it is lent.
 //
 // Kernel: mmap(2), anonymous and private; on systems without it, the Go heap

@@ -27,7 +27,7 @@ func residue(p *slab.Pool, size, n, every int) (left [][]byte) {
 
 func TestWhatIsKeptForReuseIsBoundedOverAllSizes(t *testing.T) {
 	var p slab.Pool
-	p.Keep(2 << 20)
+	p.SetKeptMax(2 << 20)
 	var left [][]byte
 	for _, size := range []int{4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10, 65 << 10, 1 << 20, 3 << 20} {
 		left = append(left, residue(&p, size, max(2, 4<<20/size), 16)...)
@@ -77,7 +77,7 @@ func TestALargePieceIsLittleLargerThanWhatWasAskedFor(t *testing.T) {
 
 func TestASizeThatIsInUseIsKeptBeforeOthers(t *testing.T) {
 	var p slab.Pool
-	p.Keep(4 << 20)
+	p.SetKeptMax(4 << 20)
 	for range 2 {
 		p.Put(p.Get(2 << 20)) // and not again
 	}

@@ -181,9 +181,9 @@ func (p *Pool) releaseFree(c *class, most int64) {
 	}
 }
 
-// Keep bounds what is kept for reuse, in bytes. Beyond it, freed memory goes back to the
+// SetKeptMax bounds what is kept for reuse, in bytes. Beyond it, freed memory goes back to the
 // system at once. 0 is the default, 32 MiB.
-func (p *Pool) Keep(n int64) { p.keptMax.Store(n) }
+func (p *Pool) SetKeptMax(n int64) { p.keptMax.Store(n) }
 
 func (p *Pool) keptBytesMax() int64 {
 	if n := p.keptMax.Load(); n > 0 {

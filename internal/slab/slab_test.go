@@ -104,26 +104,26 @@ func TestOpenedPiecesAreAdjacentAndKeepTheirChunk(t *testing.T) {
 	var p slab.Pool
 	a := slab.NewArena(&p)
 	frame, c := a.Take(100)
-	room, c1 := a.Open(10)
+	room, c1 := a.OpenPiece(10)
 	if c1 != c || len(room) < 10 {
 		t.Fatalf("%d bytes, in another chunk: %v", len(room), c1 != c)
 	}
 	first := room[:copy(room, "0123456789")]
 	a.Release(c) // the piece that is open keeps its memory
-	a.Keep(c1, len(first))
-	second, c2 := a.Open(5)
+	a.ClosePiece(c1, len(first))
+	second, c2 := a.OpenPiece(5)
 	if c2 != c || &first[:11][10] != &second[0] {
 		t.Fatal("two pieces that were opened one behind the other are not adjacent")
 	}
-	a.Keep(c2, 5)
+	a.ClosePiece(c2, 5)
 	if string(first) != "0123456789" || &frame[0] == &first[0] {
 		t.Fatalf("%q", first)
 	}
-	rest, other := a.Open(slab.ArenaChunkBytes)
+	rest, other := a.OpenPiece(slab.ArenaChunkBytes)
 	if len(rest) != slab.ArenaChunkBytes || other == c {
 		t.Fatalf("%d bytes of a chunk that had not as many", len(rest))
 	}
-	a.Keep(other, 0)
+	a.ClosePiece(other, 0)
 	a.Release(other)
 	a.Release(c)
 	a.Release(c)

@@ -41,7 +41,7 @@ func heldUp(r *rig, n int, first bool) {
 	rescue := time.AfterFunc(patience, r.engine.Wake)
 	defer rescue.Stop()
 	if _, locked := r.engine.sleeper.(*inKernel); first && (locked || r.alone) {
-		got := patiently(r) // nobody wakes it
+		got := pollWithDelayedSends(r) // nobody wakes it
 		if got != n {
 			r.t.Fatalf("%d of %d sends came back of the wait that they were handed over with", got, n)
 		}
@@ -75,14 +75,14 @@ func heldUp(r *rig, n int, first bool) {
 	}
 }
 
-// patiently polls without a limit, with sends that can wait.
-func patiently(r *rig) int {
+// pollWithDelayedSends polls without a limit, after AllowDelayedSends.
+func pollWithDelayedSends(r *rig) int {
 	mustPay(r.engine)
-	r.engine.SendsCanWait()
+	r.engine.AllowDelayedSends()
 	return r.poll(-1)
 }
 
-// awaitWake is patiently, and a Wake comes when the owner is on its way into the
+// awaitWake is pollWithDelayedSends, and a Wake comes when the owner is on its way into the
 // wait, or in it.
 func awaitWake(r *rig) int {
 	over := make(chan struct{})
@@ -94,7 +94,7 @@ func awaitWake(r *rig) int {
 		}
 		r.engine.Wake()
 	}()
-	got := patiently(r)
+	got := pollWithDelayedSends(r)
 	back.Store(true)
 	<-over
 	return got

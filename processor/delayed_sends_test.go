@@ -20,7 +20,7 @@ func TestNothingWaitsForASendThatMayWait(t *testing.T) {
 				s := newStage(t, stageConfig{
 					handle: echo, inline: inline, handlers: 2,
 					settings: processor.Settings{PipelineMax: pipeline, QueuedBytesMax: 4 << 10, HeldBytesMax: 8 << 10},
-					faults:   faultengine.Config{HoldSends: true, SendWindowBytes: window, ShortSend: 0.2},
+					faults:   faultengine.Config{WithholdDelayedSends: true, SendWindowBytes: window, ShortSend: 0.2},
 				})
 				c := s.dial()
 				if c == nil {

@@ -1,0 +1,24 @@
+package engine
+
+import "time"
+
+// BlockingWaitMax is how much longer an Engine may take where its owner allows it.
+const BlockingWaitMax = 2 * time.Millisecond
+
+// DelayedSender is an Engine that can hand over sends and wait for what comes after
+// them in one system call. An Engine need not be one.
+type DelayedSender interface {
+	// AllowDelayedSends says of the next Poll that nothing depends on the completions of
+	// the Sends since the last one: they may come with what completes next, at most
+	// BlockingWaitMax later than they could.
+	AllowDelayedSends()
+}
+
+// BlockingWaiter is an Engine that may wait cheaper while its owner has nothing with
+// other goroutines. An Engine need not be one.
+type BlockingWaiter interface {
+	// AllowBlockingP says of the next Poll that nobody is at work for the owner: it may
+	// keep its P of the Go scheduler for BlockingWaitMax of its wait. A Wake ends that as it
+	// does any wait.
+	AllowBlockingP()
+}
