@@ -65,10 +65,10 @@ type ConnsConfig struct {
 	// PerIP has other bounds for some addresses
 	// [max.connections.per.ip.overrides, connection_creation_rate of an IP].
 	PerIP []AddressLimit
-	// ParkedMax is how many connections over their address's rate are held open at
+	// ThrottledConnsMax is how many connections over their address's rate are held open at
 	// once (Kafka has no bound). Default: 1024, or a twentieth of the descriptors if
 	// that is less. Negative: they are closed at once.
-	ParkedMax int
+	ThrottledConnsMax int
 	// ProtectedListener names a listener whose connections neither wait for Max nor
 	// count in RateMax, if there are other listeners [inter.broker.listener.name]. When
 	// one of them exceeds Max, one connection of another listener is closed: one that is

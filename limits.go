@@ -88,7 +88,7 @@ func (c *Config) limits() (acceptor.Limits, error) {
 		Server:    acceptor.Bounds{ConnsMax: int64(max(c.Conns.Max, 0)), RateMax: c.Conns.RateMax},
 		PerIP:     acceptor.Bounds{ConnsMax: int64(c.Conns.PerIPMax), RateMax: c.Conns.RatePerIPMax},
 		Listeners: map[string]acceptor.Bounds{},
-		Protected: c.Conns.ProtectedListener, Refuse: c.Conns.WhenFull == WhenFullRefuse, ParkedMax: int64(max(c.Conns.ParkedMax, 0)),
+		Protected: c.Conns.ProtectedListener, Refuse: c.Conns.WhenFull == WhenFullRefuse, ThrottledConnsMax: int64(max(c.Conns.ThrottledConnsMax, 0)),
 	}
 	for _, of := range c.Listeners {
 		l.Listeners[of.Name] = acceptor.Bounds{ConnsMax: int64(of.ConnsMax), RateMax: of.ConnRateMax}
@@ -139,7 +139,7 @@ func (st *Stats) addListeners(a *acceptor.Admission) {
 		st.AcceptFailures += l.Failures
 		st.Waiting += l.WaitingNow
 		st.Waited += l.Waited
-		st.Parked += l.ParkedNow
+		st.ThrottledConns += l.ThrottledNow
 	}
 }
 

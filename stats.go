@@ -28,9 +28,9 @@ type Stats struct {
 	// WatcherPanics counts panics of a ConnWatcher, and of Events about connections.
 	WatcherPanics uint64
 	// Open connections now; Waiting ones stand in line for a slot or for a
-	// creation rate; Parked ones were over their address's rate and are held open
+	// creation rate; ThrottledConns were over their address's rate and are held open
 	// until they are closed.
-	Open, Waiting, Parked int64
+	Open, Waiting, ThrottledConns int64
 	// Waited connections found no free slot when they came (Conns.Max, WhenFull wait).
 	// BusiestConns is how many connections the remote address has that has most,
 	// BusiestAddress.

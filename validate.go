@@ -57,7 +57,7 @@ func (c Config) planned() (Config, MemoryPlan) {
 	orElse(&c.Processors.PackedBytesMax, 4<<10)
 	orElse(&c.Limits.HeldBytesMax, 256<<10)
 	orElse(&c.Limits.QueuedResponseBytesMax, 1<<20)
-	orElse(&c.Conns.ParkedMax, acceptor.ParkedMaxDefault())
+	orElse(&c.Conns.ThrottledConnsMax, acceptor.ThrottledConnsMaxDefault())
 	orElse(&c.Conns.WhenFull, WhenFullWait)
 	orElse(&c.Processors.Assignment, AssignLeastConns)
 	orElse(&c.Limits.SlowReader, SlowReaderPause)

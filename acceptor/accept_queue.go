@@ -34,8 +34,8 @@ type AcceptQueue struct {
 	cfg   AcceptQueueConfig
 
 	// Owner: the goroutine that accepts.
-	arrivals []arrival // wait for a slot or for a rate, oldest first
-	parked   parked
+	arrivals  []arrival // wait for a slot or for a rate, oldest first
+	throttled throttledConns
 
 	waitsForSlot atomic.Bool  // whoever frees a slot wakes the owner
 	blockedSince atomic.Int64 // when it became blocked, 0 while it is not
@@ -68,7 +68,7 @@ func (q *AcceptQueue) Accepted(fd engine.FD) {
 	now := lq.admission.clock()
 	switch delay, full := lq.countIP(lq.admission.limits.Load(), a.ip, now); {
 	case delay > 0:
-		q.park(fd, now, delay)
+		q.throttle(fd, now, delay)
 	case full:
 		q.refuse(fd, AddressFull)
 	case len(q.arrivals) >= max(q.cfg.WaitingMax, 1):
@@ -95,23 +95,23 @@ func (q *AcceptQueue) Blocked() bool { return len(q.arrivals) > 0 }
 // Advance admits the queued connections that may enter now. It returns the time until
 // another may enter by the clock alone; negative: not before Wake.
 func (q *AcceptQueue) Advance() time.Duration {
-	if len(q.arrivals) == 0 && len(q.parked) == 0 {
+	if len(q.arrivals) == 0 && len(q.throttled) == 0 {
 		return -1
 	}
 	now := q.quota.admission.clock()
-	q.closeParked(now)
+	q.closeThrottled(now)
 	wait := q.admitArrivals(now)
-	if len(q.parked) > 0 {
-		if next := time.Duration(q.parked[0].until - now); wait < 0 || next < wait {
+	if len(q.throttled) > 0 {
+		if next := time.Duration(q.throttled[0].until - now); wait < 0 || next < wait {
 			wait = next
 		}
 	}
 	return wait
 }
 
-// Close closes all queued and parked connections at once.
+// Close closes all queued and throttled connections at once.
 func (q *AcceptQueue) Close() {
-	q.closeParked(1<<63 - 1)
+	q.closeThrottled(1<<63 - 1)
 	for i := range q.arrivals {
 		q.refuseArrival(&q.arrivals[i], Closing)
 	}
@@ -267,47 +267,47 @@ func (q *AcceptQueue) noteUnblocked(now int64) {
 	}
 }
 
-// park holds a connection over its address's rate open, and closes it after delay
+// throttle holds a connection over its address's rate open, and closes it after delay
 // without serving it: a client that is closed at once comes back at once (KIP-612).
-func (q *AcceptQueue) park(fd engine.FD, now int64, delay time.Duration) {
+func (q *AcceptQueue) throttle(fd engine.FD, now int64, delay time.Duration) {
 	lq := q.quota
-	if !tryIncrementBounded(&lq.admission.parked, lq.admission.limits.Load().ParkedMax) {
+	if !tryIncrementBounded(&lq.admission.throttled, lq.admission.limits.Load().ThrottledConnsMax) {
 		q.refuse(fd, AddressRate)
 		return
 	}
-	lq.counters.parked.Add(1)
-	lq.counters.parkedNow.Add(1)
-	lq.counters.parkedTime.Add(int64(delay))
-	heap.Push(&q.parked, parkedConn{fd, now + int64(delay)})
+	lq.counters.throttled.Add(1)
+	lq.counters.throttledNow.Add(1)
+	lq.counters.throttledTime.Add(int64(delay))
+	heap.Push(&q.throttled, throttledConn{fd, now + int64(delay)})
 }
 
 // tryIncrementBounded is tryIncrement for a bound of which 0 means none at all.
 func tryIncrementBounded(n *atomic.Int64, most int64) bool { return most > 0 && tryIncrement(n, most) }
 
-// closeParked closes the parked connections whose delay is over.
-func (q *AcceptQueue) closeParked(now int64) {
-	for len(q.parked) > 0 && q.parked[0].until <= now {
-		c := heap.Pop(&q.parked).(parkedConn)
+// closeThrottled closes the throttled connections whose delay is over.
+func (q *AcceptQueue) closeThrottled(now int64) {
+	for len(q.throttled) > 0 && q.throttled[0].until <= now {
+		c := heap.Pop(&q.throttled).(throttledConn)
 		q.refuse(c.fd, AddressRate)
-		q.quota.counters.parkedNow.Add(-1)
-		q.quota.admission.parked.Add(-1)
+		q.quota.counters.throttledNow.Add(-1)
+		q.quota.admission.throttled.Add(-1)
 	}
 }
 
-// parked is a heap with the next to close first. (Kafka's had the last first, which
+// throttledConns is a heap with the next to close first. (Kafka's had the last first, which
 // kept all others open as long as new ones came.)
-type parked []parkedConn
+type throttledConns []throttledConn
 
-type parkedConn struct {
+type throttledConn struct {
 	fd    engine.FD
 	until int64
 }
 
-func (p parked) Len() int           { return len(p) }
-func (p parked) Less(i, j int) bool { return p[i].until < p[j].until }
-func (p parked) Swap(i, j int)      { p[i], p[j] = p[j], p[i] }
-func (p *parked) Push(x any)        { *p = append(*p, x.(parkedConn)) }
-func (p *parked) Pop() any {
+func (p throttledConns) Len() int           { return len(p) }
+func (p throttledConns) Less(i, j int) bool { return p[i].until < p[j].until }
+func (p throttledConns) Swap(i, j int)      { p[i], p[j] = p[j], p[i] }
+func (p *throttledConns) Push(x any)        { *p = append(*p, x.(throttledConn)) }
+func (p *throttledConns) Pop() any {
 	last := len(*p) - 1
 	c := (*p)[last]
 	*p = (*p)[:last]

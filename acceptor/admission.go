@@ -38,7 +38,7 @@ type Admission struct {
 	evict     func()
 	limits    atomic.Pointer[limits]
 	open      atomic.Int64
-	parked    atomic.Int64
+	throttled atomic.Int64
 	meter     *rate.Meter
 	addresses *addresses
 
@@ -131,10 +131,10 @@ func (a *Admission) wakeAll() {
 
 // slot is one connection's share of the counts.
 type slot struct {
-	quota  *ListenerQuota
-	ip     netip.Addr // Owner: the connection's, as parked
-	parked bool
-	left   atomic.Bool
+	quota     *ListenerQuota
+	ip        netip.Addr // Owner: the connection's, as throttled
+	throttled bool
+	left      atomic.Bool
 }
 
 // Identify is engine.Identifier's: what the acceptor did not know is judged as it would have
@@ -150,13 +150,13 @@ func (p *slot) Identify(client netip.Addr) (v engine.Verdict, hold time.Duration
 	case delay == 0:
 		p.ip = ip
 		return engine.WithinBounds, 0
-	case !tryIncrementBounded(&a.parked, lim.ParkedMax):
+	case !tryIncrementBounded(&a.throttled, lim.ThrottledConnsMax):
 		return engine.OverRate, 0
 	default:
-		p.parked = true
-		lq.counters.parked.Add(1)
-		lq.counters.parkedNow.Add(1)
-		lq.counters.parkedTime.Add(int64(delay))
+		p.throttled = true
+		lq.counters.throttled.Add(1)
+		lq.counters.throttledNow.Add(1)
+		lq.counters.throttledTime.Add(int64(delay))
 		return engine.OverRate, delay
 	}
 }
@@ -169,9 +169,9 @@ func (p *slot) Release() {
 	}
 	a := p.quota.admission
 	a.addresses.removeConn(p.ip, a.clock())
-	if p.parked {
-		p.quota.counters.parkedNow.Add(-1)
-		a.parked.Add(-1)
+	if p.throttled {
+		p.quota.counters.throttledNow.Add(-1)
+		a.throttled.Add(-1)
 	}
 	p.quota.open.Add(-1)
 	a.open.Add(-1)

@@ -249,15 +249,15 @@ func TestWhoeverIsRefusedDoesNotWait(t *testing.T) {
 
 // Kafka: Q-4, SS-22.
 func TestCountsReturnOnEveryWayOut(t *testing.T) {
-	d := newRig(t, Limits{Server: Bounds{ConnsMax: 1}, PerIP: Bounds{ConnsMax: 2, RateMax: 1}, ParkedMax: 1}, "A", "B")
+	d := newRig(t, Limits{Server: Bounds{ConnsMax: 1}, PerIP: Bounds{ConnsMax: 2, RateMax: 1}, ThrottledConnsMax: 1}, "A", "B")
 	d.nextFD++ // gone before it is handled
 	d.queues["A"].Accepted(d.nextFD)
 	d.connectServed("A", alice)
-	for i := range 30 { // some wait, some are over the count, some are parked, some are over ParkedMax
+	for i := range 30 { // some wait, some are over the count, some are throttled, some are over ThrottledConnsMax
 		d.connect([]string{"A", "B"}[i%2], []string{alice, bob}[i/2%2])
 	}
 	d.queues["A"].Refuse(d.nextFD+1, NoDescriptor)
-	d.queues["B"].Close() // with some that wait and some that are parked
+	d.queues["B"].Close() // with some that wait and some that are throttled
 	delete(d.queues, "B")
 	all := ListenerStats{}
 	for _, s := range d.admission.Stats() {
@@ -310,10 +310,10 @@ func TestWrongLimitsAreNamedAllAtOnceAndChangeNothing(t *testing.T) {
 	d := newRig(t, Limits{Server: Bounds{ConnsMax: 7}}, "A")
 	err := d.admission.Set(Limits{
 		Server: Bounds{ConnsMax: -1, RateMax: -2}, Listeners: map[string]Bounds{"A": {ConnsMax: -3, RateMax: -4}},
-		PerIP: Bounds{ConnsMax: NoConns, RateMax: -5}, ParkedMax: -6,
+		PerIP: Bounds{ConnsMax: NoConns, RateMax: -5}, ThrottledConnsMax: -6,
 	})
 	for _, what := range []string{"Server.ConnsMax is -1", "Server.RateMax is -2", "Listeners[A].ConnsMax is -3",
-		"Listeners[A].RateMax is -4", "PerIP.RateMax is -5", "ParkedMax is -6", "PerIP.ConnsMax lets in nobody"} {
+		"Listeners[A].RateMax is -4", "PerIP.RateMax is -5", "ThrottledConnsMax is -6", "PerIP.ConnsMax lets in nobody"} {
 		if err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("%q is not named in: %v", what, err)
 		}
@@ -385,13 +385,13 @@ func TestNobodyWaitsForTheCountsOfAnotherAddress(t *testing.T) {
 func TestDefaultsLeaveDescriptorsForWhatIsNoConnection(t *testing.T) {
 	n := descriptorLimit()
 	if n == 0 { // no limit here
-		if ConnsMaxDefault() != 0 || ParkedMaxDefault() != parkedMax {
-			t.Errorf("without a limit: %d connections, %d parked", ConnsMaxDefault(), ParkedMaxDefault())
+		if ConnsMaxDefault() != 0 || ThrottledConnsMaxDefault() != throttledConnsMax {
+			t.Errorf("without a limit: %d connections, %d throttled", ConnsMaxDefault(), ThrottledConnsMaxDefault())
 		}
 		return
 	}
-	conns, parked := ConnsMaxDefault(), ParkedMaxDefault()
-	if conns < n/2 || conns >= n || parked < 1 || parked > (n-conns)/2 {
-		t.Errorf("of %d descriptors: %d connections, %d parked", n, conns, parked)
+	conns, throttled := ConnsMaxDefault(), ThrottledConnsMaxDefault()
+	if conns < n/2 || conns >= n || throttled < 1 || throttled > (n-conns)/2 {
+		t.Errorf("of %d descriptors: %d connections, %d throttled", n, conns, throttled)
 	}
 }

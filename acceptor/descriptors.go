@@ -3,15 +3,15 @@ package acceptor
 // Bounds derived from the number of descriptors that this process may open.
 const (
 	// A fifth of them, at most reserveMax, is kept for what is neither an admitted
-	// connection nor a handler's file: rings, listening sockets, queued and parked
+	// connection nor a handler's file: rings, listening sockets, queued and throttled
 	// connections. At least reserveLeast are left beside what the server itself
 	// holds.
 	reserveShare = 5
 	reserveMax   = 4096
 	reserveLeast = 8
-	// A twentieth of them, and at most parkedMax, may be parked.
-	parkedShare = 20
-	parkedMax   = 1024
+	// A twentieth of them, and at most throttledConnsMax, may be throttled.
+	throttledShare       = 20
+	throttledConnsMax = 1024
 )
 
 // Descriptors says how the descriptors of this process are divided.
@@ -20,7 +20,7 @@ type Descriptors struct {
 	Limit int
 	// Own are those of the process, the engines and the listeners.
 	Own int
-	// Reserve is for queued and parked connections, and for files that are open for a
+	// Reserve is for queued and throttled connections, and for files that are open for a
 	// moment.
 	Reserve int
 	// Files may be held by the Handler, Conns are connections; 0 Conns: no bound.
@@ -59,13 +59,13 @@ func DescriptorLimit() int { return descriptorLimit() }
 // nothing else holds descriptors; 0: no bound.
 func ConnsMaxDefault() int { return PlanDescriptors(descriptorLimit(), 0, 0, 0).Conns }
 
-// ParkedMaxDefault is the default bound on parked connections.
-func ParkedMaxDefault() int {
+// ThrottledConnsMaxDefault is the default bound on throttled connections.
+func ThrottledConnsMaxDefault() int {
 	n := descriptorLimit()
 	if n == 0 {
-		return parkedMax
+		return throttledConnsMax
 	}
-	return max(min(n/parkedShare, parkedMax), 1)
+	return max(min(n/throttledShare, throttledConnsMax), 1)
 }
 
 // freeLeast is how many descriptors must be free when a server starts: one for a

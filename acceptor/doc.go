@@ -1,11 +1,11 @@
 // Package acceptor lets connections in.
 //
 // Job: what Kafka's Acceptor and ConnectionQuotas do: accept on one listening
-// socket, admit, park or refuse, and assign each connection to a processor.
+// socket, admit, throttle or refuse, and assign each connection to a processor.
 //
 // Flow: one standing Accept returns descriptors. The accepting goroutine gives them
 // to its AcceptQueue. A connection over its IP's connection limit is closed. Over
-// its IP's rate limit it is parked: held open, not served, and closed later. If the
+// its IP's rate limit it is throttled: held open, not served, and closed later. If the
 // server or the listener is full, or over a creation rate, it is queued, and nothing
 // more is accepted until the queue is empty. An admitted connection gets a slot and
 // goes to an Assigner. If accepting ends with an error, it starts again after a

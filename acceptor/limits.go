@@ -30,9 +30,9 @@ type Limits struct {
 	// Refuse closes a connection for which Server or Listeners has no slot. Without
 	// it the connection waits.
 	Refuse bool
-	// ParkedMax is how many connections over their address's rate may be held
+	// ThrottledConnsMax is how many connections over their address's rate may be held
 	// open at once until their delay is over; one more is closed at once.
-	ParkedMax int64
+	ThrottledConnsMax int64
 }
 
 // Bounds of one kind.
@@ -75,8 +75,8 @@ func (l Limits) Validate() error {
 	if l.PerIP.ConnsMax == NoConns && len(l.Overrides) == 0 {
 		faults = append(faults, errors.New("PerIP.ConnsMax lets in nobody, and there are no Overrides: name in them who may connect"))
 	}
-	if l.ParkedMax < 0 {
-		faults = append(faults, fmt.Errorf("ParkedMax is %d: choose 0 (close at once) or more", l.ParkedMax))
+	if l.ThrottledConnsMax < 0 {
+		faults = append(faults, fmt.Errorf("ThrottledConnsMax is %d: choose 0 (close at once) or more", l.ThrottledConnsMax))
 	}
 	return errors.Join(faults...)
 }

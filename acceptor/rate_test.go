@@ -29,7 +29,7 @@ func TestNobodyWaitsBelowTheRates(t *testing.T) {
 		}
 	}
 	for _, s := range d.admission.Stats() {
-		if s.Blocked != 0 || s.Delayed != 0 || s.Parked != 0 || s.RefusedTotal() != 0 {
+		if s.Blocked != 0 || s.Delayed != 0 || s.Throttled != 0 || s.RefusedTotal() != 0 {
 			t.Errorf("%+v", s)
 		}
 	}
@@ -88,7 +88,7 @@ func TestAWaitForARateIsAtMostOneWindow(t *testing.T) {
 func TestAnAddressOverItsRateIsParkedAndClosedAndHoldsBackNobody(t *testing.T) {
 	const carol = "192.0.2.3"
 	d := newRig(t, Limits{
-		PerIP: Bounds{RateMax: 20}, ParkedMax: 1000,
+		PerIP: Bounds{RateMax: 20}, ThrottledConnsMax: 1000,
 		Overrides: []Override{{netip.MustParsePrefix(carol + "/32"), Bounds{RateMax: 40}}},
 	}, "A", "B", "C")
 	from := map[string]string{"A": alice, "B": bob, "C": carol}
@@ -101,18 +101,18 @@ func TestAnAddressOverItsRateIsParkedAndClosedAndHoldsBackNobody(t *testing.T) {
 		}
 	}
 	for _, s := range d.admission.Stats() {
-		if s.Blocked != 0 || s.Parked == 0 || s.ParkedTime == 0 {
+		if s.Blocked != 0 || s.Throttled == 0 || s.ThrottledTime == 0 {
 			t.Errorf("%+v", s)
 		}
-		if s.Refused[AddressRate]+uint64(s.ParkedNow) != s.Parked {
-			t.Errorf("%d closed and %d kept of %d parked", s.Refused[AddressRate], s.ParkedNow, s.Parked)
+		if s.Refused[AddressRate]+uint64(s.ThrottledNow) != s.Throttled {
+			t.Errorf("%d closed and %d kept of %d throttled", s.Refused[AddressRate], s.ThrottledNow, s.Throttled)
 		}
 	}
 }
 
 // Kafka: Q-1, F-33.
 func TestParkedConnectionsCloseInOrderOfTheirTimeThoughNewOnesCome(t *testing.T) {
-	d := newRig(t, Limits{ParkedMax: 100, Overrides: []Override{
+	d := newRig(t, Limits{ThrottledConnsMax: 100, Overrides: []Override{
 		{netip.MustParsePrefix(alice + "/32"), Bounds{RateMax: 0.1}}, // waits for a whole window
 		{netip.MustParsePrefix(bob + "/32"), Bounds{RateMax: 2}},     // for half a second
 	}}, "A")
@@ -129,47 +129,47 @@ func TestParkedConnectionsCloseInOrderOfTheirTimeThoughNewOnesCome(t *testing.T)
 	d.mustBe(short, "closed")
 	d.advanceClock(time.Second / 2)
 	d.mustBe(long, "closed")
-	if n := d.stats("A").ParkedNow; n != 5 {
-		t.Errorf("%d are parked, want the 5 that came last", n)
+	if n := d.stats("A").ThrottledNow; n != 5 {
+		t.Errorf("%d are throttled, want the 5 that came last", n)
 	}
 	d.advanceClock(time.Second)
-	if n := d.stats("A").ParkedNow; n != 0 {
-		t.Errorf("%d are parked after their time", n)
+	if n := d.stats("A").ThrottledNow; n != 0 {
+		t.Errorf("%d are throttled after their time", n)
 	}
 }
 
 // Kafka: Q-1, SS-24.
 func TestParkedConnectionsAreBoundedAndCloseWithTheListener(t *testing.T) {
-	d := newRig(t, Limits{PerIP: Bounds{RateMax: 0.1}, ParkedMax: 3}, "A", "B")
+	d := newRig(t, Limits{PerIP: Bounds{RateMax: 0.1}, ThrottledConnsMax: 3}, "A", "B")
 	d.connectServed("A", alice)
-	var parked []engine.FD
+	var throttled []engine.FD
 	for i := range 3 {
-		parked = append(parked, d.connect([]string{"A", "B"}[i%2], alice))
+		throttled = append(throttled, d.connect([]string{"A", "B"}[i%2], alice))
 	}
 	d.mustBe(d.connect("B", alice), "closed") // the bound is the server's
-	for _, fd := range parked {
+	for _, fd := range throttled {
 		d.mustBe(fd, "kept")
 	}
 	d.queues["A"].Close()
-	d.mustBe(parked[0], "closed")
-	d.mustBe(parked[1], "kept")
+	d.mustBe(throttled[0], "closed")
+	d.mustBe(throttled[1], "kept")
 	d.mustBe(d.connect("B", alice), "kept") // there is room again
 }
 
 // Kafka: CQ-13.
 func TestWhoWaitsForTheListenerIsNotOverTheRateOfTheAddress(t *testing.T) {
 	d := newRig(t, Limits{
-		Listeners: map[string]Bounds{"A": {RateMax: 25}}, PerIP: Bounds{RateMax: 30}, ParkedMax: 100,
+		Listeners: map[string]Bounds{"A": {RateMax: 25}}, PerIP: Bounds{RateMax: 30}, ThrottledConnsMax: 100,
 	}, "A")
 	d.storm(60, 50, map[string]string{"A": alice})
-	if s := d.stats("A"); s.Parked != 0 || s.Delayed == 0 {
+	if s := d.stats("A"); s.Throttled != 0 || s.Delayed == 0 {
 		t.Errorf("%+v", s)
 	}
 }
 
 // Kafka: CQ-14.
 func TestWhoIsParkedCountsInNoRate(t *testing.T) {
-	d := newRig(t, Limits{PerIP: Bounds{RateMax: 1}, Server: Bounds{RateMax: 1000}, ParkedMax: 100, Protected: "BROKERS"}, "A", "BROKERS")
+	d := newRig(t, Limits{PerIP: Bounds{RateMax: 1}, Server: Bounds{RateMax: 1000}, ThrottledConnsMax: 100, Protected: "BROKERS"}, "A", "BROKERS")
 	for range 10 {
 		d.connectServed("A", alice)
 	}
@@ -194,7 +194,7 @@ func TestWhoIsParkedCountsInNoRate(t *testing.T) {
 // Kafka: CQ-16, CQ-17, CQ-19, DynamicConnectionQuotaTest.
 func TestChangedRatesHoldAtOnce(t *testing.T) {
 	d := newRig(t, Limits{
-		Server: Bounds{RateMax: 1}, Listeners: map[string]Bounds{"A": {RateMax: 1}}, PerIP: Bounds{RateMax: 1000}, ParkedMax: 100,
+		Server: Bounds{RateMax: 1}, Listeners: map[string]Bounds{"A": {RateMax: 1}}, PerIP: Bounds{RateMax: 1000}, ThrottledConnsMax: 100,
 	}, "A")
 	for range 10 {
 		d.connectServed("A", alice)
@@ -207,7 +207,7 @@ func TestChangedRatesHoldAtOnce(t *testing.T) {
 	for range 1000 {
 		d.connectServed("A", alice)
 	}
-	d.set(Limits{PerIP: Bounds{RateMax: 1}, ParkedMax: 100})
+	d.set(Limits{PerIP: Bounds{RateMax: 1}, ThrottledConnsMax: 100})
 	d.mustBe(d.connect("A", alice), "kept")
 	d.set(Limits{})
 	d.connectServed("A", alice)
@@ -223,18 +223,18 @@ func TestChangedRatesHoldAtOnce(t *testing.T) {
 // Kafka: CQ-18, CQ-19.
 func TestAnOverrideOutlivesTheDefaultsChange(t *testing.T) {
 	own := []Override{{netip.MustParsePrefix(alice + "/32"), Bounds{RateMax: 1}}}
-	d := newRig(t, Limits{PerIP: Bounds{RateMax: 100}, Overrides: own, ParkedMax: 100}, "A")
+	d := newRig(t, Limits{PerIP: Bounds{RateMax: 100}, Overrides: own, ThrottledConnsMax: 100}, "A")
 	for range 10 {
 		d.connectServed("A", alice)
 	}
 	for _, l := range []Limits{
-		{PerIP: Bounds{RateMax: 50}, Overrides: own, ParkedMax: 100}, {Overrides: own, ParkedMax: 100},
+		{PerIP: Bounds{RateMax: 50}, Overrides: own, ThrottledConnsMax: 100}, {Overrides: own, ThrottledConnsMax: 100},
 	} {
 		d.set(l)
 		d.mustBe(d.connect("A", alice), "kept")
 		d.connectServed("A", bob)
 	}
-	d.set(Limits{PerIP: Bounds{RateMax: 100}, ParkedMax: 100})
+	d.set(Limits{PerIP: Bounds{RateMax: 100}, ThrottledConnsMax: 100})
 	d.connectServed("A", alice) // without an override the default holds
 }
 

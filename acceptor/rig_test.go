@@ -159,8 +159,8 @@ func (d *rig) mustBeEmpty() {
 		}
 	}
 	a := d.admission
-	if a.Open() != 0 || a.parked.Load() != 0 || a.waiting.Load() != 0 || len(*a.queues.Load()) != 0 {
-		d.t.Errorf("left: %d slots, %d parked, %d waiting, %d queues", a.Open(), a.parked.Load(), a.waiting.Load(), len(*a.queues.Load()))
+	if a.Open() != 0 || a.throttled.Load() != 0 || a.waiting.Load() != 0 || len(*a.queues.Load()) != 0 {
+		d.t.Errorf("left: %d slots, %d throttled, %d waiting, %d queues", a.Open(), a.throttled.Load(), a.waiting.Load(), len(*a.queues.Load()))
 	}
 	for fd := range d.remote {
 		if !d.closed[fd] {

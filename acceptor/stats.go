@@ -21,7 +21,7 @@ const (
 	// AddressFull: the remote address has reached its bound on connections.
 	AddressFull
 	// AddressRate: the remote address is over its bound on new connections a second.
-	// The connection was parked first, unless ParkedMax was reached.
+	// The connection was throttled first, unless ThrottledConnsMax was reached.
 	AddressRate
 	// TooManyWaiting: the queue of waiting connections was full.
 	TooManyWaiting
@@ -53,9 +53,9 @@ func (r Refusal) String() string {
 
 // counters of a ListenerQuota.
 type counters struct {
-	accepted, failures, delayed, parked, waited atomic.Uint64
-	delayTime, parkedTime, parkedNow            atomic.Int64
-	refused                                     [RefusalCount]atomic.Uint64
+	accepted, failures, delayed, throttled, waited atomic.Uint64
+	delayTime, throttledTime, throttledNow         atomic.Int64
+	refused                                        [RefusalCount]atomic.Uint64
 }
 
 // ListenerStats are the counts of one listener since it was opened.
@@ -72,14 +72,14 @@ type ListenerStats struct {
 	// [connection-accept-rate].
 	AcceptRate float64
 	// Delayed connections waited for a creation rate, DelayTime in total
-	// [connection-accept-throttle-time]. Parked connections were over their address's
-	// rate and held open, ParkedTime in total [ip-connection-accept-throttle-time].
-	Delayed, Parked       uint64
-	DelayTime, ParkedTime time.Duration
+	// [connection-accept-throttle-time]. Throttled connections were over their address's
+	// rate and held open, ThrottledTime in total [ip-connection-accept-throttle-time].
+	Delayed, Throttled       uint64
+	DelayTime, ThrottledTime time.Duration
 	// Waited connections found no free slot and were queued.
 	Waited uint64
-	// WaitingNow are queued for a slot or a rate, ParkedNow are held open.
-	WaitingNow, ParkedNow int64
+	// WaitingNow are queued for a slot or a rate, ThrottledNow are held open.
+	WaitingNow, ThrottledNow int64
 	// Blocked is how long connections were queued, so that nothing was accepted; with
 	// several queues the sum [AcceptorBlockedPercent].
 	Blocked time.Duration
@@ -112,9 +112,9 @@ func (lq *ListenerQuota) stats(now int64) ListenerStats {
 	c := &lq.counters
 	s := ListenerStats{
 		Name: lq.name, Open: lq.open.Load(), Accepted: c.accepted.Load(), Failures: c.failures.Load(),
-		AcceptRate: lq.meter.Rate(now), Delayed: c.delayed.Load(), Parked: c.parked.Load(), Waited: c.waited.Load(),
-		DelayTime: time.Duration(c.delayTime.Load()), ParkedTime: time.Duration(c.parkedTime.Load()),
-		ParkedNow: c.parkedNow.Load(), Blocked: lq.pastBlocked,
+		AcceptRate: lq.meter.Rate(now), Delayed: c.delayed.Load(), Throttled: c.throttled.Load(), Waited: c.waited.Load(),
+		DelayTime: time.Duration(c.delayTime.Load()), ThrottledTime: time.Duration(c.throttledTime.Load()),
+		ThrottledNow: c.throttledNow.Load(), Blocked: lq.pastBlocked,
 	}
 	for i := range s.Refused {
 		s.Refused[i] = c.refused[i].Load()

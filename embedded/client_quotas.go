@@ -220,10 +220,10 @@ func quotaOpsFault(e *kmsg.AlterClientQuotasRequestEntry, ofIP bool, invalid fun
 	return nil
 }
 
-// screenDescribeQuotas refuses filters that nothing can pass, for which kfake finds
+// validateDescribeQuotas refuses filters that nothing can pass, for which kfake finds
 // nothing, and answers with a list where there is nothing: Java's admin client
 // fails on null.
-func screenDescribeQuotas(x *exchange, req *kmsg.DescribeClientQuotasRequest) kmsg.Response {
+func validateDescribeQuotas(x *exchange, req *kmsg.DescribeClientQuotasRequest) kmsg.Response {
 	var fault *refusal
 	seen := make(map[string]bool)
 	for _, c := range req.Components {

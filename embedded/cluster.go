@@ -367,7 +367,7 @@ func (c *Cluster) ConnClosed(conn *reqchan.Conn, _ reqchan.CloseReason) {
 
 func sessionOf(conn *reqchan.Conn) *session { return conn.Attachment().(*session) }
 
-// Handle screens a request and hands it to its connection's session.
+// Handle validates a request and hands it to its connection's session.
 func (c *Cluster) Handle(r reqchan.Request) {
 	if c.cfg.PipelineMax > 1 {
 		sessionOf(r.Conn()).order.take(r, c.filter.Handle)

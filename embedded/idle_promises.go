@@ -62,9 +62,9 @@ func electLeaders(x *exchange, req *kmsg.ElectLeadersRequest) kmsg.Response {
 	return resp
 }
 
-// screenAssignments lets partitions be assigned to the only broker, where they
+// validateAssignments lets partitions be assigned to the only broker, where they
 // are, and to no other. kfake says yes to everything.
-func screenAssignments(x *exchange, req *kmsg.AlterPartitionAssignmentsRequest) kmsg.Response {
+func validateAssignments(x *exchange, req *kmsg.AlterPartitionAssignmentsRequest) kmsg.Response {
 	resp := x.response().(*kmsg.AlterPartitionAssignmentsResponse)
 	for _, t := range req.Topics {
 		answer := kmsg.NewAlterPartitionAssignmentsResponseTopic()

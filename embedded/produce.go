@@ -11,10 +11,10 @@ import (
 // topics, the bounds of timestamps, and the type of timestamp (Apache Kafka:
 // LogValidator).
 
-// screenProduce refuses the batches that a topic's settings do not allow, and sets the
+// validateProduce refuses the batches that a topic's settings do not allow, and sets the
 // time of the others.
-func screenProduce(x *exchange, req *kmsg.ProduceRequest) kmsg.Response {
-	s := &screening{x: x, now: time.Now().UnixMilli()}
+func validateProduce(x *exchange, req *kmsg.ProduceRequest) kmsg.Response {
+	s := &batchValidation{x: x, now: time.Now().UnixMilli()}
 	for i := range req.Topics {
 		t := &req.Topics[i]
 		if rules := x.cluster().settings.of(t.Topic); rules != nil {
@@ -27,15 +27,15 @@ func screenProduce(x *exchange, req *kmsg.ProduceRequest) kmsg.Response {
 	return nil
 }
 
-// screening is the validation of the batches of one request.
-type screening struct {
+// batchValidation is the validation of the batches of one request.
+type batchValidation struct {
 	x        *exchange
 	now      int64
 	refused  []kmsg.ProduceResponseTopic
 	appended map[place]bool // who asked when is told now
 }
 
-func (s *screening) topic(t *kmsg.ProduceRequestTopic, rules *topicRules) {
+func (s *batchValidation) topic(t *kmsg.ProduceRequestTopic, rules *topicRules) {
 	var refused []kmsg.ProduceResponseTopicPartition
 	good := t.Partitions[:0] // in place: what is read is ahead of what is written
 	for _, p := range t.Partitions {
@@ -56,7 +56,7 @@ func (s *screening) topic(t *kmsg.ProduceRequestTopic, rules *topicRules) {
 
 // partition returns the answer to a batch that must not be stored; nil: kfake gets it,
 // perhaps changed.
-func (s *screening) partition(topic string, p *kmsg.ProduceRequestTopicPartition, rules *topicRules) *kmsg.ProduceResponseTopicPartition {
+func (s *batchValidation) partition(topic string, p *kmsg.ProduceRequestTopicPartition, rules *topicRules) *kmsg.ProduceResponseTopicPartition {
 	b := recordBatch(p.Records)
 	c := s.x.cluster()
 	bad := kmsg.NewProduceResponseTopicPartition()
@@ -90,7 +90,7 @@ func (s *screening) partition(topic string, p *kmsg.ProduceRequestTopicPartition
 
 // stamp notes that a batch gets its time from us, once for all in the data
 // directory; if that fails the batch is refused.
-func (s *screening) stamp(topic string, bad *kmsg.ProduceResponseTopicPartition) (refused bool) {
+func (s *batchValidation) stamp(topic string, bad *kmsg.ProduceResponseTopicPartition) (refused bool) {
 	if err := s.x.cluster().settings.stamp(s.x.ask); err != nil {
 		bad.ErrorCode, bad.ErrorMessage = kerr.UnknownServerError.Code, kmsg.StringPtr("the time of the records can't be set")
 		return true
@@ -104,7 +104,7 @@ func (s *screening) stamp(topic string, bad *kmsg.ProduceResponseTopicPartition)
 
 // complete adds to kfake's response what was refused before it, and tells when
 // the records came that asked for it.
-func (s *screening) complete(resp *kmsg.ProduceResponse) {
+func (s *batchValidation) complete(resp *kmsg.ProduceResponse) {
 	for i := range resp.Topics {
 		t := &resp.Topics[i]
 		for j := range t.Partitions {

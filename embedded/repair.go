@@ -105,7 +105,7 @@ func (x *exchange) before(repairs []repair) kmsg.Response {
 func (s *session) repaired(j job, repairs []repair) error {
 	req, err := j.q.Decode()
 	if err != nil {
-		return fmt.Errorf("decode a request that was screened: %w", err)
+		return fmt.Errorf("decode a request that was validated: %w", err)
 	}
 	produce, ok := req.(*kmsg.ProduceRequest)
 	x := &exchange{q: j.q, session: s, req: req, silent: ok && produce.Acks == 0}

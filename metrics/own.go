@@ -36,7 +36,7 @@ func (s *scrape) connections() {
 		s.counter("kring_connections_accepted_total", "Connections that were accepted.", l.Accepted, of)
 		s.gauge("kring_connections_open", "Open connections.", float64(l.Open), of)
 		s.gauge("kring_connections_waiting", "Connections that wait for a slot or a creation rate.", float64(l.WaitingNow), of)
-		s.gauge("kring_connections_parked", "Connections over their address's rate that are held open until they are closed.", float64(l.ParkedNow), of)
+		s.gauge("kring_connections_parked", "Connections over their address's rate that are held open until they are closed.", float64(l.ThrottledNow), of)
 		s.counter("kring_connections_waited_total", "Connections that found no free slot when they came.", l.Waited, of)
 		s.counter("kring_accept_failures_total", "Errors that stopped accepting for a while.", l.Failures, of)
 		for r := range acceptor.RefusalCount {

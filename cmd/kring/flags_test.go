@@ -25,7 +25,7 @@ var flagsFor = map[string][]string{
 	"Memory.BytesMax": {"--memory-max", "4GiB"}, "Memory.HeldBytesMax": {"--held-memory", "64MiB"}, "Memory.HandlerBytes": {"--memory-log-bytes-max", "64MiB"},
 	"Limits.QueuedResponseBytesMax": {"--queued-response-bytes", "8KiB"}, "Memory.ResponseBytesMax": {"--response-memory-max", "1GiB"}, "Limits.SlowReader": {"--slow-reader", "close"}, "Limits.ThrottleMax": {"--max-throttle", "3s"},
 	"Conns.HandlerFiles": {"--data-dir", "data"}, "Conns.Max": {"--max-connections", "3"}, "Conns.RateMax": {"--connection-rate", "3"}, "Conns.PerIPMax": {"--max-connections-per-ip", "3"},
-	"Conns.RatePerIPMax": {"--connection-rate-per-ip", "3"}, "Conns.PerIP": {"--ip-limit", "::1=3"}, "Conns.ParkedMax": {"--max-parked", "3"},
+	"Conns.RatePerIPMax": {"--connection-rate-per-ip", "3"}, "Conns.PerIP": {"--ip-limit", "::1=3"}, "Conns.ThrottledConnsMax": {"--max-parked", "3"},
 	"Conns.ProtectedListener": {"--protected-listener", "PLAINTEXT"}, "Conns.WhenFull": {"--when-full", "refuse"}, "Processors.Assignment": {"--assignment", "round-robin"},
 	"Conns.RateWindows": {"--quota-windows", "3"}, "Conns.RateWindow": {"--quota-window", "3s"}, "Conns.Backlog": {"--backlog", "3"},
 	"Timeouts.Idle": {"--idle-timeout", "3s"}, "Timeouts.Write": {"--write-timeout", "3s"}, "Timeouts.Frame": {"--frame-timeout", "3s"}, "Timeouts.Proxy": {"--proxy-timeout", "3s"}, "Socket": {"--send-buffer-bytes", "64KiB"},

@@ -139,7 +139,7 @@ var flagOfField = map[string]string{
 	"Memory.ResponseBytesMax": "response-memory-max",
 	"Limits.SlowReader":       "slow-reader", "Limits.ThrottleMax": "max-throttle", "Conns.Max": "max-connections", "Conns.RateMax": "connection-rate",
 	"Conns.PerIPMax": "max-connections-per-ip", "Conns.RatePerIPMax": "connection-rate-per-ip", "Conns.PerIP": "ip-limit",
-	"Conns.ParkedMax": "max-parked", "Conns.HandlerFiles": "data-dir", "Conns.ProtectedListener": "protected-listener", "Conns.WhenFull": "when-full", "Processors.Assignment": "assignment",
+	"Conns.ThrottledConnsMax": "max-parked", "Conns.HandlerFiles": "data-dir", "Conns.ProtectedListener": "protected-listener", "Conns.WhenFull": "when-full", "Processors.Assignment": "assignment",
 	"Conns.RateWindows": "quota-windows", "Conns.RateWindow": "quota-window", "Conns.Backlog": "backlog", "Timeouts.Idle": "idle-timeout",
 	"Timeouts.Write": "write-timeout", "Timeouts.Frame": "frame-timeout", "Timeouts.Proxy": "proxy-timeout", "ProxyProtocol": "proxy-protocol", "Socket": "send-buffer-bytes", "URing": "uring",
 	"Epoll": "fallback-buffers", "Portable": "fallback-buffers",

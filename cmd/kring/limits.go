@@ -38,7 +38,7 @@ func (l *limitFlags) apply(cfg *kring.Config) {
 			of.ConnsMax = l.MaxListenerConnection
 		}
 	}
-	cfg.Conns.ParkedMax = l.MaxParked
+	cfg.Conns.ThrottledConnsMax = l.MaxParked
 	cfg.Conns.ProtectedListener, cfg.Conns.WhenFull, cfg.Processors.Assignment = l.ProtectedListener, kring.WhenFull(l.WhenFull), kring.Assignment(l.Assignment)
 }
 

@@ -35,7 +35,7 @@ func logState(log *slog.Logger, st kring.Stats) {
 		"response_bytes", st.Responses.Used, "responses_waiting", st.Responses.Waiting, "responses_waited", st.Responses.Waited,
 		"buffers_lent", st.Engines.BuffersLent, "lent_bytes", st.Engines.LentBytes, "buffers_ready", st.Engines.BuffersReady,
 		"goroutines", runtime.NumGoroutine(), "kernel_threads", kring.KernelThreads(),
-		"waiting", st.Waiting, "waited", st.Waited, "parked", st.Parked,
+		"waiting", st.Waiting, "waited", st.Waited, "parked", st.ThrottledConns,
 		"refused", st.Refused+st.Unassigned, slog.Any("refused_by", counts(st.RefusedBy())),
 		"busiest_address", addressOf(st.BusiestAddress), "its_connections", st.BusiestConns,
 		slog.Any("closed", counts(st.ClosedBy())))

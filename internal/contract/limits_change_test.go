@@ -77,7 +77,7 @@ func TestRatesOfConnectionsChangeWhileServing(t *testing.T) {
 			t.Helper()
 			parked++
 			servertest.Dial(t, s)
-			servertest.Eventually(t, "one more is parked", func() bool { return s.Stats().Parked == parked })
+			servertest.Eventually(t, "one more is parked", func() bool { return s.Stats().ThrottledConns == parked })
 		}
 		cfg.Conns.PerIP = []kring.AddressLimit{{Source: "127.0.0.1", ConnRateMax: tiny}}
 		reconfigure(t, s, cfg)

@@ -57,7 +57,7 @@ func TestWithoutLimitsOrBelowThemNobodyWaits(t *testing.T) {
 			s := servertest.Start(t, cfg, servertest.Echo)
 			ask(t, s, 20, 0, 1, 2)
 			st := s.Stats()
-			if st.AcceptRate <= 0 || st.Refused != 0 || st.Parked != 0 || st.Waiting != 0 || st.Open != 60 {
+			if st.AcceptRate <= 0 || st.Refused != 0 || st.ThrottledConns != 0 || st.Waiting != 0 || st.Open != 60 {
 				t.Errorf("%+v", st)
 			}
 			for _, l := range st.Listeners {
@@ -125,7 +125,7 @@ func TestWhoIsHeldBackByTheListenersRateIsNotOverTheAddresses(t *testing.T) {
 		cfg.Listeners[0].ConnRateMax, cfg.Conns.RatePerIPMax = 100, 1500
 		s := servertest.Start(t, cfg, servertest.Echo)
 		ask(t, s, 20, 0)
-		if l := s.Stats().Listeners[0]; l.Parked != 0 || l.Open != 20 {
+		if l := s.Stats().Listeners[0]; l.Throttled != 0 || l.Open != 20 {
 			t.Errorf("%+v", l)
 		}
 	})
@@ -145,7 +145,7 @@ func TestParkedConnectionsCountInNoRate(t *testing.T) {
 		for at := range 3 {
 			servertest.DialTo(t, s.Addrs()[at].String())
 		}
-		servertest.Eventually(t, "three are parked", func() bool { return s.Stats().Parked == 3 })
+		servertest.Eventually(t, "three are parked", func() bool { return s.Stats().ThrottledConns == 3 })
 		// A rate falls by itself a little, as time goes on.
 		if after := s.Stats().AcceptRate; before <= 0 || after > before || listenerStats(t, s, "BROKERS").AcceptRate != 0 {
 			t.Errorf("%v connections a second before, %v after", before, after)

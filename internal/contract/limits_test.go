@@ -191,7 +191,7 @@ func TestAnAddressOverItsRateIsHeldAndClosedAndServedLater(t *testing.T) {
 		dialFrom(t, "127.0.0.2", s, 0).Ask("another address", "another address")
 		servedSoon(t, here)
 		st := s.Stats()
-		if l := st.Listeners[0]; l.Parked == 0 || l.ParkedTime == 0 || l.Blocked != 0 {
+		if l := st.Listeners[0]; l.Throttled == 0 || l.ThrottledTime == 0 || l.Blocked != 0 {
 			t.Errorf("%+v", l)
 		}
 		if by := st.RefusedBy(); by["address_rate"] == 0 || len(by) != 1 {
@@ -203,10 +203,10 @@ func TestAnAddressOverItsRateIsHeldAndClosedAndServedLater(t *testing.T) {
 // Kafka: SS-24.
 func TestParkedConnectionsCloseWithTheServer(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		cfg.Conns.RatePerIPMax, cfg.Conns.RateWindow, cfg.Conns.ParkedMax = 0.00001, time.Hour, 2
+		cfg.Conns.RatePerIPMax, cfg.Conns.RateWindow, cfg.Conns.ThrottledConnsMax = 0.00001, time.Hour, 2
 		s := servertest.Start(t, cfg, servertest.Echo)
 		first, second := servertest.Dial(t, s), servertest.Dial(t, s)
-		servertest.Eventually(t, "two are parked", func() bool { return s.Stats().Parked == 2 })
+		servertest.Eventually(t, "two are parked", func() bool { return s.Stats().ThrottledConns == 2 })
 		servertest.Dial(t, s).AwaitClose() // no room to park
 		servertest.Shutdown(t, s)
 		first.AwaitClose()

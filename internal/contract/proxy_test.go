@@ -280,7 +280,7 @@ func TestAForwardedClientOverItsRateIsNotServed(t *testing.T) {
 		rated := uint64(len(all) - served)
 		servertest.Eventually(t, "the others are counted, and gone", func() bool {
 			l := s.Stats().Listeners[0]
-			return closedBy(s, reqchan.AddressRate) == rated && l.Parked == rated && l.ParkedNow == 0
+			return closedBy(s, reqchan.AddressRate) == rated && l.Throttled == rated && l.ThrottledNow == 0
 		})
 		if opened, _ := w.told(); served == 0 || len(opened) != served {
 			t.Errorf("%d are served, and the handler was told of %q", served, opened)

@@ -43,8 +43,8 @@ func produceFailed(resp *kmsg.ProduceResponse) bool {
 	return false
 }
 
-// screenCreateTopics refuses what must not be created, and passes the rest to kfake.
-func screenCreateTopics(x *exchange, req *kmsg.CreateTopicsRequest) kmsg.Response {
+// validateCreateTopics refuses what must not be created, and passes the rest to kfake.
+func validateCreateTopics(x *exchange, req *kmsg.CreateTopicsRequest) kmsg.Response {
 	good, refused := sortTopics(req.Topics)
 	if len(refused) == 0 {
 		return nil
