@@ -10,7 +10,7 @@ const (
 	reserveMax   = 4096
 	reserveLeast = 8
 	// A twentieth of them, and at most throttledConnsMax, may be throttled.
-	throttledShare       = 20
+	throttledShare    = 20
 	throttledConnsMax = 1024
 )
 
