@@ -1,11 +1,11 @@
 // Package engine is the completion contract that every engine keeps.
 //
-// Job: say what "accept", "receive", "send" and "close" mean in completions,
+// Job: say what "accept", "connect", "receive", "send" and "close" mean in completions,
 // so that everything above this line exists once. What the contract means is
 // decided by what io_uring does; the readiness-based engines emulate it, never
 // the reverse.
 //
-// Flow: the owner submits operations (Accept, Recv, RecvInto, Send, CloseFD),
+// Flow: the owner submits operations (Accept, Connect, Recv, RecvInto, Send, CloseFD),
 // calls Poll, and works off the completions that Poll returned. Submitting
 // cannot fail: failure is a completion, so there is one error path.
 //

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"syscall"
 	"time"
 )
@@ -15,7 +16,8 @@ import (
 // close is a join: Shutdown (or Cancel), wait for the last completions, CloseFD.
 //
 // At most one Recv or RecvInto, and at most one Send, may be outstanding per
-// descriptor, and all operations of a descriptor carry the same Token.
+// descriptor, nothing else beside a Connect, and all operations of a descriptor
+// carry the same Token.
 type Engine interface {
 	// Accept accepts connections on a listening descriptor until cancelled.
 	// Each completion with Res >= 0 carries a new descriptor that the owner
@@ -23,6 +25,12 @@ type Engine interface {
 	// More == false ends it (EMFILE, ENFILE, ECANCELED, …); the owner re-arms
 	// after a pause of its choosing.
 	Accept(fd FD, t Token)
+
+	// Connect connects a descriptor of Network.Socket, and completes once: Res is 0, or
+	// the errno of what failed (-ECONNREFUSED, -ENETUNREACH, -ETIMEDOUT, …); then the
+	// descriptor is only good to be closed. How long it may take is the owner's affair, as
+	// with every operation: Cancel and Shutdown end it (-ECANCELED, unless it ended before).
+	Connect(fd FD, t Token, to netip.AddrPort)
 
 	// Recv receives until cancelled: each completion with Res > 0 lends
 	// Data (len(Data) == Res) until Recycle. Res == 0: the peer finished
@@ -38,7 +46,7 @@ type Engine interface {
 	// owner does other things.
 	RecvInto(fd FD, t Token, buf []byte)
 
-	// Cancel ends the Accept, Recv or RecvInto that is outstanding on fd. It
+	// Cancel ends the Accept, Connect, Recv or RecvInto that is outstanding on fd. It
 	// has no completion of its own: the cancelled operation's last completion
 	// is its answer (-ECANCELED, unless something else ended it first; data
 	// may arrive before). With nothing outstanding it does nothing.
@@ -143,10 +151,12 @@ const (
 	OpClose
 	// OpReadFile: see FileReader.
 	OpReadFile
+	// OpConnect: Connect has connected, or failed.
+	OpConnect
 )
 
 var opNames = [...]string{OpAccept: "accept", OpRecv: "recv", OpRecvInto: "recv_into", OpSend: "send", OpClose: "close",
-	OpReadFile: "read_file"}
+	OpReadFile: "read_file", OpConnect: "connect"}
 
 func (o Op) String() string {
 	if int(o) < len(opNames) && opNames[o] != "" {

@@ -28,6 +28,11 @@ type Network interface {
 	// Listen opens a listening socket; port 0 picks a free one.
 	Listen(c ListenConfig) (Listener, error)
 
+	// Socket makes a descriptor that Engine.Connect may connect to an address of to's
+	// family. Its error wraps the errno: EMFILE and ENFILE are normal life. Where there are
+	// no sockets before they are connected (portable), such an errno is Connect's.
+	Socket(to netip.AddrPort, o SocketOptions) (FD, error)
+
 	// Addrs are the two ends of a connected descriptor, zero values when it is a
 	// Unix domain socket.
 	Addrs(fd FD) (local, remote netip.AddrPort, err error)

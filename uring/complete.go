@@ -80,6 +80,8 @@ func (e *ringEngine) again(fd engine.FD, s *socket, o *operation, q *CQE, c *eng
 	case engine.OpAccept:
 		e.mayFollow(fd, o, c)
 		return e.acceptDone(fd, s, c)
+	case engine.OpConnect:
+		return e.connectDone(fd, s, c)
 	case engine.OpRecv:
 		if o.large {
 			return e.largeDone(fd, s, q, c)

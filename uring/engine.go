@@ -4,6 +4,7 @@ package uring
 
 import (
 	"errors"
+	"net/netip"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -39,9 +40,10 @@ type ringEngine struct {
 	follower   follower
 	lateCloses []lateClose
 	fileReads
-	spill   []CQE // reaped to make room in the CQ; only when the kernel insisted
-	batch   [128]CQE
-	reapMax int // CQEs taken at once
+	connects map[engine.FD]netip.AddrPort // where to, of each Connect that is outstanding
+	spill    []CQE                        // reaped to make room in the CQ; only when the kernel insisted
+	batch    [128]CQE
+	reapMax  int // CQEs taken at once
 
 	unbound *unix.CPUSet // of the owner's thread before it was bound to a CPU
 
@@ -69,7 +71,7 @@ type ringEngine struct {
 // way.
 type socket struct {
 	token   engine.Token
-	in      operation // Accept, Recv or RecvInto
+	in      operation // Accept, Connect, Recv or RecvInto
 	out     operation // Send, or Close
 	into    uintptr   // RecvInto's memory
 	intoLen uint32    // or of a RecvLarge
@@ -104,6 +106,7 @@ type operation struct {
 	read       bool   // a RecvInto by reads of registered memory
 	got        uint32 // by the reads before
 	large      bool   // a RecvLarge
+	connecting bool   // a Connect that the kernel goes on with, and whose end poll tells
 	thread     int32  // that it was armed on, as far as follower knows
 }
 
@@ -200,6 +203,10 @@ func (e *ringEngine) Cancel(fd engine.FD, t engine.Token) {
 
 func (e *ringEngine) Shutdown(fd engine.FD, t engine.Token) {
 	s := e.begin(fd, t)
+	if s.in.op == engine.OpConnect {
+		e.Cancel(fd, t) // shutdown(2) would have the kernel begin the connect again
+		return
+	}
 	if !s.shut {
 		s.shut = true
 		e.shut = append(e.shut, fd)

@@ -40,7 +40,7 @@ func requiredFeatures() []row {
 		needs("NODROP", "5.5", byRep, byBit(FeatureNoDrop)),
 		needs("SUBMIT_STABLE", "5.5", byRep, byBit(FeatureSubmitStable)),
 		needs("CQSIZE", "5.5", bySetUp, bySetup(SetupCQSize)),
-		needs("socket operations", "5.6", byList, byOpcode(OpcodeAccept, OpcodeRecv, OpcodeSend, OpcodeSendMsg,
+		needs("socket operations", "5.6", byList, byOpcode(OpcodeAccept, OpcodeConnect, OpcodeRecv, OpcodeSend, OpcodeSendMsg,
 			OpcodeAsyncCancel, OpcodeClose, OpcodeRead, OpcodePollAdd)),
 		needs("FAST_POLL", "5.7", byRep, byBit(FeatureFastPoll)),
 		needs("EXT_ARG", "5.11", byRep, byBit(FeatureExtArg)),

@@ -4,6 +4,7 @@ package uring
 
 import (
 	"fmt"
+	"net/netip"
 	"runtime"
 	"slices"
 	"strings"
@@ -46,6 +47,7 @@ const (
 func failed(e unix.Errno) int32 { return -int32(e) }
 
 func startAccept(e *ringEngine)   { e.Accept(matrixFD, token) }
+func startConnect(e *ringEngine)  { e.Connect(matrixFD, token, netip.MustParseAddrPort("127.0.0.1:9")) }
 func startRecv(e *ringEngine)     { e.Recv(matrixFD, token) }
 func startRecvInto(e *ringEngine) { e.RecvInto(matrixFD, token, e.window.buffer(0)[:100]) }
 func startDrained(e *ringEngine) {
@@ -116,7 +118,18 @@ func closing(e *ringEngine) {
 // matrix is every combination of result, F_MORE and F_BUFFER that the kernel's
 // source (6.18) can post for an operation of the engine, and those that older
 // kernels posted.
-var matrix = slices.Concat(acceptMatrix, recvMatrix, singleMatrix, intoMatrix, readMatrix, sendMatrix, zeroCopyMatrix, ownMatrix)
+var matrix = slices.Concat(acceptMatrix, connectMatrix, recvMatrix, singleMatrix, intoMatrix, readMatrix, sendMatrix, zeroCopyMatrix, ownMatrix)
+
+var connectMatrix = []matrixCase{
+	{"a connection", startConnect, []reply{{engine.OpConnect, 0, 0}}, "connect 0", "", false},
+	{"refused", startConnect, []reply{{engine.OpConnect, failed(unix.ECONNREFUSED), 0}}, "connect ECONNREFUSED", "", false},
+	{"nobody answers", startConnect, []reply{{engine.OpConnect, failed(unix.ETIMEDOUT), 0}}, "connect ETIMEDOUT", "", false},
+	{"the cancel", cancelled(startConnect), []reply{{engine.OpConnect, failed(unix.ECANCELED), 0}}, "connect ECANCELED", "", false},
+	{"a connection after the cancel", cancelled(startConnect), []reply{{engine.OpConnect, 0, 0}}, "connect 0", "", false},
+	{"interrupted", startConnect, []reply{{engine.OpConnect, failed(unix.EINTR), 0}}, "", "connect", true},
+	{"its thread is gone", startConnect, []reply{{engine.OpConnect, failed(unix.ECANCELED), 0}}, "", "poll", true},
+	{"and that of its poll", startConnect, []reply{{engine.OpConnect, failed(unix.ECANCELED), 0}, {engine.OpConnect, failed(unix.ECANCELED), 0}}, "", "poll, poll", true},
+}
 
 var acceptMatrix = []matrixCase{
 	{"a connection", startAccept, []reply{{engine.OpAccept, 30, more}}, "accept 30 more", "", true},
@@ -365,7 +378,7 @@ func armed(e *ringEngine) (all []string) {
 		name := map[uint8]string{
 			OpcodeAccept: "accept", OpcodeRecv: "recv", OpcodeAsyncCancel: "cancel", OpcodePollAdd: "poll",
 			OpcodeSend: "send", OpcodeSendZC: "send zc", OpcodeClose: "close", OpcodeRead: "read",
-			OpcodeReadFixed: "read fixed",
+			OpcodeReadFixed: "read fixed", OpcodeConnect: "connect",
 		}[q.Opcode]
 		if q.Opcode == OpcodeRecv && q.IOPrio&RecvSendPollFirst != 0 && q.IOPrio&RecvMultishot == 0 {
 			name += " poll-first"

@@ -109,6 +109,11 @@ func (n *Network) OpenToAccept() (engine.Engine, error) {
 // Listen opens a listening socket.
 func (n *Network) Listen(c engine.ListenConfig) (engine.Listener, error) { return sock.Listen(c) }
 
+// Socket makes a socket to be connected.
+func (n *Network) Socket(to netip.AddrPort, o engine.SocketOptions) (engine.FD, error) {
+	return sock.Open(to, o)
+}
+
 // Addrs are the two ends of a connection.
 func (n *Network) Addrs(fd engine.FD) (local, remote netip.AddrPort, err error) {
 	return sock.Addrs(fd)

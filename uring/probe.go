@@ -107,7 +107,7 @@ func requireOpcodes(known *Opcodes) error {
 		name   string
 	}{
 		{OpcodeAccept, "ACCEPT"}, {OpcodeRecv, "RECV"}, {OpcodeSend, "SEND"}, {OpcodeSendMsg, "SENDMSG"},
-		{OpcodeAsyncCancel, "ASYNC_CANCEL"}, {OpcodeClose, "CLOSE"}, {OpcodeRead, "READ"},
+		{OpcodeAsyncCancel, "ASYNC_CANCEL"}, {OpcodeClose, "CLOSE"}, {OpcodeRead, "READ"}, {OpcodeConnect, "CONNECT"},
 		// Came together with multishot accept and buffer rings.
 		{OpcodeSocket, "the operations of 5.19"},
 	} {

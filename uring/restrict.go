@@ -36,7 +36,7 @@ func allowances(more ...uint8) []restriction {
 		{Opcode: restrictionRegisterOp, SQEOp: unregisterRingFDs},
 	}
 	for _, o := range append(more, OpcodeAccept, OpcodeRecv, OpcodeSend, OpcodeSendMsg, OpcodeAsyncCancel, OpcodeClose,
-		OpcodeRead, OpcodePollAdd, OpcodeTimeout, OpcodeTimeoutRemove) {
+		OpcodeConnect, OpcodeRead, OpcodePollAdd, OpcodeTimeout, OpcodeTimeoutRemove) {
 		allowed = append(allowed, restriction{Opcode: restrictionSQEOp, SQEOp: o})
 	}
 	return allowed

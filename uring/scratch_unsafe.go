@@ -3,12 +3,14 @@
 package uring
 
 import (
+	"net/netip"
 	"structs"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"kring/internal/slab"
+	"kring/internal/sock"
 )
 
 // iovec and msghdr are the C structs with addresses as numbers: they lie in
@@ -85,6 +87,17 @@ func (g *scratch) gather(bufs [][]byte, bytesMax int) (header uintptr, total int
 	// Sound: both addresses are of this mapping, for the kernel only.
 	*h = msghdr{Iov: uintptr(unsafe.Pointer(&g.vectors[first])), IovLen: uintptr(g.vecNext - first)}
 	return uintptr(unsafe.Pointer(h)), total
+}
+
+// socketAddress writes an address for connect(2) where two iovecs would lie, and says
+// where that is and how long. The caller asked fits.
+func (g *scratch) socketAddress(to netip.AddrPort, zone uint32) (at uintptr, n uint32) {
+	// Sound: the two are next to each other, and as long as this; the kernel reads it
+	// while it takes the SQE.
+	b := (*[2 * unsafe.Sizeof(iovec{})]byte)(unsafe.Pointer(&g.vectors[g.vecNext : g.vecNext+2][0]))
+	g.vecNext += 2
+	g.headerNext++
+	return uintptr(unsafe.Pointer(b)), uint32(sock.PutAddress(b[:], to, zone))
 }
 
 // vectorsOf are the iovecs that the last gather described. Sound: addresses of

@@ -1,6 +1,8 @@
 package epoll
 
 import (
+	"net/netip"
+
 	"golang.org/x/sys/unix"
 
 	"kring/engine"
@@ -35,9 +37,10 @@ type desc struct {
 	shutDown     bool
 	closing      bool
 
-	in     engine.Op  // what is outstanding of OpAccept, OpRecv, OpRecvInto
-	unfit  unix.Errno // epoll refuses the descriptor: every operation ends so
-	broken unix.Errno // ended a RecvInto that had bytes; the next receive says it
+	in     engine.Op      // what is outstanding of OpAccept, OpConnect, OpRecv, OpRecvInto
+	to     netip.AddrPort // OpConnect
+	unfit  unix.Errno     // epoll refuses the descriptor: every operation ends so
+	broken unix.Errno     // ended a RecvInto that had bytes; the next receive says it
 
 	into []byte // OpRecvInto
 	got  int
@@ -56,6 +59,9 @@ func (d *desc) idle() bool { return d.in == 0 && !d.sending && !d.closing }
 func (d *desc) canProgress() bool {
 	if d.closing || d.shuttingDown || d.cancelling {
 		return true
+	}
+	if d.in == engine.OpConnect {
+		return d.writable || !d.registered
 	}
 	if d.in != 0 && (d.readable || !d.registered || d.broken != 0) {
 		return true

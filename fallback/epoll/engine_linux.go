@@ -3,6 +3,7 @@ package epoll
 import (
 	"fmt"
 	"math"
+	"net/netip"
 	"os"
 	"time"
 
@@ -136,6 +137,11 @@ func (e *Engine) runReady() {
 
 // Accept accepts on a listening descriptor.
 func (e *Engine) Accept(fd engine.FD, t engine.Token) { e.beginReceive(fd, t, engine.OpAccept) }
+
+// Connect connects a socket that Network.Socket made.
+func (e *Engine) Connect(fd engine.FD, t engine.Token, to netip.AddrPort) {
+	e.beginReceive(fd, t, engine.OpConnect).to = to
+}
 
 // Recv receives into buffers that it lends.
 func (e *Engine) Recv(fd engine.FD, t engine.Token) { e.beginReceive(fd, t, engine.OpRecv) }

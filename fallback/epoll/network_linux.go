@@ -63,6 +63,20 @@ func (n *Network) Listen(c engine.ListenConfig) (engine.Listener, error) {
 	return l, nil
 }
 
+// Socket makes a socket to be connected, in non-blocking mode because connect(2) has no
+// flag for one call.
+func (n *Network) Socket(to netip.AddrPort, o engine.SocketOptions) (engine.FD, error) {
+	fd, err := sock.Open(to, o)
+	if err != nil {
+		return -1, err
+	}
+	if err := unix.SetNonblock(int(fd), true); err != nil {
+		n.Discard(fd)
+		return -1, fmt.Errorf("connect to %v: set non-blocking: %w", to, err)
+	}
+	return fd, nil
+}
+
 // Addrs are the two ends of a connection.
 func (n *Network) Addrs(fd engine.FD) (local, remote netip.AddrPort, err error) {
 	return sock.Addrs(fd)

@@ -4,6 +4,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"kring/engine"
+	"kring/internal/sock"
 )
 
 // runDesc does for d what is possible without waiting, within the bounds of one
@@ -11,6 +12,9 @@ import (
 func (e *Engine) runDesc(d *desc) {
 	if d.shuttingDown {
 		e.shutdown(d)
+	}
+	if d.in == engine.OpConnect {
+		e.connect(d)
 	}
 	if !d.registered && (d.in != 0 || d.sending) {
 		e.register(d)
@@ -34,6 +38,31 @@ func (e *Engine) runDesc(d *desc) {
 	if d.closing && e.hasRoom() {
 		e.closeFD(d)
 	}
+}
+
+// connect begins to connect d, or ends that. Order: before register, because a socket that
+// is not connected counts as hung up.
+func (e *Engine) connect(d *desc) {
+	switch {
+	case d.cancelling || d.shutDown || !e.hasRoom():
+	case !d.registered:
+		e.countCall()
+		d.writable = false
+		if errno := sock.Connect(d.fd, d.to); errno != unix.EINPROGRESS {
+			e.endConnect(d, engine.Failed(errno))
+		}
+	case d.writable:
+		e.countCall()
+		e.endConnect(d, sock.ConnectResult(d.fd))
+	}
+	if d.shutDown && d.in != 0 && e.hasRoom() {
+		e.endConnect(d, engine.Failed(unix.ECANCELED))
+	}
+}
+
+func (e *Engine) endConnect(d *desc, res int32) {
+	d.writable = true
+	e.endReceive(d, res)
 }
 
 // register adds d to the epoll set, once. Its first event says whether it is readable.

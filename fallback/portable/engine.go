@@ -3,6 +3,7 @@ package portable
 import (
 	"fmt"
 	"math"
+	"net/netip"
 	"os"
 	"runtime"
 	"sync"
@@ -180,6 +181,11 @@ func (e *Engine) Accept(fd engine.FD, t engine.Token) {
 	o.turn = make(chan struct{}, e.network.config.AcceptsMax)
 }
 
+// Connect connects a descriptor of Network.Socket.
+func (e *Engine) Connect(fd engine.FD, t engine.Token, to netip.AddrPort) {
+	e.startOperation(fd, t, engine.OpConnect).to = to
+}
+
 // Recv receives into buffers that it lends.
 func (e *Engine) Recv(fd engine.FD, t engine.Token) {
 	o := e.startOperation(fd, t, engine.OpRecv)
@@ -258,7 +264,7 @@ func (e *Engine) submit() {
 
 // startGoroutine starts o's goroutine.
 func (e *Engine) startGoroutine(s *socket, o *operation) {
-	if s == nil || (s.listener != nil) != (o.op == engine.OpAccept) {
+	if s == nil || (s.listener != nil) != (o.op == engine.OpAccept) || o.op != engine.OpAccept && (s.conn == nil) != (o.op == engine.OpConnect) {
 		e.mu.Lock()
 		e.putCompletion(entry{Completion: o.completion(engine.Failed(syscall.EBADF))})
 		e.mu.Unlock()

@@ -122,6 +122,18 @@ func (n *Network) listenUnix(path string, c engine.ListenConfig) (engine.Listene
 	return engine.Listener{FD: n.add(&socket{listener: l, options: c.Socket}), Path: path, Release: remove}, nil
 }
 
+// Socket gives a descriptor to be connected. There is no socket yet: Go's net makes one and
+// connects it in one step.
+func (n *Network) Socket(to netip.AddrPort, o engine.SocketOptions) (engine.FD, error) {
+	if err := validate(o); err != nil {
+		return -1, fmt.Errorf("connect to %v: %w", to, err)
+	}
+	if !to.IsValid() {
+		return -1, fmt.Errorf("connect to %v: give an IP address and a port", to)
+	}
+	return n.add(&socket{options: o, connects: true}), nil
+}
+
 // Addrs are the two ends of a connection.
 func (n *Network) Addrs(fd engine.FD) (local, remote netip.AddrPort, err error) {
 	s := n.socket(fd)

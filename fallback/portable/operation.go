@@ -3,6 +3,7 @@ package portable
 import (
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"syscall"
 	"time"
@@ -13,13 +14,14 @@ import (
 // sendBytesMax bounds what one Send takes, because Res has 31 bits.
 const sendBytesMax = 1 << 30
 
-// operation is one Accept, Recv, RecvInto or Send, and its goroutine.
+// operation is one Accept, Connect, Recv, RecvInto or Send, and its goroutine.
 type operation struct {
 	e     *Engine
 	s     *socket
 	fd    engine.FD
 	token engine.Token
 	op    engine.Op
+	to    netip.AddrPort // Connect
 	into  []byte
 	bufs  [][]byte
 
@@ -38,6 +40,8 @@ func (o *operation) runOp() {
 	switch o.op {
 	case engine.OpAccept:
 		o.runAccept()
+	case engine.OpConnect:
+		o.runConnect()
 	case engine.OpRecv:
 		o.runRecv()
 	case engine.OpRecvInto:
@@ -275,6 +279,7 @@ func (o *operation) setDeadline(at time.Time) {
 	switch {
 	case o.op == engine.OpAccept:
 		_ = o.s.listener.SetDeadline(at)
+	case o.op == engine.OpConnect: // its context ends with stop
 	case o.op == engine.OpSend:
 		_ = o.s.conn.SetWriteDeadline(at)
 	default:

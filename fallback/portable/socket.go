@@ -22,8 +22,9 @@ var (
 // socket is the listener or the connection of a descriptor.
 type socket struct {
 	listener listener
-	conn     conn
-	options  engine.SocketOptions // for what a listener accepts
+	conn     conn                 // of one that connects: guarded by mu until its Connect has completed
+	options  engine.SocketOptions // for what a listener accepts, or for what connects
+	connects bool                 // it is to be connected, or was
 
 	mu   sync.Mutex
 	in   *operation // guarded by mu: Accept, Recv or RecvInto whose goroutine runs
@@ -54,8 +55,11 @@ type conn interface {
 }
 
 func (s *socket) close() error {
-	if s.listener != nil {
+	switch {
+	case s.listener != nil:
 		return s.listener.Close()
+	case s.conn == nil: // it never connected
+		return nil
 	}
 	return s.conn.Close()
 }
@@ -65,10 +69,16 @@ func (s *socket) close() error {
 func (s *socket) shutdown() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.shut || s.conn == nil {
+	if s.shut || s.listener != nil {
 		return
 	}
 	s.shut = true
+	if s.conn == nil {
+		if s.in != nil {
+			s.in.requestStop()
+		}
+		return
+	}
 	if s.in != nil {
 		s.in.requestStop()
 	}

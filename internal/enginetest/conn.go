@@ -16,6 +16,9 @@ type conn struct {
 	in    pattern
 	out   pattern
 
+	connecting bool
+	connects   []int32 // Res of each connect
+
 	receiving engine.Op // the receive that is outstanding, 0 if none
 	into      []byte    // RecvInto's memory
 	intoLent  bool      // it is lent memory
@@ -100,7 +103,7 @@ func (c *conn) flush() {
 }
 
 // idle reports whether nothing is outstanding.
-func (c *conn) idle() bool { return c.receiving == 0 && !c.sending }
+func (c *conn) idle() bool { return c.receiving == 0 && !c.sending && !c.connecting }
 
 // last is the Res with which the latest receive ended.
 func (c *conn) last() int32 { return c.ends[len(c.ends)-1] }
@@ -114,6 +117,8 @@ func (c *conn) complete(d *engine.Completion) {
 		c.completeInto(d)
 	case engine.OpSend:
 		c.completeSend(d)
+	case engine.OpConnect:
+		c.completeConnect(d)
 	case engine.OpClose:
 		if !c.closing || d.More {
 			c.o.Fatalf("close of %s completed: asked for %t, more %t", c.token, c.closing, d.More)

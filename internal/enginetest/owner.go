@@ -29,6 +29,8 @@ type owner struct {
 	tasks    []*task
 	peers    []Peer
 
+	listeners []PeerListener
+
 	completed uint64
 	exhausted uint64
 	ended     bool // everything was closed
@@ -276,6 +278,9 @@ func (o *owner) closeEngine() {
 // endPeers ends what peers still do; a reset leaves no TIME_WAIT behind.
 func (o *owner) endPeers() {
 	o.Helper()
+	for _, l := range o.listeners {
+		_ = l.Close() // fails for those that the case closed itself
+	}
 	for _, p := range o.peers {
 		_ = p.Reset() // fails for those that the case closed itself
 	}

@@ -38,6 +38,24 @@ func DialWith(dial func(n engine.Network, addr netip.AddrPort) (Peer, error)) Op
 	return func(s *suite) { s.dial = dial }
 }
 
+// PeerListener is where connections of the engines lead to: Accept gives the other ends.
+type PeerListener interface {
+	AddrPort() netip.AddrPort
+	Accept() (Peer, error)
+	Close() error
+}
+
+// ListenWith gives the suite peers that an engine connects to, for a Network whose
+// connections are not on TCP. A silent listener never answers.
+func ListenWith(listen func(n engine.Network, silent bool) (PeerListener, error)) Option {
+	return func(s *suite) { s.listen, s.listensItself = listen, true }
+}
+
+// ExhaustWith has no descriptor be left for another connection, until restore is called.
+func ExhaustWith(exhaust func(n engine.Network) (restore func(), err error)) Option {
+	return func(s *suite) { s.exhaust = exhaust }
+}
+
 // Allocates is for an engine that allocates in Poll: the case that forbids it is left
 // out.
 func Allocates() Option { return func(s *suite) { s.allocates = true } }
@@ -63,13 +81,17 @@ func Arrived(bytes func(n engine.Network, fd engine.FD) int64) Option {
 }
 
 type suite struct {
-	open      func(t testing.TB) engine.Network
-	dial      func(n engine.Network, addr netip.AddrPort) (Peer, error)
-	atEnd     func(t testing.TB, n engine.Network)
-	allocates bool
-	light     bool
-	unentered bool
-	arrived   func(n engine.Network, fd engine.FD) int64
+	open   func(t testing.TB) engine.Network
+	dial   func(n engine.Network, addr netip.AddrPort) (Peer, error)
+	listen func(n engine.Network, silent bool) (PeerListener, error)
+	// listensItself: the Network has peers of its own to connect to.
+	listensItself bool
+	exhaust       func(n engine.Network) (restore func(), err error)
+	atEnd         func(t testing.TB, n engine.Network)
+	allocates     bool
+	light         bool
+	unentered     bool
+	arrived       func(n engine.Network, fd engine.FD) int64
 	// floodLateMax is in how many rounds a delivery may be late.
 	floodLateMax int
 }
@@ -83,7 +105,7 @@ type property struct {
 
 // properties are all cases, in the order of the contract's methods.
 var properties = [][]property{
-	acceptProperties, receiveProperties, largeProperties, cancelProperties, sendProperties,
+	acceptProperties, connectProperties, receiveProperties, largeProperties, cancelProperties, sendProperties,
 	closeProperties, pollProperties, wakeProperties, loadProperties, memoryProperties,
 }
 
@@ -107,7 +129,7 @@ func Run(t *testing.T, open func(t testing.TB) engine.Network, options ...Option
 
 func newSuite(open func(t testing.TB) engine.Network, options []Option) *suite {
 	s := &suite{
-		open: open, dial: dialTCP,
+		open: open, dial: dialTCP, listen: listenTCP, exhaust: exhaustDescriptors,
 		light:   testing.Short() || invariants.Enabled, // the assertions take their time
 		atEnd:   func(testing.TB, engine.Network) {},
 		arrived: func(engine.Network, engine.FD) int64 { return 1 << 62 }, floodLateMax: 5,

@@ -31,6 +31,14 @@ var sabotages = []struct {
 				more(*c)
 			}
 		})},
+	{rule: "a connect ends once", property: "ConnectThatIsRefusedSaysSo",
+		wrap: editing(func(c *engine.Completion, more func(engine.Completion)) {
+			if c.Op == engine.OpConnect {
+				more(*c)
+			}
+		})},
+	{rule: "a pending connect ends with Cancel", property: "ConnectIsCancelledWhilePending",
+		wrap: func(e engine.Engine) engine.Engine { return &withoutCancel{Engine: e} }},
 	{rule: "an operation ends", property: "CancelInTheSamePollAsItsReceive",
 		wrap: func(e engine.Engine) engine.Engine { return &withoutCancel{Engine: e} }},
 	{rule: "Shutdown ends everything", property: "ShutdownEndsEverythingOnce",
@@ -110,6 +118,11 @@ func TestSuiteNoticesEveryBrokenRule(t *testing.T) {
 	}
 }
 
+// faultListener gives the fault engine's peers by the suite's type.
+type faultListener struct{ *faultengine.PeerListener }
+
+func (l faultListener) Accept() (Peer, error) { return l.PeerListener.Accept() }
+
 // runCase runs one case and returns what it complained of.
 func runCase(t *testing.T, name string, c faultengine.Config, wrap func(engine.Engine) engine.Engine) string {
 	c.Seed = 1
@@ -119,6 +132,9 @@ func runCase(t *testing.T, name string, c faultengine.Config, wrap func(engine.E
 		[]Option{
 			Light(),
 			DialWith(func(n engine.Network, a netip.AddrPort) (Peer, error) { return n.(*sabotaged).Dial(a) }),
+			ListenWith(func(n engine.Network, silent bool) (PeerListener, error) {
+				return faultListener{n.(*sabotaged).ListenPeer(silent)}, nil
+			}),
 			AtEnd(func(t testing.TB, n engine.Network) {
 				if err := n.(*sabotaged).Check(); err != nil {
 					t.Error(err)

@@ -69,6 +69,8 @@ type Config struct {
 	// FailAccept is the chance that an Accept ends with EMFILE, ENFILE, ENOBUFS
 	// or ECONNABORTED instead of delivering a connection.
 	FailAccept float64
+	// FailConnect is the chance that a Connect fails that would not have.
+	FailConnect float64
 	// FailClose is the chance that OpClose carries an error; the descriptor is
 	// closed all the same, as after close(2).
 	FailClose float64
@@ -110,6 +112,7 @@ func Rough(seed uint64) Config {
 	r := rand.New(rand.NewPCG(seed, 0x4057))
 	c.FailRecv, c.FailSend = 0.02*r.Float64(), 0.02*r.Float64()
 	c.FailAccept, c.FailClose = 0.3*r.Float64(), 0.5*r.Float64()
+	c.FailConnect = 0.3 * r.Float64()
 	return c
 }
 
@@ -147,7 +150,7 @@ func (c Config) Validate() error {
 		"ShortRecv": c.ShortRecv, "ShortSend": c.ShortSend, "Late": c.Late, "LateCancel": c.LateCancel,
 		"Reorder": c.Reorder, "EndEarly": c.EndEarly, "Exhaust": c.Exhaust, "SpuriousPoll": c.SpuriousPoll,
 		"ShortPoll": c.ShortPoll, "StallSend": c.StallSend, "FailRecv": c.FailRecv, "FailSend": c.FailSend,
-		"FailAccept": c.FailAccept, "FailClose": c.FailClose,
+		"FailAccept": c.FailAccept, "FailConnect": c.FailConnect, "FailClose": c.FailClose,
 	} {
 		if !(p >= 0 && p <= 1) {
 			errs = append(errs, fmt.Errorf("faultengine: %s is %v; a chance goes from 0 to 1", name, p))

@@ -15,6 +15,13 @@ func runSuite(t *testing.T, c faultengine.Config, more ...enginetest.Option) {
 		enginetest.DialWith(func(n engine.Network, addr netip.AddrPort) (enginetest.Peer, error) {
 			return n.(*faultengine.Network).Dial(addr)
 		}),
+		enginetest.ListenWith(func(n engine.Network, silent bool) (enginetest.PeerListener, error) {
+			return peerListener{n.(*faultengine.Network).ListenPeer(silent)}, nil
+		}),
+		enginetest.ExhaustWith(func(n engine.Network) (func(), error) {
+			n.(*faultengine.Network).Exhaust(true)
+			return func() { n.(*faultengine.Network).Exhaust(false) }, nil
+		}),
 		enginetest.AtEnd(func(t testing.TB, n engine.Network) {
 			if err := n.(*faultengine.Network).Check(); err != nil {
 				t.Error(err)
@@ -23,6 +30,11 @@ func runSuite(t *testing.T, c faultengine.Config, more ...enginetest.Option) {
 		enginetest.Allocates())
 	enginetest.Run(t, func(testing.TB) engine.Network { return faultengine.New(c) }, options...)
 }
+
+// peerListener gives its peers by the suite's type.
+type peerListener struct{ *faultengine.PeerListener }
+
+func (l peerListener) Accept() (enginetest.Peer, error) { return l.PeerListener.Accept() }
 
 func TestConformanceWithoutFaults(t *testing.T) { runSuite(t, faultengine.Config{}) }
 

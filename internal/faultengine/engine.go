@@ -3,6 +3,7 @@ package faultengine
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"sync/atomic"
 
 	"kring/engine"
@@ -35,7 +36,7 @@ type Engine struct {
 	held      []held // memory that Close did not give back
 }
 
-// operation is one Accept, Recv, RecvInto, Send or CloseFD, from the call to the
+// operation is one Accept, Connect, Recv, RecvInto, Send or CloseFD, from the call to the
 // delivery of its last completion.
 type operation struct {
 	op      engine.Op
@@ -47,9 +48,10 @@ type operation struct {
 	cancelled bool   // Cancel was asked for
 	cancelAt  uint64 // the step from which it takes effect, once Poll took it
 
-	large int    // bytes of a RecvLarge
-	into  []byte // RecvInto's memory: poisoned until the completion
-	got   []byte // what was received for it
+	to    netip.AddrPort // of a Connect
+	large int            // bytes of a RecvLarge
+	into  []byte         // RecvInto's memory: poisoned until the completion
+	got   []byte         // what was received for it
 
 	bufs  [][]byte // Send's memory
 	sum   uint64   // its checksum at the call
@@ -111,7 +113,7 @@ func (e *Engine) Send(fd engine.FD, t engine.Token, bufs [][]byte) {
 	e.start("Send", fd, t, &operation{op: engine.OpSend, bufs: bufs})
 }
 
-// Cancel ends the Accept, Recv or RecvInto outstanding on fd.
+// Cancel ends the Accept, Connect, Recv or RecvInto outstanding on fd.
 func (e *Engine) Cancel(fd engine.FD, t engine.Token) {
 	if !e.enter("Cancel") {
 		return
@@ -135,7 +137,7 @@ func (e *Engine) Shutdown(fd engine.FD, t engine.Token) {
 	if d == nil {
 		return
 	}
-	if d.wire == nil {
+	if d.listener != nil {
 		e.n.breach("Shutdown of %s: only connections have two directions", d)
 		return
 	}

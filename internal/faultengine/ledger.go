@@ -17,6 +17,10 @@ func (e *Engine) fits(verb string, d *desc, op *operation) bool {
 		e.n.breach("%s on %s", verb, d)
 		return false
 	}
+	if d.listener == nil && (op.op == engine.OpConnect) != (d.wire == nil) {
+		e.n.breach("%s on %s", verb, d)
+		return false
+	}
 	memory := op.bufs
 	switch op.op {
 	case engine.OpRecvInto:

@@ -20,12 +20,14 @@ type Network struct {
 
 	descs     []*desc // by number; nil is free
 	listeners map[uint16]*listener
+	peers     map[uint16]*PeerListener
 	engines   []*Engine
 	nextPort  uint16 // of the next listener without a port of its own
 	nextPeer  uint64 // counts connections
 	limbo     map[engine.FD]int
 	breaches  []error
 	killed    bool
+	exhausted bool
 	trace     trace
 }
 
@@ -45,21 +47,26 @@ const (
 // completions are still on their way, so everything refers to the desc.
 type desc struct {
 	fd       engine.FD
-	listener *listener // one of listener and wire is set
+	listener *listener // one of listener and wire is set, but for what is not connected yet
 	wire     *wire
+	options  engine.SocketOptions // of what is to be connected
+	shut     bool                 // Shutdown before it was connected
 
 	// What the owner did with it.
 	owner   *Engine // nil until its first operation, and after the engine closed
 	token   engine.Token
-	recv    *operation // Accept, Recv or RecvInto whose last completion was not delivered
+	recv    *operation // Accept, Connect, Recv or RecvInto whose last completion was not delivered
 	send    *operation
 	closing bool // CloseFD was asked for
 }
 
 func (d *desc) String() string {
 	kind := "connection"
-	if d.listener != nil {
+	switch {
+	case d.listener != nil:
 		kind = "listener"
+	case d.wire == nil:
+		kind = "socket"
 	}
 	if d.owner == nil {
 		return fmt.Sprintf("%s fd %d", kind, d.fd)
@@ -83,7 +90,7 @@ func New(c Config) *Network {
 	}
 	return &Network{
 		cfg: c, descs: make([]*desc, firstFD), nextPort: firstPort,
-		listeners: map[uint16]*listener{}, limbo: map[engine.FD]int{},
+		listeners: map[uint16]*listener{}, peers: map[uint16]*PeerListener{}, limbo: map[engine.FD]int{},
 	}
 }
 
@@ -130,7 +137,7 @@ func (n *Network) Listen(c engine.ListenConfig) (engine.Listener, error) {
 	defer n.mu.Unlock()
 	port := addr.Port()
 	for port == 0 {
-		if _, taken := n.listeners[n.nextPort]; !taken {
+		if n.listeners[n.nextPort] == nil && n.peers[n.nextPort] == nil {
 			port = n.nextPort
 		}
 		n.nextPort++
@@ -259,6 +266,9 @@ func (n *Network) close(d *desc) {
 	n.descs[d.fd] = nil
 	if d.wire != nil {
 		d.wire.close()
+		return
+	}
+	if d.listener == nil {
 		return
 	}
 	delete(n.listeners, d.listener.addr.Port())

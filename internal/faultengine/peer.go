@@ -45,19 +45,24 @@ func (n *Network) DialFrom(client netip.Addr, addr netip.AddrPort) (*Peer, error
 	}
 	n.nextPeer++
 	port := firstPeerPort + uint16(n.nextPeer%firstPeerPort)
-	w := &wire{
-		local: addr, remote: netip.AddrPortFrom(client, port),
-		rng:      n.cfg.rng(1<<32 + n.nextPeer),
-		toServer: stream{limit: n.cfg.ReceiveWindowBytes}, toPeer: stream{limit: n.cfg.SendWindowBytes},
-	}
+	w := n.newWire(addr, netip.AddrPortFrom(client, port))
 	w.configure(l.socket)
-	w.peer = &Peer{n: n, w: w}
-	w.peer.changed.L = &n.mu
 	l.backlog = append(l.backlog, w)
 	if l.desc.owner != nil {
 		l.desc.owner.ring()
 	}
 	return w.peer, nil
+}
+
+// newWire makes connection number nextPeer, and its Peer.
+func (n *Network) newWire(local, remote netip.AddrPort) *wire {
+	w := &wire{
+		local: local, remote: remote, rng: n.cfg.rng(1<<32 + n.nextPeer),
+		toServer: stream{limit: n.cfg.ReceiveWindowBytes}, toPeer: stream{limit: n.cfg.SendWindowBytes},
+	}
+	w.peer = &Peer{n: n, w: w}
+	w.peer.changed.L = &n.mu
+	return w
 }
 
 func failure(op string, err error) error { return &net.OpError{Op: op, Net: "fault", Err: err} }

@@ -10,9 +10,10 @@ import (
 const multishotMax = 32
 
 var (
-	acceptErrors = [...]syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED}
-	recvErrors   = [...]syscall.Errno{syscall.ECONNRESET, syscall.ETIMEDOUT, syscall.EHOSTUNREACH}
-	sendErrors   = [...]syscall.Errno{syscall.EPIPE, syscall.ECONNRESET, syscall.ETIMEDOUT}
+	acceptErrors  = [...]syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED}
+	recvErrors    = [...]syscall.Errno{syscall.ECONNRESET, syscall.ETIMEDOUT, syscall.EHOSTUNREACH}
+	connectErrors = [...]syscall.Errno{syscall.ECONNREFUSED, syscall.ETIMEDOUT, syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EADDRNOTAVAIL}
+	sendErrors    = [...]syscall.Errno{syscall.EPIPE, syscall.ECONNRESET, syscall.ETIMEDOUT}
 )
 
 // pass is one step: take the submissions, then move what can be moved.
@@ -45,7 +46,11 @@ func (e *Engine) execute(s submission) {
 			s.op.cancelAt = e.tick + e.delay(e.n.cfg.LateCancel)
 		}
 	case actShutdown:
-		s.d.wire.shutdown()
+		if s.d.wire == nil {
+			s.d.shut = true
+		} else {
+			s.d.wire.shutdown()
+		}
 	case actClose:
 		e.n.close(s.d)
 		e.forget(s.d)
@@ -57,7 +62,7 @@ func (e *Engine) execute(s submission) {
 	}
 }
 
-// receive moves what an Accept, Recv or RecvInto can take now.
+// receive moves what an Accept, Connect, Recv or RecvInto can take now.
 func (e *Engine) receive(d *desc, op *operation) {
 	for range multishotMax {
 		if op.cancelAt != 0 && e.tick >= op.cancelAt {
@@ -72,6 +77,8 @@ func (e *Engine) receive(d *desc, op *operation) {
 		switch op.op {
 		case engine.OpAccept:
 			goesOn = e.acceptOne(d, op)
+		case engine.OpConnect:
+			e.connect(d, op)
 		case engine.OpRecv:
 			goesOn = e.recvSome(d, op)
 		case engine.OpRecvInto:

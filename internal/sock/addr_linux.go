@@ -59,15 +59,15 @@ func sockaddr(at netip.AddrPort) (unix.Sockaddr, int, error) {
 	if a.Is4() {
 		return &unix.SockaddrInet4{Port: int(at.Port()), Addr: a.As4()}, unix.AF_INET, nil
 	}
-	zone, err := zoneID(a.Zone())
+	zone, err := ZoneID(a.Zone())
 	if err != nil {
 		return nil, 0, err
 	}
 	return &unix.SockaddrInet6{Port: int(at.Port()), Addr: a.As16(), ZoneId: zone}, unix.AF_INET6, nil
 }
 
-// zoneID is the interface that a link-local address is valid on.
-func zoneID(zone string) (uint32, error) {
+// ZoneID is the interface that a link-local address is valid on.
+func ZoneID(zone string) (uint32, error) {
 	if zone == "" {
 		return 0, nil
 	}
