@@ -44,6 +44,7 @@ type Server struct {
 	starting atomic.Bool
 	others   []candidate
 	nextID   uint32             // of the next processor; guarded by changing
+	dials    atomic.Uint32      // calls of Dial
 	retiring sync.WaitGroup     // goroutines that see to what leaves
 	pacing   context.CancelFunc // ends the rebalancing; guarded by changing
 	ending   context.Context

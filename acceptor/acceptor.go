@@ -60,6 +60,7 @@ type Acceptor struct {
 	stopRequested atomic.Bool
 	wake          atomic.Pointer[func()] // makes the owner call Advance
 	ended         chan struct{}
+	adopted       adopted
 
 	// Owner: the goroutine that called StartOn.
 	engine       engine.Engine
@@ -101,6 +102,9 @@ func (a *Acceptor) Address() string { return a.listener.String() }
 
 // CloseUnused closes the listening socket of an Acceptor that was never run.
 func (a *Acceptor) CloseUnused() {
+	for _, fd := range a.adopted.close() {
+		a.cfg.Network.Discard(fd)
+	}
 	if a.listener.Release != nil {
 		a.listener.Release()
 	}
@@ -190,6 +194,13 @@ func (a *Acceptor) runLoop() error {
 // wake), and whether accepting has ended for good.
 func (a *Acceptor) Advance() (wait time.Duration, over bool) {
 	wait = a.queue.Advance()
+	for !a.queue.Blocked() {
+		fd, ok := a.adopted.next()
+		if !ok {
+			break
+		}
+		a.handleAccepted(fd)
+	}
 	stopping := a.stopRequested.Load() || a.died != nil
 	if stopping && !a.armed {
 		return 0, true

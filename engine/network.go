@@ -51,6 +51,13 @@ type AcceptOpener interface {
 	OpenToAccept() (Engine, error)
 }
 
+// Pairer is a Network that connects a client within the process.
+type Pairer interface {
+	// Pair makes a connection without an address. fd is like one that was accepted,
+	// and whoever called owns both ends. The client is an ordinary connection of Go's.
+	Pair() (fd FD, client net.Conn, err error)
+}
+
 // MemoryUser is a Network whose engines do better with memory that they have
 // been told about.
 type MemoryUser interface {

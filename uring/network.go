@@ -5,6 +5,7 @@ package uring
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"strings"
 	"sync/atomic"
@@ -118,6 +119,9 @@ func (n *Network) Socket(to netip.AddrPort, o engine.SocketOptions) (engine.FD, 
 func (n *Network) Addrs(fd engine.FD) (local, remote netip.AddrPort, err error) {
 	return sock.Addrs(fd)
 }
+
+// Pair connects a client within the process.
+func (n *Network) Pair() (engine.FD, net.Conn, error) { return sock.Pair() }
 
 // Configure applies options to a connection.
 func (n *Network) Configure(fd engine.FD, o engine.SocketOptions) error { return sock.Configure(fd, o) }

@@ -2,6 +2,7 @@ package epoll
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"time"
 
@@ -81,6 +82,9 @@ func (n *Network) Socket(to netip.AddrPort, o engine.SocketOptions) (engine.FD, 
 func (n *Network) Addrs(fd engine.FD) (local, remote netip.AddrPort, err error) {
 	return sock.Addrs(fd)
 }
+
+// Pair connects a client within the process.
+func (n *Network) Pair() (engine.FD, net.Conn, error) { return sock.Pair() }
 
 // Configure applies options to a connection.
 func (n *Network) Configure(fd engine.FD, o engine.SocketOptions) error {

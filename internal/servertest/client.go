@@ -40,6 +40,12 @@ func DialWith(t testing.TB, d *net.Dialer, address string) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return On(t, c)
+}
+
+// On speaks over a connection that there is, and closes it at the end of the test.
+func On(t testing.TB, c net.Conn) *Client {
+	t.Helper()
 	t.Cleanup(func() { _ = c.Close() })
 	if err := c.SetDeadline(time.Now().Add(Deadline)); err != nil {
 		t.Fatal(err)
