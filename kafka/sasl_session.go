@@ -47,6 +47,7 @@ type saslSession struct {
 	user      string        // guarded by mu; who it is, once it is complete
 	proved    int           // guarded by mu; by which mechanism
 	began     int64         // guarded by mu; when it last began again
+	asked     int           // guarded by mu; how often for versions in one that is not served
 }
 
 // beginAgainMin is how often a client may authenticate again (KafkaChannel).
@@ -106,7 +107,7 @@ func (d *Filter) authenticate(a *SASL, s *saslSession, r kring.Request) bool {
 		if d.versionsFor(r.Conn()).Supported(h.Key, h.Version) {
 			return s.step(saslVersioned, saslBegun) || d.early(a, s, r, h, faultEarly)
 		}
-		return true // it is told which there are, and asks again
+		return s.mayAskAgain() || d.early(a, s, r, h, faultEarly) // it is told which there are
 	case h.Key == keySASLHandshake && (state == saslBegun || state == saslVersioned):
 		d.handshake(a, s, r, h)
 	case h.Key == keySASLAuthenticate && state == saslTokens:
@@ -115,6 +116,17 @@ func (d *Filter) authenticate(a *SASL, s *saslSession, r kring.Request) bool {
 		return d.early(a, s, r, h, faultEarly)
 	}
 	return false
+}
+
+// versionAsksMax is how often a client may ask for ApiVersions in a version that is not
+// served: clients that are told which there are ask in one of these (KIP-511).
+const versionAsksMax = 3
+
+func (s *saslSession) mayAskAgain() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked++
+	return s.asked <= versionAsksMax
 }
 
 // early ends a connection that asks for what it may not.

@@ -313,6 +313,19 @@ func TestWhatComesBeforeAuthenticationClosesTheConnection(t *testing.T) {
 	}
 }
 
+// A client that has not authenticated is answered a few times only.
+func TestAStrangerAsksForVersionsAFewTimes(t *testing.T) {
+	g := filterWithSASL(t, SASLConfig{})
+	req := kmsg.NewPtrApiVersionsRequest()
+	req.SetVersion(99)
+	for range versionAsksMax {
+		if kind, _, why := g.send(framePayload(req, 1, "")); kind != reqchan.AnswerSend {
+			t.Fatalf("%v, %v", kind, why)
+		}
+	}
+	g.closes(reqchan.NotAuthenticated, framePayload(req, 1, ""))
+}
+
 func TestOtherListenersAreOpen(t *testing.T) {
 	g := filterWithSASL(t, SASLConfig{})
 	g.conn = &reqchan.Conn{Listener: "OPEN"}
