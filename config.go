@@ -149,6 +149,11 @@ type TimeoutsConfig struct {
 	// and at most twice as long (see ListenerConfig.ProxyProtocol). Default 10 seconds,
 	// negative: never.
 	Proxy time.Duration
+	// Authentication closes a connection that the Handler has not vouched for so long after
+	// its accept, or after its TLS handshake; where Limits.FrameBytesMaxUnauthenticated is 0
+	// all count as vouched for. Time in which the server owes it an answer does not end it.
+	// (Kafka has none: whoever sends a byte now and then stays.) Default 0: never.
+	Authentication time.Duration
 	// Drain bounds how long connections may take to finish what they have in flight
 	// when Reconfigure removes their listener or their processor. Connections of a
 	// listener then close, those of a processor continue with another. Default 30

@@ -110,6 +110,7 @@ func (t *TimeoutsConfig) orElse(all *TimeoutsConfig) {
 	orElse(&t.Frame, all.Frame)
 	orElse(&t.Write, all.Write)
 	orElse(&t.Proxy, all.Proxy)
+	orElse(&t.Authentication, all.Authentication)
 	orElse(&t.Drain, all.Drain)
 }
 
@@ -206,12 +207,9 @@ type faulter func(bad bool, field string, value any, remedy string)
 
 // settings are what its processors need to know; l has its defaults.
 func (l *ListenerConfig) settings(cfg *Config) processor.Settings {
-	proxy := time.Duration(0)
-	if len(l.ProxyProtocol) > 0 {
-		proxy = max(l.Timeouts.Proxy, 0)
-	}
 	return processor.Settings{
-		ProxyTimeout:  proxy,
+		// Also without ProxyProtocol: a connection may have begun while there was one.
+		ProxyTimeout: max(l.Timeouts.Proxy, 0), AuthTimeout: max(l.Timeouts.Authentication, 0),
 		FrameBytesMax: l.Limits.FrameBytesMax, FrameBytesMaxUnauthenticated: l.Limits.FrameBytesMaxUnauthenticated, BigFrameBytes: cfg.Processors.BigFrameBytes, PackedBytesMax: cfg.Processors.PackedBytesMax,
 		Priority:     l.Priority,
 		PipelineMax:  l.Limits.PipelineMax,

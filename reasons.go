@@ -82,6 +82,8 @@ const (
 	ReasonTLSOnPlaintext = reqchan.TLSOnPlaintext
 	// ReasonHTTPRequest: the client speaks HTTP.
 	ReasonHTTPRequest = reqchan.HTTPRequest
+	// ReasonAuthenticationTimeout: it had not authenticated in its time.
+	ReasonAuthenticationTimeout = reqchan.AuthenticationTimeout
 	// ReasonProxyHeaderMissing: it came from a trusted forwarder, and did not begin with a
 	// PROXY protocol header.
 	ReasonProxyHeaderMissing = reqchan.ProxyHeaderMissing

@@ -32,8 +32,11 @@ type TLSConfig struct {
 	// wait for their peer don't count. Default: half of GOMAXPROCS, at least 1.
 	HandshakesMax int
 	// HandshakesWaitingMax is how many more may have begun: they wait for their peer, or
-	// for their turn. One more is closed, for ReasonHandshakesFull. Each takes up to
-	// 64 KiB. Default 4096, or less where Memory.BytesMax is little.
+	// for their turn. When there are as many, one makes way for the next, and is closed for
+	// ReasonHandshakesFull: of the address (IPv6: /64) that has most, the one that has
+	// waited for its peer longest. If none waits, the next is closed for that reason. Each
+	// takes up to 64 KiB. A handshake begins when the client's first message has come: until
+	// then it takes no place. Default 4096, or less where Memory.BytesMax is little.
 	HandshakesWaitingMax int
 	// HandshakeTimeout is how long a connection may take from its accept to the end of its
 	// handshake. Default 30 seconds, negative: for ever.
@@ -74,7 +77,7 @@ func (c *Config) planTLS(m *MemoryPlan) {
 			t.HandshakesWaitingMax = int(max(min(m.Max/handshakesPart/memoryOfHandshake, handshakesWaitingDefault), handshakesWaitingLeast))
 		}
 		c.Listeners[i].TLS = t.withDefaults()
-		m.Handshakes += int64(c.Listeners[i].TLS.HandshakesMax+c.Listeners[i].TLS.HandshakesWaitingMax) * memoryOfHandshake
+		m.Handshakes += int64(tlsconn.PlacesMax(c.Listeners[i].TLS.HandshakesMax, c.Listeners[i].TLS.HandshakesWaitingMax)) * memoryOfHandshake
 	}
 }
 

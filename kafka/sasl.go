@@ -26,8 +26,10 @@ type SASLConfig struct {
 	// ones are closed at once, and told nothing.
 	DelayedMax int
 	// RunningMax bounds the goroutines that authenticate, for each mechanism; 0 means 1.
-	// WaitingMax bounds the clients that wait for one of these; 0 means 1024. Further ones
-	// are closed, and will try again. A token takes its mechanism's CPU time (PLAIN: up to a
+	// WaitingMax bounds the clients that wait for one of these; 0 means 1024. When there are
+	// as many, the address (IPv6: /64) that has most of them loses one to an address that has
+	// fewer; others are closed, and will try again. Each address has its turn, and clients
+	// whose token is known to be good (sasl.QuickExchange) don't wait. A token takes its mechanism's CPU time (PLAIN: up to a
 	// tenth of a second) and waits for its store, StepTimeout at most; 0 means 10 seconds.
 	RunningMax, WaitingMax int
 	StepTimeout            time.Duration

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"kring"
+	"kring/internal/fairqueue"
 	"kring/reqchan"
 	"kring/sasl"
 
@@ -46,6 +47,7 @@ type saslSession struct {
 	user      string        // guarded by mu; who it is, once it is complete
 	proved    int           // guarded by mu; by which mechanism
 	began     int64         // guarded by mu; when it last began again
+	asked     int           // guarded by mu; how often for versions in one that is not served
 }
 
 // beginAgainMin is how often a client may authenticate again (KafkaChannel).
@@ -105,7 +107,7 @@ func (d *Filter) authenticate(a *SASL, s *saslSession, r kring.Request) bool {
 		if d.versionsFor(r.Conn()).Supported(h.Key, h.Version) {
 			return s.step(saslVersioned, saslBegun) || d.early(a, s, r, h, faultEarly)
 		}
-		return true // it is told which there are, and asks again
+		return s.mayAskAgain() || d.early(a, s, r, h, faultEarly) // it is told which there are
 	case h.Key == keySASLHandshake && (state == saslBegun || state == saslVersioned):
 		d.handshake(a, s, r, h)
 	case h.Key == keySASLAuthenticate && state == saslTokens:
@@ -114,6 +116,17 @@ func (d *Filter) authenticate(a *SASL, s *saslSession, r kring.Request) bool {
 		return d.early(a, s, r, h, faultEarly)
 	}
 	return false
+}
+
+// versionAsksMax is how often a client may ask for ApiVersions in a version that is not
+// served: clients that are told which there are ask in one of these (KIP-511).
+const versionAsksMax = 3
+
+func (s *saslSession) mayAskAgain() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked++
+	return s.asked <= versionAsksMax
 }
 
 // early ends a connection that asks for what it may not.
@@ -177,39 +190,85 @@ func (d *Filter) token(a *SASL, s *saslSession, r kring.Request, h Header, token
 		d.early(a, s, r, h, faultEarly)
 		return
 	}
-	if !a.lines[s.mechanism].start(func() { d.look(a, s, r, h, token) }) {
-		s.step(saslOver, saslBusy)
-		a.counted.overloaded.Add(1)
-		d.refuseEarly(r, h, faultOverload)
+	if d.lookQuickly(a, s, r, h, token) {
+		return
 	}
+	refuse := func() { d.overloaded(a, s, r, h) }
+	look := saslWork{run: func() { d.look(a, s, r, h, token) }, drop: refuse}
+	if !a.lines[s.mechanism].start(fairqueue.KeyOf(r.Conn().Remote.Addr()), look) {
+		refuse()
+	}
+}
+
+// overloaded ends a connection that there is no room for in the line.
+func (d *Filter) overloaded(a *SASL, s *saslSession, r kring.Request, h Header) {
+	s.step(saslOver, saslBusy)
+	a.counted.overloaded.Add(1)
+	d.refuseEarly(r, h, faultOverload)
+}
+
+// lookQuickly looks at a token that can be judged here, if the mechanism says so: who is
+// known does not stand in line with those who guess.
+func (d *Filter) lookQuickly(a *SASL, s *saslSession, r kring.Request, h Header, token []byte) (done bool) {
+	quick, ok := s.exchange.(sasl.QuickExchange)
+	if !ok {
+		return false
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			d.mechanismFailed(s, r)
+			done = true
+		}
+	}()
+	step, ok := quick.NextQuickly(token)
+	if !ok {
+		return false
+	}
+	clear(token) // as in look
+	d.stepped(a, s, r, h, step)
+	return true
 }
 
 // look is what runs there. What a mechanism panics with is shown to nobody: it may have the
 // token in it.
 func (d *Filter) look(a *SASL, s *saslSession, r kring.Request, h Header, token []byte) {
+	whole := false
 	defer func() {
-		if recover() != nil {
-			s.step(saslOver, saslBusy)
-			r.CloseConnection(reqchan.HandlerPanicked)
+		if recover() != nil || !whole { // also when it calls runtime.Goexit
+			d.mechanismFailed(s, r)
 		}
 	}()
 	if r.Conn().Ended() {
+		whole = true
 		r.CloseConnection(reqchan.AuthenticationFailed) // nobody waits for it
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), a.cfg.StepTimeout)
+	defer cancel()
 	step, err := s.exchange.Next(ctx, token)
-	cancel()
 	clear(token) // a password would stay in memory that others get
-	switch {
-	case err != nil:
+	whole = true
+	if err != nil {
 		d.failToken(a, s, r, h, err)
-	case step.Done:
-		d.succeed(a, s, r, h, step)
-	default:
-		s.step(saslTokens, saslBusy)
-		answerToken(r, h, step.Answer, 0)
+	} else {
+		d.stepped(a, s, r, h, step)
 	}
+}
+
+// mechanismFailed ends a connection whose mechanism panicked, or ended its goroutine.
+func (d *Filter) mechanismFailed(s *saslSession, r kring.Request) {
+	s.step(saslOver, saslBusy)
+	r.CloseConnection(reqchan.HandlerPanicked)
+}
+
+// stepped goes on after a good token.
+func (d *Filter) stepped(a *SASL, s *saslSession, r kring.Request, h Header, step sasl.Step) {
+	if step.Done {
+		d.succeed(a, s, r, h, step)
+		return
+	}
+	s.step(saslTokens, saslBusy)
+	answerToken(r, h, step.Answer, 0)
 }
 
 // answerToken answers a token as it came: in a response, or as it is.

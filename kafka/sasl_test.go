@@ -3,6 +3,8 @@ package kafka
 import (
 	"context"
 	"errors"
+	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -24,6 +26,8 @@ type toy struct {
 	expires time.Time
 	gate    chan struct{} // nil: open
 	panics  string
+	exits   bool
+	known   string // a token that is known to be good
 }
 
 func (m *toy) Name() string         { return m.name }
@@ -34,12 +38,25 @@ type toyExchange struct {
 	user string
 }
 
+func (x *toyExchange) NextQuickly(token []byte) (sasl.Step, bool) {
+	if x.m.known == "" || string(token) != x.m.known {
+		return sasl.Step{}, false
+	}
+	if x.m.panics != "" {
+		panic(x.m.panics)
+	}
+	return sasl.Step{Done: true, Identity: sasl.Identity{User: "known"}}, true
+}
+
 func (x *toyExchange) Next(_ context.Context, token []byte) (sasl.Step, error) {
 	if x.m.gate != nil {
 		<-x.m.gate
 	}
 	if x.m.panics != "" {
 		panic(x.m.panics)
+	}
+	if x.m.exits {
+		runtime.Goexit()
 	}
 	user, ok := strings.CutPrefix(string(token), "user ")
 	switch {
@@ -296,6 +313,19 @@ func TestWhatComesBeforeAuthenticationClosesTheConnection(t *testing.T) {
 	}
 }
 
+// A client that has not authenticated is answered a few times only.
+func TestAStrangerAsksForVersionsAFewTimes(t *testing.T) {
+	g := filterWithSASL(t, SASLConfig{})
+	req := kmsg.NewPtrApiVersionsRequest()
+	req.SetVersion(99)
+	for range versionAsksMax {
+		if kind, _, why := g.send(framePayload(req, 1, "")); kind != reqchan.AnswerSend {
+			t.Fatalf("%v, %v", kind, why)
+		}
+	}
+	g.closes(reqchan.NotAuthenticated, framePayload(req, 1, ""))
+}
+
 func TestOtherListenersAreOpen(t *testing.T) {
 	g := filterWithSASL(t, SASLConfig{})
 	g.conn = &reqchan.Conn{Listener: "OPEN"}
@@ -461,6 +491,67 @@ func TestHowManyAuthenticateIsBounded(t *testing.T) {
 	}
 }
 
+// from begins the authentication of another client, by TOY and raw tokens.
+func (g *saslFilter) from(addr string) *client {
+	g.t.Helper()
+	c := newClient(g.t, g.filter)
+	c.conn = &reqchan.Conn{Listener: "SAFE", Remote: netip.AddrPortFrom(netip.MustParseAddr(addr), 1)}
+	req := kmsg.NewPtrSASLHandshakeRequest()
+	req.Mechanism = "TOY"
+	c.send(framePayload(req, 1, ""))
+	return c
+}
+
+// Who is known to be good does not stand in line with those who guess, and among these each
+// address has its turn.
+func TestAFloodOfGuessesKeepsNobodyOut(t *testing.T) {
+	gate := make(chan struct{})
+	g := filterWithSASL(t, SASLConfig{Mechanisms: []sasl.Mechanism{&toy{name: "TOY", gate: gate, known: "known"}}, RunningMax: 1, WaitingMax: 4})
+	var flood []*client
+	for range 5 {
+		c := g.from("10.0.0.9")
+		if c.start([]byte("a guess")) {
+			t.Fatal("a guess is answered at once")
+		}
+		flood = append(flood, c)
+	}
+	if kind, _, why := g.from("10.0.0.9").send([]byte("a guess")); kind != reqchan.AnswerClose || why != reqchan.AuthenticationOverload {
+		t.Errorf("one more guess: %v, %v", kind, why)
+	}
+	if c := g.from("10.0.0.9"); !c.start([]byte("known")) || !c.conn.Authenticated() {
+		t.Error("who is known stands in line")
+	}
+	good := g.from("10.0.0.1")
+	if good.start([]byte("user alice")) {
+		t.Fatal("a new client is not let in line, or answered at once")
+	}
+	flood[4].await() // the youngest made way
+	if _, _, why := flood[4].request.Answer(); why != reqchan.AuthenticationOverload {
+		t.Errorf("who made way: %v", why)
+	}
+	gate <- struct{}{} // the first of the flood, which runs; the second was in line before
+	gate <- struct{}{}
+	gate <- struct{}{}
+	good.await()
+	if !good.conn.Authenticated() || g.sasl.Stats().Waiting > 2 {
+		t.Errorf("the new client waited for all of the flood: %+v", g.sasl.Stats())
+	}
+	close(gate)
+	for _, c := range flood[:4] {
+		c.await()
+	}
+}
+
+// A mechanism that ends its goroutine closes its connection, and keeps nobody waiting.
+func TestAMechanismThatEndsItsGoroutineClosesItsConnectionOnly(t *testing.T) {
+	g := filterWithSASL(t, SASLConfig{Mechanisms: []sasl.Mechanism{&toy{name: "TOY", exits: true}}, RunningMax: 1})
+	for range 3 {
+		g.connect()
+		g.handshake(0, "TOY")
+		g.closes(reqchan.HandlerPanicked, []byte("user alice"))
+	}
+}
+
 func TestAMechanismThatPanicsClosesItsConnectionOnly(t *testing.T) {
 	g := filterWithSASL(t, SASLConfig{Mechanisms: []sasl.Mechanism{&toy{name: "TOY", panics: "with a password"}}})
 	for range 3 {
@@ -468,6 +559,9 @@ func TestAMechanismThatPanicsClosesItsConnectionOnly(t *testing.T) {
 		g.handshake(0, "TOY")
 		g.closes(reqchan.HandlerPanicked, []byte("user alice"))
 	}
+	g = filterWithSASL(t, SASLConfig{Mechanisms: []sasl.Mechanism{&toy{name: "TOY", panics: "with a password", known: "known"}}})
+	g.handshake(0, "TOY")
+	g.closes(reqchan.HandlerPanicked, []byte("known"))
 }
 
 func TestATokenDoesNotStayInMemory(t *testing.T) {

@@ -2,8 +2,11 @@ package kafka
 
 import (
 	"errors"
+	"net/netip"
 	"slices"
 
+	"kring"
+	"kring/internal/fairqueue"
 	"kring/reqchan"
 	"kring/sasl"
 
@@ -51,11 +54,37 @@ func (d *Filter) serveUsers(r APIRequest) bool {
 	case *kmsg.DescribeUserSCRAMCredentialsRequest:
 		r.Respond(describeUsers(d.SCRAMUsers.List(), req))
 	case *kmsg.AlterUserSCRAMCredentialsRequest:
-		if !d.usersLine.start(func() { r.Respond(alterUsers(d.SCRAMUsers, req)) }) {
+		refuse := func() {
 			r.Respond(new(alteration).refuse(req, codeRequestTimedOut, "too many changes of users are waiting; try again"))
+		}
+		change := saslWork{run: func() { d.changeUsers(r, req) }, drop: refuse}
+		if !d.usersLine.start(fairqueue.KeyOf(addrOf(r.Raw)), change) {
+			refuse()
 		}
 	}
 	return true
+}
+
+// changeUsers answers a request that changes users. What the embedder's SCRAMUsers panics
+// with is shown to nobody: it may have a secret in it.
+func (d *Filter) changeUsers(r APIRequest, req *kmsg.AlterUserSCRAMCredentialsRequest) {
+	whole := false
+	defer func() {
+		if recover() != nil || !whole { // also when it calls runtime.Goexit
+			r.Raw.CloseConnection(reqchan.HandlerPanicked)
+		}
+	}()
+	resp := alterUsers(d.SCRAMUsers, req)
+	whole = true
+	r.Respond(resp)
+}
+
+// addrOf is the address of a request's client; none for one that was made by hand.
+func addrOf(r kring.Request) netip.Addr {
+	if c := r.Conn(); c != nil {
+		return c.Remote.Addr()
+	}
+	return netip.Addr{}
 }
 
 // describeUsers says which SCRAM credentials users have; nobody named means all (ScramImage).

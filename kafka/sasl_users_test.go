@@ -5,9 +5,11 @@ import (
 	"crypto/sha256"
 	"errors"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"testing"
 
+	"kring/reqchan"
 	"kring/sasl"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -132,6 +134,38 @@ func TestUsersThatCantBeKeptAreRefused(t *testing.T) {
 	users := emptyUsers(t)
 	if got := alter(t, usersFilter(t, fullDisk{users}), nil, upsertion("alice", 1, 4096)); got["alice"] != codeStorageError || users.Len() != 0 {
 		t.Errorf("error %d, %d users", got["alice"], users.Len())
+	}
+}
+
+// strange are an embedder's users, whose Edit does something else.
+type strange struct {
+	SCRAMUsers
+	edit func()
+}
+
+func (s strange) Edit(edit func(*sasl.UserList) error) error {
+	s.edit()
+	return s.SCRAMUsers.Edit(edit)
+}
+
+// TestAnEmbeddersUsersMayFail: one Edit that panics, or ends its goroutine, closes its
+// connection, and the next change is made.
+func TestAnEmbeddersUsersMayFail(t *testing.T) {
+	faults := []func(){func() { panic("with a password") }, runtime.Goexit, func() {}}
+	edits := make(chan func(), len(faults))
+	c := usersFilter(t, strange{emptyUsers(t), func() { (<-edits)() }})
+	for _, f := range faults {
+		edits <- f
+	}
+	req := kmsg.NewPtrAlterUserSCRAMCredentialsRequest()
+	req.Upsertions = append(req.Upsertions, upsertion("alice", 1, 4096))
+	for range 2 {
+		if kind, _, why := c.send(framePayload(req, 1, "")); kind != reqchan.AnswerClose || why != reqchan.HandlerPanicked {
+			t.Errorf("%v, %v", kind, why)
+		}
+	}
+	if got := alter(t, c, nil, upsertion("alice", 1, 4096)); got["alice"] != 0 {
+		t.Errorf("error %d", got["alice"])
 	}
 }
 

@@ -99,6 +99,8 @@ const (
 	AddressRate
 	// NotAuthenticated (handlers): it asked for something before it had authenticated.
 	NotAuthenticated
+	// AuthenticationTimeout: it had not authenticated in its time.
+	AuthenticationTimeout
 	// SessionExpired (handlers): it went on when what authenticated it had expired, without
 	// authenticating again.
 	SessionExpired
@@ -139,6 +141,7 @@ var reasonNames = [ReasonCount]string{
 	SessionExpired:       "session_expired",
 
 	AuthenticationOverload: "authentication_overload",
+	AuthenticationTimeout:  "authentication_timeout",
 
 	HandshakeFailed:      "tls_handshake_failed",
 	HandshakeTimeout:     "tls_handshake_timeout",

@@ -163,12 +163,8 @@ func (u *Users) CheckPassword(_ context.Context, user string, password []byte) (
 		t.plainDecoy(user).holds(password)
 		return false, nil
 	}
-	m := hmac.New(sha256.New, u.key[:])
-	m.Write(known.Plain.Key)
-	m.Write(password)
-	var now [sha256.Size]byte
-	m.Sum(now[:0])
-	if was := known.right.Load(); was != nil && hmac.Equal(was[:], now[:]) {
+	now := u.mark(known, password)
+	if known.was(now) {
 		return true, nil
 	}
 	if !known.Plain.holds(password) {
@@ -178,25 +174,63 @@ func (u *Users) CheckPassword(_ context.Context, user string, password []byte) (
 	return true, nil
 }
 
-// Edit changes the file by a function, and reads it again; see EditUsers.
+// RemembersPassword says that password was user's when CheckPassword saw it last.
+func (u *Users) RemembersPassword(user string, password []byte) bool {
+	known := u.now.Load().byName[user]
+	return known != nil && known.Plain != nil && known.right.Load() != nil && known.was(u.mark(known, password))
+}
+
+// mark is what is remembered of a right password.
+func (u *Users) mark(known *knownUser, password []byte) (mark [sha256.Size]byte) {
+	m := hmac.New(sha256.New, u.key[:])
+	m.Write(known.Plain.Key)
+	m.Write(password)
+	m.Sum(mark[:0])
+	return mark
+}
+
+// was says that mark is of the password that was right last.
+func (k *knownUser) was(mark [sha256.Size]byte) bool {
+	right := k.right.Load()
+	return right != nil && hmac.Equal(right[:], mark[:])
+}
+
+// Edit changes the file by a function, and goes by what it has then; see EditUsers. With an
+// error the file and the users are as they were.
 func (u *Users) Edit(edit func(*UserList) error) error {
-	if err := EditUsers(u.path, edit); err != nil {
+	list, err := editUsers(u.path, edit, func() uint64 { return u.reads.Add(1) })
+	if err != nil {
 		return err
 	}
-	return u.Reload()
+	u.apply(list.read, list.UserList)
+	return nil
 }
 
 // EditUsers changes the users file at path by a function, which gets what it has at that
 // moment: two changes at the same time, of two processes as well, are made one after the
-// other, and neither is lost. A file that is not there is made. If edit returns an error
-// nothing is changed. Beside the file there is then another with .lock at its end.
+// other, and neither is lost. A file that is not there is made. If edit returns an error, or
+// makes users that could not be read again, nothing is changed. Beside the file there is then
+// another with .lock at its end.
 func EditUsers(path string, edit func(*UserList) error) error {
+	_, err := editUsers(path, edit, func() uint64 { return 0 })
+	return err
+}
+
+// written is what a file has since, and the number of that.
+type written struct {
+	*UserList
+	read uint64
+}
+
+// editUsers is EditUsers. number is called when the file is written, and still locked: who
+// reads it and has a later number has read that.
+func editUsers(path string, edit func(*UserList) error, number func() uint64) (written, error) {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target // a link stays one
 	}
 	unlock, err := lockUsers(path)
 	if err != nil {
-		return fmt.Errorf("sasl: users file: %w", err)
+		return written{}, fmt.Errorf("sasl: users file: %w", err)
 	}
 	defer unlock()
 	list, err := readUsers(path)
@@ -205,17 +239,30 @@ func EditUsers(path string, edit func(*UserList) error) error {
 		_, _ = rand.Read(list.decoy) // never fails, since Go 1.24
 	}
 	if err != nil {
-		return fmt.Errorf("sasl: users file: %w", err)
+		return written{}, fmt.Errorf("sasl: users file: %w", err)
 	}
 	if err := edit(list); err != nil {
-		return err
+		return written{}, err
 	}
-	text, err := list.text()
-	if err == nil {
-		err = writeFile(path, text)
-	}
+	again, err := list.write(path)
 	if err != nil {
-		return fmt.Errorf("sasl: users file %s: %w", path, err)
+		return written{}, fmt.Errorf("sasl: users file %s: %w", path, err)
 	}
-	return nil
+	return written{again, number()}, nil
+}
+
+// write writes the file, if it can be read again, and gives what is read then.
+func (l *UserList) write(path string) (*UserList, error) {
+	text, err := l.text()
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > usersFileBytesMax {
+		return nil, fmt.Errorf("it would have %d bytes, and may have %d", len(text), usersFileBytesMax)
+	}
+	again, err := parseUsers(text)
+	if err != nil {
+		return nil, fmt.Errorf("nothing was written, because it could not be read again: %w", err)
+	}
+	return again, writeFile(path, text)
 }

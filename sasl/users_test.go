@@ -1,6 +1,7 @@
 package sasl
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -49,6 +50,26 @@ func TestABadUsersFileLeavesTheUsersAsTheyWere(t *testing.T) {
 	}
 	if ok, _ := users.CheckPassword(t.Context(), "bob", []byte(canary+"bob")); ok {
 		t.Error("a removed user logs in")
+	}
+}
+
+// What could not be read again is not written: the file and the users stay as they were.
+func TestAnEditThatCouldNotBeReadAgainIsNotMade(t *testing.T) {
+	users := usersWith(t, "alice", "bob")
+	good, err := os.ReadFile(users.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = users.Edit(func(l *UserList) error {
+		l.Find("alice").Plain = &PasswordCredential{Salt: []byte("salt"), Iterations: 1}
+		return nil
+	})
+	hides(t, err)
+	if now, _ := os.ReadFile(users.Path()); err == nil || !bytes.Equal(now, good) {
+		t.Errorf("it was written: %v", err)
+	}
+	if ok, _ := users.CheckPassword(t.Context(), "alice", []byte(canary+"alice")); !ok {
+		t.Error("alice can't log in any more")
 	}
 }
 
@@ -123,7 +144,11 @@ func TestARememberedPasswordIsForgottenWithItsUser(t *testing.T) {
 		}
 		return ok
 	}
-	if !check(canary+"alice") || users.now.Load().byName["alice"].right.Load() == nil {
+	remembers := func(password string) bool { return users.RemembersPassword("alice", []byte(password)) }
+	if remembers(canary+"alice") || users.RemembersPassword("nobody", []byte(canary)) {
+		t.Error("it is remembered before it was right")
+	}
+	if !check(canary+"alice") || !remembers(canary+"alice") || remembers("another") || users.now.Load().byName["alice"].right.Load() == nil {
 		t.Fatal("it is not remembered")
 	}
 	if err := users.Reload(); err != nil || users.now.Load().byName["alice"].right.Load() == nil {
@@ -134,7 +159,7 @@ func TestARememberedPasswordIsForgottenWithItsUser(t *testing.T) {
 		l.Find("alice").Plain = &c
 		return err
 	})
-	if err != nil || check(canary+"alice") || !check("another") {
+	if err != nil || remembers(canary+"alice") || check(canary+"alice") || !check("another") {
 		t.Errorf("after a change the old password holds: %v", err)
 	}
 }

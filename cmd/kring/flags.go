@@ -237,6 +237,7 @@ func (c *serveCmd) serverConfig() kring.Config {
 	c.Sockets.apply(&cfg)
 	c.Bounds.apply(&cfg)
 	c.Proxy.apply(&cfg)
+	cfg.Timeouts.Authentication = c.SASL.AuthTimeout
 	c.Lanes.apply(&cfg)
 	c.Quotas.apply(&cfg)
 	cfg.Conns.HandlerFiles = c.handlerFiles(cfg)

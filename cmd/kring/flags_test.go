@@ -28,7 +28,7 @@ var flagsFor = map[string][]string{
 	"Conns.RatePerIPMax": {"--connection-rate-per-ip", "3"}, "Conns.PerIP": {"--ip-limit", "::1=3"}, "Conns.ThrottledConnsMax": {"--max-parked", "3"},
 	"Conns.ProtectedListener": {"--protected-listener", "PLAINTEXT"}, "Conns.WhenFull": {"--when-full", "refuse"}, "Processors.Assignment": {"--assignment", "round-robin"},
 	"Conns.RateWindows": {"--quota-windows", "3"}, "Conns.RateWindow": {"--quota-window", "3s"}, "Conns.Backlog": {"--backlog", "3"},
-	"Timeouts.Idle": {"--idle-timeout", "3s"}, "Timeouts.Write": {"--write-timeout", "3s"}, "Timeouts.Frame": {"--frame-timeout", "3s"}, "Timeouts.Proxy": {"--proxy-timeout", "3s"}, "Socket": {"--send-buffer-bytes", "64KiB"},
+	"Timeouts.Idle": {"--idle-timeout", "3s"}, "Timeouts.Write": {"--write-timeout", "3s"}, "Timeouts.Frame": {"--frame-timeout", "3s"}, "Timeouts.Proxy": {"--proxy-timeout", "3s"}, "Timeouts.Authentication": {"--auth-timeout", "3s"}, "Socket": {"--send-buffer-bytes", "64KiB"},
 	"URing": {"--uring", "recv=single"}, "Epoll": {"--fallback-buffers", "3"}, "Portable": {"--fallback-buffer-bytes", "4KiB"},
 }
 
@@ -117,7 +117,7 @@ func TestEverySettingOfAListenerCanBeItsOwn(t *testing.T) {
 	values := map[string]string{
 		"priority": "on", "socket-mode": "0600", "max-connections": "3", "connection-rate": "3.5", "backlog": "3", "send-buffer-bytes": "64KiB",
 		"receive-buffer-bytes": "64KiB", "keep-alive": "3s", "keep-alive-interval": "3s", "keep-alive-probes": "3", "pipeline": "3",
-		"max-frame-bytes": "1MB", "held-bytes": "8KiB", "queued-response-bytes": "8KiB", "idle-timeout": "-1s", "write-timeout": "3s", "proxy-protocol": "10.0.0.0/8,::1", "proxy-timeout": "3s",
+		"max-frame-bytes": "1MB", "held-bytes": "8KiB", "queued-response-bytes": "8KiB", "idle-timeout": "-1s", "write-timeout": "3s", "proxy-protocol": "10.0.0.0/8,::1", "proxy-timeout": "3s", "auth-timeout": "3s",
 	}
 	args := []string{"--listen", "127.0.0.1:0", "--listen", "OWN://unix:/run/own.sock", "--advertise", "localhost:9092"}
 	for setting := range listenerSettings {

@@ -141,7 +141,7 @@ var flagOfField = map[string]string{
 	"Conns.PerIPMax": "max-connections-per-ip", "Conns.RatePerIPMax": "connection-rate-per-ip", "Conns.PerIP": "ip-limit",
 	"Conns.ThrottledConnsMax": "max-parked", "Conns.HandlerFiles": "data-dir", "Conns.ProtectedListener": "protected-listener", "Conns.WhenFull": "when-full", "Processors.Assignment": "assignment",
 	"Conns.RateWindows": "quota-windows", "Conns.RateWindow": "quota-window", "Conns.Backlog": "backlog", "Timeouts.Idle": "idle-timeout",
-	"Timeouts.Write": "write-timeout", "Timeouts.Frame": "frame-timeout", "Timeouts.Proxy": "proxy-timeout", "ProxyProtocol": "proxy-protocol", "Socket": "send-buffer-bytes", "URing": "uring",
+	"Timeouts.Write": "write-timeout", "Timeouts.Frame": "frame-timeout", "Timeouts.Proxy": "proxy-timeout", "Timeouts.Authentication": "auth-timeout", "ProxyProtocol": "proxy-protocol", "Socket": "send-buffer-bytes", "URing": "uring",
 	"Epoll": "fallback-buffers", "Portable": "fallback-buffers",
 	"Epoll.Buffers": "fallback-buffers", "Portable.Buffers": "fallback-buffers",
 	"Epoll.BufferBytes": "fallback-buffer-bytes", "Portable.BufferBytes": "fallback-buffer-bytes",

@@ -76,14 +76,15 @@ var noRequest = map[kring.CloseReason]string{
 	reqchan.ProxyHeaderUntrusted: "the connection began with a PROXY protocol header and came from no network of --proxy-protocol: add it, if it is a load balancer's",
 	reqchan.ProxyHeaderTimeout:   "the connection came from a network of --proxy-protocol, and no header came within --proxy-timeout",
 
-	reqchan.TLSOnPlaintext:       "the client speaks TLS, and this listener does not; let it connect to one named SSL or SASL_SSL, or set its security.protocol=PLAINTEXT",
-	reqchan.PlaintextOnTLS:       "the client speaks no TLS, and this listener does; set its security.protocol=SSL (or SASL_SSL)",
-	reqchan.HTTPRequest:          "the client speaks HTTP; this is the port of a Kafka broker",
-	reqchan.HandshakeFailed:      "the TLS handshake failed, or what came after it was no TLS",
-	reqchan.HandshakeTimeout:     "the TLS handshake was not done in its time",
-	reqchan.HandshakesFull:       "as many TLS handshakes had begun as there may be",
-	reqchan.Truncated:            "the client's bytes ended inside a TLS record, without close_notify",
-	reqchan.AuthenticationFailed: "who the client says it is was not proved",
+	reqchan.TLSOnPlaintext:        "the client speaks TLS, and this listener does not; let it connect to one named SSL or SASL_SSL, or set its security.protocol=PLAINTEXT",
+	reqchan.PlaintextOnTLS:        "the client speaks no TLS, and this listener does; set its security.protocol=SSL (or SASL_SSL)",
+	reqchan.HTTPRequest:           "the client speaks HTTP; this is the port of a Kafka broker",
+	reqchan.HandshakeFailed:       "the TLS handshake failed, or what came after it was no TLS",
+	reqchan.HandshakeTimeout:      "the TLS handshake was not done in its time",
+	reqchan.HandshakesFull:        "as many TLS handshakes had begun as there may be",
+	reqchan.Truncated:             "the client's bytes ended inside a TLS record, without close_notify",
+	reqchan.AuthenticationTimeout: "the client had not authenticated within --auth-timeout",
+	reqchan.AuthenticationFailed:  "who the client says it is was not proved",
 }
 
 // closed is Events.ConnClosed. It does not block.

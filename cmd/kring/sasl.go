@@ -27,14 +27,16 @@ type saslFlags struct {
 	OAuthClockSkew   time.Duration `group:"security" name:"oauth-clock-skew" placeholder:"DURATION" default:"30s" help:"How much the clock of who signs tokens may differ [sasl.oauthbearer.clock.skew.seconds]. Default: ${default}."`
 	MaxReauth        time.Duration `group:"security" placeholder:"DURATION" help:"How long a client may go on before it has to authenticate again [connections.max.reauth.ms]. At least 1s. Default: as long as its token says, or for ever."`
 	AuthFailureDelay time.Duration `group:"security" placeholder:"DURATION" default:"100ms" help:"How long a client that failed to authenticate waits for the answer [connection.failed.authentication.delay.ms]. 0s: not at all. Default: ${default}."`
-	SASLFrameBytes   size          `group:"security" name:"sasl-frame-bytes" placeholder:"BYTES" default:"512KiB" help:"Largest request of a client of a SASL listener that has not authenticated [sasl.server.max.receive.size]. Default: ${default}."`
+	AuthTimeout      time.Duration `group:"security" name:"auth-timeout" placeholder:"DURATION" default:"30s" help:"How long a client of a SASL listener may take to authenticate, after its TLS handshake, before its connection is closed; time in which the server owes it an answer does not count. 30 seconds is how long Java clients wait for an answer themselves (request.timeout.ms). Negative: for ever, as in Kafka. Default: ${default}."`
+	SASLFrameBytes   size          `group:"security" name:"sasl-frame-bytes" placeholder:"BYTES" default:"512KiB" help:"Largest request of a client of a SASL listener that has not authenticated [sasl.server.max.receive.size]; without OAUTHBEARER 16KiB at most, and 80KiB with it: no mechanism takes more. Default: ${default}."`
 }
 
 // Settings of one listener.
 const (
-	saslSetting      = "sasl"
-	usersSetting     = "users"
-	maxReauthSetting = "max-reauth"
+	saslSetting        = "sasl"
+	usersSetting       = "users"
+	maxReauthSetting   = "max-reauth"
+	authTimeoutSetting = "auth-timeout"
 )
 
 func init() {
@@ -52,6 +54,7 @@ func init() {
 		}
 		return checkMaxReauth(d)
 	}
+	listenerSettings[authTimeoutSetting] = duration(func(l *kring.ListenerConfig) *time.Duration { return &l.Timeouts.Authentication })
 	listenerParts = append(listenerParts, (*serveCmd).demandSASL)
 }
 
@@ -104,6 +107,20 @@ func (of listenerSASL) needsUsers() bool {
 	return slices.ContainsFunc(of.mechanisms, func(m string) bool { return m != sasl.OAuthBearer })
 }
 
+// What a client may send at most that has not authenticated: the longest token, and a request
+// around it. More would be memory that strangers fill, and nobody reads.
+const (
+	saslFrameBytesMax   = 16 << 10
+	bearerFrameBytesMax = 80 << 10
+)
+
+func (of listenerSASL) frameBytesMax() int {
+	if slices.Contains(of.mechanisms, sasl.OAuthBearer) {
+		return bearerFrameBytesMax
+	}
+	return saslFrameBytesMax
+}
+
 // demandSASL checks the settings of a listener and bounds what strangers may send. It is one
 // of listenerParts.
 func (c *serveCmd) demandSASL(l *kring.ListenerConfig, p securityProtocol) error {
@@ -120,7 +137,7 @@ func (c *serveCmd) demandSASL(l *kring.ListenerConfig, p securityProtocol) error
 		return fmt.Errorf("%s: --handler echo knows nothing of SASL; choose another handler, or another protocol", at)
 	}
 	if l.Limits.FrameBytesMaxUnauthenticated == 0 {
-		l.Limits.FrameBytesMaxUnauthenticated = int(c.SASL.SASLFrameBytes)
+		l.Limits.FrameBytesMaxUnauthenticated = min(int(c.SASL.SASLFrameBytes), of.frameBytesMax())
 		if own := l.Limits.FrameBytesMax; own > 0 {
 			l.Limits.FrameBytesMaxUnauthenticated = min(own, l.Limits.FrameBytesMaxUnauthenticated)
 		}
@@ -152,6 +169,9 @@ func (c *serveCmd) validateSASL() (faults []error) {
 	}
 	if f.AuthFailureDelay < 0 || f.AuthFailureDelay > time.Minute {
 		fault("--auth-failure-delay %v: give 0s to 1m", f.AuthFailureDelay)
+	}
+	if f.AuthTimeout >= 0 && f.AuthTimeout < 100*time.Millisecond {
+		fault("--auth-timeout %v: give 100ms or more, or -1s for ever", f.AuthTimeout)
 	}
 	if f.SASLFrameBytes < 1<<10 || f.SASLFrameBytes > 1<<30 {
 		fault("--sasl-frame-bytes %d: give 1KiB to 1GiB", f.SASLFrameBytes)

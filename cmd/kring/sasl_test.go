@@ -62,7 +62,7 @@ func TestListenersHaveMechanismsAndUsersOfTheirOwn(t *testing.T) {
 	if of := c.saslOf("SASL_PLAINTEXT"); strings.Join(of.mechanisms, " ") != "SCRAM-SHA-512" || of.users != "f" || of.maxReauth.Hours() != 2 {
 		t.Errorf("%+v", of)
 	}
-	for i, want := range []int{512 << 10, 512 << 10, 0} {
+	for i, want := range []int{saslFrameBytesMax, saslFrameBytesMax, 0} {
 		if got := cfg.Listeners[i].Limits.FrameBytesMaxUnauthenticated; got != want {
 			t.Errorf("%s: strangers may send %d bytes, want %d", cfg.Listeners[i].Name, got, want)
 		}
@@ -83,7 +83,7 @@ func TestARereadNeverOpensASASLListener(t *testing.T) {
 		t.Fatal(faults)
 	}
 	l := &live{log: slog.New(slog.DiscardHandler), now: &running{c: was, cfg: before}}
-	if faults := after.keep(l); len(faults) > 0 || after.cfg.Listeners[0].Limits.FrameBytesMaxUnauthenticated != 512<<10 {
+	if faults := after.keep(l); len(faults) > 0 || after.cfg.Listeners[0].Limits.FrameBytesMaxUnauthenticated != saslFrameBytesMax {
 		t.Errorf("%v; strangers may send %d bytes", faults, after.cfg.Listeners[0].Limits.FrameBytesMaxUnauthenticated)
 	}
 }

@@ -32,6 +32,7 @@ type Conn struct {
 	waiting   bool // could not go on for want of memory or a buffer, and is tried again
 	noBuffer  bool // waits for a receive buffer
 	doubted   bool // seemed idle at the last look, see peerWrites
+	lenient   bool // its time to authenticate has been extended, see authLate
 	extended  bool // the frame begun has had its time twice, see extend
 	sending   bool // a Send is outstanding
 	// fromCredit: wants is of those that the processor has reserved as well. here: the frame
@@ -61,6 +62,7 @@ type Conn struct {
 
 	opened int64 // in Shared.now, as active
 	active int64 // when it last received or sent
+	usable int64 // when its own first request could come: the transport is open since; 0: it is not
 	begun  int64 // when the frame was begun that is not whole yet; 0: there is none
 }
 
@@ -85,6 +87,8 @@ func (c *Conn) Open(sh *Shared, token engine.Token, info *reqchan.Conn, from *Li
 func (c *Conn) begins() {
 	if c.set.Transport != nil {
 		c.secureBy(c.set.Transport)
+	} else {
+		c.usable = c.shared.now
 	}
 	if c.shared.cfg.Opened != nil {
 		c.shared.cfg.Opened(c.info)

@@ -41,6 +41,9 @@ func (c *Conn) Earliest(now int64) int64 {
 	if at, waits := c.refusedUntil(); waits {
 		due = min(due, at)
 	}
+	if c.mustAuthenticate() {
+		due = min(due, c.authDue(now))
+	}
 	return max(due, now)
 }
 
@@ -103,6 +106,8 @@ func (c *Conn) Expire() (again bool) {
 		c.terminate(reqchan.HandshakeTimeout)
 	case refusedOn && c.shared.now >= refused:
 		c.terminate(c.reason)
+	case c.authLate():
+		c.terminate(reqchan.AuthenticationTimeout)
 	case late && !c.extend(c.shared.now) || slow && !c.peerWrites():
 		c.terminate(reqchan.FrameTimeout)
 	case idle > 0 && !c.excused() && c.shared.now-c.active >= idle && !c.peerWrites():

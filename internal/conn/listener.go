@@ -50,6 +50,9 @@ type Settings struct {
 	// ProxyTimeout closes a connection whose PROXY protocol header has not come whole for
 	// so long, and at most twice as long; 0: never.
 	ProxyTimeout time.Duration
+	// AuthTimeout closes a connection that no handler has vouched for so long after it was
+	// made, or after its transport was open; see FrameBytesMaxUnauthenticated. 0: never.
+	AuthTimeout time.Duration
 	// Priority: requests go into the priority lane of the request channel.
 	Priority bool
 	// Transport makes what stands between the wire and the frames of a new connection;
@@ -62,7 +65,7 @@ type Settings struct {
 
 // Shortest is the shortest of the timeouts, 0 when there is none.
 func (s *Settings) Shortest() (t time.Duration) {
-	for _, of := range [...]time.Duration{s.IdleTimeout, s.WriteTimeout, s.FrameTimeout, s.ProxyTimeout, s.HandshakeTimeout} {
+	for _, of := range [...]time.Duration{s.IdleTimeout, s.WriteTimeout, s.FrameTimeout, s.ProxyTimeout, s.HandshakeTimeout, s.AuthTimeout} {
 		if of > 0 && (t == 0 || of < t) {
 			t = of
 		}

@@ -159,6 +159,9 @@ func (c *Conn) openFrames() {
 			b = c.shared.openInto()
 		}
 		n, end := c.secure.Read(b)
+		if c.usable == 0 && c.secure.Open() {
+			c.usable = c.shared.now
+		}
 		if n == 0 {
 			c.peerEnded(end)
 			return

@@ -207,6 +207,22 @@ func TestAForwarderMayLookWhetherTheServerIsThere(t *testing.T) {
 	})
 }
 
+// A header that was begun has its time too when nobody is trusted any more.
+func TestAHeaderHasItsTimeWhenNobodyIsTrustedAnyMore(t *testing.T) {
+	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
+		cfg.Timeouts.Proxy = time.Hour
+		s := servertest.Start(t, trusting(cfg), &whose{})
+		silent, begun := servertest.Dial(t, s), servertest.Dial(t, s)
+		raw(t, begun, []byte("PROXY TCP4 "))
+		servertest.Eventually(t, "both are accepted", func() bool { return s.Stats().Open == 2 })
+		cfg.Timeouts.Proxy = time.Millisecond
+		reconfigure(t, s, cfg)
+		silent.AwaitClose()
+		begun.AwaitClose()
+		closedFor(t, s, reqchan.ProxyHeaderTimeout, 2)
+	})
+}
+
 // A header that does not come in time, or not whole, ends its connection; however many of
 // them there are, others are served.
 func TestAHeaderThatDoesNotComeEndsItsConnection(t *testing.T) {

@@ -278,6 +278,52 @@ func TestAHandshakeHasADeadline(t *testing.T) {
 	})
 }
 
+// firstMessage is what a client begins its handshake with.
+func firstMessage(t *testing.T, client *tls.Config) []byte {
+	t.Helper()
+	near, far := net.Pipe()
+	defer near.Close()
+	defer far.Close()
+	go func() { _ = tls.Client(near, client).Handshake() }()
+	b := make([]byte, 64<<10)
+	n, err := far.Read(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b[:n]
+}
+
+// Clients that begin a handshake and do not go on keep nobody out: they make way, and those
+// that have not sent a whole message take no place at all.
+//
+// Kafka: Q-11.
+func TestGoodClientsGetInBesideACrowdThatStalls(t *testing.T) {
+	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
+		server, client := servertest.TLS()
+		cfg = servertest.Secure(cfg, server)
+		cfg.Listeners[0].TLS.HandshakesMax, cfg.Listeners[0].TLS.HandshakesWaitingMax = 1, 7
+		cfg.Listeners[0].TLS.HandshakeTimeout = time.Hour
+		s := servertest.Start(t, cfg, servertest.Echo)
+		hello := firstMessage(t, client)
+		for range 30 {
+			_, _ = servertest.Dial(t, s).Write(hello[:len(hello)-1])
+		}
+		servertest.DialTLS(t, s, client).Ask("beside silence", "beside silence")
+		if n := closedBy(s, reqchan.HandshakesFull); n != 0 {
+			t.Errorf("%d were closed for others that had sent nothing whole", n)
+		}
+		for range 30 {
+			_, _ = servertest.Dial(t, s).Write(hello)
+		}
+		closedFor(t, s, reqchan.HandshakesFull, 30-8)
+		for range 3 { // the crowd may be computing still: nobody makes way meanwhile
+			servertest.Eventually(t, "a good client gets in beside the crowd", func() bool {
+				return servertest.DialTLS(t, s, client).Conn.(*tls.Conn).Handshake() == nil
+			})
+		}
+	})
+}
+
 // Connections go on with another processor: between requests, and when their handshake is
 // done.
 func TestTLSGoesOnWithAnotherProcessor(t *testing.T) {

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
+	"kring/internal/fairqueue"
 	"kring/reqchan"
 )
 
@@ -17,16 +19,19 @@ import (
 //
 // Its Conn is the net.Conn of crypto/tls while the goroutine runs: Read blocks.
 type handshake struct {
-	of   *Transport
-	set  *Settings
-	gone chan struct{} // closed by end
-	wake chan struct{} // holds one: something came
+	of    *Transport
+	set   *Settings
+	key   netip.Prefix // of its client
+	place *place
+	gone  chan struct{} // closed by end
+	wake  chan struct{} // holds one: something came
 
 	mu     sync.Mutex
 	in     []byte              // guarded by mu; was received
 	out    []byte              // guarded by mu; is to be sent
 	over   bool                // guarded by mu; the peer sends no more
 	ended  bool                // guarded by mu; gone is closed
+	forced bool                // guarded by mu; it makes way for another
 	done   bool                // guarded by mu; the goroutine has nothing more to do with the connection
 	why    reqchan.CloseReason // guarded by mu; of one that failed
 	behind bool                // guarded by mu; nothing more is received until the goroutine takes what came
@@ -52,11 +57,18 @@ var errEnded = errors.New("the connection was closed")
 
 var errExited = errors.New("a function of the TLS configuration ended its goroutine")
 
-// begin starts the goroutine.
-func (t *Transport) begin(set *Settings, first []byte) {
-	h := &handshake{of: t, set: set, in: first, gone: make(chan struct{}), wake: make(chan struct{}, 1), rank: rankNew}
+// begin starts the goroutine, if there is a place for it.
+func (t *Transport) begin(set *Settings, first []byte) bool {
+	h := &handshake{
+		of: t, set: set, key: fairqueue.KeyOf(t.info.Remote.Addr()), in: first,
+		gone: make(chan struct{}), wake: make(chan struct{}, 1), rank: rankNew,
+	}
+	if !t.all.places.take(h.key, h) {
+		return false
+	}
 	t.shakes = h
 	t.all.at.Go(h.run)
+	return true
 }
 
 // run is the goroutine.
@@ -66,10 +78,15 @@ func (h *handshake) run() {
 		if h.endTurn != nil {
 			h.endTurn()
 		}
+		h.of.all.places.end(h.place)
+		h.mu.Lock()
+		if h.forced && why == reqchan.HandshakeFailed {
+			why, err = reqchan.HandshakesFull, errMadeWay
+		}
+		h.mu.Unlock()
 		if err != nil {
 			h.of.info.SetEndDetail(err)
 		}
-		h.of.all.begun.Add(-1)
 		h.mu.Lock()
 		h.done, h.why = true, why
 		h.mu.Unlock()
@@ -114,7 +131,9 @@ func (h *handshake) shake() (why reqchan.CloseReason, err error) {
 
 // takeTurn waits for one; false: the connection has ended.
 func (h *handshake) takeTurn() bool {
-	h.endTurn = h.of.all.turns.take(h.rank, h.gone)
+	h.of.all.places.wait(h.place, forTurn)
+	h.endTurn = h.of.all.turns.take(h.rank, h.key, h.gone)
+	h.of.all.places.wait(h.place, forNothing)
 	h.rank = rankBegun
 	return h.endTurn != nil
 }
@@ -148,6 +167,7 @@ func (h *handshake) read(b []byte) (int, error) {
 		}
 		h.endTurn() // who waits for its peer does not compute
 		h.endTurn = nil
+		h.of.all.places.wait(h.place, forPeer)
 		select {
 		case <-h.wake:
 		case <-h.gone:
@@ -214,6 +234,14 @@ func (h *handshake) end() {
 		h.ended = true
 		close(h.gone)
 	}
+}
+
+// makeWay is end, for another handshake's sake.
+func (h *handshake) makeWay() {
+	h.mu.Lock()
+	h.forced = true
+	h.mu.Unlock()
+	h.end()
 }
 
 // isDone says whether the goroutine has nothing more to do with the connection, and why

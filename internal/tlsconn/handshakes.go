@@ -2,10 +2,12 @@ package tlsconn
 
 import (
 	"crypto/tls"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 
 	"kring/internal/conn"
+	"kring/internal/fairqueue"
 	"kring/reqchan"
 )
 
@@ -23,8 +25,8 @@ type Settings struct {
 // Handshakes are those of one listener. Its methods may be called by any goroutine.
 type Handshakes struct {
 	settings atomic.Pointer[Settings]
-	begun    atomic.Int64
 	at       sync.WaitGroup
+	places   places
 	turns    turns
 }
 
@@ -38,11 +40,12 @@ func New(s Settings) *Handshakes {
 // Change has new handshakes go by other settings.
 func (h *Handshakes) Change(s Settings) {
 	h.settings.Store(&s)
+	h.places.setMax(s.RunningMax + s.WaitingMax)
 	h.turns.setMax(s.RunningMax)
 }
 
 // Begun is how many have begun and not ended.
-func (h *Handshakes) Begun() int { return int(h.begun.Load()) }
+func (h *Handshakes) Begun() int { return h.places.taken() }
 
 // Wait waits until none is left. No connection is made any more, and all are closed.
 func (h *Handshakes) Wait() { h.at.Wait() }
@@ -52,22 +55,14 @@ func (h *Handshakes) Transport(info *reqchan.Conn, moved func()) conn.Transport 
 	return &Transport{all: h, info: info, moved: moved}
 }
 
-// enter counts a handshake in; false: there are as many as may be.
-func (h *Handshakes) enter(s *Settings) bool {
-	if h.begun.Add(1) > int64(s.RunningMax)+int64(s.WaitingMax) {
-		h.begun.Add(-1)
-		return false
-	}
-	return true
-}
-
 // turns bound how many goroutines compute at once. Who has computed before goes first: it
-// has less left to do, and a peer that waits for the end.
+// has less left to do, and a peer that waits for the end. Among equals each address has its
+// turn.
 type turns struct {
 	mu      sync.Mutex
-	max     int              // guarded by mu
-	running int              // guarded by mu
-	waiting [2][]chan func() // guarded by mu; index: rank, the first goes first
+	max     int                             // guarded by mu
+	running int                             // guarded by mu
+	waiting [2]fairqueue.Queue[chan func()] // guarded by mu; index: rank, the first goes first
 }
 
 // The ranks of those that wait.
@@ -83,33 +78,28 @@ func (t *turns) setMax(n int) {
 	t.admit()
 }
 
-// take waits for a turn, until gone is closed; nil: there is none. The func that it gives
-// ends the turn.
-func (t *turns) take(rank int, gone <-chan struct{}) (end func()) {
+// take waits for a turn of key, until gone is closed; nil: there is none. The func that it
+// gives ends the turn.
+func (t *turns) take(rank int, key netip.Prefix, gone <-chan struct{}) (end func()) {
 	t.mu.Lock()
-	if t.running < t.max && len(t.waiting[rankBegun])+len(t.waiting[rankNew]) == 0 {
+	if t.running < t.max && t.inLine() == 0 {
 		t.running++
 		t.mu.Unlock()
 		return t.end
 	}
-	mine := make(chan func(), 1)
-	t.waiting[rank] = append(t.waiting[rank], mine)
+	mine := t.waiting[rank].Push(key, make(chan func(), 1))
 	t.mu.Unlock()
 	select {
-	case end = <-mine:
+	case end = <-mine.Value:
 		return end
 	case <-gone:
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for i, c := range t.waiting[rank] {
-		if c == mine {
-			t.waiting[rank] = append(t.waiting[rank][:i], t.waiting[rank][i+1:]...)
-			return nil
-		}
+	if !t.waiting[rank].Remove(mine) {
+		t.running-- // it was given in this moment
+		t.admit()
 	}
-	t.running-- // it was given in this moment
-	t.admit()
 	return nil
 }
 
@@ -120,13 +110,17 @@ func (t *turns) end() {
 	t.admit()
 }
 
-// admit gives turns to those that wait longest. mu is held.
+// inLine is how many wait; mu is held.
+func (t *turns) inLine() int { return t.waiting[rankBegun].Len() + t.waiting[rankNew].Len() }
+
+// admit gives turns to those whose they are. mu is held.
 func (t *turns) admit() {
 	for rank := range t.waiting {
-		for len(t.waiting[rank]) > 0 && t.running < t.max {
-			first := t.waiting[rank][0]
-			t.waiting[rank][0] = nil
-			t.waiting[rank] = t.waiting[rank][1:]
+		for t.running < t.max {
+			first, ok := t.waiting[rank].Pop()
+			if !ok {
+				break
+			}
 			t.running++
 			first <- t.end
 		}

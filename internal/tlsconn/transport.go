@@ -143,16 +143,22 @@ func (t *Transport) opens() bool {
 	return true
 }
 
-// look looks at the first bytes.
+// look looks at the first bytes. A handshake begins when the client's first message is
+// there: until then it costs nothing but what came of that.
 func (t *Transport) look() {
 	b := t.records.wire
-	if held := t.records.held; len(held) > 0 { // a byte or three
+	if held := t.records.held; len(held) > 0 {
 		b = append(append(make([]byte, 0, len(held)+len(b)), held...), b...)
 	}
 	switch {
 	case len(b) == 0 && t.over:
 		t.end = reqchan.PeerFinished
 	case len(b) == 0:
+	case conn.IsTLS(b) && helloComes(b):
+		if t.over {
+			t.info.SetEndDetail(io.ErrUnexpectedEOF)
+			t.end = reqchan.HandshakeFailed
+		}
 	case conn.IsTLS(b):
 		t.start(b)
 	case len(b) < 4 && !t.over:
@@ -165,15 +171,13 @@ func (t *Transport) look() {
 
 // start begins the handshake with the first bytes.
 func (t *Transport) start(b []byte) {
-	set := t.all.settings.Load()
-	if !t.all.enter(set) {
+	first := append(make([]byte, 0, max(len(b), 2<<10)), b...)
+	if !t.begin(t.all.settings.Load(), first) {
 		t.end = reqchan.HandshakesFull
 		return
 	}
-	first := append(make([]byte, 0, max(len(b), 2<<10)), b...)
 	t.records.wire = nil
-	t.records.held, t.records.in = nil, false
-	t.begin(set, first)
+	t.records.free(t.memory)
 	if t.over {
 		t.shakes.feed(nil)
 	}

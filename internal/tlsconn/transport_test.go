@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"io"
 	"net"
+	"net/netip"
 	"runtime"
 	"strings"
 	"testing"
@@ -178,7 +179,7 @@ func TestHandshakesHaveABoundAndSurviveTheirConfiguration(t *testing.T) {
 	all := New(Settings{Config: func() *tls.Config { panic("as asked") }, RunningMax: 1, WaitingMax: 1})
 	var waiting []*side
 	gone := make(chan struct{})
-	end := all.turns.take(rankNew, gone) // nobody gets on
+	end := all.turns.take(rankNew, netip.Prefix{}, gone) // nobody gets on
 	for i := range 3 {
 		s := newSide(t, nil)
 		s.all = all
@@ -210,11 +211,11 @@ func TestHandshakesHaveABoundAndSurviveTheirConfiguration(t *testing.T) {
 func TestTurnsGoToThoseWhoHaveBegun(t *testing.T) {
 	var turns turns
 	turns.setMax(1)
-	end := turns.take(rankNew, nil)
+	end := turns.take(rankNew, netip.Prefix{}, nil)
 	order, gone := make(chan string, 2), make(chan struct{})
 	left := make(chan struct{})
 	go func() {
-		if turns.take(rankNew, gone) != nil {
+		if turns.take(rankNew, netip.Prefix{}, gone) != nil {
 			t.Error("a turn for one that left")
 		}
 		close(left)
@@ -223,7 +224,7 @@ func TestTurnsGoToThoseWhoHaveBegun(t *testing.T) {
 		inLine := func() int {
 			turns.mu.Lock()
 			defer turns.mu.Unlock()
-			return len(turns.waiting[0]) + len(turns.waiting[1])
+			return turns.inLine()
 		}
 		for inLine() != n {
 			runtime.Gosched()
@@ -232,9 +233,9 @@ func TestTurnsGoToThoseWhoHaveBegun(t *testing.T) {
 	waiting(1)
 	close(gone)
 	<-left
-	go func() { end := turns.take(rankNew, nil); order <- "new"; end() }()
+	go func() { end := turns.take(rankNew, netip.Prefix{}, nil); order <- "new"; end() }()
 	waiting(1)
-	go func() { end := turns.take(rankBegun, nil); order <- "begun"; end() }()
+	go func() { end := turns.take(rankBegun, netip.Prefix{}, nil); order <- "begun"; end() }()
 	waiting(2)
 	end()
 	if first, second := <-order, <-order; first != "begun" || second != "new" {
