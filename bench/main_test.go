@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,8 +44,13 @@ func TestAWholeComparisonKeepsEveryRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	passes := map[compare.Pass]int{}
+	without := 0 // runs at a part of a capacity that a busy machine did not let us find
 	for _, r := range res.Records {
 		passes[r.Pass]++
+		if r.Load == nil && slices.Contains(r.Invalid, "its capacity could not be measured") {
+			without++
+			continue
+		}
 		if r.Load == nil || r.Load.Total == 0 || r.Load.Errors.Count() > 0 {
 			t.Errorf("%s %s: no answers or errors: %q", r.Scenario, r.Contestant, r.Invalid)
 		}
@@ -66,7 +72,7 @@ func TestAWholeComparisonKeepsEveryRun(t *testing.T) {
 		t.Error("the report of the kept results is another one")
 	}
 	hlog, err := os.ReadFile(base + ".hlog")
-	if n := strings.Count(string(hlog), "Tag="); err != nil || n != passes[compare.Measure] {
+	if n := strings.Count(string(hlog), "Tag="); err != nil || n != passes[compare.Measure]-without {
 		t.Errorf("%d histograms are kept: %v", n, err)
 	}
 }
