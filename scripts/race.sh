@@ -12,7 +12,8 @@ cd "$root"
 # many tests start processes.
 export GORACE="atexit_sleep_ms=20 ${GORACE:-}"
 
-go test -v -race -tags invariants -timeout 15m "$@" >"$scratch/log" 2>&1 || {
+# Three packages at once: the longest wait more than they compute.
+go test -v -race -tags invariants -p 3 -timeout 15m "$@" >"$scratch/log" 2>&1 || {
 	explain "$scratch/log"
 	die "go test -race failed"
 }
