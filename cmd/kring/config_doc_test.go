@@ -57,7 +57,7 @@ func tablesOfProperties() string {
 	}
 	slices.Sort(own)
 	slices.Sort(settings)
-	fmt.Fprintf(&b, "\n## kring's own\n\n`kring serve --help` says what each flag does.\n\n%s\n\nBehind `listener.name.NAME.`: %s\n", strings.Join(own, ", "), strings.Join(settings, ", "))
+	fmt.Fprintf(&b, "\n## kring's own\n\n`kring serve --help-all` says what each flag does.\n\n%s\n\nBehind `listener.name.NAME.`: %s\n", strings.Join(own, ", "), strings.Join(settings, ", "))
 	return b.String()
 }
 

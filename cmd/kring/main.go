@@ -1,7 +1,7 @@
 // Command kring serves Kafka clients over io_uring.
 //
 //	kring serve            a one-node Kafka cluster for development on 127.0.0.1:9092
-//	kring serve --help     every setting, its default and what it is for
+//	kring serve --help     the settings that people need; --help-all: every one
 //	kring config check F   what is wrong with a configuration file
 //	kring config show      every setting in effect, and where it comes from
 //	kring doctor           what this machine can do, and what stands in the way

@@ -128,7 +128,8 @@ func parse(args []string, env *settings, stdout, stderr io.Writer) (command *kon
 func parseWith(args []string, env *settings, stdout, stderr io.Writer, more ...kong.Option) (*kong.Context, error) {
 	g := new(grammar)
 	env.sockets = []*socketFlags{&g.Serve.Sockets, &g.Config.Show.Serve.Sockets}
-	parser := newParser(g, stdout, stderr, append(more, kong.Resolvers(env))...)
+	args, all := everything(args)
+	parser := newParser(g, stdout, stderr, append(more, kong.Resolvers(env), kong.Help(helpPrinter(all)))...)
 	command, err := parser.Parse(args)
 	return command, env.withFile(err)
 }
