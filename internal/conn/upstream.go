@@ -124,10 +124,11 @@ func (c *Conn) Connected(done *engine.Completion) {
 		c.active = c.shared.now
 		if c.set.Transport != nil {
 			c.secureBy(c.set.Transport)
+			c.Resume()
 			c.sendOwn()
-		} else {
-			c.sayOpened()
+			return
 		}
+		c.sayOpened()
 		c.arm()
 	}
 }
