@@ -28,6 +28,8 @@ type Server struct {
 
 	watcherPanics atomic.Uint64
 	census        reqchan.Census
+	clients       atomic.Int64 // open connections that were accepted
+	upstreams     upstreams
 
 	given     Config // to New; never changes
 	memory    *slab.Pool
@@ -222,7 +224,7 @@ func (s *Server) acceptorConfig(l *listener) acceptor.Config {
 func (s *Server) processorConfig(id uint32) processor.Config {
 	c := processor.Config{
 		ID: id, Network: s.network, Wait: waitOf(s.cfg.Processors.Wait), YieldFrom: s.cfg.yieldFrom(), Memory: s.memory, Held: s.held, Responses: s.responses, Channel: s.channel,
-		Census: &s.census, AssignedMax: assignedMax,
+		Census: &s.census, Clients: &s.clients, AssignedMax: assignedMax,
 		Hooks: processor.Hooks{
 			Opened: s.connOpened, Closed: s.connClosed, Refused: s.connRefused,
 			Panicked: s.events.HandlerPanicked,

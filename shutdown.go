@@ -97,6 +97,7 @@ func (s *Server) stop(ctx context.Context) error {
 		for _, l := range listeners {
 			l.awaitHandshakes()
 		}
+		s.upstreams.await()
 	}()
 	late, stop := expired(ctx, cutGrace)
 	defer stop()

@@ -1,6 +1,8 @@
 package processor
 
 import (
+	"sync/atomic"
+
 	"kring/engine"
 	"kring/internal/budget"
 	"kring/internal/capacity"
@@ -34,6 +36,9 @@ type Config struct {
 	// Census counts open connections by client software, of all processors:
 	// connections move between them. nil: nobody counts.
 	Census *reqchan.Census
+	// Clients counts open connections that were accepted, of all processors: the Upstreams
+	// of one that ends stay until there are none. nil: its own count is all there is.
+	Clients *atomic.Int64
 	// AssignedMax is how many assigned sockets may wait to be adopted.
 	AssignedMax int
 

@@ -46,7 +46,7 @@ func (p *Processor) Nominate(spared string, answer func(Candidate)) {
 
 func (p *Processor) nominee(spared string) (best Candidate) {
 	for _, c := range p.slots.all {
-		if c.Info() == nil || p.slots.evicted[c] != nil || c.Listener().Name() == spared {
+		if c.Info() == nil || c.upstream != nil || p.slots.evicted[c] != nil || c.Listener().Name() == spared {
 			continue
 		}
 		one := Candidate{processor: p, token: c.Token(), rank: evictIdle, active: c.Active()}

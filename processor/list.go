@@ -59,7 +59,7 @@ func (p *Processor) listSome(l *Listing) {
 		p.begun(l)
 	}
 	for n := 0; n < listedPerPassMax && l.at < len(p.slots.all); n++ {
-		if c := p.slots.all[l.at]; c.Info() != nil {
+		if c := p.slots.all[l.at]; c.Info() != nil && c.upstream == nil {
 			l.found = append(l.found, c.Describe())
 		}
 		l.at++

@@ -61,6 +61,10 @@ func (l loop) Send(c *conn.Conn, bufs [][]byte) {
 	l.p.engine.Send(s.fd, c.Token(), bufs)
 }
 
+func (l loop) Connect(c *conn.Conn, to netip.AddrPort) {
+	l.p.engine.Connect(l.p.slots.slot(c).fd, c.Token(), to)
+}
+
 func (l loop) Shutdown(c *conn.Conn) { l.p.engine.Shutdown(l.p.slots.slot(c).fd, c.Token()) }
 
 func (l loop) Close(c *conn.Conn) { l.p.engine.CloseFD(l.p.slots.slot(c).fd, c.Token()) }

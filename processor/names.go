@@ -8,6 +8,8 @@ type (
 	Settings = conn.Settings
 	// Listener is what the connections of one listener share, over all processors.
 	Listener = conn.Listener
+	// MakeTransport makes what stands between the wire and the frames of a connection.
+	MakeTransport = conn.MakeTransport
 	// SlowReader says what happens to a connection that leaves too much unread.
 	SlowReader = conn.SlowReader
 	// ConnInfo is what a processor knew of a connection at a moment.

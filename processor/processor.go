@@ -39,14 +39,15 @@ func (c *completions) left() bool { return c.at < c.n }
 
 // Processor is one event loop; see the package comment for who owns what.
 type Processor struct {
-	cfg    Config
-	inbox  inbox                         // all that comes from other goroutines
-	ready  atomic.Pointer[engine.Engine] // what a wakeup wakes
-	load   atomic.Int64                  // connections assigned and not ended
-	filing sync.WaitGroup                // goroutines that read files for us
-	stats  published
-	uptime uptime
-	ends   ends
+	cfg       Config
+	inbox     inbox                         // all that comes from other goroutines
+	ready     atomic.Pointer[engine.Engine] // what a wakeup wakes
+	load      atomic.Int64                  // connections assigned and not ended
+	upstreams atomic.Int64                  // Upstreams started and not ended
+	filing    sync.WaitGroup                // goroutines that read files for us
+	stats     published
+	uptime    uptime
+	ends      ends
 
 	// Owner: the goroutine in Run, all that follows.
 	engine          opened
@@ -130,6 +131,7 @@ func (p *Processor) serve() error {
 		p.rearm()                 // connections that found no room for a frame
 		p.watchHeld()             // connections that hold too much together
 		p.migrate()               // connections that go on with other processors
+		p.endUpstreams()          // when nobody needs them
 		if !p.reaped.left() && p.over() {
 			return nil
 		}
@@ -194,6 +196,9 @@ func (p *Processor) parkFor() time.Duration {
 	if (p.cfg.Responses.Tight() || len(p.slots.rearm.list) > 0) && p.slots.open > 0 {
 		due = sooner(due, hurryEvery)
 	}
+	if p.phase != conn.Serving && p.slots.upstreams > 0 {
+		due = sooner(due, upstreamsEndEvery)
+	}
 	now := p.shared.Now()
 	return sooner(sooner(due, p.shared.Tidy()), p.timers.alarms.wait(now, p.timers.wheel.wait(now)))
 }
@@ -232,6 +237,8 @@ func (p *Processor) complete(done *engine.Completion) {
 		c.Sent(done)
 	case engine.OpReadFile:
 		c.FileRead(done)
+	case engine.OpConnect:
+		p.connected(c, done)
 	case engine.OpClose:
 		p.closed(c)
 	}

@@ -13,6 +13,7 @@ type slot struct {
 	target    *Processor  // who is to have it; nil while it stays, or leaves to any
 	wheel     wheelEntry
 	alarm     alarm
+	upstream  *Upstream // nil: an accepted connection
 	fd        engine.FD
 	dirty     bool // in slots.dirty
 	listed    bool // in rearm; the slot's, whoever has it
@@ -20,10 +21,11 @@ type slot struct {
 
 // slots are the connections, by the slots of their tokens.
 type slots struct {
-	all    []*slot
-	free   []uint32
-	open   int    // connections adopted and not closed
-	opened uint64 // connections ever adopted
+	all       []*slot
+	free      []uint32
+	open      int    // connections adopted and not closed
+	upstreams int    // of them, those that this side made
+	opened    uint64 // connections ever adopted
 
 	dirty   []*slot // have output that no Send covers
 	sending []*slot // got a Send since the last Poll
@@ -71,7 +73,7 @@ func (s *slots) evict(c *slot, gone func()) {
 
 // release has the slot be used again; its connection has been forgotten.
 func (s *slots) release(c *slot) {
-	c.admission, c.target, c.dirty = nil, nil, false
+	c.admission, c.target, c.upstream, c.dirty = nil, nil, nil, false
 	s.free = append(s.free, c.Token().Slot())
 }
 
@@ -100,6 +102,9 @@ func (p *Processor) open(m message) {
 	}
 	if p.cfg.Census != nil {
 		info.CountIn(p.cfg.Census)
+	}
+	if p.cfg.Clients != nil {
+		p.cfg.Clients.Add(1)
 	}
 	p.slots.open++
 	c.Open(p.shared, token, info, l, m.socket.Preface)
@@ -130,6 +135,13 @@ func (p *Processor) left(from *Listener, admission engine.Slot) {
 
 // closed ends the life of a connection whose descriptor is closed.
 func (p *Processor) closed(c *slot) {
+	if c.upstream != nil {
+		p.closedUpstream(c)
+		return
+	}
+	if p.cfg.Clients != nil {
+		p.cfg.Clients.Add(-1)
+	}
 	p.timers.wheel.remove(c)
 	p.timers.alarms.remove(c)
 	from, admission, gone := c.Listener(), c.admission, p.slots.evicted[c]

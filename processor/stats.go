@@ -57,6 +57,11 @@ type Stats struct {
 	// BytesLost is memory that is not used again, because the kernel had not let go
 	// of it when the engine was closed.
 	BytesLost uint64
+	// Upstreams and UpstreamsClosed count connections that this side made (those that failed
+	// with them); UpstreamBytesIn and UpstreamBytesOut are received and sent on them, and are
+	// not in BytesIn and BytesOut.
+	Upstreams, UpstreamsClosed        uint64
+	UpstreamBytesIn, UpstreamBytesOut uint64
 	// Polls counts passes, FileReads the pieces of files that were read for
 	// responses.
 	Polls, FileReads uint64
@@ -72,7 +77,7 @@ type Stats struct {
 }
 
 // firstClosed is where the reasons begin among published.values.
-const firstClosed = 27
+const firstClosed = 31
 
 // published is a copy of counts for other goroutines, written once a pass.
 type published struct {
@@ -82,7 +87,8 @@ type published struct {
 func (s *published) publish(c *conn.Counts) {
 	for i, v := range [firstClosed]uint64{c.Opened, c.Requests, c.Responses, c.Late, c.Dropped, c.Panics,
 		c.Sends, c.Held, c.Mutes, c.Waits, c.BytesIn, c.BytesOut,
-		c.BytesDirect, c.BytesInCopied, c.BytesOutCopied, c.Throttles, c.Parks, c.Slow, c.Polls, c.Home, c.Prioritized, c.FileReads, c.MovedIn, c.MovedOut, c.Depth, c.Lost, c.HeldScarce} {
+		c.BytesDirect, c.BytesInCopied, c.BytesOutCopied, c.Throttles, c.Parks, c.Slow, c.Polls, c.Home, c.Prioritized, c.FileReads, c.MovedIn, c.MovedOut, c.Depth, c.Lost, c.HeldScarce,
+		c.Upstreams, c.UpstreamsClosed, c.UpstreamBytesIn, c.UpstreamBytesOut} {
 		if s.values[i].Load() != v {
 			s.values[i].Store(v)
 		}
@@ -109,6 +115,7 @@ func (p *Processor) Stats() Stats {
 		Prioritized: at(20), FileReads: at(21),
 		MovedIn: at(22), MovedOut: at(23), LatencyDepth: at(24),
 		ExtraAnswers: p.shared.Extra(), BytesLost: at(25), HeldScarce: at(26),
+		Upstreams: at(27), UpstreamsClosed: at(28), UpstreamBytesIn: at(29), UpstreamBytesOut: at(30),
 		Polls: at(18), ResponsesWaiting: max(int64(p.inbox.answers.Pushed()-at(19)), 0),
 	}
 	s.IdleNanos, s.AliveNanos = p.idleOf()
@@ -172,6 +179,10 @@ func (s *Stats) Add(o *Stats) {
 	s.Mutes += o.Mutes
 	s.Waits += o.Waits
 	s.HeldScarce += o.HeldScarce
+	s.Upstreams += o.Upstreams
+	s.UpstreamsClosed += o.UpstreamsClosed
+	s.UpstreamBytesIn += o.UpstreamBytesIn
+	s.UpstreamBytesOut += o.UpstreamBytesOut
 	s.BytesIn += o.BytesIn
 	s.BytesOut += o.BytesOut
 	s.BytesDirect += o.BytesDirect

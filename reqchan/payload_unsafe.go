@@ -7,3 +7,10 @@ import "unsafe"
 // the pointer keeps Frame's memory if that is of the Go heap. Other memory lasts until
 // the answer, as Payload says; until then nobody else writes it.
 func bytesFrom(first *byte, n int) []byte { return unsafe.Slice(first, n) }
+
+// lies says that b, which is not empty, is a part of whole. It is sound: the addresses are
+// compared, never turned back into pointers.
+func lies(b, whole []byte) bool {
+	at, start := uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(unsafe.Pointer(unsafe.SliceData(whole)))
+	return at >= start && at+uintptr(len(b)) <= start+uintptr(cap(whole))
+}

@@ -59,6 +59,18 @@ func (r Request) Truncate(n int) {
 	}
 }
 
+// Owns says that b lies in the memory that r's frame came in, or that Buffer gave last, and
+// that this is of the server's own pool and not of the Go heap: then the kernel may be given
+// it, as long as r is not answered (Upstream.Write, UpstreamEvents.FrameBegins). Once r is
+// answered it is false.
+func (r Request) Owns(b []byte) bool {
+	if len(b) == 0 || !r.enter(claimed) {
+		return false
+	}
+	defer r.job.exit()
+	return lies(b, r.job.Frame) || lies(b, r.job.large)
+}
+
 func (r Request) life() uint64 { return r.id &^ (lifeOne - 1) }
 
 // Conn is the connection that it came from. It stays valid for ever, after the

@@ -33,6 +33,8 @@ func (e *ringEngine) checkAddresses() {
 			e.checkVectors(q.Opcode, h.Iov, h.IovLen)
 		case opcodeWritevFixed:
 			e.checkVectors(q.Opcode, uintptr(q.Addr), uintptr(q.Len))
+		case OpcodeConnect:
+			e.checkMemory(q.Opcode, q.Addr, q.Off)
 		case OpcodeTimeout:
 			e.checkMemory(q.Opcode, q.Addr, uint64(unsafe.Sizeof(timespec{})))
 		case OpcodeTimeoutRemove:

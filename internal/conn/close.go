@@ -19,6 +19,7 @@ func (c *Conn) finish(why reqchan.CloseReason) {
 // get nothing more to do.
 func (c *Conn) finishIfIdle() {
 	switch {
+	case c.up != nil && c.life <= serving: // it ends when its peer does, or its owner says so
 	case c.life >= delayed || c.out != nil || c.sending || c.unsent():
 	case c.life == finishing:
 		c.end(c.reason)
@@ -41,7 +42,7 @@ func (c *Conn) terminate(why reqchan.CloseReason) {
 	}
 	c.reason = why
 	c.info.SetEnded(why)
-	if c.receive.up() || c.sending {
+	if c.receive.up() || c.sending || c.up != nil && c.up.pending {
 		c.shared.loop.Shutdown(c)
 	}
 	c.join()
@@ -49,7 +50,7 @@ func (c *Conn) terminate(why reqchan.CloseReason) {
 
 // join closes the descriptor once nothing is outstanding on it.
 func (c *Conn) join() {
-	if c.receive.up() || c.sending || c.reading != nil || !c.become(allComplete) {
+	if c.receive.up() || c.sending || c.reading != nil || c.up != nil && c.up.pending || !c.become(allComplete) {
 		return
 	}
 	c.leaveLine()
@@ -82,6 +83,11 @@ func (c *Conn) Closed() {
 				c.shared.recycle(r)
 			}
 		}
+	}
+	if c.up != nil {
+		c.upstreamClosed()
+		c.vacate()
+		return
 	}
 	c.leaveLine()
 	c.info.CountOut()
@@ -151,11 +157,17 @@ func (c *Conn) endReason() reqchan.CloseReason {
 // loseHeld forgets the memory of c that the engine has not given back: nobody gets
 // it again. What it holds of the channel's capacity is given back.
 func (c *Conn) loseHeld() {
+	if c.up != nil {
+		c.loseReply()
+	}
 	switch c.receive {
 	case receiveSize:
 		c.shared.count.Lost += uint64(len(c.shared.sizes.pages)) * headsPageBytes // it lies in one of them
 		c.shared.sizes.pages = nil
 	case receiveFrame:
+		if c.up != nil {
+			break
+		}
 		own := c.in.DropFrame()
 		c.shared.unreserve(claimBytes(len(own)))
 		if c.lease != nil { // the engine keeps its buffers, too
@@ -186,5 +198,8 @@ func (c *Conn) loseHeld() {
 		}
 		c.shared.dropMarks(&o.marks)
 		c.out = nil
+		if c.up != nil {
+			c.up.writes = nil
+		}
 	}
 }

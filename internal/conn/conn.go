@@ -20,9 +20,10 @@ type Conn struct {
 	order  *order    // nil while PipelineMax is 1
 	// reading is memory that a piece of a file is being read into.
 	reading []byte
-	preface *preface               // nil: nothing comes before the connection's own bytes
-	secure  *secure                // nil: the bytes on the wire are those of frames
-	head    *[frame.SizeBytes]byte // slab memory for the size of a big frame; nil until the first
+	preface *preface         // nil: nothing comes before the connection's own bytes
+	up      *upstream        // nil: the peer made it, and its frames are requests
+	secure  *secure          // nil: the bytes on the wire are those of frames
+	head    *[headBytes]byte // slab memory for the size of a big frame; nil until the first
 
 	life      life
 	receive   receiveState

@@ -34,6 +34,9 @@ type Counts struct {
 	Polls     uint64
 	FileReads uint64
 
+	Upstreams, UpstreamsClosed        uint64
+	UpstreamBytesIn, UpstreamBytesOut uint64
+
 	Home uint64 // answers taken from the response queue
 	Lost uint64 // bytes of memory that the kernel kept
 }

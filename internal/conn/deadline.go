@@ -38,6 +38,9 @@ func (c *Conn) Earliest(now int64) int64 {
 	if at, waits := c.handshakeUntil(); waits {
 		due = min(due, at)
 	}
+	if c.up != nil && !c.up.opened && c.up.openBy > 0 {
+		due = min(due, c.up.openBy)
+	}
 	if at, waits := c.refusedUntil(); waits {
 		due = min(due, at)
 	}
@@ -98,6 +101,8 @@ func (c *Conn) Expire() (again bool) {
 	shakes, shakesOn := c.handshakeUntil()
 	refused, refusedOn := c.refusedUntil()
 	switch {
+	case c.up != nil && c.up.late(c.shared.now):
+		c.upstreamLate()
 	case write > 0 && c.sending && c.shared.now-c.out.since >= write && !c.peerReads():
 		c.terminate(reqchan.WriteTimeout)
 	case c.preface != nil && c.prefaceLate():

@@ -1,7 +1,6 @@
 package conn
 
 import (
-	"kring/internal/frame"
 	"kring/internal/slab"
 	"kring/reqchan"
 )
@@ -108,8 +107,8 @@ func (c *Conn) armScarce() {
 	switch held := c.in.Held(); {
 	case c.in.Rest() != nil:
 		c.receiveRest(c.in.Rest())
-	case held < frame.SizeBytes && c.mayCut():
-		c.receiveSize(frame.SizeBytes - held)
+	case held < c.sizeBytes() && c.mayTake():
+		c.receiveSize(c.sizeBytes() - held)
 	}
 }
 

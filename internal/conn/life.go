@@ -16,6 +16,8 @@ type life uint8
 const (
 	// vacant: there is no connection.
 	vacant life = iota
+	// connecting: this side makes it, and Connect is outstanding.
+	connecting
 	// serving: bytes are received, frames are cut, and requests are answered. If the peer
 	// has finished sending (receiveOver) what it sent is served first, and then it ends.
 	serving
@@ -39,7 +41,7 @@ const (
 	noLife
 )
 
-var lifeNames = [...]string{"vacant", "serving", "leaving", "draining", "finishing", "delayed", "ending", "closing", "", "illegal"}
+var lifeNames = [...]string{"vacant", "connecting", "serving", "leaving", "draining", "finishing", "delayed", "ending", "closing", "", "illegal"}
 
 func (l life) String() string { return lifeNames[l] }
 
@@ -56,21 +58,24 @@ const (
 	toEnd                       // it has nothing more to do, or broke, or is cut off
 	allComplete                 // nothing is outstanding any more
 	closed                      // the descriptor is closed, or the engine
+	toConnect                   // this side is to make it
+	connected                   // it has
 	lifeSteps
 )
 
 // lifeTable says what each step leads to. A step that leads where the life is changes
 // nothing: what is asked of a connection that is closing anyway is not done.
 var lifeTable = [lives][lifeSteps]life{
-	//         toServe    toLeave    toDrain    toFinish   toDelay    delayOver  toEnd    allComplete closed
-	vacant:    {serving, noLife, noLife, noLife, noLife, noLife, noLife, noLife, noLife},
-	serving:   {serving, leaving, draining, finishing, delayed, noLife, ending, noLife, noLife},
-	leaving:   {serving, leaving, draining, finishing, noLife, noLife, ending, noLife, noLife},
-	draining:  {noLife, noLife, draining, finishing, noLife, noLife, ending, noLife, noLife},
-	finishing: {finishing, finishing, finishing, finishing, noLife, noLife, ending, noLife, noLife},
-	delayed:   {delayed, delayed, finishing, delayed, noLife, finishing, ending, noLife, noLife},
-	ending:    {ending, ending, ending, ending, noLife, noLife, ending, closing, vacant},
-	closing:   {closing, closing, closing, closing, noLife, noLife, closing, closing, vacant},
+	//          toServe    toLeave    toDrain    toFinish   toDelay    delayOver  toEnd    allComplete closed  toConnect   connected
+	vacant:     {serving, noLife, noLife, noLife, noLife, noLife, noLife, noLife, noLife, connecting, noLife},
+	connecting: {noLife, noLife, noLife, noLife, noLife, noLife, ending, noLife, noLife, noLife, serving},
+	serving:    {serving, leaving, draining, finishing, delayed, noLife, ending, noLife, noLife, noLife, noLife},
+	leaving:    {serving, leaving, draining, finishing, noLife, noLife, ending, noLife, noLife, noLife, noLife},
+	draining:   {noLife, noLife, draining, finishing, noLife, noLife, ending, noLife, noLife, noLife, noLife},
+	finishing:  {finishing, finishing, finishing, finishing, noLife, noLife, ending, noLife, noLife, noLife, noLife},
+	delayed:    {delayed, delayed, finishing, delayed, noLife, finishing, ending, noLife, noLife, noLife, noLife},
+	ending:     {ending, ending, ending, ending, noLife, noLife, ending, closing, vacant, noLife, noLife},
+	closing:    {closing, closing, closing, closing, noLife, noLife, closing, closing, vacant, noLife, noLife},
 }
 
 // become makes one step, and says whether it changed anything. An illegal one is a fault of

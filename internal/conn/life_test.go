@@ -13,9 +13,10 @@ import (
 
 // The table as sentences: what is not here changes nothing, or is illegal.
 func TestTheStepsOfALifeLeadForward(t *testing.T) {
-	names := [lifeSteps]string{"serve", "leave", "drain", "finish", "delay", "over", "end", "complete", "closed"}
+	names := [lifeSteps]string{"serve", "leave", "drain", "finish", "delay", "over", "end", "complete", "closed", "connect", "connected"}
 	moves := map[string]string{
-		"vacant serve":  "serving",
+		"vacant serve":   "serving",
+		"vacant connect": "connecting", "connecting connected": "serving", "connecting end": "ending",
 		"serving leave": "leaving", "serving drain": "draining", "serving finish": "finishing", "serving delay": "delayed", "serving end": "ending",
 		"leaving serve": "serving", "leaving drain": "draining", "leaving finish": "finishing", "leaving end": "ending",
 		"draining finish": "finishing", "draining end": "ending",

@@ -66,6 +66,7 @@ func (l *testLoop) ReadFile(_ *Conn, _ *os.File, buf []byte, offset int64) {
 	l.want("read file %d at %d", len(buf), offset)
 }
 
+func (l *testLoop) Connect(_ *Conn, to netip.AddrPort)     { l.want("connect %v", to) }
 func (l *testLoop) Shutdown(*Conn)                         { l.want("shutdown") }
 func (l *testLoop) Close(*Conn)                            { l.want("close") }
 func (l *testLoop) Progress(*Conn) (engine.Progress, bool) { return l.seen, true }

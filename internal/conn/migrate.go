@@ -12,7 +12,7 @@ import "kring/engine"
 // quiet says that nothing of the connection is with a handler, on its way out or
 // waiting for its time.
 func (c *Conn) quiet() bool {
-	return c.inFlight == 0 && c.unbegun == nil && c.out == nil && !c.sending && c.parked == nil && c.reading == nil && !c.mute.throttled() && c.life < finishing && (c.preface == nil || !c.preface.parked) && (c.secure == nil || !c.secure.Waits() && !c.unsent())
+	return c.up == nil && c.inFlight == 0 && c.unbegun == nil && c.out == nil && !c.sending && c.parked == nil && c.reading == nil && !c.mute.throttled() && c.life < finishing && (c.preface == nil || !c.preface.parked) && (c.secure == nil || !c.secure.Waits() && !c.unsent())
 }
 
 // Migrate begins to move the connection to another processor.

@@ -97,6 +97,9 @@ func (sh *Shared) takeOutbound() *outbound {
 // dropOutput forgets what is queued on a connection; no Send is outstanding.
 func (c *Conn) dropOutput() {
 	c.dropSealed()
+	if c.up != nil {
+		c.up.dropWrites()
+	}
 	o := c.out
 	if o == nil {
 		return

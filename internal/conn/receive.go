@@ -84,7 +84,11 @@ func (c *Conn) take(data []byte, lent *engine.Completion) {
 
 // recordReceived counts bytes that were received.
 func (c *Conn) recordReceived(n int) {
-	c.shared.count.BytesIn += uint64(n)
+	if c.up != nil {
+		c.shared.count.UpstreamBytesIn += uint64(n)
+	} else {
+		c.shared.count.BytesIn += uint64(n)
+	}
 	c.bytesIn += uint64(n)
 	c.active, c.doubted = c.shared.now, false
 }
@@ -133,6 +137,9 @@ func (c *Conn) receiveEnded(done *engine.Completion) {
 		c.secure.Feed(nil)
 		c.openFrames()
 	default:
+		if c.up != nil {
+			c.up.broke(errno)
+		}
 		c.terminate(reqchan.PeerReset)
 	}
 }
@@ -142,6 +149,10 @@ func (c *Conn) receiveEnded(done *engine.Completion) {
 func (c *Conn) peerFinished() {
 	c.receive = receiveOver
 	c.info.SetGone(reqchan.PeerFinished)
+	if c.up != nil {
+		c.cutReplies(nil)
+		return
+	}
 	c.finishIfIdle()
 }
 
@@ -168,10 +179,10 @@ func (c *Conn) arm() {
 	case c.big && c.in.Empty() && c.large > 0 && !c.noLarge:
 		c.receive = receiveLarge
 		c.shared.loop.ReceiveLarge(c, c.large)
-	case c.big && rest == nil && c.in.Held() < frame.SizeBytes:
+	case c.big && rest == nil && c.in.Held() < c.sizeBytes():
 		c.noLarge = false
-		c.receiveSize(frame.SizeBytes - c.in.Held())
-	case c.in.Held() > c.set.HeldBytesMax, c.big && !c.mayCut():
+		c.receiveSize(c.sizeBytes() - c.in.Held())
+	case c.in.Held() > c.set.HeldBytesMax, c.big && !c.mayTake():
 		// Muted; progress arms again.
 	default:
 		c.receive = receiveStream
@@ -212,6 +223,10 @@ func (c *Conn) receiveSize(n int) {
 // cut turns bytes into requests while the connection may have more in flight.
 // lent is the completion whose data is being cut, nil if there is none.
 func (c *Conn) cut(lent *engine.Completion) {
+	if c.up != nil {
+		c.cutReplies(lent)
+		return
+	}
 	if c.ticket != nil && c.ticket.Granted() && !c.mayCut() && !c.mayGoOn() {
 		c.leaveTurn() // others wait for it
 	}
@@ -351,7 +366,9 @@ func (c *Conn) atRest() bool {
 // abandonInput ends the receiving side.
 func (c *Conn) abandonInput() {
 	c.begun = 0
-	if own := c.in.Abandon(c.shared.cfg.Memory); own != nil {
+	if own := c.in.Abandon(c.shared.cfg.Memory); c.up != nil {
+		c.abandonReply(own)
+	} else if own != nil {
 		c.shared.unreserve(claimBytes(len(own)))
 		if l := c.lease; l != nil {
 			c.lease = nil
@@ -364,19 +381,30 @@ func (c *Conn) abandonInput() {
 	c.held, c.kept = 0, 0
 }
 
+// headBytes is how much memory there is for what is received of a big frame on its own.
+const headBytes = replyHeadBytes
+
+// sizeBytes is how much of a big frame is received on its own, before it has memory.
+func (c *Conn) sizeBytes() int {
+	if c.up != nil {
+		return replyHeadBytes
+	}
+	return frame.SizeBytes
+}
+
 // headsPageBytes is how much memory for sizes is taken at once.
 const headsPageBytes = 4 << 10
 
 // takeHead finds memory for the size of a big frame; nil when the system refuses it.
-func (sh *Shared) takeHead() *[frame.SizeBytes]byte {
+func (sh *Shared) takeHead() *[headBytes]byte {
 	if len(sh.sizes.free) == 0 {
 		page, err := sh.cfg.Memory.TryGet(headsPageBytes)
 		if err != nil {
 			return nil
 		}
 		sh.sizes.pages = append(sh.sizes.pages, page)
-		for ; len(page) >= frame.SizeBytes; page = page[frame.SizeBytes:] {
-			sh.sizes.free = append(sh.sizes.free, (*[frame.SizeBytes]byte)(page))
+		for ; len(page) >= headBytes; page = page[headBytes:] {
+			sh.sizes.free = append(sh.sizes.free, (*[headBytes]byte)(page))
 		}
 	}
 	h := sh.sizes.free[len(sh.sizes.free)-1]

@@ -51,6 +51,9 @@ func (c *Conn) Send() {
 func (c *Conn) give(o *outbound) {
 	o.since, o.looked = c.shared.now, false
 	c.sending = true
+	if c.up != nil {
+		c.up.handedOut(c)
+	}
 	c.shared.count.Sends++
 	c.shared.loop.Send(c, o.buffers)
 }
@@ -60,6 +63,9 @@ func (c *Conn) Sent(done *engine.Completion) {
 	c.sending = false
 	c.out.covered = 0
 	if done.Res < 0 {
+		if c.up != nil {
+			c.up.broke(done.Errno())
+		}
 		if c.reading == nil { // else its file is still needed: join drops it then
 			c.dropOutput()
 		}
@@ -73,7 +79,11 @@ func (c *Conn) Sent(done *engine.Completion) {
 		return
 	}
 	c.active = c.shared.now
-	c.shared.count.BytesOut += uint64(done.Res)
+	if c.up != nil {
+		c.shared.count.UpstreamBytesOut += uint64(done.Res)
+	} else {
+		c.shared.count.BytesOut += uint64(done.Res)
+	}
 	c.bytesOut += uint64(done.Res)
 	if c.secure != nil {
 		c.sentSealed(int(done.Res))
@@ -97,6 +107,9 @@ func (c *Conn) advance(n int) {
 	o := c.out
 	o.queued -= n
 	c.shared.sentUpTo(&o.marks, n)
+	if c.up != nil {
+		c.up.sentMore(n)
+	}
 	for n > 0 {
 		s := &o.segments[o.at]
 		if n < len(s.bytes) {

@@ -18,6 +18,10 @@ const (
 func (c *Conn) ApplySettings() {
 	c.set = c.from.settings.Load()
 	c.shared.loop.SetDeadline(c)
+	if c.up != nil {
+		c.applyUpstream()
+		return
+	}
 	switch ph := max(c.shared.phase, c.from.Phase()); {
 	case ph >= Cutting:
 		c.cutOff(c.endReason())

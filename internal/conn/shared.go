@@ -8,7 +8,6 @@ import (
 	"kring/engine"
 	"kring/internal/budget"
 	"kring/internal/capacity"
-	"kring/internal/frame"
 	"kring/internal/slab"
 	"kring/reqchan"
 )
@@ -34,6 +33,8 @@ type Loop interface {
 	Send(c *Conn, bufs [][]byte)
 	// ReadFile has buf filled from a file, and then FileRead called.
 	ReadFile(c *Conn, file *os.File, buf []byte, offset int64)
+	// Connect connects it, and then has Connected called.
+	Connect(c *Conn, to netip.AddrPort)
 	// Shutdown ends what is outstanding on the socket.
 	Shutdown(c *Conn)
 	// Close closes the descriptor, and then has Closed called. Nothing is outstanding.
@@ -141,7 +142,7 @@ type Shared struct {
 
 // sizes are memory for sizes of big frames.
 type sizes struct {
-	free  []*[frame.SizeBytes]byte
+	free  []*[headBytes]byte
 	pages [][]byte // what they lie in
 }
 

@@ -50,7 +50,7 @@ func (c *Conn) kernelProgress() (engine.Progress, bool) {
 
 // Unread is how many bytes a peer has not taken of what it was answered, and since when.
 func (c *Conn) Unread() (bytes int, since int64) {
-	if c.life >= ending || !c.sending {
+	if c.life >= ending || !c.sending || c.up != nil {
 		return 0, 0
 	}
 	return c.out.queued, c.out.since

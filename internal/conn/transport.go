@@ -4,7 +4,6 @@ import (
 	"sync/atomic"
 
 	"kring/engine"
-	"kring/internal/frame"
 	"kring/internal/slab"
 	"kring/reqchan"
 )
@@ -107,6 +106,9 @@ func (c *Conn) secureBy(make MakeTransport) {
 func (c *Conn) transportMoved() {
 	c.Resume()
 	c.sendOwn()
+	if c.up != nil {
+		c.sayOpened()
+	}
 }
 
 // sendOwn has what the transport has of its own sent.
@@ -184,7 +186,7 @@ func (c *Conn) mayHold() bool {
 	if held := c.in.Held(); !c.shared.scarce {
 		return held <= c.set.HeldBytesMax
 	} else {
-		return held < frame.SizeBytes && c.mayCut()
+		return held < c.sizeBytes() && c.mayTake()
 	}
 }
 

@@ -128,6 +128,19 @@ func (s *Stream) Begin(memory []byte) {
 	s.lentAt, s.heldAt = len(s.lent), len(s.held)
 }
 
+// BeginWithoutSize is Begin in memory for the payload alone: exactly Size() long. The frame
+// that Next gives is then the payload.
+func (s *Stream) BeginWithoutSize(memory []byte) {
+	invariants.Assert(s.own == nil && len(memory) == s.Size(), "frame: BeginWithoutSize with %d bytes for a payload of %d", len(memory), s.Size())
+	s.own = memory
+	s.filled = copy(memory, s.unparsed()[SizeBytes:])
+	s.copied += s.filled
+	s.lentAt, s.heldAt = len(s.lent), len(s.held)
+}
+
+// Peek is what is here of the frame that Next found incomplete.
+func (s *Stream) Peek() []byte { return s.unparsed() }
+
 // InPlace gives the memory of the frame that Next found incomplete, if it begins in lent
 // memory whose capacity it fits into. BeginInPlace has the rest filled there.
 func (s *Stream) InPlace() []byte {

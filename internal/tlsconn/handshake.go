@@ -108,7 +108,11 @@ func (h *handshake) shake() (why reqchan.CloseReason, err error) {
 		}
 	}()
 	t := h.of
-	t.tls = tls.Server(wire{t}, h.set.Config())
+	if t.client != nil {
+		t.tls = tls.Client(wire{t}, t.client)
+	} else {
+		t.tls = tls.Server(wire{t}, h.set.Config())
+	}
 	if err := t.tls.Handshake(); err != nil {
 		return reqchan.HandshakeFailed, err
 	}

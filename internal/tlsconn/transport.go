@@ -29,6 +29,17 @@ const (
 	messageBytesMax = 4 << 10
 )
 
+// serverMessageBytesMax is the same of a server, whose tickets may hold the certificates of its
+// client (Java's do).
+const serverMessageBytesMax = 64 << 10
+
+func (t *Transport) messageMax() int {
+	if t.client != nil {
+		return serverMessageBytesMax
+	}
+	return messageBytesMax
+}
+
 var errMessageBytes = errors.New("a handshake message after the handshake is longer than any that a client may send")
 
 // Transport is the TLS of one connection: a conn.Transport.
@@ -39,8 +50,9 @@ type Transport struct {
 
 	shakes *handshake // nil before the first bytes, and when it is open
 	tls    *tls.Conn
-	open   bool // the handshake is over
-	over   bool // the peer sends no more
+	client *tls.Config // of a connection that this side made; nil: of a client's
+	open   bool        // the handshake is over
+	over   bool        // the peer sends no more
 
 	records records
 	memory  *slab.Pool // Keep's; nil before the first
@@ -211,7 +223,7 @@ func (t *Transport) read(b []byte) (int, reqchan.CloseReason) {
 			}
 			return n, reqchan.ReasonNone
 		}
-		if err == errAgain && t.unhandled() > messageBytesMax {
+		if err == errAgain && t.unhandled() > t.messageMax() {
 			err = errMessageBytes
 		}
 		if err != errAgain {

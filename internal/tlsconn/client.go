@@ -1,0 +1,23 @@
+package tlsconn
+
+import (
+	"crypto/tls"
+
+	"kring/internal/conn"
+	"kring/reqchan"
+)
+
+// Client makes transports of connections that this side made, by c, which names the server
+// or does not verify it. Their handshakes begin at once, and are counted with h's.
+func (h *Handshakes) Client(c *tls.Config) conn.MakeTransport {
+	return func(info *reqchan.Conn, moved func()) conn.Transport {
+		t := &Transport{all: h, info: info, moved: moved, client: c}
+		set := h.settings.Load()
+		if !h.enter(set) {
+			t.end = reqchan.HandshakesFull
+			return t
+		}
+		t.begin(set, nil)
+		return t
+	}
+}

@@ -1,0 +1,360 @@
+package kring
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"runtime"
+	"strconv"
+	"sync"
+	"time"
+
+	"kring/engine"
+	"kring/internal/tlsconn"
+	"kring/processor"
+	"kring/reqchan"
+)
+
+// UpstreamConfig says where a connection leads that a Server makes, and within which bounds.
+type UpstreamConfig struct {
+	// Address is host:port. A name is resolved beside the processors, and its addresses are
+	// tried in the order in which the resolver gives them.
+	Address string
+	// TLS, if set, has the connection speak TLS. Without a ServerName the host of Address
+	// is it. It must not be changed afterwards.
+	TLS *tls.Config
+	// Near is the processor (Conn.ID.Processor) that the connection is to live on, so that
+	// what goes to and fro between it and the connections there costs no wakeup. -1: the
+	// one that has fewest.
+	Near int
+	// FrameBytesMax is the largest frame that may come, without its size; 0 means as
+	// Limits.FrameBytesMax of Config.
+	FrameBytesMax int
+	// OpenTimeout is how long it may take until Opened: resolving, connecting, the TLS
+	// handshake. FrameTimeout is how long nothing of a frame may come that has begun,
+	// WriteTimeout how long the peer may take nothing of what is sent, IdleTimeout how long
+	// nothing may be received or sent at all. 0: for ever.
+	OpenTimeout, FrameTimeout, WriteTimeout, IdleTimeout time.Duration
+	// Socket options of the connection.
+	Socket engine.SocketOptions
+}
+
+// UpstreamEvents is told of one Upstream. Its methods are called one at a time, on the
+// goroutine of the processor that the connection lives on (if it never lived, on one of the
+// Server's), and must not block. One that panics costs the connection (Stats.WatcherPanics).
+type UpstreamEvents interface {
+	// Opened: it is connected, with its TLS handshake.
+	Opened()
+	// FrameBegins: a frame of size bytes (without its size field) has begun to come, and
+	// lies nowhere yet; a frame that came at once is not asked for. correlationID are its
+	// first four bytes. into, if not nil, is where it is to be received, from these on: at
+	// least size bytes of Request.Buffer, of which Request.Owns is true. It is the Server's
+	// until Frame or Closed, and the kernel writes there meanwhile: so the Request must not
+	// be answered before. nil: it is received to memory of the Server's own. An error closes
+	// the connection, for that.
+	FrameBegins(size int, correlationID int32) (into []byte, err error)
+	// Frame: a frame is whole. payload has no size field. It lies in into, or else in memory
+	// that is valid until Frame returns, and may be written to.
+	Frame(payload []byte)
+	// Closed is the last call, behind the Done of every UpstreamWrite. err is what Close was
+	// called with, or an *UpstreamError.
+	Closed(err error)
+}
+
+// UpstreamWrite is a frame that an Upstream sends: Parts in their order, the first of which
+// begins with the frame's size. They are the Server's until Done. A part of up to 4 KiB, and
+// any if Copied is set, is copied on its way. Others are sent from where they lie: so they
+// must lie in memory of which Request.Owns is true, and that Request must not be answered
+// before Done.
+//
+// Done, if set, is called once, on the goroutine of UpstreamEvents: with nil when the kernel
+// has taken all of the frame, else with why it has not. begun says whether bytes of it may
+// have left; a frame of which none has may be sent elsewhere. Done must not block or panic.
+type UpstreamWrite = processor.Outgoing
+
+// UpstreamError says why a connection ended that a Server made.
+type UpstreamError struct {
+	Address string
+	// Reason is ReasonBackendFailed when it was never open, else as for any connection.
+	Reason CloseReason
+	// Err is what exactly happened: an errno (connect(2), a reset), io.EOF when the peer
+	// ended it between two frames, io.ErrUnexpectedEOF when inside one,
+	// context.DeadlineExceeded when it was not open in time, os.ErrDeadlineExceeded when
+	// another timeout passed, ErrServerClosed, or an error of crypto/tls.
+	Err error
+}
+
+// Error names the address, the reason and the error.
+func (e *UpstreamError) Error() string {
+	return fmt.Sprintf("connection to %s: %v: %v", e.Address, e.Reason, e.Err)
+}
+
+// Unwrap is Err.
+func (e *UpstreamError) Unwrap() error { return e.Err }
+
+// Upstream is a connection that a Server made: see Server.Dial. Any goroutine may call its
+// methods, with locks held: none blocks, and none calls UpstreamEvents or a Done before it has
+// returned.
+type Upstream struct {
+	at      *processor.Upstream
+	address string
+	server  *Server
+	events  UpstreamEvents
+}
+
+// Write queues a frame. Frames leave in the order of the calls, those that wait together in
+// one send. It may be called before Opened. What is queued is not bounded here: its memory is
+// the caller's.
+func (u *Upstream) Write(w UpstreamWrite) { u.at.Write(w) }
+
+// Pause has no further frame come, once those were seen that had come together; TCP pushes
+// back when more than Limits.HeldBytesMax wait. Resume ends that.
+func (u *Upstream) Pause() { u.at.Pause() }
+
+// Resume is beside Pause.
+func (u *Upstream) Resume() { u.at.Resume() }
+
+// Close ends the connection at once, whatever it has to send. Closed follows, with why.
+func (u *Upstream) Close(why error) { u.at.Close(why) }
+
+// Conn is what there is to know of it: its ends, TLS and ID; nil before Opened.
+func (u *Upstream) Conn() *Conn { return u.at.Conn() }
+
+// Dial begins to make a connection to somebody else's server, on the engine of this one, and
+// returns at once: the events say what comes of it. The connection lives on one processor, is
+// no client (no limit, list or ConnWatcher of clients has it) and ends by Close, with its
+// peer, or with the Server: when that shuts down, after all clients have gone. So what a
+// Handler does for them can still be done. A processor that Reconfigure takes away ends those
+// that owe nobody an answer, and the others after Timeouts.Drain.
+//
+// Any goroutine, from Start on, with locks held: it does not block, and calls nothing of
+// events itself; they may begin on their own goroutine before it has returned.
+func (s *Server) Dial(to UpstreamConfig, events UpstreamEvents) *Upstream {
+	u := &Upstream{address: to.Address, server: s, events: events}
+	u.at = processor.NewUpstream(owner{u})
+	d := &dialing{u: u, to: to}
+	if to.OpenTimeout > 0 {
+		d.openBy = reqchan.Now() + int64(to.OpenTimeout)
+	}
+	host, port, err := splitAddress(to.Address)
+	if err != nil {
+		go u.at.Fail(err)
+		return u
+	}
+	d.transport(s, host)
+	if a, err := netip.ParseAddr(host); err == nil {
+		d.place([]netip.AddrPort{netip.AddrPortFrom(a, port)})
+		return u
+	}
+	go d.resolve(host, port)
+	return u
+}
+
+func splitAddress(address string) (host string, port uint16, err error) {
+	host, service, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", 0, fmt.Errorf("%w: write it as host:port", err)
+	}
+	n, err := strconv.ParseUint(service, 10, 16)
+	if err != nil || n == 0 || host == "" {
+		return "", 0, fmt.Errorf("address %q: write it as host:port, with a port from 1 to 65535", address)
+	}
+	return host, uint16(n), nil
+}
+
+// dialing is an Upstream on its way to a processor.
+type dialing struct {
+	u      *Upstream
+	to     UpstreamConfig
+	openBy int64 // of reqchan.Now; 0: there is no such time
+	secure processor.MakeTransport
+}
+
+func (d *dialing) transport(s *Server, host string) {
+	c := d.to.TLS
+	if c == nil {
+		return
+	}
+	if c.ServerName == "" {
+		c = c.Clone()
+		c.ServerName = host
+	}
+	d.secure = s.upstreams.handshakes().Client(c)
+}
+
+// resolve asks for the addresses of a name.
+func (d *dialing) resolve(host string, port uint16) {
+	s := d.u.server
+	ctx, cancel := context.WithCancel(s.ending)
+	if d.to.OpenTimeout > 0 {
+		ctx, cancel = context.WithTimeout(s.ending, d.to.OpenTimeout)
+	}
+	defer cancel()
+	end := s.upstreams.lookUp(ctx)
+	if end == nil {
+		d.u.at.Fail(context.Cause(ctx))
+		return
+	}
+	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	end()
+	if err != nil {
+		d.u.at.Fail(err)
+		return
+	}
+	addrs := make([]netip.AddrPort, len(ips))
+	for i, ip := range ips {
+		addrs[i] = netip.AddrPortFrom(ip.Unmap(), port)
+	}
+	d.place(addrs)
+}
+
+// place gives it to a processor.
+func (d *dialing) place(addrs []netip.AddrPort) {
+	s := d.u.server
+	cfg := processor.UpstreamConfig{Addrs: addrs, Socket: d.to.Socket, OpenBy: d.openBy, From: processor.NewListener(upstreamListener, false, d.settings())}
+	for _, p := range s.forUpstream(d.to.Near) {
+		if d.u.at.Start(p, cfg) {
+			return
+		}
+	}
+	go d.u.at.Fail(ErrServerClosed)
+}
+
+// upstreamListener is Conn.Listener of an Upstream.
+const upstreamListener = "upstream"
+
+func (d *dialing) settings() processor.Settings {
+	s := d.u.server
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	set := processor.Settings{
+		FrameBytesMax: d.to.FrameBytesMax, BigFrameBytes: s.cfg.Processors.BigFrameBytes, PackedBytesMax: upstreamPackedMax, PipelineMax: 1,
+		HeldBytesMax: s.cfg.Limits.HeldBytesMax, QueuedBytesMax: s.cfg.Limits.QueuedResponseBytesMax,
+		IdleTimeout: d.to.IdleTimeout, WriteTimeout: d.to.WriteTimeout, FrameTimeout: d.to.FrameTimeout, HandshakeTimeout: d.to.OpenTimeout,
+		Transport: d.secure,
+	}
+	orElse(&set.FrameBytesMax, s.cfg.Limits.FrameBytesMax)
+	return set
+}
+
+// upstreamPackedMax is what UpstreamWrite says.
+const upstreamPackedMax = 4 << 10
+
+// forUpstream are the processors that serve: the one that is near first, then those that have
+// few.
+func (s *Server) forUpstream(near int) []*processor.Processor {
+	s.mu.RLock()
+	all := s.processors
+	s.mu.RUnlock()
+	first := -1
+	for i, p := range all {
+		switch {
+		case near >= 0 && p.ID() == uint32(near):
+			first = i
+		case near >= 0 && first >= 0 && all[first].ID() == uint32(near):
+		case first < 0 || p.Upstreams() < all[first].Upstreams():
+			first = i
+		}
+	}
+	if first < 0 {
+		return nil
+	}
+	return append([]*processor.Processor{all[first]}, all...) // whoever has ended takes nothing
+}
+
+// Processors are the ids of the processors that serve, for UpstreamConfig.Near.
+func (s *Server) Processors() []uint32 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	ids := make([]uint32, len(s.processors))
+	for i, p := range s.processors {
+		ids[i] = p.ID()
+	}
+	return ids
+}
+
+// owner is what the processor tells.
+type owner struct{ u *Upstream }
+
+func (o owner) Opened() {
+	defer o.survive()
+	o.u.events.Opened()
+}
+
+func (o owner) FrameBegins(size int, correlationID int32) (into []byte, err error) {
+	defer o.survive()
+	err = errEventPanicked
+	return o.u.events.FrameBegins(size, correlationID)
+}
+
+func (o owner) Frame(payload []byte) {
+	defer o.survive()
+	o.u.events.Frame(payload)
+}
+
+func (o owner) Closed(why reqchan.CloseReason, err error) {
+	defer o.survive()
+	if why == reqchan.HandlerClosed {
+		o.u.events.Closed(err)
+		return
+	}
+	if err == nil {
+		err = io.EOF
+		if why == reqchan.ServerDraining {
+			err = ErrServerClosed
+		}
+	}
+	o.u.events.Closed(&UpstreamError{o.u.address, why, err})
+}
+
+var errEventPanicked = errors.New("kring: an event of the connection panicked")
+
+func (o owner) survive() {
+	if recover() != nil {
+		o.u.server.watcherPanics.Add(1)
+		o.u.Close(errEventPanicked)
+	}
+}
+
+// lookUpsMax is how many names are resolved at once: each may take a thread.
+const lookUpsMax = 8
+
+// upstreams are what all Upstreams of a Server share. The zero value works.
+type upstreams struct {
+	once    sync.Once
+	shakes  *tlsconn.Handshakes
+	lookUps chan struct{}
+}
+
+func (u *upstreams) open() {
+	u.once.Do(func() {
+		u.lookUps = make(chan struct{}, lookUpsMax)
+		u.shakes = tlsconn.New(tlsconn.Settings{RunningMax: max(1, runtime.GOMAXPROCS(0)/2), WaitingMax: handshakesWaitingDefault})
+	})
+}
+
+func (u *upstreams) handshakes() *tlsconn.Handshakes {
+	u.open()
+	return u.shakes
+}
+
+// lookUp waits until one more name may be resolved; nil: ctx has ended.
+func (u *upstreams) lookUp(ctx context.Context) (end func()) {
+	u.open()
+	select {
+	case u.lookUps <- struct{}{}:
+		return func() { <-u.lookUps }
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// await waits for the goroutines of handshakes; all connections are closed.
+func (u *upstreams) await() {
+	u.open()
+	u.shakes.Wait()
+}
