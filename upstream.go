@@ -96,7 +96,7 @@ func (e *UpstreamError) Error() string {
 // Unwrap is Err.
 func (e *UpstreamError) Unwrap() error { return e.Err }
 
-// Upstream is a connection that a Server made: see Server.Dial. Any goroutine may call its
+// Upstream is a connection that a Server made: see Server.Connect. Any goroutine may call its
 // methods, with locks held: none blocks, and none calls UpstreamEvents or a Done before it has
 // returned.
 type Upstream struct {
@@ -124,7 +124,7 @@ func (u *Upstream) Close(why error) { u.at.Close(why) }
 // Conn is what there is to know of it: its ends, TLS and ID; nil before Opened.
 func (u *Upstream) Conn() *Conn { return u.at.Conn() }
 
-// Dial begins to make a connection to somebody else's server, on the engine of this one, and
+// Connect begins to make a connection to somebody else's server, on the engine of this one, and
 // returns at once: the events say what comes of it. The connection lives on one processor, is
 // no client (no limit, list or ConnWatcher of clients has it) and ends by Close, with its
 // peer, or with the Server: when that shuts down, after all clients have gone. So what a
@@ -133,7 +133,7 @@ func (u *Upstream) Conn() *Conn { return u.at.Conn() }
 //
 // Any goroutine, from Start on, with locks held: it does not block, and calls nothing of
 // events itself; they may begin on their own goroutine before it has returned.
-func (s *Server) Dial(to UpstreamConfig, events UpstreamEvents) *Upstream {
+func (s *Server) Connect(to UpstreamConfig, events UpstreamEvents) *Upstream {
 	u := &Upstream{address: to.Address, server: s, events: events}
 	u.at = processor.NewUpstream(owner{u})
 	d := &dialing{u: u, to: to}

@@ -54,7 +54,7 @@ func (r *relay) Handle(req kring.Request) {
 		l = &relayLink{r: r}
 		to := r.to
 		to.Near = int(req.Conn().ID.Processor)
-		l.up = r.server.Dial(to, l)
+		l.up = r.server.Connect(to, l)
 		r.open[req.Conn()] = l
 	}
 	r.mu.Unlock()
@@ -275,7 +275,7 @@ func TestAConnectionThatCanNotBeMadeSaysWhy(t *testing.T) {
 			want    error
 		}{{gone.Addr().String(), syscall.ECONNREFUSED}, {"255.255.255.255:9", syscall.ENETUNREACH}} {
 			w := watch()
-			u := s.Dial(kring.UpstreamConfig{Address: c.address, Near: -1, OpenTimeout: time.Minute}, w)
+			u := s.Connect(kring.UpstreamConfig{Address: c.address, Near: -1, OpenTimeout: time.Minute}, w)
 			done := make(chan bool, 1)
 			u.Write(kring.UpstreamWrite{Parts: [][]byte{servertest.Frame([]byte("never"))}, Done: func(begun bool, err error) { done <- begun || err == nil }})
 			wantEnd(t, w.ends(t), kring.ReasonBackendFailed, c.want)
@@ -289,7 +289,7 @@ func TestAConnectionThatCanNotBeMadeSaysWhy(t *testing.T) {
 		}
 		for _, address := range []string{"nowhere", "host:0", ":9092", "host:port", "name.invalid:1"} {
 			w := watch()
-			s.Dial(kring.UpstreamConfig{Address: address, Near: -1, OpenTimeout: time.Minute}, w)
+			s.Connect(kring.UpstreamConfig{Address: address, Near: -1, OpenTimeout: time.Minute}, w)
 			var e *kring.UpstreamError
 			if err := w.ends(t); !errors.As(err, &e) || e.Address != address {
 				t.Errorf("%s: %v", address, err)
@@ -297,7 +297,7 @@ func TestAConnectionThatCanNotBeMadeSaysWhy(t *testing.T) {
 		}
 		servertest.Shutdown(t, s)
 		w := watch()
-		s.Dial(kring.UpstreamConfig{Address: "127.0.0.1:9", Near: -1}, w)
+		s.Connect(kring.UpstreamConfig{Address: "127.0.0.1:9", Near: -1}, w)
 		wantEnd(t, w.ends(t), kring.ReasonBackendFailed, kring.ErrServerClosed)
 	})
 }
@@ -343,7 +343,7 @@ func TestHowAPeerEndsAConnectionIsTold(t *testing.T) {
 			{"by a frame without a correlation id", []byte{0, 0, 0, 3, 1, 2, 3}, false, kring.ReasonHeaderMalformed, nil},
 		} {
 			w := watch()
-			s.Dial(kring.UpstreamConfig{Address: address, Near: -1, FrameBytesMax: 1 << 20}, w)
+			s.Connect(kring.UpstreamConfig{Address: address, Near: -1, FrameBytesMax: 1 << 20}, w)
 			p := accept()
 			w.opens(t)
 			if _, err := p.Write(c.say); err != nil {
@@ -389,7 +389,7 @@ func TestTheDeadlinesOfAConnectionThatTheServerMakes(t *testing.T) {
 		} {
 			w := watch()
 			c.to.Address, c.to.Near = address, -1
-			u := s.Dial(c.to, w)
+			u := s.Connect(c.to, w)
 			p := accept()
 			if c.act != nil {
 				c.act(u, p)
@@ -410,9 +410,9 @@ func TestCloseIsToldAsItWasSaid(t *testing.T) {
 		address, _ := peers(t)
 		why := errors.New("not needed any more")
 		early := watch()
-		s.Dial(kring.UpstreamConfig{Address: address, Near: -1}, early).Close(why) // it may be open by then
+		s.Connect(kring.UpstreamConfig{Address: address, Near: -1}, early).Close(why) // it may be open by then
 		w := watch()
-		u := s.Dial(kring.UpstreamConfig{Address: address, Near: -1}, w)
+		u := s.Connect(kring.UpstreamConfig{Address: address, Near: -1}, w)
 		w.opens(t)
 		if u.Conn() == nil || u.Conn().Remote.String() != address || !u.Conn().Local.IsValid() {
 			t.Errorf("what there is to know of it: %+v", u.Conn())
@@ -428,7 +428,7 @@ func TestCloseIsToldAsItWasSaid(t *testing.T) {
 		panics := watch()
 		panics.begins = func(int) ([]byte, error) { panic("in an event") }
 		address, accept := peers(t)
-		s.Dial(kring.UpstreamConfig{Address: address, Near: -1}, panics)
+		s.Connect(kring.UpstreamConfig{Address: address, Near: -1}, panics)
 		_, _ = accept().Write([]byte{0, 1, 0, 0, 1, 2, 3, 4, 5})
 		if err := panics.ends(t); err == nil {
 			t.Error("a panic in an event leaves its connection alone")
@@ -444,7 +444,7 @@ func TestAPausedConnectionPushesBack(t *testing.T) {
 		address, accept := peers(t)
 		w := watch()
 		w.frames = make(chan string, 1<<16)
-		u := s.Dial(kring.UpstreamConfig{Address: address, Near: -1}, w)
+		u := s.Connect(kring.UpstreamConfig{Address: address, Near: -1}, w)
 		p := accept()
 		w.opens(t)
 		u.Pause()
