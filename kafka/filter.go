@@ -106,6 +106,9 @@ func (d *Filter) Handle(r kring.Request) {
 		d.reject(r, h, f)
 		return
 	}
+	if c := r.Conn(); c != nil {
+		c.SetClientID(h.ClientID)
+	}
 	d.admit(APIRequest{Header: h, Body: r.Payload()[h.Size:], Raw: r})
 }
 

@@ -41,6 +41,7 @@ type Conn struct {
 	attachment atomic.Value
 	identity   identity
 	software   atomic.Pointer[Software]
+	clientID   atomic.Pointer[string]
 	tls        atomic.Pointer[tls.ConnectionState]
 
 	census  *Census  // nil: nobody counts
