@@ -102,7 +102,7 @@ func (c *Conn) vacate() {
 	if c.head != nil {
 		c.shared.sizes.free = append(c.shared.sizes.free, c.head)
 	}
-	*c = Conn{token: c.token}
+	*c = Conn{token: c.token, pace: c.pace.keep()}
 }
 
 // Evict closes the connection, whatever it has in flight.

@@ -84,6 +84,7 @@ func (c *Conn) take(data []byte, lent *engine.Completion) {
 
 // recordReceived counts bytes that were received.
 func (c *Conn) recordReceived(n int) {
+	c.keepPace()
 	c.shared.count.BytesIn += uint64(n)
 	c.bytesIn += uint64(n)
 	c.active, c.doubted = c.shared.now, false

@@ -72,6 +72,7 @@ func (c *Conn) Sent(done *engine.Completion) {
 		}
 		return
 	}
+	c.keepPace()
 	c.active = c.shared.now
 	c.shared.count.BytesOut += uint64(done.Res)
 	c.bytesOut += uint64(done.Res)
