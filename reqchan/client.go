@@ -2,6 +2,7 @@ package reqchan
 
 import (
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -37,3 +38,21 @@ func (c *Conn) SetClientID(id []byte) {
 	}
 	c.clientID.Store(&s)
 }
+
+// Totals are what a connection did in its life.
+type Totals struct {
+	Requests, BytesIn, BytesOut uint64
+	// Age is how long it was open.
+	Age time.Duration
+}
+
+// Totals are all that the connection did, once it has closed; zero before. Any goroutine.
+func (c *Conn) Totals() Totals {
+	if t := c.totals.Load(); t != nil {
+		return *t
+	}
+	return Totals{}
+}
+
+// SetTotals is the processor's.
+func (c *Conn) SetTotals(t Totals) { c.totals.Store(&t) }

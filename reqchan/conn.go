@@ -42,6 +42,7 @@ type Conn struct {
 	identity   identity
 	software   atomic.Pointer[Software]
 	clientID   atomic.Pointer[string]
+	totals     atomic.Pointer[Totals]
 	tls        atomic.Pointer[tls.ConnectionState]
 
 	census  *Census  // nil: nobody counts

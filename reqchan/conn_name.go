@@ -62,6 +62,17 @@ func ParseConnName(s string) (ConnName, error) {
 	return ConnName{}, wrong
 }
 
+// ParseConnID reads a ConnID's String.
+func ParseConnID(s string) (ConnID, error) {
+	p, i, _ := strings.Cut(s, "-")
+	processor, err1 := strconv.ParseUint(p, 10, 32)
+	index, err2 := strconv.ParseUint(i, 10, 64)
+	if id := (ConnID{uint32(processor), index}); err1 == nil && err2 == nil && id.String() == s {
+		return id, nil
+	}
+	return ConnID{}, fmt.Errorf("connection id %q: want PROCESSOR-INDEX, such as 0-17", s)
+}
+
 func cutLast(s string) (before, after string, ok bool) {
 	at := strings.LastIndexByte(s, '-')
 	if at < 0 {
