@@ -241,7 +241,7 @@ func BenchmarkFilterToNullProduce(b *testing.B) {
 
 // TestAConnectionHasTheClientIDOfItsRequests, as the client says it.
 func TestAConnectionHasTheClientIDOfItsRequests(t *testing.T) {
-	c := newClient(t, NewDoor(everything(t), &recorder{}))
+	c := newClient(t, NewFilter(everything(t), &recorder{}))
 	c.conn = &reqchan.Conn{}
 	for _, id := range []string{"one", "two <b>", ""} {
 		c.send(framePayload(kmsg.NewPtrApiVersionsRequest(), 1, id))

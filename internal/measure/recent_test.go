@@ -2,9 +2,9 @@ package measure
 
 import (
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"testing"
-	"unsafe"
 )
 
 // TestRecentQuantilesAreRightToWithinAnEighth.
@@ -30,7 +30,7 @@ func TestRecentQuantilesAreRightToWithinAnEighth(t *testing.T) {
 	if got := r.Quantile(0.5); got < 1<<25 || got >= 1<<26 {
 		t.Errorf("%d", got)
 	}
-	if size := unsafe.Sizeof(r); size > 208 {
+	if size := reflect.TypeOf(r).Size(); size > 208 {
 		t.Errorf("%d bytes", size)
 	}
 }
