@@ -29,11 +29,11 @@ import (
 
 // httpFlags are those of the HTTP side door.
 type httpFlags struct {
-	HTTP                string `group:"observe" name:"http" placeholder:"ADDRESS" help:"Serve /metrics (Prometheus), /healthz, /readyz, a status page (/) and who is connected (/connections, docs/views.md) by HTTP on this address: HOST:PORT or unix:PATH. Whoever reaches it may read all of it, so choose one that only you reach, such as 127.0.0.1:9644. Default: none."`
-	MetricsNames        string `group:"observe" enum:"strimzi, confluent" default:"strimzi" help:"How /metrics spells Kafka's own metrics: ${enum}, after the dashboards that read them. Default: ${default}."`
-	MetricsPerProcessor bool   `group:"observe" help:"Give /metrics series for each processor."`
+	HTTP                string     `group:"observe" name:"http" placeholder:"ADDRESS" help:"Serve /metrics (Prometheus), /healthz, /readyz, a status page (/) and who is connected (/connections, docs/views.md) by HTTP on this address: HOST:PORT or unix:PATH. Whoever reaches it may read all of it, so choose one that only you reach, such as 127.0.0.1:9644. Default: none."`
+	MetricsNames        string     `group:"observe" enum:"strimzi, confluent" default:"strimzi" help:"How /metrics spells Kafka's own metrics: ${enum}, after the dashboards that read them. Default: ${default}."`
+	MetricsPerProcessor bool       `group:"observe" help:"Give /metrics series for each processor."`
 	Admin               adminFlags `embed:""`
-	HTTPPprof           bool   `group:"observe" name:"http-pprof" help:"Serve Go's profiles as well, at /debug/pprof/. A profile costs the server time."`
+	HTTPPprof           bool       `group:"observe" name:"http-pprof" help:"Serve Go's profiles as well, at /debug/pprof/. A profile costs the server time."`
 }
 
 const (
