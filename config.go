@@ -237,6 +237,9 @@ type DispatchConfig struct {
 	// Deprecated names API versions that clients should not use any more; Stats counts
 	// who does (KIP-896). Default: none. It runs as APIOf does.
 	Deprecated func(key, version int16) bool
+	// LongPoll names the APIs whose requests ask to wait, such as Fetch: ConnInfo.Latency
+	// is without theirs. Default: none. It runs as APIOf does.
+	LongPoll func(key int16) bool
 }
 
 // ProcessorsConfig is about the event loops that own the connections: Config.Processors.

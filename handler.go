@@ -108,6 +108,9 @@ type Request = reqchan.Request
 //	TLS(), SetTLS(s)          the state of its TLS handshake, nil on a plaintext listener
 //	SetSoftware(s), Software()
 //	                          what the client says that it is (KIP-511)
+//	SetClientID(id), ClientID()
+//	                          what it calls itself in its requests
+//	Totals()                  what it did, once it has closed
 type Conn = reqchan.Conn
 
 // Proxy is what forwards a connection for its client, and what it said by the PROXY protocol,
@@ -133,7 +136,8 @@ type CloseReason = reqchan.CloseReason
 // fields ID, Listener, Local, Remote, Principal and Software are what its Conn has under
 // these names; State, Muted and MuteState say how far its life has come and why nothing
 // more is started for it; Requests were cut, InFlight of them are not answered; BytesIn,
-// BytesOut, HeldBytes and QueuedBytes, Age and Idle are counts and times. Whole: `go doc kring/processor.ConnInfo`.
+// BytesOut, HeldBytes and QueuedBytes, Age and Idle are counts and times; Rates and Latency
+// are of lately. ClientID is the client's own text, TLS the version of the protocol. Whole: `go doc kring/processor.ConnInfo`.
 type ConnInfo = processor.ConnInfo
 
 // RequestStats is what is known of the requests of one API, since the start: its API;

@@ -67,6 +67,8 @@ const (
 	ReasonSessionExpired = reqchan.SessionExpired
 	// ReasonAuthenticationOverload (handlers): too many others were being authenticated.
 	ReasonAuthenticationOverload = reqchan.AuthenticationOverload
+	// ReasonClosedByAdmin: whoever runs the server closed it (Server.CloseConns).
+	ReasonClosedByAdmin = reqchan.ClosedByAdmin
 	// ReasonHandshakeFailed: the TLS handshake failed, or what came after it was no TLS.
 	ReasonHandshakeFailed = reqchan.HandshakeFailed
 	// ReasonHandshakeTimeout: the TLS handshake was not done in its time.

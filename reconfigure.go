@@ -38,6 +38,7 @@ func (s *Server) Reconfigure(cfg Config) error {
 		return fmt.Errorf("kring: Reconfigure: %w", err)
 	}
 	cfg.Dispatch.APIOf, cfg.Dispatch.Deprecated, cfg.Dispatch.Priority = s.cfg.Dispatch.APIOf, s.cfg.Dispatch.Deprecated, s.cfg.Dispatch.Priority
+	cfg.Dispatch.LongPoll = s.cfg.Dispatch.LongPoll
 	cfg.Dispatch.LatencyCounts, cfg.Events = s.cfg.Dispatch.LatencyCounts, s.cfg.Events
 	before, limitsBefore := s.cfg, s.admission.Limits()
 	if err := s.admission.Set(limits); err != nil {

@@ -231,6 +231,7 @@ func (s *Server) processorConfig(id uint32) processor.Config {
 		},
 	}
 	c.APIOf, c.Deprecated, c.Priority = s.cfg.Dispatch.APIOf, s.cfg.Dispatch.Deprecated, s.cfg.Dispatch.Priority
+	c.LongPoll = s.cfg.Dispatch.LongPoll
 	c.Latency = processor.LatencyConfig{
 		Target: s.cfg.Dispatch.LatencyTarget, Counts: s.cfg.Dispatch.LatencyCounts, Least: 1, Most: s.cfg.Dispatch.QueuedRequestsMax,
 	}

@@ -283,6 +283,9 @@ func (c *Cluster) prepare() error {
 	c.versions = versions
 	c.filter = kafka.NewFilter(versions, c)
 	c.filter.Rejected = c.cfg.Rejected
+	if c.filter.Producers = c.cfg.Producers; c.cfg.Producers != nil {
+		c.cfg.Producers.Topics = topicIndex{c}
+	}
 	c.filter.Authorizer, c.filter.Denied = c.cfg.Authorizer, c.cfg.Denied
 	c.filter.Topics, c.filter.AuthorizeLater = topicIndex{c}, true // which asks kfake
 	c.filter.SASL, c.filter.SCRAMUsers = c.cfg.SASL, c.cfg.SCRAMUsers

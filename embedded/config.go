@@ -73,6 +73,9 @@ type Config struct {
 	// Denied, if set, is called for what Authorizer does not allow; see kafka.Filter.Denied.
 	// It must not block.
 	Denied func(c *reqchan.Conn, h kafka.Header, a acl.Action)
+	// Producers, if set, remembers who produces into which topic; see kafka.Producers.
+	// Its Topics are set by Open.
+	Producers *kafka.Producers
 	// Rejected, if set, is called for every request whose connection kafka.Filter closes;
 	// see kafka.Filter.Rejected. It must not block.
 	Rejected func(c *reqchan.Conn, h kafka.Header, why *kafka.Fault)

@@ -24,6 +24,10 @@ type Filter struct {
 	// request.
 	Rejected func(c *kring.Conn, h Header, why *Fault)
 
+	// Producers, if set, remembers who produces into which topic. Set it before the first
+	// request.
+	Producers *Producers
+
 	// Quotas, if set, measures every request that is passed on. A client over its
 	// limits is told so in its response, and muted. Set it before the first request;
 	// its limits can change at any time (quota.Quotas.Set).
@@ -106,6 +110,9 @@ func (d *Filter) Handle(r kring.Request) {
 		d.reject(r, h, f)
 		return
 	}
+	if c := r.Conn(); c != nil {
+		c.SetClientID(h.ClientID)
+	}
 	d.admit(APIRequest{Header: h, Body: r.Payload()[h.Size:], Raw: r})
 }
 
@@ -152,6 +159,9 @@ func (d *Filter) admit(r APIRequest) {
 
 // pass passes a request on to whoever serves it.
 func (d *Filter) pass(r APIRequest) {
+	if d.Producers != nil && r.Header.Key == keyProduce {
+		d.Producers.record(r)
+	}
 	switch {
 	case d.SASL != nil && d.answerVersions(r), d.SCRAMUsers != nil && d.serveUsers(r):
 	default:

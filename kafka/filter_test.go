@@ -238,3 +238,15 @@ func BenchmarkFilterToNullProduce(b *testing.B) {
 		c.send(payload)
 	}
 }
+
+// TestAConnectionHasTheClientIDOfItsRequests, as the client says it.
+func TestAConnectionHasTheClientIDOfItsRequests(t *testing.T) {
+	c := newClient(t, NewFilter(everything(t), &recorder{}))
+	c.conn = &reqchan.Conn{}
+	for _, id := range []string{"one", "two <b>", ""} {
+		c.send(framePayload(kmsg.NewPtrApiVersionsRequest(), 1, id))
+		if got := c.conn.ClientID(); got != id {
+			t.Errorf("%q, want %q", got, id)
+		}
+	}
+}

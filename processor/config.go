@@ -61,6 +61,9 @@ type Config struct {
 	// none. Neither may keep the payload or block.
 	APIOf      func(payload []byte) (key, version int16)
 	Deprecated func(key, version int16) bool
+	// LongPoll names the APIs whose requests ask to wait: the latency of connections is
+	// without theirs. nil: none.
+	LongPoll func(key int16) bool
 
 	Hooks Hooks
 }

@@ -14,6 +14,10 @@ type (
 	SlowReader = conn.SlowReader
 	// ConnInfo is what a processor knew of a connection at a moment.
 	ConnInfo = conn.Info
+	// ConnRates are what a connection did in a second, lately.
+	ConnRates = conn.Rates
+	// ConnLatency is how long its requests took, lately.
+	ConnLatency = conn.Latency
 	// ConnState is how far the life of a connection has come.
 	ConnState = conn.State
 	// MutedBy is why nothing more is started for a connection.

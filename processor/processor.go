@@ -69,7 +69,7 @@ func New(cfg Config) *Processor {
 	p.handlers = newHanding(&cfg, p.inbox.wakeFlag)
 	p.shared = conn.NewShared(conn.Config{
 		Memory: cfg.Memory, Responses: cfg.Responses, Held: cfg.Held, Channel: cfg.Channel, Handle: cfg.Handle,
-		InFlightShare: cfg.InFlightShare, RunMax: cfg.RunMax, OneByOne: p.handlers.limiter != nil, Priority: cfg.Priority, APIOf: cfg.APIOf, Deprecated: cfg.Deprecated,
+		InFlightShare: cfg.InFlightShare, RunMax: cfg.RunMax, OneByOne: p.handlers.limiter != nil, Priority: cfg.Priority, APIOf: cfg.APIOf, Deprecated: cfg.Deprecated, LongPoll: cfg.LongPoll,
 		Opened: cfg.Hooks.Opened, Closed: cfg.Hooks.Closed, Refused: cfg.Hooks.Refused, Panicked: cfg.Hooks.Panicked,
 	}, loop{p}, p.inbox.answers, p.handlers.ordinary.sender)
 	p.slots.rearm.creditWanted = math.MaxInt64

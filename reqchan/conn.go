@@ -41,6 +41,8 @@ type Conn struct {
 	attachment atomic.Value
 	identity   identity
 	software   atomic.Pointer[Software]
+	clientID   atomic.Pointer[string]
+	totals     atomic.Pointer[Totals]
 	tls        atomic.Pointer[tls.ConnectionState]
 
 	census  *Census  // nil: nobody counts

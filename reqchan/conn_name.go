@@ -53,13 +53,24 @@ func ParseConnName(s string) (ConnName, error) {
 		if rest[at] != '-' {
 			continue
 		}
-		local, err1 := parseEnd(rest[:at])
-		remote, err2 := parseEnd(rest[at+1:])
+		local, err1 := ParseEnd(rest[:at])
+		remote, err2 := ParseEnd(rest[at+1:])
 		if err1 == nil && err2 == nil {
 			return ConnName{local, remote, ConnID{uint32(p), i}}, nil
 		}
 	}
 	return ConnName{}, wrong
+}
+
+// ParseConnID reads a ConnID's String.
+func ParseConnID(s string) (ConnID, error) {
+	p, i, _ := strings.Cut(s, "-")
+	processor, err1 := strconv.ParseUint(p, 10, 32)
+	index, err2 := strconv.ParseUint(i, 10, 64)
+	if id := (ConnID{uint32(processor), index}); err1 == nil && err2 == nil && id.String() == s {
+		return id, nil
+	}
+	return ConnID{}, fmt.Errorf("connection id %q: want PROCESSOR-INDEX, such as 0-17", s)
 }
 
 func cutLast(s string) (before, after string, ok bool) {
@@ -70,7 +81,8 @@ func cutLast(s string) (before, after string, ok bool) {
 	return s[:at], s[at+1:], true
 }
 
-func parseEnd(s string) (netip.AddrPort, error) {
+// ParseEnd reads an EndString; an end without an address is the zero value.
+func ParseEnd(s string) (netip.AddrPort, error) {
 	if s == unixEnd {
 		return netip.AddrPort{}, nil
 	}

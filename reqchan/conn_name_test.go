@@ -40,3 +40,16 @@ func TestEndsWithoutAnAddressHaveANameToo(t *testing.T) {
 		t.Errorf("%v, %v", back, err)
 	}
 }
+
+func TestConnectionIDsComeBackFromTheirStrings(t *testing.T) {
+	for _, id := range []ConnID{{}, {3, 7}, {1<<32 - 1, 1<<64 - 1}} {
+		if back, err := ParseConnID(id.String()); err != nil || back != id {
+			t.Errorf("%v: %v, %v", id, back, err)
+		}
+	}
+	for _, s := range []string{"", "-", "1", "1-", "-1", "01-2", "1-02", "+1-2", "1--2", "1-2-3", "4294967296-1", "a-b", " 1-2"} {
+		if id, err := ParseConnID(s); err == nil {
+			t.Errorf("%q is understood as %v", s, id)
+		}
+	}
+}

@@ -106,6 +106,8 @@ const (
 	SessionExpired
 	// AuthenticationOverload (handlers): too many others were being authenticated.
 	AuthenticationOverload
+	// ClosedByAdmin: whoever runs the server closed it (Server.CloseConns).
+	ClosedByAdmin
 	// ReasonCount is how many there are.
 	ReasonCount
 )
@@ -142,6 +144,7 @@ var reasonNames = [ReasonCount]string{
 
 	AuthenticationOverload: "authentication_overload",
 	AuthenticationTimeout:  "authentication_timeout",
+	ClosedByAdmin:          "closed_by_admin",
 
 	HandshakeFailed:      "tls_handshake_failed",
 	HandshakeTimeout:     "tls_handshake_timeout",

@@ -13,6 +13,8 @@ type Processor struct {
 	ID             uint32  `json:"id"`
 	Open           int64   `json:"open"`
 	Idle           float64 `json:"idle"` // share of its life that it had nothing to do, 0 to 1
+	IdleNanos      int64   `json:"idle_ns"`
+	AliveNanos     int64   `json:"alive_ns"`
 	Requests       uint64  `json:"requests"`
 	Responses      uint64  `json:"responses"`
 	Sends          uint64  `json:"sends"`
@@ -35,7 +37,7 @@ type Processor struct {
 
 func processorOf(p *processor.Stats) Processor {
 	shown := Processor{
-		ID: p.ID, Open: p.Open(), Idle: measure.Ratio(p.IdleNanos, p.AliveNanos),
+		ID: p.ID, Open: p.Open(), Idle: measure.Ratio(p.IdleNanos, p.AliveNanos), IdleNanos: p.IdleNanos, AliveNanos: p.AliveNanos,
 		Requests: p.Requests, Responses: p.Responses, Sends: p.Sends, BytesIn: p.BytesIn, BytesOut: p.BytesOut,
 		AnswersWaiting: p.ResponsesWaiting, Polls: p.Polls,
 		MovedIn: p.MovedIn, MovedOut: p.MovedOut, Held: p.Held, MemoryWaits: p.Waits, SlowReaders: p.SlowReaders,
@@ -48,13 +50,16 @@ func processorOf(p *processor.Stats) Processor {
 	return shown
 }
 
+// ProcessorList is what /processors answers.
+type ProcessorList struct {
+	At         time.Time   `json:"at"`
+	Processors []Processor `json:"processors"`
+}
+
 // processors answers GET /processors.
 func (v *View) processors(w http.ResponseWriter, r *http.Request) {
 	st := v.Source.Stats()
-	body := struct {
-		At         time.Time   `json:"at"`
-		Processors []Processor `json:"processors"`
-	}{At: time.Now().UTC(), Processors: []Processor{}}
+	body := ProcessorList{At: time.Now().UTC(), Processors: []Processor{}}
 	for i := range st.Processors {
 		body.Processors = append(body.Processors, processorOf(&st.Processors[i]))
 	}

@@ -238,7 +238,7 @@ func (c *serveCmd) serverConfig() kring.Config {
 	c.Bounds.apply(&cfg)
 	c.Proxy.apply(&cfg)
 	cfg.Timeouts.Authentication = c.SASL.AuthTimeout
-	c.Lanes.apply(&cfg)
+	c.Lanes.apply(&cfg, c.Handler)
 	c.Quotas.apply(&cfg)
 	cfg.Conns.HandlerFiles = c.handlerFiles(cfg)
 	cfg.Memory.HandlerBytes = c.handlerMemory(cfg)

@@ -37,6 +37,7 @@ var noFlagFor = map[string]string{
 	"Limits.FrameBytesMaxUnauthenticated": "no handler of the program authenticates: it would be --max-frame-bytes for everybody",
 	"Timeouts.Drain":                      "for listeners and processors that Reconfigure takes away: the program takes none away",
 	"Dispatch.APIOf":                      "handlers say it",
+	"Dispatch.LongPoll":                   "it is Kafka's",
 	"Dispatch.Deprecated":                 "the program shows nobody who uses what is deprecated",
 	"Events":                              "the program's own log",
 	// Of a listener.

@@ -29,10 +29,11 @@ import (
 
 // httpFlags are those of the HTTP side door.
 type httpFlags struct {
-	HTTP                string `group:"observe" name:"http" placeholder:"ADDRESS" help:"Serve /metrics (Prometheus), /healthz, /readyz, /connections and /processors (JSON) by HTTP on this address: HOST:PORT or unix:PATH. Whoever reaches it may read all of it, so choose one that only you reach, such as 127.0.0.1:9644. Default: none."`
-	MetricsNames        string `group:"observe" enum:"strimzi, confluent" default:"strimzi" help:"How /metrics spells Kafka's own metrics: ${enum}, after the dashboards that read them. Default: ${default}."`
-	MetricsPerProcessor bool   `group:"observe" help:"Give /metrics series for each processor."`
-	HTTPPprof           bool   `group:"observe" name:"http-pprof" help:"Serve Go's profiles as well, at /debug/pprof/. A profile costs the server time."`
+	HTTP                string     `group:"observe" name:"http" placeholder:"ADDRESS" help:"Serve /metrics (Prometheus), /healthz, /readyz, a status page (/) and who is connected (/connections, docs/views.md) by HTTP on this address: HOST:PORT or unix:PATH. Whoever reaches it may read all of it, so choose one that only you reach, such as 127.0.0.1:9644. Default: none."`
+	MetricsNames        string     `group:"observe" enum:"strimzi, confluent" default:"strimzi" help:"How /metrics spells Kafka's own metrics: ${enum}, after the dashboards that read them. Default: ${default}."`
+	MetricsPerProcessor bool       `group:"observe" help:"Give /metrics series for each processor."`
+	Admin               adminFlags `embed:""`
+	HTTPPprof           bool       `group:"observe" name:"http-pprof" help:"Serve Go's profiles as well, at /debug/pprof/. A profile costs the server time."`
 }
 
 const (
@@ -64,8 +65,8 @@ type sideDoor struct {
 // rest once the broker serves.
 func (c *serveCmd) openHTTP(log *slog.Logger) (*sideDoor, error) {
 	if c.HTTP.HTTP == "" {
-		if c.HTTP.HTTPPprof || c.HTTP.MetricsPerProcessor {
-			return nil, usageError{errors.New("--http-pprof and --metrics-per-processor need --http ADDRESS")}
+		if c.HTTP.HTTPPprof || c.HTTP.MetricsPerProcessor || c.HTTP.Admin.HTTPAdmin {
+			return nil, usageError{errors.New("--http-pprof, --http-admin and --metrics-per-processor need --http ADDRESS")}
 		}
 		return nil, nil
 	}
@@ -184,11 +185,9 @@ func (d *sideDoor) begin(server *kring.Server, served service) error {
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collector, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	view := &views.View{Source: server, Closed: d.closed}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
-	mux.Handle("GET /connections", view)
-	mux.Handle("GET /processors", view)
+	d.addViews(mux, server, served)
 	d.serves.Store(mux)
 	d.ready.Store(true)
 	return nil

@@ -31,8 +31,11 @@ func (l *laneFlags) validate(handler string) (faults []error) {
 	return faults
 }
 
-func (l *laneFlags) apply(cfg *kring.Config) {
+func (l *laneFlags) apply(cfg *kring.Config, handler string) {
 	cfg.Dispatch.BatchMax, cfg.Dispatch.QueuedPriorityMax = l.HandlerBatch, l.QueuedPriority
+	if handler != handlerEcho {
+		cfg.Dispatch.LongPoll = func(api int16) bool { return slices.Contains(longPolls, api) }
+	}
 	var first []int16
 	for _, name := range l.PriorityAPI {
 		key, _ := apiOf(name) // checked by validate

@@ -4,6 +4,8 @@
 //	kring serve --help     the settings that people need; --help-all: every one
 //	kring config check F   what is wrong with a configuration file
 //	kring config show      every setting in effect, and where it comes from
+//	kring top              the clients of a running server, as they come and go
+//	kring connections list|close
 //	kring doctor           what this machine can do, and what stands in the way
 //	kring version          also --version and -v
 //

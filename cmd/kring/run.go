@@ -13,6 +13,7 @@ import (
 
 	"kring/sasl"
 	"kring/uring"
+	"kring/views"
 )
 
 // Exit statuses.
@@ -24,12 +25,14 @@ const (
 
 // grammar is the command line.
 type grammar struct {
-	Serve   serveCmd   `cmd:"" help:"Serve Kafka clients until SIGINT or SIGTERM."`
-	Config  configCmd  `cmd:"" help:"Check a configuration file, or show the settings in effect."`
-	ACL     aclCmd     `cmd:"" name:"acl" help:"Check the rules of who may do what."`
-	User    userCmd    `cmd:"" help:"Add, remove or list the users of a users file (--users)."`
-	Doctor  doctorCmd  `cmd:"" help:"Report what this machine can do for kring, and what stands in the way."`
-	Version versionCmd `cmd:"" help:"Print the version of this build."`
+	Serve       serveCmd       `cmd:"" help:"Serve Kafka clients until SIGINT or SIGTERM."`
+	Config      configCmd      `cmd:"" help:"Check a configuration file, or show the settings in effect."`
+	ACL         aclCmd         `cmd:"" name:"acl" help:"Check the rules of who may do what."`
+	User        userCmd        `cmd:"" help:"Add, remove or list the users of a users file (--users)."`
+	Connections connectionsCmd `cmd:"" help:"List or close the connections of a running kring."`
+	Top         topCmd         `cmd:"" help:"Show the clients of a running kring, as they come and go."`
+	Doctor      doctorCmd      `cmd:"" help:"Report what this machine can do for kring, and what stands in the way."`
+	Version     versionCmd     `cmd:"" help:"Print the version of this build."`
 }
 
 // process is what a command may use of the process it runs in.
@@ -138,7 +141,8 @@ func newParser(g *grammar, stdout, stderr io.Writer, more ...kong.Option) *kong.
 	parser, err := kong.New(g, append([]kong.Option{
 		kong.Name("kring"),
 		kong.Description(description),
-		kong.Vars{"uring_keys": strings.Join(uring.SettingKeys(), ", "), "oauth_algorithms": strings.Join(sasl.OAuthAlgorithms, ", "), "listener_settings": listenerSettingNames()},
+		kong.Vars{"uring_keys": strings.Join(uring.SettingKeys(), ", "), "oauth_algorithms": strings.Join(sasl.OAuthAlgorithms, ", "), "listener_settings": listenerSettingNames(),
+			"sort_keys": strings.Join(views.SortKeys(), ", "), "filter_keys": strings.Join(views.FilterKeys(), ", ")},
 		kong.Writers(stdout, stderr),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.ValueFormatter(helpOf),

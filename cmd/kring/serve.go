@@ -31,6 +31,7 @@ type service struct {
 	release   func()                     // called before draining: answers requests that wait; nil: none do
 	close     func() error               // nil: nothing to close
 	apis      kafka.Versions             // what is served, for /metrics; the zero value: no Kafka
+	producers *kafka.Producers           // who produces, for /producers; nil: nobody watches
 	leaders   func() (n int, known bool) // partitions that are led, for /metrics; nil: there are none
 	// authenticated is called when nobody authenticates any more.
 	authenticated func()
@@ -170,12 +171,13 @@ func (c *serveCmd) openHandler(log *slog.Logger, refused *refusals, by guards) (
 			return service{}, usageError{inFlags(err)}
 		}
 		filter := kafka.NewFilter(n.Versions(), n)
+		filter.Producers = c.producers(n)
 		filter.Quotas, filter.Rejected = by.quotas, refused.add
 		if by.rules != nil { // nil in an interface is an Authorizer
 			filter.Authorizer, filter.Topics, filter.Denied = by.rules, n, by.denied.add
 		}
 		filter.SASL = by.who.sasl
-		return service{handler: filter, quotas: by.quotas, advertise: advertiseNull(n), release: n.Close, apis: n.Versions()}, nil
+		return service{handler: filter, quotas: by.quotas, advertise: advertiseNull(n), release: n.Close, apis: n.Versions(), producers: filter.Producers}, nil
 	case handlerEcho:
 		return service{handler: echo.Handler{}}, nil
 	}
@@ -184,6 +186,7 @@ func (c *serveCmd) openHandler(log *slog.Logger, refused *refusals, by guards) (
 	if by.rules != nil { // nil in an interface is an Authorizer
 		cfg.Authorizer, cfg.Denied = by.rules, by.denied.add
 	}
+	cfg.Producers = c.producers(nil)
 	cfg.SASL, cfg.SCRAMUsers = by.who.sasl, by.who.scramUsers()
 	if err := cfg.Validate(); err != nil {
 		return service{}, usageError{inFlags(err)}
@@ -192,7 +195,7 @@ func (c *serveCmd) openHandler(log *slog.Logger, refused *refusals, by guards) (
 	if err != nil {
 		return service{}, err
 	}
-	return service{handler: cluster, quotas: by.quotas, advertise: advertiseCluster(cluster), release: cluster.Drain, close: cluster.Close, apis: cluster.Versions(), leaders: leadersOf(cluster)}, nil
+	return service{handler: cluster, quotas: by.quotas, advertise: advertiseCluster(cluster), release: cluster.Drain, close: cluster.Close, apis: cluster.Versions(), leaders: leadersOf(cluster), producers: cfg.Producers}, nil
 }
 
 func (c *serveCmd) serve(p process, l *live, side *sideDoor, again *rereads, hangups <-chan os.Signal) error {

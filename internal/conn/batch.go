@@ -42,9 +42,7 @@ func (c *Conn) joinBatch(r *reqchan.Job, a *apiTimes) bool {
 		}
 		g.out, g.chunk = room[:0], chunk
 		g.api, g.code, g.times = a, r.ErrorCode(), r.Times
-		if c.out == nil {
-			c.out = c.shared.takeOutbound()
-		}
+		c.output()
 	}
 	if c.order != nil {
 		c.order.pass()

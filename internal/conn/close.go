@@ -1,6 +1,10 @@
 package conn
 
-import "kring/reqchan"
+import (
+	"time"
+
+	"kring/reqchan"
+)
 
 // A connection ends in three steps: finish (nothing more is cut, what is
 // queued still leaves), terminate (whatever is outstanding is made to end) and
@@ -98,6 +102,9 @@ func (c *Conn) Closed() {
 		told = c.shared.cfg.Refused
 	}
 	if told != nil {
+		c.info.SetTotals(reqchan.Totals{
+			Requests: c.requests, BytesIn: c.bytesIn, BytesOut: c.bytesOut, Age: time.Duration(c.shared.now - c.opened),
+		})
 		told(c.info, c.reason)
 	}
 	c.vacate()
@@ -108,11 +115,21 @@ func (c *Conn) vacate() {
 	if c.head != nil {
 		c.shared.sizes.free = append(c.shared.sizes.free, c.head)
 	}
-	*c = Conn{token: c.token}
+	*c = Conn{token: c.token, pace: c.pace.keep()}
 }
 
 // Evict closes the connection, whatever it has in flight.
 func (c *Conn) Evict() { c.cutOff(reqchan.Evicted) }
+
+// CutOff closes the connection for a reason, whatever it has in flight: the answers to that
+// are dropped. It reports false when the connection is closing anyway.
+func (c *Conn) CutOff(why reqchan.CloseReason) bool {
+	if c.life >= ending {
+		return false
+	}
+	c.cutOff(why)
+	return true
+}
 
 // cutOff ends the connection and counts what it has in flight, unless it has ended before.
 func (c *Conn) cutOff(why reqchan.CloseReason) {

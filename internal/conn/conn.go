@@ -61,6 +61,8 @@ type Conn struct {
 	ticket   *budget.Ticket // to begin its next request; nil: there is none, or nobody waits
 	reads    *budget.Ticket // to read a file; likewise
 
+	pace pace
+
 	opened int64 // in Shared.now, as active
 	active int64 // when it last received or sent
 	usable int64 // when its own first request could come: the transport is open since; 0: it is not
@@ -70,7 +72,7 @@ type Conn struct {
 // Open begins the life of a connection in c, whose life before has ended. With a preface
 // nobody is told of it until its client is known.
 func (c *Conn) Open(sh *Shared, token engine.Token, info *reqchan.Conn, from *Listener, before engine.Preface) {
-	*c = Conn{shared: sh, token: token, info: info, from: from, set: from.settings.Load(), opened: sh.now, active: sh.now}
+	*c = Conn{shared: sh, token: token, info: info, from: from, set: from.settings.Load(), opened: sh.now, active: sh.now, pace: c.pace.keep()}
 	if c.set.PipelineMax > 1 {
 		c.order = newOrder(c.set.PipelineMax)
 	}

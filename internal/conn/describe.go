@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"crypto/tls"
 	"net/netip"
 	"time"
 
@@ -13,7 +14,11 @@ type Info struct {
 	Listener      string
 	Local, Remote netip.AddrPort
 	Principal     string
-	Software      reqchan.Software
+	// ClientID is the client's own text, see reqchan.Conn.ClientID.
+	ClientID string
+	Software reqchan.Software
+	// TLS is the protocol's version, such as "TLS 1.3"; empty in plain text.
+	TLS string
 	// State says how far its life has come.
 	State State
 	// Muted says why nothing more is started for it; MutedNot while it may go on.
@@ -32,6 +37,8 @@ type Info struct {
 	// Age is how long it has been adopted; Idle how long nothing was received or
 	// sent.
 	Age, Idle time.Duration
+	Rates     Rates
+	Latency   Latency
 }
 
 // State is how far the life of a connection has come.
@@ -68,13 +75,17 @@ func (c *Conn) Describe() Info {
 	i := Info{
 		ID: c.info.ID, Listener: c.info.Listener, Local: c.info.Local, Remote: c.info.Remote,
 		Principal: c.info.Principal(), MuteState: c.mute.String(),
-		Software: c.info.Software(), State: c.state(), Muted: c.mutedBy(),
+		ClientID: c.info.ClientID(), Software: c.info.Software(), State: c.state(), Muted: c.mutedBy(),
 		Requests: c.requests, InFlight: c.withHandlers(),
 		BytesIn: c.bytesIn, BytesOut: c.bytesOut, HeldBytes: c.in.Held() + int(c.followed),
 		Age: time.Duration(c.shared.now - c.opened), Idle: time.Duration(c.shared.now - c.active),
 	}
 	if c.out != nil {
 		i.QueuedBytes = c.out.queued
+	}
+	i.Rates, i.Latency = c.pace.describe(c)
+	if s := c.info.TLS(); s != nil {
+		i.TLS = tls.VersionName(s.Version)
 	}
 	return i
 }

@@ -1,6 +1,9 @@
 package conn
 
-import "kring/reqchan"
+import (
+	"kring/internal/measure"
+	"kring/reqchan"
+)
 
 const (
 	// marksMax bounds the marks of a connection: a client that reads slower than it
@@ -17,6 +20,8 @@ type marks struct {
 	at   int   // the first that is not out
 	put  int64 // bytes that were ever queued
 	out  int64 // bytes that were ever sent
+	// recent is the connection's own; nil: nobody asks.
+	recent *measure.Recent
 }
 
 // mark is n responses of one API that came and were queued together.
@@ -42,7 +47,7 @@ func (sh *Shared) mark(m *marks, a *apiTimes, t *reqchan.Times, code int16, byte
 			return
 		}
 		if full {
-			sh.sentOne(&mark{m.put, a, t.Arrived, queued, n})
+			sh.sentOne(m, &mark{m.put, a, t.Arrived, queued, n})
 			return
 		}
 	}
@@ -56,7 +61,7 @@ func (sh *Shared) mark(m *marks, a *apiTimes, t *reqchan.Times, code int16, byte
 func (sh *Shared) sentUpTo(m *marks, bytes int) {
 	m.out += int64(bytes)
 	for ; m.at < len(m.list) && m.list[m.at].upTo <= m.out; m.at++ {
-		sh.sentOne(&m.list[m.at])
+		sh.sentOne(m, &m.list[m.at])
 	}
 	if m.at == len(m.list) {
 		m.list, m.at = emptied(m.list), 0
@@ -74,16 +79,20 @@ func emptied(list []mark) []mark {
 // dropMarks notes the responses that will never be out, and forgets all.
 func (sh *Shared) dropMarks(m *marks) {
 	for ; m.at < len(m.list); m.at++ {
-		sh.sentOne(&m.list[m.at])
+		sh.sentOne(m, &m.list[m.at])
 	}
 	*m = marks{list: emptied(m.list)}
 }
 
-func (sh *Shared) sentOne(m *mark) {
+func (sh *Shared) sentOne(of *marks, m *mark) {
 	a := sh.timesOf(m.api.key)
 	out := sh.now - sh.waited
 	if us := micros(out - m.queued); us > 0 {
 		a.send.Note(us, m.n)
 	}
-	a.total.Note(micros(out-m.arrived), m.n)
+	total := micros(out - m.arrived)
+	a.total.Note(total, m.n)
+	if of.recent != nil && !a.longPoll {
+		of.recent.Note(total, m.n)
+	}
 }

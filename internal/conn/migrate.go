@@ -55,6 +55,7 @@ func (c *Conn) Detach() *Moved {
 	m := &Moved{*c}
 	m.conn.shared, m.conn.wants, m.conn.waiting, m.conn.noBuffer, m.conn.cancelled = nil, 0, false, false, false
 	c.shared.count.MovedOut++
+	c.pace.recent = nil // it goes along
 	c.vacate()
 	return m
 }
@@ -62,7 +63,7 @@ func (c *Conn) Detach() *Moved {
 // Attach goes on with a connection that another processor detached. ApplySettings is to
 // be called next.
 func (c *Conn) Attach(sh *Shared, token engine.Token, m *Moved) {
-	*c = m.conn
+	*c = m.conn // with its own pace
 	c.shared, c.token = sh, token
 	if c.secure != nil {
 		c.secure.owner.Store(&owner{sh.loop, token})

@@ -34,10 +34,7 @@ type segment struct {
 
 // queue appends a response to the connection's output.
 func (c *Conn) queue(r *reqchan.Job, response []byte) {
-	if c.out == nil {
-		c.out = c.shared.takeOutbound()
-	}
-	c.out.queued += r.ResponseBytes()
+	c.output().queued += r.ResponseBytes()
 	c.shared.mark(&c.out.marks, c.shared.timesOf(r.API), &r.Times, r.ErrorCode(), r.ResponseBytes(), 1)
 	c.shared.count.BytesOutCopied += uint64(r.ResponseCopied())
 	switch {

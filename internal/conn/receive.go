@@ -84,6 +84,7 @@ func (c *Conn) take(data []byte, lent *engine.Completion) {
 
 // recordReceived counts bytes that were received.
 func (c *Conn) recordReceived(n int) {
+	c.keepPace()
 	if c.up != nil {
 		c.shared.count.UpstreamBytesIn += uint64(n)
 	} else {

@@ -78,6 +78,7 @@ func (c *Conn) Sent(done *engine.Completion) {
 		}
 		return
 	}
+	c.keepPace()
 	c.active = c.shared.now
 	if c.up != nil {
 		c.shared.count.UpstreamBytesOut += uint64(done.Res)

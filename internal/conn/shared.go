@@ -99,6 +99,9 @@ type Config struct {
 	Priority   func(reqchan.Request) bool
 	APIOf      func(payload []byte) (key, version int16)
 	Deprecated func(key, version int16) bool
+	// LongPoll names the APIs whose requests ask to wait: the latency of connections is
+	// without theirs. nil: none.
+	LongPoll func(key int16) bool
 	// Opened, Closed, Refused and Panicked are hooks; nil ones are not called. A connection
 	// that ends before its client is known is Refused, and neither Opened nor Closed.
 	Opened   func(*reqchan.Conn)

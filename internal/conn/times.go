@@ -48,6 +48,7 @@ type apiTimes struct {
 
 	// Owner, all that follows.
 	touched    bool
+	longPoll   bool
 	version    int    // of the latest requests,
 	versionRun uint64 // and how many of them are not in versions yet
 	failure    int    // the same, for errors
@@ -84,6 +85,9 @@ func (sh *Shared) findTimes(key int16) *apiTimes {
 
 func (sh *Shared) newAPITimes(i int) *apiTimes {
 	a := &apiTimes{key: int16(i)}
+	if f := sh.cfg.LongPoll; f != nil && i != apisMax {
+		a.longPoll = f(a.key)
+	}
 	if i == apisMax {
 		a.key = OtherAPI
 	} else if f := sh.cfg.Deprecated; f != nil {

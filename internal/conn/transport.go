@@ -249,9 +249,7 @@ func (c *Conn) seal() bool {
 		if n == 0 {
 			return true
 		}
-		if c.out == nil {
-			c.out = c.shared.takeOutbound()
-		}
+		c.output()
 		room, chunk := c.shared.arena.OpenPiece(n)
 		if chunk == nil {
 			c.memoryRefused()

@@ -32,6 +32,7 @@ var layers = []layer{
 		"internal/budget internal/capacity internal/cgroup internal/fault internal/rate internal/queue internal/slab internal/tlsconn internal/invariants")},
 	{"doctor", words(". uring internal/cgroup " + sys)},
 	{"quota", words("internal/rate")},
+	{"internal/top", words("views charm.land/bubbletea/v2 github.com/charmbracelet/x/ansi")},
 	{"views", words(". processor reqchan internal/measure")},
 	{"metrics", words(". acceptor processor reqchan " + prometheus)},
 	{"tlsconf", words(pkcs12 + " " + pkcs8 + " golang.org/x/text/cases golang.org/x/text/language")},

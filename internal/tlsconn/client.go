@@ -12,12 +12,9 @@ import (
 func (h *Handshakes) Client(c *tls.Config) conn.MakeTransport {
 	return func(info *reqchan.Conn, moved func()) conn.Transport {
 		t := &Transport{all: h, info: info, moved: moved, client: c}
-		set := h.settings.Load()
-		if !h.enter(set) {
+		if !t.begin(h.settings.Load(), nil) {
 			t.end = reqchan.HandshakesFull
-			return t
 		}
-		t.begin(set, nil)
 		return t
 	}
 }
