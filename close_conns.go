@@ -49,7 +49,7 @@ func (s *Server) CloseConns(ctx context.Context, ids []ConnID) (closed []ConnID,
 }
 
 func (s *Server) closeFound(ctx context.Context, ids map[ConnID]bool) (closed []ConnID, err error) {
-	processors := s.everyProcessor()
+	processors := s.now().everyProcessor()
 	answers := make([]chan []ConnID, len(processors))
 	for i, p := range processors {
 		answer := make(chan []ConnID, 1)

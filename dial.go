@@ -49,12 +49,11 @@ func (s *Server) Dial(ctx context.Context, listener string) (net.Conn, error) {
 
 // dialled is an acceptor of the listener of that name; those of one listener take turns.
 func (s *Server) dialled(name string) (*acceptor.Acceptor, engine.Network, error) {
-	s.mu.RLock()
-	listeners, network := s.listeners, s.network
-	s.mu.RUnlock()
+	now := s.now()
+	listeners, network := now.listeners, now.network
 	at := slices.IndexFunc(listeners, func(l *listener) bool { return name == "" || l.conns.Name() == name })
 	if at < 0 {
-		return nil, nil, fmt.Errorf("kring: Dial: there is no listener %q: call Start, and name one of %q", name, s.listenerNames())
+		return nil, nil, fmt.Errorf("kring: Dial: there is no listener %q: call Start, and name one of %q", name, now.listenerNames())
 	}
 	of := listeners[at].acceptors()
 	if len(of) == 0 {

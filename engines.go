@@ -78,36 +78,27 @@ func openEpoll(cfg Config) (engine.Network, error)    { return epoll.New(cfg.Epo
 func openPortable(cfg Config) (engine.Network, error) { return portable.New(cfg.Portable) }
 
 // Engine is the name of the engine that serves.
-func (s *Server) Engine() Engine {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return Engine(s.network.Name())
-}
+func (s *Server) Engine() Engine { return Engine(s.now().network.Name()) }
 
 // Why says why this engine serves: what it can use here, or what stood in the
 // way of a better one.
-func (s *Server) Why() string {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.why
-}
+func (s *Server) Why() string { return s.now().why }
 
 // Describe says in one line which engine serves, why, and how it waits.
 func (s *Server) Describe() string {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	dispatch := string(s.cfg.Dispatch.Mode)
-	if s.cfg.Dispatch.Mode == DispatchPool {
-		dispatch = fmt.Sprintf("pool of %d", s.cfg.Dispatch.Handlers)
+	now := s.now()
+	dispatch := string(now.cfg.Dispatch.Mode)
+	if now.cfg.Dispatch.Mode == DispatchPool {
+		dispatch = fmt.Sprintf("pool of %d", now.cfg.Dispatch.Handlers)
 	}
 	processors := "1 processor"
-	if n := s.cfg.Processors.Count; n > 1 {
+	if n := now.cfg.Processors.Count; n > 1 {
 		processors = fmt.Sprintf("%d processors", n)
 	}
-	if s.cfg.Processors.Accept == AcceptPerProcessor {
+	if now.cfg.Processors.Accept == AcceptPerProcessor {
 		processors += " accepting for themselves"
 	}
-	return fmt.Sprintf("%s (%s), %s %s, %s", s.network.Name(), s.why, processors, s.cfg.Processors.Wait, dispatch)
+	return fmt.Sprintf("%s (%s), %s %s, %s", now.network.Name(), now.why, processors, now.cfg.Processors.Wait, dispatch)
 }
 
 // ChooseEngine says which engine a Server of cfg would serve with here, and

@@ -58,7 +58,7 @@ func (e *evictor) done() {
 
 // choose asks every processor for its candidate; who answers last decides.
 func (e *evictor) choose() {
-	processors := e.server.everyProcessor()
+	processors := e.server.now().everyProcessor()
 	spared := e.server.admission.Limits().Protected
 	candidates := make([]processor.Candidate, len(processors))
 	var missing atomic.Int64

@@ -2,7 +2,6 @@ package kring
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
@@ -127,7 +126,7 @@ func resolve(source string) ([]netip.Prefix, error) {
 	return prefixes, nil
 }
 
-// addListeners adds what the gates of all listeners have counted.
+// addListeners adds what the quotas of all listeners have counted.
 func (st *Stats) addListeners(a *acceptor.Admission) {
 	st.Listeners = a.Stats()
 	for i := range st.Listeners {
@@ -186,11 +185,4 @@ func (c *Config) descriptors(conns int) Descriptors {
 	}
 	own := ofProcess + ofEngine*engines + ofListener*sockets
 	return acceptor.PlanDescriptors(acceptor.DescriptorLimit(), own, c.Conns.HandlerFiles, conns)
-}
-
-// errNoRoom says that clients would be reset for want of descriptors, each of them.
-func (s *Server) errNoRoom() error {
-	d := s.cfg.descriptors(0)
-	return fmt.Errorf("kring: too many open files before anybody connects: RLIMIT_NOFILE is %d, and the server itself needs about %d, and room for clients: "+
-		"raise the limit (ulimit -n 65536; systemd: LimitNOFILE=65536; docker: --ulimit nofile=65536:65536), or have fewer processors than %d", d.Limit, d.Own, s.cfg.Processors.Count)
 }

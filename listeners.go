@@ -2,24 +2,25 @@ package kring
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"kring/acceptor"
+	"kring/engine"
 	"kring/internal/tlsconn"
 	"kring/processor"
 )
 
 // listener is a listener at work.
 type listener struct {
-	cfg      ListenerConfig // with its defaults; guarded by Server.mu
+	cfg      atomic.Pointer[ListenerConfig] // with its defaults
 	conns    *processor.Listener
 	quota    *acceptor.ListenerQuota
-	shakes   *tlsconn.Handshakes               // nil while it has never spoken TLS; guarded by Server.changing
+	shakes   *tlsconn.Handshakes               // nil while it has never spoken TLS; guarded by Server.mu
 	acceptor atomic.Pointer[acceptor.Acceptor] // nil before it is bound
 	hosted   []hosted                          // instead of one that runs by itself; set before acceptor is
 	waiting  context.Context                   // ends when it need not wait to be ready any more
@@ -32,14 +33,16 @@ type listener struct {
 }
 
 func (s *Server) newListener(cfg ListenerConfig) (*listener, error) {
-	cfg = cfg.withDefaults(&s.cfg)
+	all := &s.now().cfg
+	cfg = cfg.withDefaults(all)
 	quota, err := s.admission.OpenListener(cfg.Name)
 	if err != nil {
 		return nil, fmt.Errorf("kring: %w", err)
 	}
 	quota.TrustForwarders(cfg.ProxyProtocol)
-	l := &listener{cfg: cfg, given: cfg, quota: quota, up: make(chan struct{}), ended: make(chan struct{})}
-	l.conns = processor.NewListener(cfg.Name, cfg.Privileged, l.settings(&cfg, &s.cfg))
+	l := &listener{given: cfg, quota: quota, up: make(chan struct{}), ended: make(chan struct{})}
+	l.cfg.Store(&cfg)
+	l.conns = processor.NewListener(cfg.Name, cfg.Privileged, l.settings(&cfg, all))
 	l.waiting, l.giveUp = context.WithCancel(s.ending)
 	return l, nil
 }
@@ -70,7 +73,7 @@ func (l *listener) assigners(processors []*processor.Processor) []acceptor.Assig
 }
 
 // addListener starts a listener. One that waits to be ready starts later, and
-// what it fails of then is told to AwaitListeners and Failed. changing is held.
+// what it fails of then is told to AwaitListeners and Failed. mu is held.
 func (s *Server) addListener(cfg ListenerConfig) error {
 	l, err := s.newListener(cfg)
 	if err != nil {
@@ -87,9 +90,7 @@ func (s *Server) addListener(cfg ListenerConfig) error {
 			return err
 		}
 	}
-	s.mu.Lock()
-	s.listeners = append(slices.Clone(s.listeners), l)
-	s.mu.Unlock()
+	s.change(func(next *state) { next.listeners = append(slices.Clone(next.listeners), l) })
 	go s.runListener(l, cfg.Ready)
 	if cfg.Ready != nil {
 		return nil
@@ -97,31 +98,44 @@ func (s *Server) addListener(cfg ListenerConfig) error {
 	<-l.up
 	if l.err != nil {
 		<-l.ended
-		s.mu.Lock()
-		s.listeners = slices.DeleteFunc(slices.Clone(s.listeners), func(o *listener) bool { return o == l })
-		s.mu.Unlock()
+		s.change(func(next *state) { next.listeners = without(next.listeners, l) })
 	}
 	return l.err
 }
 
 // bind opens the listening socket.
 func (s *Server) bind(l *listener) error {
-	s.mu.RLock()
-	shared := s.cfg.Processors.Accept == AcceptPerProcessor
-	s.mu.RUnlock()
-	if shared {
+	if s.now().cfg.Processors.Accept == AcceptPerProcessor {
 		return s.bindShared(l)
 	}
 	a, err := acceptor.New(s.acceptorConfig(l))
 	if err != nil {
 		return fmt.Errorf("kring: %w", err)
 	}
-	// Order: processors that come or go find the acceptor, or it has them already.
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	a.AssignTo(l.assigners(s.processors))
 	l.acceptor.Store(a)
-	return nil
+	// Order: the acceptor is there before it is looked who serves. Processors that come or
+	// go meanwhile (serveWith) find it, or are seen by the second look.
+	for serving := s.now().processors; ; {
+		a.AssignTo(l.assigners(serving))
+		again := s.now().processors
+		if slices.Equal(serving, again) {
+			return nil
+		}
+		serving = again
+	}
+}
+
+func (s *Server) acceptorConfig(l *listener) acceptor.Config {
+	now, cfg := s.now(), l.cfg.Load()
+	c := acceptor.Config{
+		Name: cfg.Name, Network: now.network, Quota: l.quota,
+		Assigners: l.assigners(now.processors), LeastConns: now.cfg.Processors.Assignment == AssignLeastConns,
+		Listen: engine.ListenConfig{Address: cfg.Address, Given: cfg.Listener, FileMode: cfg.SocketMode, Backlog: cfg.Backlog, Socket: cfg.Socket},
+	}
+	if f := s.events.AcceptFailed; f != nil {
+		c.Failed = func(err error, pause time.Duration) { f(l.conns.Name(), err, pause) }
+	}
+	return c
 }
 
 // runListener is a listener's life.
@@ -157,7 +171,7 @@ func (s *Server) runListener(l *listener, ready func(context.Context) error) {
 // becomeReady waits until l may accept, and binds it if it is not bound.
 func (s *Server) becomeReady(l *listener, ready func(context.Context) error) error {
 	if ready != nil {
-		if err := await(l.waiting, ready); err != nil {
+		if err := callUntil(l.waiting, ready); err != nil {
 			return fmt.Errorf("kring: listener %s did not become ready: %w", l.conns.Name(), err)
 		}
 	}
@@ -173,8 +187,8 @@ func (s *Server) becomeReady(l *listener, ready func(context.Context) error) err
 	return nil
 }
 
-// await calls f, but does not wait for it beyond the end of ctx.
-func await(ctx context.Context, f func(context.Context) error) error {
+// callUntil calls f, but does not wait for it beyond the end of ctx.
+func callUntil(ctx context.Context, f func(context.Context) error) error {
 	said := make(chan error, 1)
 	go func() { said <- f(ctx) }()
 	select {
@@ -194,160 +208,65 @@ func (s *Server) sayUp(l *listener, err error, late bool) {
 	}
 }
 
-// AwaitListeners waits until every listener accepts that there is, and gives
-// what those failed of that never will. (Kafka: enableRequestProcessing.)
-func (s *Server) AwaitListeners(ctx context.Context) error {
-	s.mu.RLock()
-	listeners := s.listeners
-	s.mu.RUnlock()
-	var faults []error
-	for _, l := range listeners {
-		select {
-		case <-l.up:
-			faults = append(faults, l.err)
-		case <-ctx.Done():
-			return errors.Join(append(faults, fmt.Errorf("kring: listener %s is not ready yet: %w", l.conns.Name(), ctx.Err()))...)
+// hosted is an acceptor that runs on a processor's own engine.
+type hosted struct {
+	acceptor  *acceptor.Acceptor
+	processor *processor.Processor
+}
+
+// bindShared opens a listening socket of l for each processor. The first picks
+// the port, the others share it.
+func (s *Server) bindShared(l *listener) error {
+	c := s.acceptorConfig(l)
+	c.Listen.Shared = true
+	var all []hosted
+	for _, p := range s.now().processors {
+		c.Assigners = []acceptor.Assigner{p.InboxFor(l.conns)}
+		a, err := acceptor.New(c)
+		if err != nil {
+			for _, h := range all {
+				h.acceptor.CloseUnused()
+			}
+			return fmt.Errorf("kring: %w", err)
 		}
+		c.Listen.Address = a.Addr().String()
+		all = append(all, hosted{a, p})
 	}
-	return errors.Join(faults...)
-}
-
-// AddListener begins to listen beside the listeners that are there, as Start
-// does, and leaves the Server as it was if it can't.
-func (s *Server) AddListener(cfg ListenerConfig) error {
-	s.changing.Lock()
-	defer s.changing.Unlock()
-	if s.stage != started {
-		return s.stage.errNotServing("AddListener")
-	}
-	err := s.add("AddListener", cfg)
-	if err != nil {
-		cfg.closeGiven()
-	}
-	return err
-}
-
-// add is AddListener for method. changing is held.
-func (s *Server) add(method string, cfg ListenerConfig) error {
-	with := s.cfg
-	with.Listeners = append(slices.Clone(s.cfg.Listeners), cfg)
-	if err := with.Validate(); err != nil {
-		return fmt.Errorf("kring: %s: %w", method, err)
-	}
-	with = with.withDefaults()
-	limits, err := with.limits()
-	if err != nil {
-		return fmt.Errorf("kring: %s: %w", method, err)
-	}
-	before := s.admission.Limits()
-	if err := s.admission.Set(limits); err != nil {
-		return fmt.Errorf("kring: %s: %w", method, err)
-	}
-	if err := s.addListener(with.Listeners[len(with.Listeners)-1]); err != nil {
-		return errors.Join(err, s.admission.Set(before))
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.cfg.Listeners = with.Listeners
+	l.hosted = all
+	l.acceptor.Store(all[0].acceptor)
 	return nil
 }
 
-// RemoveListener has a listener accept no more, lets its connections finish
-// what they have in flight and closes them; it returns when the last is closed.
-// When ctx ends first they are cut off, and the error says how many; their
-// requests in flight are counted as dropped. The port is free from the
-// beginning of that.
-func (s *Server) RemoveListener(ctx context.Context, name string) error {
-	s.changing.Lock()
-	if s.stage != started {
-		s.changing.Unlock()
-		return s.stage.errNotServing("RemoveListener")
+// acceptors are those of l; none before it is bound.
+func (l *listener) acceptors() []*acceptor.Acceptor {
+	first := l.acceptor.Load() // Order: hosted was set before it
+	if first == nil {
+		return nil
 	}
-	l, err := s.detach(name)
-	s.changing.Unlock()
-	if err != nil {
-		return err
+	if len(l.hosted) == 0 {
+		return []*acceptor.Acceptor{first}
 	}
-	return s.drainListener(ctx, l)
+	all := make([]*acceptor.Acceptor, len(l.hosted))
+	for i, h := range l.hosted {
+		all[i] = h.acceptor
+	}
+	return all
 }
 
-// detach takes a listener out of those that serve. changing is held.
-func (s *Server) detach(name string) (*listener, error) {
-	switch {
-	case !slices.Contains(s.listenerNames(), name):
-		return nil, fmt.Errorf("kring: there is no listener %q: name one of %q", name, s.listenerNames())
-	case name == s.cfg.Conns.ProtectedListener:
-		return nil, fmt.Errorf("kring: %s is Conns.ProtectedListener: name another by Reconfigure first", name)
+// run accepts until stop. A processor that died has said so itself; the others
+// go on.
+func (l *listener) run(opened func(error)) error {
+	if len(l.hosted) == 0 {
+		return l.acceptor.Load().Run(opened)
 	}
-	return s.takeOut(name), nil
-}
-
-// takeOut is detach for a listener that there is. changing is held.
-func (s *Server) takeOut(name string) *listener {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	at := slices.IndexFunc(s.listeners, func(l *listener) bool { return l.conns.Name() == name })
-	l := s.listeners[at]
-	s.listeners = slices.Delete(slices.Clone(s.listeners), at, at+1)
-	s.cfg.Listeners = slices.DeleteFunc(slices.Clone(s.cfg.Listeners), func(c ListenerConfig) bool { return c.Name == name })
-	s.leaving.listeners = append(slices.Clone(s.leaving.listeners), l)
-	return l
-}
-
-// drainListener ends a detached listener.
-func (s *Server) drainListener(ctx context.Context, l *listener) error {
-	gone := make(chan struct{})
-	var err error // written before gone is closed
-	go func() {
-		defer close(gone)
-		l.stop()
-		comesBefore(l.ended, ctx.Done())
-		l.conns.Drain()
-		s.refresh()
-		if !comesBefore(l.conns.Drained(), ctx.Done()) {
-			err = errCutOff(l, ctx)
-			l.conns.Cut()
-			s.refresh()
+	for _, h := range l.hosted {
+		if !h.processor.HostAcceptor(h.acceptor) {
+			h.acceptor.Close()
 		}
-		<-l.conns.Drained()
-		<-l.ended
-		l.awaitHandshakes()
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.leaving.listeners = slices.DeleteFunc(slices.Clone(s.leaving.listeners), func(o *listener) bool { return o == l })
-	}()
-	late, stop := expired(ctx, returnGrace)
-	defer stop()
-	if !comesBefore(gone, late) { // a Handler blocks a processor
-		return errCutOff(l, ctx)
 	}
-	return err
-}
-
-func errCutOff(l *listener, ctx context.Context) error {
-	return fmt.Errorf("kring: listener %s: %d connections were cut off: %w", l.conns.Name(), l.conns.Open(), ctx.Err())
-}
-
-// refresh has every connection go by what its listener says by now.
-func (s *Server) refresh() {
-	for _, p := range s.everyProcessor() {
-		p.Refresh()
+	opened(nil)
+	for _, h := range l.hosted {
+		<-h.acceptor.Done()
 	}
-}
-
-// everyListener are those that serve and those on their way out.
-func (s *Server) everyListener() []*listener {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return slices.Concat(s.listeners, s.leaving.listeners)
-}
-
-func (s *Server) listenerNames() []string {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	names := make([]string, len(s.listeners))
-	for i, l := range s.listeners {
-		names[i] = l.conns.Name()
-	}
-	return names
+	return nil
 }

@@ -272,17 +272,11 @@ func (c *Config) memoryParts(given *Config) (set, derived []string) {
 }
 
 // MemoryPlan is the plan that the Server goes by.
-func (s *Server) MemoryPlan() MemoryPlan {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.plan
-}
+func (s *Server) MemoryPlan() MemoryPlan { return s.now().plan }
 
 // planBy has the Server go by another plan.
 func (s *Server) planBy(m MemoryPlan) {
-	s.mu.Lock()
-	s.plan = m
-	s.mu.Unlock()
+	s.change(func(next *state) { next.plan = m })
 	s.memory.SetKeptMax(m.Reserve / 2)
 }
 

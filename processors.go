@@ -2,26 +2,113 @@ package kring
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"runtime"
 	"slices"
 	"time"
 
+	"kring/engine"
 	"kring/processor"
 )
 
-// everyProcessor are those that serve and those on their way out.
-func (s *Server) everyProcessor() []*processor.Processor {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return slices.Concat(s.processors, s.leaving.processors)
+func (s *Server) processorConfig(id uint32) processor.Config {
+	now := s.now()
+	cfg := &now.cfg
+	c := processor.Config{
+		ID: id, Network: now.network, Wait: waitOf(cfg.Processors.Wait), YieldFrom: cfg.yieldFrom(), Memory: s.memory, Held: s.held, Responses: s.responses, Channel: s.channel,
+		Census: &s.census, Clients: &s.clients, AssignedMax: assignedMax,
+		Hooks: processor.Hooks{
+			Opened: s.connOpened, Closed: s.connClosed, Refused: s.connRefused,
+			Panicked: s.events.HandlerPanicked,
+		},
+	}
+	c.APIOf, c.Deprecated, c.Priority = cfg.Dispatch.APIOf, cfg.Dispatch.Deprecated, cfg.Dispatch.Priority
+	c.LongPoll = cfg.Dispatch.LongPoll
+	c.Latency = processor.LatencyConfig{
+		Target: cfg.Dispatch.LatencyTarget, Counts: cfg.Dispatch.LatencyCounts, Least: 1, Most: cfg.Dispatch.QueuedRequestsMax,
+	}
+	c.InFlightShare = max(1, cfg.Dispatch.QueuedRequestsMax/8)
+	c.RunMax = cfg.Dispatch.BatchMax
+	if cfg.Dispatch.Mode == DispatchInline {
+		c.Handle = handleOf(s.handler)
+	}
+	return c
 }
 
-// serveWith has new connections go to these processors from now on. changing is
-// held.
+// assignedMax bounds the sockets that wait on one processor to be adopted.
+const assignedMax = 1024
+
+// openProcessors starts n processors, or none.
+func (s *Server) openProcessors(n int) ([]*processor.Processor, error) {
+	opened := make(chan error, n)
+	processors := make([]*processor.Processor, n)
+	for i := range processors {
+		p := processor.New(s.processorConfig(s.nextID))
+		s.nextID++
+		processors[i] = p
+		go s.runProcessor(p, opened)
+	}
+	var faults []error
+	for range processors {
+		faults = append(faults, <-opened)
+	}
+	err := errors.Join(faults...)
+	if err != nil {
+		dismiss(processors)
+		return nil, engineError(s.Engine(), "processors", err)
+	}
+	return processors, nil
+}
+
+func (s *Server) runProcessor(p *processor.Processor, opened chan<- error) {
+	stands := false
+	err := fmt.Errorf("kring: processor %d has ended: %w: use dispatch %q for such a handler", p.ID(), processor.ErrGoexit, DispatchPool)
+	defer func() { // also when a handler takes this goroutine with it
+		if stands { // else whoever opened it knows
+			s.fail(err)
+		}
+	}()
+	err = p.Run(func(err error) {
+		stands = err == nil
+		opened <- err
+	})
+}
+
+// dismiss ends processors that nobody assigns to any more, and what is left of
+// their connections.
+func dismiss(processors []*processor.Processor) {
+	each(processors, (*processor.Processor).Cut)
+	await(processors, (*processor.Processor).Drained)
+	each(processors, (*processor.Processor).Stop)
+	await(processors, (*processor.Processor).Ended)
+}
+
+// yieldFrom is processor.Config's; see ProcessorsConfig.Gosched. With another P to run it
+// on, a single request is better off there.
+func (c *Config) yieldFrom() int {
+	switch {
+	case c.Processors.Gosched == GoschedOff:
+		return 0
+	case c.Processors.Gosched == GoschedOn || c.Processors.Wait == WaitLocked || runtime.GOMAXPROCS(0) == 1:
+		return 1
+	default:
+		return 2
+	}
+}
+
+func waitOf(w Wait) engine.Wait {
+	if w == WaitLocked {
+		return engine.WaitLocked
+	}
+	return engine.WaitParked
+}
+
+// serveWith has new connections go to these processors from now on. mu is held. Order: they
+// are there before it is looked who accepts; see bind.
 func (s *Server) serveWith(processors []*processor.Processor) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.processors = processors
-	for _, l := range s.listeners {
+	s.change(func(next *state) { next.processors = processors })
+	for _, l := range s.now().listeners {
 		if a := l.acceptor.Load(); a != nil {
 			a.AssignTo(l.assigners(processors))
 		}
@@ -45,16 +132,15 @@ func aliveFirst(processors []*processor.Processor) []*processor.Processor {
 
 // shrink takes processors away, down to n: those that died, and then the last. Their
 // connections go on with the others, each as soon as it has nothing in flight; Kafka
-// closes them. changing is held.
+// closes them. mu is held.
 func (s *Server) shrink(n int) {
-	if n == len(s.processors) {
+	serving := s.now().processors
+	if n == len(serving) {
 		return
 	}
-	all := aliveFirst(s.processors)
+	all := aliveFirst(serving)
 	stay, leave := slices.Clone(all[:n]), slices.Clone(all[n:])
-	s.mu.Lock()
-	s.leaving.processors = slices.Concat(s.leaving.processors, leave)
-	s.mu.Unlock()
+	s.change(func(next *state) { next.leaving.processors = slices.Concat(next.leaving.processors, leave) })
 	s.serveWith(stay)
 	for _, p := range leave {
 		p.Retire(stay)
@@ -65,10 +151,7 @@ func (s *Server) shrink(n int) {
 // awaitRetired ends a processor once its connections have left it, or were cut
 // when they were too long about it.
 func (s *Server) awaitRetired(p *processor.Processor) {
-	s.mu.RLock()
-	bound := s.cfg.Timeouts.Drain
-	s.mu.RUnlock()
-	late, cancel := s.drainDeadline(bound)
+	late, cancel := s.drainDeadline(s.now().cfg.Timeouts.Drain)
 	defer cancel()
 	select {
 	case <-p.Drained():
@@ -80,12 +163,11 @@ func (s *Server) awaitRetired(p *processor.Processor) {
 	<-p.Drained()
 	p.Stop()
 	<-p.Ended()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.leaving.processors = slices.DeleteFunc(slices.Clone(s.leaving.processors), func(o *processor.Processor) bool { return o == p })
-	gone := s.leaving.gone.clone()
-	gone.addProcessor(p)
-	s.leaving.gone = gone
+	s.change(func(next *state) {
+		next.leaving.processors = without(next.leaving.processors, p)
+		next.leaving.gone = next.leaving.gone.clone()
+		next.leaving.gone.addProcessor(p)
+	})
 }
 
 // drainDeadline ends when what was taken away has had so long to finish, or when the
@@ -97,13 +179,13 @@ func (s *Server) drainDeadline(bound time.Duration) (context.Context, context.Ca
 	return context.WithTimeout(s.ending, bound)
 }
 
-// paceRebalance has connections rebalanced as Config says. changing is held.
+// paceRebalance has connections rebalanced as Config says. mu is held.
 func (s *Server) paceRebalance() {
 	if s.pacing != nil {
 		s.pacing()
 	}
 	s.pacing = nil
-	if every := s.cfg.Processors.Rebalance; every > 0 {
+	if every := s.now().cfg.Processors.Rebalance; every > 0 {
 		ctx, cancel := context.WithCancel(s.ending)
 		s.pacing = cancel
 		s.retiring.Go(func() { s.rebalance(ctx, every) })
@@ -119,10 +201,7 @@ func (s *Server) rebalance(ctx context.Context, every time.Duration) {
 	for {
 		select {
 		case <-tick.C:
-			s.mu.RLock()
-			processors := s.processors
-			s.mu.RUnlock()
-			shed(processors)
+			shed(s.now().processors)
 		case <-ctx.Done():
 			return
 		}

@@ -28,19 +28,19 @@ func (s *Server) Reconfigure(cfg Config) error {
 	if err != nil {
 		return fmt.Errorf("kring: Reconfigure: %w", s.withRestarts(err, cfg))
 	}
-	s.changing.Lock()
-	defer s.changing.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.stage != started {
 		return s.stage.errNotServing("Reconfigure")
 	}
 	s.keepGiven(cfg.Listeners)
-	if err := needRestart(&s.cfg, &cfg); err != nil {
+	before, limitsBefore := s.now().cfg, s.admission.Limits()
+	if err := needRestart(&before, &cfg); err != nil {
 		return fmt.Errorf("kring: Reconfigure: %w", err)
 	}
-	cfg.Dispatch.APIOf, cfg.Dispatch.Deprecated, cfg.Dispatch.Priority = s.cfg.Dispatch.APIOf, s.cfg.Dispatch.Deprecated, s.cfg.Dispatch.Priority
-	cfg.Dispatch.LongPoll = s.cfg.Dispatch.LongPoll
-	cfg.Dispatch.LatencyCounts, cfg.Events = s.cfg.Dispatch.LatencyCounts, s.cfg.Events
-	before, limitsBefore := s.cfg, s.admission.Limits()
+	cfg.Dispatch.APIOf, cfg.Dispatch.Deprecated, cfg.Dispatch.Priority = before.Dispatch.APIOf, before.Dispatch.Deprecated, before.Dispatch.Priority
+	cfg.Dispatch.LongPoll = before.Dispatch.LongPoll
+	cfg.Dispatch.LatencyCounts, cfg.Events = before.Dispatch.LatencyCounts, before.Events
 	if err := s.admission.Set(limits); err != nil {
 		return fmt.Errorf("kring: Reconfigure: %w", err)
 	}
@@ -61,13 +61,13 @@ func (s *Server) withRestarts(err error, cfg Config) error {
 		return err
 	}
 	cfg = cfg.withDefaults()
-	s.changing.Lock()
-	defer s.changing.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.stage != started {
 		return err
 	}
 	s.keepGiven(cfg.Listeners)
-	if !errors.As(needRestart(&s.cfg, &cfg), &fixed) {
+	if !errors.As(needRestart(&s.now().cfg, &cfg), &fixed) {
 		return err
 	}
 	var faults fault.List
@@ -85,25 +85,24 @@ func (s *Server) withRestarts(err error, cfg Config) error {
 // keepEngines has engines that cfg says nothing new about stay what they are: for another
 // Memory.BytesMax, or more processors, other numbers of buffers might be planned.
 func (s *Server) keepEngines(cfg Config) Config {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
+	now := s.now()
 	if reflect.DeepEqual(cfg.URing, s.given.URing) {
-		cfg.URing = s.cfg.URing
+		cfg.URing = now.cfg.URing
 	}
 	if cfg.Epoll == s.given.Epoll {
-		cfg.Epoll = s.cfg.Epoll
+		cfg.Epoll = now.cfg.Epoll
 	}
 	if cfg.Portable == s.given.Portable {
-		cfg.Portable = s.cfg.Portable
+		cfg.Portable = now.cfg.Portable
 	}
 	return cfg
 }
 
 // keepGiven has listeners whose sockets were given go on with them: who calls Serve has
-// a Config that says another address. changing is held.
+// a Config that says another address. mu is held.
 func (s *Server) keepGiven(listeners []ListenerConfig) {
 	for i, l := range listeners {
-		for _, was := range s.cfg.Listeners {
+		for _, was := range s.now().cfg.Listeners {
 			if was.Name == l.Name && was.Listener != nil && l.Listener == nil {
 				listeners[i].Listener, listeners[i].Address = was.Listener, was.Address
 			}
@@ -111,34 +110,32 @@ func (s *Server) keepGiven(listeners []ListenerConfig) {
 	}
 }
 
-// take has what is opened from here on go by cfg. changing is held.
+// take has what is opened from here on go by cfg. mu is held.
 func (s *Server) take(cfg Config) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.cfg = cfg
+	s.change(func(next *state) { next.cfg = cfg })
 }
 
 // enlarge opens what cfg has more than there is, which may fail, and then undoes
-// what it did. changing is held.
+// what it did. mu is held.
 func (s *Server) enlarge(cfg Config) error {
-	there := s.listenerNames()
+	before := s.now()
 	s.take(cfg)
-	had := len(s.processors)
+	had := len(before.processors)
 	if n := cfg.Processors.Count - had; n > 0 {
 		more, err := s.openProcessors(n)
 		if err != nil {
 			return err
 		}
-		s.serveWith(slices.Concat(s.processors, more))
+		s.serveWith(slices.Concat(before.processors, more))
 	}
 	for i, l := range cfg.Listeners {
-		if slices.Contains(there, l.Name) {
+		if before.listener(l.Name) != nil {
 			continue
 		}
 		if err := s.addListener(l); err != nil {
 			for _, added := range cfg.Listeners[:i] {
-				if !slices.Contains(there, added.Name) {
-					s.removeAside(added.Name)
+				if before.listener(added.Name) == nil {
+					s.removeAside(s.now().listener(added.Name))
 				}
 			}
 			s.shrink(had)
@@ -149,43 +146,42 @@ func (s *Server) enlarge(cfg Config) error {
 }
 
 // reduce brings the rest to what the Config says by now: nothing of it fails.
-// changing is held.
+// mu is held.
 func (s *Server) reduce() {
-	wanted := map[string]ListenerConfig{}
-	for _, l := range s.cfg.Listeners {
+	now, wanted := s.now(), map[string]ListenerConfig{}
+	all := &now.cfg
+	for _, l := range all.Listeners {
 		wanted[l.Name] = l
 	}
-	for _, l := range s.listeners {
+	for _, l := range now.listeners {
 		cfg, stays := wanted[l.conns.Name()]
 		if !stays {
-			s.removeAside(l.conns.Name())
+			s.removeAside(l)
 			continue
 		}
-		cfg = cfg.withDefaults(&s.cfg)
-		l.conns.Change(l.settings(&cfg, &s.cfg))
+		cfg = cfg.withDefaults(all)
+		l.conns.Change(l.settings(&cfg, all))
 		l.quota.TrustForwarders(cfg.ProxyProtocol)
-		s.mu.Lock()
-		l.cfg = cfg
-		s.mu.Unlock()
+		l.cfg.Store(&cfg)
 	}
-	s.held.SetMax(s.cfg.Memory.HeldBytesMax / 2)
-	s.channel.SetBytesMax(s.cfg.Memory.RequestBytesMax, s.cfg.claimsSpare())
-	s.responses.SetMax(s.cfg.Memory.ResponseBytesMax)
+	s.held.SetMax(all.Memory.HeldBytesMax / 2)
+	s.channel.SetBytesMax(all.Memory.RequestBytesMax, all.claimsSpare())
+	s.responses.SetMax(all.Memory.ResponseBytesMax)
 	s.refresh()
-	if len(s.processors) > s.cfg.Processors.Count {
-		s.shrink(s.cfg.Processors.Count)
+	if len(now.processors) > all.Processors.Count {
+		s.shrink(all.Processors.Count)
 	}
 	if s.pool != nil {
-		s.pool.Resize(s.cfg.Dispatch.Handlers)
+		s.pool.Resize(all.Dispatch.Handlers)
 	}
 	s.paceRebalance()
 }
 
 // removeAside takes a listener out and drains it without being waited for.
-// changing is held.
-func (s *Server) removeAside(name string) {
-	l := s.takeOut(name)
-	bound := l.cfg.Timeouts.Drain
+// mu is held.
+func (s *Server) removeAside(l *listener) {
+	s.takeOut(l)
+	bound := l.cfg.Load().Timeouts.Drain
 	s.retiring.Go(func() {
 		ctx, cancel := s.drainDeadline(bound)
 		defer cancel()

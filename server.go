@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"kring/acceptor"
 	"kring/engine"
@@ -36,37 +36,81 @@ type Server struct {
 	responses *budget.Budget
 	held      *capacity.Capacity // bounds held bytes by half of Memory.HeldBytesMax
 	channel   *reqchan.Channel
-	pool      *handler.Pool // nil when inline; written under mu
+	pool      *handler.Pool // nil when inline
 	admission *acceptor.Admission
 
-	// changing is held by whoever changes what the Server consists of.
-	changing sync.Mutex
-	stage    stage // guarded by changing
+	// current is what the Server consists of. Order: whoever makes another of it (change)
+	// has written what it names before.
+	current atomic.Pointer[state]
+
+	// mu is held by whoever starts, reconfigures or ends the Server, for as long as that
+	// takes. Nobody who only reads needs it.
+	mu     sync.Mutex
+	stage  stage              // guarded by mu
+	nextID uint32             // guarded by mu; of the next processor
+	pacing context.CancelFunc // guarded by mu; ends the rebalancing
+
 	// starting: another engine may still be tried, so sockets that were given stay open.
 	starting atomic.Bool
-	others   []candidate
-	nextID   uint32             // of the next processor; guarded by changing
-	dials    atomic.Uint32      // calls of Dial
-	retiring sync.WaitGroup     // goroutines that see to what leaves
-	pacing   context.CancelFunc // ends the rebalancing; guarded by changing
+	dials    atomic.Uint32  // calls of Dial
+	retiring sync.WaitGroup // goroutines that see to what leaves
 	ending   context.Context
 	end      context.CancelFunc // when Shutdown begins
-
-	// mu is held for a moment, to read what follows, and to write it beside
-	// changing.
-	mu         sync.RWMutex
-	cfg        Config                 // guarded by mu
-	network    engine.Network         // guarded by mu
-	plan       MemoryPlan             // guarded by mu
-	why        string                 // guarded by mu
-	listeners  []*listener            // guarded by mu
-	processors []*processor.Processor // guarded by mu
-	leaving    leaving                // guarded by mu
 
 	failed   chan error // what an acceptor or a processor died of, the first
 	finish   sync.Once
 	finished chan struct{}
 	endError error // of the first Shutdown; written before finished is closed
+}
+
+// state is what a Server consists of at a moment. It never changes: Server.change puts
+// another in its place. So what is read of one belongs together.
+type state struct {
+	cfg     Config
+	network engine.Network
+	why     string      // this engine
+	others  []candidate // engines that are left to try
+	plan    MemoryPlan
+
+	listeners  []*listener            // that serve, in their order
+	processors []*processor.Processor // that serve
+	leaving    leaving
+}
+
+// leaving are the parts that were taken away.
+type leaving struct {
+	listeners  []*listener            // whose connections still drain
+	processors []*processor.Processor // that still have connections
+	gone       gone
+}
+
+// now is the Server at this moment. Any goroutine.
+func (s *Server) now() *state { return s.current.Load() }
+
+// change puts another state in the place of the current one. f makes it of a copy, and is
+// called again when another change came first; it copies the slices that it changes. Any
+// goroutine.
+func (s *Server) change(f func(next *state)) {
+	for {
+		was := s.current.Load()
+		next := *was
+		if f(&next); s.current.CompareAndSwap(was, &next) {
+			return
+		}
+	}
+}
+
+// everyProcessor are those that serve and those on their way out.
+func (n *state) everyProcessor() []*processor.Processor {
+	return slices.Concat(n.processors, n.leaving.processors)
+}
+
+// everyListener are those that serve and those on their way out.
+func (n *state) everyListener() []*listener { return slices.Concat(n.listeners, n.leaving.listeners) }
+
+// without is a copy of all that lacks one.
+func without[T comparable](all []T, one T) []T {
+	return slices.DeleteFunc(slices.Clone(all), func(o T) bool { return o == one })
 }
 
 // stage is how far a Server's life has come.
@@ -98,8 +142,8 @@ func New(cfg Config, h Handler) (*Server, error) {
 		return nil, fmt.Errorf("kring: configuration: %w", err)
 	}
 	s := &Server{
-		cfg: cfg, handler: h, events: cfg.Events, network: network, why: why, others: others,
-		given: given, memory: &slab.Pool{}, plan: plan, held: capacity.New(cfg.Memory.HeldBytesMax / 2), responses: budget.New(cfg.Memory.ResponseBytesMax),
+		handler: h, events: cfg.Events,
+		given: given, memory: &slab.Pool{}, held: capacity.New(cfg.Memory.HeldBytesMax / 2), responses: budget.New(cfg.Memory.ResponseBytesMax),
 		channel: reqchan.New(reqchan.Config{
 			RequestsMax: cfg.Dispatch.QueuedRequestsMax, PriorityMax: cfg.Dispatch.QueuedPriorityMax, BytesMax: cfg.Memory.RequestBytesMax, ClaimsSpare: cfg.claimsSpare(),
 		}),
@@ -115,57 +159,23 @@ func New(cfg Config, h Handler) (*Server, error) {
 	s.memory.SetKeptMax(plan.Reserve / 2)
 	s.watcher, _ = h.(ConnWatcher)
 	s.ending, s.end = context.WithCancel(context.Background())
-	if reader, ok := h.(APIReader); ok && s.cfg.Dispatch.APIOf == nil {
-		s.cfg.Dispatch.APIOf = reader.APIOf
+	if reader, ok := h.(APIReader); ok && cfg.Dispatch.APIOf == nil {
+		cfg.Dispatch.APIOf = reader.APIOf
 	}
+	if cfg.Dispatch.Mode == DispatchPool {
+		s.pool = s.newPool(&cfg)
+	}
+	s.current.Store(&state{cfg: cfg, network: network, why: why, others: others, plan: plan})
 	return s, nil
-}
-
-// Start begins to serve. It returns when every listener accepts that has
-// nothing to wait for (see ListenerConfig.Ready), or with the error of the first
-// part that could not, and then nothing of the Server is left. When Config
-// leaves the engine to the Server, one that could be chosen and then has no
-// memory for all parts is replaced by the next; Why says so.
-func (s *Server) Start() error {
-	s.changing.Lock()
-	defer s.changing.Unlock()
-	if s.stage != fresh {
-		return s.stage.errStarted("Start")
-	}
-	return s.start()
-}
-
-// start is Start for a Server that is fresh. changing is held.
-func (s *Server) start() error {
-	s.starting.Store(true)
-	err := s.open()
-	for err != nil && s.fallBack(err) {
-		err = s.open()
-	}
-	s.starting.Store(false)
-	if err != nil {
-		for _, l := range s.cfg.Listeners {
-			l.closeGiven()
-		}
-		s.stage = ended
-		s.end()
-		s.endPool()
-		s.memory.Close()
-		return err
-	}
-	s.stage = started
-	s.paceRebalance()
-	return nil
 }
 
 // Addrs are the TCP addresses that the listeners are bound to, in their order; the zero
 // value for one that waits to be bound, or is a Unix domain socket. Listeners has all as
 // text.
 func (s *Server) Addrs() []netip.AddrPort {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	addrs := make([]netip.AddrPort, len(s.listeners))
-	for i, l := range s.listeners {
+	listeners := s.now().listeners
+	addrs := make([]netip.AddrPort, len(listeners))
+	for i, l := range listeners {
 		addrs[i] = l.addr()
 	}
 	return addrs
@@ -182,10 +192,9 @@ type ListenerInfo struct {
 // Listeners are those that there are, in their order, with their addresses as text; for
 // TCP alone, Addrs has them as values.
 func (s *Server) Listeners() []ListenerInfo {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	all := make([]ListenerInfo, len(s.listeners))
-	for i, l := range s.listeners {
+	listeners := s.now().listeners
+	all := make([]ListenerInfo, len(listeners))
+	for i, l := range listeners {
 		all[i].Name = l.conns.Name()
 		if a := l.acceptor.Load(); a != nil {
 			all[i].Address = a.Address()
@@ -206,42 +215,3 @@ func (s *Server) fail(err error) {
 		}
 	}
 }
-
-func (s *Server) acceptorConfig(l *listener) acceptor.Config {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	c := acceptor.Config{
-		Name: l.cfg.Name, Network: s.network, Quota: l.quota,
-		Assigners: l.assigners(s.processors), LeastConns: s.cfg.Processors.Assignment == AssignLeastConns,
-		Listen: engine.ListenConfig{Address: l.cfg.Address, Given: l.cfg.Listener, FileMode: l.cfg.SocketMode, Backlog: l.cfg.Backlog, Socket: l.cfg.Socket},
-	}
-	if f := s.events.AcceptFailed; f != nil {
-		c.Failed = func(err error, pause time.Duration) { f(l.conns.Name(), err, pause) }
-	}
-	return c
-}
-
-func (s *Server) processorConfig(id uint32) processor.Config {
-	c := processor.Config{
-		ID: id, Network: s.network, Wait: waitOf(s.cfg.Processors.Wait), YieldFrom: s.cfg.yieldFrom(), Memory: s.memory, Held: s.held, Responses: s.responses, Channel: s.channel,
-		Census: &s.census, Clients: &s.clients, AssignedMax: assignedMax,
-		Hooks: processor.Hooks{
-			Opened: s.connOpened, Closed: s.connClosed, Refused: s.connRefused,
-			Panicked: s.events.HandlerPanicked,
-		},
-	}
-	c.APIOf, c.Deprecated, c.Priority = s.cfg.Dispatch.APIOf, s.cfg.Dispatch.Deprecated, s.cfg.Dispatch.Priority
-	c.LongPoll = s.cfg.Dispatch.LongPoll
-	c.Latency = processor.LatencyConfig{
-		Target: s.cfg.Dispatch.LatencyTarget, Counts: s.cfg.Dispatch.LatencyCounts, Least: 1, Most: s.cfg.Dispatch.QueuedRequestsMax,
-	}
-	c.InFlightShare = max(1, s.cfg.Dispatch.QueuedRequestsMax/8)
-	c.RunMax = s.cfg.Dispatch.BatchMax
-	if s.cfg.Dispatch.Mode == DispatchInline {
-		c.Handle = handleOf(s.handler)
-	}
-	return c
-}
-
-// assignedMax bounds the sockets that wait on one processor to be adopted.
-const assignedMax = 1024

@@ -37,9 +37,9 @@ func scarceServer(t *testing.T, engine Engine, room int64, want error) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &scarce{Network: s.network, want: want}
+	n := &scarce{Network: s.now().network, want: want}
 	n.room.Store(room)
-	s.network = n
+	s.change(func(next *state) { next.network = n })
 	return s
 }
 

@@ -73,18 +73,10 @@ type Stats struct {
 	Engines engine.Counts
 }
 
-// leaving are the parts that were taken away.
-type leaving struct {
-	listeners  []*listener            // whose connections still drain
-	processors []*processor.Processor // that still have connections
-	gone       gone
-}
-
 // Stats reads the counts; any goroutine, at any time.
 func (s *Server) Stats() Stats {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	total := s.leaving.gone.clone()
+	now := s.now()
+	total := now.leaving.gone.clone()
 	st := Stats{
 		Open:           s.admission.Open(),
 		AcceptRate:     s.admission.AcceptRate(),
@@ -100,7 +92,7 @@ func (s *Server) Stats() Stats {
 	}
 	st.addListeners(s.admission)
 	st.BusiestAddress, st.BusiestConns = s.admission.Busiest()
-	for _, p := range slices.Concat(s.processors, s.leaving.processors) {
+	for _, p := range now.everyProcessor() {
 		st.Processors = append(st.Processors, total.addProcessor(p))
 	}
 	st.Total, st.Engines = total.processors, total.engines
@@ -275,7 +267,7 @@ func (s *Server) watcherPanicked() {
 // ends first it says which have not: a Handler blocks them (inline), or the machine gives
 // them no time. Any goroutine, at any time.
 func (s *Server) Alive(ctx context.Context) error {
-	processors := s.everyProcessor()
+	processors := s.now().everyProcessor()
 	passes := make([]<-chan struct{}, len(processors))
 	for i, p := range processors {
 		passes[i] = p.Pass()
@@ -304,7 +296,7 @@ const listingPatience = time.Second
 func (s *Server) Conns(ctx context.Context) ([]ConnInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, listingPatience)
 	defer cancel()
-	processors := s.everyProcessor()
+	processors := s.now().everyProcessor()
 	asked := make([]*processor.Listing, len(processors))
 	for i, p := range processors {
 		asked[i] = p.List()

@@ -229,15 +229,14 @@ const upstreamListener = "upstream"
 
 func (d *dialing) settings() processor.Settings {
 	s := d.u.server
-	s.mu.RLock()
-	defer s.mu.RUnlock()
+	cfg := &s.now().cfg
 	set := processor.Settings{
-		FrameBytesMax: d.to.FrameBytesMax, BigFrameBytes: s.cfg.Processors.BigFrameBytes, PackedBytesMax: upstreamPackedMax, PipelineMax: 1,
-		HeldBytesMax: s.cfg.Limits.HeldBytesMax, QueuedBytesMax: s.cfg.Limits.QueuedResponseBytesMax,
+		FrameBytesMax: d.to.FrameBytesMax, BigFrameBytes: cfg.Processors.BigFrameBytes, PackedBytesMax: upstreamPackedMax, PipelineMax: 1,
+		HeldBytesMax: cfg.Limits.HeldBytesMax, QueuedBytesMax: cfg.Limits.QueuedResponseBytesMax,
 		IdleTimeout: d.to.IdleTimeout, WriteTimeout: d.to.WriteTimeout, FrameTimeout: d.to.FrameTimeout, HandshakeTimeout: d.to.OpenTimeout,
 		Transport: d.secure,
 	}
-	orElse(&set.FrameBytesMax, s.cfg.Limits.FrameBytesMax)
+	orElse(&set.FrameBytesMax, cfg.Limits.FrameBytesMax)
 	return set
 }
 
@@ -247,9 +246,7 @@ const upstreamPackedMax = 4 << 10
 // forUpstream are the processors that serve: the one that is near first, then those that have
 // few.
 func (s *Server) forUpstream(near int) []*processor.Processor {
-	s.mu.RLock()
-	all := s.processors
-	s.mu.RUnlock()
+	all := s.now().processors
 	first := -1
 	for i, p := range all {
 		switch {
@@ -268,10 +265,9 @@ func (s *Server) forUpstream(near int) []*processor.Processor {
 
 // Processors are the ids of the processors that serve, for UpstreamConfig.Near.
 func (s *Server) Processors() []uint32 {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	ids := make([]uint32, len(s.processors))
-	for i, p := range s.processors {
+	processors := s.now().processors
+	ids := make([]uint32, len(processors))
+	for i, p := range processors {
 		ids[i] = p.ID()
 	}
 	return ids
