@@ -8,8 +8,8 @@ import (
 
 // mayCut says whether the connection may have one more request in flight.
 func (c *Conn) mayCut() bool {
-	return c.inFlight < c.pipelineMax() && (c.ticket == nil || c.ticket.Granted()) && !c.mute.throttled() && c.life == serving &&
-		(c.out == nil || c.out.queued < c.outputMax()) && (c.inFlight == 0 || c.mayCrowd())
+	return c.pipeline.inFlight < c.pipelineMax() && (c.waits.ticket == nil || c.waits.ticket.Granted()) && !c.mute.throttled() && c.life == serving &&
+		(c.out.unsent == nil || c.out.unsent.queued < c.outputMax()) && (c.pipeline.inFlight == 0 || c.mayCrowd())
 }
 
 // unauthenticated says that c has to make do with less until a handler vouches
@@ -22,10 +22,10 @@ func (c *Conn) unauthenticated() bool {
 // authenticates it is judged by what comes of that. It is never more than the
 // order that c began with has room for.
 func (c *Conn) pipelineMax() int {
-	if c.order == nil || c.unauthenticated() {
+	if c.pipeline.order == nil || c.unauthenticated() {
 		return 1
 	}
-	return min(c.set.PipelineMax, c.order.depth)
+	return min(c.set.PipelineMax, c.pipeline.order.depth)
 }
 
 func (c *Conn) frameBytesMax() int {
@@ -43,7 +43,7 @@ func (c *Conn) frameBytesMax() int {
 // is the occasion to try again.
 func (c *Conn) mayCrowd() bool {
 	return c.shared.cfg.Handle != nil ||
-		!c.shared.crowded && (c.shared.cfg.InFlightShare == 0 || c.inFlight < c.shared.cfg.InFlightShare)
+		!c.shared.crowded && (c.shared.cfg.InFlightShare == 0 || c.pipeline.inFlight < c.shared.cfg.InFlightShare)
 }
 
 // outputMax is how many bytes of responses may be queued on a connection before its
@@ -60,13 +60,13 @@ func (c *Conn) outputMax() int {
 // in line, and goes on when its turn has come. Beside a pool it is there that requests
 // wait for the room of a large response: see postponed.
 func (c *Conn) mayBegin(b []byte) bool {
-	if c.ticket == nil {
+	if c.waits.ticket == nil {
 		if !c.shared.cfg.Responses.Tight() {
 			return true
 		}
-		c.ticket = c.line(c.shared.roomFor(b), (*Conn).Resume)
+		c.waits.ticket = c.line(c.shared.roomFor(b), (*Conn).Resume)
 	}
-	return c.ticket.Granted()
+	return c.waits.ticket.Granted()
 }
 
 // roomFor is what the response to the request in a frame may take.
@@ -84,8 +84,8 @@ func (sh *Shared) roomFor(b []byte) int64 {
 // takeTurn gives r what its connection has waited for. Who was told to expect nothing
 // large holds nothing: a long poll may wait for ever.
 func (c *Conn) takeTurn(r *reqchan.Job) {
-	t := c.ticket
-	if c.ticket = nil; t.Small() {
+	t := c.waits.ticket
+	if c.waits.ticket = nil; t.Small() {
 		t.Release()
 	} else {
 		r.TakeTicket(t)
@@ -101,19 +101,19 @@ func (c *Conn) line(n int64, then func(*Conn)) *budget.Ticket {
 	})
 }
 
-// leaveLine ends all waiting of c for the budget.
-func (c *Conn) leaveLine() {
-	c.leaveTurn()
-	if c.reads != nil {
-		c.reads.Release()
-		c.reads = nil
+// leaveLine ends all waiting for the budget.
+func (w *waits) leaveLine() {
+	w.leaveTurn()
+	if w.reads != nil {
+		w.reads.Release()
+		w.reads = nil
 	}
 }
 
-// leaveTurn has the next request of c stand in line again.
-func (c *Conn) leaveTurn() {
-	if c.ticket != nil {
-		c.ticket.Release()
-		c.ticket = nil
+// leaveTurn has the next request stand in line again.
+func (w *waits) leaveTurn() {
+	if w.ticket != nil {
+		w.ticket.Release()
+		w.ticket = nil
 	}
 }

@@ -27,12 +27,12 @@ func (c *Conn) AllReturned() {
 // answered lets the answers of a connection leave that may leave now.
 func (c *Conn) answered(r *reqchan.Job) {
 	r.MadeSmall() // it may be long on its way
-	if c.order == nil {
+	if c.pipeline.order == nil {
 		c.emit(r)
 		return
 	}
-	c.order.put(r)
-	for r := c.order.take(); r != nil; r = c.order.take() {
+	c.pipeline.order.put(r)
+	for r := c.pipeline.order.take(); r != nil; r = c.pipeline.order.take() {
 		c.emit(r)
 	}
 }
@@ -40,7 +40,7 @@ func (c *Conn) answered(r *reqchan.Job) {
 // emit carries one answer out.
 func (c *Conn) emit(r *reqchan.Job) {
 	kind, response, why := r.Answer()
-	if c.out != nil && c.out.queued+r.ResponseBytes() >= c.set.QueuedBytesMax && c.life < ending {
+	if c.out.unsent != nil && c.out.unsent.queued+r.ResponseBytes() >= c.set.QueuedBytesMax && c.life < ending {
 		c.meetSlowReader()
 	}
 	c.countAnswered(r)
@@ -70,7 +70,7 @@ func (c *Conn) emit(r *reqchan.Job) {
 // because it waits for its turn, or because its response is sent from where it
 // lies.
 func (c *Conn) outlives(r *reqchan.Job) bool {
-	if c.order != nil && !c.order.isNext(r.Seq) {
+	if c.pipeline.order != nil && !c.pipeline.order.isNext(r.Seq) {
 		return true
 	}
 	return r.ResponseBytes() > c.set.PackedBytesMax && !r.ResponseOnHeap() || len(r.Parts()) > 0 || r.CloseAt() > 0

@@ -13,24 +13,24 @@ func (c *Conn) mustAuthenticate() bool {
 func (c *Conn) authDue(now int64) int64 {
 	limit := int64(c.set.AuthTimeout)
 	switch {
-	case c.usable == 0:
+	case c.at.usable == 0:
 		return now + limit
-	case c.inFlight > 0 || c.lenient:
-		return max(c.usable+limit, now+limit/16)
+	case c.pipeline.inFlight > 0 || c.lenient:
+		return max(c.at.usable+limit, now+limit/16)
 	}
-	return c.usable + limit
+	return c.at.usable + limit
 }
 
 // authLate says that c should have authenticated by now. A request of it that is not answered
 // keeps it: handlers bound how many they take of a stranger. So does, once, what the kernel
 // has of it, because the process may have been stopped.
 func (c *Conn) authLate() bool {
-	if !c.mustAuthenticate() || c.usable == 0 {
+	if !c.mustAuthenticate() || c.at.usable == 0 {
 		return false
 	}
 	limit := int64(c.set.AuthTimeout)
-	switch late := c.shared.now - c.usable - limit; {
-	case late < 0, c.inFlight > 0 || c.ticket != nil:
+	switch late := c.shared.now - c.at.usable - limit; {
+	case late < 0, c.pipeline.inFlight > 0 || c.waits.ticket != nil:
 		return false
 	case c.lenient:
 		return late >= limit/16
@@ -38,6 +38,6 @@ func (c *Conn) authLate() bool {
 	if !c.peerWrites() {
 		return true
 	}
-	c.lenient, c.usable = true, c.shared.now-limit
+	c.lenient, c.at.usable = true, c.shared.now-limit
 	return false
 }

@@ -26,8 +26,8 @@ type batch struct {
 func (c *Conn) joinBatch(r *reqchan.Job, a *apiTimes) bool {
 	response := r.Plain()
 	if response == nil || len(response) > c.set.PackedBytesMax || c.life >= finishing ||
-		c.out != nil && c.out.queued+len(response) >= c.set.QueuedBytesMax ||
-		c.order != nil && !c.order.isAlone(r.Seq) {
+		c.out.unsent != nil && c.out.unsent.queued+len(response) >= c.set.QueuedBytesMax ||
+		c.pipeline.order != nil && !c.pipeline.order.isAlone(r.Seq) {
 		return false
 	}
 	g := &c.shared.batch
@@ -44,13 +44,13 @@ func (c *Conn) joinBatch(r *reqchan.Job, a *apiTimes) bool {
 		g.api, g.code, g.times = a, r.ErrorCode(), r.Times
 		c.output()
 	}
-	if c.order != nil {
-		c.order.pass()
+	if c.pipeline.order != nil {
+		c.pipeline.order.pass()
 	}
 	g.n++
 	g.out = append(g.out, response...)
 	g.copied += r.ResponseCopied()
-	c.out.queued += len(response)
+	c.out.unsent.queued += len(response)
 	return true
 }
 
@@ -62,8 +62,8 @@ func (c *Conn) endBatch() {
 	}
 	c.shared.count.Responses += g.n
 	c.shared.count.BytesOutCopied += uint64(g.copied)
-	c.shared.packed(c.out, g.out, g.chunk)
-	c.shared.mark(&c.out.marks, g.api, &g.times, g.code, len(g.out), g.n)
+	c.shared.packed(c.out.unsent, g.out, g.chunk)
+	c.shared.mark(&c.out.unsent.marks, g.api, &g.times, g.code, len(g.out), g.n)
 	c.shared.loop.SendLater(c)
 	*g = batch{}
 }

@@ -24,15 +24,15 @@ func (c *Conn) finish(why reqchan.CloseReason) {
 func (c *Conn) finishIfIdle() {
 	switch {
 	case c.up != nil && c.life <= serving: // it ends when its peer does, or its owner says so
-	case c.life >= delayed || c.out != nil || c.sending || c.unsent():
+	case c.life >= delayed || c.out.unsent != nil || c.out.sending || c.unsent():
 	case c.life == finishing:
 		c.end(c.reason)
-	case c.inFlight > 0 || c.unbegun != nil && c.life != draining || (c.waiting || c.ticket != nil) && !c.receive.up() && c.life == serving:
+	case c.pipeline.inFlight > 0 || c.pipeline.unbegun != nil && c.life != draining || (c.waits.again || c.waits.ticket != nil) && !c.in.receive.up() && c.life == serving:
 	case c.life == leaving:
 		c.migrateIfQuiet()
-	case c.receive == receiveOver && c.mute.throttled() && c.life == serving && c.in.NextIsComplete():
+	case c.in.receive == receiveOver && c.mute.throttled() && c.life == serving && c.in.frames.NextIsComplete():
 		// Its requests of before the end are served once the throttle ends.
-	case c.receive == receiveOver:
+	case c.in.receive == receiveOver:
 		c.end(reqchan.PeerFinished)
 	case c.life == draining:
 		c.end(c.endReason())
@@ -46,7 +46,7 @@ func (c *Conn) terminate(why reqchan.CloseReason) {
 	}
 	c.reason = why
 	c.info.SetEnded(why)
-	if c.receive.up() || c.sending || c.up != nil && c.up.pending {
+	if c.in.receive.up() || c.out.sending || c.up != nil && c.up.pending {
 		c.shared.loop.Shutdown(c)
 	}
 	c.join()
@@ -54,10 +54,10 @@ func (c *Conn) terminate(why reqchan.CloseReason) {
 
 // join closes the descriptor once nothing is outstanding on it.
 func (c *Conn) join() {
-	if c.receive.up() || c.sending || c.reading != nil || c.up != nil && c.up.pending || !c.become(allComplete) {
+	if c.in.receive.up() || c.out.sending || c.out.reading != nil || c.up != nil && c.up.pending || !c.become(allComplete) {
 		return
 	}
-	c.leaveLine()
+	c.waits.leaveLine()
 	c.dropParked()
 	c.dropUnbegun()
 	c.dropOutput()
@@ -66,10 +66,10 @@ func (c *Conn) join() {
 }
 
 func (c *Conn) dropParked() {
-	if c.parked != nil {
-		c.shared.recordUnsent(c.parked)
-		c.shared.recycle(c.parked)
-		c.parked = nil
+	if c.out.parked != nil {
+		c.shared.recordUnsent(c.out.parked)
+		c.shared.recycle(c.out.parked)
+		c.out.parked = nil
 	}
 }
 
@@ -79,10 +79,10 @@ func (c *Conn) Closed() {
 	if c.secure != nil {
 		c.secure.Close(c.shared.cfg.Memory)
 	}
-	if c.order != nil {
-		for i, r := range c.order.slots {
+	if c.pipeline.order != nil {
+		for i, r := range c.pipeline.order.slots {
 			if r != nil {
-				c.order.slots[i] = nil
+				c.pipeline.order.slots[i] = nil
 				c.shared.recordUnsent(r)
 				c.shared.recycle(r)
 			}
@@ -93,9 +93,9 @@ func (c *Conn) Closed() {
 		c.vacate()
 		return
 	}
-	c.leaveLine()
+	c.waits.leaveLine()
 	c.info.CountOut()
-	c.shared.runs.followers -= max(c.inFlight-1, 0) // what is still away comes home too late
+	c.shared.runs.followers -= max(c.pipeline.inFlight-1, 0) // what is still away comes home too late
 	c.shared.count.Closed[c.reason]++
 	told := c.shared.cfg.Closed
 	if c.preface != nil {
@@ -103,7 +103,7 @@ func (c *Conn) Closed() {
 	}
 	if told != nil {
 		c.info.SetTotals(reqchan.Totals{
-			Requests: c.requests, BytesIn: c.bytesIn, BytesOut: c.bytesOut, Age: time.Duration(c.shared.now - c.opened),
+			Requests: c.pipeline.cut, BytesIn: c.in.bytes, BytesOut: c.out.bytes, Age: time.Duration(c.shared.now - c.at.opened),
 		})
 		told(c.info, c.reason)
 	}
@@ -112,8 +112,8 @@ func (c *Conn) Closed() {
 
 // vacate forgets the connection; its token will never be seen again.
 func (c *Conn) vacate() {
-	if c.head != nil {
-		c.shared.sizes.free = append(c.shared.sizes.free, c.head)
+	if c.in.head != nil {
+		c.shared.sizes.free = append(c.shared.sizes.free, c.in.head)
 	}
 	*c = Conn{token: c.token, pace: c.pace.keep()}
 }
@@ -157,8 +157,8 @@ func (c *Conn) Abandon(lost bool) (open bool) {
 	c.dropUnbegun()
 	c.dropOutput()
 	c.abandonInput()
-	if c.reading != nil {
-		c.shared.putPiece(c.reading)
+	if c.out.reading != nil {
+		c.shared.putPiece(c.out.reading)
 	}
 	return c.life != closing
 }
@@ -177,7 +177,7 @@ func (c *Conn) loseHeld() {
 	if c.up != nil {
 		c.loseReply()
 	}
-	switch c.receive {
+	switch c.in.receive {
 	case receiveSize:
 		c.shared.count.Lost += uint64(len(c.shared.sizes.pages)) * headsPageBytes // it lies in one of them
 		c.shared.sizes.pages = nil
@@ -185,21 +185,21 @@ func (c *Conn) loseHeld() {
 		if c.up != nil {
 			break
 		}
-		own := c.in.DropFrame()
+		own := c.in.frames.DropFrame()
 		c.shared.unreserve(claimBytes(len(own)))
-		if c.lease != nil { // the engine keeps its buffers, too
-			c.lease = nil
+		if c.in.lease != nil { // the engine keeps its buffers, too
+			c.in.lease = nil
 			c.shared.buffers.large--
 			break
 		}
 		c.shared.count.Lost += uint64(len(own))
 	}
-	if c.reading != nil {
-		c.shared.count.Lost += uint64(len(c.reading))
-		c.shared.cfg.Responses.Change(int64(cap(c.reading)), 0)
-		c.reading = nil
+	if c.out.reading != nil {
+		c.shared.count.Lost += uint64(len(c.out.reading))
+		c.shared.cfg.Responses.Change(int64(cap(c.out.reading)), 0)
+		c.out.reading = nil
 	}
-	if o := c.out; o != nil && c.sending {
+	if o := c.out.unsent; o != nil && c.out.sending {
 		c.shared.count.Lost += uint64(o.queued)
 		for i := o.at; i < len(o.segments); i++ {
 			if r := o.segments[i].request; r != nil {
@@ -214,7 +214,7 @@ func (c *Conn) loseHeld() {
 			c.secure.pieces = nil
 		}
 		c.shared.dropMarks(&o.marks)
-		c.out = nil
+		c.out.unsent = nil
 		if c.up != nil {
 			c.up.writes = nil
 		}

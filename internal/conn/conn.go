@@ -10,71 +10,112 @@ import (
 // Conn is one connection: bytes, answers, completions, settings and the clock go in,
 // and what it wants done goes to its Loop. It belongs to its processor's goroutine.
 type Conn struct {
-	shared *Shared
-	token  engine.Token
-	info   *reqchan.Conn
-	set    *Settings
-	from   *Listener
-	in     frame.Stream
-	out    *outbound // nil while nothing is to be sent
-	order  *order    // nil while PipelineMax is 1
-	// reading is memory that a piece of a file is being read into.
-	reading []byte
-	preface *preface         // nil: nothing comes before the connection's own bytes
-	up      *upstream        // nil: the peer made it, and its frames are requests
-	secure  *secure          // nil: the bytes on the wire are those of frames
-	head    *[headBytes]byte // slab memory for the size of a big frame; nil until the first
+	shared  *Shared
+	info    *reqchan.Conn
+	set     *Settings
+	from    *Listener
+	preface *preface  // nil: nothing comes before the connection's own bytes
+	up      *upstream // nil: the peer made it, and its frames are requests
+	secure  *secure   // nil: the bytes on the wire are those of frames
+	token   engine.Token
 
-	life      life
+	in       arrival  // bytes, up to whole frames
+	pipeline pipeline // requests that were cut, up to their answers
+	out      output   // answers, up to the last byte sent
+	waits    waits    // what has to come before it goes on
+	at       moments
+	pace     pace
+
+	reason  reqchan.CloseReason
+	life    life
+	mute    muteState
+	lenient bool // its time to authenticate has been extended, see authLate
+}
+
+// arrival is what comes from the peer, and how it is received.
+type arrival struct {
+	frames frame.Stream
+	head   *[headBytes]byte // slab memory for the size of a big frame; nil until the first
+	lease  *lease           // the large buffer that the frame begun lies in; nil: in memory of its own
+	large  int              // how many bytes to receive into a large buffer; 0: none
+	held   int              // memory that frames holds, as counted
+	kept   int              // memory that a PROXY protocol header takes, likewise
+	bytes  uint64           // received
+
 	receive   receiveState
 	cancelled bool // the receive that is armed was told to end
 	big       bool // the last frame was big: sizes are received on their own, or with it
 	noLarge   bool // every large buffer was lent when the last ReceiveLarge had data
-	waiting   bool // could not go on for want of memory or a buffer, and is tried again
-	noBuffer  bool // waits for a receive buffer
 	doubted   bool // seemed idle at the last look, see peerWrites
-	lenient   bool // its time to authenticate has been extended, see authLate
 	extended  bool // the frame begun has had its time twice, see extend
-	sending   bool // a Send is outstanding
-	// fromCredit: wants is of those that the processor has reserved as well. here: the frame
+	fits      fits
+}
+
+// pipeline is what was cut and is not answered.
+type pipeline struct {
+	order    *order       // nil while PipelineMax is 1
+	unbegun  *reqchan.Job // a run that was cut, and came home without being begun
+	inFlight int          // requests cut and not answered yet
+	cut      uint64       // requests, so far
+	followed uint16       // bytes of frames that were cut to follow others, and are not known to be begun
+}
+
+// empty says that no handler has anything of it, or will.
+func (p *pipeline) empty() bool { return p.inFlight == 0 && p.unbegun == nil }
+
+// output is what goes to the peer.
+type output struct {
+	unsent  *outbound    // nil while nothing is to be sent
+	reading []byte       // memory that a piece of a file is being read into
+	parked  *reqchan.Job // its response, and the close after it, wait for the alarm
+	bytes   uint64       // sent
+	sending bool         // a Send is outstanding
+}
+
+func (o *output) empty() bool {
+	return o.unsent == nil && !o.sending && o.parked == nil && o.reading == nil
+}
+
+// queued is how many bytes were not sent.
+func (o *output) queued() int {
+	if o.unsent == nil {
+		return 0
+	}
+	return o.unsent.queued
+}
+
+// waits are what a connection waits for that others give back.
+type waits struct {
+	ticket *budget.Ticket // to begin its next request; nil: there is none, or nobody waits
+	reads  *budget.Ticket // to read a file; likewise
+	bytes  int64          // of the channel's capacity; 0: it does not
+	since  int64          // since when it waits for these; 0: it does not
+	again  bool           // could not go on for want of memory or a buffer, and is tried again
+	buffer bool           // to receive into
+	// fromCredit: bytes is of those that the processor has reserved as well. here: the frame
 	// that claims bytes has come as far as the kernel, or the listener is privileged.
 	fromCredit bool
 	here       bool
+}
 
-	reason   reqchan.CloseReason
-	mute     muteState
-	large    int // how many bytes to receive into a large buffer; 0: none
-	fits     fits
-	lease    *lease       // the large buffer that the frame begun lies in; nil: in memory of its own
-	followed uint16       // bytes of frames that were cut to follow others, and are not known to be begun
-	wants    int64        // bytes of the channel's capacity that it waits for; 0: it does not
-	refused  int64        // since when it waits for these; 0: it does not
-	held     int          // memory that in holds, as counted
-	kept     int          // memory that a PROXY protocol header takes, likewise
-	inFlight int          // requests cut and not answered yet
-	unbegun  *reqchan.Job // a run that was cut, and came home without being begun
-	requests uint64
-	bytesIn  uint64
-	bytesOut uint64
-	parked   *reqchan.Job   // its response, and the close after it, wait for the alarm
-	alarm    int64          // when the throttle or the wait of parked ends, in nanoseconds of reqchan.Now
-	ticket   *budget.Ticket // to begin its next request; nil: there is none, or nobody waits
-	reads    *budget.Ticket // to read a file; likewise
+// end has it wait for nothing but the budget.
+func (w *waits) end() { w.again, w.buffer, w.bytes = false, false, 0 }
 
-	pace pace
-
-	opened int64 // in Shared.now, as active
-	active int64 // when it last received or sent
-	usable int64 // when its own first request could come: the transport is open since; 0: it is not
-	begun  int64 // when the frame was begun that is not whole yet; 0: there is none
+// moments are when something happened, in Shared.now.
+type moments struct {
+	opened int64
+	usable int64 // its own first request could come: the transport is open since; 0: it is not
+	active int64 // it last received or sent
+	begun  int64 // the frame was begun that is not whole yet; 0: there is none
+	alarm  int64 // the throttle or the wait of output.parked ends
 }
 
 // Open begins the life of a connection in c, whose life before has ended. With a preface
 // nobody is told of it until its client is known.
 func (c *Conn) Open(sh *Shared, token engine.Token, info *reqchan.Conn, from *Listener, before engine.Preface) {
-	*c = Conn{shared: sh, token: token, info: info, from: from, set: from.settings.Load(), opened: sh.now, active: sh.now, pace: c.pace.keep()}
+	*c = Conn{shared: sh, token: token, info: info, from: from, set: from.settings.Load(), at: moments{opened: sh.now, active: sh.now}, pace: c.pace.keep()}
 	if c.set.PipelineMax > 1 {
-		c.order = newOrder(c.set.PipelineMax)
+		c.pipeline.order = newOrder(c.set.PipelineMax)
 	}
 	c.become(toServe)
 	sh.count.Opened++
@@ -91,7 +132,7 @@ func (c *Conn) begins() {
 	if c.set.Transport != nil {
 		c.secureBy(c.set.Transport)
 	} else {
-		c.usable = c.shared.now
+		c.at.usable = c.shared.now
 	}
 	if c.shared.cfg.Opened != nil {
 		c.shared.cfg.Opened(c.info)
@@ -111,7 +152,7 @@ func (c *Conn) Listener() *Listener { return c.from }
 func (c *Conn) Settings() *Settings { return c.set }
 
 // InFlight is how many of its requests are not answered.
-func (c *Conn) InFlight() int { return c.inFlight }
+func (c *Conn) InFlight() int { return c.pipeline.inFlight }
 
 // Active is when it last received or sent.
-func (c *Conn) Active() int64 { return c.active }
+func (c *Conn) Active() int64 { return c.at.active }

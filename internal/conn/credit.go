@@ -33,7 +33,7 @@ func claimBytes(n int) int64 { return int64(max(n, slab.PieceBytesMin)) }
 // send them must not keep those waiting whose frames are here; on a privileged listener
 // nobody does.
 func (c *Conn) claim(n int64) bool {
-	if c.here = c.info.Privileged || c.shared.scarce && c.isHere(); c.here {
+	if c.waits.here = c.info.Privileged || c.shared.scarce && c.isHere(); c.waits.here {
 		return c.shared.reserve(n)
 	}
 	return c.shared.bytes.Claim(n, c.shared.claimsLittle(n))
@@ -44,12 +44,12 @@ func (c *Conn) claim(n int64) bool {
 // are don't compete with those that may never be.
 func (c *Conn) isHere() bool {
 	seen, known := c.kernelProgress()
-	return known && seen.Unread >= c.in.Missing()
+	return known && seen.Unread >= c.in.frames.Missing()
 }
 
 // claimNeeds is how many bytes must be free for claim.
 func (c *Conn) claimNeeds(n int64) int64 {
-	if c.here {
+	if c.waits.here {
 		return n
 	}
 	return c.shared.bytes.ClaimNeeds(n, c.shared.claimsLittle(n))
@@ -77,13 +77,13 @@ func (sh *Shared) unreserve(n int64) {
 // waitForBytes has c wait until so many bytes may be free: of those that all share, or,
 // with fromCredit, of this processor's own as well.
 func (c *Conn) waitForBytes(bytes int64, fromCredit bool) {
-	c.wants, c.fromCredit = bytes, fromCredit
-	if !c.waiting {
-		c.waiting = true
+	c.waits.bytes, c.waits.fromCredit = bytes, fromCredit
+	if !c.waits.again {
+		c.waits.again = true
 		c.shared.count.Waits++
 	}
-	if c.refused == 0 {
-		c.refused = c.shared.now
+	if c.waits.since == 0 {
+		c.waits.since = c.shared.now
 	}
 	c.shared.loop.RetryWithBytes(c, bytes, fromCredit)
 }

@@ -14,21 +14,21 @@ func (c *Conn) Earliest(now int64) int64 {
 	if idle > 0 {
 		since := now
 		if !c.excused() {
-			since = c.active
+			since = c.at.active
 		}
 		due = since + idle
 	}
 	if write > 0 {
 		since := now
-		if c.sending {
-			since = c.out.since
+		if c.out.sending {
+			since = c.out.unsent.since
 		}
 		due = min(due, since+write)
 	}
 	if whole > 0 {
 		since := now
-		if c.begun > 0 && !c.excused() {
-			since = min(c.active, c.begun+c.frameTime())
+		if c.at.begun > 0 && !c.excused() {
+			since = min(c.at.active, c.at.begun+c.in.frameTime())
 		}
 		due = min(due, since+whole)
 	}
@@ -53,15 +53,15 @@ func (c *Conn) Earliest(now int64) int64 {
 // excused says that the silence of a connection is not its peer's: it waits for
 // us. Time goes on meanwhile, so being muted does not refresh it (KAFKA-12427).
 func (c *Conn) excused() bool {
-	return c.inFlight > 0 || c.sending || c.reading != nil || c.mute.throttled() || c.parked != nil || c.ticket != nil || c.reads != nil
+	return c.pipeline.inFlight > 0 || c.out.sending || c.out.reading != nil || c.mute.throttled() || c.out.parked != nil || c.waits.ticket != nil || c.waits.reads != nil
 }
 
 // frameBytesPerSecond is how fast a frame has to come that was begun.
 const frameBytesPerSecond = 256 << 10
 
 // frameTime is how long the frame that was begun may take beyond FrameTimeout.
-func (c *Conn) frameTime() int64 {
-	return int64(c.in.Begun()) * int64(time.Second) / frameBytesPerSecond
+func (in *arrival) frameTime() int64 {
+	return int64(in.frames.Begun()) * int64(time.Second) / frameBytesPerSecond
 }
 
 // slow says that something of the frame that was begun should have come by now, and
@@ -69,24 +69,24 @@ func (c *Conn) frameTime() int64 {
 // for us.
 func (c *Conn) slow(now int64) (slow, late bool) {
 	whole := int64(c.set.FrameTimeout)
-	if whole == 0 || c.begun == 0 {
+	if whole == 0 || c.at.begun == 0 {
 		return false, false
 	}
-	if c.excused() || !c.receive.up() {
-		c.begun = now
+	if c.excused() || !c.in.receive.up() {
+		c.at.begun = now
 		return false, false
 	}
-	return now-c.active >= whole, now-c.begun >= whole+c.frameTime()
+	return now-c.at.active >= whole, now-c.at.begun >= whole+c.in.frameTime()
 }
 
 // extend gives a frame that is late FrameTimeout once more: the process may have been
 // stopped meanwhile. Only once, because a peer that drips always has bytes on the way,
 // and peerWrites would believe it for ever.
 func (c *Conn) extend(now int64) bool {
-	if c.extended {
+	if c.in.extended {
 		return false
 	}
-	c.extended, c.begun = true, now-c.frameTime()
+	c.in.extended, c.at.begun = true, now-c.in.frameTime()
 	return true
 }
 
@@ -103,7 +103,7 @@ func (c *Conn) Expire() (again bool) {
 	switch {
 	case c.up != nil && c.up.late(c.shared.now):
 		c.upstreamLate()
-	case write > 0 && c.sending && c.shared.now-c.out.since >= write && !c.peerReads():
+	case write > 0 && c.out.sending && c.shared.now-c.out.unsent.since >= write && !c.peerReads():
 		c.terminate(reqchan.WriteTimeout)
 	case c.preface != nil && c.prefaceLate():
 		c.terminate(reqchan.ProxyHeaderTimeout)
@@ -115,7 +115,7 @@ func (c *Conn) Expire() (again bool) {
 		c.terminate(reqchan.AuthenticationTimeout)
 	case late && !c.extend(c.shared.now) || slow && !c.peerWrites():
 		c.terminate(reqchan.FrameTimeout)
-	case idle > 0 && !c.excused() && c.shared.now-c.active >= idle && !c.peerWrites():
+	case idle > 0 && !c.excused() && c.shared.now-c.at.active >= idle && !c.peerWrites():
 		c.terminate(reqchan.IdleExpired)
 	default:
 		return true

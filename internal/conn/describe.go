@@ -76,12 +76,9 @@ func (c *Conn) Describe() Info {
 		ID: c.info.ID, Listener: c.info.Listener, Local: c.info.Local, Remote: c.info.Remote,
 		Principal: c.info.Principal(), MuteState: c.mute.String(),
 		ClientID: c.info.ClientID(), Software: c.info.Software(), State: c.state(), Muted: c.mutedBy(),
-		Requests: c.requests, InFlight: c.withHandlers(),
-		BytesIn: c.bytesIn, BytesOut: c.bytesOut, HeldBytes: c.in.Held() + int(c.followed),
-		Age: time.Duration(c.shared.now - c.opened), Idle: time.Duration(c.shared.now - c.active),
-	}
-	if c.out != nil {
-		i.QueuedBytes = c.out.queued
+		Requests: c.pipeline.cut, InFlight: c.withHandlers(),
+		BytesIn: c.in.bytes, BytesOut: c.out.bytes, HeldBytes: c.in.frames.Held() + int(c.pipeline.followed),
+		Age: time.Duration(c.shared.now - c.at.opened), Idle: time.Duration(c.shared.now - c.at.active), QueuedBytes: c.out.queued(),
 	}
 	i.Rates, i.Latency = c.pace.describe(c)
 	if s := c.info.TLS(); s != nil {
@@ -96,7 +93,7 @@ func (c *Conn) state() State {
 		return Ending
 	case c.life >= finishing:
 		return Finishing
-	case c.receive == receiveOver:
+	case c.in.receive == receiveOver:
 		return PeerDone
 	case c.preface != nil:
 		return Preface
@@ -106,7 +103,7 @@ func (c *Conn) state() State {
 
 func (c *Conn) mutedBy() MutedBy {
 	switch {
-	case c.parked != nil || c.preface != nil && c.preface.parked:
+	case c.out.parked != nil || c.preface != nil && c.preface.parked:
 		return MutedParked
 	case c.life >= finishing:
 		return MutedEnding
@@ -114,17 +111,17 @@ func (c *Conn) mutedBy() MutedBy {
 		return MutedMoving
 	case c.life == draining:
 		return MutedDraining
-	case c.noBuffer:
+	case c.waits.buffer:
 		return MutedReceiveBuffer
-	case c.waiting || c.ticket != nil:
+	case c.waits.again || c.waits.ticket != nil:
 		return MutedMemory
 	case c.mute.throttled():
 		return MutedThrottled
-	case c.inFlight >= c.pipelineMax():
+	case c.pipeline.inFlight >= c.pipelineMax():
 		return MutedInFlight
-	case c.out != nil && c.out.queued >= c.outputMax():
+	case c.out.queued() >= c.outputMax():
 		return MutedQueuedResponses
-	case c.inFlight > 0 && !c.mayCrowd():
+	case c.pipeline.inFlight > 0 && !c.mayCrowd():
 		return MutedShare
 	}
 	return MutedNot
@@ -135,22 +132,24 @@ func (c *Conn) Closing() bool { return c.life >= finishing }
 
 // Busy says that it has a request in flight or under way, or a response to send.
 func (c *Conn) Busy() bool {
-	return c.inFlight > 0 || c.unbegun != nil || c.sending || c.receive == receiveFrame
+	return !c.pipeline.empty() || c.out.sending || c.in.receive == receiveFrame
 }
 
 // Ended says that it only waits for its last completions.
 func (c *Conn) Ended() bool { return c.life >= ending }
 
 // HoldsBehind says that answers of c wait for the one to r.
-func (c *Conn) HoldsBehind(r *reqchan.Job) bool { return c.order != nil && c.order.holdsBehind(r.Seq) }
+func (c *Conn) HoldsBehind(r *reqchan.Job) bool {
+	return c.pipeline.order != nil && c.pipeline.order.holdsBehind(r.Seq)
+}
 
 // Residue names what the connection has that it must not have at rest; "" is nothing.
 func (c *Conn) Residue() string {
 	switch {
 	case c.info == nil:
-	case c.out != nil:
+	case c.out.unsent != nil:
 		return "has output"
-	case c.followed != 0:
+	case c.pipeline.followed != 0:
 		return "has requests that follow others"
 	case c.mute != notMuted && c.life == serving:
 		return "is " + c.mute.String()

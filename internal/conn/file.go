@@ -49,8 +49,8 @@ func (sh *Shared) queueParts(o *outbound, r *reqchan.Job, response []byte) {
 // readAhead has the next piece of a file read that the connection sends, unless
 // enough was.
 func (c *Conn) readAhead() {
-	o := c.out
-	if o == nil || o.files == 0 || c.reading != nil || c.life >= ending {
+	o := c.out.unsent
+	if o == nil || o.files == 0 || c.out.reading != nil || c.life >= ending {
 		return
 	}
 	ahead := 0
@@ -70,16 +70,16 @@ func (c *Conn) readAhead() {
 // for responses is short, nothing is read ahead, and who has nothing to send waits in
 // line: but not with memory that others wait for.
 func (c *Conn) readPiece(i int, ahead bool) {
-	f := c.out.segments[i].file
+	f := c.out.unsent.segments[i].file
 	n := int(min(f.left, fileChunkBytes))
-	if c.shared.cfg.Responses.Tight() || c.reads != nil {
+	if c.shared.cfg.Responses.Tight() || c.waits.reads != nil {
 		if ahead {
 			return
 		}
-		if c.reads == nil && c.out.memoryBehind(i) <= budget.SmallestBytes {
-			c.reads = c.line(int64(n), (*Conn).Send)
+		if c.waits.reads == nil && c.out.unsent.memoryBehind(i) <= budget.SmallestBytes {
+			c.waits.reads = c.line(int64(n), (*Conn).Send)
 		}
-		if c.reads != nil && !c.reads.Granted() {
+		if c.waits.reads != nil && !c.waits.reads.Granted() {
 			return
 		}
 	}
@@ -89,11 +89,11 @@ func (c *Conn) readPiece(i int, ahead bool) {
 		return
 	}
 	c.shared.cfg.Responses.Change(0, int64(cap(piece)))
-	if c.reads != nil {
-		c.reads.Release()
-		c.reads = nil
+	if c.waits.reads != nil {
+		c.waits.reads.Release()
+		c.waits.reads = nil
 	}
-	c.reading = piece
+	c.out.reading = piece
 	c.shared.count.FileReads++
 	c.shared.loop.ReadFile(c, f.file, piece, f.offset)
 }
@@ -116,8 +116,8 @@ func (sh *Shared) putPiece(piece []byte) {
 
 // FileRead puts what was read before the rest of its file.
 func (c *Conn) FileRead(done *engine.Completion) {
-	buf := c.reading
-	c.reading = nil
+	buf := c.out.reading
+	c.out.reading = nil
 	if c.life >= ending || done.Res <= 0 {
 		c.shared.putPiece(buf)
 		if c.life >= ending {
@@ -127,7 +127,7 @@ func (c *Conn) FileRead(done *engine.Completion) {
 		}
 		return
 	}
-	o := c.out
+	o := c.out.unsent
 	at := o.at
 	for o.segments[at].file == nil {
 		at++

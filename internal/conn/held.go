@@ -29,16 +29,16 @@ const (
 // countHeld sees what c holds after bytes of it were kept or cut; false: that was too much,
 // and it ends.
 func (c *Conn) countHeld() bool {
-	n := c.in.Memory()
+	n := c.in.frames.Memory()
 	if c.secure != nil {
 		n += c.secure.Held()
 	}
-	if n == c.held || c.shared.cfg.Held == nil {
+	if n == c.in.held || c.shared.cfg.Held == nil {
 		return true
 	}
-	more, large := n > c.held, n > slab.PieceBytesMin
-	drew := c.shared.takeHeld(n - c.held)
-	c.held = n
+	more, large := n > c.in.held, n > slab.PieceBytesMin
+	drew := c.shared.takeHeld(n - c.in.held)
+	c.in.held = n
 	if !more || !large && !drew { // small ones look at the shared count when they changed it
 		return true
 	}
@@ -89,24 +89,24 @@ func (sh *Shared) becomeScarce() {
 
 // EndStream ends the receive of c that brings whatever comes; arm puts another one up.
 func (c *Conn) EndStream() {
-	if c.receive == receiveStream || c.receive == receiveLarge {
+	if c.in.receive == receiveStream || c.in.receive == receiveLarge {
 		c.cancelReceive()
 	}
 }
 
 // cancelReceive ends the receive that is up, of whichever kind.
 func (c *Conn) cancelReceive() {
-	if c.receive.up() && !c.cancelled {
-		c.cancelled = true
+	if c.in.receive.up() && !c.in.cancelled {
+		c.in.cancelled = true
 		c.shared.loop.CancelReceive(c)
 	}
 }
 
 // armScarce puts up a receive that brings no more than c has a place for.
 func (c *Conn) armScarce() {
-	switch held := c.in.Held(); {
-	case c.in.Rest() != nil:
-		c.receiveRest(c.in.Rest())
+	switch held := c.in.frames.Held(); {
+	case c.in.frames.Rest() != nil:
+		c.receiveRest(c.in.frames.Rest())
 	case held < c.sizeBytes() && c.mayTake():
 		c.receiveSize(c.sizeBytes() - held)
 	}

@@ -22,15 +22,15 @@ func (c *Conn) hurriesAfter() int64 {
 // Hurries says that a frame has waited so long for bytes that silent peers are closed.
 func (c *Conn) Hurries() bool {
 	wants, _ := c.WaitsForBytes()
-	return wants > 0 && c.set.FrameTimeout > 0 && c.shared.now-c.refused >= c.hurriesAfter()
+	return wants > 0 && c.set.FrameTimeout > 0 && c.shared.now-c.waits.since >= c.hurriesAfter()
 }
 
 // CloseSilent closes the connection if it has begun a frame and sends nothing of it.
 func (c *Conn) CloseSilent() {
-	if c.life == vacant || c.up != nil || c.life >= ending || c.begun == 0 || c.set.FrameTimeout <= 0 || !c.receive.up() || c.excused() {
+	if c.life == vacant || c.up != nil || c.life >= ending || c.at.begun == 0 || c.set.FrameTimeout <= 0 || !c.in.receive.up() || c.excused() {
 		return
 	}
-	if c.shared.now-c.active >= c.hurriesAfter() && !c.peerWrites() {
+	if c.shared.now-c.at.active >= c.hurriesAfter() && !c.peerWrites() {
 		c.terminate(reqchan.FrameTimeout)
 	}
 }

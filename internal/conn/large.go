@@ -35,21 +35,21 @@ func (c *Conn) cameLarge(n int) {
 
 // expectLike says by a frame of n bytes how to receive the next.
 func (c *Conn) expectLike(n int) {
-	l, f := &c.shared.large, &c.fits
+	l, f := &c.shared.large, &c.in.fits
 	switch {
 	case n > l.most:
-		c.large, *f = 0, fits{}
+		c.in.large, *f = 0, fits{}
 	case n >= l.least:
 		f.small = 0
 		if f.n = min(f.n+1, largeFrom); f.n == largeFrom {
-			c.large = n
+			c.in.large = n
 		}
 	case c.shared.buffers.isLarge && f.small < smallMax:
 		f.small++
 	default:
-		c.large, *f = 0, fits{}
+		c.in.large, *f = 0, fits{}
 	}
-	c.big = c.large > 0 || n-frame.SizeBytes >= c.set.BigFrameBytes
+	c.in.big = c.in.large > 0 || n-frame.SizeBytes >= c.set.BigFrameBytes
 }
 
 // beginHere begins a frame in the large buffer that it lies in, if it fits.
@@ -57,21 +57,21 @@ func (c *Conn) beginHere(lent *engine.Completion) bool {
 	if lent == nil || !c.shared.buffers.isLarge {
 		return false
 	}
-	memory := c.in.InPlace()
+	memory := c.in.frames.InPlace()
 	if memory == nil {
 		return false
 	}
-	c.lease = c.shared.current(lent)
-	c.lease.refs++
-	c.in.BeginInPlace(memory)
-	c.shared.count.BytesDirect += uint64(len(memory) - len(c.in.Rest()))
+	c.in.lease = c.shared.current(lent)
+	c.in.lease.refs++
+	c.in.frames.BeginInPlace(memory)
+	c.shared.count.BytesDirect += uint64(len(memory) - len(c.in.frames.Rest()))
 	return true
 }
 
 // ownMemory is what the frame lies in that Next gave as its own.
-func (c *Conn) ownMemory() any {
-	if l := c.lease; l != nil {
-		c.lease = nil
+func (in *arrival) ownMemory() any {
+	if l := in.lease; l != nil {
+		in.lease = nil
 		return l
 	}
 	return piece{}

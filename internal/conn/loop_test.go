@@ -183,7 +183,7 @@ func (l *testLoop) end() {
 	l.t.Helper()
 	if !l.over {
 		l.conn.terminate(reqchan.Evicted)
-		l.conn.receive, l.conn.cancelled, l.conn.sending = receiveNone, false, false // as with their completions
+		l.conn.in.receive, l.conn.in.cancelled, l.conn.out.sending = receiveNone, false, false // as with their completions
 		l.conn.join()
 		l.conn.Closed()
 	}

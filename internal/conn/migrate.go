@@ -12,7 +12,7 @@ import "kring/engine"
 // quiet says that nothing of the connection is with a handler, on its way out or
 // waiting for its time.
 func (c *Conn) quiet() bool {
-	return c.up == nil && c.inFlight == 0 && c.unbegun == nil && c.out == nil && !c.sending && c.parked == nil && c.reading == nil && !c.mute.throttled() && c.life < finishing && (c.preface == nil || !c.preface.parked) && (c.secure == nil || !c.secure.Waits() && !c.unsent())
+	return c.up == nil && c.pipeline.empty() && c.out.empty() && !c.mute.throttled() && c.life < finishing && (c.preface == nil || !c.preface.parked) && (c.secure == nil || !c.secure.Waits() && !c.unsent())
 }
 
 // Migrate begins to move the connection to another processor.
@@ -31,13 +31,13 @@ func (c *Conn) migrateIfQuiet() {
 }
 
 func (c *Conn) CanMigrate() bool {
-	return c.info != nil && c.life == leaving && !c.receive.up() && c.quiet()
+	return c.info != nil && c.life == leaving && !c.in.receive.up() && c.quiet()
 }
 
 // Resting says that nothing but bytes from the peer could bring the connection on, and
 // that it may go on with another processor as well.
 func (c *Conn) Resting() bool {
-	return c.life == serving && c.receive == receiveStream && c.quiet() && c.in.Empty()
+	return c.life == serving && c.in.receive == receiveStream && c.quiet() && c.in.frames.Empty()
 }
 
 // Moved is a connection between two processors.
@@ -48,12 +48,13 @@ func (m *Moved) Listener() *Listener { return m.conn.from }
 
 // Detach takes the connection out of c.
 func (c *Conn) Detach() *Moved {
-	c.leaveLine() // it stands in its target's
-	if c.head != nil {
-		c.shared.sizes.free, c.head = append(c.shared.sizes.free, c.head), nil
+	c.waits.leaveLine() // it stands in its target's
+	if c.in.head != nil {
+		c.shared.sizes.free, c.in.head = append(c.shared.sizes.free, c.in.head), nil
 	}
 	m := &Moved{*c}
-	m.conn.shared, m.conn.wants, m.conn.waiting, m.conn.noBuffer, m.conn.cancelled = nil, 0, false, false, false
+	m.conn.shared, m.conn.in.cancelled = nil, false
+	m.conn.waits.end()
 	c.shared.count.MovedOut++
 	c.pace.recent = nil // it goes along
 	c.vacate()
@@ -68,6 +69,6 @@ func (c *Conn) Attach(sh *Shared, token engine.Token, m *Moved) {
 	if c.secure != nil {
 		c.secure.owner.Store(&owner{sh.loop, token})
 	}
-	c.in.FixAfterCopy()
+	c.in.frames.FixAfterCopy()
 	sh.count.MovedIn++
 }

@@ -72,7 +72,7 @@ func (c *Conn) step(s muteStep) {
 
 // countStarted counts in a request that leaves for its handler.
 func (c *Conn) countStarted() {
-	if c.inFlight++; c.inFlight == 1 {
+	if c.pipeline.inFlight++; c.pipeline.inFlight == 1 {
 		c.step(stepMute)
 		c.step(stepRequestReceived)
 	} else {
@@ -93,7 +93,7 @@ func (c *Conn) countAnswered(r *reqchan.Job) {
 
 // wentHome counts out a request.
 func (c *Conn) wentHome() {
-	if c.inFlight--; c.inFlight == 0 {
+	if c.pipeline.inFlight--; c.pipeline.inFlight == 0 {
 		c.step(stepResponseSent)
 	} else {
 		c.shared.runs.followers--
@@ -103,9 +103,9 @@ func (c *Conn) wentHome() {
 // settleMute says what the connection is after all was cut that may be.
 func (c *Conn) settleMute() {
 	switch {
-	case c.mute == muted && !c.waiting && c.mayCut():
+	case c.mute == muted && !c.waits.again && c.mayCut():
 		c.step(stepUnmute)
-	case c.mute == notMuted && (c.waiting || !c.mayCut()):
+	case c.mute == notMuted && (c.waits.again || !c.mayCut()):
 		c.step(stepMute)
 	}
 }

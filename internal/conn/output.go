@@ -35,20 +35,20 @@ type segment struct {
 // queue appends a response to the connection's output.
 func (c *Conn) queue(r *reqchan.Job, response []byte) {
 	c.output().queued += r.ResponseBytes()
-	c.shared.mark(&c.out.marks, c.shared.timesOf(r.API), &r.Times, r.ErrorCode(), r.ResponseBytes(), 1)
+	c.shared.mark(&c.out.unsent.marks, c.shared.timesOf(r.API), &r.Times, r.ErrorCode(), r.ResponseBytes(), 1)
 	c.shared.count.BytesOutCopied += uint64(r.ResponseCopied())
 	switch {
 	case len(r.Parts()) > 0:
-		c.shared.queueParts(c.out, r, response)
+		c.shared.queueParts(c.out.unsent, r, response)
 	case len(response) <= c.set.PackedBytesMax || r.ResponseOnHeap():
-		packed := c.shared.pack(c.out, response)
+		packed := c.shared.pack(c.out.unsent, response)
 		c.shared.recycle(r)
 		if !packed {
 			c.memoryRefused()
 			return
 		}
 	default:
-		c.out.segments = append(c.out.segments, segment{bytes: response, request: r, held: c.shared.holdResponse(r)})
+		c.out.unsent.segments = append(c.out.unsent.segments, segment{bytes: response, request: r, held: c.shared.holdResponse(r)})
 	}
 	c.shared.loop.SendLater(c)
 }
@@ -97,7 +97,7 @@ func (c *Conn) dropOutput() {
 	if c.up != nil {
 		c.up.dropWrites()
 	}
-	o := c.out
+	o := c.out.unsent
 	if o == nil {
 		return
 	}
@@ -107,7 +107,7 @@ func (c *Conn) dropOutput() {
 	c.shared.dropMarks(&o.marks)
 	o.segments, o.buffers = o.segments[:0], o.buffers[:0]
 	o.at, o.covered, o.queued, o.files, o.since = 0, 0, 0, 0, 0
-	c.out = nil
+	c.out.unsent = nil
 	if len(c.shared.outs) < outboundsKeptMax && cap(o.segments) <= 4*sendBuffersMax {
 		c.shared.outs = append(c.shared.outs, o)
 	}

@@ -39,20 +39,20 @@ func (p *pace) keep() pace {
 // keepPace ends the window if it has been long enough. It is called before anything is
 // counted that came later.
 func (c *Conn) keepPace() {
-	if c.shared.now-max(c.pace.since, c.opened) >= ratesOver {
+	if c.shared.now-max(c.pace.since, c.at.opened) >= ratesOver {
 		c.nextWindow()
 	}
 }
 
 func (c *Conn) nextWindow() {
-	c.pace.last = c.pace.rates(c, max(c.pace.since, c.opened))
-	c.pace.since, c.pace.requests, c.pace.in, c.pace.out = c.shared.now, c.requests, c.bytesIn, c.bytesOut
+	c.pace.last = c.pace.rates(c, max(c.pace.since, c.at.opened))
+	c.pace.since, c.pace.requests, c.pace.in, c.pace.out = c.shared.now, c.pipeline.cut, c.in.bytes, c.out.bytes
 }
 
 // rates are those since a moment.
 func (p *pace) rates(c *Conn, since int64) Rates {
 	seconds := max(time.Duration(c.shared.now-since), time.Millisecond).Seconds()
-	return Rates{float64(c.requests-p.requests) / seconds, float64(c.bytesIn-p.in) / seconds, float64(c.bytesOut-p.out) / seconds}
+	return Rates{float64(c.pipeline.cut-p.requests) / seconds, float64(c.in.bytes-p.in) / seconds, float64(c.out.bytes-p.out) / seconds}
 }
 
 // describe gives the rates and the latency of now.
@@ -60,7 +60,7 @@ func (p *pace) describe(c *Conn) (Rates, Latency) {
 	c.keepPace()
 	r := p.last
 	if p.since == 0 {
-		r = p.rates(c, c.opened)
+		r = p.rates(c, c.at.opened)
 	}
 	if p.recent == nil {
 		return r, Latency{}
@@ -72,12 +72,12 @@ func (p *pace) describe(c *Conn) (Rates, Latency) {
 // output is what the connection has to send; it makes one, which notes what takes how long
 // for the connection.
 func (c *Conn) output() *outbound {
-	if c.out == nil {
+	if c.out.unsent == nil {
 		if c.pace.recent == nil {
 			c.pace.recent = &measure.Recent{}
 		}
-		c.out = c.shared.takeOutbound()
-		c.out.marks.recent = c.pace.recent
+		c.out.unsent = c.shared.takeOutbound()
+		c.out.unsent.marks.recent = c.pace.recent
 	}
-	return c.out
+	return c.out.unsent
 }

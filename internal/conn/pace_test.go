@@ -49,11 +49,11 @@ func TestRatesAndLatenciesAreOfLately(t *testing.T) {
 // TestTheNextConnectionOfASlotBeginsAnew.
 func TestTheNextConnectionOfASlotBeginsAnew(t *testing.T) {
 	var p pace
-	c := &Conn{shared: &Shared{now: 1}, opened: 1}
+	c := &Conn{shared: &Shared{now: 1}, at: moments{opened: 1}}
 	c.shared.now += int64(time.Hour)
 	c.output()
 	c.pace.recent.Note(1000, 10)
-	c.requests, c.bytesIn = 7, 8
+	c.pipeline.cut, c.in.bytes = 7, 8
 	c.keepPace()
 	recent := c.pace.recent
 	if p = c.pace.keep(); p != (pace{recent: recent}) || !recent.Empty() {
@@ -63,7 +63,7 @@ func TestTheNextConnectionOfASlotBeginsAnew(t *testing.T) {
 
 // BenchmarkPace is what it costs a connection per pass.
 func BenchmarkPace(b *testing.B) {
-	c := &Conn{shared: &Shared{now: 1}, opened: 1}
+	c := &Conn{shared: &Shared{now: 1}, at: moments{opened: 1}}
 	for b.Loop() {
 		c.shared.now += 10_000
 		c.keepPace() // received

@@ -101,7 +101,7 @@ func (c *Conn) forbidHeader(wire []byte, done *engine.Completion) {
 	case decided:
 		c.behindPreface(p.sniffer.Seen(), wire, done)
 	default: // what is kept is counted when it is somebody's
-		c.active, c.doubted = c.shared.now, false
+		c.at.active, c.in.doubted = c.shared.now, false
 		if p.since == 0 {
 			p.since = c.shared.now
 		}
@@ -112,7 +112,7 @@ func (c *Conn) forbidHeader(wire []byte, done *engine.Completion) {
 // before, and rest, which done lent.
 func (c *Conn) behindPreface(seen, rest []byte, done *engine.Completion) {
 	c.preface = nil
-	c.opened = c.shared.now // what has a deadline from the beginning has it from here
+	c.at.opened = c.shared.now // what has a deadline from the beginning has it from here
 	c.begins()
 	c.shared.loop.SetDeadline(c)
 	if len(seen) > 0 {
@@ -151,25 +151,25 @@ var errHeaderCut = &proxyproto.MalformedError{Version: "1 or 2", What: "the conn
 // is short, and has a deadline.
 func (c *Conn) armPreface() {
 	if !c.preface.parked {
-		c.receive = receiveStream
+		c.in.receive = receiveStream
 		c.shared.loop.Receive(c)
 	}
 }
 
 // keep counts n bytes as held for a header; false: all hold too much, and c ends.
 func (c *Conn) keep(n int) bool {
-	more := n - c.kept
+	more := n - c.in.kept
 	if more == 0 || c.shared.cfg.Held == nil {
 		return true
 	}
 	c.shared.takeHeld(more)
-	c.kept = n
+	c.in.kept = n
 	if more < 0 || c.heldFits(true) {
 		return true
 	}
 	c.preface.parser = proxyproto.Parser{} // at once: its last completion may take a while
-	c.shared.takeHeld(-c.kept)
-	c.kept = 0
+	c.shared.takeHeld(-c.in.kept)
+	c.in.kept = 0
 	return false
 }
 

@@ -45,7 +45,7 @@ func (l *testLoop) ended() reqchan.CloseReason {
 	if l.conn.life < ending {
 		l.t.Fatalf("it is %v", l.conn.life)
 	}
-	if l.conn.receive.up() {
+	if l.conn.in.receive.up() {
 		l.receiveEnds(0)
 	}
 	l.conn.Closed()
@@ -74,7 +74,7 @@ func TestAHeaderInAnyPiecesMakesTheConnectionItsClients(t *testing.T) {
 		})
 		came := 0
 		for len(wire) > 0 {
-			if l.conn.receive != receiveStream { // the big frame's own memory
+			if l.conn.in.receive != receiveStream { // the big frame's own memory
 				n := min(len(wire), len(l.into), 1+r.IntN(20_000))
 				l.fill(wire[:n])
 				wire, came = wire[n:], came+n
@@ -86,14 +86,14 @@ func TestAHeaderInAnyPiecesMakesTheConnectionItsClients(t *testing.T) {
 			}
 			l.receive(wire[:n], true)
 			wire, came = wire[n:], came+n
-			for l.conn.cancelled {
+			for l.conn.in.cancelled {
 				l.receiveEnds(-int32(125)) // ECANCELED
 			}
 		}
 		if !slices.Equal(seen, []string{"one", big, "two"}) || len(*opened) != 1 {
 			t.Fatalf("seed %d: %d requests, told of %d times", seed, len(seen), len(*opened))
 		}
-		if got := l.conn.bytesIn; got != uint64(came) {
+		if got := l.conn.in.bytes; got != uint64(came) {
 			t.Errorf("seed %d: %d bytes are counted of %d", seed, got, came)
 		}
 		l.end()
@@ -160,7 +160,7 @@ func TestWithoutAHeaderThatMustNotBeNothingIsLost(t *testing.T) {
 	for _, b := range []byte("\r\n\r\x01") {
 		l.receive([]byte{b}, true)
 	}
-	if got := l.conn.in.Size(); got != 0x0d0a0d01 {
+	if got := l.conn.in.frames.Size(); got != 0x0d0a0d01 {
 		t.Errorf("a frame of %#x bytes is begun", got)
 	}
 	l.end()
@@ -273,7 +273,7 @@ func TestHalfHeadersHaveABoundOverAllConnections(t *testing.T) {
 	for range 1000 {
 		c := &Conn{}
 		c.Open(l.shared, testToken, &reqchan.Conn{}, l.from, engine.PrefaceRequired)
-		c.receive = receiveStream
+		c.in.receive = receiveStream
 		conns = append(conns, c)
 	}
 	refused := 0
@@ -291,7 +291,7 @@ func TestHalfHeadersHaveABoundOverAllConnections(t *testing.T) {
 	}
 	for _, c := range conns[1:] {
 		c.terminate(reqchan.Evicted)
-		c.receive = receiveNone
+		c.in.receive = receiveNone
 		c.join()
 		c.Closed()
 	}

@@ -11,14 +11,14 @@ import (
 
 // Received takes a completion of Recv: data is lent until it is recycled.
 func (c *Conn) Received(done *engine.Completion) {
-	was := c.receive
+	was := c.in.receive
 	if !done.More {
-		c.receive, c.cancelled = receiveNone, false
+		c.in.receive, c.in.cancelled = receiveNone, false
 	}
 	c.shared.buffers.isLarge = was == receiveLarge
 	switch {
 	case done.Res <= 0:
-		c.noLarge = was == receiveLarge
+		c.in.noLarge = was == receiveLarge
 	case c.preface != nil:
 		c.fromForwarder(done)
 	case c.secure != nil:
@@ -36,15 +36,15 @@ func (c *Conn) Received(done *engine.Completion) {
 // Filled takes the completion of RecvInto: the size of a frame, or the rest of
 // a big one, is where it belongs.
 func (c *Conn) Filled(done *engine.Completion) {
-	was := c.receive
-	c.receive, c.cancelled = receiveNone, false
+	was := c.in.receive
+	c.in.receive, c.in.cancelled = receiveNone, false
 	if n := int(done.Res); n > 0 {
 		if was == receiveSize {
-			c.feed(c.head[:n], nil)
+			c.feed(c.in.head[:n], nil)
 		} else {
 			c.recordReceived(n)
 			c.shared.count.BytesDirect += uint64(n)
-			c.in.AddFilled(n)
+			c.in.frames.AddFilled(n)
 			c.cut(nil)
 		}
 	}
@@ -62,7 +62,7 @@ func (c *Conn) feed(data []byte, lent *engine.Completion) {
 
 // take is feed of bytes that are counted.
 func (c *Conn) take(data []byte, lent *engine.Completion) {
-	if !c.in.Feed(data, c.shared.cfg.Memory) {
+	if !c.in.frames.Feed(data, c.shared.cfg.Memory) {
 		c.memoryRefused()
 		return
 	}
@@ -76,7 +76,7 @@ func (c *Conn) take(data []byte, lent *engine.Completion) {
 	switch {
 	case c.shared.scarce:
 		c.EndStream()
-	case c.in.Held() > c.set.HeldBytesMax && c.receive == receiveStream && !c.cancelled:
+	case c.in.frames.Held() > c.set.HeldBytesMax && c.in.receive == receiveStream && !c.in.cancelled:
 		c.shared.count.Mutes++ // TCP pushes back from here
 		c.EndStream()
 	}
@@ -90,14 +90,14 @@ func (c *Conn) recordReceived(n int) {
 	} else {
 		c.shared.count.BytesIn += uint64(n)
 	}
-	c.bytesIn += uint64(n)
-	c.active, c.doubted = c.shared.now, false
+	c.in.bytes += uint64(n)
+	c.at.active, c.in.doubted = c.shared.now, false
 }
 
 // settle ends a round of cutting; false: and the connection, for want of memory.
 func (c *Conn) settle() bool {
-	ok := c.in.Settle(c.shared.cfg.Memory)
-	c.shared.count.BytesInCopied += uint64(c.in.TakeCopied())
+	ok := c.in.frames.Settle(c.shared.cfg.Memory)
+	c.shared.count.BytesInCopied += uint64(c.in.frames.TakeCopied())
 	if !ok {
 		c.memoryRefused()
 		return false
@@ -119,7 +119,7 @@ func (c *Conn) receiveEnded(done *engine.Completion) {
 	case c.isRefused():
 		c.secure.over = c.secure.over || done.Res == 0 || errno != 0 && errno != syscall.ENOBUFS && errno != syscall.ECANCELED
 		c.finishIfIdle()
-	case errno == syscall.ENOBUFS && !c.noLarge:
+	case errno == syscall.ENOBUFS && !c.in.noLarge:
 		c.waitForBuffer()
 	case errno == syscall.ENOMEM:
 		c.memoryRefused()
@@ -148,7 +148,7 @@ func (c *Conn) receiveEnded(done *engine.Completion) {
 // peerFinished says that nothing more comes: what came is served, and nobody reads the
 // answers.
 func (c *Conn) peerFinished() {
-	c.receive = receiveOver
+	c.in.receive = receiveOver
 	c.info.SetGone(reqchan.PeerFinished)
 	if c.up != nil {
 		c.cutReplies(nil)
@@ -164,10 +164,10 @@ func (c *Conn) arm() {
 		c.migrateIfQuiet()
 		return
 	}
-	if c.receive != receiveNone || c.life >= finishing {
+	if c.in.receive != receiveNone || c.life >= finishing {
 		return
 	}
-	rest := c.in.Rest()
+	rest := c.in.frames.Rest()
 	switch {
 	case c.preface != nil:
 		c.armPreface()
@@ -175,18 +175,18 @@ func (c *Conn) arm() {
 		c.armSecure()
 	case c.shared.scarce:
 		c.armScarce()
-	case c.big && rest != nil:
+	case c.in.big && rest != nil:
 		c.receiveRest(rest)
-	case c.big && c.in.Empty() && c.large > 0 && !c.noLarge:
-		c.receive = receiveLarge
-		c.shared.loop.ReceiveLarge(c, c.large)
-	case c.big && rest == nil && c.in.Held() < c.sizeBytes():
-		c.noLarge = false
-		c.receiveSize(c.sizeBytes() - c.in.Held())
-	case c.in.Held() > c.set.HeldBytesMax, c.big && !c.mayTake():
+	case c.in.big && c.in.frames.Empty() && c.in.large > 0 && !c.in.noLarge:
+		c.in.receive = receiveLarge
+		c.shared.loop.ReceiveLarge(c, c.in.large)
+	case c.in.big && rest == nil && c.in.frames.Held() < c.sizeBytes():
+		c.in.noLarge = false
+		c.receiveSize(c.sizeBytes() - c.in.frames.Held())
+	case c.in.frames.Held() > c.set.HeldBytesMax, c.in.big && !c.mayTake():
 		// Muted; progress arms again.
 	default:
-		c.receive = receiveStream
+		c.in.receive = receiveStream
 		c.shared.loop.Receive(c)
 	}
 }
@@ -205,20 +205,20 @@ func (c *Conn) receiveRest(rest []byte) {
 		return
 	}
 	sh.buffers.into += len(rest)
-	c.receive = receiveFrame
+	c.in.receive = receiveFrame
 	sh.loop.ReceiveInto(c, rest)
 }
 
 // receiveSize receives the last n bytes of the size of the next frame on their own.
 func (c *Conn) receiveSize(n int) {
-	if c.head == nil {
-		if c.head = c.shared.takeHead(); c.head == nil {
+	if c.in.head == nil {
+		if c.in.head = c.shared.takeHead(); c.in.head == nil {
 			c.memoryRefused()
 			return
 		}
 	}
-	c.receive = receiveSize
-	c.shared.loop.ReceiveInto(c, c.head[:n])
+	c.in.receive = receiveSize
+	c.shared.loop.ReceiveInto(c, c.in.head[:n])
 }
 
 // cut turns bytes into requests while the connection may have more in flight.
@@ -228,13 +228,13 @@ func (c *Conn) cut(lent *engine.Completion) {
 		c.cutReplies(lent)
 		return
 	}
-	if c.ticket != nil && c.ticket.Granted() && !c.mayCut() && !c.mayGoOn() {
-		c.leaveTurn() // others wait for it
+	if c.waits.ticket != nil && c.waits.ticket.Granted() && !c.mayCut() && !c.mayGoOn() {
+		c.waits.leaveTurn() // others wait for it
 	}
-	if c.unbegun != nil {
+	if c.pipeline.unbegun != nil {
 		c.goOn()
 	}
-	for c.unbegun == nil && c.cutFrames(lent) {
+	for c.pipeline.unbegun == nil && c.cutFrames(lent) {
 	}
 	c.shared.runs.cut = run{}
 	if c.shared.batch.n > 0 {
@@ -243,7 +243,7 @@ func (c *Conn) cut(lent *engine.Completion) {
 	if r := c.shared.direct.job; r != nil && r.Frame != nil { // answered in a batch
 		r.Reset()
 	}
-	if c.inFlight == 0 && c.life < ending {
+	if c.pipeline.inFlight == 0 && c.life < ending {
 		c.settleMute()
 	}
 }
@@ -252,24 +252,24 @@ func (c *Conn) cut(lent *engine.Completion) {
 func (c *Conn) cutFrames(lent *engine.Completion) (again bool) {
 	defer c.survive(lent, &again)
 	for c.shared.batch.n > 0 || c.mayCut() || c.mayFollow() { // while a batch grows, nothing else changes
-		b, place, status := c.in.Next(c.frameBytesMax())
+		b, place, status := c.in.frames.Next(c.frameBytesMax())
 		switch status {
 		case frame.Whole:
-			c.begun = 0
+			c.at.begun = 0
 			if c.shared.batch.n == 0 && !c.mayBegin(b) { // what is answered in a batch is small
-				c.in.Unread(b, place)
+				c.in.frames.Unread(b, place)
 				return false
 			}
 			if !c.dispatch(b, place, lent) {
-				c.in.Unread(b, place)
+				c.in.frames.Unread(b, place)
 				if c.shared.runs.cut.last != nil {
 					return false // the answers are the occasion to try again
 				}
-				c.leaveTurn() // whoever has the bytes may wait for it
+				c.waits.leaveTurn() // whoever has the bytes may wait for it
 				c.waitForBytes(int64(len(b)), true)
 				return false
 			}
-			if c.refused = 0; place == frame.InLent && c.shared.buffers.isLarge {
+			if c.waits.since = 0; place == frame.InLent && c.shared.buffers.isLarge {
 				c.cameLarge(len(b))
 			}
 		case frame.NeedBytes:
@@ -292,7 +292,7 @@ func (c *Conn) cutFrames(lent *engine.Completion) (again bool) {
 // refuse ends a connection for a frame that can't be. What was asked before it
 // is still answered, as it would be had the frame come later.
 func (c *Conn) refuse(why reqchan.CloseReason) {
-	if c.inFlight == 0 { // else every answer brings cut back here
+	if c.pipeline.inFlight == 0 { // else every answer brings cut back here
 		c.finish(why)
 	}
 }
@@ -300,11 +300,11 @@ func (c *Conn) refuse(why reqchan.CloseReason) {
 // tooBig says what the size of a frame is that is too big. A first one may be the
 // beginning of something else than a frame.
 func (c *Conn) tooBig() reqchan.CloseReason {
-	if c.requests > 0 {
+	if c.pipeline.cut > 0 {
 		return reqchan.FrameTooBig
 	}
 	var first [frame.SizeBytes]byte
-	binary.BigEndian.PutUint32(first[:], uint32(c.in.Size()))
+	binary.BigEndian.PutUint32(first[:], uint32(c.in.frames.Size()))
 	switch {
 	case IsTLS(first[:]) && c.secure == nil:
 		return reqchan.TLSOnPlaintext
@@ -318,9 +318,9 @@ func (c *Conn) tooBig() reqchan.CloseReason {
 // capacity is used up, and then it waits for that, or the connection has ended for want
 // of memory. A big frame gets the socket for itself.
 func (c *Conn) begin(lent *engine.Completion) bool {
-	n := frame.SizeBytes + c.in.Size()
+	n := frame.SizeBytes + c.in.frames.Size()
 	if !c.claim(claimBytes(n)) {
-		c.waitForBytes(c.claimNeeds(claimBytes(n)), c.here)
+		c.waitForBytes(c.claimNeeds(claimBytes(n)), c.waits.here)
 		return false
 	}
 	if !c.beginHere(lent) {
@@ -330,11 +330,11 @@ func (c *Conn) begin(lent *engine.Completion) bool {
 			c.memoryRefused()
 			return false
 		}
-		c.in.Begin(memory)
+		c.in.frames.Begin(memory)
 	}
-	c.begun, c.extended, c.refused = c.shared.now, false, 0
+	c.at.begun, c.in.extended, c.waits.since = c.shared.now, false, 0
 	c.expectLike(n)
-	if c.big && c.secure == nil && (c.large > 0 || len(c.in.Rest()) >= c.set.BigFrameBytes/4) {
+	if c.in.big && c.secure == nil && (c.in.large > 0 || len(c.in.frames.Rest()) >= c.set.BigFrameBytes/4) {
 		c.EndStream()
 	}
 	return true
@@ -361,25 +361,25 @@ func (c *Conn) Resume() {
 
 // atRest says that nothing but bytes from the peer can bring the connection on.
 func (c *Conn) atRest() bool {
-	return c.receive == receiveStream && c.mute == notMuted && c.life == serving && c.in.Empty() && (c.secure == nil || c.secure.Held() == 0)
+	return c.in.receive == receiveStream && c.mute == notMuted && c.life == serving && c.in.frames.Empty() && (c.secure == nil || c.secure.Held() == 0)
 }
 
 // abandonInput ends the receiving side.
 func (c *Conn) abandonInput() {
-	c.begun = 0
-	if own := c.in.Abandon(c.shared.cfg.Memory); c.up != nil {
+	c.at.begun = 0
+	if own := c.in.frames.Abandon(c.shared.cfg.Memory); c.up != nil {
 		c.abandonReply(own)
 	} else if own != nil {
 		c.shared.unreserve(claimBytes(len(own)))
-		if l := c.lease; l != nil {
-			c.lease = nil
+		if l := c.in.lease; l != nil {
+			c.in.lease = nil
 			c.shared.release(l)
 		} else {
 			c.shared.cfg.Memory.Put(own)
 		}
 	}
-	c.shared.takeHeld(-c.held - c.kept)
-	c.held, c.kept = 0, 0
+	c.shared.takeHeld(-c.in.held - c.in.kept)
+	c.in.held, c.in.kept = 0, 0
 }
 
 // headBytes is how much memory there is for what is received of a big frame on its own.
@@ -416,36 +416,36 @@ func (sh *Shared) takeHead() *[headBytes]byte {
 // waitForBuffer has c wait for a receive buffer: one of this pass is recycled before the
 // next.
 func (c *Conn) waitForBuffer() {
-	c.noBuffer = true
+	c.waits.buffer = true
 	c.waitForPass()
 }
 
 // waitForPass has c try again in the next pass.
 func (c *Conn) waitForPass() {
-	if !c.waiting {
-		c.waiting = true
+	if !c.waits.again {
+		c.waits.again = true
 		c.shared.count.Waits++
 		c.shared.loop.RetryLater(c)
 	}
 }
 
 // WaitsForBuffer says that c waits for a receive buffer.
-func (c *Conn) WaitsForBuffer() bool { return c.waiting && c.noBuffer && c.life < ending }
+func (c *Conn) WaitsForBuffer() bool { return c.waits.again && c.waits.buffer && c.life < ending }
 
 // WaitsForBytes is how many bytes of the channel's capacity c waits for; 0: it waits for
 // none. With fromCredit those that its processor has reserved will do as well.
 func (c *Conn) WaitsForBytes() (n int64, fromCredit bool) {
-	if !c.waiting {
+	if !c.waits.again {
 		return 0, false
 	}
-	return c.wants, c.fromCredit
+	return c.waits.bytes, c.waits.fromCredit
 }
 
 // Waits says that c waits for a buffer, for bytes, or for the next pass.
-func (c *Conn) Waits() bool { return c.waiting }
+func (c *Conn) Waits() bool { return c.waits.again }
 
 // Retry has a connection that waited try again.
 func (c *Conn) Retry() {
-	c.waiting, c.noBuffer, c.wants = false, false, 0
+	c.waits.end()
 	c.Resume()
 }

@@ -40,7 +40,7 @@ func (c *Conn) refuseBytes(why reqchan.CloseReason) {
 // awaitRefused is called when all was sent that there was to say.
 func (c *Conn) awaitRefused() {
 	r := &c.secure.refused
-	if c.secure.over || c.receive == receiveOver {
+	if c.secure.over || c.in.receive == receiveOver {
 		c.terminate(c.reason)
 		return
 	}
@@ -48,8 +48,8 @@ func (c *Conn) awaitRefused() {
 		r.since = c.shared.now
 		c.shared.loop.SetDeadline(c)
 	}
-	if c.receive == receiveNone {
-		c.receive = receiveStream
+	if c.in.receive == receiveNone {
+		c.in.receive = receiveStream
 		c.shared.loop.Receive(c)
 	}
 }

@@ -47,7 +47,7 @@ func (c *Conn) GoesFirst(r *reqchan.Job) bool {
 // says that r goes before others: so do those that follow it only if the listener says
 // so.
 func (c *Conn) beginRun(r *reqchan.Job, first bool) {
-	if c.order == nil && !c.shared.cfg.OneByOne && !c.shared.cfg.Responses.Tight() && (!first || c.set.Priority) {
+	if c.pipeline.order == nil && !c.shared.cfg.OneByOne && !c.shared.cfg.Responses.Tight() && (!first || c.set.Priority) {
 		r.SetRoom(c.outputRoom())
 		c.shared.runs.cut = run{first: r, last: r}
 	}
@@ -62,7 +62,7 @@ func (c *Conn) mayFollow() bool {
 // follow has r, which was started, follow in the run that is being cut.
 func (c *Conn) follow(r *reqchan.Job) {
 	c.countStarted()
-	c.followed += uint16(len(r.Frame))
+	c.pipeline.followed += uint16(len(r.Frame))
 	if c.set.Priority {
 		c.shared.count.Prioritized++
 	}
@@ -80,7 +80,7 @@ func (c *Conn) Unbegun(first *reqchan.Job) {
 		c.wentHome() // what it was behind is still in flight, so this changes no more than a count
 	}
 	c.shared.runs.unbegun += n
-	if c.unbegun = first; c.life >= ending {
+	if c.pipeline.unbegun = first; c.life >= ending {
 		c.dropUnbegun()
 	}
 }
@@ -90,38 +90,38 @@ func (c *Conn) Unbegun(first *reqchan.Job) {
 func (sh *Shared) Followed(c *Conn, r *reqchan.Job) {
 	sh.count.Requests++
 	if c != nil {
-		c.requests++
-		c.followed -= uint16(len(r.Frame))
+		c.pipeline.cut++
+		c.pipeline.followed -= uint16(len(r.Frame))
 	}
 }
 
 // outputRoom is how many bytes of responses may be queued before the next request waits.
 func (c *Conn) outputRoom() int {
 	most := c.outputMax()
-	if c.out != nil {
-		most -= c.out.queued
+	if c.out.unsent != nil {
+		most -= c.out.unsent.queued
 	}
 	return most
 }
 
 // mayGoOn says that nothing of the connection's own keeps what was cut and not begun.
 func (c *Conn) mayGoOn() bool {
-	return c.unbegun != nil && c.inFlight == 0 && c.life < draining && !c.mute.throttled() &&
-		(c.out == nil || c.out.queued < c.outputMax())
+	return c.pipeline.unbegun != nil && c.pipeline.inFlight == 0 && c.life < draining && !c.mute.throttled() &&
+		(c.out.unsent == nil || c.out.unsent.queued < c.outputMax())
 }
 
 // goOn hands on what was cut and not begun, when c may have a request in flight again. A
 // connection that shall migrate does not take it along.
 func (c *Conn) goOn() {
-	r, sh := c.unbegun, c.shared
+	r, sh := c.pipeline.unbegun, c.shared
 	if !c.mayGoOn() || !c.mayBegin(r.Frame) {
 		return
 	}
-	c.unbegun = nil
-	if c.ticket != nil || sh.cfg.Responses.Tight() || sh.cfg.Priority != nil {
-		c.unbegun = r.Unbegun() // the others have to wait for their turn, or their lane
+	c.pipeline.unbegun = nil
+	if c.waits.ticket != nil || sh.cfg.Responses.Tight() || sh.cfg.Priority != nil {
+		c.pipeline.unbegun = r.Unbegun() // the others have to wait for their turn, or their lane
 	}
-	if c.ticket != nil {
+	if c.waits.ticket != nil {
 		c.takeTurn(r)
 	}
 	sh.runs.unbegun -= r.InRun()
@@ -141,13 +141,13 @@ func (c *Conn) goOn() {
 
 // dropUnbegun forgets what was cut and not begun.
 func (c *Conn) dropUnbegun() {
-	if c.unbegun != nil {
-		c.shared.runs.unbegun -= c.unbegun.InRun()
-		for j := c.unbegun; j != nil; j = j.Behind() {
-			c.followed -= uint16(len(j.Frame))
+	if c.pipeline.unbegun != nil {
+		c.shared.runs.unbegun -= c.pipeline.unbegun.InRun()
+		for j := c.pipeline.unbegun; j != nil; j = j.Behind() {
+			c.pipeline.followed -= uint16(len(j.Frame))
 		}
-		c.shared.DropRun(c.unbegun)
-		c.unbegun = nil
+		c.shared.DropRun(c.pipeline.unbegun)
+		c.pipeline.unbegun = nil
 	}
 }
 
@@ -165,8 +165,8 @@ func (sh *Shared) DropRun(r *reqchan.Job) {
 // withHandlers is how many requests of the connection are with handlers, or on their way:
 // of a run it is one at a time.
 func (c *Conn) withHandlers() int {
-	if c.order == nil {
-		return min(c.inFlight, 1)
+	if c.pipeline.order == nil {
+		return min(c.pipeline.inFlight, 1)
 	}
-	return c.inFlight
+	return c.pipeline.inFlight
 }

@@ -18,17 +18,17 @@ const (
 // Send has the connection's output sent, as much of it as one Send gathers, unless one is
 // outstanding.
 func (c *Conn) Send() {
-	if c.sending || c.life >= ending {
+	if c.out.sending || c.life >= ending {
 		return
 	}
 	if c.secure != nil {
 		c.sendSealed()
 		return
 	}
-	if c.out == nil {
+	if c.out.unsent == nil {
 		return
 	}
-	o := c.out
+	o := c.out.unsent
 	o.buffers = o.buffers[:0]
 	left := sendBytesMax
 	for i := o.at; i < len(o.segments) && len(o.buffers) < sendBuffersMax && left > 0; i++ {
@@ -50,7 +50,7 @@ func (c *Conn) Send() {
 // give hands over what is gathered.
 func (c *Conn) give(o *outbound) {
 	o.since, o.looked = c.shared.now, false
-	c.sending = true
+	c.out.sending = true
 	if c.up != nil {
 		c.up.handedOut(c)
 	}
@@ -60,13 +60,13 @@ func (c *Conn) give(o *outbound) {
 
 // Sent takes the completion of Send: it may have taken less than it was given.
 func (c *Conn) Sent(done *engine.Completion) {
-	c.sending = false
-	c.out.covered = 0
+	c.out.sending = false
+	c.out.unsent.covered = 0
 	if done.Res < 0 {
 		if c.up != nil {
 			c.up.broke(done.Errno())
 		}
-		if c.reading == nil { // else its file is still needed: join drops it then
+		if c.out.reading == nil { // else its file is still needed: join drops it then
 			c.dropOutput()
 		}
 		if c.life >= ending {
@@ -79,13 +79,13 @@ func (c *Conn) Sent(done *engine.Completion) {
 		return
 	}
 	c.keepPace()
-	c.active = c.shared.now
+	c.at.active = c.shared.now
 	if c.up != nil {
 		c.shared.count.UpstreamBytesOut += uint64(done.Res)
 	} else {
 		c.shared.count.BytesOut += uint64(done.Res)
 	}
-	c.bytesOut += uint64(done.Res)
+	c.out.bytes += uint64(done.Res)
 	if c.secure != nil {
 		c.sentSealed(int(done.Res))
 	} else {
@@ -95,7 +95,7 @@ func (c *Conn) Sent(done *engine.Completion) {
 		c.join()
 		return
 	}
-	if c.out != nil || c.unsent() {
+	if c.out.unsent != nil || c.unsent() {
 		c.Send()
 	}
 	if !c.atRest() {
@@ -105,7 +105,7 @@ func (c *Conn) Sent(done *engine.Completion) {
 
 // advance takes n sent bytes off the connection's output.
 func (c *Conn) advance(n int) {
-	o := c.out
+	o := c.out.unsent
 	o.queued -= n
 	c.shared.sentUpTo(&o.marks, n)
 	if c.up != nil {
@@ -137,6 +137,6 @@ func (c *Conn) advance(n int) {
 // WaitsForSend says whether anything of the connection goes on when the outstanding
 // Send has completed.
 func (c *Conn) WaitsForSend() bool {
-	return c.sending && (!c.receive.up() || c.cancelled || c.life != serving ||
-		c.in.Held() > 0 || c.out.at+c.out.covered < len(c.out.segments))
+	return c.out.sending && (!c.in.receive.up() || c.in.cancelled || c.life != serving ||
+		c.in.frames.Held() > 0 || c.out.unsent.at+c.out.unsent.covered < len(c.out.unsent.segments))
 }

@@ -14,17 +14,17 @@ import (
 // says whether to look again: bytes lie there that a receive will bring, or the
 // receive of a big frame is asked for the first time what it has so far.
 func (c *Conn) peerWrites() bool {
-	if !c.receive.up() || c.cancelled && !c.doubted {
+	if !c.in.receive.up() || c.in.cancelled && !c.in.doubted {
 		return false // muted: nothing of it will be received
 	}
 	if seen, known := c.kernelProgress(); known && seen.Unread > 0 {
 		return true
 	}
-	if c.doubted {
+	if c.in.doubted {
 		return false
 	}
-	c.doubted = true // and what the engine has already comes before the next look
-	if c.receive == receiveFrame {
+	c.in.doubted = true // and what the engine has already comes before the next look
+	if c.in.receive == receiveFrame {
 		c.cancelReceive() // it ends with the bytes that it has, and begins anew
 	}
 	return true
@@ -34,7 +34,7 @@ func (c *Conn) peerWrites() bool {
 // says whether the peer has taken something since it was asked last, as far as the
 // kernel knows; the first time, that there is nothing to compare with yet.
 func (c *Conn) peerReads() bool {
-	o := c.out
+	o := c.out.unsent
 	seen, known := c.kernelProgress()
 	reads := !o.looked || known && (seen.Acked != o.seen.Acked || seen.Unsent != o.seen.Unsent)
 	if reads && known {
@@ -50,10 +50,10 @@ func (c *Conn) kernelProgress() (engine.Progress, bool) {
 
 // Unread is how many bytes a peer has not taken of what it was answered, and since when.
 func (c *Conn) Unread() (bytes int, since int64) {
-	if c.life >= ending || !c.sending || c.up != nil {
+	if c.life >= ending || !c.out.sending || c.up != nil {
 		return 0, 0
 	}
-	return c.out.queued, c.out.since
+	return c.out.unsent.queued, c.out.unsent.since
 }
 
 // CloseUnread closes the connection, unless its peer takes something.

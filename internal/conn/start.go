@@ -43,7 +43,7 @@ func (c *Conn) dispatch(b []byte, place frame.Location, lent *engine.Completion)
 		return c.life >= ending
 	}
 	c.start(r)
-	if c.ticket != nil {
+	if c.waits.ticket != nil {
 		c.takeTurn(r)
 	}
 	c.shared.runs.fresh++
@@ -74,7 +74,7 @@ func (c *Conn) handleHere(b []byte, place frame.Location, lent *engine.Completio
 		}
 	}
 	a := c.start(r)
-	if c.ticket != nil {
+	if c.waits.ticket != nil {
 		c.takeTurn(r)
 	}
 	c.shared.callTimed(r, a)
@@ -111,10 +111,10 @@ func (c *Conn) handled(r *reqchan.Job, lent *engine.Completion) {
 func (c *Conn) start(r *reqchan.Job) *apiTimes {
 	if c.shared.runs.cut.last == nil { // else it is counted when it comes home
 		c.shared.count.Requests++
-		c.requests++
+		c.pipeline.cut++
 	}
-	if c.order != nil {
-		r.Seq = c.order.next()
+	if c.pipeline.order != nil {
+		r.Seq = c.pipeline.order.next()
 	}
 	r.SendsCopied(c.set.PackedBytesMax)
 	r.Begin(c.shared.home, c.shared.cfg.Memory)
@@ -143,7 +143,7 @@ func (c *Conn) copyFrame(r *reqchan.Job, b []byte, place frame.Location) bool {
 	reserved := int64(n)
 	switch {
 	case place == frame.InOwn: // reserved when it was begun
-		r.Frame, r.Memory = b, c.ownMemory()
+		r.Frame, r.Memory = b, c.in.ownMemory()
 		reserved = claimBytes(n)
 	case !c.shared.reserve(int64(n)):
 		return false

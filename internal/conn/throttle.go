@@ -11,7 +11,7 @@ func (c *Conn) throttle(until int64) {
 	if !c.mute.throttled() {
 		c.step(stepThrottleStarted)
 		c.shared.count.Throttles++
-	} else if until <= c.alarm {
+	} else if until <= c.at.alarm {
 		return
 	}
 	c.setAlarm(until)
@@ -21,7 +21,7 @@ func (c *Conn) throttle(until int64) {
 // alarm: see Request.CloseConnectionAfter. Nothing more is read of it.
 func (c *Conn) park(r *reqchan.Job, why reqchan.CloseReason) {
 	c.become(toDelay)
-	c.reason, c.parked = why, r
+	c.reason, c.out.parked = why, r
 	c.shared.count.Parks++
 	c.cancelReceive()
 	c.setAlarm(r.CloseAt())
@@ -30,8 +30,8 @@ func (c *Conn) park(r *reqchan.Job, why reqchan.CloseReason) {
 // unpark lets the response go, and the connection after it.
 func (c *Conn) unpark() {
 	c.become(delayOver)
-	r := c.parked
-	c.parked = nil
+	r := c.out.parked
+	c.out.parked = nil
 	c.shared.loop.ClearAlarm(c)
 	if _, response, _ := r.Answer(); response != nil {
 		c.queue(r, response)
@@ -43,7 +43,7 @@ func (c *Conn) unpark() {
 }
 
 func (c *Conn) setAlarm(at int64) {
-	c.alarm = at
+	c.at.alarm = at
 	c.shared.loop.SetAlarm(c, at)
 }
 
@@ -51,7 +51,7 @@ func (c *Conn) setAlarm(at int64) {
 func (c *Conn) AlarmRang() {
 	switch {
 	case c.life >= ending:
-	case c.parked != nil:
+	case c.out.parked != nil:
 		c.unpark()
 	case c.preface != nil:
 		c.terminate(reqchan.AddressRate)

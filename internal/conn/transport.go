@@ -152,7 +152,7 @@ func (c *Conn) keepWire() bool {
 // TCP pushes back from then.
 func (c *Conn) openFrames() {
 	for c.life < finishing {
-		b := c.in.Rest()
+		b := c.in.frames.Rest()
 		own := b != nil
 		if !own {
 			if !c.mayHold() {
@@ -161,8 +161,8 @@ func (c *Conn) openFrames() {
 			b = c.shared.openInto()
 		}
 		n, end := c.secure.Read(b)
-		if c.usable == 0 && c.secure.Open() {
-			c.usable = c.shared.now
+		if c.at.usable == 0 && c.secure.Open() {
+			c.at.usable = c.shared.now
 		}
 		if n == 0 {
 			c.peerEnded(end)
@@ -172,7 +172,7 @@ func (c *Conn) openFrames() {
 			c.take(b[:n], nil)
 			continue
 		}
-		c.in.AddFilled(n)
+		c.in.frames.AddFilled(n)
 		if c.cut(nil); c.life < ending {
 			c.settle()
 		}
@@ -183,7 +183,7 @@ func (c *Conn) openFrames() {
 // until more than HeldBytesMax wait. While held memory is scarce there is when a request may
 // start, or for the size of the next.
 func (c *Conn) mayHold() bool {
-	if held := c.in.Held(); !c.shared.scarce {
+	if held := c.in.frames.Held(); !c.shared.scarce {
 		return held <= c.set.HeldBytesMax
 	} else {
 		return held < c.sizeBytes() && c.mayTake()
@@ -193,10 +193,10 @@ func (c *Conn) mayHold() bool {
 // peerEnded is told why the transport opens nothing more.
 func (c *Conn) peerEnded(why reqchan.CloseReason) {
 	switch {
-	case why == reqchan.ReasonNone || c.receive == receiveOver:
+	case why == reqchan.ReasonNone || c.in.receive == receiveOver:
 	case why != reqchan.PeerFinished:
 		c.refuseBytes(why)
-	case c.receive.up(): // an end in order, while a receive stands: arm goes on when that has ended
+	case c.in.receive.up(): // an end in order, while a receive stands: arm goes on when that has ended
 		c.secure.over = true
 		c.cancelReceive()
 	default:
@@ -218,8 +218,8 @@ func (c *Conn) armSecure() {
 	switch {
 	case c.secure.over:
 		c.openFrames()
-	case !c.secure.Full() && (c.in.Rest() != nil || c.mayHold()):
-		c.receive = receiveStream
+	case !c.secure.Full() && (c.in.frames.Rest() != nil || c.mayHold()):
+		c.in.receive = receiveStream
 		c.shared.loop.Receive(c)
 	}
 }
@@ -231,7 +231,7 @@ func (c *Conn) sendSealed() {
 	if c.life >= ending || !c.seal() || len(s.pieces) == 0 {
 		return
 	}
-	o := c.out
+	o := c.out.unsent
 	o.buffers = o.buffers[:0]
 	for i := range s.pieces {
 		o.buffers = append(o.buffers, s.pieces[i].wire)
@@ -270,7 +270,7 @@ func (c *Conn) seal() bool {
 // unsealed is output that is not sealed yet, in one piece: from where it lies, or, where
 // segments are small, together.
 func (c *Conn) unsealed() []byte {
-	o, skip, n := c.out, c.secure.plain, 0
+	o, skip, n := c.out.unsent, c.secure.plain, 0
 	if o == nil {
 		return nil
 	}
@@ -312,7 +312,7 @@ func (c *Conn) sentSealed(n int) {
 	clear(s.pieces[left:])
 	s.pieces = s.pieces[:left]
 	s.plain -= plain
-	if c.out.queued > 0 || plain > 0 {
+	if c.out.unsent.queued > 0 || plain > 0 {
 		c.advance(plain)
 	} else if left == 0 {
 		c.dropOutput() // there was only what the transport sent of its own

@@ -39,7 +39,7 @@ func maskedLoop(t testing.TB, s Settings, handle func(reqchan.Request)) (*testLo
 
 // carry has all that is to be sent arrive, in pieces if r says so.
 func (l *testLoop) carry(wire *pipe, r *rand.Rand) {
-	for l.flush(); l.conn.sending; l.flush() {
+	for l.flush(); l.conn.out.sending; l.flush() {
 		n := len(l.sending)
 		if r != nil {
 			n = 1 + r.IntN(n)
@@ -61,9 +61,9 @@ func TestATransportCarriesFramesOfAllSizesInAnyPieces(t *testing.T) {
 		}
 		_ = client.End()
 		for wire.out.Len() > 0 || len(l.request) > 0 {
-			if n := min(wire.out.Len(), 1+r.IntN(40_000)); n > 0 && l.conn.receive == receiveStream {
+			if n := min(wire.out.Len(), 1+r.IntN(40_000)); n > 0 && l.conn.in.receive == receiveStream {
 				l.receive(wire.out.Next(n), true)
-				if l.conn.cancelled {
+				if l.conn.in.cancelled {
 					l.receiveEnds(engine.Failed(125))
 				}
 			}
@@ -88,7 +88,7 @@ func TestABigFrameIsOpenedIntoItsOwnMemory(t *testing.T) {
 	f := testFrame(strings.Repeat("x", 200_000))
 	_, _ = client.Write(f)
 	l.receive(wire.out.Next(20_000), true)
-	rest := l.conn.in.Rest()
+	rest := l.conn.in.frames.Rest()
 	if rest == nil {
 		t.Fatal("the frame has no memory of its own")
 	}

@@ -27,7 +27,7 @@ func TestWhoLeavesKeepsItsTurnForRequestsThatWereCut(t *testing.T) {
 	l.answer(echo)
 	l.flush()
 	l.sent(len(l.sending))
-	if l.conn.unbegun == nil || l.conn.ticket == nil || len(l.tasks) > 0 {
+	if l.conn.pipeline.unbegun == nil || l.conn.waits.ticket == nil || len(l.tasks) > 0 {
 		t.Fatal("the second does not wait for its turn")
 	}
 	behind := b.Queue(budget.SmallestBytes, func() {})

@@ -26,8 +26,8 @@ func TestWhatIsCutAndNotBegunIsBoundedOverAllConnections(t *testing.T) {
 			r.Throttle(time.Minute)
 			r.NoResponse()
 		})
-		if c.unbegun != nil {
-			cut += c.unbegun.InRun()
+		if c.pipeline.unbegun != nil {
+			cut += c.pipeline.unbegun.InRun()
 		}
 	}
 	if cut == 0 || cut > followersMax {

@@ -99,7 +99,7 @@ type write struct {
 // OpenUpstream begins the life of a connection to an address, in c, whose life before has
 // ended. openBy is when it must be open, in Shared.now; 0: there is no such time.
 func (c *Conn) OpenUpstream(sh *Shared, token engine.Token, info *reqchan.Conn, from *Listener, to netip.AddrPort, openBy int64, owner Owner) {
-	*c = Conn{shared: sh, token: token, info: info, from: from, set: from.settings.Load(), opened: sh.now, active: sh.now}
+	*c = Conn{shared: sh, token: token, info: info, from: from, set: from.settings.Load(), at: moments{opened: sh.now, active: sh.now}}
 	c.up = &upstream{owner: owner, openBy: openBy, pending: true}
 	c.become(toConnect)
 	sh.count.Upstreams++
@@ -121,7 +121,7 @@ func (c *Conn) Connected(done *engine.Completion) {
 		c.terminate(reqchan.BackendFailed)
 	default:
 		c.become(connected)
-		c.active = c.shared.now
+		c.at.active = c.shared.now
 		if c.set.Transport != nil {
 			c.secureBy(c.set.Transport)
 			c.Resume()
@@ -150,20 +150,20 @@ func (c *Conn) WriteFrame(w *Outgoing) {
 		}
 		return
 	}
-	if c.out == nil {
-		c.out = c.shared.takeOutbound()
+	if c.out.unsent == nil {
+		c.out.unsent = c.shared.takeOutbound()
 	}
 	u, packed := c.up, true
 	begin := u.queued
 	for _, part := range w.Parts {
 		u.queued += int64(len(part))
-		c.out.queued += len(part)
+		c.out.unsent.queued += len(part)
 		if len(part) > c.set.PackedBytesMax && !w.Copied {
-			c.out.segments = append(c.out.segments, segment{bytes: part})
+			c.out.unsent.segments = append(c.out.unsent.segments, segment{bytes: part})
 			continue
 		}
 		for ; packed && len(part) > 0; part = part[min(len(part), writePieceBytes):] {
-			packed = c.shared.pack(c.out, part[:min(len(part), writePieceBytes)])
+			packed = c.shared.pack(c.out.unsent, part[:min(len(part), writePieceBytes)])
 		}
 	}
 	u.frames++
@@ -182,7 +182,7 @@ func (u *upstream) handedOut(c *Conn) {
 		return
 	}
 	n := 0
-	for _, b := range c.out.buffers {
+	for _, b := range c.out.unsent.buffers {
 		n += len(b)
 	}
 	u.handed = max(u.handed, u.sent+int64(n))
@@ -242,7 +242,7 @@ func (c *Conn) CloseUpstream(why error) {
 // EndUpstream ends it if all that was queued is sent, and, with replies, as many frames came
 // as went. It says whether the connection is ending.
 func (c *Conn) EndUpstream(replies bool) bool {
-	if c.life == serving && (c.out != nil || c.sending || c.unsent() || replies && c.up.frames > 0) {
+	if c.life == serving && (c.out.unsent != nil || c.out.sending || c.unsent() || replies && c.up.frames > 0) {
 		return false
 	}
 	if c.life < ending {
@@ -262,10 +262,10 @@ func (c *Conn) mayTake() bool {
 // cutReplies hands frames to the Owner while it wants some.
 func (c *Conn) cutReplies(lent *engine.Completion) {
 	for c.mayTake() {
-		b, place, status := c.in.Next(c.set.FrameBytesMax)
+		b, place, status := c.in.frames.Next(c.set.FrameBytesMax)
 		switch status {
 		case frame.Whole:
-			c.begun = 0
+			c.at.begun = 0
 			c.reply(b, place)
 		case frame.NeedBytes:
 			c.replyEnds()
@@ -275,7 +275,7 @@ func (c *Conn) cutReplies(lent *engine.Completion) {
 				return
 			}
 		case frame.TooBig:
-			c.up.broke(&frameError{c.in.Size(), c.set.FrameBytesMax})
+			c.up.broke(&frameError{c.in.frames.Size(), c.set.FrameBytesMax})
 			c.terminate(reqchan.FrameTooBig)
 		case frame.Negative:
 			c.terminate(reqchan.FrameSizeNegative)
@@ -309,7 +309,7 @@ func (c *Conn) reply(b []byte, place frame.Location) {
 // beginReply asks the Owner where a frame is to lie that is not whole; false: too little of
 // it is there, or the connection has ended.
 func (c *Conn) beginReply() bool {
-	u, n, head := c.up, c.in.Size(), c.in.Peek()
+	u, n, head := c.up, c.in.frames.Size(), c.in.frames.Peek()
 	if n < replyHeadBytes-frame.SizeBytes {
 		u.broke(&frameError{n, c.set.FrameBytesMax})
 		c.terminate(reqchan.HeaderMalformed)
@@ -326,7 +326,7 @@ func (c *Conn) beginReply() bool {
 	}
 	if len(into) >= n {
 		u.given = true
-		c.in.BeginWithoutSize(into[:n:n])
+		c.in.frames.BeginWithoutSize(into[:n:n])
 	} else {
 		memory, err := c.shared.cfg.Memory.TryGet(frame.SizeBytes + n)
 		if err != nil {
@@ -335,10 +335,10 @@ func (c *Conn) beginReply() bool {
 		}
 		u.own = len(memory)
 		c.shared.holdOutput(u.own)
-		c.in.Begin(memory)
+		c.in.frames.Begin(memory)
 	}
-	c.begun, c.extended = c.shared.now, false
-	if c.big = n >= c.set.BigFrameBytes; c.big && c.secure == nil && len(c.in.Rest()) >= c.set.BigFrameBytes/4 {
+	c.at.begun, c.in.extended = c.shared.now, false
+	if c.in.big = n >= c.set.BigFrameBytes; c.in.big && c.secure == nil && len(c.in.frames.Rest()) >= c.set.BigFrameBytes/4 {
 		c.EndStream()
 	}
 	return true
@@ -346,10 +346,10 @@ func (c *Conn) beginReply() bool {
 
 // replyEnds ends a connection whose peer has finished, once all that came before was cut.
 func (c *Conn) replyEnds() {
-	if c.receive != receiveOver || c.life != serving {
+	if c.in.receive != receiveOver || c.life != serving {
 		return
 	}
-	if c.in.Empty() {
+	if c.in.frames.Empty() {
 		c.up.broke(io.EOF)
 	} else {
 		c.up.broke(io.ErrUnexpectedEOF)
@@ -377,9 +377,9 @@ func (c *Conn) abandonReply(own []byte) {
 // loseReply forgets memory that the kernel keeps, of an engine that is closed.
 func (c *Conn) loseReply() {
 	u := c.up
-	u.lost = u.lost || c.receive == receiveFrame && u.given || c.sending
-	if c.receive == receiveFrame {
-		own := c.in.DropFrame()
+	u.lost = u.lost || c.in.receive == receiveFrame && u.given || c.out.sending
+	if c.in.receive == receiveFrame {
+		own := c.in.frames.DropFrame()
 		if !u.given {
 			c.shared.count.Lost += uint64(len(own))
 			c.shared.letOutputGo(u.own)
