@@ -15,22 +15,19 @@ import (
 func (s *Server) processorConfig(id uint32) processor.Config {
 	now := s.now()
 	cfg := &now.cfg
+	of := &cfg.Dispatch
 	c := processor.Config{
-		ID: id, Network: now.network, Wait: waitOf(cfg.Processors.Wait), YieldFrom: cfg.yieldFrom(), Memory: s.memory, Held: s.held, Responses: s.responses, Channel: s.channel,
+		ID: id, Network: now.network, Wait: waitOf(cfg.Processors.Wait), YieldFrom: cfg.yieldFrom(),
 		Census: &s.census, Clients: &s.clients, AssignedMax: assignedMax,
-		Hooks: processor.Hooks{
-			Opened: s.connOpened, Closed: s.connClosed, Refused: s.connRefused,
-			Panicked: s.events.HandlerPanicked,
+		Latency: processor.LatencyConfig{Target: of.LatencyTarget, Counts: of.LatencyCounts, Least: 1, Most: of.QueuedRequestsMax},
+		ConnConfig: processor.ConnConfig{
+			Memory: s.memory, Held: s.held, Responses: s.responses, Channel: s.channel,
+			APIOf: of.APIOf, Deprecated: of.Deprecated, Priority: of.Priority, LongPoll: of.LongPoll,
+			InFlightShare: max(1, of.QueuedRequestsMax/8), RunMax: of.BatchMax,
+			Hooks: processor.Hooks{Opened: s.connOpened, Closed: s.connClosed, Refused: s.connRefused, Panicked: s.events.HandlerPanicked},
 		},
 	}
-	c.APIOf, c.Deprecated, c.Priority = cfg.Dispatch.APIOf, cfg.Dispatch.Deprecated, cfg.Dispatch.Priority
-	c.LongPoll = cfg.Dispatch.LongPoll
-	c.Latency = processor.LatencyConfig{
-		Target: cfg.Dispatch.LatencyTarget, Counts: cfg.Dispatch.LatencyCounts, Least: 1, Most: cfg.Dispatch.QueuedRequestsMax,
-	}
-	c.InFlightShare = max(1, cfg.Dispatch.QueuedRequestsMax/8)
-	c.RunMax = cfg.Dispatch.BatchMax
-	if cfg.Dispatch.Mode == DispatchInline {
+	if of.Mode == DispatchInline {
 		c.Handle = handleOf(s.handler)
 	}
 	return c

@@ -25,7 +25,7 @@ func TestTheConnectionToGiveUpIsOneThatClosesElseTheLongestIdleElseAny(t *testin
 	settings := Settings{FrameBytesMax: 100, PipelineMax: 1, QueuedBytesMax: 100, PackedBytesMax: 100, HeldBytesMax: 100, BigFrameBytes: 1000}
 	spared, others := NewListener("BROKERS", false, settings), NewListener("CLIENTS", false, settings)
 	channel := reqchan.New(reqchan.Config{RequestsMax: 10, BytesMax: 1 << 20})
-	p := New(Config{Memory: &slab.Pool{}, Channel: channel})
+	p := New(Config{ConnConfig: ConnConfig{Memory: &slab.Pool{}, Channel: channel}})
 	p.engine = opened{Engine: idleEngine{}}
 	request, tooBig := "\x00\x00\x00\x01r", "\x00\x00\x00\x7f?"
 	for i, of := range []struct {

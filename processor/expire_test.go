@@ -19,7 +19,7 @@ func idleProcessor(connections int) *Processor {
 
 // quietProcessor is one with connections of l, whose handlers do nothing.
 func quietProcessor(connections, requestsMax int, l *Listener) *Processor {
-	p := New(Config{Memory: &slab.Pool{}, Channel: reqchan.New(reqchan.Config{RequestsMax: requestsMax, BytesMax: 1 << 20})})
+	p := New(Config{ConnConfig: ConnConfig{Memory: &slab.Pool{}, Channel: reqchan.New(reqchan.Config{RequestsMax: requestsMax, BytesMax: 1 << 20})}})
 	p.engine = opened{Engine: idleEngine{}}
 	p.shared.Tick(int64(time.Second), 0)
 	for range connections {

@@ -4,6 +4,10 @@ import "kring/internal/conn"
 
 // What a connection is known by outside: see the package of that name for what it does.
 type (
+	// ConnConfig is what the connections of one processor have in common.
+	ConnConfig = conn.Config
+	// Hooks are called on the processor's goroutine and must not block.
+	Hooks = conn.Hooks
 	// Settings are what connections go by.
 	Settings = conn.Settings
 	// Listener is what the connections of one listener share, over all processors.

@@ -20,8 +20,8 @@ func (closedNetwork) Open(engine.Wait) (engine.Engine, error) { return nil, errN
 
 func TestAProcessorWithoutAnEngineIsNotWaitedFor(t *testing.T) {
 	p := processor.New(processor.Config{
-		Network: closedNetwork{}, Memory: &slab.Pool{},
-		Channel: reqchan.New(reqchan.Config{RequestsMax: 1, BytesMax: 1 << 20}),
+		Network:    closedNetwork{},
+		ConnConfig: processor.ConnConfig{Memory: &slab.Pool{}, Channel: reqchan.New(reqchan.Config{RequestsMax: 1, BytesMax: 1 << 20})},
 	})
 	var opened error
 	if err := p.Run(func(err error) { opened = err }); !errors.Is(err, errNoEngine) || !errors.Is(opened, errNoEngine) {

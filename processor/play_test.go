@@ -148,9 +148,11 @@ func (p *player) openProcessors(n int, inline bool) {
 	for i := range n {
 		s := &stepper{}
 		cfg := processor.Config{
-			ID: uint32(i), Network: steppedNetwork{p.network, s}, Memory: &playMemory, Held: p.heldMemory, Channel: p.channel,
-			AssignedMax: 4, InFlightShare: p.share, Responses: p.responses,
-			Hooks: processor.Hooks{Opened: p.opened, Closed: p.closed},
+			ID: uint32(i), Network: steppedNetwork{p.network, s}, AssignedMax: 4,
+			ConnConfig: processor.ConnConfig{
+				Memory: &playMemory, Held: p.heldMemory, Channel: p.channel, InFlightShare: p.share, Responses: p.responses,
+				Hooks: processor.Hooks{Opened: p.opened, Closed: p.closed},
+			},
 		}
 		if inline {
 			cfg.Handle = p.handleInline

@@ -67,11 +67,8 @@ func New(cfg Config) *Processor {
 	p := &Processor{cfg: cfg, ends: ends{drained: make(chan struct{}), ended: make(chan struct{})}}
 	p.inbox.make(p.wake)
 	p.handlers = newHanding(&cfg, p.inbox.wakeFlag)
-	p.shared = conn.NewShared(conn.Config{
-		Memory: cfg.Memory, Responses: cfg.Responses, Held: cfg.Held, Channel: cfg.Channel, Handle: cfg.Handle,
-		InFlightShare: cfg.InFlightShare, RunMax: cfg.RunMax, OneByOne: p.handlers.limiter != nil, Priority: cfg.Priority, APIOf: cfg.APIOf, Deprecated: cfg.Deprecated, LongPoll: cfg.LongPoll,
-		Opened: cfg.Hooks.Opened, Closed: cfg.Hooks.Closed, Refused: cfg.Hooks.Refused, Panicked: cfg.Hooks.Panicked,
-	}, loop{p}, p.inbox.answers, p.handlers.ordinary.sender)
+	p.cfg.OneByOne = p.handlers.limiter != nil
+	p.shared = conn.NewShared(p.cfg.ConnConfig, loop{p}, p.inbox.answers, p.handlers.ordinary.sender)
 	p.slots.rearm.creditWanted = math.MaxInt64
 	return p
 }

@@ -96,7 +96,8 @@ func newStage(t testing.TB, c stageConfig) *stage {
 }
 
 func (s *stage) processorConfig(id uint32, c stageConfig) processor.Config {
-	pc := processor.Config{ID: id, Network: s.network, Memory: &s.memory, Responses: s.responses, Channel: s.channel, AssignedMax: 256, YieldFrom: c.yieldFrom}
+	pc := processor.Config{ID: id, Network: s.network, AssignedMax: 256, YieldFrom: c.yieldFrom}
+	pc.Memory, pc.Responses, pc.Channel = &s.memory, s.responses, s.channel
 	if c.over != nil {
 		pc.Network = c.over(s.network)
 	}

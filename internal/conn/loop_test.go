@@ -96,7 +96,7 @@ func newTestLoop(t testing.TB, s Settings, handle func(reqchan.Request)) *testLo
 	l.way = reqchan.New(reqchan.Config{RequestsMax: 100, BytesMax: 64 << 20})
 	wakeFlag := queue.NewWakeFlag(func() {})
 	l.home = reqchan.NewResponseQueue(wakeFlag)
-	l.shared = NewShared(Config{Memory: l.memory, Channel: l.way, Handle: handle, Closed: l.closed}, l, l.home, l.way.NewSender(wakeFlag))
+	l.shared = NewShared(Config{Memory: l.memory, Channel: l.way, Handle: handle, Hooks: Hooks{Closed: l.closed}}, l, l.home, l.way.NewSender(wakeFlag))
 	for _, of := range []struct {
 		of    *int
 		small int

@@ -82,31 +82,53 @@ type Loop interface {
 
 // Config is what the connections of one processor have in common.
 type Config struct {
-	Memory    *slab.Pool
-	Responses *budget.Budget     // nil: nothing bounds the memory of responses
-	Held      *capacity.Capacity // nil: nothing bounds what is held
-	Channel   *reqchan.Channel   // whose capacity of bytes the frames take of
-	Handle    func(reqchan.Request)
-	// InFlightShare is how many requests of one connection may be with the handlers;
-	// 0: as many as its PipelineMax says.
+	Memory *slab.Pool
+	// Responses bounds the memory of responses over all processors; nil: nothing does.
+	Responses *budget.Budget
+	// Held is how much memory received bytes that are not cut may lie in, over all
+	// processors, before they are received with more care; twice as much is never
+	// exceeded. nil: there is no bound.
+	Held *capacity.Capacity
+
+	// Channel takes the requests to a pool of handlers, and bounds the bytes of
+	// all requests. Handle, when set, runs on the processor itself instead of in
+	// the pool and must not block.
+	Channel *reqchan.Channel
+	Handle  func(reqchan.Request)
+
+	// InFlightShare is how many requests of one connection may be in the request
+	// channel or with handlers at once; 0: as many as PipelineMax says.
 	InFlightShare int
-	// RunMax is how many requests are in a run at most, 0 means reqchan.RunMax; OneByOne says
-	// that they go one by one, because each counts for itself.
-	RunMax   int
+	// RunMax is how many requests of one connection go to a handler as one run, where
+	// one is in flight at a time; 0 means reqchan.RunMax, which is the most.
+	RunMax int
+	// OneByOne: they go one by one, because each counts for itself. The processor says it.
 	OneByOne bool
-	// Priority says whether a request goes before others; nil: only those of listeners that
-	// have priority.
-	Priority   func(reqchan.Request) bool
+	// Priority says whether a request goes into the priority lane of the request
+	// channel; its API, Version, Payload and Conn are there to be looked at. nil:
+	// only those of listeners that have priority. It must not block.
+	Priority func(reqchan.Request) bool
+	// APIOf reads a payload's API key and version, -1 if it has none; nil: nobody
+	// can tell. Deprecated says which versions should not be used any more; nil:
+	// none. Neither may keep the payload or block.
 	APIOf      func(payload []byte) (key, version int16)
 	Deprecated func(key, version int16) bool
 	// LongPoll names the APIs whose requests ask to wait: the latency of connections is
 	// without theirs. nil: none.
 	LongPoll func(key int16) bool
-	// Opened, Closed, Refused and Panicked are hooks; nil ones are not called. A connection
-	// that ends before its client is known is Refused, and neither Opened nor Closed.
-	Opened   func(*reqchan.Conn)
-	Closed   func(*reqchan.Conn, reqchan.CloseReason)
-	Refused  func(*reqchan.Conn, reqchan.CloseReason)
+
+	Hooks
+}
+
+// Hooks are called on the processor's goroutine and must not block. Nil ones
+// are not called.
+type Hooks struct {
+	// Opened: a connection was adopted, and it is known whose it is. Closed: its descriptor
+	// is closed. Refused: likewise, of one that was never Opened.
+	Opened  func(*reqchan.Conn)
+	Closed  func(*reqchan.Conn, reqchan.CloseReason)
+	Refused func(*reqchan.Conn, reqchan.CloseReason)
+	// Panicked: a handler panicked on the processor (Handle only).
 	Panicked func(r reqchan.Request, v any, stack []byte)
 }
 
