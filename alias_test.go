@@ -18,7 +18,7 @@ var aliases = map[string]reflect.Type{
 }
 
 // processors are methods of Conn that are not a Handler's.
-var processors = map[string]bool{"SetEnded": true, "SetGone": true, "CountIn": true, "CountOut": true, "Forward": true, "SetEndDetail": true, "SetTLS": true, "SetTotals": true}
+var processors = map[string]bool{"Forward": true, "SetEndDetail": true, "SetTLS": true, "SetTotals": true}
 
 // TestAnAliasNamesWhatItHas: go doc shows neither fields nor methods of a type that is
 // another package's, only the comment here.

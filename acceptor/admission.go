@@ -108,9 +108,6 @@ func (a *Admission) Excess() int64 {
 	return max(a.open.Load()-most, 0)
 }
 
-// AddressesKnown is how many remote addresses are kept.
-func (a *Admission) AddressesKnown() int { return a.addresses.count() }
-
 // wakeWaiting wakes the queues that wait for a slot.
 func (a *Admission) wakeWaiting() {
 	if a.waiting.Load() == 0 {

@@ -65,7 +65,7 @@ func TestNothingIsLimitedByDefault(t *testing.T) {
 	for fd := range d.served {
 		d.disconnect(fd)
 	}
-	if n := d.admission.AddressesKnown(); n != 0 {
+	if n := d.admission.addresses.count(); n != 0 {
 		t.Errorf("%d addresses are remembered", n)
 	}
 }

@@ -58,7 +58,7 @@ type Cluster struct {
 	transactions transactions
 	topicNames   topicNames
 	lock         *os.File   // nil without a data directory
-	loaded       LoadReport // guarded by live; of the data directory
+	loaded       loadReport // guarded by live; of the data directory
 	memory       memoryLog
 	answers      answers
 	polling      places // of Fetch and ShareFetch
@@ -218,12 +218,6 @@ func (c *Cluster) load() error {
 // freedBytesMin: after loading so many bytes, memory is given back to the system.
 const freedBytesMin = 32 << 20
 
-// Loaded returns what Open found in the data directory.
-func (c *Cluster) Loaded() LoadReport {
-	c.live.RLock()
-	defer c.live.RUnlock()
-	return c.loaded
-}
 
 func (c *Cluster) options() []kfake.Opt {
 	opts := []kfake.Opt{

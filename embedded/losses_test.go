@@ -56,7 +56,7 @@ func refusedOf(t *testing.T, dir, name string) {
 		return
 	}
 	n := serve(t, Config{DataDir: dir, AcceptLoss: true})
-	if damage := n.cluster.Loaded().Damage; !slices.ContainsFunc(damage, func(d Damage) bool { return d.Lost && d.File == name }) {
+	if damage := n.cluster.Loaded().Damage; !slices.ContainsFunc(damage, func(d damagedPart) bool { return d.Lost && d.File == name }) {
 		t.Errorf("damage %+v, want %s in it", damage, name)
 	}
 	r := &kgo.Record{Topic: "orders", Key: []byte("key"), Value: []byte("new")}

@@ -45,7 +45,7 @@ type mender struct {
 	spoiled          bool                   // the manifest was unreadable
 
 	mu       sync.Mutex
-	report   LoadReport               // guarded by mu
+	report   loadReport               // guarded by mu
 	windows  map[windowKey]*seqWindow // guarded by mu
 	lostEnds map[place]bool           // guarded by mu
 	open     map[int64]*sessionTxn    // guarded by mu
@@ -202,7 +202,7 @@ func (m *mender) readSession() error {
 	return err
 }
 
-func (m *mender) note(d Damage) {
+func (m *mender) note(d damagedPart) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.report.add(d)

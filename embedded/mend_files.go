@@ -239,7 +239,7 @@ func (m *mender) changed(name string) error {
 // report if the loss is accepted.
 func (m *mender) missing(name, what string) error {
 	if m.acceptLoss {
-		m.note(Damage{File: name, What: what + "; accepted", Lost: true, NextOffset: -1})
+		m.note(damagedPart{File: name, What: what + "; accepted", Lost: true, NextOffset: -1})
 		return nil
 	}
 	return fmt.Errorf("%s %s: put it back from a backup, or accept that what it held is lost (Config.AcceptLoss; kring serve --accept-data-loss)", name, what)
@@ -337,7 +337,7 @@ func (m *mender) checkFolders() error {
 		}
 		delete(m.folders, name)
 		topic, _, _ := folderTopic(name)
-		m.note(Damage{File: file, What: "belongs to no topic in topics.json; moved away", Lost: size > 0 && !m.deleting[topic],
+		m.note(damagedPart{File: file, What: "belongs to no topic in topics.json; moved away", Lost: size > 0 && !m.deleting[topic],
 			Bytes: size, Copy: kept, NextOffset: -1})
 	}
 	return nil
@@ -404,7 +404,7 @@ func (m *mender) readManifest() error {
 	line, sum, _ := bytes.Cut(raw, []byte("\n"))
 	if string(sum) != fmt.Sprintf(manifestSum, crc32.Checksum(line, castagnoli)) || json.Unmarshal(line, &m.manifest) != nil {
 		m.manifest, m.spoiled = manifest{}, true
-		m.note(Damage{File: manifestName, What: "unreadable; it is made anew. Files that are missing may not be missed", NextOffset: -1})
+		m.note(damagedPart{File: manifestName, What: "unreadable; it is made anew. Files that are missing may not be missed", NextOffset: -1})
 	}
 	m.clean = m.manifest.Clean
 	return nil

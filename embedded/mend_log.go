@@ -112,7 +112,7 @@ func nextEntry(raw []byte, at int) int {
 }
 
 func (m *mender) noteEntry(name string, raw []byte, at, next int) {
-	d := Damage{File: name, What: "unreadable entries, cut out", Lost: true, At: int64(at), Bytes: int64(next - at)}
+	d := damagedPart{File: name, What: "unreadable entries, cut out", Lost: true, At: int64(at), Bytes: int64(next - at)}
 	rest := raw[at:]
 	if next == len(raw) && (len(rest) < entryDataAt || uint64(binary.LittleEndian.Uint32(rest)) > uint64(len(rest)-entryDataAt)) && len(bytes.Trim(rest, "\x00")) > 0 && !m.clean {
 		d.What, d.Lost = interrupted, false

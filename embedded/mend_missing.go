@@ -125,7 +125,7 @@ func (p *partition) noteFront() {
 	if len(p.segments) == 0 || p.segments[0].offset <= was || p.leads(p.segments[0].offset) {
 		return
 	}
-	p.m.note(Damage{File: p.name, Topic: p.topic, Partition: p.number, Offset: was, NextOffset: p.segments[0].offset,
+	p.m.note(damagedPart{File: p.name, Topic: p.topic, Partition: p.number, Offset: was, NextOffset: p.segments[0].offset,
 		What: "the log begins later than it is known to. The version of kring that wrote it did not write down what it deleted: " +
 			"these records may have been deleted or expired, and they may be lost"})
 }

@@ -164,7 +164,7 @@ func (p *partition) noteNone() {
 		total += was.Size
 	}
 	if total > 0 {
-		p.m.note(Damage{File: p.name, Topic: p.topic, Partition: p.number, Lost: p.compact, Offset: p.old.LogStartOffset, NextOffset: -1,
+		p.m.note(damagedPart{File: p.name, Topic: p.topic, Partition: p.number, Lost: p.compact, Offset: p.old.LogStartOffset, NextOffset: -1,
 			What: fmt.Sprintf("no segment is left of %d bytes. The version of kring that wrote them did not write down what it deleted: "+
 				"they may have been deleted or expired, and they may be lost", total)})
 	}
@@ -250,7 +250,7 @@ func (p *partition) noteDamage() (endLost bool) {
 	for i, s := range p.segments {
 		name := filepath.Join(p.name, filepath.Base(s.path)+".dat")
 		for _, c := range s.patches {
-			p.m.note(Damage{File: name, Topic: p.topic, Partition: p.number, At: c.at,
+			p.m.note(damagedPart{File: name, Topic: p.topic, Partition: p.number, At: c.at,
 				What: "a batch's " + c.field + " was wrong and was set right; its checksum holds", Offset: int64(binary.BigEndian.Uint64(c.head[:])), NextOffset: -1})
 		}
 		for j := range s.cuts {
@@ -258,7 +258,7 @@ func (p *partition) noteDamage() (endLost bool) {
 			if s.end > s.next || s.indexed > s.batches {
 				c.unfinished = false // it was whole at an orderly stop, or when its index was written
 			}
-			d := Damage{File: name, What: "unreadable bytes, cut out", Topic: p.topic, Partition: p.number,
+			d := damagedPart{File: name, What: "unreadable bytes, cut out", Topic: p.topic, Partition: p.number,
 				Offset: c.offset, NextOffset: c.nextOffset, At: c.at, Bytes: c.to - c.at, Lost: !c.unfinished && !c.duplicate}
 			if d.NextOffset < 0 && s.end > s.next {
 				d.NextOffset = s.end
@@ -269,13 +269,13 @@ func (p *partition) noteDamage() (endLost bool) {
 			endLost = endLost || d.Lost && i == len(p.segments)-1 && c.to == s.size
 		}
 		if n := len(s.cuts); s.end > s.next && (n == 0 || s.cuts[n-1].to < s.size) {
-			p.m.note(Damage{File: name, What: "the segment ends before the log did", Topic: p.topic, Partition: p.number,
+			p.m.note(damagedPart{File: name, What: "the segment ends before the log did", Topic: p.topic, Partition: p.number,
 				Offset: s.next, NextOffset: s.end, Lost: true})
 			endLost = true
 		}
 		endLost = p.noteShorter(i, name) || endLost
 		if i == len(p.segments)-1 && len(s.cuts) == 0 && !endLost && s.indexed > s.batches {
-			p.m.note(Damage{File: name, What: fmt.Sprintf("its index has %d batches more", s.indexed-s.batches), Topic: p.topic,
+			p.m.note(damagedPart{File: name, What: fmt.Sprintf("its index has %d batches more", s.indexed-s.batches), Topic: p.topic,
 				Partition: p.number, Offset: s.next, NextOffset: -1, Lost: true})
 			endLost = true
 		}
@@ -298,7 +298,7 @@ func (p *partition) noteShorter(i int, name string) bool {
 		if was.BaseOffset != s.offset || was.Size <= s.size {
 			continue
 		}
-		d := Damage{File: name, What: fmt.Sprintf("has %d bytes and had %d", s.size, was.Size), Topic: p.topic,
+		d := damagedPart{File: name, What: fmt.Sprintf("has %d bytes and had %d", s.size, was.Size), Topic: p.topic,
 			Partition: p.number, Offset: s.next, NextOffset: -1, Lost: true}
 		switch last := i == len(p.segments)-1; {
 		case !last:

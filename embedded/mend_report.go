@@ -7,12 +7,12 @@ import (
 )
 
 const (
-	damageMax      = 1000 // Damage of one LoadReport
+	damageMax      = 1000 // damage of one report
 	damageLinesMax = 20   // log lines about it
 )
 
-// LoadReport says what Open found in a data directory, and what it did.
-type LoadReport struct {
+// loadReport says what Open found in a data directory, and what it did.
+type loadReport struct {
 	Partitions int
 	Segments   int
 	Batches    int64
@@ -22,13 +22,13 @@ type LoadReport struct {
 	Took       time.Duration
 	// Damage is what was found wrong, at most 1000 of it; DamageOmitted
 	// counts the rest.
-	Damage        []Damage
+	Damage        []damagedPart
 	DamageOmitted int
 }
 
-// Damage is a part of a data directory that could not be read, or that an
+// damagedPart is a part of a data directory that could not be read, or that an
 // interrupted write left behind.
-type Damage struct {
+type damagedPart struct {
 	File string // relative to the data directory
 	What string
 	// Lost says that something is gone that was acknowledged, as far as the
@@ -48,7 +48,7 @@ type Damage struct {
 	Copy string
 }
 
-func (r *LoadReport) add(d Damage) {
+func (r *loadReport) add(d damagedPart) {
 	if len(r.Damage) == damageMax {
 		r.DamageOmitted++
 		return
@@ -58,7 +58,7 @@ func (r *LoadReport) add(d Damage) {
 
 // log writes a line for each damage, at most damageLinesMax, what was lost
 // first.
-func (r *LoadReport) log(to *slog.Logger) {
+func (r *loadReport) log(to *slog.Logger) {
 	lines := 0
 	for _, lost := range []bool{true, false} {
 		for _, d := range r.Damage {
@@ -73,7 +73,7 @@ func (r *LoadReport) log(to *slog.Logger) {
 	}
 }
 
-func (d *Damage) log(to *slog.Logger) {
+func (d *damagedPart) log(to *slog.Logger) {
 	args := []any{"file", d.File, "what", d.What}
 	if d.Topic != "" {
 		offsets := fmt.Sprintf("%d to %d", d.Offset, d.NextOffset-1)
@@ -97,7 +97,7 @@ func (d *Damage) log(to *slog.Logger) {
 }
 
 // attrs are the report in numbers.
-func (r *LoadReport) attrs() []any {
+func (r *loadReport) attrs() []any {
 	lost, repaired := 0, 0
 	for _, d := range r.Damage {
 		if d.Lost {

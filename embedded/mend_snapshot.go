@@ -79,7 +79,7 @@ func (p *partition) readSnapshot() {
 	}
 	if err != nil {
 		p.misread = true
-		p.m.note(Damage{File: filepath.Join(p.name, "snapshot.json"), NextOffset: -1,
+		p.m.note(damagedPart{File: filepath.Join(p.name, "snapshot.json"), NextOffset: -1,
 			What: fmt.Sprintf("unreadable (%v); it was made anew from the segments. Records that were deleted from within a segment may be back", err)})
 		return
 	}

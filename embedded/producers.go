@@ -325,7 +325,7 @@ func (m *mender) writeProducers() error {
 	const name = "seq_windows.json"
 	if raw, err := os.ReadFile(path); err == nil {
 		if json.Unmarshal(raw, &old) != nil || m.manifest.compare(stateFile{name: name, json: true}, raw) != nil {
-			m.note(Damage{File: name, What: "unreadable; it was made anew from the segments", NextOffset: -1})
+			m.note(damagedPart{File: name, What: "unreadable; it was made anew from the segments", NextOffset: -1})
 			old = seqWindows{}
 		}
 	}

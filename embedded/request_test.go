@@ -171,7 +171,7 @@ func TestAFetchEndsWhenItsClientGoes(t *testing.T) {
 	if behind.HandleReturned() {
 		t.Fatal("the request behind the Fetch did not wait")
 	}
-	conn.SetGone(reqchan.PeerFinished)
+	reqchan.ConnGone(conn, reqchan.PeerFinished)
 	if kind, _ := poll.await(); kind != reqchan.AnswerNoResponse {
 		t.Errorf("the Fetch was answered with %v", kind)
 	}

@@ -48,7 +48,7 @@ func TestAShareFetchEndsWhenItsClientGoes(t *testing.T) {
 	if poll.HandleReturned() {
 		t.Fatal("the ShareFetch does not wait")
 	}
-	conn.SetGone(reqchan.PeerFinished)
+	reqchan.ConnGone(conn, reqchan.PeerFinished)
 	if kind, _ := poll.await(); kind != reqchan.AnswerNoResponse {
 		t.Errorf("the ShareFetch was answered with %v", kind)
 	}

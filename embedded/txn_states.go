@@ -33,7 +33,7 @@ type endedTxn struct {
 func (m *mender) endedTxns() map[string]endedTxn {
 	kept, err := readEndedTxns(m.dir)
 	if err != nil {
-		m.note(Damage{File: txnStatesName, What: fmt.Sprintf("unreadable (%v); transactions that are over are Empty, as if they had never begun", err), NextOffset: -1})
+		m.note(damagedPart{File: txnStatesName, What: fmt.Sprintf("unreadable (%v); transactions that are over are Empty, as if they had never begun", err), NextOffset: -1})
 	}
 	states := make(map[string]endedTxn)
 	for id, known := range m.pids {

@@ -118,7 +118,7 @@ func BenchmarkChannel(b *testing.B) {
 					r.Begin(x.home, &x.pool)
 				}
 				for sent := 0; sent < len(reqs); { // a turn is a part of the channel
-					n := s.TrySend(reqs[sent:])
+					n, _ := s.TrySend(reqs[sent:])
 					sent += n
 					x.await(n)
 				}

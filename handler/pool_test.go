@@ -77,7 +77,7 @@ func (o *owner) exchange(t failer, reqs []*reqchan.Job, f func(*reqchan.Job)) {
 		all += r.InRun()
 	}
 	for home := 0; home < all; {
-		sent := o.sender.TrySend(reqs)
+		sent, _ := o.sender.TrySend(reqs)
 		reqs = reqs[sent:]
 		o.wakeFlag.BeforeSleep()
 		if !o.home.Waiting() {
@@ -347,7 +347,7 @@ func TestCloseWaitsForWhatWasAccepted(t *testing.T) {
 		}
 		ch, p := start(cfg, reqchan.Config{RequestsMax: 30})
 		o := newOwner(ch)
-		accepted := o.sender.TrySend(o.begun(50))
+		accepted, _ := o.sender.TrySend(o.begun(50))
 		ch.Close()
 		closed := make(chan struct{})
 		go func() { p.Close(); close(closed) }()
@@ -361,7 +361,7 @@ func TestCloseWaitsForWhatWasAccepted(t *testing.T) {
 		if got := handled.Load(); got != int64(accepted) || accepted < 30 {
 			t.Errorf("handled %d of %d", got, accepted)
 		}
-		if o.sender.TrySend(o.begun(1)) != 0 {
+		if n, _ := o.sender.TrySend(o.begun(1)); n != 0 {
 			t.Error("accepted after Close")
 		}
 	}

@@ -85,7 +85,7 @@ func TestWhatSpeaksAgainstTheNextRequestEndsTheRun(t *testing.T) {
 		"a panic":            func(reqchan.Request) { panic("as asked") },
 		"a panic afterwards": func(r reqchan.Request) { r.NoResponse(); panic("as asked") },
 		"a Goexit":           func(reqchan.Request) { runtime.Goexit() },
-		"the end":            func(r reqchan.Request) { ended.SetEnded(reqchan.Evicted); r.NoResponse() },
+		"the end":            func(r reqchan.Request) { reqchan.EndConn(ended, reqchan.Evicted); r.NoResponse() },
 		"a long one":         func(r reqchan.Request) { busy(worthNanos); r.NoResponse() },
 	} {
 		var begun atomic.Int32

@@ -270,7 +270,7 @@ func TestAWaitingFetchEndsWithItsConnectionAndWithTheHandler(t *testing.T) {
 	if c.start(framePayloadOf(fetchRequest("t", 0, time.Hour), 11)) {
 		t.Fatal("it does not wait")
 	}
-	c.conn.SetEnded(reqchan.PeerReset)
+	reqchan.EndConn(c.conn, reqchan.PeerReset)
 	c.await()
 	if kind, _, _ := c.request.Answer(); kind != reqchan.AnswerNoResponse {
 		t.Errorf("the connection ended: answered with %v", kind)
@@ -323,7 +323,7 @@ func TestEveryWaitingFetchIsAnsweredExactlyOnceWhoeverComesFirst(t *testing.T) {
 		closed := make(chan struct{})
 		go func() {
 			defer close(closed)
-			c.conn.SetGone(reqchan.PeerReset)
+			reqchan.ConnGone(c.conn, reqchan.PeerReset)
 		}()
 		n.Close()
 		<-closed

@@ -481,7 +481,7 @@ func TestHowManyAuthenticateIsBounded(t *testing.T) {
 	if st := g.sasl.Stats(); st.Waiting != 2 || st.Overloaded != 1 {
 		t.Errorf("%+v", st)
 	}
-	waiting[2].conn.SetEnded(reqchan.PeerReset)
+	reqchan.EndConn(waiting[2].conn, reqchan.PeerReset)
 	close(gate)
 	for i, c := range waiting {
 		c.await()

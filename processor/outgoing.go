@@ -21,7 +21,7 @@ func (o *outgoing) send(most int) (requests, newlyHeld int) {
 	}
 	n := 0
 	if most > 0 {
-		n, requests = o.sender.TrySendRuns(o.pending[:most])
+		n, requests = o.sender.TrySend(o.pending[:most])
 	}
 	left := copy(o.pending, o.pending[n:])
 	newlyHeld = max(left-o.held, 0)

@@ -101,7 +101,7 @@ func (p *Processor) open(m message) {
 		Listener: l.Name(), Privileged: l.Privileged(), Local: m.socket.Local, Remote: m.socket.Remote,
 	}
 	if p.cfg.Census != nil {
-		info.CountIn(p.cfg.Census)
+		p.cfg.Census.Enter(info)
 	}
 	if p.cfg.Clients != nil {
 		p.cfg.Clients.Add(1)

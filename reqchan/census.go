@@ -16,6 +16,17 @@ type Census struct {
 	counts map[Software]int // guarded by mu; none is 0
 }
 
+// Enter has s count c by its client's software; LeaveCensus ends that. They are for the
+// processor.
+func (s *Census) Enter(c *Conn) { c.census = s }
+
+// LeaveCensus is beside Census.Enter.
+func LeaveCensus(c *Conn) {
+	if c.census != nil {
+		c.census.leave(c)
+	}
+}
+
 // Counts are the connections that said what they are. Any goroutine.
 func (s *Census) Counts() map[Software]int {
 	s.mu.Lock()

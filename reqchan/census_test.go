@@ -13,7 +13,7 @@ func TestTheCensusIsBoundedAndComesBackToNothing(t *testing.T) {
 	conns := make([]*Conn, 3*LabelsMax)
 	for i := range conns {
 		conns[i] = new(Conn)
-		conns[i].CountIn(&s)
+		s.Enter(conns[i])
 		conns[i].SetSoftware(Software{fmt.Sprint(i), "1"})
 	}
 	counts := s.Counts()
@@ -23,7 +23,7 @@ func TestTheCensusIsBoundedAndComesBackToNothing(t *testing.T) {
 	var both sync.WaitGroup
 	for _, c := range conns {
 		both.Go(func() { c.SetSoftware(Software{"same", "2"}) })
-		both.Go(c.CountOut)
+		both.Go(func() { LeaveCensus(c) })
 	}
 	both.Wait()
 	if counts := s.Counts(); len(counts) != 0 {

@@ -36,7 +36,7 @@ func exchange(t *testing.T, c *Channel, senders, receivers, each, batch int, rec
 			}
 			for len(reqs) > 0 {
 				asked := reqs[:min(len(reqs), batch)]
-				n := s.TrySend(asked)
+				n, _ := s.TrySend(asked)
 				reqs = reqs[n:]
 				if n < len(asked) && !o.sleep(t, "a sender that was refused room") {
 					return
@@ -110,11 +110,11 @@ func TestTurnsAreTakenInOrderAndEndWithProgress(t *testing.T) {
 	full, a, b, late := newOwner(), newOwner(), newOwner(), newOwner()
 	refuse := func(s *Sender, reqs []*Job, who string) {
 		t.Helper()
-		if n := s.TrySend(reqs); n != 0 {
+		if n, _ := s.TrySend(reqs); n != 0 {
 			t.Fatalf("%s overtook somebody with %d requests", who, n)
 		}
 	}
-	if n := c.NewSender(full.wakeFlag).TrySend(full.begun(8)); n != 8 {
+	if n, _ := c.NewSender(full.wakeFlag).TrySend(full.begun(8)); n != 8 {
 		t.Fatalf("%d of 8 accepted", n)
 	}
 	sa, sb, sl := c.NewSender(a.wakeFlag), c.NewSender(b.wakeFlag), c.NewSender(late.wakeFlag)
@@ -132,17 +132,17 @@ func TestTurnsAreTakenInOrderAndEndWithProgress(t *testing.T) {
 	}
 	refuse(sl, late.begun(1), "a newcomer")
 	refuse(sb, b.begun(3), "b")
-	if n := sa.TrySend(a.begun(3)); n != 2 {
+	if n, _ := sa.TrySend(a.begun(3)); n != 2 {
 		t.Errorf("a's turn: %d accepted, want 2", n)
 	}
 	v.Receive(into[:3])
 	if !b.called() || !late.called() || a.called() {
 		t.Error("room for b and the newcomer: both have to be called, a not")
 	}
-	if n := sl.TrySend(late.begun(3)); n != 1 {
+	if n, _ := sl.TrySend(late.begun(3)); n != 1 {
 		t.Errorf("the newcomer took %d of the room, its turn was for 1", n)
 	}
-	if n := sb.TrySend(b.begun(2)); n != 2 {
+	if n, _ := sb.TrySend(b.begun(2)); n != 2 {
 		t.Errorf("b's turn: %d accepted, want 2", n)
 	}
 }
@@ -156,7 +156,7 @@ func TestASenderThatNeverComesHoldsUpNobody(t *testing.T) {
 			r.Conn = &Conn{} // not one of those that exchange counts
 		}
 		c.NewSender(o.wakeFlag).TrySend(fill)
-		if n := c.NewSender(deaf.wakeFlag).TrySend(deaf.begun(1)); n != 0 {
+		if n, _ := c.NewSender(deaf.wakeFlag).TrySend(deaf.begun(1)); n != 0 {
 			t.Fatalf("%d accepted", n)
 		}
 		exchange(t, c, 4, 1, 500, 3, runtime.Gosched)
@@ -181,7 +181,7 @@ func TestASenderThatLeavesPassesItsTurnOn(t *testing.T) {
 	if !b.called() {
 		t.Error("b was not called when a left")
 	}
-	if n := sb.TrySend(b.begun(1)); n != 1 {
+	if n, _ := sb.TrySend(b.begun(1)); n != 1 {
 		t.Errorf("%d accepted, want 1", n)
 	}
 }
@@ -248,7 +248,7 @@ func TestWhatIsAcceptedBeforeCloseIsReceivedAndNothingElse(t *testing.T) {
 			s := c.NewSender(o.wakeFlag)
 			wg.Go(func() {
 				for !c.ordinary.ring.Closed() {
-					n := s.TrySend(o.begun(3))
+					n, _ := s.TrySend(o.begun(3))
 					accepted.Add(int64(n))
 					if n < 3 && !c.ordinary.ring.Closed() && !o.sleep(t, "a sender of a closed channel") {
 						return

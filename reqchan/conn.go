@@ -57,10 +57,10 @@ type Software struct{ Name, Version string }
 // Ended says that the connection is gone or going: an answer would be dropped.
 func (c *Conn) Ended() bool { return c.ended.Load() }
 
-// SetEnded is the processor's: the connection is going, for this reason.
-func (c *Conn) SetEnded(why CloseReason) {
+// EndConn is for the processor: c is going, for this reason.
+func EndConn(c *Conn, why CloseReason) {
 	c.ended.Store(true)
-	c.SetGone(why)
+	ConnGone(c, why)
 }
 
 // Attach keeps one value of the handler's with the connection. Every value
@@ -85,17 +85,6 @@ func (c *Conn) SetSoftware(s Software) {
 		return
 	}
 	c.software.Store(&s)
-}
-
-// CountIn has s count the connection by its client's software, CountOut ends
-// that. They are the processor's.
-func (c *Conn) CountIn(s *Census) { c.census = s }
-
-// CountOut is beside CountIn.
-func (c *Conn) CountOut() {
-	if c.census != nil {
-		c.census.leave(c)
-	}
 }
 
 // Software is what the client said that it is; empty while it has not.

@@ -29,8 +29,8 @@ func (c *Conn) Context() context.Context { return c.life.context() }
 // Done is closed when Context ends.
 func (c *Conn) Done() <-chan struct{} { return c.life.context().Done() }
 
-// SetGone is the processor's: nobody waits for answers of this connection.
-func (c *Conn) SetGone(why CloseReason) { c.life.end(why) }
+// ConnGone is for the processor: nobody waits for answers of c.
+func ConnGone(c *Conn, why CloseReason) { c.life.end(why) }
 
 // life is a connection's context, while nobody has asked for it no more than
 // the place for it.

@@ -18,17 +18,17 @@ func TestTheChannelCountsTheRequestsOfRuns(t *testing.T) {
 	o := newOwner()
 	s, v := c.NewSender(o.wakeFlag), c.NewReceiver(nil)
 	first, second, third := o.run(3), o.run(4), o.run(5)
-	if n := s.TrySend([]*Job{first, second, third}); n != 2 || c.Len() != 7 {
+	if n, _ := s.TrySend([]*Job{first, second, third}); n != 2 || c.Len() != 7 {
 		t.Fatalf("%d runs accepted, %d requests wait; there is room for 8", n, c.Len())
 	}
-	if n := s.TrySend([]*Job{third}); n != 0 {
+	if n, _ := s.TrySend([]*Job{third}); n != 0 {
 		t.Fatal("a run of 5 was accepted, there is room for 1")
 	}
 	into := make([]*Job, 4)
 	if n, _ := v.Receive(into[:1]); n != 1 || into[0] != first || into[0].InRun() != 3 || c.Len() != 4 {
 		t.Fatalf("%d runs taken, %d requests wait", n, c.Len())
 	}
-	if n := s.TrySend([]*Job{third}); n != 0 {
+	if n, _ := s.TrySend([]*Job{third}); n != 0 {
 		t.Fatal("a run of 5 was accepted, there is room for 4")
 	}
 	o.wakeFlag.AfterSleep()
@@ -39,7 +39,7 @@ func TestTheChannelCountsTheRequestsOfRuns(t *testing.T) {
 	if !o.sleep(t, "the sender of the third run") {
 		return
 	}
-	if n := s.TrySend([]*Job{third}); n != 1 || c.Len() != 5 {
+	if n, _ := s.TrySend([]*Job{third}); n != 1 || c.Len() != 5 {
 		t.Fatalf("%d runs accepted, %d requests wait", n, c.Len())
 	}
 	v.Receive(into)

@@ -33,16 +33,11 @@ func (c *Channel) NewSender(wakeFlag *queue.WakeFlag) *Sender {
 }
 
 // TrySend hands on the first n of reqs, each of which may begin a run, as many as there
-// is room for, in one piece, and returns n. They are not the sender's any more. If n < len(reqs)
-// the owner will be called when there is room for more, unless the channel is
-// closed: then nothing is accepted and nothing promised.
-func (s *Sender) TrySend(reqs []*Job) int {
-	n, _ := s.TrySendRuns(reqs)
-	return n
-}
-
-// TrySendRuns is TrySend, and says how many requests there are in the first n runs.
-func (s *Sender) TrySendRuns(reqs []*Job) (n, requests int) {
+// is room for, in one piece, and returns n, and how many requests there are in these runs.
+// They are not the sender's any more. If n < len(reqs) the owner will be called when there
+// is room for more, unless the channel is closed: then nothing is accepted and nothing
+// promised.
+func (s *Sender) TrySend(reqs []*Job) (n, requests int) {
 	c, l := s.channel, s.lane
 	if l.turns.count.Load() == 0 { // nobody waits who would be overtaken
 		n, requests = l.push(reqs, math.MaxInt)

@@ -45,7 +45,7 @@ func (c *Conn) terminate(why reqchan.CloseReason) {
 		return
 	}
 	c.reason = why
-	c.info.SetEnded(why)
+	reqchan.EndConn(c.info, why)
 	if c.in.receive.up() || c.out.sending || c.up != nil && c.up.pending {
 		c.shared.loop.Shutdown(c)
 	}
@@ -94,7 +94,7 @@ func (c *Conn) Closed() {
 		return
 	}
 	c.waits.leaveLine()
-	c.info.CountOut()
+	reqchan.LeaveCensus(c.info)
 	c.shared.runs.followers -= max(c.pipeline.inFlight-1, 0) // what is still away comes home too late
 	c.shared.count.Closed[c.reason]++
 	told := c.shared.cfg.Closed
@@ -143,7 +143,7 @@ func (c *Conn) cutOff(why reqchan.CloseReason) {
 func (c *Conn) EngineFailed() {
 	c.become(toEnd)
 	c.reason = reqchan.EngineFailed
-	c.info.SetEnded(reqchan.EngineFailed)
+	reqchan.EndConn(c.info, reqchan.EngineFailed)
 }
 
 // Abandon gives back what the connection holds, of an engine that is closed; lost says

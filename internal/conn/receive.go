@@ -149,7 +149,7 @@ func (c *Conn) receiveEnded(done *engine.Completion) {
 // answers.
 func (c *Conn) peerFinished() {
 	c.in.receive = receiveOver
-	c.info.SetGone(reqchan.PeerFinished)
+	reqchan.ConnGone(c.info, reqchan.PeerFinished)
 	if c.up != nil {
 		c.cutReplies(nil)
 		return
