@@ -52,7 +52,7 @@ type Resource struct {
 type Rules struct {
 	listed  []Rule
 	supers  []scope
-	tables  [resourceTypes]struct{ allow, deny index }
+	tables  [resourceTypes]table
 	version uint64
 }
 
@@ -93,28 +93,27 @@ func (r *Rules) Version() uint64 { return r.version }
 // Allowed reports whether c may do a: it is a super user, or a rule allows it and none
 // denies it. It does not allocate.
 func (r *Rules) Allowed(c Client, a Action) bool {
+	t, super := r.ask(&c, &a)
+	return super || t != nil && !t.deny.covers(&c, &a) && t.allow.covers(&c, &a)
+}
+
+// ask gives the rules on a resource, nil where there can't be any, and says that c needs
+// none.
+func (r *Rules) ask(c *Client, a *Action) (t *table, super bool) {
 	if a.Resource < 0 || a.Resource >= resourceTypes {
-		return false
+		return nil, false
 	}
 	c.Address = c.Address.Unmap()
-	if r.super(&c, a.API) {
-		return true
-	}
-	t := &r.tables[a.Resource]
-	return !t.deny.covers(&c, &a) && t.allow.covers(&c, &a)
+	return &r.tables[a.Resource], r.super(c, a.API)
 }
 
 // AllowedAny reports whether an allow for a.Operation is not denied as a whole: a
 // resource that it names is left.
 func (r *Rules) AllowedAny(c Client, a Action) bool {
-	if a.Resource < 0 || a.Resource >= resourceTypes {
-		return false
+	t, super := r.ask(&c, &a)
+	if super || t == nil {
+		return super
 	}
-	c.Address = c.Address.Unmap()
-	if r.super(&c, a.API) {
-		return true
-	}
-	t := &r.tables[a.Resource]
 	for name, scopes := range t.allow.literal {
 		if a.Name = name; anyHolds(scopes, &c, &a) && !t.deny.covers(&c, &a) {
 			return true
@@ -137,6 +136,9 @@ func (r *Rules) super(c *Client, api int16) bool {
 	}
 	return false
 }
+
+// table are the rules on one type of resource.
+type table struct{ allow, deny index }
 
 // index finds the scopes of rules by the names of resources.
 type index struct {

@@ -218,7 +218,6 @@ func (c *Cluster) load() error {
 // freedBytesMin: after loading so many bytes, memory is given back to the system.
 const freedBytesMin = 32 << 20
 
-
 func (c *Cluster) options() []kfake.Opt {
 	opts := []kfake.Opt{
 		kfake.NumBrokers(1),

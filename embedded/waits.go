@@ -206,10 +206,30 @@ func watchEnded(x *exchange) kmsg.Response {
 // Who names more than topicNamesKept is not known any more, and waits with those of whom
 // nobody knows what they wait for. Owner: the session's goroutine.
 type fetchSession struct {
-	id     int32 // 0: there is none
-	topics []string
-	has    map[string]struct{} // topics; nil: another connection began it, and has named others
+	namedTopics       // has is nil: another connection began it, and has named others
+	id          int32 // 0: there is none
 }
+
+// namedTopics are those that a session has named.
+type namedTopics struct {
+	topics []string
+	has    map[string]struct{} // topics
+}
+
+// begin forgets all, before so many names are added.
+func (n *namedTopics) begin(names int) {
+	n.topics, n.has = nil, make(map[string]struct{}, min(names, topicNamesKept))
+}
+
+// add keeps one more than are known.
+func (n *namedTopics) add(name string) {
+	if _, has := n.has[name]; !has && n.known() {
+		n.has[name] = struct{}{}
+		n.topics = append(n.topics, name)
+	}
+}
+
+func (n *namedTopics) known() bool { return len(n.topics) <= topicNamesKept }
 
 // fetchSessions is the first version of Fetch that has sessions.
 const fetchSessions = 7
@@ -222,7 +242,7 @@ const fetchNamesIDs = 13
 func (f *fetchSession) asks(x *exchange, req *kmsg.FetchRequest) (topics []string, known bool) {
 	goesOn := req.Version >= fetchSessions && req.SessionEpoch > 0
 	if !goesOn {
-		f.topics, f.has = nil, make(map[string]struct{}, len(req.Topics))
+		f.begin(len(req.Topics))
 	} else if f.id == 0 || req.SessionID != f.id || f.has == nil {
 		f.topics, f.has = nil, nil
 		return nil, false
@@ -232,12 +252,9 @@ func (f *fetchSession) asks(x *exchange, req *kmsg.FetchRequest) (topics []strin
 		if req.Version >= fetchNamesIDs {
 			name = x.cluster().topicName(req.Topics[i].TopicID)
 		}
-		if _, has := f.has[name]; !has && len(f.topics) <= topicNamesKept {
-			f.has[name] = struct{}{}
-			f.topics = append(f.topics, name)
-		}
+		f.add(name)
 	}
-	return f.topics, len(f.topics) <= topicNamesKept
+	return f.topics, f.known()
 }
 
 // goesOn notes the session that a response names.
@@ -255,18 +272,16 @@ func (f *fetchSession) answered(q kafka.APIRequest, response []byte) {
 }
 
 // shareSession is fetchSession for a share group, whose session is its connection's.
-type shareSession struct{ topics []string }
+type shareSession struct{ namedTopics }
 
 func (f *shareSession) asks(x *exchange, req *kmsg.ShareFetchRequest) []string {
-	if req.ShareSessionEpoch <= 0 {
-		f.topics = nil
+	if req.ShareSessionEpoch <= 0 || f.has == nil {
+		f.begin(len(req.Topics))
 	}
-	for i := 0; i < len(req.Topics) && len(f.topics) <= topicNamesKept; i++ {
-		if name := x.cluster().topicName(req.Topics[i].TopicID); !slices.Contains(f.topics, name) {
-			f.topics = append(f.topics, name)
-		}
+	for i := 0; i < len(req.Topics) && f.known(); i++ {
+		f.add(x.cluster().topicName(req.Topics[i].TopicID))
 	}
-	if len(f.topics) > topicNamesKept {
+	if !f.known() {
 		return nil
 	}
 	return f.topics

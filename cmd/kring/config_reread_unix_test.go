@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -29,16 +28,7 @@ func serveConfig(t *testing.T, text string, args ...string) *configured {
 	c := &configured{file: file}
 	c.write(t, text)
 	c.child = start(t, append([]string{"serve", "--config", file}, args...)...)
-	select {
-	case line := <-c.lines():
-		m := readyForm.FindStringSubmatch(line)
-		if m == nil {
-			t.Fatalf("ready line %q; standard error:\n%s", line, c.stderr.String())
-		}
-		c.ready, c.addr = line, m[1]
-	case <-time.After(deadline):
-		t.Fatalf("not ready; standard error:\n%s", c.stderr.String())
-	}
+	c.awaitReady()
 	return c
 }
 

@@ -83,18 +83,23 @@ var readyForm = regexp.MustCompile(`^kring: ready on (127\.0\.0\.1:[0-9]+)((?:, 
 func serve(t *testing.T, args ...string) *child {
 	t.Helper()
 	c := start(t, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
-	lines := c.lines()
+	c.awaitReady()
+	return c
+}
+
+// awaitReady starts the child and waits for its ready line.
+func (c *child) awaitReady() {
+	c.t.Helper()
 	select {
-	case line := <-lines:
+	case line := <-c.lines():
 		m := readyForm.FindStringSubmatch(line)
 		if m == nil {
-			t.Fatalf("ready line %q does not have its documented form; standard error:\n%s", line, c.stderr.String())
+			c.t.Fatalf("ready line %q does not have its documented form; standard error:\n%s", line, c.stderr.String())
 		}
 		c.ready, c.addr = line, m[1]
 	case <-time.After(deadline):
-		t.Fatalf("not ready; standard error:\n%s", c.stderr.String())
+		c.t.Fatalf("not ready; standard error:\n%s", c.stderr.String())
 	}
-	return c
 }
 
 func start(t *testing.T, args ...string) *child {

@@ -51,15 +51,7 @@ func TestEachListenAddressIsServed(t *testing.T) {
 		t.Fatalf("addresses %q in %q, want two", addrs, c.ready)
 	}
 	for _, addr := range addrs {
-		conn := dial(t, addr)
-		frame := append([]byte{0, 0, 0, 5}, "hello"...)
-		if _, err := conn.Write(frame); err != nil {
-			t.Fatal(err)
-		}
-		got := make([]byte, len(frame))
-		if _, err := io.ReadFull(conn, got); err != nil || !bytes.Equal(got, frame) {
-			t.Fatalf("%s: echo %q, %v", addr, got, err)
-		}
+		echoes(t, addr)
 	}
 	c.signal(os.Interrupt)
 	if status := c.exit(); status != exitOK {

@@ -153,13 +153,10 @@ func (c *Conn) dropUnbegun() {
 
 // DropRun forgets the requests of a run that nobody will begin.
 func (sh *Shared) DropRun(r *reqchan.Job) {
-	for r != nil {
-		rest := r.Unbegun()
+	sh.endRun(r, func(r *reqchan.Job) {
 		sh.Followed(nil, r)
 		sh.recordUnsent(r)
-		sh.recycle(r)
-		r = rest
-	}
+	})
 }
 
 // withHandlers is how many requests of the connection are with handlers, or on their way:

@@ -291,8 +291,14 @@ func (sh *Shared) Drop(r *reqchan.Job) {
 // RecycleRun ends a request that is not counted any more, and those behind it, and says how
 // many that were: their memory and their share of the capacities go back.
 func (sh *Shared) RecycleRun(r *reqchan.Job) (n int) {
+	return sh.endRun(r, func(*reqchan.Job) {})
+}
+
+// endRun recycles r and what is behind it, each after as was called with it.
+func (sh *Shared) endRun(r *reqchan.Job, as func(*reqchan.Job)) (n int) {
 	for ; r != nil; n++ {
 		rest := r.Unbegun()
+		as(r)
 		sh.recycle(r)
 		r = rest
 	}

@@ -78,12 +78,19 @@ type node struct {
 
 func start(t *testing.T, p path) *node {
 	t.Helper()
-	cluster, err := embedded.Open(embedded.Config{Partitions: 3, PipelineMax: p.pipeline})
+	return startWith(t, p, embedded.Config{Partitions: 3}, kring.ListenerConfig{Address: "127.0.0.1:0"})
+}
+
+// startWith serves a cluster on a listener.
+func startWith(t *testing.T, p path, c embedded.Config, l kring.ListenerConfig) *node {
+	t.Helper()
+	c.PipelineMax = p.pipeline
+	cluster, err := embedded.Open(c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	server, err := kring.New(kring.Config{
-		Listeners: []kring.ListenerConfig{{Address: "127.0.0.1:0"}},
+		Listeners: []kring.ListenerConfig{l},
 		Engine:    p.engine, Dispatch: kring.DispatchConfig{Mode: p.dispatch}, Processors: kring.ProcessorsConfig{Wait: p.wait, Count: 2}, Limits: kring.LimitsConfig{PipelineMax: p.pipeline},
 	}, cluster)
 	if err != nil {

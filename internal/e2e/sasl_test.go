@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"path/filepath"
 	"testing"
 	"time"
@@ -42,33 +41,8 @@ func startGuarded(t *testing.T, p path) (*node, *sasl.Users) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cluster, err := embedded.Open(embedded.Config{PipelineMax: p.pipeline, SASL: map[string]*kafka.SASL{"SAFE": guard}, SCRAMUsers: users})
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := kring.New(kring.Config{
-		Listeners: []kring.ListenerConfig{{Name: "SAFE", Address: "127.0.0.1:0", Limits: kring.LimitsConfig{FrameBytesMaxUnauthenticated: 512 << 10}}},
-		Engine:    p.engine, Dispatch: kring.DispatchConfig{Mode: p.dispatch}, Processors: kring.ProcessorsConfig{Wait: p.wait, Count: 2}, Limits: kring.LimitsConfig{PipelineMax: p.pipeline},
-	}, cluster)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), deadline)
-		defer cancel()
-		if err := server.Shutdown(ctx); err != nil {
-			t.Errorf("shutdown: %v", err)
-		}
-		if err := cluster.Close(); err != nil {
-			t.Errorf("close: %v", err)
-		}
-	})
-	at := server.Addrs()[0]
-	cluster.Advertise(at.Addr().String(), at.Port())
-	return &node{t: t, addr: at.String()}, users
+	return startWith(t, p, embedded.Config{SASL: map[string]*kafka.SASL{"SAFE": guard}, SCRAMUsers: users},
+		kring.ListenerConfig{Name: "SAFE", Address: "127.0.0.1:0", Limits: kring.LimitsConfig{FrameBytesMaxUnauthenticated: 512 << 10}}), users
 }
 
 // TestUsersOfTheEmbeddedClusterProduceAndMakeUsers: who has authenticated is served, and a
