@@ -65,8 +65,8 @@ func (p *pace) describe(c *Conn) (Rates, Latency) {
 	if p.recent == nil {
 		return r, Latency{}
 	}
-	at := func(q float64) time.Duration { return time.Duration(p.recent.Quantile(q)) * time.Microsecond }
-	return r, Latency{at(0.5), at(0.95), at(0.99)}
+	us := p.recent.Quantiles([3]float64{0.5, 0.95, 0.99})
+	return r, Latency{time.Duration(us[0]) * time.Microsecond, time.Duration(us[1]) * time.Microsecond, time.Duration(us[2]) * time.Microsecond}
 }
 
 // output is what the connection has to send; it makes one, which notes what takes how long

@@ -56,6 +56,27 @@ func (r *Recent) Quantile(q float64) uint64 {
 	return 0
 }
 
+// Quantiles are several of them, the smallest share first, in one look.
+func (r *Recent) Quantiles(shares [3]float64) (values [3]uint64) {
+	if r.total == 0 {
+		return values
+	}
+	var seen uint32
+	at := 0
+	for b, n := range r.counts {
+		if n == 0 {
+			continue
+		}
+		for seen += uint32(n); at < len(shares) && min(uint32(shares[at]*float64(r.total)), r.total-1) < seen; at++ {
+			values[at] = recentMiddle(b)
+		}
+		if at == len(shares) {
+			break
+		}
+	}
+	return values
+}
+
 func recentBucketOf(v uint64) int {
 	switch {
 	case v < recentPerOctave:

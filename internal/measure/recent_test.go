@@ -25,6 +25,9 @@ func TestRecentQuantilesAreRightToWithinAnEighth(t *testing.T) {
 			t.Errorf("quantile %v is %d, want %d", q, got, exact)
 		}
 	}
+	if got := r.Quantiles([3]float64{0.1, 0.5, 0.99}); got != [3]uint64{r.Quantile(0.1), r.Quantile(0.5), r.Quantile(0.99)} {
+		t.Errorf("%v", got)
+	}
 	r = Recent{}
 	r.Note(1<<40, 1<<40) // what is too large or too often is bounded
 	if got := r.Quantile(0.5); got < 1<<25 || got >= 1<<26 {
@@ -46,6 +49,16 @@ func TestWhatIsLongAgoCountsForLess(t *testing.T) {
 	}
 	if p50, p99 := r.Quantile(0.5), r.Quantile(0.99); p50 != 11 || p99 != 11 { // 10 to 12
 		t.Errorf("%d, %d", p50, p99)
+	}
+}
+
+func BenchmarkRecentQuantiles(b *testing.B) {
+	var r Recent
+	for i := range uint64(1000) {
+		r.Note(i*i, 1)
+	}
+	for b.Loop() {
+		r.Quantiles([3]float64{0.5, 0.95, 0.99})
 	}
 }
 

@@ -14,7 +14,7 @@ type column[T any] struct {
 	right bool
 	text  func(*T) string
 	sort  string // the key of views that it is sorted by; "": none
-	warns bool   // what stands in it is shown as a warning
+	warns bool   // what stands in it is shown as a warning, unless it is in the course of things
 }
 
 // orDash shows what a client has not said.
@@ -90,7 +90,7 @@ func row[T any](shown []column[T], one *T, styled bool) string {
 	var cells []string
 	for _, c := range shown {
 		cell := c.text(one)
-		warns := styled && c.warns && cell != "-"
+		warns := styled && c.warns && cell != "-" && cell != "in_flight"
 		cell = fit(cell, c.width, c.right)
 		if warns {
 			cell = yellow + cell + plain

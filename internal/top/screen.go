@@ -61,7 +61,7 @@ func (m Model) head() []string {
 	}
 	second, third := "measuring…", m.goneLine()
 	if r.known {
-		second = fmt.Sprintf("conns %s · req/s %s%s%s · in/s %s · out/s %s · errors/s %s · processors idle %.0f%%",
+		second = fmt.Sprintf("conns %s · req/s %s%s%s · in/s %s · out/s %s · errors/s %s · idle %.0f%%",
 			m.conns(), bold, Amount(r.requests), plain, Amount(r.in), Amount(r.out), Amount(r.errors), 100*r.idle)
 	}
 	if third == "" {
@@ -180,5 +180,5 @@ func (m Model) foot() string {
 	if m.typing {
 		return faint + "type to search · enter: done · esc: all" + plain
 	}
-	return faint + "q quit · s/r/l/i/o/f/d/a sort · R reverse · / search · m muted · c ended · space pause" + plain
+	return faint + "q quit  r/l/i/o/f/d/a/s sort  R reverse  / search  m muted  c ended  space pause" + plain
 }
