@@ -82,7 +82,7 @@ func (l *live) rereadConfig() reloadable {
 			return nil, err
 		},
 		around: l.apply,
-		after: func() { l.next = nil },
+		after:  func() { l.next = nil },
 	}
 }
 
