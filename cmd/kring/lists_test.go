@@ -41,3 +41,20 @@ func TestEachValueOfAListIsLookedAt(t *testing.T) {
 		}
 	}
 }
+
+// TestAWrongCommandLineNamesItsOwnHelp, not that of serve.
+func TestAWrongCommandLineNamesItsOwnHelp(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"acl", "check"}, "kring acl --help"}, {[]string{"user", "add"}, "kring user --help"},
+		{[]string{"config", "check", "--nowhere"}, "kring config --help"}, {[]string{"serve", "--nowhere"}, "kring serve --help"},
+		{[]string{"--nowhere"}, "kring serve --help"},
+	} {
+		var stdout, stderr bytes.Buffer
+		if status := run(c.args, nil, &stdout, &stderr, nil); status != exitUsage || !strings.Contains(stderr.String(), c.says) {
+			t.Errorf("%q: status %d, %s", c.args, status, stderr.String())
+		}
+	}
+}
