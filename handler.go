@@ -93,6 +93,7 @@ type Request = reqchan.Request
 //
 //	ID, Listener, Privileged  which connection, and by which listener it came
 //	Local, Remote             its two ends; Local is what Metadata should name
+//	ClientAddr()              the address that rules and limits go by
 //	Proxy() *Proxy            what forwards it for its client (PROXY protocol); nil: nothing does
 //	Name() ConnName           the id that Kafka gives it, for logs
 //	Context(), Done(), Ended()

@@ -74,7 +74,9 @@ func (l *listener) assigners(processors []*processor.Processor) []acceptor.Assig
 
 // addListener starts a listener. One that waits to be ready starts later, and
 // what it fails of then is told to AwaitListeners and Failed. mu is held.
-func (s *Server) addListener(cfg ListenerConfig) error {
+//
+// It accepts when begin is closed; nil: at once.
+func (s *Server) addListener(cfg ListenerConfig, begin <-chan struct{}) error {
 	l, err := s.newListener(cfg)
 	if err != nil {
 		return err
@@ -91,7 +93,7 @@ func (s *Server) addListener(cfg ListenerConfig) error {
 		}
 	}
 	s.change(func(next *state) { next.listeners = append(slices.Clone(next.listeners), l) })
-	go s.runListener(l, cfg.Ready)
+	go s.runListener(l, cfg.Ready, begin)
 	if cfg.Ready != nil {
 		return nil
 	}
@@ -139,7 +141,7 @@ func (s *Server) acceptorConfig(l *listener) acceptor.Config {
 }
 
 // runListener is a listener's life.
-func (s *Server) runListener(l *listener, ready func(context.Context) error) {
+func (s *Server) runListener(l *listener, ready func(context.Context) error, begin <-chan struct{}) {
 	defer close(l.ended)
 	defer func() {
 		if !s.starting.Load() {
@@ -161,6 +163,9 @@ func (s *Server) runListener(l *listener, ready func(context.Context) error) {
 			err = engineError(s.Engine(), "listener "+l.conns.Name(), err)
 		}
 		s.sayUp(l, err, ready != nil)
+		if stands && begin != nil {
+			<-begin
+		}
 	})
 	if stands {
 		l.died = err
@@ -259,12 +264,12 @@ func (l *listener) run(opened func(error)) error {
 	if len(l.hosted) == 0 {
 		return l.acceptor.Load().Run(opened)
 	}
+	opened(nil)
 	for _, h := range l.hosted {
 		if !h.processor.HostAcceptor(h.acceptor) {
 			h.acceptor.Close()
 		}
 	}
-	opened(nil)
 	for _, h := range l.hosted {
 		<-h.acceptor.Done()
 	}

@@ -130,7 +130,7 @@ func (s *Server) drainConns(d *shutdown) {
 
 func (s *Server) startListeners() error {
 	for _, cfg := range s.now().cfg.Listeners {
-		if err := s.addListener(cfg); err != nil {
+		if err := s.addListener(cfg, nil); err != nil {
 			s.undoListeners()
 			return err
 		}

@@ -18,7 +18,13 @@ import (
 // what is missing drains (see TimeoutsConfig.Drain), the others go on with other
 // settings. The funcs of Config.Dispatch, Events and the Ready of a listener that is
 // there stay what they were.
-func (s *Server) Reconfigure(cfg Config) error {
+func (s *Server) Reconfigure(cfg Config) error { return s.ReconfigureWith(cfg, nil) }
+
+// ReconfigureWith is Reconfigure for a program that has more to change as a whole: rules,
+// certificates, users. then is called when nothing can fail any more: before new listeners
+// accept and settings of others change; with an error it is not called. It must not block,
+// and must not change the Server. nil: there is nothing else.
+func (s *Server) ReconfigureWith(cfg Config, then func()) error {
 	cfg = s.keepEngines(cfg)
 	if err := cfg.Validate(); err != nil {
 		return fmt.Errorf("kring: Reconfigure: %w", s.withRestarts(err, cfg))
@@ -44,7 +50,7 @@ func (s *Server) Reconfigure(cfg Config) error {
 	if err := s.admission.Set(limits); err != nil {
 		return fmt.Errorf("kring: Reconfigure: %w", err)
 	}
-	if err := s.enlarge(cfg); err != nil {
+	if err := s.enlarge(cfg, then); err != nil {
 		s.take(before)
 		return errors.Join(err, s.admission.Set(limitsBefore))
 	}
@@ -117,7 +123,7 @@ func (s *Server) take(cfg Config) {
 
 // enlarge opens what cfg has more than there is, which may fail, and then undoes
 // what it did. mu is held.
-func (s *Server) enlarge(cfg Config) error {
+func (s *Server) enlarge(cfg Config, then func()) error {
 	before := s.now()
 	s.take(cfg)
 	had := len(before.processors)
@@ -128,11 +134,13 @@ func (s *Server) enlarge(cfg Config) error {
 		}
 		s.serveWith(slices.Concat(before.processors, more))
 	}
+	begin := make(chan struct{}) // new listeners accept from then on
+	defer close(begin)
 	for i, l := range cfg.Listeners {
 		if before.listener(l.Name) != nil {
 			continue
 		}
-		if err := s.addListener(l); err != nil {
+		if err := s.addListener(l, begin); err != nil {
 			for _, added := range cfg.Listeners[:i] {
 				if before.listener(added.Name) == nil {
 					s.removeAside(s.now().listener(added.Name))
@@ -141,6 +149,9 @@ func (s *Server) enlarge(cfg Config) error {
 			s.shrink(had)
 			return err
 		}
+	}
+	if then != nil {
+		then()
 	}
 	return nil
 }

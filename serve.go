@@ -122,7 +122,7 @@ func (s *Server) add(method string, cfg ListenerConfig) error {
 	if err := s.admission.Set(limits); err != nil {
 		return fmt.Errorf("kring: %s: %w", method, err)
 	}
-	if err := s.addListener(with.Listeners[len(with.Listeners)-1]); err != nil {
+	if err := s.addListener(with.Listeners[len(with.Listeners)-1], nil); err != nil {
 		return errors.Join(err, s.admission.Set(before))
 	}
 	s.change(func(next *state) { next.cfg.Listeners = with.Listeners })

@@ -139,7 +139,7 @@ func (t *topics) onDemand(x *exchange, n int) int {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	a := t.allowanceOf(x.session.client.Remote.Addr(), time.Now())
+	a := t.allowanceOf(x.session.client.ClientAddr(), time.Now())
 	granted := min(n, int(a.left))
 	switch room := t.room(x, granted*t.each) / t.each; {
 	case granted == 0:

@@ -75,7 +75,7 @@ func newScreening(d *Filter, r APIRequest, req kmsg.Request) *screening {
 	c := r.Conn()
 	return &screening{
 		filter: d, conn: c, header: r.Header, req: req, seen: asOfNow(d.Authorizer),
-		client: acl.Client{Principal: c.Principal(), Listener: c.Listener, Address: c.Remote.Addr()},
+		client: acl.Client{Principal: c.Principal(), Listener: c.Listener, Address: c.ClientAddr()},
 	}
 }
 

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -138,8 +139,8 @@ func TestAShareSessionMayForgetAsMuchAsItIsDenied(t *testing.T) {
 		t.Fatalf("%d of %d are denied", len(now), many)
 	}
 	req.ForgottenTopicsData = []kmsg.ShareFetchRequestForgottenTopicsData{{TopicID: idOf("good"), Partitions: []int32{0}}, {TopicID: idOf("bad"), Partitions: gone}}
-	if now := s.deny(key, nil, forgottenBy(req)); len(now) != 1 || now[0] != denied[0] || s.denied != 1 {
-		t.Errorf("%d are left, and %d counted", len(now), s.denied)
+	if now := s.deny(key, nil, forgottenBy(req)); len(now) != 1 || now[0] != denied[0] || s.denied.Load() != 1 {
+		t.Errorf("%d are left, and %d counted", len(now), s.denied.Load())
 	}
 }
 
@@ -159,5 +160,53 @@ func TestAnExpressionAssignsNoTopicThatMayNotBeDescribed(t *testing.T) {
 		if resp.Assignment == nil || len(resp.Assignment.Topics) != 1 || resp.Assignment.Topics[0].TopicID != idOf("good") {
 			t.Errorf("assigned: %+v", resp.Assignment)
 		}
+	}
+}
+
+// TestAClientsSessionsMakeWayForItsOwn: one with more sessions than are remembered loses its
+// oldest, and others keep theirs; when there are too many of all, the oldest of all goes.
+func TestAClientsSessionsMakeWayForItsOwn(t *testing.T) {
+	var s sessions
+	client := func(n int) acl.Client { return acl.Client{Principal: fmt.Sprint("User:", n)} }
+	good := sessionKey{fetch: -1}
+	s.begin(good, client(-1), 1)
+	for i := range int32(clientSessionsMax + 5) {
+		s.begin(sessionKey{fetch: i}, client(0), 1)
+	}
+	if !s.holds(good, client(-1), 1) || s.holds(sessionKey{fetch: 4}, client(0), 1) || !s.holds(sessionKey{fetch: 5}, client(0), 1) || len(s.of) != clientSessionsMax+1 {
+		t.Errorf("%d are remembered", len(s.of))
+	}
+	for i := range int32(sessionsMax) {
+		s.begin(sessionKey{fetch: 100_000 + i}, client(int(i)+1), 1)
+	}
+	if s.holds(good, client(-1), 1) || !s.holds(sessionKey{fetch: 100_000}, client(1), 1) || len(s.of) != sessionsMax {
+		t.Errorf("%d are remembered", len(s.of))
+	}
+	for key := range s.of {
+		s.end(key)
+	}
+	if len(s.of) != 0 || len(s.by) != 0 || s.all.Len() != 0 || s.denied.Load() != 0 {
+		t.Errorf("%d, %d and %d are left", len(s.of), len(s.by), s.all.Len())
+	}
+}
+
+// TestDeniedPartitionsAreGoneThroughBesideOthers: what one session is denied does not keep
+// others waiting, also while it ends.
+func TestDeniedPartitionsAreGoneThroughBesideOthers(t *testing.T) {
+	var s sessions
+	key, other := shareSession("g", "m"), shareSession("g", "n")
+	s.begin(key, acl.Client{}, 1)
+	s.begin(other, acl.Client{}, 1)
+	now := s.deny(key, []deniedPartition{{idOf("bad"), 0, 29}}, func(deniedPartition) bool {
+		s.deny(other, []deniedPartition{{idOf("bad"), 1, 29}}, func(deniedPartition) bool { return false })
+		return false
+	})
+	if len(now) != 1 || s.denied.Load() != 2 {
+		t.Errorf("%d are denied, %d counted", len(now), s.denied.Load())
+	}
+	s.end(key)
+	s.end(other)
+	if s.denied.Load() != 0 {
+		t.Errorf("%d are counted of no session", s.denied.Load())
 	}
 }

@@ -58,7 +58,7 @@ func (d *Filter) chargeBehind(r APIRequest, bytes int) {
 
 func (d *Filter) subject(h Header, c *reqchan.Conn) *quota.Subject {
 	user := strings.TrimPrefix(c.Principal(), "User:")
-	return d.Quotas.For(user, h.ClientID, c.Remote.Addr())
+	return d.Quotas.For(user, h.ClientID, c.ClientAddr())
 }
 
 // meteredFilter is a Filter as the observer of answers to its requests.

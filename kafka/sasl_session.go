@@ -195,7 +195,7 @@ func (d *Filter) token(a *SASL, s *saslSession, r kring.Request, h Header, token
 	}
 	refuse := func() { d.overloaded(a, s, r, h) }
 	look := saslWork{run: func() { d.look(a, s, r, h, token) }, drop: refuse}
-	if !a.lines[s.mechanism].start(fairqueue.KeyOf(r.Conn().Remote.Addr()), look) {
+	if !a.lines[s.mechanism].start(fairqueue.KeyOf(r.Conn().ClientAddr()), look) {
 		refuse()
 	}
 }

@@ -82,7 +82,7 @@ func (d *Filter) changeUsers(r APIRequest, req *kmsg.AlterUserSCRAMCredentialsRe
 // addrOf is the address of a request's client; none for one that was made by hand.
 func addrOf(r kring.Request) netip.Addr {
 	if c := r.Conn(); c != nil {
-		return c.Remote.Addr()
+		return c.ClientAddr()
 	}
 	return netip.Addr{}
 }

@@ -41,6 +41,16 @@ func (p *Proxy) TLV(kind byte) ([]byte, bool) { return p.header.TLV(kind) }
 // Proxy is what forwards the connection for its client; nil when nobody does.
 func (c *Conn) Proxy() *Proxy { return c.proxy }
 
+// ClientAddr is the address that rules and limits go by: that of the client. One that reached
+// its forwarder by a Unix domain socket is on the forwarder's machine, and has its address.
+// The zero Addr: it came by a Unix domain socket of this machine.
+func (c *Conn) ClientAddr() netip.Addr {
+	if c.proxy != nil && !c.Remote.IsValid() {
+		return c.proxy.Remote.Addr()
+	}
+	return c.Remote.Addr()
+}
+
 // Forward is the processor's: the forwarder at the ends of c has said whose the connection
 // is. It comes before anybody else sees c.
 func (c *Conn) Forward(h *proxyproto.Header) {

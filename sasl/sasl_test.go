@@ -220,6 +220,26 @@ func TestSCRAMRefusesWhatItDoesNotHave(t *testing.T) {
 	}
 }
 
+// A client of librdkafka before 2.6.1 is told what is wrong with it, whoever it says it is.
+func TestAnOldLibrdkafkaIsToldOfItsNonce(t *testing.T) {
+	m, err := NewSCRAM(SCRAMSHA256, usersWith(t, "alice"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, user := range []string{"alice", "nobody"} {
+		x := m.Begin()
+		step, err := x.Next(t.Context(), []byte("n,,n="+user+",r=abc"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		proof := base64.StdEncoding.EncodeToString(make([]byte, 32))
+		_, err = x.Next(t.Context(), []byte("c=biws,r=abc"+nonceOf(string(step.Answer))+",p="+proof))
+		if told := toldOf(err); !errors.Is(err, errSCRAMNonce) || !strings.Contains(told, "2.6.1") {
+			t.Errorf("%s: %v, told %q", user, err, told)
+		}
+	}
+}
+
 // failing is a store that can't say.
 type failing struct{}
 

@@ -54,8 +54,15 @@ func (m scramMechanism) Begin() Exchange { return &scramExchange{mechanism: m} }
 type scramExchange struct {
 	mechanism    scramMechanism
 	conversation *scram.ServerConversation // nil before the first token
+	doubled      string                    // the nonce that old versions of librdkafka answer with
 	known        bool                      // the user has a credential, and the client may use it
 	over         bool
+}
+
+// errSCRAMNonce: what it says is of the client, and not of the user.
+var errSCRAMNonce = &Failure{
+	Told:   "Invalid client nonce in the final client message; librdkafka before 2.6.1 sends one: use a newer one",
+	Reason: "a nonce that has the client's part twice, as librdkafka before 2.6.1 sends it: have the client use a newer one",
 }
 
 var errSCRAM = &Failure{Reason: "wrong user or password, or a token that is none of SCRAM"}
@@ -73,6 +80,9 @@ func (s *scramExchange) Next(ctx context.Context, token []byte) (Step, error) {
 		return s.first(ctx, string(token))
 	}
 	s.over = true
+	if nonceOf(string(token)) == s.doubled {
+		return Step{}, errSCRAMNonce
+	}
 	answer, err := s.conversation.Step(string(token))
 	if err != nil || !s.conversation.Valid() || !s.known {
 		return Step{}, errSCRAM // what the library says has parts of the token in it
@@ -115,7 +125,18 @@ func (s *scramExchange) first(ctx context.Context, token string) (Step, error) {
 		s.over = true
 		return Step{}, errSCRAM
 	}
+	s.doubled = nonceOf(token) + nonceOf(answer)
 	return Step{Answer: []byte(answer)}, nil
+}
+
+// nonceOf is the nonce of a message.
+func nonceOf(message string) string {
+	for field := range strings.SplitSeq(message, ",") {
+		if nonce, is := strings.CutPrefix(field, "r="); is {
+			return nonce
+		}
+	}
+	return ""
 }
 
 // wantsToken says that the client wants to authenticate by a delegation token (KIP-48).

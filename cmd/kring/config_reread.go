@@ -68,7 +68,7 @@ func canChange(flag string) bool {
 // rereadConfig has the file of --config be read again, as a whole.
 func (l *live) rereadConfig() reloadable {
 	return reloadable{
-		again: "the configuration was read again", kept: "the configuration stays as it was", first: true,
+		again: "the configuration was read again", kept: "the configuration stays as it was",
 		says: func() []any {
 			say := []any{"file", l.now.c.Config}
 			if l.took {
@@ -79,9 +79,10 @@ func (l *live) rereadConfig() reloadable {
 		prepare: func() (func() error, error) {
 			next, err := l.prepare()
 			l.next, l.took = next, false
-			return l.apply, err
+			return nil, err
 		},
-		after: func() { l.next = nil },
+		around: l.apply,
+		after:  func() { l.next = nil },
 	}
 }
 
@@ -197,9 +198,10 @@ func orNone(value string) string {
 	return value
 }
 
-// apply takes next. If the server refuses it, nothing has changed.
-func (l *live) apply() error {
-	if err := l.server.Reconfigure(l.next.cfg); err != nil {
+// apply takes next, and rest what else was read again: rules hold before anybody comes by a
+// listener that is new. If the server refuses next, nothing has changed.
+func (l *live) apply(rest func()) error {
+	if err := l.server.ReconfigureWith(l.next.cfg, rest); err != nil {
 		return errors.New(l.next.env.attribute(strings.TrimPrefix(inFlags(err).Error(), "Reconfigure: ")))
 	}
 	if l.next.cfg.MemoryPlan() != l.now.cfg.MemoryPlan() {

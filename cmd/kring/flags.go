@@ -145,6 +145,7 @@ func (c *serveCmd) Validate() error {
 	faults = append(faults, c.validateACL()...)
 	faults = append(faults, c.Bounds.validate()...)
 	faults = append(faults, c.Proxy.validate()...)
+	faults = append(faults, c.HTTP.validateHosts()...)
 	faults = append(faults, c.Limits.validate()...)
 	faults = append(faults, c.Quotas.validate()...)
 	faults = append(faults, c.Lanes.validate(c.Handler)...)

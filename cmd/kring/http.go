@@ -30,6 +30,7 @@ import (
 // httpFlags are those of the HTTP side door.
 type httpFlags struct {
 	HTTP                string     `group:"observe" name:"http" placeholder:"ADDRESS" help:"Serve /metrics (Prometheus), /healthz, /readyz, a status page (/) and who is connected (/connections, docs/views.md) by HTTP on this address: HOST:PORT or unix:PATH. Whoever reaches it may read all of it, so choose one that only you reach, such as 127.0.0.1:9644. Default: none."`
+	HTTPHosts           []string   `group:"observe" name:"http-hosts" placeholder:"NAME,…" help:"Names by which clients may reach --http, beside localhost, the host of its address, this machine's name, and addresses. Other names are refused, because a web page could make its own name mean this machine (DNS rebinding). *: all."`
 	MetricsNames        string     `group:"observe" enum:"strimzi, confluent" default:"strimzi" help:"How /metrics spells Kafka's own metrics: ${enum}, after the dashboards that read them. Default: ${default}."`
 	MetricsPerProcessor bool       `group:"observe" help:"Give /metrics series for each processor."`
 	Admin               adminFlags `embed:""`
@@ -37,6 +38,7 @@ type httpFlags struct {
 }
 
 const (
+	pprofPath = "/debug/pprof/"
 	// httpConnsMax bounds the connections of the side door; more are closed.
 	httpConnsMax = 64
 	// httpPatience is how long a client of the side door has to send its request, and the
@@ -77,7 +79,7 @@ func (c *serveCmd) openHTTP(log *slog.Logger) (*sideDoor, error) {
 	d := &sideDoor{flags: c.HTTP, log: log, closed: &views.Closed{}, socket: socket, remove: remove, ended: make(chan struct{})}
 	d.address = socket.Addr().String()
 	d.server = &http.Server{
-		Handler: d.mux(), ConnState: d.count,
+		Handler: newHTTPGuard(c.HTTP.HTTP, c.HTTP.HTTPHosts, d.mux()), ConnState: d.count,
 		ReadHeaderTimeout: httpPatience, ReadTimeout: httpPatience, WriteTimeout: httpWritePatience, IdleTimeout: time.Minute,
 		MaxHeaderBytes: 16 << 10,
 		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelDebug),
@@ -134,7 +136,7 @@ func (d *sideDoor) mux() *http.ServeMux {
 		http.Error(w, "not ready: starting", http.StatusServiceUnavailable)
 	})
 	if d.flags.HTTPPprof {
-		mux.HandleFunc("/debug/pprof/", pprof.Index)
+		mux.HandleFunc(pprofPath, pprof.Index)
 		mux.HandleFunc("/debug/pprof/cmdline", func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprint(w, os.Args[0]) // pprof.Cmdline shows the flags, which may have passwords
 		})

@@ -19,23 +19,21 @@ type reloadable struct {
 	// prepare reads everything and changes nothing. Its error names the file or the flag.
 	// apply takes what was read. It should not fail; if it does, the part is as it was.
 	prepare func() (apply func() error, err error)
-	// first marks a part whose apply may fail. It is applied before all others, so that
-	// nothing has changed when it fails.
-	first bool
+	// around marks a part that may fail when it is applied: it is called in the place of
+	// apply. It calls rest when it can't fail any more, and before anybody comes by what is
+	// new; rest applies all other parts. nil: the part has an apply.
+	around func(rest func()) error
 	// after is called when all parts are through, whether they were applied or not; may be
 	// nil.
 	after func()
 	// says returns attributes for both log lines, after apply; may be nil.
 	says func() []any
+	// quiet says that there is nothing of the part, and so no log line when that was read
+	// again; may be nil.
+	quiet func() bool
 	// watched are files whose change has this part read again without a signal. They are
 	// looked at every watchEvery, and read when they have not changed for so long.
 	watched []string
-}
-
-// atOnce is the prepare of a part that can't be read without being changed. On failure
-// reload must leave the part as it was.
-func atOnce(reload func() error) func() (func() error, error) {
-	return func() (func() error, error) { return reload, nil }
 }
 
 // rereads are all parts that can be read again: on SIGHUP all of them, as a whole or not
@@ -169,18 +167,33 @@ func (r *rereads) take(parts []*reread) {
 		}
 		return
 	}
-	for _, first := range []bool{true, false} {
+	r.apply(parts, applies)
+}
+
+// apply applies what was prepared: all, or, when the part that may fail does, nothing. There
+// is one such part at most.
+func (r *rereads) apply(parts []*reread, applies []func() error) {
+	errs := make([]error, len(parts))
+	rest := func() {
 		for i, p := range parts {
-			if p.first != first {
-				continue
+			if p.around == nil {
+				errs[i] = applies[i]()
 			}
-			if err := applies[i](); err != nil {
-				r.log.Error(p.kept, p.line("error", err)...)
-				if first {
-					return
-				}
-				continue
-			}
+		}
+	}
+	if at := slices.IndexFunc(parts, func(p *reread) bool { return p.around != nil }); at >= 0 {
+		if err := parts[at].around(rest); err != nil {
+			r.log.Error(parts[at].kept, parts[at].line("error", err)...)
+			return
+		}
+	} else {
+		rest()
+	}
+	for i, p := range parts {
+		switch {
+		case errs[i] != nil:
+			r.log.Error(p.kept, p.line("error", errs[i])...)
+		case p.quiet == nil || !p.quiet():
 			r.log.Info(p.again, p.line()...)
 		}
 	}
@@ -236,7 +249,13 @@ func sameFiles(a, b []os.FileInfo) bool {
 func rereadQuotas(quotas *quota.Quotas, settings func() *serveCmd) reloadable {
 	return reloadable{
 		again: "the quotas were read again", kept: "the quotas stay as they were",
-		says: func() []any { return []any{"file", settings().Quotas.QuotaFile, "limits", len(quotas.Limits())} },
+		says: func() (say []any) {
+			if file := settings().Quotas.QuotaFile; file != "" {
+				say = append(say, "file", file)
+			}
+			return append(say, "limits", len(quotas.Limits()))
+		},
+		quiet: func() bool { return settings().Quotas.QuotaFile == "" && len(quotas.Limits()) == 0 },
 		prepare: func() (func() error, error) {
 			c := settings()
 			cfg := c.Quotas.config()
@@ -252,12 +271,13 @@ func rereadQuotas(quotas *quota.Quotas, settings func() *serveCmd) reloadable {
 // rereadHosts has the hosts of --ip-limit be resolved again.
 func rereadHosts(server *kring.Server, cfg kring.Config) reloadable {
 	return reloadable{
-		again: "the hosts of --ip-limit were resolved again", kept: "the addresses of --ip-limit stay as they were", first: true,
-		prepare: atOnce(func() error {
-			if err := server.Reconfigure(cfg); err != nil {
+		again: "the hosts of --ip-limit were resolved again", kept: "the addresses of --ip-limit stay as they were",
+		prepare: func() (func() error, error) { return nil, nil },
+		around: func(rest func()) error {
+			if err := server.ReconfigureWith(cfg, rest); err != nil {
 				return inFlags(err)
 			}
 			return nil
-		}),
+		},
 	}
 }

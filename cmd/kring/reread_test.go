@@ -27,7 +27,17 @@ func TestWhatIsReadAgainIsTakenAsAWholeOrNotAtAll(t *testing.T) {
 	r := newRereads(slog.New(slog.NewTextHandler(&out, nil)))
 	for i, name := range []string{"a", "b", "c"} {
 		part := partNamed(name, &prepared[i], &applied[i], &prepareErr[i], &applyErr[i])
-		part.first = name == "b"
+		if name == "b" {
+			part.around = func(rest func()) error {
+				if applied[0] != applied[2] || applied[0] > applied[1] {
+					t.Errorf("others were applied before what may fail: %v", applied)
+				}
+				if applied[1]++; applyErr[1] == nil {
+					rest()
+				}
+				return applyErr[1]
+			}
+		}
 		r.add(part)
 	}
 	r.all(os.Interrupt)
@@ -113,12 +123,32 @@ func TestAWatchedFileIsReadAgainWithoutASignal(t *testing.T) {
 	var out safeBuffer
 	r := newRereads(slog.New(slog.NewTextHandler(&out, nil)))
 	r.every = time.Millisecond
-	r.add(reloadable{again: "the file was read again", watched: []string{file}, prepare: atOnce(func() error { return nil })})
+	r.add(reloadable{again: "the file was read again", watched: []string{file}, prepare: func() (func() error, error) { return func() error { return nil }, nil }})
 	defer r.start(nil)()
 	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if !out.await(regexp.MustCompile("the file was read again")) {
 		t.Error("it was not read again")
+	}
+}
+
+// TestNothingIsSaidOfQuotasThatThereAreNone.
+func TestNothingIsSaidOfQuotasThatThereAreNone(t *testing.T) {
+	var out strings.Builder
+	r := newRereads(slog.New(slog.NewTextHandler(&out, nil)))
+	c := serveOf(t)
+	c.Config = "server.properties" // which could have quotas later
+	quotas, err := c.quotas()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.add(rereadQuotas(quotas, func() *serveCmd { return c }))
+	if r.all(os.Interrupt); out.String() != "" {
+		t.Errorf("it says %s", out.String())
+	}
+	c.Quotas.Quota = []string{"client-id=a,requests=1"}
+	if r.all(os.Interrupt); !strings.Contains(out.String(), "limits=1") || strings.Contains(out.String(), "file=") {
+		t.Errorf("it says %s", out.String())
 	}
 }

@@ -88,7 +88,7 @@ func run(args, environ []string, stdout, terminal io.Writer, signals <-chan os.S
 		fmt.Fprintln(stderr, err)
 		return exitUsage
 	case errors.As(err, &usage):
-		return complain(stderr, env, err)
+		return complain(stderr, env, args, err)
 	default:
 		fmt.Fprintf(stderr, "kring: error: %s\n", inAdvice(strings.TrimPrefix(err.Error(), "kring: ")))
 		return exitFailure
@@ -121,7 +121,7 @@ func parse(args []string, env *settings, stdout, stderr io.Writer) (command *kon
 	}()
 	command, err := parseWith(args, env, stdout, stderr, kong.Exit(func(code int) { panic(exited(code)) })) // --help
 	if err != nil {
-		return nil, complain(stderr, env, err)
+		return nil, complain(stderr, env, args, err)
 	}
 	return command, exitOK
 }
@@ -159,8 +159,16 @@ type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
-func complain(stderr io.Writer, env *settings, err error) int {
+func complain(stderr io.Writer, env *settings, args []string, err error) int {
 	fmt.Fprintf(stderr, "kring: error: %s\n", env.attribute(err.Error()))
-	fmt.Fprintln(stderr, `kring: run "kring --help" or "kring serve --help" for what is possible`)
+	fmt.Fprintf(stderr, "kring: run \"kring --help\" or \"kring %s --help\" for what is possible\n", commandOf(args))
 	return exitUsage
+}
+
+// commandOf is the command that args begin with, whose help has what they lack.
+func commandOf(args []string) string {
+	if len(args) > 0 && slices.Contains([]string{"acl", "config", "doctor", "user"}, args[0]) {
+		return args[0]
+	}
+	return "serve"
 }

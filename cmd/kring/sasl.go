@@ -211,6 +211,9 @@ func (f *saslFlags) validateOAuth() (faults []error) {
 			faults = append(faults, fmt.Errorf("--%s: OAUTHBEARER needs it; give %s", n.flag, n.remedy))
 		}
 	}
+	if slices.Contains(f.OAuthAudience, "") {
+		faults = append(faults, errors.New("--oauth-audience: one is empty; leave it out"))
+	}
 	for _, a := range f.OAuthAlgorithms {
 		if !slices.Contains(sasl.OAuthAlgorithms, a) {
 			faults = append(faults, fmt.Errorf("--oauth-algorithms: %q is none that has a public key; give some of %s", a, strings.Join(sasl.OAuthAlgorithms, ",")))

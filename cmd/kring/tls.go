@@ -91,8 +91,13 @@ var tlsSettings = map[string]func(f *tlsFlags, value string) error{
 	"tls-truststore-password": func(f *tlsFlags, v string) error { return f.TLSTruststorePassword.UnmarshalText([]byte(v)) },
 	"tls-client-auth":         func(f *tlsFlags, v string) error { return given(&f.TLSClientAuth, v) },
 	"tls-principal-rules":     func(f *tlsFlags, v string) error { return given(&f.TLSPrincipalRules, v) },
-	"tls-protocols":           func(f *tlsFlags, v string) error { return givenList(&f.TLSProtocols, v) },
-	"tls-cipher-suites":       func(f *tlsFlags, v string) error { return givenList(&f.TLSCipherSuites, v) },
+	"tls-protocols": func(f *tlsFlags, v string) error {
+		if err := givenList(&f.TLSProtocols, v); err != nil {
+			return err
+		}
+		return knownProtocols(f.TLSProtocols)
+	},
+	"tls-cipher-suites": func(f *tlsFlags, v string) error { return givenList(&f.TLSCipherSuites, v) },
 }
 
 // tlsSettingsInOrder: a certificate comes before its key, because it takes the key of all
@@ -121,6 +126,22 @@ func givenList(to *[]string, value string) error {
 		return errors.New("no value is given")
 	}
 	*to = strings.Split(value, ",")
+	return nil
+}
+
+// tlsVersions are those that --tls-protocols takes.
+var tlsVersions = []string{"TLSv1.2", "TLSv1.3"}
+
+// knownProtocols looks at each: only the first and the last say what is spoken.
+func knownProtocols(names []string) error {
+	for i, name := range names {
+		if !slices.Contains(tlsVersions, name) {
+			return fmt.Errorf("%q is none that is spoken here; give %s", name, strings.Join(tlsVersions, ", or both: "))
+		}
+		if slices.Contains(names[:i], name) {
+			return fmt.Errorf("%s is there twice; leave one out", name)
+		}
+	}
 	return nil
 }
 
@@ -287,6 +308,9 @@ func (c *serveCmd) validateTLS() (faults []error) {
 				faults = append(faults, fmt.Errorf("--listener %s.%s: the listener speaks %s, without TLS; give --listener %s.security=SSL, or leave it out", l.Name, name, c.security(l.Name), l.Name))
 			}
 		}
+	}
+	if err := knownProtocols(c.TLS.TLSProtocols); err != nil {
+		faults = append(faults, fmt.Errorf("--tls-protocols: %w", err))
 	}
 	if anyTLS {
 		return faults

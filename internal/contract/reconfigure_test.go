@@ -3,7 +3,9 @@ package contract
 import (
 	"context"
 	"net"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -46,6 +48,45 @@ func TestSettingsChangeWhileTheServerServes(t *testing.T) {
 		gone.AwaitClose()
 		servertest.Eventually(t, "the removed listener's port is closed", func() bool { return refused(address) })
 	})
+}
+
+// A new listener serves nobody before what belongs to it has changed too, and that changes
+// only when nothing can fail any more.
+func TestANewListenerWaitsForWhatIsChangedWithIt(t *testing.T) {
+	for _, accept := range []kring.Accept{kring.AcceptApart, kring.AcceptPerProcessor} {
+		servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
+			cfg.Processors.Accept = accept
+			var changed atomic.Bool
+			s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
+				if r.Conn().Listener == "NEW" && !changed.Load() {
+					t.Error("a client of the new listener is served too early")
+				}
+				r.Respond(r.Payload())
+			}))
+			taken := kring.ListenerConfig{Name: "TAKEN", Address: s.Addrs()[0].String()}
+			first := cfg.Listeners
+			cfg.Listeners = append(slices.Clone(first), kring.ListenerConfig{Name: "NEW", Address: "127.0.0.1:0"}, taken)
+			if accept == kring.AcceptApart {
+				if err := s.ReconfigureWith(cfg, func() { t.Error("it has changed, and the listener can't be opened") }); err == nil {
+					t.Error("an address that is taken is opened")
+				}
+				servertest.Dial(t, s).Ask("as before", "as before")
+			}
+			cfg.Listeners = cfg.Listeners[:2]
+			var c *servertest.Client
+			err := s.ReconfigureWith(cfg, func() {
+				c = servertest.DialTo(t, s.Addrs()[1].String())
+				c.Send("early")
+				changed.Store(true)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := c.Receive(); got != "early" {
+				t.Errorf("%q", got)
+			}
+		})
+	}
 }
 
 // Little memory is planned anew for other numbers of processors, or another bound; engines

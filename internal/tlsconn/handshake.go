@@ -60,7 +60,7 @@ var errExited = errors.New("a function of the TLS configuration ended its gorout
 // begin starts the goroutine, if there is a place for it.
 func (t *Transport) begin(set *Settings, first []byte) bool {
 	h := &handshake{
-		of: t, set: set, key: fairqueue.KeyOf(t.info.Remote.Addr()), in: first,
+		of: t, set: set, key: fairqueue.KeyOf(t.info.ClientAddr()), in: first,
 		gone: make(chan struct{}), wake: make(chan struct{}, 1), rank: rankNew,
 	}
 	if !t.all.places.take(h.key, h) {
