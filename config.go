@@ -38,7 +38,9 @@ type Config struct {
 	// Socket options of accepted connections.
 	Socket engine.SocketOptions
 
-	Events Events
+	// Measure is what is measured beside the counts that are always there.
+	Measure MeasureConfig
+	Events  Events
 }
 
 // ConnsConfig says who may connect, and how many: Config.Conns.
@@ -309,4 +311,6 @@ type Events struct {
 	// HandlerPanicked: Handle panicked; the connection of r is closed if it had not
 	// been answered (Request.ClosedByPanic).
 	HandlerPanicked func(r Request, v any, stack []byte)
+	// SlowRequest: a request took longer than Measure.SlowRequest.
+	SlowRequest func(SlowRequest)
 }

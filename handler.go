@@ -76,6 +76,7 @@ type APIReader interface {
 //	Buffer(n) []byte          memory for the answer that is sent without a copy
 //	ResponseRoom() int        how large the answer should be, in bytes
 //	Throttle(d)               mute the connection after the answer (KIP-219)
+//	AskedToWait(d)            the client asked for this: it is no slow request
 //	SetErrorCode(code), ErrorCode()
 //	                          what Stats counts the request by
 //

@@ -23,9 +23,13 @@ func (s *Server) processorConfig(id uint32) processor.Config {
 		ConnConfig: processor.ConnConfig{
 			Memory: s.memory, Held: s.held, Responses: s.responses, Channel: s.channel,
 			APIOf: of.APIOf, Deprecated: of.Deprecated, Priority: of.Priority, LongPoll: of.LongPoll,
+			ClientIDs: s.clientIDs, SlowRequest: cfg.Measure.SlowRequest,
 			InFlightShare: max(1, of.QueuedRequestsMax/8), RunMax: of.BatchMax,
 			Hooks: processor.Hooks{Opened: s.connOpened, Closed: s.connClosed, Refused: s.connRefused, Panicked: s.events.HandlerPanicked},
 		},
+	}
+	if s.events.SlowRequest != nil {
+		c.Slow = s.slowRequest
 	}
 	if of.Mode == DispatchInline {
 		c.Handle = handleOf(s.handler)

@@ -213,6 +213,8 @@ var restart = map[string]string{
 	"Processors.Gosched":         "processors have it for their life",
 	"Processors.Assignment":      "acceptors have it for their life",
 	"Conns.HandlerFiles":         "the Handler has opened them",
+	"Measure.ClientIDsMax":       "what was counted is kept by client id",
+	"Measure.SlowRequest":        "processors have it for their life",
 	"Conns.RateWindows":          "what was measured is kept by window",
 	"Conns.RateWindow":           "what was measured is kept by window",
 	"Memory.HandlerBytes":        "the Handler has taken it",

@@ -28,7 +28,8 @@ type Server struct {
 
 	watcherPanics atomic.Uint64
 	census        reqchan.Census
-	clients       atomic.Int64 // open connections that were accepted
+	clients       atomic.Int64       // open connections that were accepted
+	clientIDs     *reqchan.ClientIDs // nil: nobody counts by client id; it never changes
 	upstreams     upstreams
 
 	given     Config // to New; never changes
@@ -155,6 +156,9 @@ func New(cfg Config, h Handler) (*Server, error) {
 	})
 	if err != nil {
 		return nil, fmt.Errorf("kring: configuration: %w", err)
+	}
+	if n := cfg.Measure.ClientIDsMax; n > 0 {
+		s.clientIDs = reqchan.NewClientIDs(n)
 	}
 	s.memory.SetKeptMax(plan.Reserve / 2)
 	s.watcher, _ = h.(ConnWatcher)

@@ -47,6 +47,8 @@ type Stats struct {
 	QueuedRequests int
 	QueuedPriority int
 	RequestBytes   int64
+	// QueuedRequestsMax and QueuedPriorityMax are the bounds of both lanes.
+	QueuedRequestsMax, QueuedPriorityMax int
 	// Responses is the memory of responses over all connections (Memory.ResponseBytesMax):
 	// Used of Max bytes now; Waiting requests, and files, wait for room, Waited ever did.
 	Responses ResponseMemory
@@ -69,6 +71,9 @@ type Stats struct {
 	// Deprecated the requests that Config.Dispatch.Deprecated names.
 	Software   []SoftwareCount
 	Deprecated []DeprecatedCount
+	// Clients are the client ids with open connections, by id, and last OtherClient, which
+	// stands for those beyond Config.Measure.ClientIDsMax; none when that is 0.
+	Clients []ClientCount
 	// Engines is the sum of what the processors' engines count.
 	Engines engine.Counts
 }
@@ -83,12 +88,15 @@ func (s *Server) Stats() Stats {
 		QueuedRequests: s.channel.Len(),
 		QueuedPriority: s.channel.PriorityLen(),
 		RequestBytes:   s.channel.Bytes(),
-		Responses:      s.responses.Stats(),
-		MemoryMapped:   s.memory.Mapped(),
-		MemoryRefused:  s.memory.Refused(),
-		MemoryHeld:     s.held.Used(),
-		MemoryLent:     s.memory.Lent(),
-		WatcherPanics:  s.watcherPanics.Load(),
+
+		QueuedRequestsMax: s.channel.RequestsMax(), QueuedPriorityMax: s.channel.PriorityMax(),
+
+		Responses:     s.responses.Stats(),
+		MemoryMapped:  s.memory.Mapped(),
+		MemoryRefused: s.memory.Refused(),
+		MemoryHeld:    s.held.Used(),
+		MemoryLent:    s.memory.Lent(),
+		WatcherPanics: s.watcherPanics.Load(),
 	}
 	st.addListeners(s.admission)
 	st.BusiestAddress, st.BusiestConns = s.admission.Busiest()
@@ -102,6 +110,9 @@ func (s *Server) Stats() Stats {
 		known += n
 	}
 	st.Software = softwareCounts(said, int(st.Total.Open())-known)
+	if s.clientIDs != nil {
+		st.Clients = s.clientIDs.Counts()
+	}
 	if s.pool != nil {
 		st.Handlers = s.pool.Stats()
 	}

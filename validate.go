@@ -136,6 +136,7 @@ func (c Config) Validate() error {
 	choice(&faults, "Conns.WhenFull", c.Conns.WhenFull, whenFulls)
 	choice(&faults, "Processors.Assignment", c.Processors.Assignment, assignments)
 	c.validateLimits(fault)
+	c.validateMeasure(&faults)
 	c.validateMemory(&given, memory, fault)
 	return configError(append(faults, c.partFaults()...))
 }

@@ -281,7 +281,7 @@ func (c *Cluster) prepare() error {
 	}
 	c.filter.Authorizer, c.filter.Denied = c.cfg.Authorizer, c.cfg.Denied
 	c.filter.Topics, c.filter.AuthorizeLater = topicIndex{c}, true // which asks kfake
-	c.filter.SASL, c.filter.SCRAMUsers = c.cfg.SASL, c.cfg.SCRAMUsers
+	c.filter.SASL, c.filter.SCRAMUsers, c.filter.Telemetry = c.cfg.SASL, c.cfg.SCRAMUsers, c.cfg.Telemetry
 	return c.prepareQuotas()
 }
 
@@ -356,6 +356,7 @@ func (c *Cluster) ConnOpened(conn *reqchan.Conn) {
 func (c *Cluster) ConnClosed(conn *reqchan.Conn, _ reqchan.CloseReason) {
 	s := sessionOf(conn)
 	s.end()
+	c.cfg.Telemetry.Forget(conn.ID)
 	c.sessions.Lock()
 	defer c.sessions.Unlock()
 	delete(c.sessions.open, s)

@@ -11,6 +11,7 @@ import (
 	"kring/kafka"
 	"kring/quota"
 	"kring/reqchan"
+	"kring/telemetry"
 )
 
 // Config of a Cluster. The zero value works: one partition per topic, nothing
@@ -85,6 +86,9 @@ type Config struct {
 	// AlterUserScramCredentials are about. Without it they change users that nobody
 	// authenticates.
 	SCRAMUsers kafka.SCRAMUsers
+	// Telemetry, if set, receives what clients push of their metrics (KIP-714). Without it
+	// GetTelemetrySubscriptions and PushTelemetry are not announced.
+	Telemetry *telemetry.State
 	// DiskReserveBytes is how much of the data directory's disk is left free:
 	// what can't be kept then is refused (KAFKA_STORAGE_ERROR) until there is
 	// room again. 0 means 64 MiB, or a sixteenth of a disk of less than 1 GiB.

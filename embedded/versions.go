@@ -11,8 +11,9 @@ import (
 // notServed are the APIs of kfake that are neither announced nor let in.
 //
 // The two of client telemetry (KIP-714): kfake takes what clients push and keeps
-// nothing of it. Apache Kafka announces them only where a plug-in receives, and
-// librdkafka logs an error for each client where they lead nowhere.
+// nothing of it. They are announced where Config.Telemetry receives it. Apache Kafka
+// announces them only where a plug-in receives, and librdkafka logs an error for each
+// client where they lead nowhere.
 var notServed = []int16{int16(kmsg.GetTelemetrySubscriptions), int16(kmsg.PushTelemetry)}
 
 // ours are the versions of APIs of which we serve some, or all, without kfake,
@@ -31,13 +32,14 @@ var ours = []kafka.VersionRange{
 	{Key: int16(kmsg.OffsetForLeaderEpoch), Min: 2, Max: 4},
 }
 
-// servedOf turns what kfake announces into what we serve.
-func servedOf(resp *kmsg.ApiVersionsResponse) (kafka.Versions, error) {
+// servedOf turns what kfake announces into what we serve, with the APIs of more, which the
+// filter in front serves.
+func servedOf(resp *kmsg.ApiVersionsResponse, more []kafka.VersionRange) (kafka.Versions, error) {
 	resp.ApiKeys = slices.DeleteFunc(resp.ApiKeys, func(k kmsg.ApiVersionsResponseApiKey) bool {
 		return slices.Contains(notServed, k.ApiKey) ||
 			slices.ContainsFunc(ours, func(r kafka.VersionRange) bool { return r.Key == k.ApiKey })
 	})
-	for _, r := range ours {
+	for _, r := range slices.Concat(ours, more) {
 		k := kmsg.NewApiVersionsResponseApiKey()
 		k.ApiKey, k.MinVersion, k.MaxVersion = r.Key, r.Min, r.Max
 		resp.ApiKeys = append(resp.ApiKeys, k)
@@ -64,6 +66,10 @@ func announceVersions(x *exchange, _ *kmsg.ApiVersionsRequest) kmsg.Response {
 // answer to that in every version that is the same for everybody.
 func (c *Cluster) askVersions() (served kafka.Versions, err error) {
 	var bodies [][]byte
+	var more []kafka.VersionRange
+	if c.cfg.Telemetry != nil {
+		more = kafka.TelemetryVersions()
+	}
 	req := kmsg.NewPtrApiVersionsRequest()
 	req.ClientSoftwareName, req.ClientSoftwareVersion = "kring", "1" // the form is checked
 	for version := int16(0); version <= apiVersionsSame; version++ {
@@ -73,7 +79,7 @@ func (c *Cluster) askVersions() (served kafka.Versions, err error) {
 			return kafka.Versions{}, err
 		}
 		resp := said.(*kmsg.ApiVersionsResponse)
-		if served, err = servedOf(resp); err != nil {
+		if served, err = servedOf(resp, more); err != nil {
 			return kafka.Versions{}, err
 		}
 		served.Announce(resp)

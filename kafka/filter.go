@@ -7,6 +7,7 @@ import (
 	"kring"
 	"kring/acl"
 	"kring/quota"
+	"kring/telemetry"
 )
 
 // Filter is the kring.Handler that lets only well-formed requests of served versions
@@ -55,6 +56,10 @@ type Filter struct {
 	// (DescribeUserScramCredentials, AlterUserScramCredentials), where they are served;
 	// else these are the APIHandler's. Set it before the first request.
 	SCRAMUsers SCRAMUsers
+	// Telemetry, if set, answers what clients ask and push by client telemetry (KIP-714),
+	// where Versions has TelemetryVersions. Tell it of connections that end
+	// (telemetry.State.Forget); Filter.ConnClosed does. Set it before the first request.
+	Telemetry *telemetry.State
 
 	sessions sessions
 	versions Versions
@@ -62,8 +67,10 @@ type Filter struct {
 	withSASL Versions // of listeners with SASL; written by saslOnce
 	// usersLine runs changes of users, one after the other.
 	usersLine saslLine
-	next      APIHandler
-	watcher   kring.ConnWatcher
+	// pushesLine reads pushes of telemetry, one after the other.
+	pushesLine pushLine
+	next       APIHandler
+	watcher    kring.ConnWatcher
 }
 
 // NewFilter makes the filter in front of next, which serves v: give it to kring.New as the Handler.
@@ -134,6 +141,7 @@ func (d *Filter) admit(r APIRequest) {
 		r.Body = r.Body[:size:size]
 		r.Raw.Truncate(r.Header.Size + size)
 	}
+	excuseLongPoll(r)
 	measured := d.Quotas != nil && d.Quotas.Any()
 	if measured {
 		d.chargeBehind(r, behind)
@@ -163,7 +171,8 @@ func (d *Filter) pass(r APIRequest) {
 		d.Producers.record(r)
 	}
 	switch {
-	case d.SASL != nil && d.answerVersions(r), d.SCRAMUsers != nil && d.serveUsers(r):
+	case d.SASL != nil && d.answerVersions(r), d.SCRAMUsers != nil && d.serveUsers(r),
+		d.Telemetry != nil && d.serveTelemetry(r):
 	default:
 		d.next.HandleAPI(r)
 	}
@@ -193,6 +202,7 @@ func (d *Filter) ConnOpened(c *kring.Conn) {
 
 // ConnClosed passes on to the Handler that a connection ended, if it is a kring.ConnWatcher.
 func (d *Filter) ConnClosed(c *kring.Conn, why kring.CloseReason) {
+	d.Telemetry.Forget(c.ID)
 	if d.watcher != nil {
 		d.watcher.ConnClosed(c, why)
 	}

@@ -35,6 +35,9 @@ type NullConfig struct {
 	// FetchWaitMax bounds how long a Fetch waits (there are never records); 0 means 30
 	// seconds.
 	FetchWaitMax time.Duration
+	// Telemetry has the APIs of client telemetry served, which the Filter in front answers
+	// (Filter.Telemetry).
+	Telemetry bool
 }
 
 func (c NullConfig) withDefaults() NullConfig {
@@ -120,7 +123,11 @@ func NewNull(c NullConfig) (*Null, error) {
 		n.AdvertiseOn(listener, at)
 	}
 	var err error
-	if n.versions, err = NewVersions(nullVersions...); err != nil {
+	served := nullVersions
+	if c.Telemetry {
+		served = slices.Concat(served, TelemetryVersions())
+	}
+	if n.versions, err = NewVersions(served...); err != nil {
 		return nil, err
 	}
 	n.topics.init(n.config)

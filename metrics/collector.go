@@ -51,6 +51,8 @@ type Options struct {
 	// Leaders, if set, gives how many partitions this broker leads, or that it can't be
 	// known now. The variables of dashboards read it; without it there is no such series.
 	Leaders func() (n int, known bool)
+	// Telemetry, if set, has what clients pushed of their own metrics.
+	Telemetry Telemetry
 	// Version of the program, for kring_build_info.
 	Version string
 }

@@ -70,6 +70,8 @@ func (f families) value(family string, labels ...string) (float64, bool) {
 		return 0, false
 	case m.Counter != nil:
 		return m.Counter.GetValue(), true
+	case m.Untyped != nil:
+		return m.Untyped.GetValue(), true
 	case m.Histogram != nil:
 		return float64(m.Histogram.GetSampleCount()), true
 	}

@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"kring"
 	"kring/reqchan"
 )
@@ -51,7 +53,17 @@ func (s *scrape) spell(name string, labels []label) (string, []label) {
 
 func (s *scrape) kafkaCounter(name, help string, value uint64, labels ...label) {
 	name, labels = s.spell(name, labels)
-	s.counter(name, help, value, labels...)
+	s.send(kindOf(name), name, help, float64(value), labels...)
+}
+
+// kindOf is what a counter of Kafka's is sent as. In OpenMetrics, which Prometheus asks for, a
+// counter's name ends with _total: one that does not would get another name there, and no
+// board would find it.
+func kindOf(name string) prometheus.ValueType {
+	if strings.HasSuffix(name, "_total") {
+		return prometheus.CounterValue
+	}
+	return prometheus.UntypedValue
 }
 
 func (s *scrape) kafkaGauge(name, help string, value float64, labels ...label) {
@@ -173,7 +185,7 @@ func (s *scrape) quantiles(name, help string, now, before kring.Distribution, un
 		s.gauge(name, help, float64(now.Count), of)
 		return
 	}
-	s.counter(name+"_count", "Values that the quantiles of "+name+" are of, since the start.", now.Count, of)
+	s.send(kindOf(name+"_count"), name+"_count", "Values that the quantiles of "+name+" are of, since the start.", float64(now.Count), of)
 }
 
 // fetches sends what Kafka has beside Fetch: those of consumers and those of followers,

@@ -17,6 +17,8 @@ func (s *scrape) own() {
 	s.work()
 	s.ring()
 	s.handlers()
+	s.clients()
+	s.telemetry()
 	for _, r := range s.c.requests(s.now) {
 		s.stages(r)
 	}
@@ -68,6 +70,8 @@ func (s *scrape) limits() {
 	s.gauge("kring_memory_plan_bytes", "What the process uses at most by its plan.", float64(plan.Total()))
 	s.gauge("kring_queued_requests", "Requests in the request channel.", float64(st.QueuedRequests-st.QueuedPriority), label{"lane", "ordinary"})
 	s.gauge("kring_queued_requests", "Requests in the request channel.", float64(st.QueuedPriority), label{"lane", "priority"})
+	s.gauge("kring_queued_requests_max", "Requests that the request channel takes.", float64(st.QueuedRequestsMax), label{"lane", "ordinary"})
+	s.gauge("kring_queued_requests_max", "Requests that the request channel takes.", float64(st.QueuedPriorityMax), label{"lane", "priority"})
 }
 
 // work sends what the processors have done.

@@ -33,12 +33,18 @@ func (s *scrape) kafkaSockets() {
 }
 
 func (s *scrape) kafkaListener(l acceptor.ListenerStats) {
-	of := label{"listener", l.Name}
+	of, before := label{"listener", l.Name}, s.listenerBefore(l.Name)
 	s.kafkaGauge(group+"connection_count", "Open connections.", float64(l.Open), of)
 	s.kafkaCounter(group+"connection_creation_total", "Connections that were accepted.", l.Accepted, of)
-	s.kafkaGauge(group+"connection_creation_rate", "Accepted connections a second, over a minute.", s.rate(l.Accepted, s.listenerBefore(l.Name).Accepted), of)
-	s.kafkaCounter(group+"connection_close_total", "Connections that ended.", l.Accepted-min(l.Accepted, uint64(max(l.Open, 0))), of)
+	s.kafkaGauge(group+"connection_creation_rate", "Accepted connections a second, over a minute.", s.rate(l.Accepted, before.Accepted), of)
+	s.kafkaCounter(group+"connection_close_total", "Connections that ended.", ended(l), of)
+	s.kafkaGauge(group+"connection_close_rate", "Connections that ended a second, over a minute.", s.rate(ended(l), ended(before)), of)
 	s.kafkaGauge(group+"connection_accept_rate", "Connections a second that were admitted.", l.AcceptRate, of)
+}
+
+// ended is how many connections of a listener were accepted and are open no more.
+func ended(l acceptor.ListenerStats) uint64 {
+	return l.Accepted - min(l.Accepted, uint64(max(l.Open, 0)))
 }
 
 // listenerBefore finds a listener in the snapshot that is compared with.

@@ -32,6 +32,8 @@ type (
 	Distribution = conn.Distribution
 	// DeprecatedUse is who uses what should not be used any more (KIP-896).
 	DeprecatedUse = conn.DeprecatedUse
+	// SlowRequest is a request that took long, and where.
+	SlowRequest = conn.SlowRequest
 )
 
 // The values of SlowReader.

@@ -106,6 +106,12 @@ func (p *Processor) open(m message) {
 	if p.cfg.Clients != nil {
 		p.cfg.Clients.Add(1)
 	}
+	if p.cfg.ClientIDs != nil {
+		p.cfg.ClientIDs.Enter(info)
+	}
+	if p.cfg.SlowRequest > 0 && p.cfg.Slow != nil {
+		reqchan.WatchSlow(info)
+	}
 	p.slots.open++
 	c.Open(p.shared, token, info, l, m.socket.Preface)
 	c.ApplySettings()

@@ -32,11 +32,11 @@ func (c *Conn) SetClientID(id []byte) {
 	s := string(id)
 	if !utf8.ValidString(s) { // as text, it is what every reader shows
 		if valid := strings.ToValidUTF8(s, "\uFFFD"); c.ClientID() != valid {
-			c.clientID.Store(&valid)
+			c.nameClient(valid)
 		}
 		return
 	}
-	c.clientID.Store(&s)
+	c.nameClient(s)
 }
 
 // Totals are what a connection did in its life.

@@ -49,6 +49,11 @@ type Conn struct {
 	counted Software // as what census counts it; guarded by census.mu, as left
 	left    bool
 	ended   atomic.Bool
+
+	clientIDs  *ClientIDs                // nil: nobody counts
+	clientUse  atomic.Pointer[clientUse] // what its client id is counted by; nil: it has said none
+	clientLeft bool                      // guarded by clientIDs.mu
+	watched    bool                      // somebody is told of slow requests; it never changes
 }
 
 // Software is what a client says that it is (KIP-511).

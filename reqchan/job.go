@@ -100,7 +100,10 @@ type Job struct {
 	// state busy, and by the processor. ticketed: there is a ticket. Owner: as of small, and
 	// who has had TakeTicket.
 	paced, ticketed bool
-	_               [32]byte
+	// asked is how long the client asked to wait, in nanoseconds; stored by who has the
+	// state busy, and by the processor.
+	asked atomic.Int64
+	_     [24]byte
 }
 
 // scratch never changes; what lies in its memory does.
@@ -168,6 +171,9 @@ func (r *Job) clear() {
 	}
 	if r.errorCode.Load() != 0 {
 		r.errorCode.Store(0)
+	}
+	if r.asked.Load() != 0 {
+		r.asked.Store(0)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"kring"
 	"kring/reqchan"
+	"kring/telemetry"
 )
 
 // Connection is one open connection, as JSON. docs/views.md says what each field means.
@@ -36,6 +37,9 @@ type Connection struct {
 	LatencyP99       float64 `json:"latency_p99_ms"`
 	AgeMilliseconds  int64   `json:"age_ms"`
 	IdleMilliseconds int64   `json:"idle_ms"`
+
+	// Telemetry is what the client pushed of its own metrics; nil: nothing.
+	Telemetry *telemetry.Pushed `json:"telemetry,omitempty"`
 }
 
 // connectionOf says what is known of a connection.
@@ -80,5 +84,8 @@ func (v *View) connections(w http.ResponseWriter, r *http.Request) {
 	}
 	body.Connections, body.Matched = p.of(all)
 	body.Closed, body.ClosedMatched = p.ofClosed(v.Closed.last())
+	for i := range body.Connections { // of leaves the page's where it begins
+		body.Connections[i].Telemetry = v.telemetryOf(all[p.offset+i].ID)
+	}
 	answer(w, http.StatusOK, body)
 }

@@ -38,6 +38,8 @@ type View struct {
 	// request, and how many connections it has closed.
 	Admin        bool
 	Administered func(r *http.Request, closed int)
+	// Telemetry has what clients pushed of their metrics; nil: nothing.
+	Telemetry Telemetry
 }
 
 // ServeHTTP answers with JSON; a wrong parameter is a 400 that names it and what to give.

@@ -132,8 +132,8 @@ func advertiseCluster(cluster *embedded.Cluster) advertiser {
 
 // openNull makes the null handler. It advertises the address that a client connected to,
 // unless another is set.
-func (c *serveCmd) openNull() (*kafka.Null, error) {
-	cfg := kafka.NullConfig{Advertise: c.Advertise, AdvertiseOn: map[string]string{}, PartitionsDefault: c.Partitions}
+func (c *serveCmd) openNull(telemetry bool) (*kafka.Null, error) {
+	cfg := kafka.NullConfig{Telemetry: telemetry, Advertise: c.Advertise, AdvertiseOn: map[string]string{}, PartitionsDefault: c.Partitions}
 	for listener, at := range c.ownAddresses() {
 		cfg.AdvertiseOn[listener] = at.String()
 	}

@@ -53,7 +53,7 @@ func (c *serveCmd) faults() (faults []error) {
 	}
 	switch c.Handler {
 	case handlerNull:
-		n, err := c.openNull()
+		n, err := c.openNull(c.Telemetry.ClientTelemetry)
 		if err != nil {
 			return append(faults, unjoin(inFlags(err))...)
 		}

@@ -74,7 +74,8 @@ type serveCmd struct {
 
 	Config string `group:"process" placeholder:"FILE" help:"File of settings, in the form and with the names of Kafka's server.properties, such as max.connections=1000; every flag is kring.FLAG there. Flags and the environment win over it. SIGHUP rereads it. docs/configuration.md has every name; kring config check looks for mistakes. Default: none."`
 
-	HTTP httpFlags `embed:""`
+	HTTP      httpFlags      `embed:""`
+	Telemetry telemetryFlags `embed:""`
 
 	DrainTimeout time.Duration `group:"process" placeholder:"DURATION" default:"10s" help:"How long requests in flight may take to finish after SIGINT or SIGTERM. A second signal exits at once. Default: ${default}."`
 	LogLevel     string        `group:"process" enum:"debug, info, warn, error" default:"info" help:"Least severe log line on standard error: ${enum}. debug has a line for each closed connection. Default: ${default}."`
@@ -85,7 +86,7 @@ type serveCmd struct {
 func (serveCmd) Help() string {
 	return `The embedded cluster (--handler embedded, the default) is a one-node broker for development: no replicas. Anybody who reaches it may do everything, unencrypted, until --tls-cert, --sasl and --acl say otherwise. It is not for data that must outlive this machine. --data-dir keeps its data across restarts.
 
-Every flag can also be set in the environment, by the variable named with it, and in the file of --config; the command line wins over the environment, and that over the file. In a variable, repeatable flags are a comma-separated list (--quota: separated by semicolons).
+Every flag can also be set in the environment, by the variable named with it, and in the file of --config; the command line wins over the environment, and that over the file. In a variable, repeatable flags are a comma-separated list (--quota and --client-telemetry-subscription: separated by semicolons).
 
 Examples:
 
@@ -149,6 +150,8 @@ func (c *serveCmd) Validate() error {
 	faults = append(faults, c.Limits.validate()...)
 	faults = append(faults, c.Quotas.validate()...)
 	faults = append(faults, c.Lanes.validate(c.Handler)...)
+	faults = append(faults, c.HTTP.validate()...)
+	faults = append(faults, c.Telemetry.validate(c.Handler, c.HTTP.HTTP)...)
 	faults = append(faults, c.validateURing()...)
 	return errors.Join(append(faults, c.validateCluster()...)...)
 }
@@ -241,6 +244,7 @@ func (c *serveCmd) serverConfig() kring.Config {
 	cfg.Timeouts.Authentication = c.SASL.AuthTimeout
 	c.Lanes.apply(&cfg, c.Handler)
 	c.Quotas.apply(&cfg)
+	c.HTTP.measure(&cfg)
 	cfg.Conns.HandlerFiles = c.handlerFiles(cfg)
 	cfg.Memory.HandlerBytes = c.handlerMemory(cfg)
 	return cfg

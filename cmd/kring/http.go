@@ -29,12 +29,14 @@ import (
 
 // httpFlags are those of the HTTP side door.
 type httpFlags struct {
-	HTTP                string     `group:"observe" name:"http" placeholder:"ADDRESS" help:"Serve /metrics (Prometheus), /healthz, /readyz, a status page (/) and who is connected (/connections, docs/views.md) by HTTP on this address: HOST:PORT or unix:PATH. Whoever reaches it may read all of it, so choose one that only you reach, such as 127.0.0.1:9644. Default: none."`
-	HTTPHosts           []string   `group:"observe" name:"http-hosts" placeholder:"NAME,…" help:"Names by which clients may reach --http, beside localhost, the host of its address, this machine's name, and addresses. Other names are refused, because a web page could make its own name mean this machine (DNS rebinding). *: all."`
-	MetricsNames        string     `group:"observe" enum:"strimzi, confluent" default:"strimzi" help:"How /metrics spells Kafka's own metrics: ${enum}, after the dashboards that read them. Default: ${default}."`
-	MetricsPerProcessor bool       `group:"observe" help:"Give /metrics series for each processor."`
-	Admin               adminFlags `embed:""`
-	HTTPPprof           bool       `group:"observe" name:"http-pprof" help:"Serve Go's profiles as well, at /debug/pprof/. A profile costs the server time."`
+	HTTP                string        `group:"observe" name:"http" placeholder:"ADDRESS" help:"Serve /metrics (Prometheus), /healthz, /readyz, a status page (/) and who is connected (/connections, docs/views.md) by HTTP on this address: HOST:PORT or unix:PATH. Whoever reaches it may read all of it, so choose one that only you reach, such as 127.0.0.1:9644. Default: none."`
+	HTTPHosts           []string      `group:"observe" name:"http-hosts" placeholder:"NAME,…" help:"Names by which clients may reach --http, beside localhost, the host of its address, this machine's name, and addresses. Other names are refused, because a web page could make its own name mean this machine (DNS rebinding). *: all."`
+	MetricsNames        string        `group:"observe" enum:"strimzi, confluent" default:"strimzi" help:"How /metrics spells Kafka's own metrics: ${enum}, after the dashboards that read them. Default: ${default}."`
+	MetricsPerProcessor bool          `group:"observe" help:"Give /metrics series for each processor."`
+	MetricsClientIDs    int           `group:"observe" name:"metrics-client-ids" placeholder:"N" default:"100" help:"Client ids that /metrics counts each for itself; all others are client_id=\"other\". Clients choose their ids, so each may cost Prometheus four series. At most 10000; 0 counts none. Default: ${default}, Kafka's bound on client software."`
+	SlowRequest         time.Duration `group:"observe" placeholder:"DURATION" help:"Log requests that take longer, such as 500ms, with the time of each stage: ten at once, and then ten a second. What a client asks to wait for (Fetch, joining groups) does not count. Default: none, since what is slow depends on the handler."`
+	Admin               adminFlags    `embed:""`
+	HTTPPprof           bool          `group:"observe" name:"http-pprof" help:"Serve Go's profiles as well, at /debug/pprof/. A profile costs the server time."`
 }
 
 const (
@@ -178,17 +180,21 @@ func (d *sideDoor) begin(server *kring.Server, served service) error {
 	if d == nil {
 		return nil
 	}
-	collector, err := metrics.New(server, metrics.Options{
+	options := metrics.Options{
 		Dialect: metrics.Dialect(d.flags.MetricsNames), PerProcessor: d.flags.MetricsPerProcessor,
 		APIs: metricsAPIs(served.apis), Leaders: served.leaders, ErrorName: errorName, Version: programVersion(),
-	})
+	}
+	if served.telemetry != nil {
+		options.Telemetry = served.telemetry
+	}
+	collector, err := metrics.New(server, options)
 	if err != nil {
 		return err
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collector, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, EnableOpenMetrics: true}))
 	d.addViews(mux, server, served)
 	d.serves.Store(mux)
 	d.ready.Store(true)
@@ -221,6 +227,24 @@ func leadersOf(cluster *embedded.Cluster) func() (int, bool) {
 	return func() (int, bool) {
 		n, err := cluster.Partitions()
 		return n, err == nil
+	}
+}
+
+func (f *httpFlags) validate() (faults []error) {
+	if f.MetricsClientIDs < 0 {
+		faults = append(faults, fmt.Errorf("--metrics-client-ids %d: give 0 (none) or more", f.MetricsClientIDs))
+	}
+	if f.SlowRequest < 0 {
+		faults = append(faults, fmt.Errorf("--slow-request %v: give 0s (none) or more", f.SlowRequest))
+	}
+	return faults
+}
+
+// measure says what is measured for the side door and the log.
+func (f *httpFlags) measure(cfg *kring.Config) {
+	cfg.Measure.SlowRequest = f.SlowRequest
+	if f.HTTP != "" {
+		cfg.Measure.ClientIDsMax = f.MetricsClientIDs
 	}
 }
 

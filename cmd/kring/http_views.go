@@ -33,6 +33,9 @@ func (d *sideDoor) addViews(mux *http.ServeMux, server *kring.Server, served ser
 	if p := served.producers; p != nil {
 		view.Producers = func() ([]views.Producer, uint64) { return shownProducers(p) }
 	}
+	if served.telemetry != nil { // nil in an interface is somebody
+		view.Telemetry = served.telemetry
+	}
 	for _, path := range viewPaths {
 		mux.Handle(path, view)
 	}

@@ -133,7 +133,7 @@ var flagOfField = map[string]string{
 	"Listeners": "listen", "Engine": "engine", "Dispatch.Mode": "dispatch", "Processors.Wait": "wait", "Processors.Gosched": "gosched", "Processors.Accept": "accept",
 	"Processors.Count": "processors", "Dispatch.Handlers": "handlers", "Dispatch.BatchMax": "handler-batch",
 	"Dispatch.QueuedRequestsMax": "queued-requests", "Dispatch.QueuedPriorityMax": "queued-priority", "Dispatch.Priority": "priority-api",
-	"Memory.RequestBytesMax": "queued-request-bytes", "Dispatch.LatencyTarget": "latency-target", "Dispatch.LatencyCounts": "latency-target",
+	"Memory.RequestBytesMax": "queued-request-bytes", "Dispatch.LatencyTarget": "latency-target", "Measure.ClientIDsMax": "metrics-client-ids", "Measure.SlowRequest": "slow-request", "Dispatch.LatencyCounts": "latency-target",
 	"Limits.PipelineMax": "pipeline", "Processors.Rebalance": "rebalance", "Limits.FrameBytesMax": "max-frame-bytes", "Processors.BigFrameBytes": "big-frame-bytes",
 	"Processors.PackedBytesMax": "pack-bytes", "Memory.BytesMax": "memory-max", "Memory.HeldBytesMax": "held-memory", "Memory.HandlerBytes": "memory-log-bytes-max", "Limits.HeldBytesMax": "held-bytes", "Limits.QueuedResponseBytesMax": "queued-response-bytes",
 	"Memory.ResponseBytesMax": "response-memory-max",

@@ -20,6 +20,7 @@ import (
 	"kring/embedded"
 	"kring/kafka"
 	"kring/quota"
+	"kring/telemetry"
 	"kring/uring"
 )
 
@@ -32,6 +33,7 @@ type service struct {
 	close     func() error               // nil: nothing to close
 	apis      kafka.Versions             // what is served, for /metrics; the zero value: no Kafka
 	producers *kafka.Producers           // who produces, for /producers; nil: nobody watches
+	telemetry *telemetry.State           // what clients push; nil: nothing
 	leaders   func() (n int, known bool) // partitions that are led, for /metrics; nil: there are none
 	// authenticated is called when nobody authenticates any more.
 	authenticated func()
@@ -90,6 +92,8 @@ func (c *serveCmd) Run(p process) error {
 	}
 	closed := newCloseLog(log)
 	cfg.Events = events(log, closed, refused)
+	slow := newSlowLog(log, time.Now)
+	cfg.Events.SlowRequest = slow.add
 	side.watch(&cfg.Events)
 	c.logDescriptors(log, cfg)
 	logMemory(log, cfg)
@@ -99,6 +103,7 @@ func (c *serveCmd) Run(p process) error {
 		return err // at once: what the cluster acknowledged is written already
 	}
 	closed.end()
+	slow.end()
 	refused.end()
 	served.authenticated()
 	if served.close != nil {
@@ -164,9 +169,13 @@ type guards struct {
 
 // openHandler makes the handler behind its guards.
 func (c *serveCmd) openHandler(log *slog.Logger, refused *refusals, by guards) (service, error) {
+	pushed, err := c.Telemetry.state()
+	if err != nil {
+		return service{}, usageError{err}
+	}
 	switch c.Handler {
 	case handlerNull:
-		n, err := c.openNull()
+		n, err := c.openNull(pushed != nil)
 		if err != nil {
 			return service{}, usageError{inFlags(err)}
 		}
@@ -176,8 +185,8 @@ func (c *serveCmd) openHandler(log *slog.Logger, refused *refusals, by guards) (
 		if by.rules != nil { // nil in an interface is an Authorizer
 			filter.Authorizer, filter.Topics, filter.Denied = by.rules, n, by.denied.add
 		}
-		filter.SASL = by.who.sasl
-		return service{handler: filter, quotas: by.quotas, advertise: advertiseNull(n), release: n.Close, apis: n.Versions(), producers: filter.Producers}, nil
+		filter.SASL, filter.Telemetry = by.who.sasl, pushed
+		return service{handler: filter, telemetry: pushed, quotas: by.quotas, advertise: advertiseNull(n), release: n.Close, apis: n.Versions(), producers: filter.Producers}, nil
 	case handlerEcho:
 		return service{handler: echo.Handler{}}, nil
 	}
@@ -188,6 +197,7 @@ func (c *serveCmd) openHandler(log *slog.Logger, refused *refusals, by guards) (
 	}
 	cfg.Producers = c.producers(nil)
 	cfg.SASL, cfg.SCRAMUsers = by.who.sasl, by.who.scramUsers()
+	cfg.Telemetry = pushed
 	if err := cfg.Validate(); err != nil {
 		return service{}, usageError{inFlags(err)}
 	}
@@ -195,7 +205,7 @@ func (c *serveCmd) openHandler(log *slog.Logger, refused *refusals, by guards) (
 	if err != nil {
 		return service{}, err
 	}
-	return service{handler: cluster, quotas: by.quotas, advertise: advertiseCluster(cluster), release: cluster.Drain, close: cluster.Close, apis: cluster.Versions(), leaders: leadersOf(cluster), producers: cfg.Producers}, nil
+	return service{handler: cluster, telemetry: pushed, quotas: by.quotas, advertise: advertiseCluster(cluster), release: cluster.Drain, close: cluster.Close, apis: cluster.Versions(), leaders: leadersOf(cluster), producers: cfg.Producers}, nil
 }
 
 func (c *serveCmd) serve(p process, l *live, side *sideDoor, again *rereads, hangups <-chan os.Signal) error {

@@ -19,6 +19,7 @@ type batch struct {
 	api    *apiTimes     // of each request, as what follows
 	code   int16         // ErrorCode
 	times  reqchan.Times // Times
+	way    *way          // of the first; nil: nobody is told of slow ones
 }
 
 // joinBatch takes the answer to r into the batch; false when it is none for one.
@@ -31,7 +32,7 @@ func (c *Conn) joinBatch(r *reqchan.Job, a *apiTimes) bool {
 		return false
 	}
 	g := &c.shared.batch
-	if g.n > 0 && (g.api != a || g.code != r.ErrorCode() || g.times != r.Times) {
+	if g.n > 0 && (g.api != a || g.code != r.ErrorCode() || g.times != r.Times || g.way != nil && g.way.asked != r.Asked()) {
 		c.endBatch()
 	}
 	if len(response) > cap(g.out)-len(g.out) {
@@ -41,7 +42,7 @@ func (c *Conn) joinBatch(r *reqchan.Job, a *apiTimes) bool {
 			return false // as a single answer it will end the connection
 		}
 		g.out, g.chunk = room[:0], chunk
-		g.api, g.code, g.times = a, r.ErrorCode(), r.Times
+		g.api, g.code, g.times, g.way = a, r.ErrorCode(), r.Times, c.shared.wayOf(r)
 		c.output()
 	}
 	if c.pipeline.order != nil {
@@ -63,7 +64,7 @@ func (c *Conn) endBatch() {
 	c.shared.count.Responses += g.n
 	c.shared.count.BytesOutCopied += uint64(g.copied)
 	c.shared.packed(c.out.unsent, g.out, g.chunk)
-	c.shared.mark(&c.out.unsent.marks, g.api, &g.times, g.code, len(g.out), g.n)
+	c.shared.mark(&c.out.unsent.marks, g.api, &g.times, g.code, len(g.out), g.n, g.way)
 	c.shared.loop.SendLater(c)
 	*g = batch{}
 }

@@ -94,7 +94,9 @@ func (c *Conn) Closed() {
 		return
 	}
 	c.waits.leaveLine()
+	c.tellUse()
 	reqchan.LeaveCensus(c.info)
+	reqchan.LeaveClientIDs(c.info)
 	c.shared.runs.followers -= max(c.pipeline.inFlight-1, 0) // what is still away comes home too late
 	c.shared.count.Closed[c.reason]++
 	told := c.shared.cfg.Closed

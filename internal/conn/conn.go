@@ -25,6 +25,7 @@ type Conn struct {
 	waits    waits    // what has to come before it goes on
 	at       moments
 	pace     pace
+	used     used // of these, what was counted with its client id
 
 	reason  reqchan.CloseReason
 	life    life
@@ -101,6 +102,12 @@ type waits struct {
 // end has it wait for nothing but the budget.
 func (w *waits) end() { w.again, w.buffer, w.bytes = false, false, 0 }
 
+// used is what of a connection was counted with its client id.
+type used struct {
+	told    use  // how much
+	touched bool // it is in Shared.touched, or nobody counts
+}
+
 // moments are when something happened, in Shared.now.
 type moments struct {
 	opened int64
@@ -113,7 +120,7 @@ type moments struct {
 // Open begins the life of a connection in c, whose life before has ended. With a preface
 // nobody is told of it until its client is known.
 func (c *Conn) Open(sh *Shared, token engine.Token, info *reqchan.Conn, from *Listener, before engine.Preface) {
-	*c = Conn{shared: sh, token: token, info: info, from: from, set: from.settings.Load(), at: moments{opened: sh.now, active: sh.now}, pace: c.pace.keep()}
+	*c = Conn{shared: sh, token: token, info: info, from: from, set: from.settings.Load(), at: moments{opened: sh.now, active: sh.now}, pace: c.pace.keep(), used: used{touched: sh.cfg.ClientIDs == nil}}
 	if c.set.PipelineMax > 1 {
 		c.pipeline.order = newOrder(c.set.PipelineMax)
 	}

@@ -30,31 +30,51 @@ type mark struct {
 	api             *apiTimes
 	arrived, queued int64
 	n               uint64
+	way             *way   // of the first; nil: nobody is told of slow ones
+	told            uint64 // how many of n went this way
 }
 
 // mark notes n responses of one API and ErrorCode, so many bytes together, that
-// were queued. t are the times of each of their requests.
-func (sh *Shared) mark(m *marks, a *apiTimes, t *reqchan.Times, code int16, bytes int, n uint64) {
+// were queued. t are the times of each of their requests, w is the way of the first.
+func (sh *Shared) mark(m *marks, a *apiTimes, t *reqchan.Times, code int16, bytes int, n uint64, w *way) {
 	sh.recordLatency(a, t, code, n)
+	if w != nil {
+		w.sends = bytes
+	}
 	queued := max(sh.now, t.Ready())
 	m.put += int64(bytes)
 	if len(m.list) > m.at {
 		last := &m.list[len(m.list)-1]
 		full := len(m.list)-m.at >= marksMax
-		if last.api == a && (full || last.arrived == t.Arrived && last.queued == queued) {
+		if last.api == a && (full || last.arrived == t.Arrived && last.queued == queued && (w == nil || last.way.asked == w.asked)) {
 			last.upTo = m.put
 			last.n += n
+			sh.joinWay(last, w, full, queued, n)
 			return
 		}
 		if full {
-			sh.sentOne(m, &mark{m.put, a, t.Arrived, queued, n})
+			sh.sentOne(m, &mark{m.put, a, t.Arrived, queued, n, w, n})
 			return
 		}
 	}
 	if len(m.list) == cap(m.list) && m.at > len(m.list)/2 { // it need not grow
 		m.list, m.at = m.list[:copy(m.list, m.list[m.at:])], 0
 	}
-	m.list = append(m.list, mark{m.put, a, t.Arrived, queued, n})
+	m.list = append(m.list, mark{m.put, a, t.Arrived, queued, n, w, n})
+}
+
+// joinWay has n responses, of which the first went w, go with the last mark, where they came
+// and were queued with it; where there is no room for marks they are told of as sent at once.
+func (sh *Shared) joinWay(last *mark, w *way, full bool, queued int64, n uint64) {
+	switch {
+	case w == nil:
+	case full:
+		sh.tellSlow(w, last.api.key, queued, queued, n)
+	default:
+		last.way.sends += w.sends
+		last.told += n
+		sh.freeWay(w)
+	}
 }
 
 // sentUpTo notes the responses that are out by now.
@@ -95,4 +115,6 @@ func (sh *Shared) sentOne(of *marks, m *mark) {
 	if of.recent != nil && !a.longPoll {
 		of.recent.Note(total, m.n)
 	}
+	sh.tellSlow(m.way, m.api.key, m.queued, out, m.told)
+	m.way = nil
 }

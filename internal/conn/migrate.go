@@ -66,6 +66,9 @@ func (c *Conn) Detach() *Moved {
 func (c *Conn) Attach(sh *Shared, token engine.Token, m *Moved) {
 	*c = m.conn // with its own pace
 	c.shared, c.token = sh, token
+	if c.used.touched = sh.cfg.ClientIDs == nil; !c.used.touched {
+		c.touch() // what was not counted where it came from
+	}
 	if c.secure != nil {
 		c.secure.owner.Store(&owner{sh.loop, token})
 	}

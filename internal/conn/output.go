@@ -35,7 +35,7 @@ type segment struct {
 // queue appends a response to the connection's output.
 func (c *Conn) queue(r *reqchan.Job, response []byte) {
 	c.output().queued += r.ResponseBytes()
-	c.shared.mark(&c.out.unsent.marks, c.shared.timesOf(r.API), &r.Times, r.ErrorCode(), r.ResponseBytes(), 1)
+	c.shared.mark(&c.out.unsent.marks, c.shared.timesOf(r.API), &r.Times, r.ErrorCode(), r.ResponseBytes(), 1, c.shared.wayOf(r))
 	c.shared.count.BytesOutCopied += uint64(r.ResponseCopied())
 	switch {
 	case len(r.Parts()) > 0:

@@ -91,6 +91,7 @@ func (c *Conn) recordReceived(n int) {
 		c.shared.count.BytesIn += uint64(n)
 	}
 	c.in.bytes += uint64(n)
+	c.touch()
 	c.at.active, c.in.doubted = c.shared.now, false
 }
 

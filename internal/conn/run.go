@@ -91,6 +91,7 @@ func (sh *Shared) Followed(c *Conn, r *reqchan.Job) {
 	sh.count.Requests++
 	if c != nil {
 		c.pipeline.cut++
+		c.touch()
 		c.pipeline.followed -= uint16(len(r.Frame))
 	}
 }

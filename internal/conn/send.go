@@ -86,6 +86,7 @@ func (c *Conn) Sent(done *engine.Completion) {
 		c.shared.count.BytesOut += uint64(done.Res)
 	}
 	c.out.bytes += uint64(done.Res)
+	c.touch()
 	if c.secure != nil {
 		c.sentSealed(int(done.Res))
 	} else {

@@ -116,6 +116,11 @@ type Config struct {
 	// LongPoll names the APIs whose requests ask to wait: the latency of connections is
 	// without theirs. nil: none.
 	LongPoll func(key int16) bool
+	// ClientIDs counts what connections do by their client ids; nil: nobody does.
+	ClientIDs *reqchan.ClientIDs
+	// SlowRequest is how long a request may take, beyond what its client asked to wait,
+	// before Hooks.Slow is told; 0: it never is.
+	SlowRequest time.Duration
 
 	Hooks
 }
@@ -130,6 +135,8 @@ type Hooks struct {
 	Refused func(*reqchan.Conn, reqchan.CloseReason)
 	// Panicked: a handler panicked on the processor (Handle only).
 	Panicked func(r reqchan.Request, v any, stack []byte)
+	// Slow: a request took longer than Config.SlowRequest.
+	Slow func(SlowRequest)
 }
 
 // Shared is what the connections of one processor share: the clock, the counts, and
@@ -163,6 +170,8 @@ type Shared struct {
 	count      Counts
 	times      times
 	deprecated deprecations
+	ways       []*way  // free ones, to be reused
+	touched    []*Conn // did something in this pass that counts with their client ids
 }
 
 // sizes are memory for sizes of big frames.

@@ -112,6 +112,7 @@ func (c *Conn) start(r *reqchan.Job) *apiTimes {
 	if c.shared.runs.cut.last == nil { // else it is counted when it comes home
 		c.shared.count.Requests++
 		c.pipeline.cut++
+		c.touch()
 	}
 	if c.pipeline.order != nil {
 		r.Seq = c.pipeline.order.next()

@@ -22,6 +22,7 @@ func (c *Conn) throttle(until int64) {
 func (c *Conn) park(r *reqchan.Job, why reqchan.CloseReason) {
 	c.become(toDelay)
 	c.reason, c.out.parked = why, r
+	r.Excuse(r.CloseAt() - c.shared.now) // what takes long on purpose is not slow
 	c.shared.count.Parks++
 	c.cancelReceive()
 	c.setAlarm(r.CloseAt())

@@ -165,8 +165,13 @@ func (sh *Shared) recordLatency(a *apiTimes, t *reqchan.Times, code int16, n uin
 // recordUnsent notes a request of which nothing is to be sent.
 func (sh *Shared) recordUnsent(r *reqchan.Job) {
 	a := sh.timesOf(r.API)
+	if r.Times.Taken == 0 { // no handler began with it: all that passed was waiting for one
+		r.Times.Taken = sh.now
+	}
 	sh.recordLatency(a, &r.Times, r.ErrorCode(), 1)
-	a.total.Note(micros(sh.now-r.Times.Arrived), 1)
+	over := max(sh.now, r.Times.Ready()) // a handler that runs here ends after its pass began
+	a.total.Note(micros(over-r.Times.Arrived), 1)
+	sh.tellSlow(sh.wayOf(r), r.API, over, over, 1)
 }
 
 // PublishTimes shows readers what was noted in this pass.
@@ -179,6 +184,7 @@ func (sh *Shared) PublishTimes() {
 		}
 	}
 	sh.times.touched = sh.times.touched[:0]
+	sh.publishUse()
 }
 
 func (a *apiTimes) publishRuns() {

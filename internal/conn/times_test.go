@@ -24,7 +24,7 @@ func BenchmarkMeasure(b *testing.B) {
 		for range 16 {
 			sh.recordArrival(r)
 			r.Times.Taken, r.Times.Local = sh.now+5000, 700
-			sh.mark(m, sh.timesOf(r.API), &r.Times, r.ErrorCode(), 100, 1)
+			sh.mark(m, sh.timesOf(r.API), &r.Times, r.ErrorCode(), 100, 1, nil)
 		}
 		sh.now += 20_000
 		sh.sentUpTo(m, 1600)
@@ -44,7 +44,7 @@ func TestTheTimesOfARequestAreThoseThatPassed(t *testing.T) {
 		r.Times.Local = 5_000
 		r.Times.Answered = r.Times.Taken + 5_000 + 7_000
 		sh.now += 3_000 + 5_000 + 7_000 + 13_000
-		sh.mark(m, sh.timesOf(r.API), &r.Times, r.ErrorCode(), 14, 1)
+		sh.mark(m, sh.timesOf(r.API), &r.Times, r.ErrorCode(), 14, 1, nil)
 		sh.sentUpTo(m, 13)
 		sh.now += 2_000
 		if drop {
@@ -116,7 +116,7 @@ func TestWhatIsRememberedOfResponsesHasABound(t *testing.T) {
 		sh.now += 1000
 		key = int16(i / 3 % 4)
 		sh.recordArrival(r)
-		sh.mark(m, sh.timesOf(r.API), &r.Times, 0, 14, 1)
+		sh.mark(m, sh.timesOf(r.API), &r.Times, 0, 14, 1, nil)
 		if waiting++; i%1000 > 300 || i < 1000 { // first it reads nothing, then as fast as it gets something
 			sh.sentUpTo(m, 14)
 			waiting--

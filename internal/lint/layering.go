@@ -32,15 +32,16 @@ var layers = []layer{
 		"internal/budget internal/capacity internal/cgroup internal/fault internal/rate internal/queue internal/slab internal/tlsconn internal/invariants")},
 	{"doctor", words(". uring internal/cgroup " + sys)},
 	{"quota", words("internal/rate")},
+	{"telemetry", words("reqchan " + protowire + " " + codecs)},
 	{"internal/top", words("views charm.land/bubbletea/v2 github.com/charmbracelet/x/ansi")},
-	{"views", words(". processor reqchan internal/measure")},
-	{"metrics", words(". acceptor processor reqchan " + prometheus)},
+	{"views", words(". processor reqchan telemetry internal/measure")},
+	{"metrics", words(". acceptor processor reqchan telemetry " + prometheus)},
 	{"tlsconf", words(pkcs12 + " " + pkcs8 + " golang.org/x/text/cases golang.org/x/text/language")},
 	{"acl", words(kmsg)},
 	{"sasl", words(scram + " " + jose)},
-	{"kafka", words(". reqchan acl quota sasl internal/fairqueue internal/invariants " + kmsg)},
+	{"kafka", words(". reqchan acl quota sasl telemetry internal/fairqueue internal/invariants " + kmsg)},
 	{"kafka/internal/schemagen", nil},
-	{"embedded", words(". reqchan acl kafka quota sasl internal/budget internal/cgroup internal/queue internal/slab internal/invariants " + kfake + " " + kmsg + " " + kerr + " " + kversion + " " + codecs)},
+	{"embedded", words(". reqchan acl kafka quota sasl telemetry internal/budget internal/cgroup internal/queue internal/slab internal/invariants " + kfake + " " + kmsg + " " + kerr + " " + kversion + " " + codecs)},
 	{"gateway", words(". reqchan kafka quota internal/queue internal/slab internal/invariants " + kmsg)},
 	{"cmd/kring", anything},
 	{"examples/...", anything},
@@ -82,6 +83,7 @@ const (
 	prometheus = "github.com/prometheus/client_golang/prometheus github.com/prometheus/client_model/go"
 	sys        = "golang.org/x/sys/unix"
 	goleak     = "go.uber.org/goleak"
+	protowire  = "google.golang.org/protobuf/encoding/protowire"
 	kmsg       = "github.com/twmb/franz-go/pkg/kmsg"
 	kerr       = "github.com/twmb/franz-go/pkg/kerr"
 	pkcs12     = "software.sslmate.com/src/go-pkcs12"
