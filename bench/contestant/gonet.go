@@ -1,6 +1,7 @@
 package contestant
 
 import (
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"net"
@@ -23,6 +24,11 @@ func openGoNet(c ServeConfig) (server, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
+	}
+	if t, err := c.tls(); err != nil {
+		return nil, err
+	} else if t != nil {
+		ln = tls.NewListener(ln, t)
 	}
 	s := &goNetServer{ln: ln}
 	if c.Kafka {

@@ -2,6 +2,7 @@ package contestant
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"strings"
@@ -52,6 +53,11 @@ func (c *ServeConfig) config() (kring.Config, error) {
 		Dispatch:   kring.DispatchConfig{Mode: kring.DispatchMode(c.Dispatch), BatchMax: c.HandlerBatch},
 		Processors: kring.ProcessorsConfig{Wait: kring.Wait(c.Wait), BigFrameBytes: c.BigFrameBytes},
 		Limits:     kring.LimitsConfig{PipelineMax: max(c.Pipeline, 1)},
+	}
+	if t, err := c.tls(); err != nil {
+		return cfg, err
+	} else if t != nil {
+		cfg.Listeners[0].TLS = &kring.TLSConfig{Config: func() *tls.Config { return t }}
 	}
 	for _, setting := range c.URing {
 		key, value, _ := strings.Cut(setting, "=")

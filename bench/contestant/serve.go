@@ -24,6 +24,8 @@ type ServeConfig struct {
 	// HandlerBatch are kring's, 0 for its own.
 	URing                       []string
 	BigFrameBytes, HandlerBatch int
+	// TLSCert and TLSKey are PEM files; none: plaintext.
+	TLSCert, TLSKey string
 	// Handler serves instead of the echo, and Adjust changes kring's Config; nil:
 	// neither. Commands are what Serve does on other lines than "stats", each
 	// answered with what it gives.
