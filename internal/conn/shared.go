@@ -197,8 +197,10 @@ type runs struct {
 
 // scratch is memory that is free between two calls of a transport.
 type scratch struct {
-	opened []byte // what it opens into
-	plain  []byte // what it seals
+	opened []byte            // what it opens into
+	lent   engine.Completion // lends opened
+	spare  [][]byte          // opened that requests have lain in; pinnedMax at most
+	plain  []byte            // what it seals
 }
 
 // bounds are what this processor has of what all share.

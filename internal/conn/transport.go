@@ -169,7 +169,7 @@ func (c *Conn) openFrames() {
 			return
 		}
 		if !own {
-			c.take(b[:n], nil)
+			c.take(b[:n], c.shared.lendOpened())
 			continue
 		}
 		c.in.frames.AddFilled(n)
@@ -206,10 +206,20 @@ func (c *Conn) peerEnded(why reqchan.CloseReason) {
 
 // openInto is memory that is free between two calls of Read.
 func (sh *Shared) openInto() []byte {
-	if sh.scratch.opened == nil {
-		sh.scratch.opened = make([]byte, openBytes)
+	s := &sh.scratch
+	if n := len(s.spare); s.opened == nil && n > 0 {
+		s.opened, s.spare = s.spare[n-1], s.spare[:n-1]
+	} else if s.opened == nil {
+		s.opened = make([]byte, openBytes)
 	}
-	return sh.scratch.opened
+	return s.opened
+}
+
+// lendOpened lends openInto's memory, as the engine lends what it has received: a request whose
+// handler runs here lies in it, and may keep it.
+func (sh *Shared) lendOpened() *engine.Completion {
+	sh.scratch.lent = engine.Completion{Data: sh.scratch.opened}
+	return &sh.scratch.lent
 }
 
 // armSecure puts a receive up, of whatever comes: nobody knows how long a frame is on the
@@ -281,8 +291,8 @@ func (c *Conn) unsealed() []byte {
 			continue
 		}
 		b, skip = b[skip:], 0
-		if n == 0 && len(b) >= sealBytes {
-			return b[:sealBytes]
+		if n == 0 && (len(b) >= sealBytes || i+1 == len(o.segments)) {
+			return b[:min(len(b), sealBytes)]
 		}
 		if c.shared.scratch.plain == nil {
 			c.shared.scratch.plain = make([]byte, sealBytes)
