@@ -16,10 +16,13 @@ import (
 	"time"
 )
 
-// certificate is what every server of the comparison shows: one that signs itself, with an
-// ECDSA key of P-256, as PEM files. It is made once for a Site.
-func (s *Site) certificate() (cert, key string, err error) {
-	cert, key = filepath.Join(s.dir, "cert.pem"), filepath.Join(s.dir, "key.pem")
+// certificate is what every server of the comparison shows.
+func (s *Site) certificate() (cert, key string, err error) { return Certificate(s.dir) }
+
+// Certificate gives two PEM files in dir, a certificate that signs itself and its key, ECDSA on
+// P-256. They are made where they are not there.
+func Certificate(dir string) (cert, key string, err error) {
+	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	if _, err := os.Stat(cert); err == nil {
 		return cert, key, nil
 	}
