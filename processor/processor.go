@@ -156,6 +156,7 @@ func (p *Processor) serve() error {
 // poll is the engine's Poll, timed: all of it counts as idle, which on io_uring
 // includes what the kernel does for us before it sleeps.
 func (p *Processor) poll() (int, error) {
+	work := p.yieldToTransports()
 	wait := p.parkFor()
 	p.shared.Polls()
 	p.shared.Counts().Polls++
@@ -168,7 +169,9 @@ func (p *Processor) poll() (int, error) {
 	slept := measure.Now()
 	p.uptime.idle.Sleep(slept)
 	delayed := p.allowDelayedSends()
-	if p.engine.blocking != nil && p.shared.Away() == 0 && p.phase == conn.Serving {
+	if work && p.engine.announce != nil {
+		p.engine.announce.AnnounceWait()
+	} else if p.engine.blocking != nil && p.shared.Away() == 0 && p.phase == conn.Serving {
 		p.engine.blocking.AllowBlockingP()
 	}
 	n, err := p.engine.Poll(p.reaped.done[:], wait)

@@ -46,3 +46,18 @@ func (p *Processor) yield() (again bool) {
 	}
 	return again
 }
+
+// yieldToTransports lets goroutines of transports run, and says whether there are any that
+// have something to do: a TLS handshake would else wait until this goroutine sleeps, or, on
+// one P that has much to do, until Go's monitor takes that away. Before the sleep, because
+// what they have to send goes out without another one.
+func (p *Processor) yieldToTransports() bool {
+	if !p.shared.TransportsWork() {
+		return false
+	}
+	if p.cfg.YieldFrom > 0 {
+		runtime.Gosched()
+		p.tick()
+	}
+	return true
+}

@@ -67,7 +67,7 @@ func (c *Conn) Attach(sh *Shared, token engine.Token, m *Moved) {
 	*c = m.conn // with its own pace
 	c.shared, c.token = sh, token
 	if c.secure != nil {
-		c.secure.owner.Store(&owner{sh.loop, token})
+		c.secure.owner.Store(&owner{sh.loop, token, &sh.work})
 	}
 	c.in.frames.FixAfterCopy()
 	sh.count.MovedIn++

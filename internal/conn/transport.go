@@ -49,6 +49,14 @@ type Transport interface {
 	Close(memory *slab.Pool)
 }
 
+// Worker is a Transport that works on goroutines of its own.
+type Worker interface {
+	Transport
+	// TellWork is called before everything else. Any goroutine may call tell, while it
+	// Waits, with 1 when a goroutine has something to do, and with -1 when it has not.
+	TellWork(tell func(n int32))
+}
+
 // MakeTransport makes the transport of a new connection. Any goroutine may call moved, when
 // the transport has got on by itself, while it Waits.
 type MakeTransport func(info *reqchan.Conn, moved func()) Transport
@@ -82,6 +90,7 @@ type secure struct {
 type owner struct {
 	loop  Loop
 	token engine.Token
+	work  *atomic.Int32 // its Shared's
 }
 
 // sealed is a piece of what is sent; plain is how many bytes of the output it sends.
@@ -94,11 +103,14 @@ type sealed struct {
 
 func (c *Conn) secureBy(make MakeTransport) {
 	s := &secure{since: c.shared.now}
-	s.owner.Store(&owner{c.shared.loop, c.token})
+	s.owner.Store(&owner{c.shared.loop, c.token, &c.shared.work})
 	s.Transport = make(c.info, func() {
 		o := s.owner.Load()
 		o.loop.Submit(o.token, (*Conn).transportMoved)
 	})
+	if w, is := s.Transport.(Worker); is {
+		w.TellWork(func(n int32) { s.owner.Load().work.Add(n) })
+	}
 	c.secure = s
 }
 
