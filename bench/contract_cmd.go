@@ -27,6 +27,7 @@ type contractCmd struct {
 	Burst    int           `default:"10000" help:"Connects of a burst."`
 	Shakes   int           `default:"2000" help:"TLS handshakes of a burst."`
 	Pin      bool          `default:"true" negatable:"" help:"Pin server and generators to processors of their own."`
+	GiveWay  bool          `default:"true" negatable:"" help:"Have who disturbs take only what others leave of the processor. Without it he competes for it, which is for machines that are never quiet: the measuring threads go first either way."`
 	Dir      string        `type:"existingdir" default:"." help:"Where to put a file to be read cold; it must be on a disk."`
 	Size     int64         `default:"67108864" help:"Bytes of that file."`
 	Out      string        `help:"Folder for the raw results. Default bench/results."`
@@ -63,7 +64,7 @@ func (c *contractCmd) options() (contract.Options, error) {
 		rounds, window, stall = 3, 400*time.Millisecond, time.Second
 	}
 	return contract.Options{
-		Root: root, Scenarios: scenarios, Engines: c.Engine, Dispatch: c.Dispatch, Clients: c.Clients, Fill: 700 * time.Millisecond, Burst: c.Burst, Shakes: c.Shakes, Pin: c.Pin, GiveWay: true, Dir: c.Dir, FileBytes: c.Size,
+		Root: root, Scenarios: scenarios, Engines: c.Engine, Dispatch: c.Dispatch, Clients: c.Clients, Fill: 700 * time.Millisecond, Burst: c.Burst, Shakes: c.Shakes, Pin: c.Pin, GiveWay: c.GiveWay, Dir: c.Dir, FileBytes: c.Size,
 		Rounds: cmp.Or(c.Rounds, rounds), Window: cmp.Or(c.Window, window), Stall: cmp.Or(c.Stall, stall),
 		Out: cmp.Or(c.Out, filepath.Join(root, "bench", "results")), Progress: os.Stderr,
 	}, nil
@@ -106,7 +107,7 @@ type filesCmd struct {
 func (c *filesCmd) Run() error {
 	all := contractCmd{
 		Scenario: []string{"files"}, Clients: 2000, Burst: 10_000, Shakes: 2000, Engine: []string{c.Engine}, Dispatch: "inline", Rounds: c.Rounds, Window: c.Window,
-		Pin: true, Dir: c.Dir, Size: c.Size,
+		Pin: true, GiveWay: true, Dir: c.Dir, Size: c.Size,
 	}
 	return all.Run()
 }
