@@ -272,6 +272,9 @@ func (c *Conn) seal() bool {
 			return true
 		}
 		c.output()
+		if s.pieces == nil {
+			s.pieces = c.out.unsent.sealed
+		}
 		room, chunk := c.shared.arena.OpenPiece(n)
 		if chunk == nil {
 			c.memoryRefused()
@@ -354,6 +357,10 @@ func (c *Conn) dropSealed() {
 	}
 	for i := range s.pieces {
 		c.shared.releaseSealed(&s.pieces[i])
+	}
+	if o := c.out.unsent; o != nil { // whoever has that next seals, too; an idle connection has neither
+		clear(s.pieces)
+		o.sealed = s.pieces[:0]
 	}
 	s.pieces, s.plain = nil, 0
 }

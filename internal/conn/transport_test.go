@@ -232,9 +232,35 @@ func TestHandlersThatRunHereHaveRequestsWhereTheyWereOpened(t *testing.T) {
 	if c := l.shared.count; c.BytesInCopied != 0 {
 		t.Errorf("%d bytes of requests were copied", c.BytesInCopied)
 	}
-	if l.conn.out == nil || len(l.conn.out.segments) != 1 {
-		t.Errorf("the answers are not one piece: %+v", l.conn.out)
+	if l.conn.out.unsent == nil || len(l.conn.out.unsent.segments) != 1 {
+		t.Errorf("the answers are not one piece: %+v", l.conn.out.unsent)
 	}
 	l.carry(wire, nil)
+	l.end()
+}
+
+// TestWhatIsSealedIsNotedInMemoryThatIsUsedAgain, by another connection, too,
+// and an idle connection has none.
+func TestWhatIsSealedIsNotedInMemoryThatIsUsedAgain(t *testing.T) {
+	l, client, wire := maskedLoop(t, Settings{PipelineMax: 16}, echo)
+	exchange := func(seal func()) {
+		seal()
+		l.receive(wire.out.Next(wire.out.Len()), true)
+		l.carry(wire, nil)
+		wire.in.Reset()
+	}
+	send := func() { _, _ = client.Write(testFrame("x")) }
+	exchange(send)
+	notes := func() *sealed { return &l.shared.outs[len(l.shared.outs)-1].sealed[:1][0] }
+	first := notes()
+	for range 10 {
+		exchange(send)
+		if notes() != first {
+			t.Fatal("what is sealed was noted in other memory")
+		}
+		if l.conn.secure.pieces != nil {
+			t.Fatal("an idle connection has notes of what is sealed")
+		}
+	}
 	l.end()
 }
