@@ -49,8 +49,8 @@ type Transport interface {
 	Close(memory *slab.Pool)
 }
 
-// Worker is a Transport that works on goroutines of its own.
-type Worker interface {
+// ComputingTransport is a Transport that works on goroutines of its own.
+type ComputingTransport interface {
 	Transport
 	// TellWork is called before everything else. Any goroutine may call tell, while it
 	// Waits, with 1 when a goroutine has something to do, and with -1 when it has not.
@@ -108,7 +108,7 @@ func (c *Conn) secureBy(make MakeTransport) {
 		o := s.owner.Load()
 		o.loop.Submit(o.token, (*Conn).transportMoved)
 	})
-	if w, is := s.Transport.(Worker); is {
+	if w, is := s.Transport.(ComputingTransport); is {
 		w.TellWork(func(n int32) { s.owner.Load().work.Add(n) })
 	}
 	c.secure = s

@@ -47,7 +47,7 @@ type Transport struct {
 	all   *Handshakes
 	info  *reqchan.Conn
 	moved func()
-	work  func(n int32) // see conn.Worker
+	work  func(n int32) // see conn.ComputingTransport
 
 	shakes *handshake // nil before the first bytes, and when it is open
 	tls    *tls.Conn
@@ -67,9 +67,9 @@ type Transport struct {
 	full    bool   // the last Read gave as much as was asked for
 }
 
-var _ conn.Worker = (*Transport)(nil)
+var _ conn.ComputingTransport = (*Transport)(nil)
 
-// TellWork is conn.Worker's.
+// TellWork is conn.ComputingTransport's.
 func (t *Transport) TellWork(tell func(n int32)) { t.work = tell }
 
 // Waits and what follows are conn.Transport's.

@@ -65,15 +65,23 @@ func TestWhoWaitsForItsPeerHasNothingToDo(t *testing.T) {
 	server, client := tlstest.Configs()
 	s := newSide(t, server)
 	var work atomic.Int32
-	s.of.TellWork(func(n int32) {
+	changed := make(chan struct{}, 1)
+	tell := func(n int32) {
 		if now := work.Add(n); now < 0 || now > 1 {
 			t.Errorf("%d goroutines have something to do, and there is one", now)
 		}
-	})
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	}
+	s.of.TellWork(tell)
 	idle := func(when string) {
 		t.Helper()
-		for deadline := time.Now().Add(time.Minute); work.Load() != 0; time.Sleep(time.Millisecond) {
-			if time.Now().After(deadline) {
+		for deadline := time.After(time.Minute); work.Load() != 0; {
+			select {
+			case <-changed:
+			case <-deadline:
 				t.Fatalf("%s: %d goroutines have something to do", when, work.Load())
 			}
 		}
@@ -88,7 +96,7 @@ func TestWhoWaitsForItsPeerHasNothingToDo(t *testing.T) {
 	var hello bytes.Buffer
 	_ = tls.Client(&kept{bytes: &hello, Conn: broken{}}, client).Handshake()
 	s = newSide(t, server)
-	s.of.TellWork(func(n int32) { work.Add(n) })
+	s.of.TellWork(tell)
 	s.feed(hello.Bytes())
 	idle("another waits for its peer")
 	s.close()
