@@ -52,6 +52,10 @@ func (h *Handshakes) Wait() { h.at.Wait() }
 
 // Transport is a conn.MakeTransport.
 func (h *Handshakes) Transport(info *reqchan.Conn, moved func()) conn.Transport {
+	return h.transport(info, moved)
+}
+
+func (h *Handshakes) transport(info *reqchan.Conn, moved func()) *Transport {
 	return &Transport{all: h, info: info, moved: moved, work: func(int32) {}}
 }
 

@@ -70,7 +70,12 @@ type Transport struct {
 var _ conn.ComputingTransport = (*Transport)(nil)
 
 // TellWork is conn.ComputingTransport's.
-func (t *Transport) TellWork(tell func(n int32)) { t.work = tell }
+func (t *Transport) TellWork(tell func(n int32)) {
+	t.work = tell
+	if t.client != nil && !t.begin(t.all.settings.Load(), nil) { // the client's side speaks first
+		t.end = reqchan.HandshakesFull
+	}
+}
 
 // Waits and what follows are conn.Transport's.
 func (t *Transport) Waits() bool { return t.shakes != nil }
