@@ -60,6 +60,8 @@ type Processor struct {
 	swept           int              // slots that were told that held memory is scarce
 	handlers        handing          // requests on their way to them
 	reaped          completions
+
+	yieldedToTransports int64 // in Shared.Now
 }
 
 // New makes a Processor; Run starts it.
