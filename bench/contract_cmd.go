@@ -17,7 +17,7 @@ import (
 // contractCmd measures what connections may expect that somebody else disturbs.
 type contractCmd struct {
 	Quick    bool          `help:"Under a minute: shorter windows and stalls, and as many rounds."`
-	Scenario []string      `default:"*" help:"Scenarios to run: slow, burst, stall, files; patterns."`
+	Scenario []string      `default:"*" help:"Scenarios to run: slow, burst, handshakes, stall, files; patterns."`
 	Engine   []string      `default:"io_uring,epoll,portable" enum:"io_uring,epoll,portable" help:"Engines: ${enum}."`
 	Dispatch string        `default:"pool" enum:"pool,inline" help:"Where handlers run, in slow and burst: ${enum}."`
 	Rounds   int           `help:"Rounds. Default 5, quick 3."`
@@ -25,7 +25,9 @@ type contractCmd struct {
 	Stall    time.Duration `help:"How long handlers stall. Default 5s, quick 1s."`
 	Clients  int           `default:"2000" help:"Clients of which one in a hundred never reads."`
 	Burst    int           `default:"10000" help:"Connects of a burst."`
+	Shakes   int           `default:"2000" help:"TLS handshakes of a burst."`
 	Pin      bool          `default:"true" negatable:"" help:"Pin server and generators to processors of their own."`
+	GiveWay  bool          `default:"true" negatable:"" help:"Have who disturbs take only what others leave of the processor. Without it he competes for it, which is for machines that are never quiet: the measuring threads go first either way."`
 	Dir      string        `type:"existingdir" default:"." help:"Where to put a file to be read cold; it must be on a disk."`
 	Size     int64         `default:"67108864" help:"Bytes of that file."`
 	Out      string        `help:"Folder for the raw results. Default bench/results."`
@@ -62,7 +64,7 @@ func (c *contractCmd) options() (contract.Options, error) {
 		rounds, window, stall = 3, 400*time.Millisecond, time.Second
 	}
 	return contract.Options{
-		Root: root, Scenarios: scenarios, Engines: c.Engine, Dispatch: c.Dispatch, Clients: c.Clients, Fill: 700 * time.Millisecond, Burst: c.Burst, Pin: c.Pin, GiveWay: true, Dir: c.Dir, FileBytes: c.Size,
+		Root: root, Scenarios: scenarios, Engines: c.Engine, Dispatch: c.Dispatch, Clients: c.Clients, Fill: 700 * time.Millisecond, Burst: c.Burst, Shakes: c.Shakes, Pin: c.Pin, GiveWay: c.GiveWay, Dir: c.Dir, FileBytes: c.Size,
 		Rounds: cmp.Or(c.Rounds, rounds), Window: cmp.Or(c.Window, window), Stall: cmp.Or(c.Stall, stall),
 		Out: cmp.Or(c.Out, filepath.Join(root, "bench", "results")), Progress: os.Stderr,
 	}, nil
@@ -74,6 +76,8 @@ type judgedCmd struct {
 	Processors, Handlers, QueuedRequests int
 	File                                 string
 	OnTheLoop                            bool
+	TLSCert                              string `name:"tls-cert"`
+	TLSKey                               string `name:"tls-key"`
 }
 
 func (c *judgedCmd) Run() error {
@@ -102,8 +106,8 @@ type filesCmd struct {
 
 func (c *filesCmd) Run() error {
 	all := contractCmd{
-		Scenario: []string{"files"}, Clients: 2000, Burst: 10_000, Engine: []string{c.Engine}, Dispatch: "inline", Rounds: c.Rounds, Window: c.Window,
-		Pin: true, Dir: c.Dir, Size: c.Size,
+		Scenario: []string{"files"}, Clients: 2000, Burst: 10_000, Shakes: 2000, Engine: []string{c.Engine}, Dispatch: "inline", Rounds: c.Rounds, Window: c.Window,
+		Pin: true, GiveWay: true, Dir: c.Dir, Size: c.Size,
 	}
 	return all.Run()
 }

@@ -20,7 +20,7 @@ func TestEveryScenarioOfTheContractIsMeasured(t *testing.T) {
 	// Without GiveWay: tests of other packages keep the processors busy.
 	res, raw, err := contract.Run(t.Context(), contract.Options{
 		Scenarios: all, Engines: []string{"epoll"}, Dispatch: "pool", Rounds: 1, Window: 50 * time.Millisecond, Stall: 50 * time.Millisecond, Probe: time.Minute, Drain: 50 * time.Second,
-		Clients: 200, Fill: 20 * time.Millisecond, Burst: 500, Pin: true, Dir: t.TempDir(), FileBytes: 2 << 20, Out: t.TempDir(), Progress: &bytes.Buffer{},
+		Clients: 200, Fill: 20 * time.Millisecond, Burst: 500, Shakes: 60, Pin: true, Dir: t.TempDir(), FileBytes: 2 << 20, Out: t.TempDir(), Progress: &bytes.Buffer{},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -33,7 +33,7 @@ func TestEveryScenarioOfTheContractIsMeasured(t *testing.T) {
 			t.Errorf("%s, %s, %s: no answers, or errors: %q", s.Scenario, s.Engine, s.Way, s.Invalid)
 		}
 	}
-	if measured["slow"] != 2 || measured["burst"] != 3+2 || measured["stall"] != 1 || measured["files"] != 3 {
+	if measured["slow"] != 2 || measured["burst"] != 3+2 || measured["handshakes"] != 3+2 || measured["stall"] != 1 || measured["files"] != 3 {
 		t.Errorf("measured: %v", measured)
 	}
 	judged := 0
@@ -45,7 +45,7 @@ func TestEveryScenarioOfTheContractIsMeasured(t *testing.T) {
 			t.Errorf("stall: %s: %s", row.Goal, row.Value)
 		}
 	}
-	if judged != 2+1+4+1 || strings.Count(res.Table(), "scenario ") != 2 {
+	if judged != 2+1+1+4+1 || strings.Count(res.Table(), "scenario ") != 2 {
 		t.Errorf("%d goals in:\n%s", judged, res.Table())
 	}
 	text, err := os.ReadFile(raw)

@@ -14,30 +14,33 @@ import (
 
 // loadCmd is the generator for people.
 type loadCmd struct {
-	Address  string        `arg:"" help:"The server's host:port."`
-	Kind     string        `default:"frames" enum:"${kinds}" help:"What to send: ${enum}."`
-	Payload  int           `default:"128" help:"Bytes of a frame behind its size, or of a record's value."`
-	Sizes    string        `help:"Frame sizes by share instead: WEIGHT*BYTES,… Each connection has one of them."`
-	Topic    string        `default:"kring-bench" help:"Kafka topic."`
-	Conns    int           `short:"c" default:"1" help:"Busy connections."`
-	Idle     int           `help:"Idle connections beside them."`
-	Churn    float64       `help:"Connections per second that are opened beside them, ask once and close."`
-	Slow     int           `help:"Connections beside them that ask and never read."`
-	Depth    int           `short:"d" default:"1" help:"Requests in flight per connection (closed loop)."`
-	Rate     float64       `short:"r" help:"Requests per second over all connections (open loop: latency from the intended send time)."`
-	WarmUp   time.Duration `default:"500ms" help:"Time before the measured window."`
-	Duration time.Duration `short:"t" default:"5s" help:"The measured window."`
-	Threads  int           `default:"1" help:"Generator threads, and so cores that it was given."`
-	Spin     bool          `help:"Poll without sleeping."`
-	Portable bool          `help:"Use Go's net instead of epoll."`
-	Verify   bool          `help:"Compare every byte of every response; else one receive of 16 after the warm-up."`
-	JSON     bool          `help:"Print the result as JSON, with its histogram."`
+	Address    string          `arg:"" help:"The server's host:port."`
+	Kind       string          `default:"frames" enum:"${kinds}" help:"What to send: ${enum}."`
+	Payload    int             `default:"128" help:"Bytes of a frame behind its size, or of a record's value."`
+	Sizes      string          `help:"Frame sizes by share instead: WEIGHT*BYTES,… Each connection has one of them."`
+	Topic      string          `default:"kring-bench" help:"Kafka topic."`
+	Conns      int             `short:"c" default:"1" help:"Busy connections."`
+	Idle       int             `help:"Idle connections beside them."`
+	Churn      float64         `help:"Connections per second that are opened beside them, ask once and close."`
+	Slow       int             `help:"Connections beside them that ask and never read."`
+	Depth      int             `short:"d" default:"1" help:"Requests in flight per connection (closed loop)."`
+	TLS        bool            `name:"tls" help:"Speak TLS 1.3, by whatever certificate the server has."`
+	Handshakes load.Handshakes `enum:",full,resumed" default:"" help:"Make each request a TLS connection of its own: full or resumed handshakes."`
+	Rate       float64         `short:"r" help:"Requests per second over all connections (open loop: latency from the intended send time)."`
+	WarmUp     time.Duration   `default:"500ms" help:"Time before the measured window."`
+	Duration   time.Duration   `short:"t" default:"5s" help:"The measured window."`
+	Threads    int             `default:"1" help:"Generator threads, and so cores that it was given."`
+	Spin       bool            `help:"Poll without sleeping."`
+	Portable   bool            `help:"Use Go's net instead of epoll."`
+	Verify     bool            `help:"Compare every byte of every response; else one receive of 16 after the warm-up."`
+	JSON       bool            `help:"Print the result as JSON, with its histogram."`
 }
 
 func (c *loadCmd) Run() error {
 	r, err := load.Run(load.Config{
 		Address: c.Address, Kind: load.Kind(c.Kind), PayloadBytes: payloadFlag(c.Payload), Topic: c.Topic,
 		Conns: c.Conns, IdleConns: c.Idle, Sizes: c.Sizes, ChurnRate: c.Churn, SlowConns: c.Slow, Depth: c.Depth, Rate: c.Rate,
+		TLS: c.TLS || c.Handshakes != "", Handshakes: c.Handshakes,
 		WarmUp: c.WarmUp, Duration: c.Duration, Threads: c.Threads, Spin: c.Spin, Portable: c.Portable, Verify: c.Verify,
 	})
 	if err != nil {

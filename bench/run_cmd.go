@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -94,8 +95,9 @@ func (c *runCmd) choose(o *compare.Options) (err error) {
 		}
 	}
 	all := contestant.All()
+	secured := slices.ContainsFunc(o.Scenarios, func(s compare.Scenario) bool { return s.TLS })
 	for _, x := range all {
-		if x.Usual && (!c.Quick || x.Quick) {
+		if x.Usual && (!c.Quick || x.Quick) && (secured || !x.TLSOnly) {
 			o.Contestants = append(o.Contestants, x)
 		}
 	}

@@ -14,6 +14,14 @@ type DelayedSender interface {
 	AllowDelayedSends()
 }
 
+// WaitAnnouncer is an Engine that at times waits, for up to BlockingWaitMax, without the Go
+// scheduler's knowledge. An Engine need not be one.
+type WaitAnnouncer interface {
+	// AnnounceWait says of the next Poll that others work for the owner, and may have no P
+	// but its own: whatever it waits is announced.
+	AnnounceWait()
+}
+
 // BlockingWaiter is an Engine that may wait cheaper while its owner has nothing with
 // other goroutines. An Engine need not be one.
 type BlockingWaiter interface {

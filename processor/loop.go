@@ -27,6 +27,7 @@ type opened struct {
 	engine.Engine
 	delayed  engine.DelayedSender
 	blocking engine.BlockingWaiter
+	announce engine.WaitAnnouncer
 	teller   engine.ProgressTeller
 	files    engine.FileReader
 	large    engine.LargeReceiver
@@ -36,6 +37,7 @@ func newOpened(e engine.Engine) opened {
 	d := opened{Engine: e}
 	d.delayed, _ = e.(engine.DelayedSender)
 	d.blocking, _ = e.(engine.BlockingWaiter)
+	d.announce, _ = e.(engine.WaitAnnouncer)
 	d.teller, _ = e.(engine.ProgressTeller)
 	d.files, _ = e.(engine.FileReader)
 	d.large, _ = e.(engine.LargeReceiver)

@@ -60,6 +60,8 @@ type Processor struct {
 	swept           int              // slots that were told that held memory is scarce
 	handlers        handing          // requests on their way to them
 	reaped          completions
+
+	yieldedToTransports int64 // in Shared.Now
 }
 
 // New makes a Processor; Run starts it.
@@ -156,6 +158,7 @@ func (p *Processor) serve() error {
 // poll is the engine's Poll, timed: all of it counts as idle, which on io_uring
 // includes what the kernel does for us before it sleeps.
 func (p *Processor) poll() (int, error) {
+	work := p.yieldToTransports()
 	wait := p.parkFor()
 	p.shared.Polls()
 	p.shared.Counts().Polls++
@@ -168,7 +171,9 @@ func (p *Processor) poll() (int, error) {
 	slept := measure.Now()
 	p.uptime.idle.Sleep(slept)
 	delayed := p.allowDelayedSends()
-	if p.engine.blocking != nil && p.shared.Away() == 0 && p.phase == conn.Serving {
+	if work && p.engine.announce != nil {
+		p.engine.announce.AnnounceWait()
+	} else if p.engine.blocking != nil && p.shared.Away() == 0 && p.phase == conn.Serving {
 		p.engine.blocking.AllowBlockingP()
 	}
 	n, err := p.engine.Poll(p.reaped.done[:], wait)

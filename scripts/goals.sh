@@ -3,7 +3,7 @@
 #
 # usage: scripts/goals.sh [-x N] [-o FOLDER] [WORD...]
 #
-#   -x N        N times the rounds (default 1: 42 minutes)
+#   -x N        N times the rounds (default 1: 50 minutes)
 #   -o FOLDER   where the raw results and RESULTS.md go (default bench/results/goals)
 #   WORD        only the runs whose line has one of the words: a scenario or a contestant
 #
@@ -45,6 +45,8 @@ runs=(
 	"9 500 go-net 16x1-16k kring-uring-inline,go-net,$floors"
 	"9 500 go-net produce-64x1 kring-uring-pool,go-net"
 	"11 600 c-epoll 1000x1-paced,64x16-paced kring-uring-inline,kring-uring-pool,go-net,$floors"
+	"9 600 go-net 64x1-tls,64x16-tls,16x1-64k-tls,handshakes-tls,resumed-tls kring-uring-inline,kring-uring-pool,kring-epoll-inline,kring-epoll-pool,go-net,c-openssl"
+	"8 500 kafka api-64x1-tls kring-uring-pool-embedded,kafka"
 	"9 800 go-net open-own,open-slowest kring-uring-inline,$peers,$floors"
 )
 

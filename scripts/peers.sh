@@ -41,7 +41,8 @@ kafka() {
 	with_java kafka || return 0
 	fetch_maven "$root/scripts/kafka/pom.xml" "$peers/kafka"
 	cp "$root/scripts/kafka/server.properties" "$peers/kafka/"
-	# One KRaft node on free ports, its log in a folder that goes with it. The
+	# One KRaft node on free ports, its log in a folder that goes with it. With the PEM
+	# files of a certificate and its key its clients' listener speaks TLS. The
 	# process becomes the broker, so that its counters are the broker's.
 	wrap kafka <<RUN
 #!/usr/bin/env bash
@@ -49,10 +50,23 @@ here=\$(cd "\$(dirname "\$0")" && pwd)
 data=\$(mktemp -d "\${TMPDIR:-/tmp}/kring-kafka.XXXXXX")
 free() { local p; while p=\$((20000 + RANDOM % 12000)); (exec 3<>/dev/tcp/127.0.0.1/\$p) 2>/dev/null; do :; done; echo \$p; }
 port=\$(free) controller=\$(free)
+speaks=PLAINTEXT
+if [ \$# = 2 ]; then
+	speaks=SSL
+	cat "\$2" "\$1" >"\$data/keystore.pem"
+fi
 {
-	cat "\$here/server.properties"
-	echo "listeners=PLAINTEXT://127.0.0.1:\$port,CONTROLLER://127.0.0.1:\$controller"
-	echo "advertised.listeners=PLAINTEXT://127.0.0.1:\$port"
+	grep -v ^inter.broker.listener.name= "\$here/server.properties"
+	echo "inter.broker.listener.name=\$speaks"
+	echo "listeners=\$speaks://127.0.0.1:\$port,CONTROLLER://127.0.0.1:\$controller"
+	echo "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SSL:SSL,CONTROLLER:PLAINTEXT"
+	echo "advertised.listeners=\$speaks://127.0.0.1:\$port"
+	if [ \$speaks = SSL ]; then
+		echo "ssl.keystore.type=PEM"
+		echo "ssl.keystore.location=\$data/keystore.pem"
+		echo "ssl.truststore.type=PEM"
+		echo "ssl.truststore.location=\$1"
+	fi
 	echo "controller.quorum.voters=1@127.0.0.1:\$controller"
 	echo "log.dirs=\$data/log"
 	echo "num.network.threads=1"

@@ -58,6 +58,7 @@ type ringEngine struct {
 	quietWaits    bool                  // see quiet
 	sendBytes     int                   // and what is in them
 	delaySends    bool                  // the owner does not wait for them, see AllowDelayedSends
+	announced     bool                  // see AnnounceWait
 	mayBlockP     bool                  // nobody else is at work for the owner, see AllowBlockingP
 	timeoutArmed  bool                  // a timeout is outstanding,
 	timeoutSet    time.Time             // and was set or put off then
@@ -255,6 +256,9 @@ func (e *ringEngine) Recycle(c *engine.Completion) {
 
 // AllowDelayedSends is engine.DelayedSender's.
 func (e *ringEngine) AllowDelayedSends() { e.delaySends = e.canHurry() }
+
+// AnnounceWait is engine.WaitAnnouncer's.
+func (e *ringEngine) AnnounceWait() { e.announced = true }
 
 // AllowBlockingP is engine.BlockingWaiter's.
 func (e *ringEngine) AllowBlockingP() { e.mayBlockP = true }

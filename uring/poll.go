@@ -44,7 +44,7 @@ func (e *ringEngine) Poll(done []engine.Completion, wait time.Duration) (int, er
 	if err := e.sleeper.pass(e, wait); err != nil {
 		return 0, e.die(err)
 	}
-	e.delaySends, e.mayBlockP = false, false
+	e.delaySends, e.mayBlockP, e.announced = false, false, false
 	e.follower.look()
 	n := e.reap(done)
 	e.crowded(len(done))

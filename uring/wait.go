@@ -139,6 +139,9 @@ func (k *inKernel) pass(e *ringEngine, wait time.Duration) error {
 }
 
 func (k *inKernel) sleep(e *ringEngine, wait time.Duration) error {
+	if e.announced {
+		return e.submitAndWait(wait)
+	}
 	if !k.mayBeQuiet(e) {
 		k.skip()
 		return e.submitAndWait(wait)
@@ -219,7 +222,7 @@ const shortWaitsMax = 8
 
 // mayWaitShortly says whether to wait quietly first.
 func (p *onPoller) mayWaitShortly(e *ringEngine) bool {
-	if !e.mayBlockP || e.use.look != nil || p.shortWaits == shortWaitsMax {
+	if !e.mayBlockP || e.announced || e.use.look != nil || p.shortWaits == shortWaitsMax {
 		return false
 	}
 	may := p.mayBeQuiet(e)

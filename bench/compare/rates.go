@@ -23,10 +23,11 @@ type capacityOf struct {
 	contestant            string
 	kind                  load.Kind
 	conns, depth, payload int
+	tls                   bool
 }
 
 func (t turn) capacityOf() capacityOf {
-	return capacityOf{t.c.Name, t.s.Kind, t.s.Conns, t.s.Depth, t.s.Payload}
+	return capacityOf{t.c.Name, t.s.Kind, t.s.Conns, t.s.Depth, t.s.Payload, t.s.TLS}
 }
 
 // capacityRounds is how often a capacity is measured. The median counts: on a

@@ -162,6 +162,9 @@ func (r *runner) takes(t turn) time.Duration {
 }
 
 func (r *runner) fits(t turn) bool {
+	if t.s.TLS && !t.c.TLS || !t.s.TLS && t.c.TLSOnly {
+		return false
+	}
 	if t.s.isKafka() {
 		return t.c.Kafka
 	}
@@ -238,6 +241,9 @@ func (r *runner) measured(ctx context.Context, t turn, round int, asked Asked) e
 		rec, err := r.one(ctx, t, round, Measure, asked)
 		if err != nil || rec == nil || rec.Valid() || rec.Load == nil || rec.Load.Errors.Count() > 0 {
 			return err
+		}
+		if t.s.Handshakes != "" && rec.heldBack() {
+			return nil // a client of crypto/tls pays as much as a server, each time
 		}
 	}
 	return nil
@@ -327,7 +333,7 @@ func (r *runner) load(s *Scenario, asked Asked) load.Config {
 	}
 	return load.Config{
 		Look: look,
-		Kind: s.Kind, PayloadBytes: payload(s.Payload), Conns: s.Conns, Depth: s.Depth,
+		Kind: s.Kind, PayloadBytes: payload(s.Payload), Conns: s.Conns, Depth: s.Depth, TLS: s.TLS, Handshakes: s.Handshakes,
 		Rate: asked.rate(), Spin: s.Open != "" && len(r.env.GeneratorCPUs) > 0,
 		WarmUp: max(r.WarmUp, s.WarmUp), Duration: r.Duration, DrainTimeout: r.Drain, Threads: min(max(1, len(r.env.GeneratorCPUs)), s.Conns),
 	}

@@ -19,6 +19,9 @@ type Scenario struct {
 	Depth   int       `json:"depth"`
 	Payload int       `json:"payload"`
 	Idle    int       `json:"idle,omitempty"`
+	// TLS has the connections speak it; with Handshakes each request is one.
+	TLS        bool            `json:"tls,omitempty"`
+	Handshakes load.Handshakes `json:"handshakes,omitempty"`
 	// WarmUp is what it needs at least; 0: as others.
 	WarmUp time.Duration `json:"warm_up,omitempty"`
 	// Open makes the loop an open one; Share is the part of the capacity that it
@@ -120,7 +123,26 @@ func Scenarios() []Scenario {
 		kafkaOpen, echoOpen,
 		deep, deepEcho,
 		kafka("produce-64x1", load.ProduceOne, 64, 1, 1024, false),
-	}, paced()...), curve()...)
+	}, append(secured(frames, kafka), paced()...)...), curve()...)
+}
+
+// secured are scenarios behind TLS 1.3. The certificate has an ECDSA key of P-256.
+func secured(frames func(string, int, int, int, bool, bool) Scenario, kafka func(string, load.Kind, int, int, int, bool) Scenario) []Scenario {
+	list := []Scenario{
+		frames("64x1-tls", 64, 1, 128, false, false),
+		frames("64x16-tls", 64, 16, 128, false, false),
+		frames("16x1-64k-tls", 16, 1, 64<<10, false, false),
+		kafka("api-64x1-tls", load.ApiVersions0, 64, 1, 0, false),
+		frames("handshakes-tls", 16, 1, 128, false, false),
+		frames("resumed-tls", 16, 1, 128, false, false),
+	}
+	for i := range list {
+		list[i].TLS, list[i].About = true, list[i].About+", TLS 1.3"
+	}
+	full, resumed := &list[len(list)-2], &list[len(list)-1]
+	full.Handshakes, full.About = load.FullHandshakes, "16 clients that connect, shake hands by TLS 1.3, ask once (128 B) and end"
+	resumed.Handshakes, resumed.About = load.ResumedHandshakes, "the same, each handshake but a client's first resumed"
+	return list
 }
 
 // requestBytes is what the load's ApiVersions request v0 has behind its size.
@@ -178,7 +200,7 @@ func (s *Scenario) rounds(asked int) int {
 func (s *Scenario) isKafka() bool { return s.Kind != load.Frames }
 
 func (s *Scenario) shape() contestant.Shape {
-	return contestant.Shape{FrameBytes: s.Payload, Depth: s.Depth, Kafka: s.isKafka()}
+	return contestant.Shape{FrameBytes: s.Payload, Depth: s.Depth, Kafka: s.isKafka(), TLS: s.TLS}
 }
 
 // SelectScenarios gives those that match one of the patterns.

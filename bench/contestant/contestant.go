@@ -18,6 +18,9 @@ type Shape struct {
 	FrameBytes int  // payload of the frames
 	Depth      int  // requests in flight per connection
 	Kafka      bool // Kafka requests, not frames to be echoed
+	TLS        bool // by the certificate of the Site
+
+	cert, key string // files, if TLS
 }
 
 // Contestant is one way to serve frames.
@@ -31,6 +34,8 @@ type Contestant struct {
 	// Kafka says that it can serve Kafka requests, KafkaOnly that it serves
 	// nothing else.
 	Kafka, KafkaOnly bool
+	// TLS says that it can speak TLS, TLSOnly that it speaks nothing else.
+	TLS, TLSOnly bool
 	// WarmUp is what it needs at least before it is measured; 0: as others. It is
 	// so long that the server is kept from run to run.
 	WarmUp time.Duration
@@ -63,7 +68,7 @@ func All() []*Contestant {
 	list := append(append(served(), ours()...), special()...)
 	list = append(list, goNet(), floor("c-uring", "uring.c", "C on io_uring: multishot accept and receive, buffer ring", true),
 		floor("c-epoll", "epoll.c", "C on epoll", false))
-	return append(list,
+	return append(list, openSSL(),
 		peer("gnet", "gnet v2.10.0, one event loop per CPU, one write per batch"),
 		unusual(peer("gnet-frame", "gnet v2.10.0, one event loop per CPU, one write per frame")),
 		peer("netpoll", "netpoll v0.7.3, its zero-copy reader and writer, one flush per batch"),
@@ -72,7 +77,7 @@ func All() []*Contestant {
 			"Rust (rustup.rs)"),
 		cached(Contestant{Name: "netty", About: "Netty 4.2 (Java) on its io_uring transport, one event loop, one flush per batch", URing: true, WarmUp: javaWarmUp},
 			"Java 17 and Maven"),
-		cached(Contestant{Name: "kafka", About: "Apache Kafka 4.1, one KRaft node, one network thread a listener", Kafka: true, KafkaOnly: true, WarmUp: javaWarmUp},
+		cached(Contestant{Name: "kafka", About: "Apache Kafka 4.1, one KRaft node, one network thread a listener", Kafka: true, KafkaOnly: true, TLS: true, WarmUp: javaWarmUp},
 			"Java 17 and Maven"))
 }
 
@@ -128,7 +133,7 @@ func served() []*Contestant {
 		return s.Self, nil
 	}
 	for _, x := range []*Contestant{c, epoll} {
-		x.Ours, x.Kafka, x.unpipelined = true, true, true
+		x.Ours, x.Kafka, x.TLS, x.unpipelined = true, true, true, true
 	}
 	return []*Contestant{c, epoll}
 }
@@ -151,7 +156,7 @@ func ours() []*Contestant {
 				list = append(list, self(name, fmt.Sprintf("kring on %s, handler %s, processors %s", e.engine, d, w),
 					[]string{"--server", "kring", "--engine", e.engine, "--dispatch", d, "--wait", w}))
 				c := list[len(list)-1]
-				c.Ours, c.URing, c.Kafka = true, e.short == "uring", true
+				c.Ours, c.URing, c.Kafka, c.TLS = true, e.short == "uring", true, true
 				c.Usual = usual && !(e.short == "portable" && d == "pool")
 				c.Quick = usual && d == "inline" && e.short != "portable"
 			}
@@ -168,14 +173,14 @@ func special() []*Contestant {
 		[]string{"--server", "kring", "--engine", "io_uring", "--dispatch", "pool", "--wait", "parked", "--embedded"})
 	broker.KafkaOnly = true
 	for _, c := range []*Contestant{busy, broker} {
-		c.Ours, c.URing, c.Kafka = true, true, true
+		c.Ours, c.URing, c.Kafka, c.TLS = true, true, true, true
 	}
 	return []*Contestant{busy, broker}
 }
 
 func goNet() *Contestant {
 	c := self("go-net", "Go's net, a goroutine per connection, one write per batch", []string{"--server", "go-net"})
-	c.Usual, c.Quick, c.Kafka = true, true, true
+	c.Usual, c.Quick, c.Kafka, c.TLS = true, true, true, true
 	return c
 }
 
@@ -186,6 +191,9 @@ func self(name, about string, flags []string) *Contestant {
 		a := append([]string{binary, "serve"}, flags...)
 		if s.Kafka {
 			a = append(a, "--kafka")
+		}
+		if s.TLS {
+			a = append(a, "--tls-cert", s.cert, "--tls-key", s.key)
 		}
 		if !c.unpipelined {
 			a = append(a, "--pipeline", strconv.Itoa(s.Depth))
@@ -205,6 +213,17 @@ func floor(name, source, about string, uring bool) *Contestant {
 			return []string{binary, strconv.Itoa(s.FrameBytes)}
 		},
 	}
+}
+
+// openSSL is the floor of TLS by readiness.
+func openSSL() *Contestant {
+	c := floor("c-openssl", "tls.c", "C and OpenSSL on epoll", false)
+	c.TLS, c.TLSOnly = true, true
+	c.prepare = func(s *Site) (string, error) { return s.compile(c.Name, "tls.c", "-lssl", "-lcrypto") }
+	c.args = func(binary string, s Shape) []string {
+		return []string{binary, strconv.Itoa(s.FrameBytes), s.cert, s.key}
+	}
+	return c
 }
 
 // peer is another project's framework, in the module bench/peers.
@@ -232,7 +251,12 @@ func cached(c Contestant, needs string) *Contestant {
 		}
 		return binary, nil
 	}
-	c.args = func(binary string, s Shape) []string { return []string{binary} }
+	c.args = func(binary string, s Shape) []string {
+		if s.TLS {
+			return []string{binary, s.cert, s.key}
+		}
+		return []string{binary}
+	}
 	return &c
 }
 

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -120,7 +122,7 @@ func TestFloorsEchoEveryShapeAndEndWithTheirInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { site.Close() })
-	floors, err := Select(All(), []string{"c-*"})
+	floors, err := Select(All(), []string{"c-uring", "c-epoll"})
 	if err != nil || len(floors) != 2 {
 		t.Fatalf("%v, %v", names(floors), err)
 	}
@@ -224,5 +226,78 @@ func TestTheFirstContestantIsToldNothing(t *testing.T) {
 	}
 	if cfg.Limits.PipelineMax != 1 || cfg.Engine != "" || cfg.Dispatch.Mode != "" || cfg.Processors.Wait != "" || cfg.Processors.Count != 0 || len(cfg.URing.Changed()) > 0 {
 		t.Errorf("it has settings of its own: %+v", cfg)
+	}
+}
+
+// TestEveryServerEchoesBehindTLS, by records of every size and by both kinds of handshake.
+func TestEveryServerEchoesBehindTLS(t *testing.T) {
+	site, err := NewSite("", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer site.Close()
+	cert, key, err := site.certificate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	behind := func(t *testing.T, addr string) {
+		for _, s := range []int{1, 3, 5} {
+			s := shapes[s]
+			c := brief(addr)
+			c.TLS, c.PayloadBytes, c.Conns, c.Depth, c.Verify = true, s.payload, s.conns, s.depth, true
+			clean(t, fmt.Sprintf("%+v", s), c)
+		}
+		for _, kind := range []load.Handshakes{load.FullHandshakes, load.ResumedHandshakes} {
+			c := brief(addr)
+			c.TLS, c.Handshakes = true, kind
+			clean(t, string(kind), c)
+		}
+	}
+	for _, sc := range []ServeConfig{{Server: "go-net"}, {Server: "kring", Engine: "portable", Pipeline: 4}, {Server: "kring", Engine: "epoll", Dispatch: "inline", Pipeline: 4}} {
+		t.Run(sc.Server+sc.Engine, func(t *testing.T) {
+			sc.TLSCert, sc.TLSKey = cert, key
+			addr, _ := inProcess(t, sc)
+			behind(t, addr)
+		})
+	}
+	t.Run("c-openssl", func(t *testing.T) {
+		c := openSSL()
+		if err := c.Prepare(site); err != nil {
+			// lint:ignore skip Prepare has just shown that there is no C compiler or no OpenSSL here
+			t.Skip(err)
+		}
+		for _, big := range []int{128, 20_000} {
+			p, err := c.Start(site, Shape{TLS: true, FrameBytes: big})
+			if err != nil {
+				t.Fatal(err)
+			}
+			behind(t, p.Addr)
+			p.stopWithin(time.Minute)
+			if !p.cmd.ProcessState.Exited() {
+				t.Errorf("it had to be killed: %v", p.cmd.ProcessState)
+			}
+		}
+	})
+}
+
+// TestAFloorSaysWhichLibraryItLacks: and how to get it.
+func TestAFloorSaysWhichLibraryItLacks(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		// lint:ignore skip floors are built on Linux
+		t.Skip("floors are built on Linux")
+	}
+	site, err := NewSite("", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer site.Close()
+	cc := filepath.Join(t.TempDir(), "cc")
+	if err := os.WriteFile(cc, []byte("#!/bin/sh\necho tls.c: openssl/ssl.h: No such file or directory >&2\nexit 1\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("CC", cc)
+	err = openSSL().Prepare(site)
+	if err == nil || !strings.Contains(err.Error(), "apt-get install libssl-dev") || !strings.Contains(err.Error(), "openssl/ssl.h") {
+		t.Errorf("it says %v", err)
 	}
 }

@@ -1,10 +1,12 @@
 package contestant
 
 import (
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"net"
 	"net/netip"
+	"strings"
 
 	"kring"
 	"kring/internal/slab"
@@ -15,32 +17,63 @@ import (
 // connection that reads what is there, answers every whole frame of it, and
 // writes the answers together.
 type goNetServer struct {
-	ln      net.Listener
-	handler kring.Handler // nil: echo
+	listeners []net.Listener
+	handler   kring.Handler // nil: echo
 }
 
 func openGoNet(c ServeConfig) (server, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	s := &goNetServer{}
+	secure, err := c.tls()
+	if err == nil && c.Kafka {
+		s.handler, err = nullHandler()
+	}
+	if err == nil && (secure == nil || c.PlainToo) {
+		err = s.listen(nil)
+	}
+	if err == nil && secure != nil {
+		err = s.listen(secure)
+	}
 	if err != nil {
+		s.close()
 		return nil, err
 	}
-	s := &goNetServer{ln: ln}
-	if c.Kafka {
-		if s.handler, err = nullHandler(); err != nil {
-			return nil, err
-		}
+	for _, ln := range s.listeners {
+		go s.accept(ln)
 	}
-	go s.accept()
 	return s, nil
 }
 
-func (s *goNetServer) addr() string { return s.ln.Addr().String() }
-func (s *goNetServer) own(Own)      {}
-func (s *goNetServer) close()       { s.ln.Close() }
+func (s *goNetServer) listen(secure *tls.Config) error {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	if secure != nil {
+		ln = tls.NewListener(ln, secure)
+	}
+	s.listeners = append(s.listeners, ln)
+	return nil
+}
 
-func (s *goNetServer) accept() {
+func (s *goNetServer) own(Own) {}
+
+func (s *goNetServer) addr() string {
+	var all []string
+	for _, ln := range s.listeners {
+		all = append(all, ln.Addr().String())
+	}
+	return strings.Join(all, ",")
+}
+
+func (s *goNetServer) close() {
+	for _, ln := range s.listeners {
+		ln.Close()
+	}
+}
+
+func (s *goNetServer) accept(ln net.Listener) {
 	for {
-		c, err := s.ln.Accept()
+		c, err := ln.Accept()
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}

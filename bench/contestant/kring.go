@@ -2,6 +2,7 @@ package contestant
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"strings"
@@ -53,6 +54,14 @@ func (c *ServeConfig) config() (kring.Config, error) {
 		Processors: kring.ProcessorsConfig{Wait: kring.Wait(c.Wait), BigFrameBytes: c.BigFrameBytes},
 		Limits:     kring.LimitsConfig{PipelineMax: max(c.Pipeline, 1)},
 	}
+	if t, err := c.tls(); err != nil {
+		return cfg, err
+	} else if t != nil {
+		if c.PlainToo {
+			cfg.Listeners = []kring.ListenerConfig{{Name: "PLAIN", Address: "127.0.0.1:0"}, {Name: "TLS", Address: "127.0.0.1:0"}}
+		}
+		cfg.Listeners[len(cfg.Listeners)-1].TLS = &kring.TLSConfig{Config: func() *tls.Config { return t }}
+	}
 	for _, setting := range c.URing {
 		key, value, _ := strings.Cut(setting, "=")
 		if err := cfg.URing.Set(key, value); err != nil {
@@ -83,7 +92,13 @@ func openEmbedded(cfg kring.Config) (server, error) {
 	return &kringServer{s}, nil
 }
 
-func (k *kringServer) addr() string { return k.s.Addrs()[0].String() }
+func (k *kringServer) addr() string {
+	var all []string
+	for _, a := range k.s.Addrs() {
+		all = append(all, a.String())
+	}
+	return strings.Join(all, ",")
+}
 
 func (k *kringServer) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)

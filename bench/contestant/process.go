@@ -31,6 +31,12 @@ type Process struct {
 // address; to the line "stats" it may answer with one line of JSON; it ends when its
 // standard input does.
 func (c *Contestant) Start(site *Site, shape Shape) (*Process, error) {
+	if shape.TLS {
+		var err error
+		if shape.cert, shape.key, err = site.certificate(); err != nil {
+			return nil, err
+		}
+	}
 	p, err := StartProcess(c.Name, c.args(site.binaries[c.Name], shape), site.ServerCPUs)
 	if err == nil {
 		p.mute = c.Mute

@@ -24,6 +24,10 @@ type ServeConfig struct {
 	// HandlerBatch are kring's, 0 for its own.
 	URing                       []string
 	BigFrameBytes, HandlerBatch int
+	// TLSCert and TLSKey are PEM files; none: plaintext. PlainToo has two listeners, the first
+	// in plaintext; their addresses are told with a comma between them.
+	TLSCert, TLSKey string
+	PlainToo        bool
 	// Handler serves instead of the echo, and Adjust changes kring's Config; nil:
 	// neither. Commands are what Serve does on other lines than "stats", each
 	// answered with what it gives.

@@ -51,7 +51,8 @@ type Absent struct{ Lacks, Remedy string }
 func (a *Absent) Error() string { return a.Lacks + ": " + a.Remedy }
 
 // compile builds a floor with the C compiler that is there.
-func (s *Site) compile(name, source string) (string, error) {
+// Those that are linked with a library say so.
+func (s *Site) compile(name, source string, libraries ...string) (string, error) {
 	if runtime.GOOS != "linux" {
 		return "", &Absent{"needs Linux", "run it there"}
 	}
@@ -76,8 +77,11 @@ func (s *Site) compile(name, source string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("contestant: %w", err)
 	}
-	cmd := exec.Command(cc, "-O2", "-march=native", "-std=gnu11", "-Wall", "-o", out, src)
+	cmd := exec.Command(cc, append([]string{"-O2", "-march=native", "-std=gnu11", "-Wall", "-o", out, src}, libraries...)...)
 	if text, err := cmd.CombinedOutput(); err != nil {
+		if len(libraries) > 0 {
+			return "", &Absent{"did not compile", firstLine(string(text)) + " (OpenSSL 3 and its headers: apt-get install libssl-dev)"}
+		}
 		return "", &Absent{"did not compile", firstLine(string(text)) + " (kernel headers of 6.1 or later: apt-get install linux-libc-dev)"}
 	}
 	return out, nil

@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"crypto/tls"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -17,7 +18,7 @@ import (
 
 // CompanyConfig of a process that disturbs.
 type CompanyConfig struct {
-	Kind    string // "burst", "fetch" or "sink"
+	Kind    string // "burst", "shake", "fetch" or "sink"
 	Address string // of the server; of several, separated by commas
 	Conns   int    // of a burst, or that a sink has room for
 	Ask     bool   // a burst ends when its last connections have been answered
@@ -35,7 +36,7 @@ func Accompany(c CompanyConfig, in io.Reader, out io.Writer) error {
 		giveWay()
 	}
 	var does func(string) contestant.Own
-	if c.Kind == "burst" {
+	if c.Kind == "burst" || c.Kind == "shake" {
 		b := &bursting{CompanyConfig: c, addresses: strings.Split(c.Address, ",")}
 		defer b.close()
 		does = b.does
@@ -59,6 +60,10 @@ const patience = 30 * time.Second
 // second's pause.
 const dialers = 64
 
+// shakers is how many TLS handshakes of a burst are under way at once: a storm of clients that
+// were told of a new broker.
+const shakers = 64
+
 // bursting connects as often as it can, and holds what it has.
 type bursting struct {
 	CompanyConfig
@@ -72,6 +77,10 @@ func (b *bursting) does(string) contestant.Own {
 	begun := time.Now()
 	var next atomic.Int64
 	var all sync.WaitGroup
+	dialers := dialers
+	if b.Kind == "shake" {
+		dialers = shakers
+	}
 	for range dialers {
 		all.Go(func() {
 			var last net.Conn
@@ -97,6 +106,15 @@ func (b *bursting) dial(address string) net.Conn {
 	}
 	if tcp, ok := c.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0) // ends in a reset: its port is free at once
+	}
+	if b.Kind == "shake" {
+		t := tls.Client(c, &tls.Config{InsecureSkipVerify: true}) // it knows whom it disturbs
+		_ = t.SetDeadline(time.Now().Add(patience))
+		if _, err := ask(t, []byte("here"), make([]byte, 8)); err != nil {
+			b.failed.Add(1)
+		}
+		_ = t.Close()
+		return nil
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -29,6 +29,7 @@ type Options struct {
 	Clients   int           // of which one in a hundred never reads
 	Fill      time.Duration // until the buffers of those are full
 	Burst     int           // connects of a burst
+	Shakes    int           // TLS handshakes of a burst
 	Pin       bool
 	// GiveWay has who disturbs take only what others leave of the processor.
 	GiveWay   bool
@@ -73,6 +74,7 @@ type runner struct {
 	self    string
 	env     compare.Environment
 	file    string // read cold; "" until a scenario wants it
+	keys    string // folder of a certificate, the same
 	lines   *os.File
 	results *Results
 }
@@ -99,6 +101,7 @@ func Run(ctx context.Context, o Options) (*Results, string, error) {
 	}
 	defer r.lines.Close()
 	defer r.forgetFile()
+	defer func() { _ = os.RemoveAll(r.keys) }()
 	if err = r.line(r.env); err == nil {
 		err = r.scenarios(ctx)
 	}

@@ -1,9 +1,11 @@
 package contract
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"kring/bench/compare"
@@ -19,6 +21,9 @@ type setup struct {
 	// begins, or, if early, before the generator starts.
 	beside func(address string) []string
 	early  bool
+	// secure is the address of the listener behind TLS, if there is one; measure finds it, and
+	// who disturbs is told that one.
+	secure string
 	// whole: the window lasts until "go" is answered.
 	whole bool
 }
@@ -43,6 +48,9 @@ func (r *runner) measure(ctx context.Context, x *Sample, s setup) error {
 		return err
 	}}
 	s.load.Address, s.load.DrainTimeout = server.Addr, r.Drain
+	if plain, secure, both := strings.Cut(server.Addr, ","); both {
+		s.load.Address, s.secure = plain, secure
+	}
 	s.load.Realtime = len(r.env.GeneratorCPUs) > 0 // else nobody else would run
 	if s.beside == nil {
 		x.Load, err = g.Run(ctx, s.load)
@@ -57,7 +65,7 @@ func (r *runner) measure(ctx context.Context, x *Sample, s setup) error {
 
 // accompanied measures beside a companion.
 func (r *runner) accompanied(ctx context.Context, x *Sample, s setup, g *compare.Generator) error {
-	argv := append([]string{r.self}, s.beside(s.load.Address)...)
+	argv := append([]string{r.self}, s.beside(cmp.Or(s.secure, s.load.Address))...)
 	argv = append(argv, "--give-way="+strconv.FormatBool(r.GiveWay))
 	companion, err := contestant.StartProcess("companion", argv, r.env.GeneratorCPUs)
 	if err != nil {

@@ -1,13 +1,16 @@
 package contract
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"os"
 	"path"
 	"strconv"
 	"strings"
 	"time"
 
+	"kring/bench/contestant"
 	"kring/bench/load"
 )
 
@@ -33,6 +36,8 @@ const (
 	neverRead   = "1 % never read"
 	burst       = "burst"
 	burstUnseen = "burst at a listener that nobody serves"
+	shaking     = "handshakes"
+	shaken      = "handshakes at another process on the server's processor"
 	byParts     = "fetched by RespondParts"
 	onTheLoop   = "read on the processor, as sendfile on a network thread is"
 )
@@ -65,6 +70,11 @@ func Scenarios() []Scenario {
 			Name: "burst", About: "10,000 connects at once beside 64 established connections",
 			ways:   []way{{quiet, burstQuiet}, {burst, burstAtServer}, {burstUnseen, burstAtSink}},
 			others: []way{{quiet, burstQuiet}, {burst, burstAtServer}}, rows: burstRows,
+		},
+		{
+			Name: "handshakes", About: "2,000 TLS handshakes, 64 under way, beside 64 established plaintext connections",
+			ways:   []way{{quiet, shakes(quiet)}, {shaking, shakes(shaking)}, {shaken, shakes(shaken)}},
+			others: []way{{quiet, shakes(quiet)}, {shaking, shakes(shaking)}}, rows: shakeRows,
 		},
 		{
 			Name: "stall", About: "the request channel is full for 5 s",
@@ -146,6 +156,50 @@ func burstAtSink(ctx context.Context, r *runner, x *Sample) error {
 
 func burstArgs(addresses string, conns int, ask bool) []string {
 	return []string{"accompany", "--kind", "burst", "--address", addresses, "--conns", strconv.Itoa(conns), "--ask=" + strconv.FormatBool(ask)}
+}
+
+// shakes measures established plaintext connections of a server that has a listener behind
+// TLS as well. The handshakes go to that, or to another server, which shows what they cost
+// whoever shares the processor; their clients give way to everybody.
+func shakes(how string) func(context.Context, *runner, *Sample) error {
+	return func(ctx context.Context, r *runner, x *Sample) error {
+		cert, key, err := r.certificate()
+		if err != nil {
+			return err
+		}
+		keys := []string{"--tls-cert", cert, "--tls-key", key}
+		s := setup{server: append(r.serverArgs(x.Engine), keys...), load: established(r.Window)}
+		if x.Engine == goNet {
+			s.server = append(s.server, "--plain-too")
+		}
+		if how == quiet {
+			return r.measure(ctx, x, s)
+		}
+		s.load, s.whole = established(burstWindowMax), true
+		other := ""
+		if how == shaken {
+			p, err := contestant.StartProcess(shaken, append([]string{r.self, "serve", "--server", goNet}, keys...), r.env.ServerCPUs)
+			if err != nil {
+				return err
+			}
+			defer p.Stop()
+			other = p.Addr
+		}
+		s.beside = func(address string) []string {
+			return []string{"accompany", "--kind", "shake", "--address", cmp.Or(other, address), "--conns", strconv.Itoa(r.Shakes)}
+		}
+		return r.measure(ctx, x, s)
+	}
+}
+
+// certificate of a listener behind TLS.
+func (r *runner) certificate() (cert, key string, err error) {
+	if r.keys == "" {
+		if r.keys, err = os.MkdirTemp("", "kring-contract-"); err != nil {
+			return "", "", fmt.Errorf("contract: %w", err)
+		}
+	}
+	return contestant.Certificate(r.keys)
 }
 
 func files(how string) func(context.Context, *runner, *Sample) error {

@@ -18,6 +18,8 @@ type ServeConfig struct {
 	// File serves pieces of a file, by RespondParts or OnTheLoop.
 	File      string
 	OnTheLoop bool
+	// TLSCert and TLSKey open a second listener, behind TLS.
+	TLSCert, TLSKey string
 }
 
 // fetchBytes is the size of each piece.
@@ -55,6 +57,7 @@ func Serve(c ServeConfig, in io.Reader, out io.Writer) error {
 	}
 	return contestant.Serve(contestant.ServeConfig{
 		Server: "kring", Engine: c.Engine, Dispatch: c.Dispatch, Handler: kring.HandlerFunc(s.handle),
+		TLSCert: c.TLSCert, TLSKey: c.TLSKey, PlainToo: c.TLSCert != "",
 		Adjust: func(k *kring.Config) {
 			k.Processors.Count, k.Dispatch.Handlers, k.Dispatch.QueuedRequestsMax = c.Processors, c.Handlers, c.QueuedRequests
 			k.Limits.QueuedResponseBytesMax, k.Limits.HeldBytesMax = queuedResponseBytes, heldBytes

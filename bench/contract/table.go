@@ -156,6 +156,16 @@ func difference(a, b []float64) []float64 {
 }
 
 func burstRows(r *Results, s *Scenario, engine string) []Row {
+	return r.disturbedRows(s, engine, burst, burstUnseen)
+}
+
+func shakeRows(r *Results, s *Scenario, engine string) []Row {
+	return r.disturbedRows(s, engine, shaking, shaken)
+}
+
+// disturbedRows are those of a burst at the server, and of the same one elsewhere, which is
+// the floor.
+func (r *Results) disturbedRows(s *Scenario, engine, burst, burstUnseen string) []Row {
 	took := func(way string) string {
 		sec := func(x *Sample) float64 { return x.Beside["seconds"] * 1e3 }
 		return fmt.Sprintf("; the burst took %.0f ms", stats.Median(stats.Numbers(r.series(s, engine, way, sec))))

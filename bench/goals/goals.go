@@ -44,6 +44,8 @@ const (
 	inlineParked, poolLocked = "kring-uring-inline-parked", "kring-uring-pool-locked"
 	goNet                    = "go-net"
 	cURing, cEpoll           = "c-uring", "c-epoll"
+	cOpenSSL                 = "c-openssl"
+	epollPool                = "kring-epoll-pool"
 	gnet, gnetFrame          = "gnet", "gnet-frame"
 	monoio, kafka            = "monoio", "kafka"
 	busyPoll                 = "kring-uring-inline-busy"
@@ -54,7 +56,7 @@ const (
 const perCPU = "requests per CPU second"
 
 var (
-	floors     = []string{cURing, cEpoll}
+	floors     = []string{cURing, cEpoll, cOpenSSL} // that one behind TLS, where the others are not
 	otherPeers = []string{"netpoll", "nbio", "netty", monoio}
 	peers      = append([]string{goNet, gnet}, otherPeers...)
 
@@ -65,7 +67,28 @@ var (
 
 // All are the goals, in the order of the table.
 func All() []Goal {
-	return append(append(append(small(), large()...), broker()...), busy()...)
+	return append(append(append(append(small(), large()...), broker()...), busy()...), secured()...)
+}
+
+// secured are those of TLS.
+func secured() []Goal {
+	modes := []struct{ text, ours string }{
+		{"inline", inline}, {"pool", pool}, {"epoll, inline", epollInline}, {"epoll, pool", epollPool},
+	}
+	var list []Goal
+	for _, scenario := range []string{"64x1-tls", "64x16-tls", "16x1-64k-tls"} {
+		for _, m := range modes {
+			list = append(list,
+				atLeast("T1", scenario, perCPU+", "+m.text+", to Go net and crypto/tls", 1.15, compare.PerCPU, m.ours, goNet),
+				atLeast("T1", scenario, perCPU+", "+m.text+", to the C floor with OpenSSL", 0.85, compare.PerCPU, m.ours, cOpenSSL))
+		}
+	}
+	for _, scenario := range []string{"handshakes-tls", "resumed-tls"} {
+		for _, m := range modes {
+			list = append(list, atLeast("T2", scenario, "handshakes per CPU second, "+m.text+", to Go net and crypto/tls", 0.9, compare.PerCPU, m.ours, goNet))
+		}
+	}
+	return append(list, atLeast("T3", "api-64x1-tls", perCPU+", embedded cluster, to Apache Kafka's SSL listener", 3, compare.PerCPU, embedded, kafka))
 }
 
 // busy are those of many busy connections: the default, and both dispatches with

@@ -51,6 +51,14 @@ type Config struct {
 	// "kring-bench".
 	Topic string `json:"topic,omitempty"`
 
+	// TLS has the connections speak TLS 1.3, by any certificate of the server. On Linux
+	// the records are sealed and opened by the generator's own code, which costs less than
+	// crypto/tls (see records).
+	TLS bool `json:"tls,omitempty"`
+	// Handshakes makes each request a connection of its own, with a TLS handshake: the
+	// request, its answer, and an orderly end. Conns is then how many are under way.
+	Handshakes Handshakes `json:"handshakes,omitempty"`
+
 	// Conns is the number of busy connections; default 1.
 	Conns int `json:"conns"`
 	// IdleConns are opened beside them and never used.
@@ -190,6 +198,18 @@ func (c Config) Validate() error {
 	}
 	if c.Depth < 1 || c.Depth > depthMax || c.InFlightMax < 1 || c.InFlightMax > depthMax {
 		fault("Depth", "%d in flight (open loop: %d) is outside 1 to %d", c.Depth, c.InFlightMax, depthMax)
+	}
+	if c.TLS && (c.IdleConns > 0 || c.ChurnRate > 0 || c.SlowConns > 0) {
+		fault("TLS", "%d idle, %d slow and %v connections a second beside it would speak none: leave them out", c.IdleConns, c.SlowConns, c.ChurnRate)
+	}
+	switch c.Handshakes {
+	case "":
+	case FullHandshakes, ResumedHandshakes:
+		if !c.TLS || c.Kind != Frames || c.Depth != 1 || c.IsOpen() || c.IdleConns > 0 {
+			fault("Handshakes", "%q is for TLS, requests of kind frames, one in flight, in the closed loop and without idle connections", c.Handshakes)
+		}
+	default:
+		fault("Handshakes", "%q: choose full or resumed, or leave it empty", c.Handshakes)
 	}
 	if c.Rate < 0 {
 		fault("Rate", "%v is negative: 0 means the closed loop", c.Rate)

@@ -42,7 +42,7 @@ type probe struct {
 // kafkaTemplate asks the server once, checks the answer with a decoder, and
 // takes the answer's shape as what all others must look like.
 func kafkaTemplate(c *Config) (*template, error) {
-	conn, err := net.DialTimeout("tcp", c.Address, probeTimeout)
+	conn, err := c.dialTLS(&net.Dialer{Timeout: probeTimeout}, c.Address)
 	if err != nil {
 		return nil, fmt.Errorf("load: %w: is the server running there?", err)
 	}

@@ -144,7 +144,9 @@ func openThreads(tm *timing, m *mix, server netip.AddrPort) ([]thread, []*core, 
 	for i := range c.Threads {
 		x := newCore(c, m, &tm.window)
 		th, err := thread(nil), error(nil)
-		if c.Portable {
+		if c.Handshakes != "" {
+			th = newShakeThread(tm, x, i)
+		} else if c.Portable {
 			th = newPortableThread(tm, x, i)
 		} else if th, err = newNativeThread(tm, x, i); err != nil {
 			return threads, nil, err
@@ -178,7 +180,7 @@ func result(c *Config, started time.Time, window time.Duration, cores []*core) *
 		res.Total += r.total * requests
 		res.Errors.add(r.errors)
 		busy := r.busy(c.Spin)
-		if c.Portable || !nativeThreads {
+		if c.Portable || c.Handshakes != "" || !nativeThreads {
 			busy /= float64(c.Threads) // the process's time, over the cores it was given
 		}
 		res.GeneratorCPU = max(res.GeneratorCPU, busy)

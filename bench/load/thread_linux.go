@@ -16,6 +16,7 @@ const nativeThreads = true
 type link struct {
 	touched bool // on the thread's list of connections to send on
 	fd      int
+	tls     *records // nil: it speaks none
 
 	// Config.Portable only:
 	net.Conn
@@ -45,6 +46,7 @@ type epollThread struct {
 	epoll   int
 	idle    []int
 	in      []byte
+	sealed  []byte // what is sealed and sent at once
 	ready   []unix.EpollEvent
 	pending []*conn
 }
@@ -54,8 +56,12 @@ func newNativeThread(tm *timing, x *core, number int) (thread, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load: epoll_create1: %w", err)
 	}
-	return &epollThread{core: x, tm: tm, number: number, epoll: fd,
-		in: make([]byte, recvBytes), ready: make([]unix.EpollEvent, readyMax)}, nil
+	th := &epollThread{core: x, tm: tm, number: number, epoll: fd,
+		in: make([]byte, recvBytes), ready: make([]unix.EpollEvent, readyMax)}
+	if x.cfg.TLS {
+		th.sealed = make([]byte, 0, sealedScratchMax)
+	}
+	return th, nil
 }
 
 func (th *epollThread) dial(server, source netip.AddrPort, id int, busy bool) error {
@@ -63,13 +69,20 @@ func (th *epollThread) dial(server, source netip.AddrPort, id int, busy bool) er
 	if err != nil {
 		return err
 	}
+	var secured *records
+	if th.cfg.TLS {
+		if secured, err = th.cfg.shakeFD(fd); err != nil {
+			unix.Close(fd)
+			return err
+		}
+	}
 	// By edges a connection that was worked off costs nothing at the next wait, and
 	// room to send needs no asking for.
 	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET}
 	if busy {
 		c := th.newConn(id)
 		c.out = th.shared(c.t)
-		c.fd, ev.Fd = fd, c.index
+		c.fd, ev.Fd, c.tls = fd, c.index, secured
 	} else {
 		th.idle = append(th.idle, fd)
 		ev.Events, ev.Fd = unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLONESHOT, idleConn
@@ -251,7 +264,7 @@ func (th *epollThread) serve(ev *unix.EpollEvent, now int64) {
 func (th *epollThread) receive(c *conn, now int64, ended bool) {
 	for c.alive {
 		look := th.looks()
-		n, errno := recvNow(c.fd, th.in, look)
+		n, errno := recvNow(c.fd, th.in, look || c.tls != nil)
 		switch {
 		case errno == unix.EAGAIN:
 			return
@@ -261,7 +274,7 @@ func (th *epollThread) receive(c *conn, now int64, ended bool) {
 			th.drop(c, &th.rec.errors.Closed, func() string { return "receiving: " + errno.Error() })
 		case n == 0:
 			th.drop(c, &th.rec.errors.Closed, func() string { return "the server closed a connection" })
-		case look && !th.got(c, th.in[:n], now) || !look && !th.skip(c, n, now):
+		case !th.received(c, n, look, now):
 			th.drop(c, &th.rec.errors.Mismatch, func() string {
 				return fmt.Sprintf("connection %d: response %d is not the request's", c.id, c.done)
 			})
@@ -271,7 +284,23 @@ func (th *epollThread) receive(c *conn, now int64, ended bool) {
 	}
 }
 
+// received works off the n bytes that a receive gave; false: they are not what must come.
+func (th *epollThread) received(c *conn, n int, look bool, now int64) bool {
+	switch {
+	case c.tls != nil:
+		return th.receivedSealed(c, th.in[:n], look, now)
+	case look:
+		return th.got(c, th.in[:n], now)
+	default:
+		return th.skip(c, n, now)
+	}
+}
+
 func (th *epollThread) send(c *conn) {
+	if c.tls != nil {
+		th.sendSealed(c)
+		return
+	}
 	for {
 		b := th.toSend(c)
 		if len(b) == 0 {

@@ -26,11 +26,11 @@ func newPortableThread(tm *timing, x *core, number int) thread {
 }
 
 func (th *portableThread) dial(server, source netip.AddrPort, id int, busy bool) error {
-	d := net.Dialer{Timeout: probeTimeout}
+	d := &net.Dialer{Timeout: probeTimeout}
 	if source.Addr().IsValid() {
 		d.LocalAddr = net.TCPAddrFromAddrPort(source)
 	}
-	c, err := d.Dial("tcp", server.String())
+	c, err := th.cfg.dialTLS(d, server.String())
 	if err != nil {
 		return fmt.Errorf("load: %w: is the server running there?", err)
 	}

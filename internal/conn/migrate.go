@@ -70,7 +70,7 @@ func (c *Conn) Attach(sh *Shared, token engine.Token, m *Moved) {
 		c.touch() // what was not counted where it came from
 	}
 	if c.secure != nil {
-		c.secure.owner.Store(&owner{sh.loop, token})
+		c.secure.owner.Store(&owner{sh.loop, token, &sh.work})
 	}
 	c.in.frames.FixAfterCopy()
 	sh.count.MovedIn++

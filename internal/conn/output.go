@@ -14,6 +14,7 @@ type outbound struct {
 	queued   int             // bytes from at on
 	files    int             // segments of files that are not read whole
 	buffers  [][]byte        // what the outstanding Send was given
+	sealed   []sealed        // memory for secure.pieces
 	since    int64           // when the outstanding Send was given, or its peer was seen to take something
 	looked   bool            // the peer was looked at since, see peerReads,
 	seen     engine.Progress // and this is what was seen

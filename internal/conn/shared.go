@@ -3,6 +3,7 @@ package conn
 import (
 	"net/netip"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"kring/engine"
@@ -161,8 +162,9 @@ type Shared struct {
 	direct  direct
 	buffers buffers
 	large   largeFrames
-	away    int   // requests outside this goroutine's hands
-	batch   batch // not queued yet
+	away    int          // requests outside this goroutine's hands
+	work    atomic.Int32 // goroutines of transports that have something to do
+	batch   batch        // not queued yet
 	runs    runs
 	scratch scratch
 	bounds  bounds
@@ -206,8 +208,10 @@ type runs struct {
 
 // scratch is memory that is free between two calls of a transport.
 type scratch struct {
-	opened []byte // what it opens into
-	plain  []byte // what it seals
+	opened []byte            // what it opens into
+	lent   engine.Completion // lends opened
+	spare  [][]byte          // opened that requests have lain in; pinnedMax at most
+	plain  []byte            // what it seals
 }
 
 // bounds are what this processor has of what all share.
@@ -263,6 +267,9 @@ func (sh *Shared) Counts() *Counts { return &sh.count }
 
 // Away is how many requests are outside this goroutine's hands.
 func (sh *Shared) Away() int { return sh.away }
+
+// TransportsWork says that goroutines of transports have something to do: they need a P.
+func (sh *Shared) TransportsWork() bool { return sh.work.Load() > 0 }
 
 // Went counts n requests out of this goroutine's hands; with a negative n they came back.
 func (sh *Shared) Went(n int) { sh.away += n }

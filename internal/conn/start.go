@@ -18,9 +18,10 @@ const (
 
 // lease is a receive buffer that requests lie in; it goes back with the last.
 type lease struct {
-	done  engine.Completion
-	refs  int
-	large bool
+	done   engine.Completion
+	refs   int
+	large  bool
+	opened bool // it is openInto's memory
 }
 
 // piece is memory of the pool that one frame has to itself. It is the Memory
@@ -190,8 +191,11 @@ func (sh *Shared) current(lent *engine.Completion) *lease {
 	if lent.Data == nil {
 		return sh.buffers.lease
 	}
-	l := &lease{done: *lent, large: sh.buffers.isLarge}
+	l := &lease{done: *lent, large: sh.buffers.isLarge, opened: lent == &sh.scratch.lent}
 	lent.Data, lent.Lease = nil, 0
+	if l.opened {
+		sh.scratch.opened = nil
+	}
 	if l.large {
 		sh.buffers.large++
 	} else {
@@ -211,6 +215,10 @@ func (sh *Shared) release(l *lease) {
 	} else {
 		sh.buffers.pinned--
 		sh.buffers.unpinned = true
+	}
+	if l.opened {
+		sh.scratch.spare = append(sh.scratch.spare, l.done.Data)
+		return
 	}
 	sh.loop.Recycle(&l.done)
 }

@@ -49,6 +49,14 @@ type Transport interface {
 	Close(memory *slab.Pool)
 }
 
+// ComputingTransport is a Transport that works on goroutines of its own.
+type ComputingTransport interface {
+	Transport
+	// TellWork is called before everything else. Any goroutine may call tell, while it
+	// Waits, with 1 when a goroutine has something to do, and with -1 when it has not.
+	TellWork(tell func(n int32))
+}
+
 // MakeTransport makes the transport of a new connection. Any goroutine may call moved, when
 // the transport has got on by itself, while it Waits.
 type MakeTransport func(info *reqchan.Conn, moved func()) Transport
@@ -82,6 +90,7 @@ type secure struct {
 type owner struct {
 	loop  Loop
 	token engine.Token
+	work  *atomic.Int32 // its Shared's
 }
 
 // sealed is a piece of what is sent; plain is how many bytes of the output it sends.
@@ -94,11 +103,14 @@ type sealed struct {
 
 func (c *Conn) secureBy(make MakeTransport) {
 	s := &secure{since: c.shared.now}
-	s.owner.Store(&owner{c.shared.loop, c.token})
+	s.owner.Store(&owner{c.shared.loop, c.token, &c.shared.work})
 	s.Transport = make(c.info, func() {
 		o := s.owner.Load()
 		o.loop.Submit(o.token, (*Conn).transportMoved)
 	})
+	if w, is := s.Transport.(ComputingTransport); is {
+		w.TellWork(func(n int32) { s.owner.Load().work.Add(n) })
+	}
 	c.secure = s
 }
 
@@ -169,7 +181,7 @@ func (c *Conn) openFrames() {
 			return
 		}
 		if !own {
-			c.take(b[:n], nil)
+			c.take(b[:n], c.shared.lendOpened())
 			continue
 		}
 		c.in.frames.AddFilled(n)
@@ -206,10 +218,20 @@ func (c *Conn) peerEnded(why reqchan.CloseReason) {
 
 // openInto is memory that is free between two calls of Read.
 func (sh *Shared) openInto() []byte {
-	if sh.scratch.opened == nil {
-		sh.scratch.opened = make([]byte, openBytes)
+	s := &sh.scratch
+	if n := len(s.spare); s.opened == nil && n > 0 {
+		s.opened, s.spare = s.spare[n-1], s.spare[:n-1]
+	} else if s.opened == nil {
+		s.opened = make([]byte, openBytes)
 	}
-	return sh.scratch.opened
+	return s.opened
+}
+
+// lendOpened lends openInto's memory, as the engine lends what it has received: a request whose
+// handler runs here lies in it, and may keep it.
+func (sh *Shared) lendOpened() *engine.Completion {
+	sh.scratch.lent = engine.Completion{Data: sh.scratch.opened}
+	return &sh.scratch.lent
 }
 
 // armSecure puts a receive up, of whatever comes: nobody knows how long a frame is on the
@@ -250,6 +272,9 @@ func (c *Conn) seal() bool {
 			return true
 		}
 		c.output()
+		if s.pieces == nil {
+			s.pieces = c.out.unsent.sealed
+		}
 		room, chunk := c.shared.arena.OpenPiece(n)
 		if chunk == nil {
 			c.memoryRefused()
@@ -281,8 +306,8 @@ func (c *Conn) unsealed() []byte {
 			continue
 		}
 		b, skip = b[skip:], 0
-		if n == 0 && len(b) >= sealBytes {
-			return b[:sealBytes]
+		if n == 0 && (len(b) >= sealBytes || i+1 == len(o.segments)) {
+			return b[:min(len(b), sealBytes)]
 		}
 		if c.shared.scratch.plain == nil {
 			c.shared.scratch.plain = make([]byte, sealBytes)
@@ -332,6 +357,10 @@ func (c *Conn) dropSealed() {
 	}
 	for i := range s.pieces {
 		c.shared.releaseSealed(&s.pieces[i])
+	}
+	if o := c.out.unsent; o != nil { // whoever has that next seals, too; an idle connection has neither
+		clear(s.pieces)
+		o.sealed = s.pieces[:0]
 	}
 	s.pieces, s.plain = nil, 0
 }

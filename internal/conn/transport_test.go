@@ -165,3 +165,102 @@ func TestATransportThatWaitsAfterAMigrationIsHeardByItsNewProcessor(t *testing.T
 	old.over = true
 	old.end()
 }
+
+// TestARequestThatIsKeptLiesInMemoryOfItsOwn: a handler that runs on the processor has its
+// request where the transport has opened it, and may answer much later; more of them than may
+// lie there, and memory that has come back is used again.
+func TestARequestThatIsKeptLiesInMemoryOfItsOwn(t *testing.T) {
+	const requests = 5 * pinnedMax
+	var kept []reqchan.Request
+	var seen []string
+	n := 0
+	l, client, wire := maskedLoop(t, Settings{PipelineMax: requests}, func(r reqchan.Request) {
+		if n++; n%4 == 0 {
+			r.Respond(r.Payload())
+			return
+		}
+		kept = append(kept, r)
+		seen = append(seen, string(r.Payload()))
+	})
+	r := rand.New(rand.NewPCG(3, 0x17))
+	var sent []byte
+	for round := range 3 {
+		for i := range requests / 2 {
+			f := testFrame(strings.Repeat(string(rune('a'+(round+i)%26)), 1+r.IntN(3000)))
+			sent = append(sent, f...)
+			_, _ = client.Write(f)
+			if i%5 == 0 {
+				l.receive(wire.out.Next(wire.out.Len()), true)
+			}
+		}
+		l.receive(wire.out.Next(wire.out.Len()), true)
+		for i, q := range kept {
+			if string(q.Payload()) != seen[i] {
+				t.Fatalf("round %d: request %d has changed while it was kept", round, i)
+			}
+			q.Respond(q.Payload())
+		}
+		kept, seen = nil, nil
+		var home []*reqchan.Job
+		for q := l.home.Take(); q != nil; q = q.Next() {
+			home = append(home, q)
+		}
+		for _, q := range home {
+			l.conn.Returned(q)
+		}
+		l.conn.AllReturned()
+		l.carry(wire, r)
+	}
+	got := make([]byte, len(sent))
+	if _, err := io.ReadFull(client, got); err != nil || !bytes.Equal(got, sent) {
+		t.Errorf("other bytes came back than were sent: %v", err)
+	}
+	if spare := len(l.shared.scratch.spare); spare == 0 || spare > pinnedMax {
+		t.Errorf("%d pieces of memory wait to be used again, and there are 1 to %d", spare, pinnedMax)
+	}
+	l.end()
+}
+
+// TestHandlersThatRunHereHaveRequestsWhereTheyWereOpened: nothing that came is copied, and the
+// answers to what came together are one piece of output.
+func TestHandlersThatRunHereHaveRequestsWhereTheyWereOpened(t *testing.T) {
+	l, client, wire := maskedLoop(t, Settings{PipelineMax: 16}, echo)
+	for range 16 {
+		_, _ = client.Write(testFrame(strings.Repeat("x", 128)))
+	}
+	l.receive(wire.out.Next(wire.out.Len()), true)
+	if c := l.shared.count; c.BytesInCopied != 0 {
+		t.Errorf("%d bytes of requests were copied", c.BytesInCopied)
+	}
+	if l.conn.out.unsent == nil || len(l.conn.out.unsent.segments) != 1 {
+		t.Errorf("the answers are not one piece: %+v", l.conn.out.unsent)
+	}
+	l.carry(wire, nil)
+	l.end()
+}
+
+// TestWhatIsSealedIsNotedInMemoryThatIsUsedAgain, by another connection, too,
+// and an idle connection has none.
+func TestWhatIsSealedIsNotedInMemoryThatIsUsedAgain(t *testing.T) {
+	l, client, wire := maskedLoop(t, Settings{PipelineMax: 16}, echo)
+	exchange := func(seal func()) {
+		seal()
+		l.receive(wire.out.Next(wire.out.Len()), true)
+		l.carry(wire, nil)
+		wire.in.Reset()
+	}
+	send := func() { _, _ = client.Write(testFrame("x")) }
+	exchange(send)
+	notes := func() *sealed { return &l.shared.outs[len(l.shared.outs)-1].sealed[:1][0] }
+	first := notes()
+	for range 10 {
+		exchange(send)
+		if notes() != first {
+			t.Fatal("what is sealed was noted in other memory")
+		}
+		if l.conn.secure.pieces != nil {
+			t.Fatal("an idle connection has notes of what is sealed")
+		}
+	}
+	l.end()
+}

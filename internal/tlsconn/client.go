@@ -8,13 +8,11 @@ import (
 )
 
 // Client makes transports of connections that this side made, by c, which names the server
-// or does not verify it. Their handshakes begin at once, and are counted with h's.
+// or does not verify it. Their handshakes begin with TellWork, and are counted with h's.
 func (h *Handshakes) Client(c *tls.Config) conn.MakeTransport {
 	return func(info *reqchan.Conn, moved func()) conn.Transport {
-		t := &Transport{all: h, info: info, moved: moved, client: c}
-		if !t.begin(h.settings.Load(), nil) {
-			t.end = reqchan.HandshakesFull
-		}
+		t := h.transport(info, moved)
+		t.client = c
 		return t
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
 	"time"
 
@@ -34,6 +35,7 @@ type handshake struct {
 	forced bool                // guarded by mu; it makes way for another
 	done   bool                // guarded by mu; the goroutine has nothing more to do with the connection
 	why    reqchan.CloseReason // guarded by mu; of one that failed
+	waits  bool                // guarded by mu; for its peer: it has nothing to do
 	behind bool                // guarded by mu; nothing more is received until the goroutine takes what came
 
 	// Of the goroutine.
@@ -67,6 +69,7 @@ func (t *Transport) begin(set *Settings, first []byte) bool {
 		return false
 	}
 	t.shakes = h
+	t.work(1)
 	t.all.at.Go(h.run)
 	return true
 }
@@ -87,6 +90,7 @@ func (h *handshake) run() {
 		if err != nil {
 			h.of.info.SetEndDetail(err)
 		}
+		h.of.work(-1) // Order: from done on the connection may go to another processor
 		h.mu.Lock()
 		h.done, h.why = true, why
 		h.mu.Unlock()
@@ -139,7 +143,14 @@ func (h *handshake) takeTurn() bool {
 	h.endTurn = h.of.all.turns.take(h.rank, h.key, h.gone)
 	h.of.all.places.wait(h.place, forNothing)
 	h.rank = rankBegun
-	return h.endTurn != nil
+	if h.endTurn == nil {
+		return false
+	}
+	// What a handshake computes takes longer than most of what a processor does, and nobody
+	// interrupts it for 10 ms. Turns pass from one goroutine to the next, so a burst of
+	// handshakes would keep a P to itself: whoever else waits for one goes first.
+	runtime.Gosched()
+	return true
 }
 
 // read is net.Conn's Read for the goroutine. It gives no byte of the record after the one
@@ -151,6 +162,10 @@ func (h *handshake) read(b []byte) (int, error) {
 		}
 		h.mu.Lock()
 		n, over, ended := h.give(b), h.over, h.ended
+		if n == 0 && !over && !ended {
+			h.waits = true
+			h.of.work(-1)
+		}
 		caughtUp := h.behind && len(h.in) == 0
 		if caughtUp {
 			h.behind = false
@@ -175,11 +190,25 @@ func (h *handshake) read(b []byte) (int, error) {
 		select {
 		case <-h.wake:
 		case <-h.gone:
+		}
+		h.mu.Lock()
+		h.works()
+		ended = h.ended
+		h.mu.Unlock()
+		if ended {
 			return 0, errEnded
 		}
 		if !h.takeTurn() {
 			return 0, errEnded
 		}
+	}
+}
+
+// works says that it does not wait for its peer any more. mu is held.
+func (h *handshake) works() {
+	if h.waits {
+		h.waits = false
+		h.of.work(1)
 	}
 }
 
@@ -223,6 +252,7 @@ func (h *handshake) feed(b []byte) {
 	h.in = append(h.in, b...)
 	h.over = h.over || b == nil
 	h.behind = h.behind || len(h.in) > behindBytes
+	h.works()
 	h.mu.Unlock()
 	select {
 	case h.wake <- struct{}{}:

@@ -52,7 +52,11 @@ func (h *Handshakes) Wait() { h.at.Wait() }
 
 // Transport is a conn.MakeTransport.
 func (h *Handshakes) Transport(info *reqchan.Conn, moved func()) conn.Transport {
-	return &Transport{all: h, info: info, moved: moved}
+	return h.transport(info, moved)
+}
+
+func (h *Handshakes) transport(info *reqchan.Conn, moved func()) *Transport {
+	return &Transport{all: h, info: info, moved: moved, work: func(int32) {}}
 }
 
 // turns bound how many goroutines compute at once. Who has computed before goes first: it

@@ -47,6 +47,7 @@ type Transport struct {
 	all   *Handshakes
 	info  *reqchan.Conn
 	moved func()
+	work  func(n int32) // see conn.ComputingTransport
 
 	shakes *handshake // nil before the first bytes, and when it is open
 	tls    *tls.Conn
@@ -66,7 +67,15 @@ type Transport struct {
 	full    bool   // the last Read gave as much as was asked for
 }
 
-var _ conn.Transport = (*Transport)(nil)
+var _ conn.ComputingTransport = (*Transport)(nil)
+
+// TellWork is conn.ComputingTransport's.
+func (t *Transport) TellWork(tell func(n int32)) {
+	t.work = tell
+	if t.client != nil && !t.begin(t.all.settings.Load(), nil) { // the client's side speaks first
+		t.end = reqchan.HandshakesFull
+	}
+}
 
 // Waits and what follows are conn.Transport's.
 func (t *Transport) Waits() bool { return t.shakes != nil }

@@ -1,0 +1,104 @@
+package tlsconn
+
+import (
+	"bytes"
+	"crypto/tls"
+	"net"
+	"net/netip"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"kring/internal/tlstest"
+)
+
+// TestABurstOfHandshakesLetsOthersGoFirst: on one P, between what two of them compute, whoever
+// else is ready to run has run, unless Go's monitor has just interrupted it.
+func TestABurstOfHandshakesLetsOthersGoFirst(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	server, _ := tlstest.Configs()
+	all := New(Settings{Config: func() *tls.Config { return server }, RunningMax: 1, WaitingMax: 100})
+	const burst = 20
+	var others atomic.Int64 // rounds of whoever else there is
+	var over atomic.Bool
+	var other, shakes sync.WaitGroup
+	other.Go(func() {
+		for !over.Load() {
+			others.Add(1)
+			runtime.Gosched()
+		}
+	})
+	for others.Load() == 0 {
+		runtime.Gosched()
+	}
+	last, together := int64(-1), 0 // of who had the turn before; a turn is of one
+	for range burst {
+		h := &handshake{of: &Transport{all: all, work: func(int32) {}}, gone: make(chan struct{}), rank: rankNew}
+		all.places.take(netip.Prefix{}, h)
+		shakes.Go(func() {
+			if !h.takeTurn() {
+				t.Error("no turn")
+				return
+			}
+			if now := others.Load(); now == last {
+				together++
+			} else {
+				last = now
+			}
+			h.endTurn()
+			all.places.end(h.place)
+		})
+	}
+	shakes.Wait()
+	over.Store(true)
+	other.Wait()
+	if together > burst/2 {
+		t.Errorf("%d of %d turns followed one another at once, and somebody waited for the P", together, burst)
+	}
+}
+
+// TestWhoWaitsForItsPeerHasNothingToDo: a processor is told of the goroutines that need a P, and
+// of none that waits for its peer, or has ended.
+func TestWhoWaitsForItsPeerHasNothingToDo(t *testing.T) {
+	server, client := tlstest.Configs()
+	s := newSide(t, server)
+	var work atomic.Int32
+	changed := make(chan struct{}, 1)
+	tell := func(n int32) {
+		if now := work.Add(n); now < 0 || now > 1 {
+			t.Errorf("%d goroutines have something to do, and there is one", now)
+		}
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	}
+	s.of.TellWork(tell)
+	idle := func(when string) {
+		t.Helper()
+		for deadline := time.After(time.Minute); work.Load() != 0; {
+			select {
+			case <-changed:
+			case <-deadline:
+				t.Fatalf("%s: %d goroutines have something to do", when, work.Load())
+			}
+		}
+	}
+	near, far := net.Pipe()
+	s.shake(tls.Client(near, client), far, func(n int) int { return 1 + n/2 })
+	idle("the handshake is over")
+	near.Close()
+	far.Close()
+	s.close()
+
+	var hello bytes.Buffer
+	_ = tls.Client(&kept{bytes: &hello, Conn: broken{}}, client).Handshake()
+	s = newSide(t, server)
+	s.of.TellWork(tell)
+	s.feed(hello.Bytes())
+	idle("another waits for its peer")
+	s.close()
+	idle("it was closed")
+}
