@@ -99,6 +99,10 @@ func (s *scrape) work() {
 		{"bytes_received_copied", "Of these, copied in user space on their way to the handler.", t.BytesInCopied},
 		{"bytes_sent", "Bytes sent.", t.BytesOut},
 		{"bytes_sent_copied", "Of these, copied in user space on their way to the socket.", t.BytesOutCopied},
+		{"upstreams", "Connections that this server began to make to others.", t.Upstreams},
+		{"upstreams_closed", "Of these, that ended, or never came to be.", t.UpstreamsClosed},
+		{"upstream_bytes_received", "Bytes received by these.", t.UpstreamBytesIn},
+		{"upstream_bytes_sent", "Bytes sent by these.", t.UpstreamBytesOut},
 		{"memory_lost_bytes", "Memory that is not used again because the kernel had not let go of it.", t.BytesLost},
 		{"watcher_panics", "Panics of functions that watch connections.", s.now.WatcherPanics},
 	})

@@ -25,13 +25,13 @@ type upstreamClient struct {
 	up     *processor.Upstream
 	sent   [][]byte
 
-	mu     sync.Mutex
-	came   int    // guarded by mu; frames
+	mu   sync.Mutex
+	came int // guarded by mu; frames
 	// Of sent, guarded by mu: Write had returned, Done was called, and said that it was begun.
 	written, done, begun []bool
 	undone               sync.WaitGroup
-	into   []byte // guarded by mu; the frame that is begun
-	closed chan error
+	into                 []byte // guarded by mu; the frame that is begun
+	closed               chan error
 }
 
 func newUpstreamClient(t *testing.T, seed uint64, memory *slab.Pool) *upstreamClient {
