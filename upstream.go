@@ -79,7 +79,8 @@ type UpstreamWrite = processor.Outgoing
 // UpstreamError says why a connection ended that a Server made.
 type UpstreamError struct {
 	Address string
-	// Reason is ReasonBackendFailed when it was never open, else as for any connection.
+	// Reason is ReasonBackendFailed when it was never open, ReasonListenerRemoved when its
+	// processor was taken away, else as for any connection.
 	Reason CloseReason
 	// Err is what exactly happened: an errno (connect(2), a reset), io.EOF when the peer
 	// ended it between two frames, io.ErrUnexpectedEOF when inside one,
@@ -299,13 +300,22 @@ func (o owner) Closed(why reqchan.CloseReason, err error) {
 		return
 	}
 	if err == nil {
-		err = io.EOF
-		if why == reqchan.ServerDraining {
+		switch err = io.EOF; why {
+		case reqchan.ServerDraining:
 			err = ErrServerClosed
+		case reqchan.ListenerRemoved:
+			err = errProcessorGone
+		case reqchan.EngineFailed:
+			err = errEngineGone
 		}
 	}
 	o.u.events.Closed(&UpstreamError{o.u.address, why, err})
 }
+
+var (
+	errProcessorGone = errors.New("its processor was taken away by Reconfigure: connect again")
+	errEngineGone    = errors.New("the engine of its processor died: connect again")
+)
 
 var errEventPanicked = errors.New("kring: an event of the connection panicked")
 

@@ -246,7 +246,7 @@ func (c *Conn) EndUpstream(replies bool) bool {
 		return false
 	}
 	if c.life < ending {
-		c.end(reqchan.ServerDraining)
+		c.end(c.endReason())
 	}
 	return true
 }

@@ -521,3 +521,52 @@ func TestShutdownKeepsConnectionsThatAnswersComeBy(t *testing.T) {
 		}
 	})
 }
+
+// TestAProcessorThatIsTakenAwayEndsItsConnectionsWhenTheyOweNothing, and its clients go on
+// with others.
+func TestAProcessorThatIsTakenAwayEndsItsConnectionsWhenTheyOweNothing(t *testing.T) {
+	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
+		address, accept := peers(t)
+		s, _ := startRelay(t, cfg, kring.UpstreamConfig{})
+		ids := s.Processors()
+		var both []*watcher
+		var ups []*kring.Upstream
+		var ends []*net.TCPConn
+		for _, id := range ids {
+			w := watch()
+			ups = append(ups, s.Connect(kring.UpstreamConfig{Address: address, Near: int(id)}, w))
+			ends = append(ends, accept())
+			w.opens(t)
+			if got := ups[len(ups)-1].Conn().ID.Processor; got != id {
+				t.Errorf("it lives on processor %d, not near %d", got, id)
+			}
+			both = append(both, w)
+		}
+		ups[1].Write(kring.UpstreamWrite{Parts: [][]byte{servertest.Frame([]byte("asked"))}})
+		if _, err := servertest.ReadFrame(ends[1]); err != nil {
+			t.Fatal(err)
+		}
+		cfg.Processors.Count = 1
+		if err := s.Reconfigure(cfg); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Processors(); len(got) != 1 || got[0] != ids[0] {
+			t.Fatalf("%v serve", got)
+		}
+		if _, err := ends[1].Write(servertest.Frame([]byte("answer"))); err != nil {
+			t.Fatal(err)
+		}
+		if got := <-both[1].frames; got != "answer" {
+			t.Errorf("%q came", got)
+		}
+		var e *kring.UpstreamError
+		if err := both[1].ends(t); !errors.As(err, &e) || e.Reason != kring.ReasonListenerRemoved {
+			t.Errorf("it ended with %v", err)
+		}
+		ups[0].Close(io.EOF)
+		if err := both[0].ends(t); err != io.EOF {
+			t.Errorf("the other ended with %v", err)
+		}
+		servertest.Shutdown(t, s)
+	})
+}
