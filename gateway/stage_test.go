@@ -423,7 +423,6 @@ func (s *stage) finish() {
 	s.settle()
 	for _, c := range s.clients {
 		if len(c.requests) > 0 {
-			s.dump()
 			s.t.Fatalf("client %d: %d requests are not answered although the brokers answer all, first %s", c.number, len(c.requests), c.requests[0].tag)
 		}
 		c.leave()

@@ -19,6 +19,9 @@ type topology struct {
 func (g *Gateway) clientAddress(e Endpoint) kafka.Address {
 	if known, is := g.topology.Load().addresses[e.Node]; !is || known.Host != string(e.Host) || known.Port != e.Port {
 		g.stale.Store(true)
+		if g.cfg.PassSASL {
+			g.hear(e)
+		}
 	}
 	at, reachable := g.cfg.Addressing.AddressOf(e.Node)
 	if !reachable {
@@ -27,12 +30,28 @@ func (g *Gateway) clientAddress(e Endpoint) kafka.Address {
 	return at
 }
 
+// hear takes an address from what a client is answered: where clients' own credentials are
+// passed on, the gateway is nobody to the brokers, and can't ask. The locks are free.
+func (g *Gateway) hear(e Endpoint) {
+	at := kafka.Address{Host: string(e.Host), Port: e.Port}
+	if _, reachable := g.cfg.Addressing.AddressOf(e.Node); !reachable || g.cfg.Addressing.loops(at, g.cfg.Own) {
+		return
+	}
+	g.mu.Lock()
+	old := g.topology.Load()
+	t := &topology{addresses: maps.Clone(old.addresses), clusterID: old.clusterID}
+	t.addresses[e.Node] = at
+	g.topology.Store(t)
+	g.mu.Unlock()
+	g.node(e.Node).moveTo(at)
+}
+
 // ask asks a broker for all of them, from time to time, and when what is known seems old.
 func (g *Gateway) ask(now int64) {
 	n := g.node(NoNode)
 	last := g.askedAt.Load()
 	due := last == 0 || now-last >= int64(g.cfg.TopologyEvery) || g.stale.Load() && now-last >= int64(g.cfg.BackoffMin)
-	if !due || g.closed.Load() || !g.asking.CompareAndSwap(false, true) {
+	if !due || g.cfg.PassSASL || g.closed.Load() || !g.asking.CompareAndSwap(false, true) {
 		return
 	}
 	n.lock()
