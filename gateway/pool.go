@@ -135,7 +135,7 @@ func (l *lanes) dial() {
 			opening++
 		}
 	}
-	if len(l.links) >= l.most || opening > l.waits || !n.mayDial(n.g.now()) {
+	if len(l.links) >= l.most || opening >= max(1, l.waits) || !n.mayDial(n.g.now()) {
 		return
 	}
 	u := &uplink{node: n, lanes: l, near: -1}

@@ -36,8 +36,9 @@ type stage struct {
 	pool    slab.Pool
 	home    *reqchan.ResponseQueue
 	serial  int
-	cutAll  bool
 	dials   int
+	// change, if set, may change what brokers answer.
+	change func(l *stageLink, req kmsg.Request, resp kmsg.Response)
 }
 
 func newStage(t testing.TB, change func(*Config)) *stage {
@@ -191,6 +192,9 @@ func (l *stageLink) process(i int, answers bool) (payload []byte) {
 	}
 	if !answers {
 		return nil
+	}
+	if l.s.change != nil {
+		l.s.change(l, req, resp)
 	}
 	return responsePayload(resp, h.CorrelationID)
 }
@@ -390,6 +394,21 @@ func (s *stage) bounds() {
 				}
 			}
 		}
+	}
+}
+
+// run has brokers answer all that they are asked, in no time.
+func (s *stage) run() {
+	for range 40 {
+		for _, l := range append([]*stageLink(nil), s.links...) {
+			l.open()
+			l.leave(1 << 20)
+			l.answer()
+			if l.asked != nil {
+				l.end(nil, false)
+			}
+		}
+		s.look()
 	}
 }
 
