@@ -92,7 +92,7 @@ func (b *bed) serve(o bedOptions) {
 	if o.server != nil {
 		o.server(&cfg)
 	}
-	b.server = servertest.Start(b.t, cfg, kafka.NewDoor(Served(), b.gateway))
+	b.server = servertest.Start(b.t, cfg, kafka.NewFilter(Served(), b.gateway))
 	for _, l := range b.server.Listeners() {
 		b.ports[l.Name] = l.Address
 	}

@@ -42,7 +42,7 @@ type stage struct {
 }
 
 func newStage(t testing.TB, change func(*Config)) *stage {
-	s := &stage{t: t, now: 1, home: reqchan.NewResponseQueue(queue.NewDoorbell(func() {}))}
+	s := &stage{t: t, now: 1, home: reqchan.NewResponseQueue(queue.NewWakeFlag(func() {}))}
 	cfg := Config{
 		Bootstrap:   []kafka.Address{{Host: "upstream", Port: 1}},
 		Addressing:  Addressing{Names: "node-$(node).test", NamesPort: 9092},
