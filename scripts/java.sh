@@ -7,6 +7,8 @@
 #
 # The tools come from Maven Central by scripts/java/pom.xml and are kept in
 # KRING_JAVA_CACHE (default: kring-java-tools in the user's cache folder).
+#
+#   KRING_JAVA_PARTS  which of the parts to run (default: all)
 
 source "$(dirname "$0")/lib.bash"
 engines "$@"
@@ -167,7 +169,7 @@ cluster() {
 echo isolation.level=read_committed >"$scratch/committed.properties"
 for engine in "${engines[@]}"; do
 	start_kring "$engine"
-	for part in topics verifiable groups performance transactions shares cluster; do
+	for part in ${KRING_JAVA_PARTS:-topics verifiable groups performance transactions shares cluster}; do
 		$part
 		say "$engine: $part"
 	done
