@@ -117,7 +117,8 @@ func TestABigGroupJoinsThroughFewConnections(t *testing.T) {
 	b := newBed(t, bedOptions{gateway: func(c *Config) { c.Waiting, c.Connections = 2, 1 }})
 	produce(t, b.client(), "shared", 300)
 	const members = 12
-	got := make(chan string, 300)
+	got, done := make(chan string, 300), make(chan struct{})
+	t.Cleanup(func() { close(done) })
 	for range members {
 		cl := b.client(kgo.ConsumeTopics("shared"), kgo.ConsumerGroup("big"), kgo.Balancers(kgo.RangeBalancer()), kgo.DisableAutoCommit())
 		go func() {
@@ -126,7 +127,12 @@ func TestABigGroupJoinsThroughFewConnections(t *testing.T) {
 				if fetches.IsClientClosed() {
 					return
 				}
-				fetches.EachRecord(func(r *kgo.Record) { got <- string(r.Value) })
+				fetches.EachRecord(func(r *kgo.Record) { // again when the group has rebalanced
+					select {
+					case got <- string(r.Value):
+					case <-done:
+					}
+				})
 			}
 		}()
 	}
