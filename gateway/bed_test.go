@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"strings"
@@ -18,6 +19,45 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
+// cutter is the Server's Dialer; it can close all that it opened.
+type cutter struct {
+	*ServerDialer
+	mu    sync.Mutex
+	links map[*cutLink]bool // guarded by mu
+}
+
+type cutLink struct {
+	LinkEvents
+	Link
+	of *cutter
+}
+
+func (c *cutter) Dial(to Target, events LinkEvents) Link {
+	l := &cutLink{LinkEvents: events, of: c}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.links[l] = true
+	l.Link = c.ServerDialer.Dial(to, l)
+	return l.Link
+}
+
+// Closed is of LinkEvents.
+func (l *cutLink) Closed(err error) {
+	l.of.mu.Lock()
+	delete(l.of.links, l)
+	l.of.mu.Unlock()
+	l.LinkEvents.Closed(err)
+}
+
+// cut ends all connections, as a broker that ends would.
+func (c *cutter) cut() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for l := range c.links {
+		l.Close(io.EOF)
+	}
+}
+
 // bed is a gateway in front of three brokers in the process. Clients know brokers by the
 // names node-0.test and so on; a dialer of theirs knows where these are.
 type bed struct {
@@ -25,7 +65,7 @@ type bed struct {
 	cluster *kfake.Cluster
 	server  *kring.Server
 	gateway *Gateway
-	dialer  *netDialer
+	dialer  *cutter
 	ports   map[string]string // by listener
 
 	mu       sync.Mutex
@@ -42,7 +82,7 @@ type bedOptions struct {
 
 func newBed(t testing.TB, o bedOptions) *bed {
 	t.Helper()
-	b := &bed{t: t, dialer: &netDialer{}, ports: map[string]string{}}
+	b := &bed{t: t, dialer: &cutter{ServerDialer: NewServerDialer(nil), links: map[*cutLink]bool{}}, ports: map[string]string{}}
 	var err error
 	b.cluster, err = kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(bedNodes), kfake.DefaultNumPartitions(6), kfake.AllowAutoTopicCreation()}, o.cluster...)...)
 	if err != nil {
@@ -85,7 +125,7 @@ func (b *bed) serve(o bedOptions) {
 	for i := range bedNodes {
 		names = append(names, fmt.Sprintf("node-%d", i))
 	}
-	cfg := kring.Config{Engine: kring.EnginePortable, Dispatch: kring.DispatchConfig{Mode: kring.DispatchInline}, Limits: kring.LimitsConfig{PipelineMax: 16}}
+	cfg := kring.Config{Dispatch: kring.DispatchConfig{Mode: kring.DispatchInline}, Limits: kring.LimitsConfig{PipelineMax: 16}}
 	for _, name := range names {
 		cfg.Listeners = append(cfg.Listeners, kring.ListenerConfig{Name: name, Address: "127.0.0.1:0"})
 	}
@@ -96,11 +136,9 @@ func (b *bed) serve(o bedOptions) {
 	for _, l := range b.server.Listeners() {
 		b.ports[l.Name] = l.Address
 	}
+	b.dialer.Use(b.server)
 	b.gateway.Start()
-	b.t.Cleanup(func() {
-		b.gateway.Close()
-		b.dialer.done.Wait()
-	})
+	b.t.Cleanup(b.gateway.Close)
 }
 
 // client is franz-go's, by the gateway.

@@ -1,12 +1,15 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"testing"
 	"time"
 
 	"kring"
+	"kring/internal/servertest"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -14,6 +17,19 @@ import (
 )
 
 var modes = map[string]Mode{"multiplexed": Multiplexed, "dedicated": Dedicated}
+
+// everyWay has a gateway on each engine, in each mode.
+func everyWay(t *testing.T, property func(t *testing.T, name string, b *bed)) {
+	for _, engine := range servertest.Engines() {
+		for name, mode := range modes {
+			t.Run(string(engine)+"/"+name, func(t *testing.T) {
+				property(t, name, newBed(t, bedOptions{
+					gateway: func(c *Config) { c.Mode = mode }, server: func(c *kring.Config) { c.Engine = engine },
+				}))
+			})
+		}
+	}
+}
 
 func deadline(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -52,25 +68,22 @@ func consume(t testing.TB, cl *kgo.Client, n int) map[string]int {
 }
 
 func TestRecordsComeBackThroughTheGateway(t *testing.T) {
-	for name, mode := range modes {
-		t.Run(name, func(t *testing.T) {
-			b := newBed(t, bedOptions{gateway: func(c *Config) { c.Mode = mode }})
-			const n = 2000
-			produce(t, b.client(), "things", n)
-			seen := consume(t, b.client(kgo.ConsumeTopics("things"), kgo.ConsumerGroup("g-"+name)), n)
-			for v, times := range seen {
-				if times != 1 {
-					t.Errorf("record %s came %d times", v, times)
-				}
+	everyWay(t, func(t *testing.T, name string, b *bed) {
+		const n = 2000
+		produce(t, b.client(), "things", n)
+		seen := consume(t, b.client(kgo.ConsumeTopics("things"), kgo.ConsumerGroup("g-"+name)), n)
+		for v, times := range seen {
+			if times != 1 {
+				t.Errorf("record %s came %d times", v, times)
 			}
-			if len(seen) != n {
-				t.Errorf("%d of %d records came", len(seen), n)
-			}
-			for _, w := range b.warnings {
-				t.Error(w)
-			}
-		})
-	}
+		}
+		if len(seen) != n {
+			t.Errorf("%d of %d records came", len(seen), n)
+		}
+		for _, w := range b.warnings {
+			t.Error(w)
+		}
+	})
 }
 
 func TestTransactionsGoThroughTheGateway(t *testing.T) {
@@ -109,6 +122,24 @@ func TestProducersWithoutAnswersLoseNothingInPeace(t *testing.T) {
 	if n := len(consume(t, b.client(kgo.ConsumeTopics("silent")), 500)); n != 500 {
 		t.Errorf("%d of 500 records came", n)
 	}
+}
+
+// TestLargeRecordsComeBackWhole: they are received where they are sent from, both ways.
+func TestLargeRecordsComeBackWhole(t *testing.T) {
+	everyWay(t, func(t *testing.T, _ string, b *bed) {
+		cl := b.client(kgo.ProducerBatchMaxBytes(900_000), kgo.ProducerBatchCompression(kgo.NoCompression()))
+		ctx, want := deadline(t), map[string]int{}
+		for i := range 12 {
+			v := bytes.Repeat([]byte{byte('a' + i)}, 20_000+i*70_000)
+			want[string(v)] = 1
+			if err := cl.ProduceSync(ctx, &kgo.Record{Topic: "large", Value: v}).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := consume(t, b.client(kgo.ConsumeTopics("large")), 12); !maps.Equal(got, want) {
+			t.Errorf("%d of 12 records came back whole", len(got))
+		}
+	})
 }
 
 // TestABigGroupJoinsThroughFewConnections: members of a classic group wait for each other,

@@ -190,9 +190,6 @@ func (g *Gateway) identityOf(c *kring.Conn) *Identity {
 	return g.cfg.IdentityOf(c)
 }
 
-// owns says that b is memory of r in which a response may be received.
-func (g *Gateway) owns(r kring.Request, b []byte) bool { return false }
-
 // warn tells of something wrong, once.
 func (g *Gateway) warn(text string) {
 	g.mu.Lock()

@@ -111,7 +111,9 @@ func (u *uplink) send(s *slot) {
 	if s.client == nil {
 		binary.BigEndian.PutUint32(s.parts[0][8:], uint32(s.correlation))
 	}
-	u.link.Write(Write{Parts: s.frame(), Copied: s.client == nil, Done: s.sent})
+	parts := s.frame()
+	last := parts[len(parts)-1]
+	u.link.Write(Write{Parts: parts, Copied: s.client == nil || len(last) > sentInPlaceFrom && !s.req.Raw.Owns(last), Done: s.sent})
 }
 
 // sent is when the Link has done with the memory of s.
@@ -201,7 +203,7 @@ func (u *uplink) FrameBegins(size int, correlationID int32) ([]byte, error) {
 		return nil, nil
 	}
 	b := s.req.Raw.Buffer(size + endpointsRoom)
-	if !n.g.owns(s.req.Raw, b) {
+	if !s.req.Raw.Owns(b) {
 		return nil, nil
 	}
 	s.into = b
@@ -211,6 +213,8 @@ func (u *uplink) FrameBegins(size int, correlationID int32) ([]byte, error) {
 const (
 	// receiveIntoFrom is from what size on a response is received where it is sent from.
 	receiveIntoFrom = 4 << 10
+	// sentInPlaceFrom is from what size on a part is sent from where it lies.
+	sentInPlaceFrom = 4 << 10
 	// endpointsRoom is how much longer it may get there by other addresses.
 	endpointsRoom = 1 << 10
 )
