@@ -4,8 +4,7 @@
 # its own in $scratch.
 
 cluster_pids=()
-cluster_addrs=()
-cluster_controllers=()
+cluster_addrs=() # by node id; those of controllers are 10 further
 
 # fetch_cluster fetches the broker; $jars is where it lies.
 fetch_cluster() {
@@ -17,17 +16,19 @@ fetch_cluster() {
 # start_cluster starts three nodes, with ids 1 to 3, and waits until they listen.
 # $cluster_upstream has their addresses with commas between.
 start_cluster() {
-	local node voters
-	for node in 1 2 3; do
-		cluster_addrs[node]=127.0.0.1:$(free_port)
-		cluster_controllers[node]=127.0.0.1:$(free_port)
+	local node voters port used=' '
+	for node in 1 2 3 11 12 13; do
+		port=$(free_port)
+		while [[ $used == *" $port "* ]]; do port=$(free_port); done
+		used+="$port "
+		cluster_addrs[node]=127.0.0.1:$port
 	done
-	voters=1@${cluster_controllers[1]},2@${cluster_controllers[2]},3@${cluster_controllers[3]}
+	voters=1@${cluster_addrs[11]},2@${cluster_addrs[12]},3@${cluster_addrs[13]}
 	for node in 1 2 3; do
 		{
 			grep -vE '^(node.id|.*replication.factor|.*min.isr)=' "$root/scripts/kafka/server.properties"
 			echo "node.id=$node"
-			echo "listeners=PLAINTEXT://${cluster_addrs[node]},CONTROLLER://${cluster_controllers[node]}"
+			echo "listeners=PLAINTEXT://${cluster_addrs[node]},CONTROLLER://${cluster_addrs[node + 10]}"
 			echo "advertised.listeners=PLAINTEXT://${cluster_addrs[node]}"
 			echo "controller.quorum.voters=$voters"
 			echo "log.dirs=$scratch/node-$node"
