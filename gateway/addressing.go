@@ -57,7 +57,7 @@ func (a *Addressing) Validate() error {
 	if a.Nodes < 1 || a.Nodes > nodePortsMax {
 		fault("gateway: Nodes %d: must be from 1 to %d, one more than the largest node id of the cluster", a.Nodes, nodePortsMax)
 	}
-	for _, base := range []int32{a.PortBase, a.advertisedBase()} {
+	for _, base := range []int32{a.PortBase, a.firstAdvertised()} {
 		if base < 1 || base+a.Nodes-1 > 1<<16-1 {
 			fault("gateway: ports %d to %d: must be from 1 to 65535; choose a lower base, or fewer nodes", base, base+a.Nodes-1)
 		}
@@ -68,7 +68,7 @@ func (a *Addressing) Validate() error {
 	return errors.Join(faults...)
 }
 
-func (a *Addressing) advertisedBase() int32 {
+func (a *Addressing) firstAdvertised() int32 {
 	if a.AdvertisedPortBase != 0 {
 		return a.AdvertisedPortBase
 	}
@@ -86,7 +86,7 @@ func (a *Addressing) AddressOf(node int32) (kafka.Address, bool) {
 	case a.Names != "" && node >= 0:
 		return kafka.Address{Host: a.name(node), Port: a.NamesPort}, true
 	case a.Names == "" && node >= 0 && node < a.Nodes:
-		return kafka.Address{Host: a.Host, Port: a.advertisedBase() + node}, true
+		return kafka.Address{Host: a.Host, Port: a.firstAdvertised() + node}, true
 	}
 	return kafka.Address{Host: fmt.Sprintf("node-%d-is-outside-the-gateways-node-ports.invalid", node), Port: 1}, false
 }
@@ -116,5 +116,5 @@ func (a *Addressing) loops(at kafka.Address, bootstrap []kafka.Address) bool {
 	if a.Names != "" {
 		return a.NodeOfName(at.Host) != NoNode && at.Port == a.NamesPort
 	}
-	return strings.EqualFold(at.Host, a.Host) && at.Port >= a.advertisedBase() && at.Port < a.advertisedBase()+a.Nodes
+	return strings.EqualFold(at.Host, a.Host) && at.Port >= a.firstAdvertised() && at.Port < a.firstAdvertised()+a.Nodes
 }

@@ -41,7 +41,7 @@ start_cluster() {
 			echo share.coordinator.state.topic.min.isr=2
 		} >"$scratch/node-$node.properties"
 		java -XX:+UseSerialGC -Xshare:auto -Xmx256m -cp "$jars/*" kafka.tools.StorageTool format -t 4L6g3nShT-eMCtK--X86sw \
-			-c "$scratch/node-$node.properties" >"$scratch/node-$node.log" 2>&1 ||
+			-c "$scratch/node-$node.properties" --feature share.version=1 >"$scratch/node-$node.log" 2>&1 ||
 			die "the storage of node $node could not be made: $(tail -n 20 "$scratch/node-$node.log")"
 		start_node "$node"
 	done
