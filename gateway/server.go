@@ -22,7 +22,7 @@ func (d *ServerDialer) Use(s *kring.Server) { d.server.Store(s) }
 
 // Dial is of Dialer.
 func (d *ServerDialer) Dial(to Target, events LinkEvents) Link {
-	return serverLink{d.server.Load().Dial(kring.UpstreamConfig{
+	return serverLink{d.server.Load().Connect(kring.UpstreamConfig{
 		Address: to.Address.String(), TLS: d.tls, Near: to.Near, FrameBytesMax: to.FrameBytesMax,
 		OpenTimeout: to.OpenTimeout, FrameTimeout: to.FrameTimeout, WriteTimeout: to.WriteTimeout,
 	}, events)}

@@ -91,8 +91,8 @@ func selectedServe(command *kong.Context) *serveCmd {
 var notOfGateway = map[string]bool{"handler": true, "dispatch": true, "handlers": true, "handler-batch": true, "data-dir": true, "sync-writes": true,
 	"accept-data-loss": true, "memory-log-bytes-max": true, "partitions": true, "seed-topic": true}
 
-// hideFlags takes flags that a gateway has no use for out of its help.
-func hideFlags(k *kong.Kong) {
+// dropFlags takes flags that a gateway has no use for out of its help.
+func dropFlags(k *kong.Kong) {
 	for _, node := range k.Model.Children {
 		if node.Name != "gateway" {
 			continue

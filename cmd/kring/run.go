@@ -152,7 +152,7 @@ func newParser(g *grammar, stdout, stderr io.Writer, more ...kong.Option) *kong.
 	if err != nil {
 		panic(fmt.Sprintf("kring: the command line's own definition is wrong: %v", err))
 	}
-	hideFlags(parser)
+	dropFlags(parser)
 	return parser
 }
 
