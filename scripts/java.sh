@@ -143,8 +143,9 @@ shares() {
 	tool consumer.group.ShareGroupCommand --bootstrap-server "$kring_addr" --list
 	expect '^java-shares-sync$' 'listing share groups'
 	tool consumer.group.ShareGroupCommand --bootstrap-server "$kring_addr" --describe --group java-shares-sync
-	# columns: GROUP TOPIC PARTITION START-OFFSET
-	awk '$1 == "java-shares-sync" { n += $4 } END { exit n != 10000 }' "$out" ||
+	# columns: GROUP TOPIC PARTITION START-OFFSET. Apache Kafka 4.1 itself shows none ("-") of
+	# partitions whose state it has not written yet.
+	[[ ${KRING_COMMAND:-serve} != serve ]] || awk '$1 == "java-shares-sync" { n += $4 } END { exit n != 10000 }' "$out" ||
 		die "$engine: the share group's offsets do not add up: $(cat "$out")"
 	tool consumer.group.ShareGroupCommand --bootstrap-server "$kring_addr" --delete --group java-shares-auto
 	expect "'java-shares-auto'.*success" 'deleting a share group'
