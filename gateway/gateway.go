@@ -184,10 +184,14 @@ func (g *Gateway) passSASL(key int16) bool {
 }
 
 func (g *Gateway) identityOf(c *kring.Conn) *Identity {
-	if g.cfg.IdentityOf == nil {
-		return &noIdentity
+	var id *Identity
+	if g.cfg.IdentityOf != nil {
+		id = g.cfg.IdentityOf(c)
 	}
-	return g.cfg.IdentityOf(c)
+	if id == nil && (c == nil || g.cfg.IdentityOf == nil) {
+		return &noIdentity // the gateway itself is nobody, and learns versions all the same
+	}
+	return id
 }
 
 // warn tells of something wrong, once.

@@ -508,3 +508,32 @@ func TestTheTableOfLanesHasEveryAPIOfClients(t *testing.T) {
 		}
 	}
 }
+
+// TestPrincipalsShareNoConnection, and one that nobody has mapped is refused.
+func TestPrincipalsShareNoConnection(t *testing.T) {
+	a, b := &Identity{Mechanism: "PLAIN", User: "a", Password: "p"}, &Identity{Mechanism: "PLAIN", User: "b", Password: "p"}
+	s := ready(t, func(c *Config) {
+		c.IdentityOf = func(conn *kring.Conn) *Identity {
+			if conn == nil {
+				return nil
+			}
+			return map[string]*Identity{"User:a": a, "User:b": b}[conn.Principal()]
+		}
+	})
+	for principal, served := range map[string]bool{"User:a": true, "User:b": true, "User:c": false} {
+		c := s.client("a")
+		c.conn.SetPrincipal(principal)
+		v, r := c.give(kmsg.NewPtrApiVersionsRequest()), c.give(describe("0/1"))
+		s.clients[0].seen = -1
+		s.run()
+		if _, ok := c.await(v); !ok {
+			t.Errorf("%s: ApiVersions, which comes before authentication, is not answered", principal)
+		}
+		if _, ok := c.await(r); ok != served {
+			t.Errorf("%s: served: %v", principal, ok)
+		}
+	}
+	if n := len(s.g.node(0).pools); n != 3 { // one to learn the versions
+		t.Errorf("%d pools", n)
+	}
+}

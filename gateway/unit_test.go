@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"kring"
 	"kring/kafka"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -221,5 +222,28 @@ func TestFaultsOfAConfigAreAllSaid(t *testing.T) {
 	at := kafka.Address{Host: "gw", Port: 9101}
 	if err := (Config{Bootstrap: []kafka.Address{at}, Addressing: Addressing{Host: "gw", PortBase: 9100, Nodes: 3}}).Validate(); err == nil || !strings.Contains(err.Error(), "itself") {
 		t.Errorf("an upstream that is the gateway: %v", err)
+	}
+}
+
+func TestCredentialsAreByPrincipal(t *testing.T) {
+	byDefault := &Identity{Mechanism: "PLAIN", User: "gw", Password: "p"}
+	c, err := ReadCredentials(strings.NewReader("# who\n\nUser:ann SCRAM-SHA-256 a s\nUser:bob PLAIN b s\n"), byDefault)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ann, bob, other := new(kring.Conn), new(kring.Conn), new(kring.Conn)
+	ann.SetPrincipal("User:ann")
+	bob.SetPrincipal("User:bob")
+	if c.Of(ann).User != "a" || c.Of(bob).User != "b" || c.Of(other) != byDefault || c.Of(nil) != byDefault || c.Of(ann) != c.Of(ann) {
+		t.Errorf("%v %v %v", c.Of(ann), c.Of(bob), c.Of(other))
+	}
+	_, err = ReadCredentials(strings.NewReader("User:x PLAIN hidden\nann PLAIN a hidden\nUser:a PLAIN a hidden\nUser:a PLAIN a hidden\nUser:b GSSAPI b hidden\n"), nil)
+	for _, want := range []string{"line 1", "line 2", "line 4", "line 5"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s is not among the faults: %v", want, err)
+		}
+	}
+	if strings.Contains(err.Error(), "hidden") {
+		t.Errorf("a password is shown: %v", err)
 	}
 }

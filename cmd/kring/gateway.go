@@ -51,10 +51,11 @@ type upstreamFlags struct {
 	UpstreamKey        string `group:"upstream" placeholder:"FILE" help:"Its key (PEM)."`
 	UpstreamServerName string `group:"upstream" placeholder:"NAME" help:"Name that the brokers' certificates are for. Default: the host that is connected to."`
 
-	UpstreamSASL      string `group:"upstream" name:"upstream-sasl" placeholder:"MECHANISM" help:"Authenticate to the brokers by PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER. pass: clients' own exchanges go to the broker; needs --upstream-mode dedicated. Default: not at all."`
-	UpstreamUser      string `group:"upstream" placeholder:"NAME" help:"User for PLAIN and SCRAM."`
-	UpstreamPassword  secret `group:"upstream" placeholder:"SECRET" help:"Its password, or file:PATH."`
-	UpstreamTokenFile string `group:"upstream" placeholder:"FILE" help:"File with the token for OAUTHBEARER; it is read again for each authentication."`
+	UpstreamSASL        string `group:"upstream" name:"upstream-sasl" placeholder:"MECHANISM" help:"Authenticate to the brokers by PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER. pass: clients' own exchanges go to the broker; needs --upstream-mode dedicated. Default: not at all."`
+	UpstreamUser        string `group:"upstream" placeholder:"NAME" help:"User for PLAIN and SCRAM."`
+	UpstreamPassword    secret `group:"upstream" placeholder:"SECRET" help:"Its password, or file:PATH."`
+	UpstreamCredentials string `group:"upstream" placeholder:"FILE" help:"Upstream users by the principals of clients, one in a line: PRINCIPAL MECHANISM USER PASSWORD, such as: User:alice SCRAM-SHA-512 alice s3cret. Others have --upstream-user, or are refused without it."`
+	UpstreamTokenFile   string `group:"upstream" placeholder:"FILE" help:"File with the token for OAUTHBEARER; it is read again for each authentication."`
 }
 
 const (
@@ -249,6 +250,29 @@ func (u *upstreamFlags) identity() (*gateway.Identity, error) {
 	return id, id.Validate()
 }
 
+// identities say who the gateway is to the brokers for each client; nil: nobody for all.
+func (u *upstreamFlags) identities() (func(*kring.Conn) *gateway.Identity, error) {
+	id, err := u.identity()
+	switch {
+	case err != nil:
+		return nil, err
+	case u.UpstreamCredentials != "":
+		f, err := os.Open(u.UpstreamCredentials)
+		if err != nil {
+			return nil, fmt.Errorf("--upstream-credentials: %w", err)
+		}
+		defer f.Close()
+		all, err := gateway.ReadCredentials(f, id)
+		if err != nil {
+			return nil, fmt.Errorf("--upstream-credentials %s: %w", u.UpstreamCredentials, err)
+		}
+		return all.Of, nil
+	case id != nil:
+		return func(*kring.Conn) *gateway.Identity { return id }, nil
+	}
+	return nil, nil
+}
+
 // tlsConfig is TLS with the brokers; nil: there is none.
 func (u *upstreamFlags) tlsConfig() (*tls.Config, error) {
 	if !u.UpstreamTLS {
@@ -290,9 +314,6 @@ func (c *serveCmd) gatewayConfig(log *slog.Logger) gateway.Config {
 	if u.UpstreamMode == "dedicated" {
 		cfg.Mode = gateway.Dedicated
 	}
-	if id, _ := u.identity(); id != nil {
-		cfg.IdentityOf = func(*kring.Conn) *gateway.Identity { return id }
-	}
 	if u.NodePorts != "" {
 		cfg.NodeOf = nodeOfListener
 	}
@@ -329,6 +350,9 @@ func (c *serveCmd) openGateway(log *slog.Logger, refused *refusals, by guards) (
 	}
 	dialer := gateway.NewServerDialer(secure)
 	cfg := c.gatewayConfig(log)
+	if cfg.IdentityOf, err = c.upstream.identities(); err != nil {
+		return service{}, usageError{err}
+	}
 	g, err := gateway.New(cfg, dialer)
 	if err != nil {
 		return service{}, usageError{inFlags(err)}
