@@ -363,7 +363,7 @@ func (c *serveCmd) openGateway(log *slog.Logger, refused *refusals, by guards) (
 	apis := gateway.Served()
 	filter := kafka.NewFilter(apis, g)
 	filter.Quotas, filter.Rejected, filter.SASL = by.quotas, refused.add, by.who.sasl
-	return service{handler: filter, quotas: by.quotas, apis: apis,
+	return service{handler: filter, quotas: by.quotas, apis: apis, upstreams: &upstreams{g},
 		started: func(server *kring.Server) { dialer.Use(server); g.Start() },
 		close:   func() error { g.Close(); return nil },
 	}, nil

@@ -94,9 +94,15 @@ func TestAGatewayServesAnExistingCluster(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer cluster.Close()
-			c, at := startGateway(t, strings.Join(cluster.ListenAddrs(), ","), "--upstream-mode", mode)
+			args, side := withHTTP(t, "--upstream-mode", mode)
+			c, at := startGateway(t, strings.Join(cluster.ListenAddrs(), ","), args...)
 			produceAndConsume(t, at)
 			c.logged(`msg="broker up" node=[012] `)
+			for path, want := range map[string]string{"/metrics": `kring_upstream_up{node="any"} 1`, "/upstreams": `"state":"up"`} {
+				if _, body := side.get(path); !strings.Contains(body, want) {
+					t.Errorf("%s has no %s:\n%s", path, want, body)
+				}
+			}
 			c.signal(syscall.SIGTERM)
 			if status := c.exit(); status != exitOK {
 				t.Errorf("exit status %d:\n%s", status, c.stderr.String())

@@ -29,6 +29,7 @@ type service struct {
 	handler   kring.Handler
 	advertise advertiser                 // nil: the handler advertises nothing
 	quotas    *quota.Quotas              // nil: no quotas
+	upstreams *upstreams                 // of a gateway; nil: there is none
 	started   func(*kring.Server)        // called when the server listens; nil: nothing to do
 	release   func()                     // called before draining: answers requests that wait; nil: none do
 	close     func() error               // nil: nothing to close
