@@ -119,14 +119,14 @@ func TestTheMoreClientsWaitTheLessAFetchWaits(t *testing.T) {
 func TestAThrottledConnectionIsLeftAlone(t *testing.T) {
 	s := ready(t, func(c *Config) { c.Connections = 2 })
 	a, b := s.client("a"), s.client("a")
-	r := a.give(describe("0/1"))
+	a.give(describe("0/1"))
 	s.run()
 	s.change = func(_ *stageLink, _ kmsg.Request, resp kmsg.Response) {
 		if d, is := resp.(*kmsg.DescribeGroupsResponse); is {
 			d.ThrottleMillis = 10_000
 		}
 	}
-	r = a.give(describeV1("0/2"))
+	r := a.give(describeV1("0/2"))
 	s.run()
 	if resp, ok := a.await(r); !ok || resp.(*kmsg.DescribeGroupsResponse).ThrottleMillis != 10_000 {
 		t.Fatal("the client was not told")
@@ -157,7 +157,7 @@ func describeV1(group string) *kmsg.DescribeGroupsRequest {
 func TestAnAnswerToAnotherRequestEndsBothSides(t *testing.T) {
 	s := ready(t, nil)
 	c := s.client("a")
-	r := c.give(describe("0/1"))
+	c.give(describe("0/1"))
 	for _, l := range append([]*stageLink(nil), s.links...) {
 		l.open()
 		l.leave(10)
@@ -165,7 +165,7 @@ func TestAnAnswerToAnotherRequestEndsBothSides(t *testing.T) {
 		l.leave(10)
 	}
 	s.run()
-	r = c.give(describe("0/2"))
+	r := c.give(describe("0/2"))
 	l := s.on(0, LaneShort, 0)
 	l.leave(1)
 	p := l.process(0, true)

@@ -35,7 +35,6 @@ type stage struct {
 	clients []*stageClient
 	pool    slab.Pool
 	home    *reqchan.ResponseQueue
-	serial  int
 	dials   int
 	// change, if set, may change what brokers answer.
 	change func(l *stageLink, req kmsg.Request, resp kmsg.Response)
@@ -80,7 +79,6 @@ type stageLink struct {
 	asked  error   // what Close was called with
 	queued []Write // not done
 	sent   [][]byte
-	queue  []func() // what the broker answers, once it is asked to
 }
 
 func (l *stageLink) Write(w Write) { l.queued = append(l.queued, w) }
@@ -243,7 +241,6 @@ type stageRequest struct {
 	job  *reqchan.Job
 	tag  string
 	resp kmsg.Response
-	done bool
 }
 
 func (s *stage) client(listener string) *stageClient {

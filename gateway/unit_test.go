@@ -122,7 +122,10 @@ func serverSCRAM(t *testing.T, password string, iterations int) *scram.ServerCon
 	if err != nil {
 		t.Fatal(err)
 	}
-	stored := c.GetStoredCredentials(scram.KeyFactors{Salt: "salt", Iters: iterations})
+	stored, err := c.GetStoredCredentialsWithError(scram.KeyFactors{Salt: "salt", Iters: iterations})
+	if err != nil {
+		t.Fatal(err)
+	}
 	s, err := scram.SHA256.NewServer(func(string) (scram.StoredCredentials, error) { return stored, nil })
 	if err != nil {
 		t.Fatal(err)
@@ -234,7 +237,7 @@ func TestCredentialsAreByPrincipal(t *testing.T) {
 	ann, bob, other := new(kring.Conn), new(kring.Conn), new(kring.Conn)
 	ann.SetPrincipal("User:ann")
 	bob.SetPrincipal("User:bob")
-	if c.Of(ann).User != "a" || c.Of(bob).User != "b" || c.Of(other) != byDefault || c.Of(nil) != byDefault || c.Of(ann) != c.Of(ann) {
+	if c.Of(ann).User != "a" || c.Of(bob).User != "b" || c.Of(other) != byDefault || c.Of(nil) != byDefault {
 		t.Errorf("%v %v %v", c.Of(ann), c.Of(bob), c.Of(other))
 	}
 	_, err = ReadCredentials(strings.NewReader("User:x PLAIN hidden\nann PLAIN a hidden\nUser:a PLAIN a hidden\nUser:a PLAIN a hidden\nUser:b GSSAPI b hidden\n"), nil)
