@@ -57,6 +57,9 @@ type Write struct {
 	// nothing. Their memory is the Link's until Done; it may be the payload of a client's
 	// request, or of the Go heap: what must not be given to the kernel, the Link copies.
 	Parts [][]byte
+	// Copied: parts larger than 4 KiB are of the Go heap, and the Link copies them. Else they
+	// must lie in memory that the kernel may be given (kring.Request.Payload).
+	Copied bool
 	// Done, if set, is called once, on the Link's goroutine, when the Link does not need
 	// the memory any more. begun: bytes of the frame may have left. err is nil when all of
 	// them did (the kernel took them), else why they did not. For a Link that is closed
@@ -71,10 +74,10 @@ type LinkEvents interface {
 	Opened()
 	// FrameBegins: a frame of size bytes (without its size field) has begun to arrive, and
 	// its correlation id is there. into, if not nil, is where the frame is to be received:
-	// at least size bytes, from the first one on (the correlation id included), which the
-	// Link owns until Frame or Closed. nil: in memory of the Link's own. An error closes the
-	// connection, for that reason. It is not called for frames shorter than 4 bytes, which
-	// close the connection too.
+	// at least size bytes, from the first one on (the correlation id included), in memory of
+	// kring.Request.Buffer that the request owns; the Link has it until Frame or Closed. nil:
+	// in memory of the Link's own. An error closes the connection, for that reason. It is not
+	// called for a frame that arrives whole.
 	FrameBegins(size int, correlationID int32) (into []byte, err error)
 	// Frame: the frame is whole. payload has no size field; it is into[:size], or memory
 	// that is valid until Frame returns and that may be written to.

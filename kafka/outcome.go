@@ -1,6 +1,9 @@
 package kafka
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"time"
+)
 
 // outcomeElementsMax is among how many elements of a response an error is looked
 // for: a response with more of them costs more than to be counted.
@@ -18,6 +21,16 @@ func ErrorCode(request, response []byte) int16 {
 
 func errorCode(key, version int16, response []byte) int16 {
 	return readOutcome(key, version, response, outcomeElementsMax, false).failure
+}
+
+// ThrottleOf reads from a response (a payload, with its header) for how long its connection
+// is throttled; 0 when it says nothing of that. It does not allocate.
+func ThrottleOf(key, version int16, response []byte) time.Duration {
+	at := throttleAt(key, version, response)
+	if at < 0 {
+		return 0
+	}
+	return time.Duration(max(0, int32(binary.BigEndian.Uint32(response[at:])))) * time.Millisecond
 }
 
 // throttleAt is where the throttle time lies in a response, or in its beginning;

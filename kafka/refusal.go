@@ -103,7 +103,7 @@ func (r refuser) element(t reflect.Type, from reflect.Value) reflect.Value {
 	}
 	r.fill(e, reflect.ValueOf(struct{}{}))
 	for i := range e.NumField() {
-		if f := e.Field(i); e.Type().Field(i).Name != "ErrorCode" &&
+		if f, name := e.Field(i), e.Type().Field(i).Name; name != "ErrorCode" && name != "ErrorMessage" &&
 			(f.Type() == from.Type() || f.Type() == reflect.PointerTo(from.Type())) {
 			r.copy(f, from)
 			return e

@@ -7,6 +7,8 @@
 #
 # The tools come from Maven Central by scripts/java/pom.xml and are kept in
 # KRING_JAVA_CACHE (default: kring-java-tools in the user's cache folder).
+#
+#   KRING_JAVA_PARTS  which of the parts to run (default: all)
 
 source "$(dirname "$0")/lib.bash"
 engines "$@"
@@ -141,8 +143,9 @@ shares() {
 	tool consumer.group.ShareGroupCommand --bootstrap-server "$kring_addr" --list
 	expect '^java-shares-sync$' 'listing share groups'
 	tool consumer.group.ShareGroupCommand --bootstrap-server "$kring_addr" --describe --group java-shares-sync
-	# columns: GROUP TOPIC PARTITION START-OFFSET
-	awk '$1 == "java-shares-sync" { n += $4 } END { exit n != 10000 }' "$out" ||
+	# columns: GROUP TOPIC PARTITION START-OFFSET. Apache Kafka 4.1 itself shows none ("-") of
+	# partitions whose state it has not written yet.
+	[[ ${KRING_COMMAND:-serve} != serve ]] || awk '$1 == "java-shares-sync" { n += $4 } END { exit n != 10000 }' "$out" ||
 		die "$engine: the share group's offsets do not add up: $(cat "$out")"
 	tool consumer.group.ShareGroupCommand --bootstrap-server "$kring_addr" --delete --group java-shares-auto
 	expect "'java-shares-auto'.*success" 'deleting a share group'
@@ -167,7 +170,7 @@ cluster() {
 echo isolation.level=read_committed >"$scratch/committed.properties"
 for engine in "${engines[@]}"; do
 	start_kring "$engine"
-	for part in topics verifiable groups performance transactions shares cluster; do
+	for part in ${KRING_JAVA_PARTS:-topics verifiable groups performance transactions shares cluster}; do
 		$part
 		say "$engine: $part"
 	done

@@ -4,6 +4,7 @@
 #
 #   KRING_BIN      a built kring to test; without it one is built
 #   KRING_ENGINES  the engines to test when a script is given none
+#   KRING_COMMAND  the command that start_kring runs, with its flags (default: serve)
 #
 # A script ends everything it starts, by process id. Everything it writes is in
 # $scratch, which is removed at the end (KEEP=1 keeps it).
@@ -115,7 +116,9 @@ start_kring() {
 	shift
 	: >"$scratch/kring.out"
 	: >"$scratch/kring.log"
-	"$kring" serve --engine "$engine" --listen 127.0.0.1:0 "$@" \
+	local command
+	read -ra command <<<"${KRING_COMMAND:-serve}"
+	"$kring" "${command[@]}" --engine "$engine" --listen 127.0.0.1:0 "$@" \
 		>"$scratch/kring.out" 2>"$scratch/kring.log" </dev/null &
 	kring_pid=$!
 	for ((tries = 0; tries < 600; tries++)); do

@@ -30,7 +30,7 @@ func (c *configCheckCmd) Run(p process) error {
 	env := settingsOf(nil)
 	command, err := parseWith([]string{"serve", "--config", c.File}, env, io.Discard, io.Discard)
 	if command != nil {
-		serve := command.Selected().Target.Addr().Interface().(*serveCmd)
+		serve := selectedServe(command)
 		for _, fault := range serve.faults() {
 			if !mentionsAny(fault.Error(), env.file.failed) {
 				err = errors.Join(err, fault)

@@ -100,7 +100,7 @@ func (l *live) prepare() (*running, error) {
 	if err != nil {
 		return nil, errors.New(env.attribute(strings.TrimPrefix(err.Error(), "serve: ")))
 	}
-	next := &running{c: command.Selected().Target.Addr().Interface().(*serveCmd), flags: command.Selected().Flags, env: env}
+	next := &running{c: selectedServe(command), flags: command.Selected().Flags, env: env}
 	next.c.inherit(l.start)
 	var faults []error
 	for i, flag := range next.flags {

@@ -25,6 +25,7 @@ var groups = []kong.Group{
 	{Key: "bounds", Title: "How much is held for clients, and how long:"},
 	{Key: "engine", Title: "How the network is served:"},
 	{Key: "handler", Title: "Who answers, and where it runs:"},
+	{Key: "upstream", Title: "The cluster behind it, and how clients reach its brokers:"},
 	{Key: "quotas", Title: "What clients may use:"},
 	{Key: "cluster", Title: "The embedded cluster (--handler embedded):"},
 	{Key: "observe", Title: "What can be seen of it:"},
@@ -37,6 +38,7 @@ type serveCmd struct {
 	Advertise string   `group:"network" placeholder:"HOST:PORT" help:"Address that clients are told to connect to [advertised.listeners]. Needed if they reach this machine under another name or port. For one listener: --listener NAME.advertise=HOST:PORT. Default: where the listener that they come by is bound; localhost when that is every address; the first TCP listener for a Unix domain socket."`
 
 	activation activation
+	upstream   *upstreamFlags // of kring gateway; nil: serve
 
 	Sockets socketFlags `embed:""`
 	TLS     tlsFlags    `embed:""`
@@ -312,6 +314,9 @@ func logMemory(log *slog.Logger, cfg kring.Config) {
 
 // handlerFiles is how many descriptors the cluster would use for files.
 func (c *serveCmd) handlerFiles(cfg kring.Config) int {
+	if c.Handler == handlerGateway {
+		return c.gatewayFiles()
+	}
 	if c.Handler != handlerEmbedded || c.DataDir == "" {
 		return 0
 	}

@@ -61,7 +61,8 @@ func hideFlags(command *kong.Node) (n int) {
 		return 0
 	}
 	for _, f := range command.Flags {
-		if !slices.Contains(commonFlags, f.Name) && f.Name != "help" {
+		ofGateway := f.Group != nil && f.Group.Key == "upstream"
+		if !slices.Contains(commonFlags, f.Name) && f.Name != "help" && !ofGateway && !f.Hidden {
 			f.Hidden = true
 			n++
 		}

@@ -195,6 +195,11 @@ func (d *sideDoor) begin(server *kring.Server, served service) error {
 	registry.MustRegister(collector, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, EnableOpenMetrics: true}))
+	if served.upstreams != nil {
+		registry.MustRegister(served.upstreams)
+		mux.Handle("GET /upstreams", served.upstreams)
+	}
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
 	d.addViews(mux, server, served)
 	d.serves.Store(mux)
 	d.ready.Store(true)

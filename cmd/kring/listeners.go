@@ -203,6 +203,14 @@ func (c *serveCmd) listeners() []kring.ListenerConfig {
 		}
 		all = append(all, of)
 	}
+	for _, of := range c.nodeListeners() {
+		for _, s := range c.Sockets.Listener {
+			if set, ofServer := listenerSettings[s.setting]; ofServer && s.listener == c.like(of.Name) {
+				_ = set(&of, s.value)
+			}
+		}
+		all = append(all, of)
+	}
 	return all
 }
 

@@ -26,6 +26,7 @@ const (
 // grammar is the command line.
 type grammar struct {
 	Serve       serveCmd       `cmd:"" help:"Serve Kafka clients until SIGINT or SIGTERM."`
+	Gateway     gatewayCmd     `cmd:"" help:"Serve Kafka clients from an existing cluster, until SIGINT or SIGTERM."`
 	Config      configCmd      `cmd:"" help:"Check a configuration file, or show the settings in effect."`
 	ACL         aclCmd         `cmd:"" name:"acl" help:"Check the rules of who may do what."`
 	User        userCmd        `cmd:"" help:"Add, remove or list the users of a users file (--users)."`
@@ -130,7 +131,7 @@ func parse(args []string, env *settings, stdout, stderr io.Writer) (command *kon
 // file.
 func parseWith(args []string, env *settings, stdout, stderr io.Writer, more ...kong.Option) (*kong.Context, error) {
 	g := new(grammar)
-	env.sockets = []*socketFlags{&g.Serve.Sockets, &g.Config.Show.Serve.Sockets}
+	env.sockets = []*socketFlags{&g.Serve.Sockets, &g.Gateway.Sockets, &g.Config.Show.Serve.Sockets}
 	args, all := everything(args)
 	parser := newParser(g, stdout, stderr, append(more, kong.Resolvers(env), kong.Help(helpPrinter(all)))...)
 	command, err := parser.Parse(args)
@@ -151,6 +152,7 @@ func newParser(g *grammar, stdout, stderr io.Writer, more ...kong.Option) *kong.
 	if err != nil {
 		panic(fmt.Sprintf("kring: the command line's own definition is wrong: %v", err))
 	}
+	dropFlags(parser)
 	return parser
 }
 

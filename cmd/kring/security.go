@@ -55,6 +55,7 @@ func protocolNames() string {
 
 // ownSetting is what --listener says for one listener; the last one wins.
 func (c *serveCmd) ownSetting(listener, setting string) (value string, set bool) {
+	listener = c.like(listener)
 	for _, s := range c.Sockets.Listener {
 		if s.listener == listener && s.setting == setting {
 			value, set = s.value, true
@@ -66,6 +67,7 @@ func (c *serveCmd) ownSetting(listener, setting string) (value string, set bool)
 // security is the protocol of a listener: the one that it is named after, the one that
 // --listener NAME.security says, else PLAINTEXT.
 func (c *serveCmd) security(listener string) securityProtocol {
+	listener = c.like(listener)
 	if named := securityProtocol(listener); slices.Contains(securityProtocols, named) {
 		return named
 	}

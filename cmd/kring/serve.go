@@ -29,6 +29,8 @@ type service struct {
 	handler   kring.Handler
 	advertise advertiser                 // nil: the handler advertises nothing
 	quotas    *quota.Quotas              // nil: no quotas
+	upstreams *upstreams                 // of a gateway; nil: there is none
+	started   func(*kring.Server)        // called when the server listens; nil: nothing to do
 	release   func()                     // called before draining: answers requests that wait; nil: none do
 	close     func() error               // nil: nothing to close
 	apis      kafka.Versions             // what is served, for /metrics; the zero value: no Kafka
@@ -189,6 +191,8 @@ func (c *serveCmd) openHandler(log *slog.Logger, refused *refusals, by guards) (
 		return service{handler: filter, telemetry: pushed, quotas: by.quotas, advertise: advertiseNull(n), release: n.Close, apis: n.Versions(), producers: filter.Producers}, nil
 	case handlerEcho:
 		return service{handler: echo.Handler{}}, nil
+	case handlerGateway:
+		return c.openGateway(log, refused, by)
 	}
 	cfg := c.clusterConfig()
 	cfg.Logger, cfg.Quotas, cfg.Rejected = log, by.quotas, refused.add
@@ -227,6 +231,9 @@ func (c *serveCmd) serve(p process, l *live, side *sideDoor, again *rereads, han
 	if served.advertise != nil {
 		served.advertise(c, log, server.Addrs())
 	}
+	if served.started != nil {
+		served.started(server)
+	}
 	if err := side.begin(server, served); err != nil {
 		return err
 	}
@@ -264,6 +271,7 @@ var handlerSays = map[string]string{
 	handlerEmbedded: handlerEmbedded + " (one-node development broker)",
 	handlerNull:     handlerNull,
 	handlerEcho:     handlerEcho,
+	handlerGateway:  handlerGateway,
 }
 
 // oneLine escapes characters that would end a line or move a terminal's cursor. An

@@ -42,7 +42,7 @@ var layers = []layer{
 	{"kafka", words(". reqchan acl quota sasl telemetry internal/fairqueue internal/invariants " + kmsg)},
 	{"kafka/internal/schemagen", nil},
 	{"embedded", words(". reqchan acl kafka quota sasl telemetry internal/budget internal/cgroup internal/queue internal/slab internal/invariants " + kfake + " " + kmsg + " " + kerr + " " + kversion + " " + codecs)},
-	{"gateway", words(". reqchan kafka quota internal/queue internal/slab internal/invariants " + kmsg)},
+	{"gateway", words(". reqchan kafka quota internal/queue internal/slab internal/invariants " + kmsg + " " + kerr + " " + scram)},
 	{"cmd/kring", anything},
 	{"examples/...", anything},
 	{"bench/...", anything},

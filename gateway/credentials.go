@@ -1,0 +1,80 @@
+package gateway
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"kring"
+)
+
+// Credentials say by which upstream user the requests of a client's principal go. They never
+// change.
+type Credentials struct {
+	// Default is for all whom nothing is said of, and for the gateway's own requests; nil:
+	// such clients are refused, and the gateway is nobody.
+	Default     *Identity
+	byPrincipal map[string]*Identity
+}
+
+// credentialsMax bounds how many lines are read: each is a pool of connections.
+const credentialsMax = 10_000
+
+// ReadCredentials reads lines of PRINCIPAL MECHANISM USER PASSWORD, such as
+//
+//	User:alice SCRAM-SHA-512 alice s3cret
+//
+// with white space between. Empty lines, and those that begin with #, are passed over. The
+// error names every faulty line by its number, and nothing of what it has.
+func ReadCredentials(r io.Reader, byDefault *Identity) (*Credentials, error) {
+	c := &Credentials{Default: byDefault, byPrincipal: map[string]*Identity{}}
+	var faults []error
+	lines := bufio.NewScanner(r)
+	for n := 1; lines.Scan(); n++ {
+		words := strings.Fields(lines.Text())
+		if len(words) == 0 || strings.HasPrefix(words[0], "#") {
+			continue
+		}
+		if err := c.add(words); err != nil {
+			faults = append(faults, fmt.Errorf("line %d: %w", n, err))
+		}
+	}
+	if err := lines.Err(); err != nil {
+		faults = append(faults, err)
+	}
+	return c, errors.Join(faults...)
+}
+
+func (c *Credentials) add(words []string) error {
+	switch {
+	case len(words) != 4:
+		return fmt.Errorf("there are %d words; give PRINCIPAL MECHANISM USER PASSWORD", len(words))
+	case len(c.byPrincipal) == credentialsMax:
+		return fmt.Errorf("there are more than %d", credentialsMax)
+	case !strings.HasPrefix(words[0], "User:"):
+		return errors.New("the principal does not begin with User:")
+	case c.byPrincipal[words[0]] != nil:
+		return errors.New("the principal is there twice; leave one out")
+	case words[1] == "OAUTHBEARER":
+		return errors.New("OAUTHBEARER has no password; give PLAIN or SCRAM")
+	}
+	id := &Identity{Name: words[2], Mechanism: words[1], User: words[2], Password: words[3]}
+	if err := id.Validate(); err != nil {
+		return err
+	}
+	c.byPrincipal[words[0]] = id
+	return nil
+}
+
+// Of is the identity of a client, or of the gateway itself (nil); nil: nobody has said. It is a
+// Config.IdentityOf. Two principals have different identities, even with the same user.
+func (c *Credentials) Of(conn *kring.Conn) *Identity {
+	if conn != nil {
+		if id := c.byPrincipal[conn.Principal()]; id != nil {
+			return id
+		}
+	}
+	return c.Default
+}

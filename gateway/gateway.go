@@ -1,0 +1,241 @@
+package gateway
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"kring"
+	"kring/kafka"
+	"kring/reqchan"
+)
+
+// Gateway is the kafka.APIHandler that has an upstream cluster answer. It needs requests of
+// one connection in their order: a server with inline dispatch, or with one request in flight
+// for each connection.
+type Gateway struct {
+	cfg    Config
+	dialer Dialer
+	// clientID is what the gateway's own requests say; it is unlike that of every other
+	// gateway, so that one that comes back here is a loop.
+	clientID string
+	closed   atomic.Bool
+	stale    atomic.Bool // what is known of the brokers' addresses should be asked for again
+	asking   atomic.Bool
+	askedAt  atomic.Int64
+	topology atomic.Pointer[topology]
+
+	mu     sync.Mutex
+	nodes  map[int32]*node // guarded by mu
+	warned map[string]bool // guarded by mu
+
+	poisoners poisoners
+	done      chan struct{}
+	ticking   sync.WaitGroup
+}
+
+// New makes a Gateway whose connections d opens. Start begins its work.
+func New(cfg Config, d Dialer) (*Gateway, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	g := &Gateway{cfg: cfg.WithDefaults(), dialer: d, nodes: map[int32]*node{}, warned: map[string]bool{}, done: make(chan struct{})}
+	g.clientID = fmt.Sprintf("%s%016x", clientIDPrefix, rand.Uint64())
+	g.poisoners.seen = map[string]poisoner{}
+	g.topology.Store(&topology{addresses: map[int32]kafka.Address{}})
+	g.stale.Store(true)
+	g.nodes[NoNode] = newNode(g, NoNode)
+	return g, nil
+}
+
+const clientIDPrefix = "kring-gateway-"
+
+// tickEvery is how often waits are looked at.
+const tickEvery = 50 * time.Millisecond
+
+// Start begins to look for the brokers; it does not wait for them.
+func (g *Gateway) Start() {
+	g.Tick()
+	g.ticking.Add(1)
+	go func() {
+		defer g.ticking.Done()
+		t := time.NewTicker(tickEvery)
+		defer t.Stop()
+		for {
+			select {
+			case <-g.done:
+				return
+			case <-t.C:
+				g.Tick()
+			}
+		}
+	}()
+}
+
+// Close ends all upstream connections at once. Clients' requests that are left are answered
+// by closing. Call it when the server has drained.
+func (g *Gateway) Close() {
+	if g.closed.Swap(true) {
+		return
+	}
+	close(g.done)
+	g.ticking.Wait()
+	for _, n := range g.allNodes() {
+		n.lock()
+		for _, p := range n.pools {
+			for i := range p.lanes {
+				for _, u := range p.lanes[i].links {
+					u.close(errShutDown)
+				}
+				for t := p.lanes[i].next(); p.lanes[i].pool != nil && t != nil; t = p.lanes[i].next() {
+					n.doom(t.client, kring.ReasonServerDraining)
+				}
+			}
+		}
+		n.unlock()
+	}
+}
+
+// Tick does what time asks for; Start has it called.
+func (g *Gateway) Tick() {
+	now := g.now()
+	for _, n := range g.allNodes() {
+		n.tick(now)
+	}
+	g.poisoners.forget(now)
+	g.ask(now)
+}
+
+func (g *Gateway) now() int64 {
+	if g.cfg.Now != nil {
+		return g.cfg.Now()
+	}
+	return reqchan.Now()
+}
+
+func (g *Gateway) allNodes() []*node {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	all := make([]*node, 0, len(g.nodes))
+	for _, n := range g.nodes {
+		all = append(all, n)
+	}
+	return all
+}
+
+// node is that of an id; any broker's if clients can't reach one of that id.
+func (g *Gateway) node(id int32) *node {
+	if _, reachable := g.cfg.Addressing.AddressOf(id); !reachable {
+		id = NoNode
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := g.nodes[id]
+	if n == nil {
+		n = newNode(g, id)
+		if at, known := g.topology.Load().addresses[id]; known {
+			n.address, n.known = at, true
+		}
+		g.nodes[id] = n
+	}
+	return n
+}
+
+// HandleAPI is of kafka.APIHandler. It never blocks.
+func (g *Gateway) HandleAPI(r kafka.APIRequest) {
+	if r.Header.Key == keyApiVersions && string(r.Header.ClientID) == g.clientID {
+		g.warn("the upstream is this gateway itself: a broker's advertised address leads here; give the brokers a listener of their own, and name it with --upstream")
+		r.CloseConnection(kring.ReasonBackendFailed)
+		return
+	}
+	c := g.clientOf(r.Conn())
+	c.node.submit(c, r)
+}
+
+// ConnOpened is of kring.ConnWatcher.
+func (g *Gateway) ConnOpened(*kring.Conn) {}
+
+// ConnClosed is of kring.ConnWatcher.
+func (g *Gateway) ConnClosed(conn *kring.Conn, _ kring.CloseReason) {
+	if c, known := conn.Attachment().(*client); known {
+		c.node.lock()
+		c.node.leave(c)
+		c.node.unlock()
+	}
+}
+
+// passes says whether requests like s are served.
+func (g *Gateway) passes(s *slot) bool {
+	key := s.req.Header.Key
+	switch {
+	case key == keySASLHandshake || key == keySASLAuthenticate:
+		return g.cfg.PassSASL
+	case s.course.lane == LaneRefused:
+		return g.cfg.PassSASL && key >= 38 && key <= 41
+	}
+	return true
+}
+
+func (g *Gateway) passSASL(key int16) bool {
+	return g.cfg.PassSASL && (key == keySASLHandshake || key == keySASLAuthenticate)
+}
+
+func (g *Gateway) identityOf(c *kring.Conn) *Identity {
+	var id *Identity
+	if g.cfg.IdentityOf != nil {
+		id = g.cfg.IdentityOf(c)
+	}
+	if id == nil && (c == nil || g.cfg.IdentityOf == nil) {
+		return &noIdentity // the gateway itself is nobody, and learns versions all the same
+	}
+	return id
+}
+
+// warn tells of something wrong, once.
+func (g *Gateway) warn(text string) {
+	g.mu.Lock()
+	again := g.warned[text] || len(g.warned) >= warningsMax
+	if !again {
+		g.warned[text] = true
+	}
+	g.mu.Unlock()
+	if f := g.cfg.Events.Warning; f != nil && !again {
+		f(text)
+	}
+}
+
+// warningsMax bounds how many texts are remembered.
+const warningsMax = 1000
+
+// finish answers a client with what the upstream answered: under the client's correlation
+// id, and with the addresses that it shall use. Without locks.
+func (n *node) finish(s *slot, payload []byte) {
+	r, h := s.req, s.req.Header
+	binary.BigEndian.PutUint32(payload, uint32(h.CorrelationID))
+	edits, err := rewriteEndpoints(h.Key, h.Version, payload, n.g.clientAddress)
+	if err != nil {
+		n.g.warn(err.Error())
+		r.CloseConnection(kring.ReasonBackendFailed)
+		return
+	}
+	if s.throttled > 0 {
+		r.Raw.Throttle(s.throttled)
+	}
+	if len(edits) == 0 {
+		r.Finish(payload)
+		return
+	}
+	size := len(payload) + grownBy(edits)
+	if s.into != nil && cap(payload) >= size {
+		r.Finish(editTail(payload, edits))
+		return
+	}
+	if s.into != nil { // Buffer would give the same memory
+		r.Finish(appendEdited(make([]byte, 0, size), payload, edits))
+		return
+	}
+	r.Finish(appendEdited(r.Raw.Buffer(size)[:0], payload, edits))
+}

@@ -1,0 +1,108 @@
+package gateway
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// authenticate begins SASL, for the first time or again (KIP-368), with nothing under way.
+func (u *uplink) authenticate() {
+	if u.life == lifeReady {
+		u.node.opening++
+		u.node.counts.Renewed++
+	}
+	u.life, u.renewAt = lifeAuthenticating, 0
+	id := u.lanes.pool.key.identity
+	l, err := id.login()
+	if err != nil {
+		u.close(err)
+		return
+	}
+	u.auth = l
+	req := kmsg.NewPtrSASLHandshakeRequest()
+	req.Version, req.Mechanism = 1, id.Mechanism
+	u.askOwn(req, func(payload []byte, err error) {
+		resp := kmsg.NewPtrSASLHandshakeResponse()
+		resp.Version = 1
+		if err == nil {
+			err = readOwn(payload, resp)
+		}
+		if err == nil && resp.ErrorCode != 0 {
+			err = fmt.Errorf("%w: mechanism %s: %w; it has %v", errAuthentication, id.Mechanism, kerr.ErrorForCode(resp.ErrorCode), resp.SupportedMechanisms)
+		}
+		u.step(nil, 0, err)
+	})
+}
+
+// step goes on with the exchange.
+func (u *uplink) step(challenge []byte, lifetime int64, err error) {
+	if u.life != lifeAuthenticating {
+		return
+	}
+	var token []byte
+	done := false
+	if err == nil {
+		token, done, err = u.auth.next(challenge)
+	}
+	switch {
+	case err != nil:
+		u.close(err)
+	case done:
+		u.auth = nil
+		u.session(time.Duration(lifetime) * time.Millisecond)
+		u.becomeReady()
+	default:
+		u.sendToken(token)
+	}
+}
+
+func (u *uplink) sendToken(token []byte) {
+	req := kmsg.NewPtrSASLAuthenticateRequest()
+	req.Version = u.node.versionOf(keySASLAuthenticate, 1)
+	req.SASLAuthBytes = token
+	u.askOwn(req, func(payload []byte, err error) {
+		resp := kmsg.NewPtrSASLAuthenticateResponse()
+		resp.Version = req.Version
+		if err == nil {
+			err = readOwn(payload, resp)
+		}
+		if err == nil && resp.ErrorCode != 0 {
+			text := ""
+			if resp.ErrorMessage != nil {
+				text = *resp.ErrorMessage
+			}
+			err = fmt.Errorf("%w: %w: %.200q", errAuthentication, kerr.ErrorForCode(resp.ErrorCode), text)
+		}
+		u.step(resp.SASLAuthBytes, resp.SessionLifetimeMillis, err)
+	})
+}
+
+// versionOf is the highest version of an API that the upstream itself has announced.
+func (n *node) versionOf(key, most int16) int16 {
+	if n.versions != nil {
+		for _, k := range n.versions.upstream.ApiKeys {
+			if k.ApiKey == key {
+				return max(k.MinVersion, min(most, k.MaxVersion))
+			}
+		}
+	}
+	return most
+}
+
+// session notes when the broker's session ends: between 85 and 95 % of it u authenticates
+// again, as soon as nothing is under way.
+func (u *uplink) session(lifetime time.Duration) {
+	if lifetime <= 0 {
+		u.renewAt = 0
+		return
+	}
+	now := u.node.g.now()
+	u.renewAt = now + int64(lifetime)*85/100 + u.node.random.Int64N(int64(lifetime)/10+1)
+}
+
+// renewing says that u is to authenticate again: it takes no more requests, so that nothing
+// is under way soon.
+func (u *uplink) renewing(now int64) bool { return u.renewAt != 0 && now >= u.renewAt }

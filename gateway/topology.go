@@ -1,0 +1,127 @@
+package gateway
+
+import (
+	"fmt"
+	"maps"
+
+	"kring/kafka"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// topology is what the upstream last said of its brokers. It never changes.
+type topology struct {
+	addresses map[int32]kafka.Address
+	clusterID string
+}
+
+// clientAddress is what clients are told instead of a broker's address. Any goroutine.
+func (g *Gateway) clientAddress(e Endpoint) kafka.Address {
+	if known, is := g.topology.Load().addresses[e.Node]; !is || known.Host != string(e.Host) || known.Port != e.Port {
+		g.stale.Store(true)
+		if g.cfg.PassSASL {
+			g.hear(e)
+		}
+	}
+	at, reachable := g.cfg.Addressing.AddressOf(e.Node)
+	if !reachable {
+		g.warn(fmt.Sprintf("broker %d has no address here: node ids from 0 to %d have; raise the number of --node-ports, or use names (SNI)", e.Node, g.cfg.Addressing.Nodes-1))
+	}
+	return at
+}
+
+// hear takes an address from what a client is answered: where clients' own credentials are
+// passed on, the gateway is nobody to the brokers, and can't ask. The locks are free.
+func (g *Gateway) hear(e Endpoint) {
+	at := kafka.Address{Host: string(e.Host), Port: e.Port}
+	if _, reachable := g.cfg.Addressing.AddressOf(e.Node); !reachable || g.cfg.Addressing.loops(at, g.cfg.Own) {
+		return
+	}
+	g.mu.Lock()
+	old := g.topology.Load()
+	t := &topology{addresses: maps.Clone(old.addresses), clusterID: old.clusterID}
+	t.addresses[e.Node] = at
+	g.topology.Store(t)
+	g.mu.Unlock()
+	g.node(e.Node).moveTo(at)
+}
+
+// ask asks a broker for all of them, from time to time, and when what is known seems old.
+func (g *Gateway) ask(now int64) {
+	n := g.node(NoNode)
+	last := g.askedAt.Load()
+	due := last == 0 || now-last >= int64(g.cfg.TopologyEvery) || g.stale.Load() && now-last >= int64(g.cfg.BackoffMin)
+	if !due || g.cfg.PassSASL || g.closed.Load() || !g.asking.CompareAndSwap(false, true) {
+		return
+	}
+	n.lock()
+	defer n.unlock()
+	u := n.greeter().free()
+	if u == nil {
+		n.greeter().dial()
+		g.asking.Store(false)
+		return
+	}
+	g.askedAt.Store(max(now, 1))
+	g.stale.Store(false)
+	req := kmsg.NewPtrMetadataRequest()
+	req.Topics = []kmsg.MetadataRequestTopic{} // none; null would be all
+	req.Version = n.versions.most(keyMetadata, 12)
+	req.AllowAutoTopicCreation = false
+	u.askOwn(req, func(payload []byte, err error) {
+		g.asking.Store(false)
+		resp := kmsg.NewPtrMetadataResponse()
+		resp.Version = req.Version
+		if err == nil {
+			err = readOwn(payload, resp)
+		}
+		if err != nil {
+			g.stale.Store(true)
+			return
+		}
+		n.calls = append(n.calls, func() { g.learn(resp) })
+	})
+}
+
+// mayAsk is when a connection of n can be used: the first that can is asked for the brokers.
+func (g *Gateway) mayAsk(n *node) {
+	if n.id == NoNode && g.askedAt.Load() == 0 {
+		n.calls = append(n.calls, func() { g.ask(g.now()) })
+	}
+}
+
+// learn takes what the upstream says of its brokers.
+func (g *Gateway) learn(resp *kmsg.MetadataResponse) {
+	t := &topology{addresses: map[int32]kafka.Address{}}
+	if resp.ClusterID != nil {
+		t.clusterID = *resp.ClusterID
+	}
+	for _, b := range resp.Brokers {
+		at := kafka.Address{Host: b.Host, Port: b.Port}
+		if g.cfg.Addressing.loops(at, g.cfg.Own) {
+			g.warn(fmt.Sprintf("broker %d is advertised by the upstream as %s, which is the gateway itself: requests would go round in a circle; give the brokers a listener of their own, with its own advertised.listeners, and name it with --upstream", b.NodeID, at))
+			continue
+		}
+		t.addresses[b.NodeID] = at
+	}
+	old := g.topology.Swap(t)
+	if old.clusterID != "" && t.clusterID != "" && old.clusterID != t.clusterID {
+		g.warn(fmt.Sprintf("the upstream is cluster %s now, and was %s: the addresses of --upstream lead to different clusters", t.clusterID, old.clusterID))
+	}
+	if maps.Equal(old.addresses, t.addresses) {
+		return
+	}
+	for id, at := range t.addresses {
+		if _, reachable := g.cfg.Addressing.AddressOf(id); reachable {
+			g.node(id).moveTo(at)
+		}
+	}
+}
+
+// explain adds to why a broker can't be reached what can be done about it.
+func (n *node) explain(err error) error {
+	if n.id == NoNode {
+		return fmt.Errorf("upstream %s: %w; check --upstream, and that it speaks TLS if and only if --upstream-tls says so", n.address, err)
+	}
+	return fmt.Errorf("broker %d is advertised by the upstream as %s, which can't be used: %w; the gateway has to resolve and reach what is in the brokers' advertised.listeners: name another of their listeners with --upstream", n.id, n.address, err)
+}

@@ -1,0 +1,252 @@
+package gateway
+
+import (
+	"errors"
+	"math/rand/v2"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"kring"
+	"kring/kafka"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/xdg-go/scram"
+)
+
+func TestAddressesOfNodesAndBack(t *testing.T) {
+	a := Addressing{Names: "b$(node)-x.example.com", NamesPort: 443}
+	if err := a.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	for _, node := range []int32{0, 7, 1 << 30} {
+		at, ok := a.AddressOf(node)
+		if !ok || a.NodeOfName(at.Host) != node || a.NodeOfName(strings.ToUpper(at.Host)) != node {
+			t.Errorf("node %d: %v", node, at)
+		}
+	}
+	for _, name := range []string{"", "b-x.example.com", "b01-x.example.com", "b-1-x.example.com", "bootstrap.example.com", "b9999999999-x.example.com"} {
+		if n := a.NodeOfName(name); n != NoNode {
+			t.Errorf("%q is node %d", name, n)
+		}
+	}
+	p := Addressing{Host: "gw.example.com", PortBase: 9100, Nodes: 3, AdvertisedPortBase: 19100}
+	if at, ok := p.AddressOf(2); !ok || at != (kafka.Address{Host: "gw.example.com", Port: 19102}) || p.Port(2) != 9102 {
+		t.Errorf("node 2: %v", at)
+	}
+	for _, node := range []int32{-1, 3} {
+		if at, ok := p.AddressOf(node); ok {
+			t.Errorf("node %d has %v", node, at)
+		}
+	}
+}
+
+func TestAFaultyAddressingIsSaid(t *testing.T) {
+	for want, a := range map[string]Addressing{
+		"65535": {Host: "h", PortBase: 65000, Nodes: 1000}, "Nodes 0": {Host: "h", PortBase: 9100}, "0.0.0.0": {Host: "0.0.0.0", PortBase: 1, Nodes: 1},
+		"$(node)": {Names: "broker.example.com", NamesPort: 1}, "NamesPort": {Names: "b$(node).example.com"},
+	} {
+		if err := a.Validate(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: %v", a, err)
+		}
+	}
+}
+
+// TestTheCourseOfARequestIsWhatItSays compares with what kmsg reads.
+func TestTheCourseOfARequestIsWhatItSays(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	for _, key := range []int16{keyProduce, keyFetch, keyJoinGroup, keyShareFetch} {
+		for version := int16(0); version <= kmsg.RequestForKey(key).MaxVersion(); version++ {
+			for range 30 {
+				req := kmsg.RequestForKey(key)
+				fillRandom(r, reflect.ValueOf(req).Elem())
+				req.SetVersion(version)
+				frame := kmsg.NewRequestFormatter(kmsg.FormatterClientID("me")).AppendRequest(nil, req, 1)[4:]
+				h, err := kafka.ParseHeader(frame)
+				if err != nil {
+					t.Fatal(err)
+				}
+				checkCourse(t, req, courseOf(h, frame))
+			}
+		}
+	}
+}
+
+func checkCourse(t *testing.T, req kmsg.Request, c course) {
+	t.Helper()
+	span := func(ms int32) time.Duration { return min(time.Duration(max(ms, 0))*time.Millisecond, waitsMax) }
+	var waits time.Duration
+	lane := api(req.Key()).Lane
+	switch req := req.(type) {
+	case *kmsg.ProduceRequest:
+		waits = span(req.TimeoutMillis)
+		if req.Acks == 0 {
+			lane = LaneOwn
+		}
+		if c.silent != (req.Acks == 0) {
+			t.Errorf("acks %d: silent %v", req.Acks, c.silent)
+		}
+	case *kmsg.FetchRequest:
+		waits = span(req.MaxWaitMillis)
+		if waits == 0 {
+			lane = LaneShort
+		}
+		if session := req.Version >= 7 && req.SessionID != 0; session != c.session {
+			t.Errorf("Fetch %d: session %d: %v", req.Version, req.SessionID, c.session)
+		}
+	case *kmsg.JoinGroupRequest:
+		waits = span(req.SessionTimeoutMillis)
+		if req.Version >= 1 {
+			waits = max(waits, span(req.RebalanceTimeoutMillis))
+		}
+	case *kmsg.ShareFetchRequest:
+		waits = span(req.MaxWaitMillis)
+	}
+	if c.waits != waits || c.lane != lane {
+		t.Errorf("API %d version %d: %v on lane %v, want %v on %v", req.Key(), req.GetVersion(), c.waits, c.lane, waits, lane)
+	}
+}
+
+func FuzzCourse(f *testing.F) {
+	f.Add(int16(1), int16(12), []byte{0, 0, 0, 1, 0, 0, 0, 1})
+	f.Fuzz(func(_ *testing.T, key, version int16, body []byte) {
+		courseOf(kafka.Header{Key: key, Version: version}, body)
+	})
+}
+
+// serverSCRAM is the server's side of an exchange.
+func serverSCRAM(t *testing.T, password string, iterations int) *scram.ServerConversation {
+	t.Helper()
+	c, err := scram.SHA256.NewClient("u", password, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored, err := c.GetStoredCredentialsWithError(scram.KeyFactors{Salt: "salt", Iters: iterations})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := scram.SHA256.NewServer(func(string) (scram.StoredCredentials, error) { return stored, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.NewConversation()
+}
+
+func TestSCRAMIsDoneWithTheOneThatKnowsThePassword(t *testing.T) {
+	who := &Identity{Mechanism: "SCRAM-SHA-256", User: "u", Password: "p"}
+	for password, works := range map[string]bool{"p": true, "q": false} {
+		server := serverSCRAM(t, password, 4096)
+		l, err := who.login()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var challenge []byte
+		done := false
+		for !done && err == nil {
+			var token []byte
+			if token, done, err = l.next(challenge); err == nil && !done {
+				var answer string
+				answer, err = server.Step(string(token))
+				challenge = []byte(answer)
+			}
+		}
+		if (err == nil) != works {
+			t.Errorf("password %s: %v", password, err)
+		}
+	}
+	l, _ := who.login()
+	first, _, err := l.next(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nonce := strings.SplitAfter(string(first), "r=")[1]
+	if _, _, err := l.next([]byte("r=" + nonce + "x,s=c2FsdA==,i=99999999")); !errors.Is(err, errAuthentication) {
+		t.Errorf("so many iterations: %v", err)
+	}
+	l, _ = who.login()
+	if _, _, err := l.next(nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, done, err := l.next([]byte("v=bm8=")); err == nil || done {
+		t.Error("a server that proves nothing is believed")
+	}
+}
+
+func TestAFailedTokenSaysWhy(t *testing.T) {
+	who := &Identity{Mechanism: "OAUTHBEARER", Token: func() (string, error) { return "abc", nil }}
+	l, err := who.login()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token, _, err := l.next(nil); err != nil || !strings.Contains(string(token), "Bearer abc\x01") {
+		t.Fatalf("%q %v", token, err)
+	}
+	token, done, err := l.next([]byte(`{"status":"invalid_token"}`))
+	if string(token) != "\x01" || done || err != nil {
+		t.Fatalf("%q %v %v", token, done, err)
+	}
+	if _, _, err = l.next(nil); err == nil || !strings.Contains(err.Error(), "invalid_token") {
+		t.Errorf("%v", err)
+	}
+}
+
+func FuzzLogin(f *testing.F) {
+	f.Add(uint8(1), []byte("r=x,s=c2FsdA==,i=4096"), []byte("v=x"))
+	f.Fuzz(func(t *testing.T, kind uint8, a, b []byte) {
+		who := &Identity{Mechanism: []string{"PLAIN", "SCRAM-SHA-256", "OAUTHBEARER"}[kind%3], User: "u", Password: "p", Token: func() (string, error) { return "t", nil }}
+		l, err := who.login()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, challenge := range [][]byte{nil, a, b, nil, nil} {
+			_, done, err := l.next(challenge)
+			if err != nil {
+				return
+			}
+			if done && kind%3 == 1 {
+				t.Fatal("who does not know the password was believed")
+			}
+			if done {
+				return
+			}
+		}
+		t.Fatal("an exchange without an end")
+	})
+}
+
+func TestFaultsOfAConfigAreAllSaid(t *testing.T) {
+	err := Config{Connections: -1, PassSASL: true, BackoffMin: time.Minute, WaitTimeout: time.Microsecond}.Validate()
+	for _, want := range []string{"Bootstrap", "Connections", "PassSASL", "BackoffMin", "WaitTimeout", "Nodes"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s is not among the faults: %v", want, err)
+		}
+	}
+	at := kafka.Address{Host: "gw", Port: 9101}
+	if err := (Config{Bootstrap: []kafka.Address{at}, Addressing: Addressing{Host: "gw", PortBase: 9100, Nodes: 3}}).Validate(); err == nil || !strings.Contains(err.Error(), "itself") {
+		t.Errorf("an upstream that is the gateway: %v", err)
+	}
+}
+
+func TestCredentialsAreByPrincipal(t *testing.T) {
+	byDefault := &Identity{Mechanism: "PLAIN", User: "gw", Password: "p"}
+	c, err := ReadCredentials(strings.NewReader("# who\n\nUser:ann SCRAM-SHA-256 a s\nUser:bob PLAIN b s\n"), byDefault)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ann, bob, other := new(kring.Conn), new(kring.Conn), new(kring.Conn)
+	ann.SetPrincipal("User:ann")
+	bob.SetPrincipal("User:bob")
+	if c.Of(ann).User != "a" || c.Of(bob).User != "b" || c.Of(other) != byDefault || c.Of(nil) != byDefault {
+		t.Errorf("%v %v %v", c.Of(ann), c.Of(bob), c.Of(other))
+	}
+	_, err = ReadCredentials(strings.NewReader("User:x PLAIN hidden\nann PLAIN a hidden\nUser:a PLAIN a hidden\nUser:a PLAIN a hidden\nUser:b GSSAPI b hidden\n"), nil)
+	for _, want := range []string{"line 1", "line 2", "line 4", "line 5"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s is not among the faults: %v", want, err)
+		}
+	}
+	if strings.Contains(err.Error(), "hidden") {
+		t.Errorf("a password is shown: %v", err)
+	}
+}
