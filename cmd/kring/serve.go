@@ -52,21 +52,13 @@ func (c *serveCmd) Run(p process) error {
 	defer leave()
 	log, level := c.logger(p.stderr)
 	again := newRereads(log)
-	passed, err := takePassed()
-	if err != nil {
-		return usageError{err}
-	}
 	again.told = newNotifier(log)
 	defer again.told.end()
 	up, err := c.newUpgrade(log, again.told)
 	if err != nil {
-		closePassed(passed)
 		return err
 	}
 	defer up.end()
-	if err := c.adopt(passed, up.bound); err != nil {
-		return usageError{err}
-	}
 	l := &live{log: log, level: level, again: p.again, parts: again, start: c}
 	p.logSettings(log)
 	cfg := c.serverConfig()

@@ -51,9 +51,28 @@ type upgrade struct {
 	child *exec.Cmd // guarded by mu; what SIGUSR2 has started and has not ended
 }
 
-// newUpgrade looks for a process to take over from. It catches SIGUSR2 from here on: without
-// --upgrade-socket that is logged, and changes nothing.
+// newUpgrade takes the sockets that systemd has opened, and looks for a process to take over
+// from.
 func (c *serveCmd) newUpgrade(log *slog.Logger, told *notifier) (*upgrade, error) {
+	passed, err := takePassed()
+	if err != nil {
+		return nil, usageError{err}
+	}
+	u, err := c.findPredecessor(log, told)
+	if err != nil {
+		closePassed(passed)
+		return nil, err
+	}
+	if err := c.adopt(passed, u.bound); err != nil {
+		u.end()
+		return nil, usageError{err}
+	}
+	return u, nil
+}
+
+// findPredecessor catches SIGUSR2 from here on: without --upgrade-socket that is logged, and
+// changes nothing.
+func (c *serveCmd) findPredecessor(log *slog.Logger, told *notifier) (*upgrade, error) {
 	u := &upgrade{c: c, log: log, told: told, signal: make(chan os.Signal, 1), over: make(chan struct{})}
 	if upgradeSignal != nil {
 		signal.Notify(u.signal, upgradeSignal)

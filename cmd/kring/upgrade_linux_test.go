@@ -2,12 +2,17 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,56 +24,139 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// producers write to a topic until they are told to stop. Kafka's clients connect again when
-// they are closed, and repeat what was not answered; nothing else may fail.
-type producers struct {
-	stop    atomic.Bool
-	written atomic.Int64
-	all     sync.WaitGroup
-	failed  atomic.Pointer[error]
+// sized is how much of something a test does; scripts/upgrade.sh asks for more.
+func sized(variable string, most int) int {
+	if n, err := strconv.Atoi(os.Getenv(variable)); err == nil {
+		return n
+	}
+	return most
 }
 
-func produceAlways(t *testing.T, clients int, address string) *producers {
+// clients do something over and over until they are told to stop. Kafka's clients connect
+// again when they are closed, and repeat what was not answered; nothing else may fail.
+type clients struct {
+	stop   atomic.Bool
+	done   atomic.Int64
+	all    sync.WaitGroup
+	failed atomic.Pointer[error]
+}
+
+// pace is the time between two: as short as can be under the load of scripts/upgrade.sh.
+func pace() time.Duration {
+	if os.Getenv("UPGRADES") != "" {
+		return time.Microsecond
+	}
+	return 2 * time.Millisecond
+}
+
+// always has n clients do what make gives, as often as they can.
+func always(t *testing.T, n int, make func(i int) (do func() error, end func())) *clients {
+	c := &clients{}
+	for i := range n {
+		do, end := make(i)
+		c.all.Go(func() {
+			defer end()
+			tick := time.NewTicker(pace())
+			defer tick.Stop()
+			for !c.stop.Load() {
+				<-tick.C
+				if err := do(); err != nil {
+					c.failed.CompareAndSwap(nil, &err)
+					return
+				}
+				c.done.Add(1)
+			}
+		})
+	}
+	t.Cleanup(func() {
+		c.stop.Store(true)
+		c.all.Wait()
+	})
+	return c
+}
+
+// more waits until they have done n times more, and each of them may have.
+func (c *clients) more(t *testing.T, n int64) {
 	t.Helper()
-	p := &producers{}
-	for i := range clients {
+	goal, end := c.done.Load()+n, time.Now().Add(deadline)
+	for c.done.Load() < goal {
+		c.mustNotHaveFailed(t)
+		if time.Now().After(end) {
+			t.Fatalf("clients have done %d, and were to do %d", c.done.Load(), goal)
+		}
+		runtime.Gosched()
+	}
+}
+
+func (c *clients) mustNotHaveFailed(t *testing.T) {
+	t.Helper()
+	if err := c.failed.Load(); err != nil {
+		t.Fatal(*err)
+	}
+}
+
+func (c *clients) end(t *testing.T) {
+	t.Helper()
+	c.stop.Store(true)
+	c.all.Wait()
+	c.mustNotHaveFailed(t)
+}
+
+// produceAlways has clients write records.
+func produceAlways(t *testing.T, n int, address string) *clients {
+	t.Helper()
+	return always(t, n, func(i int) (do func() error, end func()) {
 		client, err := kgo.NewClient(kgo.SeedBrokers(address), kgo.DefaultProduceTopic("upgraded"), kgo.AllowAutoTopicCreation(),
 			kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.RecordDeliveryTimeout(deadline))
 		if err != nil {
 			t.Fatal(err)
 		}
-		p.all.Go(func() {
-			defer client.Close()
-			for n := 0; !p.stop.Load(); n++ {
-				r := &kgo.Record{Value: fmt.Appendf(nil, "%d %d", i, n)}
-				if err := client.ProduceSync(context.Background(), r).FirstErr(); err != nil {
-					p.failed.CompareAndSwap(nil, &err)
-					return
-				}
-				p.written.Add(1)
-			}
-		})
-	}
-	t.Cleanup(func() {
-		p.stop.Store(true)
-		p.all.Wait()
+		return func() error {
+			return client.ProduceSync(context.Background(), &kgo.Record{Value: fmt.Append(nil, i)}).FirstErr()
+		}, client.Close
 	})
-	return p
 }
 
-// more waits until n records more were written.
-func (p *producers) more(t *testing.T, n int64) {
-	t.Helper()
-	goal, end := p.written.Load()+n, time.Now().Add(deadline)
-	for p.written.Load() < goal {
-		if err := p.failed.Load(); err != nil {
-			t.Fatal(*err)
+// connectAlways has clients ask on connections: on a new one each time, or on the same one
+// until the server closes it. Nobody may refuse a connection.
+func connectAlways(t *testing.T, n int, address string, anew bool) *clients {
+	question := kmsg.NewRequestFormatter().AppendRequest(nil, kmsg.NewPtrApiVersionsRequest(), 1)
+	return always(t, n, func(int) (do func() error, end func()) {
+		var conn net.Conn
+		hangUp := func() {
+			if conn != nil {
+				_ = conn.Close()
+				conn = nil
+			}
 		}
-		if time.Now().After(end) {
-			t.Fatalf("%d records were written, and %d were to be", p.written.Load(), goal)
-		}
-		time.Sleep(time.Millisecond)
+		return func() (err error) {
+			if conn == nil {
+				if conn, err = net.Dial("tcp", address); err != nil {
+					return fmt.Errorf("refused: %w", err)
+				}
+				_ = conn.SetDeadline(time.Now().Add(2 * deadline))
+			}
+			if _, err = conn.Write(question); err == nil {
+				err = readAnswer(conn)
+			}
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				return err
+			}
+			if err != nil || anew { // else it is asked again, on another connection
+				hangUp()
+			}
+			return nil
+		}, hangUp
+	})
+}
+
+func readAnswer(conn net.Conn) error {
+	var size [4]byte
+	if _, err := io.ReadFull(conn, size[:]); err != nil {
+		return err
 	}
+	_, err := io.CopyN(io.Discard, conn, int64(binary.BigEndian.Uint32(size[:])))
+	return err
 }
 
 // TestAnUpgradeOfTheProgramRefusesNobody: with a data directory, whose records are all there
@@ -80,9 +168,11 @@ func TestAnUpgradeOfTheProgramRefusesNobody(t *testing.T) {
 			door := "unix:" + filepath.Join(dir, "http")
 			args := []string{"--engine", engine, "--data-dir", filepath.Join(dir, "data"), "--upgrade-socket", filepath.Join(dir, "up"), "--http", door}
 			c := serve(t, args...)
-			p := produceAlways(t, 4, c.addr)
-			for range 3 {
+			p := produceAlways(t, sized("CLIENTS", 4), c.addr)
+			in := connectAlways(t, 2, c.addr, true)
+			for range sized("UPGRADES", 2) {
 				p.more(t, 20)
+				in.more(t, 20)
 				next := serve(t, args...)
 				if status := c.exit(); status != exitOK {
 					t.Fatalf("the one before: status %d, standard error:\n%s", status, c.stderr.String())
@@ -94,10 +184,11 @@ func TestAnUpgradeOfTheProgramRefusesNobody(t *testing.T) {
 				c = next
 			}
 			p.more(t, 20)
-			p.stop.Store(true)
-			p.all.Wait()
-			if n := endOffset(t, c.addr, "upgraded"); n < p.written.Load() {
-				t.Errorf("%d records are there, and %d were acknowledged", n, p.written.Load())
+			p.end(t)
+			in.end(t)
+			t.Logf("%d records, %d connections", p.done.Load(), in.done.Load())
+			if n := endOffset(t, c.addr, "upgraded"); n < p.done.Load() {
+				t.Errorf("%d records are there, and %d were acknowledged", n, p.done.Load())
 			}
 			c.signal(syscall.SIGTERM)
 			if status := c.exit(); status != exitOK {
@@ -186,14 +277,44 @@ func TestAProcessThatCantTakeOverLeavesTheOneThatServes(t *testing.T) {
 		}
 		p.more(t, 5)
 	}
-	p.stop.Store(true)
-	p.all.Wait()
-	if n := endOffset(t, c.addr, "upgraded"); n < p.written.Load() {
-		t.Errorf("%d records are there, and %d were acknowledged", n, p.written.Load())
+	p.end(t)
+	if n := endOffset(t, c.addr, "upgraded"); n < p.done.Load() {
+		t.Errorf("%d records are there, and %d were acknowledged", n, p.done.Load())
 	}
 	c.signal(syscall.SIGTERM)
 	if status := c.exit(); status != exitOK {
 		t.Errorf("status %d, standard error:\n%s", status, c.stderr.String())
+	}
+}
+
+// TestThreeUpgradesInARowRefuseNobody: each begins while the ones before still drain, with
+// clients that never leave by themselves.
+func TestThreeUpgradesInARowRefuseNobody(t *testing.T) {
+	engines := enginesHere()
+	if os.Getenv("UPGRADES") == "" {
+		engines = engines[:1] // internal/contract has all of them
+	}
+	for _, engine := range engines {
+		t.Run(engine, func(t *testing.T) {
+			args := []string{"--engine", engine, "--handler", "null", "--upgrade-socket", filepath.Join(shortDir(t), "up"), "--http", "127.0.0.1:0"}
+			all := []*child{serve(t, args...)}
+			stay, in := connectAlways(t, sized("CLIENTS", 8), all[0].addr, false), connectAlways(t, 2, all[0].addr, true)
+			for range 3 {
+				stay.more(t, 20)
+				in.more(t, 20)
+				all = append(all, serve(t, args...))
+			}
+			for _, c := range all[:3] {
+				if status := c.exit(); status != exitOK {
+					t.Errorf("status %d, standard error:\n%s", status, c.stderr.String())
+				}
+			}
+			stay.more(t, 100)
+			in.more(t, 20)
+			stay.end(t)
+			in.end(t)
+			t.Logf("%d answers, %d connections", stay.done.Load(), in.done.Load())
+		})
 	}
 }
 

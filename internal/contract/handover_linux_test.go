@@ -89,7 +89,10 @@ func (a *askers) ask(address, payload string) error {
 		network, address = "unix", path
 	}
 	var conn net.Conn
+	pace := time.NewTicker(time.Millisecond) // that tests beside this one get their time
+	defer pace.Stop()
 	for !a.stop.Load() {
+		<-pace.C
 		if conn == nil {
 			var err error
 			if conn, err = net.Dial(network, address); err != nil {
@@ -197,119 +200,145 @@ func TestAnUpgradeRefusesNobody(t *testing.T) {
 	}
 }
 
+// failing is a Server that successors fail to take over from.
+type failing struct {
+	t       *testing.T
+	server  *kring.Server
+	path    string
+	resumed chan error
+	stays   *servertest.Client
+}
+
+func newFailing(t *testing.T, cfg kring.Config) *failing {
+	f := &failing{t: t, path: socketPath(t), resumed: make(chan error, 1), server: servertest.Start(t, cfg, servertest.Echo)}
+	offer := kring.HandoverConfig{Path: f.path, Program: "kring 1", Resumed: func(why error) { f.resumed <- why }}
+	if err := f.server.OfferHandover(offer); err != nil {
+		t.Fatal(err)
+	}
+	f.stays = servertest.Dial(t, f.server)
+	return f
+}
+
+// serves says that who was connected still is, and that nobody is refused.
+func (f *failing) serves(after string) {
+	f.t.Helper()
+	f.stays.Ask(after, after)
+	servertest.Dial(f.t, f.server).Ask(after, after)
+}
+
+// dial connects as a successor that says hello.
+func (f *failing) dial(version int) *handover.Conn {
+	f.t.Helper()
+	c, err := handover.Dial(context.Background(), f.path)
+	if err == nil {
+		err = c.Send(&handover.Message{Kind: handover.Hello, Version: version, Program: "kring 2"})
+	}
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return c
+}
+
+// receive takes messages, and uses the sockets as a Go program would, which changes their
+// mode.
+func (f *failing) receive(c *handover.Conn, until handover.Kind) {
+	f.t.Helper()
+	for {
+		m, err := c.Receive(time.Now().Add(servertest.Deadline))
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		for _, fd := range m.FDs {
+			file := os.NewFile(uintptr(fd), "socket")
+			if l, err := net.FileListener(file); err == nil {
+				if u, ok := l.(*net.UnixListener); ok {
+					u.SetUnlinkOnClose(false)
+				}
+				_ = l.Close()
+			}
+			_ = file.Close()
+		}
+		if m.Kind == until {
+			return
+		}
+	}
+}
+
+// start is a successor of another Config; it gives what New, Inherit or Start fails of.
+func (f *failing) start(cfg kring.Config) error {
+	f.t.Helper()
+	p, err := kring.TakeOver(context.Background(), f.path, "kring 2")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer p.Close()
+	next, err := kring.New(cfg, servertest.Echo)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	if err := next.Inherit(p); err != nil {
+		return err
+	}
+	return next.Start()
+}
+
 // TestASuccessorThatFailsLeavesThePredecessorServing, at whichever step it does.
 func TestASuccessorThatFailsLeavesThePredecessorServing(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		path := socketPath(t)
-		resumed := make(chan error, 1)
-		offer := kring.HandoverConfig{Path: path, Program: "kring 1", Resumed: func(why error) { resumed <- why }}
-		s := servertest.Start(t, cfg, servertest.Echo)
-		if err := s.OfferHandover(offer); err != nil {
-			t.Fatal(err)
-		}
-		stays := servertest.Dial(t, s)
-		serves := func(step string) {
-			t.Helper()
-			stays.Ask(step, step)
-			servertest.Dial(t, s).Ask(step, step)
-		}
-		hello := &handover.Message{Kind: handover.Hello, Version: handover.Version, Program: "kring 2"}
-		dial := func() *handover.Conn {
-			t.Helper()
-			c, err := handover.Dial(context.Background(), path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return c
-		}
-		receive := func(c *handover.Conn, until handover.Kind) {
-			t.Helper()
-			for {
-				m, err := c.Receive(time.Now().Add(servertest.Deadline))
-				if err != nil {
-					t.Fatal(err)
-				}
-				for _, fd := range m.FDs { // as a Go program would, which changes their mode
-					f := os.NewFile(uintptr(fd), "socket")
-					if l, err := net.FileListener(f); err == nil {
-						if u, ok := l.(*net.UnixListener); ok {
-							u.SetUnlinkOnClose(false)
-						}
-						_ = l.Close()
-					}
-					_ = f.Close()
-				}
-				if m.Kind == until {
-					return
-				}
-			}
-		}
-		_ = dial().Close()
-		serves("it connects only")
-		c := dial()
-		_ = c.Send(&handover.Message{Kind: handover.Hello, Version: 99, Program: "kring 2"})
+		f := newFailing(t, cfg)
+		c := f.dial(99)
 		if _, err := c.Receive(time.Now().Add(servertest.Deadline)); err == nil || !strings.Contains(err.Error(), "kring 1 hands over by version 1 of the messages, and kring 2 asked by version 99") {
 			t.Errorf("another version: %v", err)
 		}
-		serves("another version")
-		c = dial()
-		_ = c.Send(hello)
-		receive(c, handover.Offer)
 		_ = c.Close()
-		serves("it dies before it takes")
-		for step, until := range map[string][]handover.Kind{
-			"it dies when it has taken": {handover.Taken}, "it dies when it is told to begin": {handover.Taken, handover.Yours},
-		} {
-			c = dial()
-			_ = c.Send(hello)
-			receive(c, handover.Offer)
+		f.serves("another version")
+		_ = f.dial(handover.Version).Close()
+		f.serves("it dies at once")
+		c = f.dial(handover.Version)
+		f.receive(c, handover.Offer)
+		_ = c.Close()
+		f.serves("it dies before it takes")
+		for _, toldToBegin := range []bool{false, true} {
+			c = f.dial(handover.Version)
+			f.receive(c, handover.Offer)
 			_ = c.Send(&handover.Message{Kind: handover.Take})
-			for _, kind := range until {
-				receive(c, kind)
-				if kind == handover.Taken && len(until) > 1 {
-					_ = c.Send(&handover.Message{Kind: handover.Ready})
-				}
+			f.receive(c, handover.Taken)
+			if toldToBegin {
+				_ = c.Send(&handover.Message{Kind: handover.Ready})
+				f.receive(c, handover.Yours)
 			}
 			_ = c.Close()
-			<-resumed
-			serves(step)
+			<-f.resumed
+			f.serves("it dies when it has taken")
 		}
-		other := cfg
-		other.Processors.Accept = kring.AcceptPerProcessor
-		p, err := kring.TakeOver(context.Background(), path, "kring 2")
-		if err != nil {
-			t.Fatal(err)
-		}
-		next, err := kring.New(other, servertest.Echo)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := next.Inherit(p); err == nil || !strings.Contains(err.Error(), "Processors.Accept") {
-			t.Errorf("another way to accept: %v", err)
-		}
-		p.Close()
-		serves("it does not like what it sees")
-		busy := servertest.Start(t, servertest.Config(cfg.Engine, kring.DispatchPool), servertest.Echo) // has a port
-		cfg.Listeners = append(cfg.Listeners, kring.ListenerConfig{Name: "NEW", Address: busy.Listeners()[0].Address})
-		if p, err = kring.TakeOver(context.Background(), path, "kring 2"); err != nil {
-			t.Fatal(err)
-		}
-		if next, err = kring.New(cfg, servertest.Echo); err != nil {
-			t.Fatal(err)
-		}
-		if err := errors.Join(next.Inherit(p), next.Start()); err == nil || !strings.Contains(err.Error(), "in use") {
-			t.Errorf("a listener that can't be opened: %v", err)
-		}
-		p.Close()
-		<-resumed
-		serves("it can't start")
 		select {
-		case <-s.HandedOver():
+		case <-f.server.HandedOver():
 			t.Error("it counts as handed over")
-		case err := <-s.Failed():
+		case err := <-f.server.Failed():
 			t.Error(err)
 		default:
 		}
+	})
+}
+
+// TestASuccessorThatDoesNotFitLeavesThePredecessorServing: it accepts in another way, or has a
+// listener that can't be opened.
+func TestASuccessorThatDoesNotFitLeavesThePredecessorServing(t *testing.T) {
+	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
+		f := newFailing(t, cfg)
+		other := cfg
+		other.Processors.Accept = kring.AcceptPerProcessor
+		if err := f.start(other); err == nil || !strings.Contains(err.Error(), "Processors.Accept") {
+			t.Errorf("another way to accept: %v", err)
+		}
+		f.serves("it does not like what it sees")
+		busy := servertest.Start(t, servertest.Config(cfg.Engine, kring.DispatchPool), servertest.Echo) // has a port
+		cfg.Listeners = append(cfg.Listeners, kring.ListenerConfig{Name: "NEW", Address: busy.Listeners()[0].Address})
+		if err := f.start(cfg); err == nil || !strings.Contains(err.Error(), "in use") {
+			t.Errorf("a listener that can't be opened: %v", err)
+		}
+		<-f.resumed
+		f.serves("it can't start")
 	})
 }
 
