@@ -137,6 +137,9 @@ func (e *EngineError) Error() string {
 // Unwrap gives Err, which has the system's error where there is one.
 func (e *EngineError) Unwrap() error { return e.Err }
 
+// errHandedOver says that another process serves by now.
+var errHandedOver = errors.New("another process has taken over")
+
 // errStarted says that a Server is started once.
 func (s stage) errStarted(method string) error {
 	if s == ended {
@@ -149,6 +152,9 @@ func (s stage) errStarted(method string) error {
 func (s stage) errNotServing(method string) error {
 	if s == ended {
 		return fmt.Errorf("kring: %s: %w", method, ErrServerClosed)
+	}
+	if s == handedOver {
+		return fmt.Errorf("kring: %s: %w", method, errHandedOver)
 	}
 	return fmt.Errorf("kring: %s: the Server is not serving: call Start first", method)
 }

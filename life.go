@@ -27,8 +27,10 @@ func (s *Server) parts() []part {
 		{start: s.startProcessors, undo: s.undoProcessors, stop: s.stopProcessors},
 		{start: s.startHandlers, stop: s.stopHandlers},
 		{stop: s.drainConns},
+		{start: s.takeOver},
 		{start: s.startListeners, undo: s.undoListeners, stop: s.stopListeners},
 		{start: s.checkRoom},
+		{start: s.succeed},        // Order: everything that may fail has started
 		{start: s.startRebalance}, // Order: Shutdown ends it first, by Server.ending
 	}
 }
@@ -153,7 +155,7 @@ func (s *Server) Close() error {
 func (s *Server) shutDown(ctx context.Context) {
 	defer close(s.finished)
 	s.mu.Lock()
-	began := s.stage == started
+	began := s.stage == started || s.stage == handedOver
 	s.stage = ended // nobody changes anything from here on
 	s.mu.Unlock()
 	if began {

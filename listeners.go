@@ -3,6 +3,7 @@ package kring
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -29,7 +30,12 @@ type listener struct {
 	err      error         // why it never will; set before up is closed
 	died     error         // what it died of; set before ended is closed
 	given    ListenerConfig
-	ended    chan struct{} // closed when it accepts no more
+	// inherited: it began with sockets of a predecessor; remove removes the file of one, if
+	// there is any. Set before acceptor is.
+	inherited    bool
+	remove       func()
+	givenSockets []net.Listener // theirs; the engines have descriptors of their own
+	ended        chan struct{}  // closed when it accepts no more
 }
 
 func (s *Server) newListener(cfg ListenerConfig) (*listener, error) {
@@ -81,9 +87,10 @@ func (s *Server) addListener(cfg ListenerConfig, begin <-chan struct{}) error {
 	if err != nil {
 		return err
 	}
-	early := cfg.Ready == nil || cfg.Listener != nil || strings.HasSuffix(cfg.Address, ":0")
+	sockets := s.inheritedFor(&cfg)
+	early := cfg.Ready == nil || cfg.Listener != nil || strings.HasSuffix(cfg.Address, ":0") || len(sockets) > 0
 	if early {
-		if err := s.bind(l); err != nil {
+		if err := s.bindTo(l, sockets); err != nil {
 			l.giveUp()
 			l.quota.Close()
 			if !s.starting.Load() {
@@ -106,11 +113,20 @@ func (s *Server) addListener(cfg ListenerConfig, begin <-chan struct{}) error {
 }
 
 // bind opens the listening socket.
-func (s *Server) bind(l *listener) error {
+func (s *Server) bind(l *listener) error { return s.bindTo(l, nil) }
+
+// bindTo is bind, to sockets of a predecessor if there are any.
+func (s *Server) bindTo(l *listener, sockets []inheritedSocket) error {
 	if s.now().cfg.Processors.Accept == AcceptPerProcessor {
-		return s.bindShared(l)
+		return s.bindShared(l, sockets)
 	}
-	a, err := acceptor.New(s.acceptorConfig(l))
+	c := s.acceptorConfig(l)
+	if len(sockets) > 0 {
+		if err := l.inherit(&c, sockets[0]); err != nil {
+			return err
+		}
+	}
+	a, err := acceptor.New(c)
 	if err != nil {
 		return fmt.Errorf("kring: %w", err)
 	}
@@ -130,7 +146,7 @@ func (s *Server) bind(l *listener) error {
 func (s *Server) acceptorConfig(l *listener) acceptor.Config {
 	now, cfg := s.now(), l.cfg.Load()
 	c := acceptor.Config{
-		Name: cfg.Name, Network: now.network, Quota: l.quota,
+		Paused: s.predecessor.holds(), Name: cfg.Name, Network: now.network, Quota: l.quota,
 		Assigners: l.assigners(now.processors), LeastConns: now.cfg.Processors.Assignment == AssignLeastConns,
 		Listen: engine.ListenConfig{Address: cfg.Address, Given: cfg.Listener, FileMode: cfg.SocketMode, Backlog: cfg.Backlog, Socket: cfg.Socket},
 	}
@@ -150,6 +166,7 @@ func (s *Server) runListener(l *listener, ready func(context.Context) error, beg
 	}()
 	defer l.quota.Close()
 	defer l.giveUp()
+	defer l.removeFile()
 	if err := s.becomeReady(l, ready); err != nil {
 		for _, a := range l.acceptors() {
 			a.CloseUnused()
@@ -184,6 +201,7 @@ func (s *Server) becomeReady(l *listener, ready func(context.Context) error) err
 		if err := s.bind(l); err != nil {
 			return err
 		}
+		s.resumeLate(l)
 	}
 	// Order: the acceptor is there before this look; stop looks the other way round.
 	if l.waiting.Err() != nil {
@@ -220,14 +238,24 @@ type hosted struct {
 }
 
 // bindShared opens a listening socket of l for each processor. The first picks
-// the port, the others share it.
-func (s *Server) bindShared(l *listener) error {
+// the port, the others share it. Sockets of a predecessor come first; if it had more
+// processors, some of this one's accept on several.
+func (s *Server) bindShared(l *listener, sockets []inheritedSocket) error {
+	processors := s.now().processors
 	c := s.acceptorConfig(l)
-	c.Listen.Shared = true
 	var all []hosted
-	for _, p := range s.now().processors {
+	for i := range max(len(processors), len(sockets)) {
+		p := processors[i%len(processors)]
 		c.Assigners = []acceptor.Assigner{p.InboxFor(l.conns)}
-		a, err := acceptor.New(c)
+		c.Listen.Shared, c.Listen.Given = true, nil
+		var err error
+		if i < len(sockets) {
+			err = l.inherit(&c, sockets[i])
+		}
+		var a *acceptor.Acceptor
+		if err == nil {
+			a, err = acceptor.New(c)
+		}
 		if err != nil {
 			for _, h := range all {
 				h.acceptor.CloseUnused()

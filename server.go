@@ -58,6 +58,9 @@ type Server struct {
 	ending   context.Context
 	end      context.CancelFunc // when Shutdown begins
 
+	successor   successor    // who takes over from this Server
+	predecessor *Predecessor // whom it takes over from; nil: nobody. Set before Start
+
 	failed   chan error // what an acceptor or a processor died of, the first
 	finish   sync.Once
 	finished chan struct{}
@@ -120,6 +123,7 @@ type stage uint8
 const (
 	fresh stage = iota
 	started
+	handedOver // a successor serves; what is left drains
 	ended
 )
 
@@ -151,6 +155,7 @@ func New(cfg Config, h Handler) (*Server, error) {
 		failed:   make(chan error, 1),
 		finished: make(chan struct{}),
 	}
+	s.successor.begin(s)
 	s.admission, err = acceptor.NewAdmission(acceptor.AdmissionConfig{
 		Limits: limits, Windows: cfg.windows(), Evict: (&evictor{server: s}).evict, ServerFull: cfg.Events.ServerFull,
 	})

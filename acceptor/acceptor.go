@@ -35,6 +35,8 @@ type Config struct {
 	LeastConns bool
 	// Quota is the listener's admission. Acceptors of one listener share it.
 	Quota *ListenerQuota
+	// Paused has it begin paused: it accepts nothing before Resume.
+	Paused bool
 	// Failed, if set, is called with errors that ended accepting, at most once a
 	// second. Accepting starts again after pause. It runs on the acceptor's
 	// goroutine and must not block.
@@ -58,6 +60,7 @@ type Acceptor struct {
 	listener      engine.Listener
 	assigners     atomic.Pointer[[]Assigner]
 	stopRequested atomic.Bool
+	pausing       pausing
 	wake          atomic.Pointer[func()] // makes the owner call Advance
 	ended         chan struct{}
 	adopted       adopted
@@ -85,6 +88,7 @@ func New(cfg Config) (*Acceptor, error) {
 	}
 	a := &Acceptor{cfg: cfg, listener: l, ended: make(chan struct{}), reserve: reserve{open: openSpare}}
 	a.AssignTo(cfg.Assigners)
+	a.pausing.asked.Store(cfg.Paused)
 	return a, nil
 }
 
@@ -105,7 +109,7 @@ func (a *Acceptor) CloseUnused() {
 	for _, fd := range a.adopted.close() {
 		a.cfg.Network.Discard(fd)
 	}
-	if a.listener.Release != nil {
+	if a.listener.Release != nil && !a.pausing.handedOver.Load() {
 		a.listener.Release()
 	}
 	a.cfg.Network.Discard(a.listener.FD)
@@ -158,6 +162,7 @@ func (a *Acceptor) Close() {
 	}
 	a.CloseUnused()
 	close(a.ended)
+	a.answerPaused()
 }
 
 // Done is closed by Close.
@@ -201,11 +206,13 @@ func (a *Acceptor) Advance() (wait time.Duration, over bool) {
 		}
 		a.handleAccepted(fd)
 	}
-	stopping := a.stopRequested.Load() || a.died != nil
+	stopping := a.stopRequested.Load() || a.died != nil || a.handedOver()
 	if stopping && !a.armed {
 		return 0, true
 	}
-	if pause := a.updateAccept(stopping || a.queue.Blocked()); pause >= 0 && (wait < 0 || pause < wait) {
+	pause := a.updateAccept(stopping || a.pausing.asked.Load() || a.queue.Blocked())
+	a.sayPaused()
+	if pause >= 0 && (wait < 0 || pause < wait) {
 		wait = pause
 	}
 	return wait, false

@@ -32,6 +32,7 @@ const (
 type addressShard struct {
 	mu     sync.Mutex
 	counts map[netip.Addr]*address // guarded by mu
+	left   map[netip.Addr]int64    // guarded by mu; for a Follower: nil when there is none
 	_      [64]byte                // neighbours have cache lines of their own
 }
 
@@ -86,6 +87,7 @@ func (all *addresses) addConn(ip netip.Addr, b Bounds, now int64) (delay time.Du
 		return 0, true
 	}
 	a.conns++
+	s.note(ip, -1)
 	return 0, false
 }
 
@@ -99,6 +101,7 @@ func (all *addresses) removeConn(ip netip.Addr, now int64) {
 	defer s.mu.Unlock()
 	a := s.counts[ip]
 	a.conns--
+	s.note(ip, 1)
 	if a.idle(now) {
 		delete(s.counts, ip)
 	}

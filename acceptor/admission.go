@@ -37,10 +37,12 @@ type Admission struct {
 	clock     func() int64
 	evict     func()
 	limits    atomic.Pointer[limits]
-	open      atomic.Int64
+	open      atomic.Int64 // with those of Inherit
+	inherited atomic.Int64
 	throttled atomic.Int64
 	meter     *rate.Meter
 	addresses *addresses
+	follower  atomic.Pointer[Follower] // nil: nobody wants to know who leaves
 
 	serverFull     func(ServerFull)
 	serverFullTold atomic.Int64 // when it was called last, by clock; 0: never
@@ -96,8 +98,16 @@ func (a *Admission) Set(l Limits) error {
 // Limits returns the current limits.
 func (a *Admission) Limits() Limits { return a.limits.Load().Limits }
 
-// Open is how many connections have a slot.
-func (a *Admission) Open() int64 { return a.open.Load() }
+// Open is how many connections have a slot, those of Inherit not among them.
+func (a *Admission) Open() int64 { return a.open.Load() - a.inherited.Load() }
+
+// Queued is how many connections wait for a slot, a rate or a processor.
+func (a *Admission) Queued() (n int64) {
+	for _, q := range *a.queues.Load() {
+		n += q.queued.Load()
+	}
+	return n
+}
 
 // Excess is how many connections more than the server's bound are open.
 func (a *Admission) Excess() int64 {
@@ -172,6 +182,7 @@ func (p *slot) Release() {
 	}
 	p.quota.open.Add(-1)
 	a.open.Add(-1)
+	a.told()
 	a.wakeWaiting()
 }
 

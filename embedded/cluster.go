@@ -92,6 +92,9 @@ type Cluster struct {
 	}
 }
 
+// ErrInUse is that another process has opened the data directory.
+var ErrInUse = errors.New("another process uses this directory")
+
 // Open starts a cluster, with what its data directory holds. Before Advertise only
 // ApiVersions is answered.
 func Open(cfg Config) (*Cluster, error) {

@@ -18,7 +18,7 @@ func lockDir(dir string) (*os.File, error) {
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		_ = f.Close() // the lock is what failed
-		return nil, fmt.Errorf("%w: another process uses this directory; stop it or choose another directory", err)
+		return nil, fmt.Errorf("%w: %w; stop it or choose another directory", err, ErrInUse)
 	}
 	return f, nil
 }

@@ -58,6 +58,16 @@ type Pairer interface {
 	Pair() (fd FD, client net.Conn, err error)
 }
 
+// ListenerSharer is a Network whose listening sockets another process may take over.
+type ListenerSharer interface {
+	// ShareListener returns another descriptor of a listening socket, close-on-exec and the
+	// caller's to close. It may be called while an engine accepts.
+	ShareListener(fd FD) (shared int, err error)
+	// ReclaimListener sets the mode (O_NONBLOCK) again that the engines need: it belongs to
+	// all who share the socket, and another process may have changed it. Nothing is armed.
+	ReclaimListener(fd FD) error
+}
+
 // MemoryUser is a Network whose engines do better with memory that they have
 // been told about.
 type MemoryUser interface {

@@ -17,6 +17,7 @@ type slot struct {
 	fd        engine.FD
 	dirty     bool // in slots.dirty
 	listed    bool // in rearm; the slot's, whoever has it
+	chosen    bool // by DrainSome
 }
 
 // slots are the connections, by the slots of their tokens.
@@ -73,7 +74,7 @@ func (s *slots) evict(c *slot, gone func()) {
 
 // release has the slot be used again; its connection has been forgotten.
 func (s *slots) release(c *slot) {
-	c.admission, c.target, c.upstream, c.dirty = nil, nil, nil, false
+	c.admission, c.target, c.upstream, c.dirty, c.chosen = nil, nil, nil, false, false
 	s.free = append(s.free, c.Token().Slot())
 }
 

@@ -126,6 +126,12 @@ func (n *Network) Pair() (engine.FD, net.Conn, error) { return sock.Pair() }
 // Configure applies options to a connection.
 func (n *Network) Configure(fd engine.FD, o engine.SocketOptions) error { return sock.Configure(fd, o) }
 
+// ShareListener returns another descriptor of a listening socket.
+func (n *Network) ShareListener(fd engine.FD) (int, error) { return sock.Share(fd) }
+
+// ReclaimListener sets a listening socket that others have had to blocking again.
+func (n *Network) ReclaimListener(fd engine.FD) error { return sock.SetNonblock(fd, false) }
+
 // Discard closes a descriptor with nothing outstanding.
 func (n *Network) Discard(fd engine.FD) { sock.Close(fd) }
 

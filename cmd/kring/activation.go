@@ -33,6 +33,7 @@ func (s passedSocket) String() string {
 type activation struct {
 	listenGiven bool                    // --listen is not its default
 	sockets     map[string]net.Listener // by listener
+	inherited   map[string]string       // where those of the process before are bound, by listener
 }
 
 // firstPassedFD is SD_LISTEN_FDS_START of sd_listen_fds(3).
@@ -114,11 +115,16 @@ func (c *serveCmd) BeforeApply(ctx *kong.Context) error {
 
 // adopt gives the sockets to listeners: to that of the same name, else in their order.
 // Without --listen each of them makes a listener.
-func (c *serveCmd) adopt(passed []passedSocket) error {
+func (c *serveCmd) adopt(passed []passedSocket, bound func(listener string) string) error {
 	if len(passed) > 0 && !c.activation.listenGiven {
 		c.Listen = listenersFor(passed)
 	}
-	c.activation.sockets = map[string]net.Listener{}
+	c.activation.sockets, c.activation.inherited = map[string]net.Listener{}, map[string]string{}
+	for i := range c.Listen {
+		if name, address := c.nameOf(i); address == systemdAddress && len(passed) == 0 {
+			c.activation.inherited[name] = bound(name)
+		}
+	}
 	faults := c.match(passed)
 	if len(faults) == 0 {
 		faults = c.validateAdvertise() // it is known now which are Unix domain sockets
@@ -131,7 +137,7 @@ func (c *serveCmd) adopt(passed []passedSocket) error {
 
 // inherit has settings that were read again go on with the sockets of the start.
 func (c *serveCmd) inherit(start *serveCmd) {
-	c.activation.sockets = start.activation.sockets
+	c.activation.sockets, c.activation.inherited = start.activation.sockets, start.activation.inherited
 	if !c.activation.listenGiven && len(c.activation.sockets) > 0 {
 		c.Listen = start.Listen
 	}
@@ -142,7 +148,7 @@ func (c *serveCmd) match(passed []passedSocket) (faults []error) {
 	var order []string
 	for i, listen := range c.Listen {
 		name, address := c.nameOf(i)
-		if waiting[name] = address == systemdAddress; waiting[name] {
+		if waiting[name] = address == systemdAddress && c.activation.inherited[name] == ""; waiting[name] {
 			order = append(order, name)
 		}
 		for _, s := range passed {
@@ -214,4 +220,24 @@ func (a *activation) take(l *kring.ListenerConfig) {
 	if s := a.sockets[l.Name]; l.Address == systemdAddress && s != nil {
 		l.Address, l.Listener = "", s
 	}
+	if at := a.inherited[l.Name]; l.Address == systemdAddress && at != "" {
+		l.Address = at
+	}
+}
+
+// environ tells the next process which listeners are systemd's, if nothing else does: it gets
+// their sockets from this one.
+func (a *activation) environ() []string {
+	if a.listenGiven {
+		return nil
+	}
+	var all []string
+	for name := range a.sockets {
+		all = append(all, name+"://"+systemdAddress)
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	slices.Sort(all)
+	return []string{"KRING_LISTEN=" + strings.Join(all, ",")}
 }

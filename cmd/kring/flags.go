@@ -79,6 +79,8 @@ type serveCmd struct {
 	HTTP      httpFlags      `embed:""`
 	Telemetry telemetryFlags `embed:""`
 
+	Upgrade upgradeFlags `embed:""`
+
 	DrainTimeout time.Duration `group:"process" placeholder:"DURATION" default:"10s" help:"How long requests in flight may take to finish after SIGINT or SIGTERM. A second signal exits at once. Default: ${default}."`
 	LogLevel     string        `group:"process" enum:"debug, info, warn, error" default:"info" help:"Least severe log line on standard error: ${enum}. debug has a line for each closed connection. Default: ${default}."`
 	LogFormat    string        `group:"process" enum:"text, json" default:"text" help:"Format of log lines: ${enum}. Default: ${default}."`
@@ -151,6 +153,7 @@ func (c *serveCmd) Validate() error {
 	faults = append(faults, c.HTTP.validateHosts()...)
 	faults = append(faults, c.Limits.validate()...)
 	faults = append(faults, c.Quotas.validate()...)
+	faults = append(faults, c.Upgrade.validate()...)
 	faults = append(faults, c.Lanes.validate(c.Handler)...)
 	faults = append(faults, c.HTTP.validate()...)
 	faults = append(faults, c.Telemetry.validate(c.Handler, c.HTTP.HTTP)...)

@@ -19,7 +19,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"kring"
-	"kring/embedded"
 	"kring/engine"
 	"kring/internal/unixsock"
 	"kring/kafka"
@@ -55,7 +54,7 @@ type sideDoor struct {
 	log     *slog.Logger
 	closed  *views.Closed
 	address string
-	socket  net.Listener
+	socket  *pausable
 	remove  func() // its file
 	server  *http.Server
 	conns   atomic.Int64
@@ -66,34 +65,47 @@ type sideDoor struct {
 }
 
 // openHTTP binds the side door's address and begins to answer: /healthz at once, the
-// rest once the broker serves.
-func (c *serveCmd) openHTTP(log *slog.Logger) (*sideDoor, error) {
+// rest once the broker serves. later: another process has the address still (see inherit).
+func (c *serveCmd) openHTTP(log *slog.Logger, later bool) (*sideDoor, error) {
 	if c.HTTP.HTTP == "" {
 		if c.HTTP.HTTPPprof || c.HTTP.MetricsPerProcessor || c.HTTP.Admin.HTTPAdmin {
 			return nil, usageError{errors.New("--http-pprof, --http-admin and --metrics-per-processor need --http ADDRESS")}
 		}
 		return nil, nil
 	}
-	socket, remove, err := listenHTTP(c.HTTP.HTTP)
-	if err != nil {
-		return nil, fmt.Errorf("--http %s: %w; give an address of this machine that is free, HOST:PORT or unix:PATH", c.HTTP.HTTP, err)
-	}
-	d := &sideDoor{flags: c.HTTP, log: log, closed: &views.Closed{}, socket: socket, remove: remove, ended: make(chan struct{})}
-	d.address = socket.Addr().String()
+	d := &sideDoor{flags: c.HTTP, log: log, closed: &views.Closed{}, remove: func() {}, ended: make(chan struct{})}
 	d.server = &http.Server{
 		Handler: newHTTPGuard(c.HTTP.HTTP, c.HTTP.HTTPHosts, d.mux()), ConnState: d.count,
 		ReadHeaderTimeout: httpPatience, ReadTimeout: httpPatience, WriteTimeout: httpWritePatience, IdleTimeout: time.Minute,
 		MaxHeaderBytes: 16 << 10,
 		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
+	if later {
+		return d, nil
+	}
+	return d, d.listen()
+}
+
+// listen binds the address and begins to answer.
+func (d *sideDoor) listen() error {
+	socket, remove, err := listenHTTP(d.flags.HTTP)
+	if err != nil {
+		return fmt.Errorf("--http %s: %w; give an address of this machine that is free, HOST:PORT or unix:PATH", d.flags.HTTP, err)
+	}
+	d.take(socket, remove)
+	return nil
+}
+
+// take begins to answer on a socket.
+func (d *sideDoor) take(socket net.Listener, remove func()) {
+	d.socket, d.remove, d.address = &pausable{deadlined: socket.(deadlined)}, remove, socket.Addr().String()
 	go func() {
 		defer close(d.ended)
-		if err := d.server.Serve(socket); !errors.Is(err, http.ErrServerClosed) {
-			log.Error("--http: the side door ended; the broker goes on", "error", err)
+		if err := d.server.Serve(d.socket); !errors.Is(err, http.ErrServerClosed) {
+			d.log.Error("--http: the side door ended; the broker goes on", "error", err)
 		}
 	}()
-	log.Info("http", "address", d.address)
-	return d, nil
+	d.log.Info("http", "address", d.address)
 }
 
 // listenHTTP binds an address. As with other listeners, the file of a Unix domain socket that
@@ -203,6 +215,7 @@ func (d *sideDoor) begin(server *kring.Server, served service) error {
 	d.addViews(mux, server, served)
 	d.serves.Store(mux)
 	d.ready.Store(true)
+	d.socket.resume()
 	return nil
 }
 
@@ -215,7 +228,7 @@ func (d *sideDoor) drain() {
 
 // end closes the side door; who is being answered has a second.
 func (d *sideDoor) end() {
-	if d == nil {
+	if d == nil || d.socket == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -225,14 +238,6 @@ func (d *sideDoor) end() {
 		_ = d.server.Close()
 	}
 	<-d.ended
-}
-
-// leadersOf is how many partitions the cluster leads: all that there are.
-func leadersOf(cluster *embedded.Cluster) func() (int, bool) {
-	return func() (int, bool) {
-		n, err := cluster.Partitions()
-		return n, err == nil
-	}
 }
 
 func (f *httpFlags) validate() (faults []error) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -16,7 +17,9 @@ import (
 type notifier struct {
 	log   *slog.Logger
 	conn  *net.UnixConn
+	given []string      // the variables, for a process that takes over
 	every time.Duration // between two signs of life; 0: nobody waits for them
+	once  sync.Once     // closes quit
 	quit  chan struct{}
 	done  chan struct{} // closed when nothing is sent any more by watch; nil: it was not begun
 }
@@ -38,7 +41,10 @@ func newNotifier(log *slog.Logger) *notifier {
 		log.Warn("the service manager can't be told how far the server has come", "notify_socket", path, "error", err)
 		return nil
 	}
-	n := &notifier{log: log, conn: conn, quit: make(chan struct{})}
+	n := &notifier{log: log, conn: conn, given: []string{"NOTIFY_SOCKET=" + path}, quit: make(chan struct{})}
+	if usec != "" {
+		n.given = append(n.given, "WATCHDOG_USEC="+usec)
+	}
 	if pid == "" || pid == strconv.Itoa(os.Getpid()) {
 		if limit, err := strconv.ParseInt(usec, 10, 64); err == nil && limit > 0 {
 			n.every = max(time.Duration(limit)*time.Microsecond/2, time.Millisecond)
@@ -66,13 +72,26 @@ func (n *notifier) reloading(reread func()) {
 		reread()
 		return
 	}
+	n.say(reloadingNow()...)
+	reread()
+	n.say("READY=1")
+}
+
+// reloadingNow says that something is under way, which READY=1 ends.
+func reloadingNow() []string {
 	says := []string{"RELOADING=1"}
 	if now, ok := monotonicMicros(); ok { // Type=notify-reload asks for it
 		says = append(says, fmt.Sprintf("MONOTONIC_USEC=%d", now))
 	}
-	n.say(says...)
-	reread()
-	n.say("READY=1")
+	return says
+}
+
+// environ is for a process that takes over.
+func (n *notifier) environ() []string {
+	if n == nil {
+		return nil
+	}
+	return n.given
 }
 
 // watch sends a sign of life as often as the service manager asks for one, as long as alive
@@ -104,12 +123,19 @@ func (n *notifier) watch(alive func(context.Context) error) {
 	}()
 }
 
+// stop sends no sign of life any more.
+func (n *notifier) stop() {
+	if n != nil {
+		n.once.Do(func() { close(n.quit) })
+	}
+}
+
 // end sends nothing any more.
 func (n *notifier) end() {
 	if n == nil {
 		return
 	}
-	close(n.quit)
+	n.stop()
 	if n.done != nil {
 		<-n.done
 	}

@@ -33,6 +33,9 @@ type grammar struct {
 	Connections connectionsCmd `cmd:"" help:"List or close the connections of a running kring."`
 	Top         topCmd         `cmd:"" help:"Show the clients of a running kring, as they come and go."`
 	Doctor      doctorCmd      `cmd:"" help:"Report what this machine can do for kring, and what stands in the way."`
+	Ready       readyCmd       `cmd:"" help:"Ask a server whether it serves (its --http)."`
+	Completion  completionCmd  `cmd:"" help:"Print the completion for a shell: bash, zsh or fish."`
+	Man         manCmd         `cmd:"" help:"Print the manual page."`
 	Version     versionCmd     `cmd:"" help:"Print the version of this build."`
 }
 

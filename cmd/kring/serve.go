@@ -17,7 +17,6 @@ import (
 	"kring"
 	"kring/acl"
 	"kring/echo"
-	"kring/embedded"
 	"kring/kafka"
 	"kring/quota"
 	"kring/telemetry"
@@ -37,6 +36,9 @@ type service struct {
 	producers *kafka.Producers           // who produces, for /producers; nil: nobody watches
 	telemetry *telemetry.State           // what clients push; nil: nothing
 	leaders   func() (n int, known bool) // partitions that are led, for /metrics; nil: there are none
+	// giveUp ends what no two processes may have at once, before another one takes over, and
+	// takeBack begins it again; nil: there is nothing of the kind.
+	giveUp, takeBack func() error
 	// authenticated is called when nobody authenticates any more.
 	authenticated func()
 }
@@ -54,15 +56,13 @@ func (c *serveCmd) Run(p process) error {
 	defer leave()
 	log, level := c.logger(p.stderr)
 	again := newRereads(log)
-	passed, err := takePassed()
-	if err == nil {
-		err = c.adopt(passed)
-	}
-	if err != nil {
-		return usageError{err}
-	}
 	again.told = newNotifier(log)
 	defer again.told.end()
+	up, err := c.newUpgrade(log, again.told)
+	if err != nil {
+		return err
+	}
+	defer up.end()
 	l := &live{log: log, level: level, again: p.again, parts: again, start: c}
 	p.logSettings(log)
 	cfg := c.serverConfig()
@@ -76,7 +76,7 @@ func (c *serveCmd) Run(p process) error {
 	if err := cfg.Validate(); err != nil {
 		return usageError{inFlags(err)}
 	}
-	side, err := c.openHTTP(log)
+	side, err := c.openHTTP(log, up.from != nil)
 	if err != nil {
 		return err
 	}
@@ -86,6 +86,10 @@ func (c *serveCmd) Run(p process) error {
 	l.drain.Store(int64(c.DrainTimeout))
 	if c.Config != "" {
 		again.add(l.rereadConfig())
+	}
+	if err := up.beforeHandler(cfg); err != nil {
+		refused.end()
+		return err
 	}
 	served, err := c.open(log, refused, again, l.settings)
 	if err != nil {
@@ -100,7 +104,7 @@ func (c *serveCmd) Run(p process) error {
 	c.logDescriptors(log, cfg)
 	logMemory(log, cfg)
 	l.now.cfg, l.served = cfg, served
-	err = c.serve(p, l, side, again, hangups)
+	err = c.serve(p, l, up, side, again, hangups)
 	if errors.Is(err, errSecondSignal) {
 		return err // at once: what the cluster acknowledged is written already
 	}
@@ -205,14 +209,17 @@ func (c *serveCmd) openHandler(log *slog.Logger, refused *refusals, by guards) (
 	if err := cfg.Validate(); err != nil {
 		return service{}, usageError{inFlags(err)}
 	}
-	cluster, err := embedded.Open(cfg)
+	cluster, err := openCluster(cfg)
 	if err != nil {
 		return service{}, err
 	}
-	return service{handler: cluster, telemetry: pushed, quotas: by.quotas, advertise: advertiseCluster(cluster), release: cluster.Drain, close: cluster.Close, apis: cluster.Versions(), leaders: leadersOf(cluster), producers: cfg.Producers}, nil
+	return service{
+		handler: cluster, telemetry: pushed, quotas: by.quotas, advertise: cluster.advertise, release: cluster.drain, close: cluster.close, apis: cluster.versions(), leaders: cluster.leaders, producers: cfg.Producers,
+		giveUp: cluster.close, takeBack: cluster.takeBack,
+	}, nil
 }
 
-func (c *serveCmd) serve(p process, l *live, side *sideDoor, again *rereads, hangups <-chan os.Signal) error {
+func (c *serveCmd) serve(p process, l *live, up *upgrade, side *sideDoor, again *rereads, hangups <-chan os.Signal) error {
 	log, cfg, served := l.log, l.now.cfg, l.served
 	server, err := kring.New(cfg, served.handler)
 	if errors.Is(err, uring.ErrSetting) {
@@ -223,6 +230,9 @@ func (c *serveCmd) serve(p process, l *live, side *sideDoor, again *rereads, han
 	}
 	if l.server = server; len(c.Limits.IPLimit) > 0 && c.Config == "" {
 		again.add(rereadHosts(server, cfg))
+	}
+	if err := up.inherit(server, side); err != nil {
+		return err
 	}
 	if err := server.Start(); err != nil {
 		return err
@@ -246,7 +256,17 @@ func (c *serveCmd) serve(p process, l *live, side *sideDoor, again *rereads, han
 	fmt.Fprintln(ready, c.readyLine(server.Describe(), server.MemoryPlan(), at))
 	again.told.ready("serving on " + oneLine(strings.Join(at, ", ")))
 	again.told.watch(server.Alive)
-	s, err := nextStop(p, log, server, server.Failed())
+	if err := up.offer(l, side); err != nil {
+		return errors.Join(err, c.shutDown(p, l, server.Shutdown))
+	}
+	s, err := nextStop(p, log, server, up.stops())
+	if errors.Is(err, errSucceeded) {
+		up.succeeded(side, l.drainTimeout())
+		if served.release != nil {
+			served.release()
+		}
+		return c.shutDown(p, l, server.Retire)
+	}
 	if s == nil {
 		log.Error("stopping: a part of the server failed", "error", err)
 	} else {
@@ -257,7 +277,7 @@ func (c *serveCmd) serve(p process, l *live, side *sideDoor, again *rereads, han
 	if served.release != nil {
 		served.release()
 	}
-	return errors.Join(err, c.shutDown(p, l))
+	return errors.Join(err, c.shutDown(p, l, server.Shutdown))
 }
 
 // readyLine is the one line on standard output. Its format is documented in main.go.
@@ -290,13 +310,13 @@ func oneLine(s string) string {
 
 var errSecondSignal = errors.New("a second signal came: exited without finishing what was in flight")
 
-// shutDown drains the server. A second signal ends the wait.
-func (c *serveCmd) shutDown(p process, l *live) error {
+// shutDown drains the server by end. A second signal ends the wait.
+func (c *serveCmd) shutDown(p process, l *live, end func(context.Context) error) error {
 	log, server := l.log, l.server
 	ctx, cancel := context.WithTimeout(context.Background(), l.drainTimeout())
 	defer cancel()
 	drained := make(chan error, 1)
-	go func() { drained <- server.Shutdown(ctx) }()
+	go func() { drained <- end(ctx) }()
 	first := time.Now()
 	s, err := nextStop(p, log, server, drained)
 	for s != nil && time.Since(first) < signalRepeat {
@@ -338,7 +358,7 @@ func summarize(log *slog.Logger, st kring.Stats) {
 // addresses are those of all listeners, as text, and which of them systemd opened.
 func (c *serveCmd) addresses(server *kring.Server) (all []string) {
 	for _, l := range server.Listeners() {
-		if c.activation.sockets[l.Name] != nil {
+		if c.activation.sockets[l.Name] != nil || c.activation.inherited[l.Name] != "" {
 			l.Address += " (systemd)"
 		}
 		all = append(all, l.Address)

@@ -5,4 +5,4 @@ package main
 import "os"
 
 // This system has no signals to spare.
-var stateSignal, rereadSignal, brokenPipe os.Signal
+var stateSignal, rereadSignal, upgradeSignal, brokenPipe os.Signal

@@ -15,11 +15,18 @@ func (versionCmd) Run(p process) error {
 	return err
 }
 
-// programVersion is the version of the module and the revision it was built from.
+// release is the version of a release: scripts/release.sh sets it.
+var release string
+
+// programVersion is the version of the release or of the module, and the revision it was built
+// from.
 func programVersion() string {
 	version, revision := "(devel)", ""
+	if release != "" {
+		version = release
+	}
 	if info, ok := debug.ReadBuildInfo(); ok {
-		if info.Main.Version != "" {
+		if info.Main.Version != "" && release == "" {
 			version = info.Main.Version
 		}
 		for _, s := range info.Settings {

@@ -91,6 +91,12 @@ func (n *Network) Configure(fd engine.FD, o engine.SocketOptions) error {
 	return sock.Configure(fd, o)
 }
 
+// ShareListener returns another descriptor of a listening socket.
+func (n *Network) ShareListener(fd engine.FD) (int, error) { return sock.Share(fd) }
+
+// ReclaimListener sets a listening socket that others have had to non-blocking again.
+func (n *Network) ReclaimListener(fd engine.FD) error { return sock.SetNonblock(fd, true) }
+
 // Discard closes a descriptor that has nothing outstanding.
 func (n *Network) Discard(fd engine.FD) {
 	n.uses.endUse(fd) // Order: before the number can be used again

@@ -167,7 +167,7 @@ func (c *Conn) Abandon(lost bool) (open bool) {
 
 // endReason says why a connection ends that has to.
 func (c *Conn) endReason() reqchan.CloseReason {
-	if c.shared.phase < Draining {
+	if c.shared.phase < Draining && c.from.Phase() >= Draining {
 		return reqchan.ListenerRemoved
 	}
 	return reqchan.ServerDraining

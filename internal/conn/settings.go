@@ -25,15 +25,23 @@ func (c *Conn) ApplySettings() {
 	switch ph := max(c.shared.phase, c.from.Phase()); {
 	case ph >= Cutting:
 		c.cutOff(c.endReason())
-	case ph == Draining && c.life == delayed:
-		c.unpark()
-	case ph == Draining:
-		c.become(toDrain)
-		c.finishIfIdle()
+	case ph == Draining || c.life == draining: // the latter also of its own, see Drain
+		c.Drain()
 	case ph == Retiring:
 		c.Migrate()
 	default:
 		c.become(toServe)
 		c.Resume()
 	}
+}
+
+// Drain has the connection end once it has nothing in flight, whatever phase its processor
+// and its listener are in.
+func (c *Conn) Drain() {
+	if c.life == delayed {
+		c.unpark()
+		return
+	}
+	c.become(toDrain)
+	c.finishIfIdle()
 }

@@ -29,7 +29,7 @@ var layers = []layer{
 	{"handler", words("reqchan internal/budget internal/measure internal/queue internal/slab internal/invariants")},
 	{"echo", words("reqchan")},
 	{".", words("internal/measure engine uring fallback/epoll fallback/portable acceptor processor reqchan handler " +
-		"internal/budget internal/capacity internal/cgroup internal/fault internal/rate internal/queue internal/slab internal/tlsconn internal/invariants")},
+		"internal/budget internal/capacity internal/cgroup internal/fault internal/rate internal/queue internal/slab internal/tlsconn internal/handover internal/unixsock internal/invariants")},
 	{"doctor", words(". uring internal/cgroup " + sys)},
 	{"quota", words("internal/rate")},
 	{"telemetry", words("reqchan " + protowire + " " + codecs)},
@@ -61,6 +61,7 @@ var layers = []layer{
 	{"internal/park", words("internal/invariants " + sys)},
 	{"internal/sock", words("engine internal/unixsock internal/invariants " + sys)},
 	{"internal/unixsock", nil},
+	{"internal/handover", words("internal/unixsock")},
 	{"internal/proxyproto", nil},
 	{"internal/proxyproto/proxytest", nil},
 	{"internal/frame", words("internal/slab internal/invariants")},

@@ -58,6 +58,16 @@ func Bind(path string, mode fs.FileMode, bind, listen func() error) (remove func
 	return func() { removeOurs(path, ours) }, nil
 }
 
+// Own returns what Bind returned, for a socket that another process bound to path and that
+// is this one's by now.
+func Own(path string) (remove func()) {
+	ours, err := os.Lstat(path)
+	if err != nil || path[0] == '@' {
+		return func() {}
+	}
+	return func() { removeOurs(path, ours) }
+}
+
 func both(first, second func() error) error {
 	for _, f := range []func() error{first, second} {
 		if f != nil {
