@@ -74,6 +74,7 @@ type APIReader interface {
 // Before the answer:
 //
 //	Buffer(n) []byte          memory for the answer that is sent without a copy
+//	Owns(b) bool              b is memory of this request that a connection of Connect may send or fill
 //	ResponseRoom() int        how large the answer should be, in bytes
 //	Throttle(d)               mute the connection after the answer (KIP-219)
 //	AskedToWait(d)            the client asked for this: it is no slow request
