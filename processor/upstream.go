@@ -89,7 +89,7 @@ func NewUpstream(owner UpstreamOwner) *Upstream {
 // Start has p connect it; false: p has ended, and nothing happened. Any goroutine, once that
 // it succeeds.
 func (u *Upstream) Start(p *Processor, cfg UpstreamConfig) bool {
-	if !p.Serves() {
+	if ph := p.inbox.wanted(); ph == conn.Retiring || ph >= conn.Cutting { // one that drains may need it for what is in flight
 		return false
 	}
 	p.upstreams.Add(1)

@@ -25,6 +25,7 @@ import (
 type relay struct {
 	server *kring.Server
 	to     kring.UpstreamConfig
+	before func() // of each request; nil: nothing
 
 	mu    sync.Mutex
 	links []*relayLink
@@ -45,6 +46,9 @@ type relayLink struct {
 }
 
 func (r *relay) Handle(req kring.Request) {
+	if r.before != nil {
+		r.before()
+	}
 	r.mu.Lock()
 	if r.open == nil {
 		r.open = map[*kring.Conn]*relayLink{}
@@ -518,6 +522,47 @@ func TestShutdownKeepsConnectionsThatAnswersComeBy(t *testing.T) {
 		}
 		if _, err := servertest.ReadFrame(p); !errors.Is(err, io.EOF) {
 			t.Errorf("the connection ended with %v", err)
+		}
+	})
+}
+
+// TestWhatIsInFlightMayConnectWhileTheServerDrains: a request that was taken needs a
+// connection that is not there yet.
+func TestWhatIsInFlightMayConnectWhileTheServerDrains(t *testing.T) {
+	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
+		address, accept := peers(t)
+		s, r := startRelay(t, cfg, kring.UpstreamConfig{Address: address})
+		taken, goOn := make(chan bool), make(chan bool)
+		r.before = func() {
+			taken <- true
+			<-goOn
+		}
+		c := servertest.Dial(t, s)
+		c.Send("asked before the end")
+		<-taken
+		over := make(chan error, 1)
+		go func() { over <- s.Shutdown(context.Background()) }()
+		for { // until it is draining
+			extra, err := net.Dial("tcp", s.Addrs()[0].String())
+			if err != nil {
+				break
+			}
+			_ = extra.Close()
+		}
+		close(goOn)
+		p := accept()
+		asked, err := servertest.ReadFrame(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Write(servertest.Frame(asked)); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Receive(); got != "asked before the end" {
+			t.Errorf("the answer is %q", got)
+		}
+		if err := <-over; err != nil {
+			t.Errorf("Shutdown: %v", err)
 		}
 	})
 }
