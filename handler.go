@@ -76,6 +76,7 @@ type APIReader interface {
 //	Buffer(n) []byte          memory for the answer that is sent without a copy
 //	Owns(b) bool              b is memory of this request that a connection of Connect may send or fill
 //	ResponseRoom() int        how large the answer should be, in bytes
+//	Owns(b) bool              b may go to the kernel: see UpstreamWrite
 //	Throttle(d)               mute the connection after the answer (KIP-219)
 //	AskedToWait(d)            the client asked for this: it is no slow request
 //	SetErrorCode(code), ErrorCode()
