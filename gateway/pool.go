@@ -158,6 +158,10 @@ func (l *lanes) dialFor(c *client) bool {
 
 // wait puts c at the end of a line, if it does not stand in it.
 func (n *node) wait(c *client, l *lanes) {
+	if n.g.closed.Load() { // nobody's turn comes any more
+		n.doom(c, kring.ReasonServerDraining)
+		return
+	}
 	if c.line == l {
 		return
 	}

@@ -537,3 +537,27 @@ func TestPrincipalsShareNoConnection(t *testing.T) {
 		t.Errorf("%d pools", n)
 	}
 }
+
+// TestNobodyWaitsForAGatewayThatHasClosed: what comes late, and what was to be sent again, is
+// answered by closing. A server that drains waits for it.
+func TestNobodyWaitsForAGatewayThatHasClosed(t *testing.T) {
+	s := ready(t, func(c *Config) { c.Connections = 1 })
+	a, b := s.client("a"), s.client("a")
+	a.give(describe("0/1"))
+	s.run()
+	again, other := a.give(describe("0/2")), b.give(describe("1/1"))
+	s.g.Close()
+	for len(s.links) > 0 {
+		s.links[0].end(errShutDown, false)
+	}
+	late := s.client("ab").give(describe("2/1"))
+	early := s.client("a").give(kmsg.NewPtrApiVersionsRequest())
+	for name, r := range map[string]*stageRequest{"to be sent again": again, "another's": other, "late": late} {
+		if !r.job.Answered() {
+			t.Errorf("%s: it is not answered", name)
+		}
+	}
+	if !early.job.Answered() {
+		t.Error("ApiVersions is not answered")
+	}
+}

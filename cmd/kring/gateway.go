@@ -142,6 +142,9 @@ func (u *upstreamFlags) validate(c *serveCmd) (faults []error) {
 	if (u.UpstreamCert == "") != (u.UpstreamKey == "") {
 		fault("--upstream-cert: a certificate and its key belong together; give --upstream-cert and --upstream-key")
 	}
+	if c.Rules.ACL != "" {
+		fault("--acl: a gateway does not know the names of topics that requests have by their ids, and can't judge them; let the brokers' ACLs decide, with --upstream-credentials for clients that are told apart")
+	}
 	if len(faults) == 0 {
 		if _, err := c.addressing(); err != nil {
 			fault("%w", err)

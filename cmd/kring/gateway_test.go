@@ -33,6 +33,7 @@ func TestFaultsOfAGatewayNameTheFlag(t *testing.T) {
 		{with("--upstream-ca", "ca.pem"), "--upstream-tls"},
 		{with("--upstream-tls", "--upstream-cert", "c.pem"), "--upstream-key"},
 		{with("--data-dir", "d"), "--data-dir"},
+		{with("--acl", "rules.txt"), "--acl"},
 	} {
 		var stderr bytes.Buffer
 		if command, _ := parse(tt.args, settingsOf(nil), new(bytes.Buffer), &stderr); command != nil || !strings.Contains(stderr.String(), tt.want) {
