@@ -57,7 +57,6 @@ func TestNoFieldOfAPartIsForgotten(t *testing.T) {
 	cfg := Config{}
 	filled(reflect.ValueOf(&cfg.Dispatch).Elem())
 	filled(reflect.ValueOf(&cfg.Conns).Elem())
-	filled(reflect.ValueOf(&cfg.Measure).Elem())
 	l := &ListenerConfig{}
 	filled(reflect.ValueOf(&l.Limits).Elem())
 	filled(reflect.ValueOf(&l.Timeouts).Elem())
@@ -67,9 +66,10 @@ func TestNoFieldOfAPartIsForgotten(t *testing.T) {
 	l.TLS = &TLSConfig{Config: func() *tls.Config { return nil }, HandshakeTimeout: time.Second}
 	cfg.Listeners = []ListenerConfig{*l}
 	cfg.Conns.ProtectedListener, cfg.Conns.WhenFull, cfg.Conns.PerIP[0].Source = "A", WhenFullRefuse, "10.1.1.1"
+	cfg.Measure.SlowRequest = time.Second
 	cfg.Processors.BigFrameBytes, cfg.Processors.PackedBytesMax = 7, 7
 
-	s, err := New(Config{Listeners: []ListenerConfig{{Address: "127.0.0.1:0"}}, Measure: cfg.Measure,
+	s, err := New(Config{Listeners: []ListenerConfig{{Address: "127.0.0.1:0"}}, Measure: MeasureConfig{ClientIDsMax: 7},
 		Events: Events{HandlerPanicked: func(Request, any, []byte) {}, SlowRequest: func(SlowRequest) {}}},
 		HandlerFunc(func(Request) {}))
 	if err != nil {

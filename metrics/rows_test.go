@@ -36,7 +36,7 @@ func (b bench) Handle(r kring.Request) {
 	case "expired":
 		r.CloseConnection(kring.ReasonSessionExpired)
 	case "throttle":
-		r.Throttle(time.Millisecond)
+		r.Throttle(time.Hour)
 		r.Respond(r.Payload())
 	default:
 		r.Respond(r.Payload())
@@ -49,6 +49,7 @@ type row struct {
 	scrape func() families
 	name   func(strimzi, confluent string) string
 	group  string // the prefix of socket-server-metrics
+	inline bool
 }
 
 // is wants a series to have a value, soon.
@@ -80,11 +81,12 @@ func TestEveryRowOfTheTableIsThereAndMoves(t *testing.T) {
 	} {
 		servertest.Each(t, func(t *testing.T, cfg kring.Config) {
 			cfg.Measure.ClientIDsMax = 3
+			cfg.Limits.ThrottleMax = time.Hour
 			cfg.Dispatch.Deprecated = func(key, version int16) bool { return key == 0 && version == 3 }
 			h := bench{held: make(chan kring.Request, 8)}
 			s := servertest.Start(t, cfg, h)
 			_, scrape := scraper(t, s, metrics.Options{Dialect: dialect, APIs: apis})
-			r := row{t, scrape, name, name("kafka_server_socket_server_metrics_", "kafka_server_socketservermetrics_")}
+			r := row{t, scrape, name, name("kafka_server_socket_server_metrics_", "kafka_server_socketservermetrics_"), cfg.Dispatch.Mode == kring.DispatchInline}
 			clients := make([]*servertest.Client, 5)
 			for i := range clients {
 				clients[i] = servertest.Dial(t, s)
@@ -99,9 +101,7 @@ func TestEveryRowOfTheTableIsThereAndMoves(t *testing.T) {
 				c.Reset()
 			}
 			r.is(0, "kring_client_connections", "client_id", "other")
-			if n := len(scrape()["kring_client_connections"].GetMetric()); n != 1 {
-				t.Errorf("%d client ids without a connection", n)
-			}
+			servertest.Eventually(t, "no client id is left", func() bool { return len(scrape()["kring_client_connections"].GetMetric()) == 1 })
 		})
 	}
 }
@@ -128,9 +128,13 @@ func (r row) ofAHeldRequest(c *servertest.Client, held chan kring.Request) {
 	available, _ := r.scrape().value("kafka_network_socketserver_memorypoolavailable")
 	c.Send("\x01\x04hold")
 	request := <-held
-	r.within(1, 1<<30, "kafka_network_socketserver_memorypoolused")
+	least := 1.0
+	if r.inline { // the frame lies in a receive buffer, which is the engine's
+		least = 0
+	}
+	r.within(least, 1<<30, "kafka_network_socketserver_memorypoolused")
 	r.within(1, available, "kafka_network_socketserver_memorypoolavailable")
-	r.within(1, 1<<30, "kring_request_memory_bytes")
+	r.within(least, 1<<30, "kring_request_memory_bytes")
 	request.Respond([]byte("\x00\x00late"))
 	c.Receive()
 	r.within(0, 1e9, "kafka_network_requestmetrics_remotetimems", "request", "Fetch", "quantile", "0.99")
@@ -138,9 +142,9 @@ func (r row) ofAHeldRequest(c *servertest.Client, held chan kring.Request) {
 
 func (r row) ofAThrottledOne(c *servertest.Client) {
 	c.Ask("\x01\x04throttle", "\x01\x04throttle")
-	r.within(1e-3, 2, "kafka_network_requestmetrics_throttletimems", "request", "Fetch", "quantile", "0.999")
+	r.within(1, 4e6, "kafka_network_requestmetrics_throttletimems", "request", "Fetch", "quantile", "0.999")
 	r.within(1, 1e4, "kafka_network_requestmetrics_requestbytes", "request", "Fetch", "quantile", "0.50")
-	r.within(0, 1, "kring_throttles_total") // one that is over before the answer mutes nothing
+	r.is(1, "kring_throttles_total")
 }
 
 func (r row) ofOneThatExpires(c *servertest.Client, listener string) {
@@ -210,6 +214,10 @@ var sample = regexp.MustCompile(`(?m)^([a-zA-Z_:][a-zA-Z0-9_:]*)[{ ]`)
 func TestTheExpositionIsOfTheFormAndHasTheSameNamesInEveryFormat(t *testing.T) {
 	s := servertest.Start(t, servertest.Config(kring.EnginePortable, kring.DispatchInline), bench{})
 	servertest.Dial(t, s).Ask("\x00\x03hello", "\x00\x03hello")
+	servertest.Eventually(t, "all series are there", func() bool {
+		all := s.Stats().Requests
+		return len(all) == 1 && all[0].Total.Count == 1 && len(s.Stats().Software) == 1 && s.Stats().Software[0].Name != "unknown"
+	})
 	for _, dialect := range []metrics.Dialect{metrics.Strimzi, metrics.Confluent} {
 		text := exposition(t, s, dialect, "text/plain")
 		problems, err := promlint.New(strings.NewReader(text)).Lint()
@@ -233,7 +241,10 @@ func TestTheExpositionIsOfTheFormAndHasTheSameNamesInEveryFormat(t *testing.T) {
 			return slices.Compact(all)
 		}
 		if is, want := names(open), names(text); !slices.Equal(is, want) {
-			t.Errorf("%s: in OpenMetrics %q, in text %q", dialect, is, want)
+			only := func(a, b []string) []string {
+				return slices.DeleteFunc(slices.Clone(a), func(name string) bool { return slices.Contains(b, name) })
+			}
+			t.Errorf("%s: in OpenMetrics alone %q, in text alone %q", dialect, only(is, want), only(want, is))
 		}
 	}
 }

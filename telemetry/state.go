@@ -211,13 +211,14 @@ func (s *State) newInstance(c Client, id InstanceID) *instance {
 // commonPrefix is what the names of all clients' metrics begin with.
 const commonPrefix = "org.apache.kafka."
 
-// readsLastAlone says that a client may be librdkafka 2.5.0. It takes each prefix but the last
-// for one string with those behind it (rd_strdup of a string that no NUL ends), and aborts its
-// process when no metric of its own matches (confluentinc/librdkafka #4833). Whether it is a
-// producer or a consumer is not known: so it gets one prefix, which all have.
-func readsLastAlone(s reqchan.Software) bool {
-	return s.Name != "apache-kafka-java" && (s.Version == "" || strings.Contains(s.Version, "2.5.0"))
-}
+// readsLastAlone says that a client may be librdkafka before 2.9 or so. It takes each prefix but
+// the last for one string with those behind it (rd_strdup of a string that no NUL ends), so
+// that no metric of its own may match. 2.5.0 then aborts its process
+// (confluentinc/librdkafka #4833); 2.5.3, 2.6.1 and 2.8.2 push null, which the protocol does
+// not allow, and lose their connection. Whether it is a producer or a consumer is not known,
+// and the versions are those of its wrapper: so all but Java's get one prefix, which all
+// metrics have. librdkafka has a dozen.
+func readsLastAlone(s reqchan.Software) bool { return s.Name != "apache-kafka-java" }
 
 func (s *Subscription) matches(c Client, id InstanceID) bool {
 	for name, pattern := range s.Match {

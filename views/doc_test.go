@@ -46,7 +46,7 @@ func kindOf(t reflect.Type) string {
 		return "time"
 	case t.Kind() == reflect.Slice:
 		return "list"
-	case t.Kind() == reflect.Map:
+	case t.Kind() == reflect.Map, t.Kind() == reflect.Pointer:
 		return "object"
 	case t.Kind() == reflect.String:
 		return "text"
