@@ -51,6 +51,8 @@ type Options struct {
 	// Leaders, if set, gives how many partitions this broker leads, or that it can't be
 	// known now. The variables of dashboards read it; without it there is no such series.
 	Leaders func() (n int, known bool)
+	// Authentications, if set, gives what became of authentications by SASL, by listener.
+	Authentications func() map[string]Authentications
 	// Version of the program, for kring_build_info.
 	Version string
 }
@@ -89,8 +91,11 @@ func (c *Collector) Describe(chan<- *prometheus.Desc) {}
 
 // Collect sends every series.
 func (c *Collector) Collect(to chan<- prometheus.Metric) {
-	now := snapshot{time.Now(), c.source.Stats()}
-	s := &scrape{c: c, to: to, now: now.stats, since: c.window.since(now), plan: c.source.MemoryPlan()}
+	now := snapshot{at: time.Now(), stats: c.source.Stats()}
+	if c.options.Authentications != nil {
+		now.sasl = c.options.Authentications()
+	}
+	s := &scrape{c: c, to: to, now: now.stats, sasl: now.sasl, since: c.window.since(now), plan: c.source.MemoryPlan()}
 	s.seconds = max(now.at.Sub(s.since.at).Seconds(), 1e-9)
 	s.kafka()
 	s.own()
@@ -101,6 +106,7 @@ type scrape struct {
 	c       *Collector
 	to      chan<- prometheus.Metric
 	now     kring.Stats
+	sasl    map[string]Authentications
 	since   snapshot
 	plan    kring.MemoryPlan
 	seconds float64 // between the two

@@ -181,6 +181,7 @@ func (d *sideDoor) begin(server *kring.Server, served service) error {
 	collector, err := metrics.New(server, metrics.Options{
 		Dialect: metrics.Dialect(d.flags.MetricsNames), PerProcessor: d.flags.MetricsPerProcessor,
 		APIs: metricsAPIs(served.apis), Leaders: served.leaders, ErrorName: errorName, Version: programVersion(),
+		Authentications: served.authentications,
 	})
 	if err != nil {
 		return err

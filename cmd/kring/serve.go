@@ -19,6 +19,7 @@ import (
 	"kring/echo"
 	"kring/embedded"
 	"kring/kafka"
+	"kring/metrics"
 	"kring/quota"
 	"kring/uring"
 )
@@ -35,6 +36,8 @@ type service struct {
 	leaders   func() (n int, known bool) // partitions that are led, for /metrics; nil: there are none
 	// authenticated is called when nobody authenticates any more.
 	authenticated func()
+	// authentications counts what became of them, by listener; nil: there are none.
+	authentications func() map[string]metrics.Authentications
 }
 
 // advertiser sets the addresses that clients are told. It is called when the server
@@ -150,7 +153,7 @@ func (c *serveCmd) open(log *slog.Logger, refused *refusals, again *rereads, set
 		who.close()
 		return served, err
 	}
-	served.authenticated = who.close
+	served.authenticated, served.authentications = who.close, who.stats
 	return served, nil
 }
 

@@ -64,8 +64,10 @@ func (t *Transport) begin(set *Settings, first []byte) bool {
 		gone: make(chan struct{}), wake: make(chan struct{}, 1), rank: rankNew,
 	}
 	if !t.all.places.take(h.key, h) {
+		t.all.counted.full.Add(1)
 		return false
 	}
+	t.all.counted.begun.Add(1)
 	t.shakes = h
 	t.all.at.Go(h.run)
 	return true
@@ -84,6 +86,7 @@ func (h *handshake) run() {
 			why, err = reqchan.HandshakesFull, errMadeWay
 		}
 		h.mu.Unlock()
+		h.of.all.counted.ended(why, err)
 		if err != nil {
 			h.of.info.SetEndDetail(err)
 		}
