@@ -21,10 +21,10 @@ type listener struct {
 	cfg      atomic.Pointer[ListenerConfig] // with its defaults
 	conns    *processor.Listener
 	quota    *acceptor.ListenerQuota
-	shakes   *tlsconn.Handshakes               // nil while it has never spoken TLS; guarded by Server.mu
-	acceptor atomic.Pointer[acceptor.Acceptor] // nil before it is bound
-	hosted   []hosted                          // instead of one that runs by itself; set before acceptor is
-	waiting  context.Context                   // ends when it need not wait to be ready any more
+	shakes   atomic.Pointer[tlsconn.Handshakes] // nil while it has never spoken TLS; set once, under Server.mu
+	acceptor atomic.Pointer[acceptor.Acceptor]  // nil before it is bound
+	hosted   []hosted                           // instead of one that runs by itself; set before acceptor is
+	waiting  context.Context                    // ends when it need not wait to be ready any more
 	giveUp   context.CancelFunc
 	up       chan struct{} // closed when it accepts, or never will
 	err      error         // why it never will; set before up is closed

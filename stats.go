@@ -42,6 +42,9 @@ type Stats struct {
 	AcceptRate float64
 	// Listeners by name, also those that were removed.
 	Listeners []acceptor.ListenerStats
+	// Handshakes are those of the listeners that speak TLS; a listener that was removed has
+	// none any more.
+	Handshakes []HandshakeStats
 	// QueuedRequests and RequestBytes are in the request channel (QueuedPriority of
 	// them in its priority lane), and received and not answered, now.
 	QueuedRequests int
@@ -99,6 +102,7 @@ func (s *Server) Stats() Stats {
 		WatcherPanics: s.watcherPanics.Load(),
 	}
 	st.addListeners(s.admission)
+	st.Handshakes = handshakeStats(now.listeners)
 	st.BusiestAddress, st.BusiestConns = s.admission.Busiest()
 	for _, p := range now.everyProcessor() {
 		st.Processors = append(st.Processors, total.addProcessor(p))

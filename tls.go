@@ -50,20 +50,46 @@ func (l *listener) settings(cfg *ListenerConfig, all *Config) processor.Settings
 		return set
 	}
 	of := tlsconn.Settings{Config: cfg.TLS.Config, Principal: cfg.TLS.Principal, RunningMax: cfg.TLS.HandshakesMax, WaitingMax: cfg.TLS.HandshakesWaitingMax}
-	if l.shakes == nil {
-		l.shakes = tlsconn.New(of)
+	shakes := l.shakes.Load()
+	if shakes == nil {
+		shakes = tlsconn.New(of)
+		l.shakes.Store(shakes)
 	} else {
-		l.shakes.Change(of)
+		shakes.Change(of)
 	}
-	set.Transport, set.HandshakeTimeout = l.shakes.Transport, max(cfg.TLS.HandshakeTimeout, 0)
+	set.Transport, set.HandshakeTimeout = shakes.Transport, max(cfg.TLS.HandshakeTimeout, 0)
 	return set
 }
 
 // awaitHandshakes waits for the goroutines of handshakes; all connections are closed.
 func (l *listener) awaitHandshakes() {
-	if l.shakes != nil {
-		l.shakes.Wait()
+	if shakes := l.shakes.Load(); shakes != nil {
+		shakes.Wait()
 	}
+}
+
+// HandshakeStats counts the TLS handshakes of a listener. Each that had Begun ends as one of
+// Succeeded, Failed, Left and MadeWay.
+type HandshakeStats struct {
+	Listener  string
+	Begun     uint64 // the first message had come as a whole, and there was room
+	Succeeded uint64
+	Failed    uint64 // by what the peer sent, or for who it is
+	Left      uint64 // the peer went away, or the time was over
+	MadeWay   uint64 // for another, when as many had begun as may
+	Full      uint64 // found as many begun as may, and none that would make way
+	Now       int    // have begun and not ended
+}
+
+// handshakeStats are those of the listeners that speak TLS, in their order.
+func handshakeStats(of []*listener) (all []HandshakeStats) {
+	for _, l := range of {
+		if shakes := l.shakes.Load(); shakes != nil {
+			n := shakes.Counts()
+			all = append(all, HandshakeStats{l.conns.Name(), n.Begun, n.Succeeded, n.Failed, n.Left, n.MadeWay, n.Full, n.Now})
+		}
+	}
+	return all
 }
 
 // planTLS derives how many handshakes may wait, and counts their memory.

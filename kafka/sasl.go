@@ -3,10 +3,13 @@ package kafka
 import (
 	"errors"
 	"fmt"
+	"math"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"kring"
+	"kring/internal/measure"
 	"kring/reqchan"
 	"kring/sasl"
 )
@@ -100,11 +103,26 @@ type SASLStats struct {
 	Early                         uint64 // asked for something before they had authenticated
 	Overloaded                    uint64 // found too many others
 	Undelayed                     uint64 // failed when too many were waiting for that answer
+	NoReauth                      uint64 // of Succeeded: clients that can't authenticate again (KIP-368)
 	Waiting                       int    // now, for a goroutine
+	// ReauthLatency is how long it took to authenticate again, in microseconds, from the
+	// SaslHandshake on [reauthentication-latency].
+	ReauthLatency kring.Distribution
 }
 
 type saslCounts struct {
-	succeeded, failed, reauthenticated, reauthFailed, expired, early, overloaded, undelayed atomic.Uint64
+	succeeded, failed, reauthenticated, reauthFailed, expired, early, overloaded, undelayed, noReauth atomic.Uint64
+
+	mu      sync.Mutex
+	latency measure.Histogram // guarded by mu; of authenticating again, in microseconds
+}
+
+// tookAgain notes how long it took to authenticate again.
+func (n *saslCounts) tookAgain(d time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.latency.Note(uint64(min(max(d.Microseconds(), 0), math.MaxUint32)), 1)
+	n.latency.Publish()
 }
 
 // NewSASL makes what Filter.SASL has. One may serve several listeners.
@@ -128,6 +146,7 @@ func (a *SASL) Stats() SASLStats {
 	st := SASLStats{
 		Succeeded: n.succeeded.Load(), Failed: n.failed.Load(), Reauthenticated: n.reauthenticated.Load(), ReauthFailed: n.reauthFailed.Load(),
 		Expired: n.expired.Load(), Early: n.early.Load(), Overloaded: n.overloaded.Load(), Undelayed: n.undelayed.Load(),
+		NoReauth: n.noReauth.Load(), ReauthLatency: n.latency.Snapshot(),
 	}
 	for _, l := range a.lines {
 		st.Waiting += l.waitingNow()

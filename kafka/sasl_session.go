@@ -290,7 +290,7 @@ func (d *Filter) succeed(a *SASL, s *saslSession, r kring.Request, h Header, ste
 	if again && before == who.User && s.proved == s.mechanism || !again {
 		s.user, s.proved = who.User, s.mechanism
 	}
-	proved, mechanism := s.proved, s.mechanism
+	proved, mechanism, began := s.proved, s.mechanism, s.began
 	s.mu.Unlock()
 	switch {
 	case proved != mechanism:
@@ -318,8 +318,12 @@ func (d *Filter) succeed(a *SASL, s *saslSession, r kring.Request, h Header, ste
 	s.complete.Store(true)
 	if again {
 		a.counted.reauthenticated.Add(1)
+		a.counted.tookAgain(time.Duration(a.instant() - began))
 	} else {
 		a.counted.succeeded.Add(1)
+		if h.Key < 0 || h.Version < 1 { // Kafka: connectedClientSupportsReauthentication
+			a.counted.noReauth.Add(1)
+		}
 	}
 	answerToken(r, h, step.Answer, lifetime)
 }

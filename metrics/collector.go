@@ -53,6 +53,8 @@ type Options struct {
 	Leaders func() (n int, known bool)
 	// Telemetry, if set, has what clients pushed of their own metrics.
 	Telemetry Telemetry
+	// Authentications, if set, gives what became of authentications by SASL, by listener.
+	Authentications func() map[string]Authentications
 	// Version of the program, for kring_build_info.
 	Version string
 }
@@ -91,8 +93,11 @@ func (c *Collector) Describe(chan<- *prometheus.Desc) {}
 
 // Collect sends every series.
 func (c *Collector) Collect(to chan<- prometheus.Metric) {
-	now := snapshot{time.Now(), c.source.Stats()}
-	s := &scrape{c: c, to: to, now: now.stats, since: c.window.since(now), plan: c.source.MemoryPlan()}
+	now := snapshot{at: time.Now(), stats: c.source.Stats()}
+	if c.options.Authentications != nil {
+		now.sasl = c.options.Authentications()
+	}
+	s := &scrape{c: c, to: to, now: now.stats, sasl: now.sasl, since: c.window.since(now), plan: c.source.MemoryPlan()}
 	s.seconds = max(now.at.Sub(s.since.at).Seconds(), 1e-9)
 	s.kafka()
 	s.own()
@@ -103,6 +108,7 @@ type scrape struct {
 	c       *Collector
 	to      chan<- prometheus.Metric
 	now     kring.Stats
+	sasl    map[string]Authentications
 	since   snapshot
 	plan    kring.MemoryPlan
 	seconds float64 // between the two

@@ -13,6 +13,7 @@ import (
 func (s *scrape) own() {
 	s.build()
 	s.connections()
+	s.handshakes()
 	s.limits()
 	s.work()
 	s.ring()

@@ -3,7 +3,6 @@ package metrics
 import (
 	"strconv"
 
-	"kring"
 	"kring/acceptor"
 	"kring/processor"
 )
@@ -18,7 +17,7 @@ func (s *scrape) kafkaSockets() {
 		s.kafkaListener(l)
 	}
 	s.kafkaGauge(group+"broker_connection_accept_rate", "Connections a second that were admitted, over all listeners.", s.now.AcceptRate)
-	s.kafkaCounter(group+"failed_authentication_total", "Connections that were closed because authentication failed.", s.now.Total.Closed[kring.ReasonAuthenticationFailed])
+	s.authentications()
 	for _, n := range s.now.Software {
 		s.kafkaGauge(group+"connections_software", "Open connections by client software.", float64(n.Connections),
 			label{"clientSoftwareName", n.Name}, label{"clientSoftwareVersion", n.Version})

@@ -20,6 +20,7 @@ const (
 type snapshot struct {
 	at    time.Time
 	stats kring.Stats
+	sasl  map[string]Authentications
 }
 
 // window keeps the snapshots of about the last minute: a new one whenever somebody

@@ -195,6 +195,7 @@ func (d *sideDoor) begin(server *kring.Server, served service) error {
 	options := metrics.Options{
 		Dialect: metrics.Dialect(d.flags.MetricsNames), PerProcessor: d.flags.MetricsPerProcessor,
 		APIs: metricsAPIs(served.apis), Leaders: served.leaders, ErrorName: errorName, Version: programVersion(),
+		Authentications: served.authentications,
 	}
 	if served.telemetry != nil {
 		options.Telemetry = served.telemetry

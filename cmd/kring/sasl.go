@@ -12,6 +12,7 @@ import (
 
 	"kring"
 	"kring/kafka"
+	"kring/metrics"
 	"kring/sasl"
 )
 
@@ -239,6 +240,15 @@ func (a *authentication) scramUsers() kafka.SCRAMUsers {
 		return nil // and not an interface with nil in it
 	}
 	return a.main
+}
+
+// stats are those of each listener.
+func (a *authentication) stats() map[string]metrics.Authentications {
+	all := make(map[string]metrics.Authentications, len(a.sasl))
+	for listener, s := range a.sasl {
+		all[listener] = metrics.Authentications(s.Stats())
+	}
+	return all
 }
 
 func (a *authentication) close() {

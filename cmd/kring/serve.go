@@ -18,6 +18,7 @@ import (
 	"kring/acl"
 	"kring/echo"
 	"kring/kafka"
+	"kring/metrics"
 	"kring/quota"
 	"kring/telemetry"
 	"kring/uring"
@@ -41,6 +42,8 @@ type service struct {
 	giveUp, takeBack func() error
 	// authenticated is called when nobody authenticates any more.
 	authenticated func()
+	// authentications counts what became of them, by listener; nil: there are none.
+	authentications func() map[string]metrics.Authentications
 }
 
 // advertiser sets the addresses that clients are told. It is called when the server
@@ -161,7 +164,7 @@ func (c *serveCmd) open(log *slog.Logger, refused *refusals, again *rereads, set
 		who.close()
 		return served, err
 	}
-	served.authenticated = who.close
+	served.authenticated, served.authentications = who.close, who.stats
 	return served, nil
 }
 

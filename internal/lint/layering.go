@@ -39,7 +39,7 @@ var layers = []layer{
 	{"tlsconf", words(pkcs12 + " " + pkcs8 + " golang.org/x/text/cases golang.org/x/text/language")},
 	{"acl", words(kmsg)},
 	{"sasl", words(scram + " " + jose)},
-	{"kafka", words(". reqchan acl quota sasl telemetry internal/fairqueue internal/invariants " + kmsg)},
+	{"kafka", words(". reqchan acl quota sasl telemetry internal/fairqueue internal/measure internal/invariants " + kmsg)},
 	{"kafka/internal/schemagen", nil},
 	{"embedded", words(". reqchan acl kafka quota sasl telemetry internal/budget internal/cgroup internal/queue internal/slab internal/invariants " + kfake + " " + kmsg + " " + kerr + " " + kversion + " " + codecs)},
 	{"gateway", words(". reqchan kafka quota internal/queue internal/slab internal/invariants " + kmsg + " " + kerr + " " + scram)},

@@ -66,8 +66,10 @@ func (t *Transport) begin(set *Settings, first []byte) bool {
 		gone: make(chan struct{}), wake: make(chan struct{}, 1), rank: rankNew,
 	}
 	if !t.all.places.take(h.key, h) {
+		t.all.counted.full.Add(1)
 		return false
 	}
+	t.all.counted.begun.Add(1)
 	t.shakes = h
 	t.work(1)
 	t.all.at.Go(h.run)
@@ -87,6 +89,7 @@ func (h *handshake) run() {
 			why, err = reqchan.HandshakesFull, errMadeWay
 		}
 		h.mu.Unlock()
+		h.of.all.counted.ended(why, err)
 		if err != nil {
 			h.of.info.SetEndDetail(err)
 		}

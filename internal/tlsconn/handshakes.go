@@ -2,6 +2,8 @@ package tlsconn
 
 import (
 	"crypto/tls"
+	"errors"
+	"io"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -28,6 +30,44 @@ type Handshakes struct {
 	at       sync.WaitGroup
 	places   places
 	turns    turns
+	counted  counts
+}
+
+// Counts of handshakes. Each that had Begun ends as one of Succeeded, Failed, Left and
+// MadeWay.
+type Counts struct {
+	Begun     uint64 // a place was taken
+	Succeeded uint64 // and who the peer is was found
+	Failed    uint64 // by what the peer or the configuration said
+	Left      uint64 // the peer went away, or the time was over
+	MadeWay   uint64 // for another, when all places were taken
+	Full      uint64 // found no place, and nobody who would make way: they never began
+	Now       int    // have begun and not ended
+}
+
+type counts struct{ begun, succeeded, failed, left, madeWay, full atomic.Uint64 }
+
+// Counts reads what was counted since New; any goroutine.
+func (h *Handshakes) Counts() Counts {
+	n := &h.counted
+	return Counts{
+		Succeeded: n.succeeded.Load(), Failed: n.failed.Load(), Left: n.left.Load(), MadeWay: n.madeWay.Load(),
+		Begun: n.begun.Load(), Full: n.full.Load(), Now: h.Begun(), // Begun after those that have ended: never less
+	}
+}
+
+// ended counts the end of a handshake that had begun.
+func (n *counts) ended(why reqchan.CloseReason, err error) {
+	switch {
+	case why == reqchan.ReasonNone:
+		n.succeeded.Add(1)
+	case errors.Is(err, errMadeWay):
+		n.madeWay.Add(1)
+	case errors.Is(err, errEnded), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		n.left.Add(1)
+	default:
+		n.failed.Add(1)
+	}
 }
 
 // New makes Handshakes.

@@ -200,6 +200,9 @@ func TestHandshakesHaveABoundAndSurviveTheirConfiguration(t *testing.T) {
 	for _, s := range waiting {
 		s.close()
 	}
+	if got, want := all.Counts(), (Counts{Begun: 2, Failed: 2, Full: 1}); got != want {
+		t.Errorf("counted %+v, want %+v", got, want)
+	}
 	if all.Begun() != 0 || all.turns.running != 0 {
 		t.Errorf("%d have begun, %d run", all.Begun(), all.turns.running)
 	}

@@ -46,6 +46,10 @@ start_secure_kring() {
 }
 
 # start_secure_kafka does the same with Apache Kafka.
+#
+# The validator of tokens is named for all listeners: Kafka 4.1 reads that property without
+# the listener's prefix only (ConfigurationUtils.getConfiguredInstance). Its default,
+# DefaultJwtValidator, does not look at signatures, and lets forged tokens in.
 start_secure_kafka() {
 	fetch_maven "$root/scripts/kafka/pom.xml" "${KRING_KAFKA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kring-kafka}"
 	local names=(PLAINTEXT SSL MTLS SASL_PLAINTEXT SASL_SSL) one all='' map='' controller port
@@ -75,6 +79,7 @@ start_secure_kafka() {
 			sasl.oauthbearer.jwks.endpoint.url=file://$certs/jwks.json
 			sasl.oauthbearer.expected.issuer=https://issuer.test
 			sasl.oauthbearer.expected.audience=kring
+			sasl.oauthbearer.jwt.validator.class=org.apache.kafka.common.security.oauthbearer.BrokerJwtValidator
 		END
 		for one in sasl_plaintext sasl_ssl; do
 			echo "listener.name.$one.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_alice=\"$secret\";"
@@ -83,7 +88,6 @@ start_secure_kafka() {
 			done
 			echo "listener.name.$one.oauthbearer.sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;"
 			echo "listener.name.$one.oauthbearer.sasl.server.callback.handler.class=org.apache.kafka.common.security.oauthbearer.OAuthBearerValidatorCallbackHandler"
-			echo "listener.name.$one.oauthbearer.sasl.oauthbearer.jwt.validator.class=org.apache.kafka.common.security.oauthbearer.BrokerJwtValidator"
 		done
 	} >"$scratch/kafka.properties"
 	kafka_options=("-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=file://$certs/jwks.json")
