@@ -29,7 +29,8 @@ failed() {
 	tail -n 20 "$OUT"
 	[[ ! -e $OUT.log ]] || tail -n 20 "$OUT.log"
 	exit "$status"
-} >&2
+} >&9
+exec 9>&2 # inside a command that fails, 2 is its own
 trap failed EXIT
 
 # go is what a reader's go does; kring is built already.
@@ -47,7 +48,7 @@ serve() {
 	[[ $1 != go ]] || set -- "${@:3}"
 	[[ $1 == kring ]] || set -- kring "${@:2}"
 	: >"$OUT"
-	"$@" >"$OUT" 2>"$OUT.log" </dev/null &
+	"$@" >"$OUT" 2>"$OUT.log" </dev/null 9>&- &
 	servers+=("$!")
 	for ((tries = 0; tries < 600; tries++)); do
 		if grep -q 'ready on' "$OUT"; then
