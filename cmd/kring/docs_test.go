@@ -74,9 +74,8 @@ func everyCommand(command *kong.Node, visit func(*kong.Node)) {
 	}
 }
 
-// commandNamed is the command that the words of a command line begin with, and its words.
-func commandNamed(words []string) (command *kong.Node, err error) {
-	command = newParser(new(grammar), io.Discard, io.Discard).Model.Node
+// commandNamed is the command that the words of a command line begin with, below another.
+func commandNamed(command *kong.Node, words []string) (*kong.Node, error) {
 	for _, word := range words {
 		if len(command.Children) == 0 || strings.HasPrefix(word, "-") {
 			break
@@ -109,7 +108,7 @@ func TestEveryFlagInTheDocumentsExists(t *testing.T) {
 // TestEveryCommandInTheDocumentsIsOne: what a page has as `kring COMMAND --flag` is a command
 // with this flag. Blocks of commands are run by scripts/docs.sh.
 func TestEveryCommandInTheDocumentsIsOne(t *testing.T) {
-	seen := 0
+	seen, kring := 0, newParser(new(grammar), io.Discard, io.Discard).Model.Node
 	for path, text := range documents(t) {
 		for _, span := range codeSpan.FindAllStringSubmatch(text, -1) {
 			line, is := strings.CutPrefix(strings.TrimPrefix(span[1], "go run ./cmd/"), "kring ")
@@ -120,7 +119,7 @@ func TestEveryCommandInTheDocumentsIsOne(t *testing.T) {
 			words := strings.Fields(line)
 			for _, last := range strings.Split(words[len(words)-1], "|") { // `kring connections list|close`
 				words[len(words)-1] = last
-				command, err := commandNamed(words)
+				command, err := commandNamed(kring, words)
 				if err != nil {
 					t.Errorf("%s, `kring %s`: %v", path, line, err)
 					continue
