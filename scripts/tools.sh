@@ -12,6 +12,8 @@ need git git
 need strace strace
 need kcat kcat
 need openssl openssl
+need curl curl
+need ip iproute2
 need java default-jre-headless
 need javac default-jdk-headless
 need mvn maven

@@ -71,3 +71,17 @@ func TestTheSideDoorAnswersToItsOwnNamesOnly(t *testing.T) {
 		t.Errorf("%v", faults)
 	}
 }
+
+// TestReadyGivesANameThatTheSideDoorAnswersTo: it said "kring", which the side door refuses, so
+// that the health check of a container failed for ever.
+func TestReadyGivesANameThatTheSideDoorAnswersTo(t *testing.T) {
+	passed := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ready\n")) })
+	door := httptest.NewServer(newHTTPGuard("127.0.0.1:0", nil, passed))
+	defer door.Close()
+	for _, args := range [][]string{{"ready"}, {"ready", "--live"}} {
+		status, out, stderr := command(t, append(args, "--http", strings.TrimPrefix(door.URL, "http://"))...)
+		if status != exitOK || out != "ready\n" {
+			t.Errorf("%q: status %d, %q, %s", args, status, out, stderr)
+		}
+	}
+}

@@ -42,7 +42,7 @@ func (c readyCmd) Run(p process) error {
 	client := http.Client{Timeout: c.Timeout, Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, address)
 	}}}
-	answer, err := client.Get("http://kring" + path)
+	answer, err := client.Get("http://localhost" + path) // a name that the side door always answers to
 	if err != nil {
 		return fmt.Errorf("--http %s: %w", c.HTTP, errors.Unwrap(err))
 	}

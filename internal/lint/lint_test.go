@@ -53,6 +53,11 @@ var breaks = []struct{ rule, path, source string }{
 	{"raw results are named", "a.md", "From `2.jsonl.gz`.\n"},
 	{"DESIGN.md names what there is", "DESIGN.md", "See `engine/gone.go`.\n"},
 	{"DESIGN.md names what there is", "DESIGN.md", "`Config.NoSuchField` bounds it.\n"},
+	{"commands of documents are run", "docs/a.md", "```\nkring serve\n```\n"},
+	{"commands of documents are run", "docs/a.md", "<!-- not run: -->\n```text\n$ kring serve\n```\n"},
+	{"commands of documents are run", "README.md", "Run it:\n\n    kring serve\n"},
+	{"commands of documents are run", "docs/a.md", "<!-- not run: needs Docker -->\n```sh\ndocker run kring\n```\n"},
+	{"commands of documents are run", "docs/a.md", "```sh\n$ kring serve\n```\n"},
 	{"everything is formatted", "engine/a.go", "var  x int\n"},
 }
 

@@ -31,6 +31,7 @@ var Rules = []Rule{
 	{"no place of one machine is named", places},
 	{"raw results are named", rawResults},
 	{"DESIGN.md names what there is", designNames},
+	{"commands of documents are run", documents},
 	{"everything is formatted", formatted},
 }
 
