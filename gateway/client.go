@@ -41,7 +41,7 @@ func (g *Gateway) clientOf(conn *kring.Conn) *client {
 	} else if tls := conn.TLS(); tls != nil && g.cfg.Addressing.Names != "" {
 		wants = g.cfg.Addressing.NodeOfName(tls.ServerName)
 	}
-	c := &client{conn: conn, node: g.node(wants)}
+	c := &client{conn: conn, node: g.nodeForClient(wants)}
 	c.alone = g.cfg.Mode == Dedicated
 	conn.Attach(c)
 	return c
@@ -94,7 +94,24 @@ func (n *node) leave(c *client) {
 	if c.own != nil {
 		c.own.retire()
 	}
-	if c.on != nil && c.lane == LaneJoining {
-		c.on.close(errClientGone) // else it would wait for a group for minutes, for nobody
+	switch {
+	case c.on == nil:
+	case c.lane == LaneJoining && c.on != c.own, c.on == c.own && c.own.onlyWaits():
+		c.on.close(errClientGone) // else it would wait for minutes, for nobody, and take up room
 	}
+	if p := c.pool; p != nil && p.clients == 0 && p.key.clientID != "" {
+		p.retireAll() // clients choose their ids: each new one would keep connections
+	}
+}
+
+// onlyWaits says that nothing is under way on u but requests that wait and change nothing: a
+// broker need not go on with them when their client has gone.
+func (u *uplink) onlyWaits() bool {
+	for _, s := range u.away.all() {
+		switch key := s.req.Header.Key; {
+		case s.client == nil, key != keyFetch && key != keyShareFetch && key != keyJoinGroup && key != keySyncGroup:
+			return false
+		}
+	}
+	return u.unsent == 0
 }

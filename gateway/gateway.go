@@ -23,6 +23,7 @@ type Gateway struct {
 	// gateway, so that one that comes back here is a loop.
 	clientID string
 	closed   atomic.Bool
+	began    atomic.Bool // Start was called: the Dialer may be used
 	stale    atomic.Bool // what is known of the brokers' addresses should be asked for again
 	asking   atomic.Bool
 	askedAt  atomic.Int64
@@ -101,10 +102,12 @@ func (g *Gateway) Close() {
 
 // Tick does what time asks for; Start has it called.
 func (g *Gateway) Tick() {
+	g.began.Store(true)
 	now := g.now()
 	for _, n := range g.allNodes() {
 		n.tick(now)
 	}
+	g.forgetNodes()
 	g.poisoners.forget(now)
 	g.ask(now)
 }
@@ -128,11 +131,54 @@ func (g *Gateway) allNodes() []*node {
 
 // node is that of an id; any broker's if clients can't reach one of that id.
 func (g *Gateway) node(id int32) *node {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.nodeLocked(id)
+}
+
+// nodeForClient is node for one more client, until leaveNode.
+func (g *Gateway) nodeForClient(id int32) *node {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := g.nodeLocked(id)
+	n.clients++
+	return n
+}
+
+func (g *Gateway) leaveNode(n *node) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n.clients--
+}
+
+// forgetNodes forgets what nobody has said that there is, once its clients have gone: clients
+// name any broker they like. Those that the upstream has named stay, up to a bound, for their
+// counts.
+func (g *Gateway) forgetNodes() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.topology.Load().addresses
+	for id, n := range g.nodes {
+		if _, is := now[id]; is || id == NoNode || n.clients > 0 {
+			continue
+		}
+		n.mu.Lock()
+		unused := len(n.pools) == 0 && (!n.known || len(g.nodes) > nodesMax)
+		n.mu.Unlock()
+		if unused {
+			delete(g.nodes, id)
+		}
+	}
+}
+
+// nodesMax bounds the brokers of a cluster. The largest have some hundred.
+const nodesMax = 4096
+
+// nodeLocked is node; mu is held.
+func (g *Gateway) nodeLocked(id int32) *node {
 	if _, reachable := g.cfg.Addressing.AddressOf(id); !reachable {
 		id = NoNode
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	n := g.nodes[id]
 	if n == nil {
 		n = newNode(g, id)
@@ -164,6 +210,7 @@ func (g *Gateway) ConnClosed(conn *kring.Conn, _ kring.CloseReason) {
 		c.node.lock()
 		c.node.leave(c)
 		c.node.unlock()
+		g.leaveNode(c.node)
 	}
 }
 

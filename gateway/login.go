@@ -52,7 +52,7 @@ func (u *uplink) step(challenge []byte, lifetime int64, err error) {
 		u.close(err)
 	case done:
 		u.auth = nil
-		u.session(time.Duration(lifetime) * time.Millisecond)
+		u.session(lifetime)
 		u.becomeReady()
 	default:
 		u.sendToken(token)
@@ -94,7 +94,8 @@ func (n *node) versionOf(key, most int16) int16 {
 
 // session notes when the broker's session ends: between 85 and 95 % of it u authenticates
 // again, as soon as nothing is under way.
-func (u *uplink) session(lifetime time.Duration) {
+func (u *uplink) session(millis int64) {
+	lifetime := time.Duration(min(millis, int64(sessionMost/time.Millisecond))) * time.Millisecond // more would overflow
 	if lifetime <= 0 {
 		u.renewAt = 0
 		return
@@ -102,6 +103,9 @@ func (u *uplink) session(lifetime time.Duration) {
 	now := u.node.g.now()
 	u.renewAt = now + int64(lifetime)*85/100 + u.node.random.Int64N(int64(lifetime)/10+1)
 }
+
+// sessionMost bounds what a broker says. A token may be valid for years.
+const sessionMost = 30 * 24 * time.Hour
 
 // renewing says that u is to authenticate again: it takes no more requests, so that nothing
 // is under way soon.

@@ -30,6 +30,8 @@ type node struct {
 	g  *Gateway
 	id int32
 
+	clients int // guarded by Gateway.mu; whose node it is
+
 	mu       sync.Mutex
 	address  kafka.Address
 	known    bool // there is an address
@@ -173,7 +175,7 @@ func (n *node) fits(c *client, s *slot) bool {
 // mayDial says whether an attempt to connect may begin. A node that is down is tried by one
 // connection at a time.
 func (n *node) mayDial(now int64) bool {
-	if !n.known || n.g.closed.Load() {
+	if !n.known || n.g.closed.Load() || !n.g.began.Load() { // clients may come before Start
 		return false
 	}
 	return n.state == nodeUp || now >= n.retryAt && (n.opening == 0 || n.failures == 0)

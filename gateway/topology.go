@@ -30,6 +30,8 @@ func (g *Gateway) clientAddress(e Endpoint) kafka.Address {
 	return at
 }
 
+var tooManyBrokers = fmt.Sprintf("the upstream names more than %d brokers: the others are not served; is it a Kafka cluster?", nodesMax)
+
 // hear takes an address from what a client is answered: where clients' own credentials are
 // passed on, the gateway is nobody to the brokers, and can't ask. The locks are free.
 func (g *Gateway) hear(e Endpoint) {
@@ -39,6 +41,11 @@ func (g *Gateway) hear(e Endpoint) {
 	}
 	g.mu.Lock()
 	old := g.topology.Load()
+	if _, known := old.addresses[e.Node]; !known && len(old.addresses) >= nodesMax {
+		g.mu.Unlock()
+		g.warn(tooManyBrokers)
+		return
+	}
 	t := &topology{addresses: maps.Clone(old.addresses), clusterID: old.clusterID}
 	t.addresses[e.Node] = at
 	g.topology.Store(t)
@@ -101,6 +108,10 @@ func (g *Gateway) learn(resp *kmsg.MetadataResponse) {
 		if g.cfg.Addressing.loops(at, g.cfg.Own) {
 			g.warn(fmt.Sprintf("broker %d is advertised by the upstream as %s, which is the gateway itself: requests would go round in a circle; give the brokers a listener of their own, with its own advertised.listeners, and name it with --upstream", b.NodeID, at))
 			continue
+		}
+		if _, known := t.addresses[b.NodeID]; !known && len(t.addresses) >= nodesMax {
+			g.warn(tooManyBrokers)
+			break
 		}
 		t.addresses[b.NodeID] = at
 	}

@@ -152,7 +152,8 @@ func (c *Conn) Send(m *Message, fds ...int) error {
 }
 
 // Receive waits for the next message until deadline; the zero time: for as long as the
-// other process lives. A message Failed is an error, PeerError. Descriptors are in FDs.
+// other process lives. A message Failed is an error, PeerError. Descriptors are in FDs, of
+// a message Sockets alone.
 func (c *Conn) Receive(deadline time.Time) (*Message, error) {
 	_ = c.conn.SetReadDeadline(deadline)
 	head := make([]byte, headerBytes)
@@ -178,6 +179,9 @@ func (c *Conn) Receive(deadline time.Time) (*Message, error) {
 	}
 	if err == nil && m.Kind == Failed {
 		err = PeerError{m.Text}
+	}
+	if err == nil && m.Kind != Sockets && len(fds) > 0 { // nobody would close them
+		err = fmt.Errorf("message %q came with %d descriptors: only %q has any", m.Kind, len(fds), Sockets)
 	}
 	if err != nil {
 		CloseAll(fds)

@@ -72,6 +72,36 @@ func TestAMessageArrivesWithItsDescriptors(t *testing.T) {
 	}
 }
 
+// Whoever reads another message has no use for descriptors, and would keep them for ever.
+func TestDescriptorsThatNobodyAskedForAreClosed(t *testing.T) {
+	for _, kind := range []Kind{Hello, Take, Ready, Began, Noted, Failed, "else"} {
+		a, b, _ := pair(t)
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		fd, err := Duplicate(w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = w.Close()
+		if err := b.Send(&Message{Kind: kind}, fd); err != nil {
+			t.Fatal(err)
+		}
+		CloseAll([]int{fd})
+		if m, err := a.Receive(soon()); err == nil {
+			t.Errorf("%q was taken with %d descriptors", kind, len(m.FDs))
+			CloseAll(m.FDs)
+			continue
+		}
+		_ = r.SetReadDeadline(soon())
+		if _, err := io.ReadAll(r); err != nil { // it ends when no descriptor of w is left
+			t.Errorf("%q: a descriptor is still open: %v", kind, err)
+		}
+	}
+}
+
 func TestWhatIsNoMessageOrTooLongIsRefused(t *testing.T) {
 	for name, raw := range map[string][]byte{
 		"no message of kring": []byte("GET / HTTP/1.1\r\n\r\n"),
