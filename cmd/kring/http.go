@@ -211,7 +211,6 @@ func (d *sideDoor) begin(server *kring.Server, served service) error {
 		registry.MustRegister(served.upstreams)
 		mux.Handle("GET /upstreams", served.upstreams)
 	}
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
 	d.addViews(mux, server, served)
 	d.serves.Store(mux)
 	d.ready.Store(true)
