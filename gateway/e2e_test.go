@@ -80,6 +80,8 @@ func TestRecordsComeBackThroughTheGateway(t *testing.T) {
 		if len(seen) != n {
 			t.Errorf("%d of %d records came", len(seen), n)
 		}
+		b.mu.Lock()
+		defer b.mu.Unlock()
 		for _, w := range b.warnings {
 			t.Error(w)
 		}

@@ -124,12 +124,23 @@ func TestTheManualPageIsRendered(t *testing.T) {
 	if err != nil {
 		return // a small system has none; the page is text all the same
 	}
-	cmd := exec.Command(man, "-l", page)
-	cmd.Env = append(os.Environ(), "MANWIDTH=100", "MAN_KEEP_FORMATTING=", "LC_ALL=C")
-	out, err := cmd.CombinedOutput()
+	render := func(page string) string {
+		cmd := exec.Command(man, "-l", page)
+		cmd.Env = append(os.Environ(), "MANWIDTH=100", "MAN_KEEP_FORMATTING=", "LC_ALL=C")
+		out, _ := cmd.CombinedOutput()
+		return string(out)
+	}
+	small := filepath.Join(t.TempDir(), "small.1")
+	if err := os.WriteFile(small, []byte(".TH SMALL 1\n.SH NAME\nsmall \\- a small page\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(render(small), "a small page") {
+		return // a stand-in of a system without pages, or one without a formatter
+	}
+	out := render(page)
 	for _, want := range []string{"KRING SERVE", "--upgrade-socket=PATH", "kring serve --data-dir ./data", "EXIT STATUS"} {
-		if !strings.Contains(string(out), want) {
-			t.Errorf("%q is not in it: %v", want, err)
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in it", want)
 		}
 	}
 }
