@@ -239,14 +239,18 @@ func (c *Conn) CloseUpstream(why error) {
 	}
 }
 
-// EndUpstream ends it if all that was queued is sent, and, with replies, as many frames came
-// as went. It says whether the connection is ending.
+// EndUpstream ends it if all that was queued is sent, and, with replies (its processor is
+// taken away), as many frames came as went. It says whether the connection is ending.
 func (c *Conn) EndUpstream(replies bool) bool {
 	if c.life == serving && (c.out.unsent != nil || c.out.sending || c.unsent() || replies && c.up.frames > 0) {
 		return false
 	}
-	if c.life < ending {
-		c.end(c.endReason())
+	switch {
+	case c.life >= ending:
+	case replies:
+		c.end(reqchan.ListenerRemoved)
+	default:
+		c.end(reqchan.ServerDraining)
 	}
 	return true
 }
