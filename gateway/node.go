@@ -199,6 +199,7 @@ func (n *node) up() {
 
 // failed is when a connection could not be opened, or was refused.
 func (n *node) failed(err error) {
+	at := n.address
 	n.failures++
 	n.counts.OpenFailures++
 	n.failure = n.explain(err)
@@ -216,7 +217,7 @@ func (n *node) failed(err error) {
 	}
 	n.state = nodeDown
 	if f := n.g.cfg.Events.BrokerDown; f != nil {
-		id, at, why := n.id, n.address, n.failure
+		id, why := n.id, n.failure
 		n.calls = append(n.calls, func() { f(id, at, why) })
 	}
 }
