@@ -241,7 +241,7 @@ func xerial(b []byte) []byte {
 // TestEveryCodecIsReadAndABombIsNot: what a few bytes inflate to is bounded.
 func TestEveryCodecIsReadAndABombIsNot(t *testing.T) {
 	data := payload(point{name: "a.b", value: 1.5})
-	bomb := make([]byte, 64<<20)
+	bomb := make([]byte, 6<<20)
 	for codec := int8(0); codec <= codecMax; codec++ {
 		s, c := newState(t, everything), client(1)
 		a := s.Subscribe(start, c, InstanceID{})
