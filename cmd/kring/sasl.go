@@ -128,7 +128,7 @@ func (c *serveCmd) demandSASL(l *kring.ListenerConfig, p securityProtocol) error
 	if !p.SASL() {
 		return nil
 	}
-	of, at := c.saslOf(l.Name), fmt.Sprintf("--listen %s://", l.Name)
+	of, at := c.saslOf(l.Name), listenOf(l)
 	switch {
 	case len(of.mechanisms) == 0:
 		return fmt.Errorf("%s: clients of %s authenticate, and no mechanism is given; give --sasl SCRAM-SHA-512 and --users FILE", at, p)
@@ -151,7 +151,7 @@ func (c *serveCmd) demandSASL(l *kring.ListenerConfig, p securityProtocol) error
 func (c *serveCmd) addedSASL(start *serveCmd) (faults []error) {
 	for _, l := range c.listeners() {
 		if p := c.security(l.Name); p.SASL() && !(hasListener(start, l.Name) && start.security(l.Name).SASL()) {
-			faults = append(faults, fmt.Errorf("--listen %s://: a listener with %s can't be added while kring serves: restart it", l.Name, p))
+			faults = append(faults, fmt.Errorf("%s: a listener with %s can't be added while kring serves: restart it", listenOf(&l), p))
 		}
 	}
 	return faults
@@ -271,7 +271,7 @@ func (c *serveCmd) authentication(log *slog.Logger, again *rereads) (*authentica
 		s, err := a.listener(c, c.saslOf(l.Name), log, again)
 		if err != nil {
 			a.close()
-			return nil, fmt.Errorf("--listen %s://: %w", l.Name, err)
+			return nil, fmt.Errorf("%s: %w", listenOf(&l), err)
 		}
 		if a.sasl == nil {
 			a.sasl = make(map[string]*kafka.SASL)

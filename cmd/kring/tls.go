@@ -247,11 +247,11 @@ func (c *serveCmd) encrypt(l *kring.ListenerConfig, p securityProtocol) error {
 	}
 	files, err := flags.files()
 	if err != nil {
-		return fmt.Errorf("--listen %s://: %w", l.Name, err)
+		return fmt.Errorf("%s: %w", listenOf(l), err)
 	}
 	source, err := tlsconf.Load(files)
 	if err != nil {
-		return flags.inFlags(l.Name, err)
+		return flags.inFlags(l, err)
 	}
 	c.TLS.sources = append(c.TLS.sources, namedSource{l.Name, source})
 	l.TLS = &kring.TLSConfig{Config: source.Config, Principal: source.Principal}
@@ -263,7 +263,7 @@ var tlsFields = strings.NewReplacer("ClientAuth", "--tls-client-auth", "ClientCA
 	"MinVersion", "--tls-protocols", "MaxVersion", "--tls-protocols", "CipherSuites", "--tls-cipher-suites")
 
 // inFlags names the listener and the flag in each line of an error of tlsconf.
-func (f *tlsFlags) inFlags(listener string, err error) error {
+func (f *tlsFlags) inFlags(l *kring.ListenerConfig, err error) error {
 	var faults []error
 	for line := range strings.SplitSeq(err.Error(), "\n") {
 		if flag := f.flagOf(line); flag != "" {
@@ -271,7 +271,7 @@ func (f *tlsFlags) inFlags(listener string, err error) error {
 		} else {
 			line = tlsFields.Replace(line)
 		}
-		faults = append(faults, fmt.Errorf("--listen %s://: %s", listener, line))
+		faults = append(faults, fmt.Errorf("%s: %s", listenOf(l), line))
 	}
 	return errors.Join(faults...)
 }
