@@ -166,7 +166,7 @@ func valued(args []string) (out []string) {
 
 // isSecretSetting says that the value of a listener's setting must not be shown.
 func isSecretSetting(setting, value string) bool {
-	return strings.HasSuffix(setting, "-password") && !strings.HasPrefix(value, secretFromFile) || strings.HasPrefix(setting, "tls-") && tlsconf.IsPEM(value)
+	return (strings.HasSuffix(setting, "-password") || setting == plainUsersSetting) && !strings.HasPrefix(value, secretFromFile) || strings.HasPrefix(setting, "tls-") && tlsconf.IsPEM(value)
 }
 
 // shownSetting is a listener's setting as it may be shown.
