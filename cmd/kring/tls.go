@@ -136,7 +136,7 @@ var tlsVersions = []string{"TLSv1.2", "TLSv1.3"}
 func knownProtocols(names []string) error {
 	for i, name := range names {
 		if !slices.Contains(tlsVersions, name) {
-			return fmt.Errorf("%q is none that is spoken here; give %s", name, strings.Join(tlsVersions, ", or both: "))
+			return fmt.Errorf("%q is none that is spoken here, for older ones are broken; give %s", name, strings.Join(tlsVersions, ", or both: "))
 		}
 		if slices.Contains(names[:i], name) {
 			return fmt.Errorf("%s is there twice; leave one out", name)
