@@ -343,16 +343,21 @@ func (c *serveCmd) tlsPaths() (paths []string) {
 }
 
 // rereadTLS has the certificates of all TLS listeners be read again, as a whole or not at
-// all; nothing to read if there is none.
-func (c *serveCmd) rereadTLS(log *slog.Logger) (part reloadable, any bool) {
+// all; nothing to read if there is none. leaves says that a listener gets others just now, or
+// goes; nil: none does.
+func (c *serveCmd) rereadTLS(log *slog.Logger, leaves func(listener string) bool) (part reloadable, any bool) {
 	paths := c.tlsPaths()
 	return reloadable{
 		again: "the certificates were read again", kept: "the certificates stay as they were",
 		watched: paths,
+		quiet:   func() bool { return len(c.TLS.sources) == 0 },
 		prepare: func() (func() error, error) {
 			var commits []func()
 			var faults []error
 			for _, s := range c.TLS.sources {
+				if leaves != nil && leaves(s.listener) {
+					continue // its files may be gone
+				}
 				commit, err := s.source.Prepare()
 				if err != nil {
 					faults = append(faults, fmt.Errorf("listener %s: %w", s.listener, err))
