@@ -153,7 +153,8 @@ func TestABigGroupJoinsThroughFewConnections(t *testing.T) {
 	got, done := make(chan string, 300), make(chan struct{})
 	t.Cleanup(func() { close(done) })
 	for range members {
-		cl := b.client(kgo.ConsumeTopics("shared"), kgo.ConsumerGroup("big"), kgo.Balancers(kgo.RangeBalancer()), kgo.DisableAutoCommit())
+		cl := b.client(kgo.ConsumeTopics("shared"), kgo.ConsumerGroup("big"), kgo.Balancers(kgo.RangeBalancer()), kgo.DisableAutoCommit(),
+			kgo.HeartbeatInterval(100*time.Millisecond)) // by which a member hears that the group rebalances
 		go func() {
 			for {
 				fetches := cl.PollFetches(context.Background())
