@@ -95,8 +95,9 @@ func tell(c *handover.Conn, f *acceptor.Follower, number uint64) bool {
 	return err == nil && m.Number == number
 }
 
-// flush has a successor know of everybody who has left so far, unless there is none.
-func (h *successor) flush() {
+// flush has a successor know of everybody who has left so far, unless there is none; it gives
+// up when until is closed.
+func (h *successor) flush(until <-chan struct{}) {
 	select {
 	case <-h.over:
 	default:
@@ -105,7 +106,7 @@ func (h *successor) flush() {
 	done := make(chan struct{})
 	select {
 	case h.flushes <- done:
-		comesBefore(done, h.server.finished)
-	case <-h.server.finished:
+		comesBefore(done, until)
+	case <-until:
 	}
 }

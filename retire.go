@@ -87,7 +87,7 @@ func (s *Server) drainSome(ctx context.Context, n int) int {
 		case <-ctx.Done(): // a Handler blocks a processor
 		}
 	}
-	s.successor.flush()
+	s.successor.flush(s.finished)
 	for _, drain := range drains {
 		drain()
 	}

@@ -356,7 +356,7 @@ func (s *Server) succeed() error {
 	})
 	s.retiring.Go(func() {
 		defer stop()
-		p.followLeaving(counted)
+		p.followLeaving(counted, func() { s.successor.flush(s.ending.Done()) })
 	})
 	return nil
 }
@@ -373,8 +373,9 @@ func (s *Server) resumeLate(l *listener) {
 	}
 }
 
-// followLeaving counts the predecessor's connections until it has ended.
-func (p *Predecessor) followLeaving(counted *acceptor.Inherited) {
+// followLeaving counts the predecessor's connections until it has ended. passOn has a successor
+// of this Server, which counts them too, know of those that have left.
+func (p *Predecessor) followLeaving(counted *acceptor.Inherited, passOn func()) {
 	defer close(p.gone)
 	defer counted.End()
 	defer p.conn.Close()
@@ -387,6 +388,7 @@ func (p *Predecessor) followLeaving(counted *acceptor.Inherited) {
 		if m.Number == 0 { // more follow
 			continue
 		}
+		passOn() // Order: a connection ends when this is noted, and its client connects to the newest
 		if p.conn.Send(&handover.Message{Kind: handover.Noted, Number: m.Number}) != nil {
 			return
 		}
