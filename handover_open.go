@@ -95,9 +95,9 @@ func tell(c *handover.Conn, f *acceptor.Follower, number uint64) bool {
 	return err == nil && m.Number == number
 }
 
-// flush has a successor know of everybody who has left so far, unless there is none; it gives
-// up when until is closed.
-func (h *successor) flush(until <-chan struct{}) {
+// flush has a successor know of everybody who has left so far, unless there is none; it waits
+// for that until end. Server.finished ends after all that it may wait for.
+func (h *successor) flush(end <-chan struct{}) {
 	select {
 	case <-h.over:
 	default:
@@ -106,7 +106,7 @@ func (h *successor) flush(until <-chan struct{}) {
 	done := make(chan struct{})
 	select {
 	case h.flushes <- done:
-		comesBefore(done, until)
-	case <-until:
+		comesBefore(done, end)
+	case <-end:
 	}
 }

@@ -356,7 +356,7 @@ func (s *Server) succeed() error {
 	})
 	s.retiring.Go(func() {
 		defer stop()
-		p.followLeaving(counted, func() { s.successor.flush(s.ending.Done()) })
+		p.followLeaving(counted, func() { s.successor.flush(after(messagePatience / 2)) })
 	})
 	return nil
 }
@@ -373,8 +373,9 @@ func (s *Server) resumeLate(l *listener) {
 	}
 }
 
-// followLeaving counts the predecessor's connections until it has ended. passOn has a successor
-// of this Server, which counts them too, know of those that have left.
+// followLeaving counts the predecessor's connections until it has ended. Order: it says that
+// it has noted who left when passOn has had the successor that there is by now note it too,
+// for that is where they come to. passOn takes less time than the predecessor waits.
 func (p *Predecessor) followLeaving(counted *acceptor.Inherited, passOn func()) {
 	defer close(p.gone)
 	defer counted.End()
@@ -388,7 +389,7 @@ func (p *Predecessor) followLeaving(counted *acceptor.Inherited, passOn func()) 
 		if m.Number == 0 { // more follow
 			continue
 		}
-		passOn() // Order: a connection ends when this is noted, and its client connects to the newest
+		passOn()
 		if p.conn.Send(&handover.Message{Kind: handover.Noted, Number: m.Number}) != nil {
 			return
 		}

@@ -17,10 +17,14 @@ const (
 	Deny
 	// Super allows everything, whatever is denied.
 	Super
+	// Open lets everybody do everything with resources that no allow and no deny is about,
+	// whomever these are for (Apache Kafka: allow.everyone.if.no.acl.found). It is a rule of
+	// the program, without principals and resources: a file has no word for it.
+	Open
 )
 
 // String is the word that begins such a rule.
-func (k Kind) String() string { return [...]string{"allow", "deny", "super"}[k] }
+func (k Kind) String() string { return [...]string{"allow", "deny", "super", "open"}[k] }
 
 // Everybody is the principal that all have.
 const Everybody = "User:*"
@@ -52,6 +56,7 @@ type Resource struct {
 type Rules struct {
 	listed  []Rule
 	supers  []scope
+	open    bool
 	tables  [resourceTypes]table
 	version uint64
 }
@@ -63,6 +68,10 @@ var versions atomic.Uint64
 func New(rules []Rule) *Rules {
 	r := &Rules{listed: slices.Clone(rules), version: versions.Add(1)}
 	for i := range rules {
+		if rules[i].Kind == Open {
+			r.open = true
+			continue
+		}
 		s := newScope(&rules[i])
 		if rules[i].Kind == Super {
 			r.supers = append(r.supers, s)
@@ -91,10 +100,10 @@ func (r *Rules) List() []Rule { return r.listed }
 func (r *Rules) Version() uint64 { return r.version }
 
 // Allowed reports whether c may do a: it is a super user, or a rule allows it and none
-// denies it. It does not allocate.
+// denies it, or no rule is about the resource and there is an Open. It does not allocate.
 func (r *Rules) Allowed(c Client, a Action) bool {
 	t, super := r.ask(&c, &a)
-	return super || t != nil && !t.deny.covers(&c, &a) && t.allow.covers(&c, &a)
+	return super || t != nil && !t.deny.covers(&c, &a) && (t.allow.covers(&c, &a) || r.open && !t.isAbout(a.Name))
 }
 
 // ask gives the rules on a resource, nil where there can't be any, and says that c needs
@@ -108,7 +117,7 @@ func (r *Rules) ask(c *Client, a *Action) (t *table, super bool) {
 }
 
 // AllowedAny reports whether an allow for a.Operation is not denied as a whole: a
-// resource that it names is left.
+// resource that it names is left. With Open there may be one that no rule is about.
 func (r *Rules) AllowedAny(c Client, a Action) bool {
 	t, super := r.ask(&c, &a)
 	if super || t == nil {
@@ -125,7 +134,7 @@ func (r *Rules) AllowedAny(c Client, a Action) bool {
 			return true
 		}
 	}
-	return false
+	return r.open && t.leaves(a.Resource)
 }
 
 func (r *Rules) super(c *Client, api int16) bool {
@@ -139,6 +148,18 @@ func (r *Rules) super(c *Client, api int16) bool {
 
 // table are the rules on one type of resource.
 type table struct{ allow, deny index }
+
+// isAbout says that a rule is about a resource, for whomever it is.
+func (t *table) isAbout(name string) bool { return t.allow.names(name) || t.deny.names(name) }
+
+// leaves says that there is a resource that no rule is about. Names never end, so only a rule
+// about all of them leaves none; but there is only one cluster.
+func (t *table) leaves(of ResourceType) bool {
+	if of == Cluster {
+		return !t.isAbout(ClusterName)
+	}
+	return len(t.allow.prefix[""])+len(t.deny.prefix[""]) == 0
+}
 
 // index finds the scopes of rules by the names of resources.
 type index struct {
@@ -174,6 +195,22 @@ func (x *index) prefixCovers(c *Client, a *Action) bool {
 			return false
 		}
 		if anyHolds(x.prefix[a.Name[:n]], c, a) {
+			return true
+		}
+	}
+	return false
+}
+
+// names says that it has name, or a prefix of it.
+func (x *index) names(name string) bool {
+	if len(x.literal[name]) > 0 {
+		return true
+	}
+	for _, n := range x.lengths {
+		if n > len(name) {
+			return false
+		}
+		if len(x.prefix[name[:n]]) > 0 {
 			return true
 		}
 	}

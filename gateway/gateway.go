@@ -34,6 +34,7 @@ type Gateway struct {
 	warned map[string]bool // guarded by mu
 
 	poisoners poisoners
+	promised  atomic.Int64 // bytes of answers that brokers were asked for, and that have not begun
 	done      chan struct{}
 	ticking   sync.WaitGroup
 }

@@ -185,6 +185,8 @@ type course struct {
 	session bool          // Fetch: inside a fetch session
 	// waitAt is where the payload says how long the broker may wait for data; 0: nowhere.
 	waitAt int
+	// mostAt is where it says how many bytes the answer may have; 0: nowhere.
+	mostAt int
 }
 
 // waitsMax bounds what a client can ask for.
@@ -206,6 +208,9 @@ func courseOf(h kafka.Header, payload []byte) course {
 		at := skipText(body, 0, true)
 		at = skipText(body, at, true)
 		c.waits = millis(body, at+4)
+		if at+16 <= len(body) { // behind the epoch, the wait and min bytes
+			c.mostAt = h.Size + at + 12
+		}
 	}
 	c.waits = min(c.waits, waitsMax)
 	return c
@@ -237,6 +242,9 @@ func (c *course) ofFetch(h kafka.Header, body []byte) {
 		c.lane = LaneShort
 	} else {
 		c.waitAt = h.Size + at
+	}
+	if h.Version >= 3 && len(body) >= at+12 {
+		c.mostAt = h.Size + at + 8
 	}
 	if h.Version >= 7 && len(body) >= at+21 {
 		id := int32(binary.BigEndian.Uint32(body[at+13:]))

@@ -28,6 +28,7 @@ type slot struct {
 	answered    bool     // its response came before written, and is kept
 	early       []byte   // that response
 	throttled   time.Duration
+	promised    int64  // how many bytes of Gateway.promised the answer may have
 	into        []byte // memory of req where the response is received; nil: the Link's
 
 	// reply is of the gateway's own requests: what the broker answered, or why it did not.

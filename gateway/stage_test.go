@@ -35,6 +35,7 @@ type stage struct {
 	clients []*stageClient
 	pool    slab.Pool
 	home    *reqchan.ResponseQueue
+	jobs    *reqchan.Jobs // if set, requests are of these: with a budget
 	dials   int
 	// change, if set, may change what brokers answer.
 	change func(l *stageLink, req kmsg.Request, resp kmsg.Response)
@@ -285,6 +286,10 @@ func (c *stageClient) ask(kind int) {
 func (c *stageClient) send(req kmsg.Request, tag string) *stageRequest {
 	frame := kmsg.NewRequestFormatter(kmsg.FormatterClientID("c")).AppendRequest(nil, req, int32(1000+c.asked))
 	r := &stageRequest{job: reqchan.NewJob(c.conn, frame), tag: tag, resp: req.ResponseKind()}
+	if c.s.jobs != nil {
+		r.job = c.s.jobs.Take(c.conn, 0)
+		r.job.Frame = frame
+	}
 	r.job.Begin(c.s.home, &c.s.pool)
 	c.requests = append(c.requests, r)
 	raw := r.job.Request()

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"encoding/binary"
 	"errors"
 	"math/rand/v2"
 	"reflect"
@@ -68,6 +69,7 @@ func TestTheCourseOfARequestIsWhatItSays(t *testing.T) {
 					t.Fatal(err)
 				}
 				checkCourse(t, req, courseOf(h, frame))
+				checkMostAt(t, req, courseOf(h, frame), frame)
 			}
 		}
 	}
@@ -105,6 +107,27 @@ func checkCourse(t *testing.T, req kmsg.Request, c course) {
 	}
 	if c.waits != waits || c.lane != lane {
 		t.Errorf("API %d version %d: %v on lane %v, want %v on %v", req.Key(), req.GetVersion(), c.waits, c.lane, waits, lane)
+	}
+}
+
+func checkMostAt(t *testing.T, req kmsg.Request, c course, frame []byte) {
+	t.Helper()
+	var most int32
+	switch req := req.(type) {
+	case *kmsg.FetchRequest:
+		most = req.MaxBytes
+		if req.Version < 3 {
+			most = 0
+		}
+	case *kmsg.ShareFetchRequest:
+		most = req.MaxBytes
+	}
+	var is int32
+	if c.mostAt > 0 {
+		is = int32(binary.BigEndian.Uint32(frame[c.mostAt:]))
+	}
+	if is != most {
+		t.Errorf("API %d version %d: %d bytes at most, want %d", req.Key(), req.GetVersion(), is, most)
 	}
 }
 

@@ -93,6 +93,7 @@ func (u *uplink) start(s *slot) {
 	c.on, c.lane = u, s.course.lane
 	c.away++
 	u.node.counts.Sent[s.course.lane]++
+	s.lowerBytes()
 	u.send(s)
 }
 
@@ -203,6 +204,7 @@ func (u *uplink) FrameBegins(size int, correlationID int32) ([]byte, error) {
 		return nil, nil
 	}
 	b := s.req.Raw.Buffer(size + endpointsRoom)
+	s.settle()
 	if !s.req.Raw.Owns(b) {
 		return nil, nil
 	}
@@ -251,6 +253,7 @@ func (u *uplink) Frame(payload []byte) {
 	n.lock()
 	u.away.pop()
 	u.nextHead()
+	s.settle()
 	c := s.client
 	c.away--
 	n.counts.Answered++
@@ -373,6 +376,7 @@ func (u *uplink) lost(err error) {
 			s.reply(nil, err)
 			continue
 		}
+		s.settle()
 		c.away--
 		if _, known := back[c]; !known {
 			order = append(order, c)

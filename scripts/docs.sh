@@ -39,25 +39,41 @@ network=(unshare -n)
 "${network[@]}" true 2>/dev/null || network=(unshare -rn)
 "${network[@]}" true 2>/dev/null || die "no network namespace can be made here: run this as root, or allow user namespaces (sysctl user.max_user_namespaces)"
 
-# run_page PAGE runs its commands, and adds their number to commands.
-commands=0
-run_page() {
-	local folder=$scratch/${1//\//-} entry count
+# begin PAGE begins to run its commands, beside other pages. What commands write does not come
+# into the checkout: its folders are links in a folder of the page's own.
+begin() {
+	local folder=$scratch/${1//\//-} entry
 	mkdir "$folder"
-	# What commands write does not come into the checkout: the folders of the checkout are links
-	# below a folder of the page's own.
 	for entry in "$root"/*; do ln -s "$entry" "$folder/"; done
 	awk -v page="$1" -f "$root/scripts/docs/blocks.awk" "$root/$1" >"$folder.bash"
-	count=$(grep -c '^at ' "$folder.bash" || true)
-	((count > 0)) || return 0
+	counts+=("$(grep -c '^at ' "$folder.bash" || true)")
 	(
 		cd "$folder"
 		export root PATH="$scratch/bin:$PATH" OUT="$folder.out" KRING_BIN="$scratch/bin/kring"
-		timeout -k 5 120 "${network[@]}" bash "$folder.bash"
-	) || die "$1: a command failed, or all of them took more than two minutes"
-	say "$1: $count commands ran"
-	commands=$((commands + count))
+		exec timeout -k 5 120 "${network[@]}" bash "$folder.bash"
+	) &
+	pids+=("$!")
 }
 
-for page in "${pages[@]}"; do run_page "$page"; done
+# end_first waits for the page that began first.
+commands=0 ended=0 counts=() pids=()
+end_first() {
+	local page=${pages[ended]} count=${counts[ended]}
+	wait "${pids[ended]}" || die "$page: a command failed, or all of them took more than two minutes"
+	ended=$((ended + 1))
+	commands=$((commands + count))
+	((count == 0)) || say "$page: $count commands ran"
+}
+end_others() {
+	local pid
+	for pid in "${pids[@]:ended}"; do kill -TERM "$pid" 2>/dev/null || true; done
+	wait
+}
+
+# They wait more than they compute.
+for page in "${pages[@]}"; do
+	begin "$page"
+	((${#pids[@]} - ended < 4)) || end_first
+done
+while ((ended < ${#pids[@]})); do end_first; done
 say "$commands commands ran in all"

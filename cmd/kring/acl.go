@@ -21,6 +21,7 @@ import (
 type aclFlags struct {
 	ACL        string `group:"security" name:"acl" placeholder:"FILE" help:"A file with rules: who may do what, one rule on a line, such as allow User:alice read,write topic:orders-*. What no rule allows is denied. docs/acl.md explains them; kring acl check FILE checks them. SIGHUP rereads the file, and so does a change of it: it is taken as a whole, or refused with every fault in the log, and then the rules stay as they were. Default: everybody may do everything."`
 	SuperUsers string `group:"security" placeholder:"PRINCIPAL;…" help:"Principals that may do everything, whatever the rules say [super.users], such as User:admin;User:CN=ops,O=Example. For the clients of one listener: --listener NAME.super-users=. Needs --acl."`
+	ACLOpen    bool   `group:"security" name:"acl-open" help:"Everybody may do everything with what no rule of --acl is about: no topic, group or other resource of that name, for nobody [allow.everyone.if.no.acl.found]. Default: only super users may."`
 }
 
 const superUsersSetting = "super-users"
@@ -74,7 +75,7 @@ func (c *serveCmd) authorizer() (*acl.File, error) {
 	return f, nil
 }
 
-// superUsers are rules for --super-users and its setting of single listeners.
+// superUsers are rules for --super-users and its setting of single listeners, and for --acl-open.
 func (c *serveCmd) superUsers() (rules []acl.Rule, err error) {
 	all, err := acl.ParsePrincipals(c.Rules.SuperUsers)
 	if err != nil {
@@ -82,6 +83,9 @@ func (c *serveCmd) superUsers() (rules []acl.Rule, err error) {
 	}
 	if len(all) > 0 {
 		rules = append(rules, acl.Rule{Kind: acl.Super, Principals: all})
+	}
+	if c.Rules.ACLOpen {
+		rules = append(rules, acl.Rule{Kind: acl.Open})
 	}
 	for _, l := range c.listeners() {
 		if value, set := c.ownSetting(l.Name, superUsersSetting); set {

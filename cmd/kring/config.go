@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"kring"
 )
 
 // configCmd is `kring config`.
@@ -36,11 +38,28 @@ func (c *configCheckCmd) Run(p process) error {
 				err = errors.Join(err, fault)
 			}
 		}
+	} else if env.file != nil && env.parsed != nil && env.parsed.Selected() != nil {
+		// The flags don't fit together. The certificates are looked at all the same, so that one run names every fault.
+		serve := env.parsed.Selected().Target.Addr().Interface().(*serveCmd)
+		err = errors.Join(err, newFaults(err, serve.secure(&kring.Config{Listeners: serve.listeners()}), env.file.failed))
 	}
 	if err != nil {
 		return faultsError{errors.New(env.attribute(strings.TrimPrefix(err.Error(), "serve: ")))}
 	}
 	return env.file.summarize(p.stdout)
+}
+
+// newFaults are those of found that err does not have, and that are not about flags that the
+// file failed to set.
+func newFaults(err error, found []error, failed map[string]bool) (all error) {
+	for _, fault := range found {
+		for line := range strings.SplitSeq(fault.Error(), "\n") {
+			if !strings.Contains(err.Error(), line) && !mentionsAny(line, failed) {
+				all = errors.Join(all, errors.New(line))
+			}
+		}
+	}
+	return all
 }
 
 // faults is everything that can be seen to be wrong with the flags before the program

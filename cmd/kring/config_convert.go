@@ -129,6 +129,14 @@ func onlyTrue(value string) (string, error) {
 	return "", nil
 }
 
+// trueOrFalse is a boolean of Kafka's (ConfigDef.parseType).
+func trueOrFalse(value string) (string, error) {
+	if lower := strings.ToLower(value); lower == "true" || lower == "false" {
+		return lower, nil
+	}
+	return "", fmt.Errorf("%q is neither true nor false", value)
+}
+
 // superUsersOf is super.users, whose form the flag has.
 func superUsersOf(value string) (string, error) {
 	if err := arePrincipals(value); err != nil {

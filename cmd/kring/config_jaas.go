@@ -1,7 +1,6 @@
 package main
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
@@ -15,42 +14,86 @@ const jaasSuffix = "sasl.jaas.config"
 // jaasMechanisms are Kafka's mechanisms, as they are written in names of properties.
 var jaasMechanisms = []string{"plain", "scram-sha-256", "scram-sha-512", "oauthbearer", "gssapi"}
 
-var (
-	jaasModule = regexp.MustCompile(`^\s*(?:[\w$]+\.)*([\w$]+)\s`)
-	jaasUser   = regexp.MustCompile(`\buser_([^\s=]+)\s*=`)
-	jaasQuoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'`)
-)
-
-// readJAAS takes a login module of Java's. What it says of accounts would let nobody in, or
-// everybody, if it were read over; what it says of the broker's own account has no meaning
-// here. Nothing of it is ever printed but the names of accounts.
+// readJAAS takes a login module of Java's that is of no listener, or of no mechanism: Kafka
+// reads over it, and accounts in it would let nobody in. Nothing of it is ever printed but
+// the names of accounts.
 func (f *configFile) readJAAS(p props.Property) {
-	m := jaasModule.FindStringSubmatch(p.Value + " ")
-	if m == nil {
-		f.fault(p, "the value is no JAAS string: give MODULE required OPTION=\"VALUE\" …;")
+	if listener, mechanism, is := jaasOf(p.Key); is {
+		f.readListenerJAAS(p, listener, mechanism)
 		return
 	}
-	switch module := m[1]; module {
-	case "PlainLoginModule", "ScramLoginModule":
-		var names []string
-		for _, u := range jaasUser.FindAllStringSubmatch(jaasQuoted.ReplaceAllString(p.Value, `""`), -1) {
-			names = append(names, u[1])
-		}
-		if len(names) == 0 {
-			f.ignored = append(f.ignored, p.Key) // the broker's own account, for other brokers
+	e, ok := f.parseJAAS(p)
+	if !ok {
+		return
+	}
+	if names := e.accountNames(); len(names) > 0 {
+		f.fault(p, "Kafka reads no accounts here (%s): name the listener and the mechanism, listener.name.NAME.plain.sasl.jaas.config", strings.Join(names, ", "))
+		return
+	}
+	f.ignored = append(f.ignored, p.Key) // the broker's own account, for other brokers
+}
+
+// jaasOf are the listener and the mechanism of listener.name.LISTENER.MECHANISM.sasl.jaas.config.
+func jaasOf(key string) (listener, mechanism string, is bool) {
+	rest, is := cutPrefixFold(key, listenerPrefix)
+	if !is {
+		return "", "", false
+	}
+	listener, rest, _ = strings.Cut(rest, ".")
+	mechanism, rest, _ = strings.Cut(rest, ".")
+	return listener, mechanism, rest == jaasSuffix && slices.Contains(jaasMechanisms, mechanism)
+}
+
+// readListenerJAAS takes the accounts of a listener.
+func (f *configFile) readListenerJAAS(p props.Property, listener, mechanism string) {
+	e, ok := f.parseJAAS(p)
+	if !ok {
+		return
+	}
+	names := e.accountNames()
+	switch {
+	case len(names) == 0:
+		f.ignored = append(f.ignored, p.Key) // the broker's own account, for other brokers; SCRAM's are in a users file
+	case e.module != plainModule || mechanism != "plain":
+		f.fault(p, "only %s for the mechanism plain has accounts, and %s would be let in by nobody: for each run kring user add NAME --users FILE, name the file in kring.users, and remove them here", plainModule, strings.Join(names, ", "))
+	default:
+		if _, err := e.accounts(); err != nil {
+			f.fault(p, "%w", err)
 			return
 		}
-		slices.Sort(names)
-		f.fault(p, "kring keeps accounts hashed in a file, and none here: for each of %s run kring user add NAME --users FILE, name the file in kring.users, and remove the line", strings.Join(slices.Compact(names), ", "))
+		f.readSetting(p, listener+"."+ownPrefix+plainUsersSetting)
+	}
+}
+
+// parseJAAS parses the value, and refuses what can't be had.
+func (f *configFile) parseJAAS(p props.Property) (e jaasEntry, ok bool) {
+	e, err := parseJAAS(p.Value)
+	if err != nil {
+		f.fault(p, "%w", err)
+		return e, false
+	}
+	tokens, _ := e.option("tokenauth")
+	switch e.module {
+	case plainModule:
+		return e, true
+	case scramModule:
+		if strings.EqualFold(tokens.reveal(), "true") {
+			f.fault(p, "kring has no delegation tokens: give the user an account (kring user add), and remove tokenauth")
+			return e, false
+		}
+		return e, true
 	case "OAuthBearerLoginModule":
-		if strings.Contains(p.Value, "unsecured") {
-			f.fault(p, "tokens that nobody has signed are never accepted: give keys, issuer and audience (sasl.oauthbearer.…), and remove the line")
-			return
+		for _, o := range e.options {
+			if strings.HasPrefix(o.name, "unsecured") {
+				f.fault(p, "tokens that nobody has signed are never accepted: give keys, issuer and audience (sasl.oauthbearer.…), and remove the line")
+				return e, false
+			}
 		}
-		f.ignored = append(f.ignored, p.Key)
+		return e, true
 	case "Krb5LoginModule":
 		f.fault(p, "kring has no Kerberos (GSSAPI): use SCRAM-SHA-512, PLAIN or OAUTHBEARER, and remove the line")
 	default:
-		f.fault(p, "%s is a class of Java, which can't be loaded: use SCRAM-SHA-512, PLAIN or OAUTHBEARER, and remove the line", module)
+		f.fault(p, "%s is a class of Java, which can't be loaded: use SCRAM-SHA-512, PLAIN or OAUTHBEARER, and remove the line", e.module)
 	}
+	return e, false
 }

@@ -74,6 +74,7 @@ var properties = []property{
 	{name: "ssl.cipher.suites", flag: "tls-cipher-suites", setting: "tls-cipher-suites", read: asItIs},
 	{name: "auto.create.topics.enable", read: onlyTrue, note: "true only: topics are created on demand"},
 	{name: "super.users", flag: "super-users", setting: superUsersSetting, read: superUsersOf, note: "with kring.acl"},
+	{name: "allow.everyone.if.no.acl.found", flag: "acl-open", read: trueOrFalse, note: "with kring.acl; without it everybody may do everything"},
 	{name: "sasl.enabled.mechanisms", flag: "sasl", setting: saslSetting, read: noSpaces, note: "GSSAPI is refused"},
 	{name: "connections.max.reauth.ms", flag: "max-reauth", setting: maxReauthSetting, read: milliseconds(0), unit: "ms", note: "0: no limit"},
 	{name: "connection.failed.authentication.delay.ms", flag: "auth-failure-delay", read: milliseconds(0), unit: "ms"},
@@ -90,7 +91,6 @@ var properties = []property{
 // over them would not be safe. Each has its remedy.
 var refusedProperties = map[string]string{
 	"authorizer.class.name":              "classes of Java can't be loaded; write the rules into a file and name it with kring.acl",
-	"allow.everyone.if.no.acl.found":     "kring's rules say it: see kring.acl",
 	"principal.builder.class":            "classes of Java can't be loaded; ssl.principal.mapping.rules maps names of certificates",
 	"client.quota.callback.class":        "classes of Java can't be loaded; quotas are kring.quota and kring.quota-file",
 	"ssl.engine.factory.class":           "classes of Java can't be loaded; remove the line",

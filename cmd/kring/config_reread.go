@@ -14,6 +14,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"kring"
+	"kring/tlsconf"
 )
 
 // live is what the program goes by while SIGHUP rereads the file of --config.
@@ -27,7 +28,8 @@ type live struct {
 	again  func() (*kong.Context, *settings, error)
 
 	parts     *rereads
-	start     *serveCmd // what the handler was opened with
+	certified []*serveCmd // whose TLS.sources listeners have; each listener is in one of them at most
+	start     *serveCmd   // what the handler was opened with
 	now, next *running
 	took      bool         // the last prepare was applied
 	drain     atomic.Int64 // --drain-timeout; written by the owner, read by the goroutine that stops
@@ -40,7 +42,8 @@ type running struct {
 	cfg     kring.Config
 	env     *settings
 	changed []string // for the log
-	added   *reread  // the certificates of listeners that are new; nil: there are none
+	added   *reread  // the certificates of listeners that are new, or get others; nil: there are none
+	renewed []string // these listeners
 }
 
 // liveFlags are flags that can change while the program serves, beside those that are a
@@ -62,8 +65,11 @@ func canChange(flag string) bool {
 			return true
 		}
 	}
-	return slices.Contains(liveFlags, flag)
+	return slices.Contains(liveFlags, flag) || strings.HasPrefix(flag, tlsPrefix)
 }
+
+// tlsPrefix begins the flags and settings of certificates and of what TLS goes by.
+const tlsPrefix = "tls-"
 
 // rereadConfig has the file of --config be read again, as a whole.
 func (l *live) rereadConfig() reloadable {
@@ -133,30 +139,62 @@ func (l *live) prepare() (*running, error) {
 }
 
 // keep has the Config keep what the handler has taken, and the listeners that there are
-// their certificates, which are read again by themselves. In everything else listeners are
-// completed as at the start.
+// their certificates, which are read again by themselves, unless their flags changed. In
+// everything else listeners are completed as at the start.
 func (r *running) keep(l *live) (faults []error) {
 	was := &l.now.cfg
 	r.cfg.Conns.HandlerFiles, r.cfg.Memory.HandlerBytes = was.Conns.HandlerFiles, was.Memory.HandlerBytes
-	part, _ := r.c.rereadTLS(l.log)
+	part, _ := r.c.rereadTLS(l.log, l.leaves)
 	seen := filesNow(part.watched) // before secure reads them
 	faults = r.c.secure(&r.cfg)
-	var added []string
 	for i, of := range r.cfg.Listeners {
 		at := slices.IndexFunc(was.Listeners, func(o kring.ListenerConfig) bool { return o.Name == of.Name })
-		if at >= 0 {
+		if at >= 0 && sameTLS(l.now.c, r.c, of.Name) {
 			r.cfg.Listeners[i].TLS = was.Listeners[at].TLS
 			continue
 		}
-		added = append(added, of.Name)
+		r.renewed = append(r.renewed, of.Name)
 	}
-	r.c.TLS.sources = slices.DeleteFunc(r.c.TLS.sources, func(s namedSource) bool { return !slices.Contains(added, s.listener) })
-	if len(r.c.TLS.sources) > 0 {
-		r.added = &reread{reloadable: part, seen: seen, gone: func() bool {
-			return !slices.ContainsFunc(added, func(name string) bool { return hasListener(l.now.c, name) })
-		}}
+	r.c.TLS.sources = slices.DeleteFunc(r.c.TLS.sources, func(s namedSource) bool { return !slices.Contains(r.renewed, s.listener) })
+	if c := r.c; len(c.TLS.sources) > 0 {
+		r.added = &reread{reloadable: part, seen: seen, gone: func() bool { return len(c.TLS.sources) == 0 }}
 	}
 	return faults
+}
+
+// sameTLS says that a listener would have the same files and settings of TLS by both. What
+// is in the files may differ: it is read again by itself.
+func sameTLS(a, b *serveCmd, listener string) bool {
+	filesOf := func(c *serveCmd) (tlsconf.Files, error) {
+		flags, err := c.tlsOf(listener)
+		if err != nil || !c.security(listener).TLS() {
+			return tlsconf.Files{}, err
+		}
+		return flags.files()
+	}
+	before, err := filesOf(a)
+	after, err2 := filesOf(b)
+	return err == nil && err2 == nil && reflect.DeepEqual(before, after)
+}
+
+// leaves says that a listener goes, or gets another certificate, by what is prepared.
+func (l *live) leaves(listener string) bool {
+	return l.next != nil && (slices.Contains(l.next.renewed, listener) || !hasListener(l.next.c, listener))
+}
+
+// handOver has each listener's certificates be read again by one serveCmd only: the last that
+// gave it any. l.now is what holds from here on.
+func (l *live) handOver() {
+	for _, c := range l.certified {
+		c.TLS.sources = slices.DeleteFunc(c.TLS.sources, func(s namedSource) bool {
+			return slices.Contains(l.now.renewed, s.listener) || !hasListener(l.now.c, s.listener)
+		})
+	}
+	l.certified = slices.DeleteFunc(l.certified, func(c *serveCmd) bool { return len(c.TLS.sources) == 0 })
+	if len(l.now.c.TLS.sources) > 0 {
+		l.certified = append(l.certified, l.now.c)
+		l.now.c.warnTLS(l.log)
+	}
 }
 
 // compareSettings returns the faults of settings of listeners that changed, and notes the
@@ -175,7 +213,9 @@ func (r *running) compareSettings(was *serveCmd) (faults []error) {
 		}
 		_, ofServer := listenerSettings[setting]
 		shown := fmt.Sprintf("--listener %s from %s to %s", path, orNone(before), orNone(after))
-		if !ofServer && setting != advertiseSetting { // it may be a secret
+		if !ofServer && setting != advertiseSetting && strings.HasPrefix(setting, tlsPrefix) {
+			shown = "--listener " + path // it may be a secret
+		} else if !ofServer && setting != advertiseSetting { // as this may be
 			shown = "--listener " + path
 			if hasListener(was, listener) && hasListener(r.c, listener) {
 				faults = append(faults, fmt.Errorf("--listener %s can't change while kring serves: restart it", path))
@@ -208,6 +248,7 @@ func (l *live) apply(rest func()) error {
 		logMemory(l.log, l.next.cfg)
 	}
 	l.now, l.next, l.took = l.next, nil, true
+	l.handOver()
 	l.parts.renew(l.now.added)
 	l.drain.Store(int64(l.now.c.DrainTimeout))
 	l.level.Set(levelOf(l.now.c.LogLevel))

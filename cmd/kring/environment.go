@@ -16,6 +16,7 @@ type settings struct {
 	values  map[string]string // by variable
 	used    map[string]source // by flag, or "listener NAME.SETTING"
 	file    *configFile       // nil: none
+	parsed  *kong.Context     // the command, also when its flags don't fit together; nil before
 	sockets []*socketFlags    // get the file's settings of single listeners
 	loaded  bool
 }

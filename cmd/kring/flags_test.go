@@ -27,6 +27,7 @@ var flagsFor = map[string][]string{
 	"Conns.HandlerFiles": {"--data-dir", "data"}, "Conns.Max": {"--max-connections", "3"}, "Conns.RateMax": {"--connection-rate", "3"}, "Conns.PerIPMax": {"--max-connections-per-ip", "3"},
 	"Conns.RatePerIPMax": {"--connection-rate-per-ip", "3"}, "Conns.PerIP": {"--ip-limit", "::1=3"}, "Conns.ThrottledConnsMax": {"--max-parked", "3"},
 	"Conns.ProtectedListener": {"--protected-listener", "PLAINTEXT"}, "Conns.WhenFull": {"--when-full", "refuse"}, "Processors.Assignment": {"--assignment", "round-robin"},
+	"Measure.SlowRequest": {"--slow-request", "3s"}, "Measure.ClientIDsMax": {"--http", "127.0.0.1:0", "--metrics-client-ids", "3"},
 	"Conns.RateWindows": {"--quota-windows", "3"}, "Conns.RateWindow": {"--quota-window", "3s"}, "Conns.Backlog": {"--backlog", "3"},
 	"Timeouts.Idle": {"--idle-timeout", "3s"}, "Timeouts.Write": {"--write-timeout", "3s"}, "Timeouts.Frame": {"--frame-timeout", "3s"}, "Timeouts.Proxy": {"--proxy-timeout", "3s"}, "Timeouts.Authentication": {"--auth-timeout", "3s"}, "Socket": {"--send-buffer-bytes", "64KiB"},
 	"URing": {"--uring", "recv=single"}, "Epoll": {"--fallback-buffers", "3"}, "Portable": {"--fallback-buffer-bytes", "4KiB"},

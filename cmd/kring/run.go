@@ -138,6 +138,10 @@ func parseWith(args []string, env *settings, stdout, stderr io.Writer, more ...k
 	args, all := everything(args)
 	parser := newParser(g, stdout, stderr, append(more, kong.Resolvers(env), kong.Help(helpPrinter(all)))...)
 	command, err := parser.Parse(args)
+	env.parsed = command
+	if of := (*kong.ParseError)(nil); errors.As(err, &of) {
+		env.parsed = of.Context
+	}
 	return command, env.withFile(err)
 }
 

@@ -87,17 +87,19 @@ func checkMaxReauth(d time.Duration) error {
 type listenerSASL struct {
 	mechanisms []string
 	users      string
+	accounts   string // a JAAS string, or file:PATH; instead of users for PLAIN
 	maxReauth  time.Duration
 }
 
 func (c *serveCmd) saslOf(listener string) listenerSASL {
-	of := listenerSASL{c.SASL.SASL, c.SASL.Users, c.SASL.MaxReauth}
+	of := listenerSASL{mechanisms: c.SASL.SASL, users: c.SASL.Users, maxReauth: c.SASL.MaxReauth}
 	if v, set := c.ownSetting(listener, saslSetting); set {
 		of.mechanisms = strings.Split(v, ",")
 	}
 	if v, set := c.ownSetting(listener, usersSetting); set {
 		of.users = v
 	}
+	of.accounts, _ = c.ownSetting(listener, plainUsersSetting)
 	if v, set := c.ownSetting(listener, maxReauthSetting); set {
 		of.maxReauth, _ = time.ParseDuration(v) // checked by UnmarshalText
 	}
@@ -105,7 +107,9 @@ func (c *serveCmd) saslOf(listener string) listenerSASL {
 }
 
 func (of listenerSASL) needsUsers() bool {
-	return slices.ContainsFunc(of.mechanisms, func(m string) bool { return m != sasl.OAuthBearer })
+	return slices.ContainsFunc(of.mechanisms, func(m string) bool {
+		return m != sasl.OAuthBearer && (m != sasl.Plain || of.accounts == "")
+	})
 }
 
 // What a client may send at most that has not authenticated: the longest token, and a request
@@ -128,12 +132,14 @@ func (c *serveCmd) demandSASL(l *kring.ListenerConfig, p securityProtocol) error
 	if !p.SASL() {
 		return nil
 	}
-	of, at := c.saslOf(l.Name), fmt.Sprintf("--listen %s://", l.Name)
+	of, at := c.saslOf(l.Name), listenOf(l)
 	switch {
 	case len(of.mechanisms) == 0:
 		return fmt.Errorf("%s: clients of %s authenticate, and no mechanism is given; give --sasl SCRAM-SHA-512 and --users FILE", at, p)
 	case of.needsUsers() && of.users == "":
 		return fmt.Errorf("%s: %s needs users, and none are given; give --users FILE, which this makes: kring user add NAME --users FILE", at, strings.Join(of.mechanisms, ","))
+	case of.demandAccounts(at) != nil:
+		return of.demandAccounts(at)
 	case c.Handler == handlerEcho:
 		return fmt.Errorf("%s: --handler echo knows nothing of SASL; choose another handler, or another protocol", at)
 	}
@@ -151,7 +157,7 @@ func (c *serveCmd) demandSASL(l *kring.ListenerConfig, p securityProtocol) error
 func (c *serveCmd) addedSASL(start *serveCmd) (faults []error) {
 	for _, l := range c.listeners() {
 		if p := c.security(l.Name); p.SASL() && !(hasListener(start, l.Name) && start.security(l.Name).SASL()) {
-			faults = append(faults, fmt.Errorf("--listen %s://: a listener with %s can't be added while kring serves: restart it", l.Name, p))
+			faults = append(faults, fmt.Errorf("%s: a listener with %s can't be added while kring serves: restart it", listenOf(&l), p))
 		}
 	}
 	return faults
@@ -271,7 +277,7 @@ func (c *serveCmd) authentication(log *slog.Logger, again *rereads) (*authentica
 		s, err := a.listener(c, c.saslOf(l.Name), log, again)
 		if err != nil {
 			a.close()
-			return nil, fmt.Errorf("--listen %s://: %w", l.Name, err)
+			return nil, fmt.Errorf("%s: %w", listenOf(&l), err)
 		}
 		if a.sasl == nil {
 			a.sasl = make(map[string]*kafka.SASL)
@@ -290,7 +296,7 @@ func (a *authentication) listener(c *serveCmd, of listenerSASL, log *slog.Logger
 		cfg.FailureDelay = -1
 	}
 	for _, name := range of.mechanisms {
-		m, err := a.mechanism(c, name, of.users, log, again)
+		m, err := a.mechanism(c, name, of, log, again)
 		if err != nil {
 			return nil, err
 		}
@@ -299,15 +305,22 @@ func (a *authentication) listener(c *serveCmd, of listenerSASL, log *slog.Logger
 	return kafka.NewSASL(cfg)
 }
 
-func (a *authentication) mechanism(c *serveCmd, name, users string, log *slog.Logger, again *rereads) (sasl.Mechanism, error) {
+func (a *authentication) mechanism(c *serveCmd, name string, of listenerSASL, log *slog.Logger, again *rereads) (sasl.Mechanism, error) {
 	if name == sasl.OAuthBearer {
 		return a.oauth(&c.SASL, log, again)
 	}
-	store, err := a.usersOf(users, log, again)
+	if name == sasl.Plain && of.accounts != "" {
+		accounts, err := accountsOf(of.accounts)
+		if err != nil {
+			return nil, err
+		}
+		return sasl.NewPlain(accounts), nil
+	}
+	store, err := a.usersOf(of.users, log, again)
 	if err != nil {
 		return nil, err
 	}
-	if users == c.SASL.Users {
+	if of.users == c.SASL.Users {
 		a.main = store
 	}
 	if name == sasl.Plain {

@@ -83,7 +83,7 @@ func (c *serveCmd) validateSecurity() (faults []error) {
 	for _, l := range c.listeners() {
 		for _, p := range securityProtocols {
 			if l.Name != string(p) && strings.EqualFold(l.Name, string(p)) {
-				faults = append(faults, fmt.Errorf("--listen %s://: the protocol is written %s; give that, or another name", l.Name, p))
+				faults = append(faults, fmt.Errorf("%s: the protocol is written %s; give that, or another name", listenOf(&l), p))
 			}
 		}
 		if value, set := c.ownSetting(l.Name, securitySetting); set && value != string(c.security(l.Name)) {
@@ -92,6 +92,9 @@ func (c *serveCmd) validateSecurity() (faults []error) {
 	}
 	return faults
 }
+
+// listenOf is --listen as it names a listener, for faults about it.
+func listenOf(l *kring.ListenerConfig) string { return "--listen " + l.Name + "://" + l.Address }
 
 // listenerParts add to the Config of a listener what its security protocol asks for:
 // each is called once for each listener, before the server is made. They may read files.
@@ -110,7 +113,7 @@ func (c *serveCmd) secure(cfg *kring.Config) (faults []error) {
 		// A certificate that can't be used has its own fault. Without any, TLS never goes missing in silence.
 		own, _ := c.tlsOf(l.Name)
 		if p.TLS() && l.TLS == nil && (!own.certified() || len(faults) == before) {
-			faults = append(faults, fmt.Errorf("--listen %s://: %s needs a certificate, and none is given; give --tls-cert and --tls-key", l.Name, p))
+			faults = append(faults, fmt.Errorf("%s: %s needs a certificate, and none is given; give --tls-cert and --tls-key", listenOf(l), p))
 		}
 	}
 	return faults

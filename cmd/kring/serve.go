@@ -69,9 +69,13 @@ func (c *serveCmd) Run(p process) error {
 	l := &live{log: log, level: level, again: p.again, parts: again, start: c}
 	p.logSettings(log)
 	cfg := c.serverConfig()
-	if part, any := c.rereadTLS(log); any {
+	if c.Config != "" { // before all others: they go by what it will be
+		again.add(l.rereadConfig())
+	}
+	if part, any := c.rereadTLS(log, l.leaves); any {
 		again.add(part)
 	}
+	l.certified = append(l.certified, c)
 	if err := errors.Join(c.secure(&cfg)...); err != nil {
 		return usageError{err}
 	}
@@ -87,9 +91,6 @@ func (c *serveCmd) Run(p process) error {
 	refused := newRefusals(log, refusalsEvery)
 	l.now = &running{c: c, flags: p.command.Selected().Flags, cfg: cfg}
 	l.drain.Store(int64(c.DrainTimeout))
-	if c.Config != "" {
-		again.add(l.rereadConfig())
-	}
 	if err := up.beforeHandler(cfg); err != nil {
 		refused.end()
 		return err

@@ -136,7 +136,7 @@ var tlsVersions = []string{"TLSv1.2", "TLSv1.3"}
 func knownProtocols(names []string) error {
 	for i, name := range names {
 		if !slices.Contains(tlsVersions, name) {
-			return fmt.Errorf("%q is none that is spoken here; give %s", name, strings.Join(tlsVersions, ", or both: "))
+			return fmt.Errorf("%q is none that is spoken here, for older ones are broken; give %s", name, strings.Join(tlsVersions, ", or both: "))
 		}
 		if slices.Contains(names[:i], name) {
 			return fmt.Errorf("%s is there twice; leave one out", name)
@@ -166,7 +166,7 @@ func valued(args []string) (out []string) {
 
 // isSecretSetting says that the value of a listener's setting must not be shown.
 func isSecretSetting(setting, value string) bool {
-	return strings.HasSuffix(setting, "-password") && !strings.HasPrefix(value, secretFromFile) || strings.HasPrefix(setting, "tls-") && tlsconf.IsPEM(value)
+	return (strings.HasSuffix(setting, "-password") || setting == plainUsersSetting) && !strings.HasPrefix(value, secretFromFile) || strings.HasPrefix(setting, "tls-") && tlsconf.IsPEM(value)
 }
 
 // shownSetting is a listener's setting as it may be shown.
@@ -247,11 +247,11 @@ func (c *serveCmd) encrypt(l *kring.ListenerConfig, p securityProtocol) error {
 	}
 	files, err := flags.files()
 	if err != nil {
-		return fmt.Errorf("--listen %s://: %w", l.Name, err)
+		return fmt.Errorf("%s: %w", listenOf(l), err)
 	}
 	source, err := tlsconf.Load(files)
 	if err != nil {
-		return flags.inFlags(l.Name, err)
+		return flags.inFlags(l, err)
 	}
 	c.TLS.sources = append(c.TLS.sources, namedSource{l.Name, source})
 	l.TLS = &kring.TLSConfig{Config: source.Config, Principal: source.Principal}
@@ -263,7 +263,7 @@ var tlsFields = strings.NewReplacer("ClientAuth", "--tls-client-auth", "ClientCA
 	"MinVersion", "--tls-protocols", "MaxVersion", "--tls-protocols", "CipherSuites", "--tls-cipher-suites")
 
 // inFlags names the listener and the flag in each line of an error of tlsconf.
-func (f *tlsFlags) inFlags(listener string, err error) error {
+func (f *tlsFlags) inFlags(l *kring.ListenerConfig, err error) error {
 	var faults []error
 	for line := range strings.SplitSeq(err.Error(), "\n") {
 		if flag := f.flagOf(line); flag != "" {
@@ -271,7 +271,7 @@ func (f *tlsFlags) inFlags(listener string, err error) error {
 		} else {
 			line = tlsFields.Replace(line)
 		}
-		faults = append(faults, fmt.Errorf("--listen %s://: %s", listener, line))
+		faults = append(faults, fmt.Errorf("%s: %s", listenOf(l), line))
 	}
 	return errors.Join(faults...)
 }
@@ -343,16 +343,21 @@ func (c *serveCmd) tlsPaths() (paths []string) {
 }
 
 // rereadTLS has the certificates of all TLS listeners be read again, as a whole or not at
-// all; nothing to read if there is none.
-func (c *serveCmd) rereadTLS(log *slog.Logger) (part reloadable, any bool) {
+// all; nothing to read if there is none. leaves says that a listener gets others just now, or
+// goes; nil: none does.
+func (c *serveCmd) rereadTLS(log *slog.Logger, leaves func(listener string) bool) (part reloadable, any bool) {
 	paths := c.tlsPaths()
 	return reloadable{
 		again: "the certificates were read again", kept: "the certificates stay as they were",
 		watched: paths,
+		quiet:   func() bool { return len(c.TLS.sources) == 0 },
 		prepare: func() (func() error, error) {
 			var commits []func()
 			var faults []error
 			for _, s := range c.TLS.sources {
+				if leaves != nil && leaves(s.listener) {
+					continue // its files may be gone
+				}
 				commit, err := s.source.Prepare()
 				if err != nil {
 					faults = append(faults, fmt.Errorf("listener %s: %w", s.listener, err))

@@ -205,7 +205,7 @@ func TestCertificatesAreReadAgainAsAWholeOrNotAtAll(t *testing.T) {
 	c := serveOf(t, "--listen", "SSL://127.0.0.1:0", "--listen", "B://127.0.0.1:0", "--listener", "B.security=SSL",
 		"--tls-cert", at("one.pem"), "--tls-key", at("one-closed.key"), "--tls-key-password", "file:"+at("password"),
 		"--listener", "B.tls-keystore="+at("two.p12"), "--listener", "B.tls-keystore-password=file:"+at("password"))
-	part, any := c.rereadTLS(log)
+	part, any := c.rereadTLS(log, nil)
 	if !any || strings.Join(part.watched, " ") != strings.Join([]string{at("one-closed.key"), at("one.pem"), at("password"), at("two.p12")}, " ") {
 		t.Fatalf("watched: %q", part.watched)
 	}

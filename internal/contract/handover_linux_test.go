@@ -370,6 +370,7 @@ func TestBoundsOnConnectionsHoldForBothProcesses(t *testing.T) {
 		var retiring sync.WaitGroup
 		retiring.Go(func() { retire(t, second) }) // it stays until the first has ended
 		clients[0].Ask("y", "y")
+		<-second.HandedOver() // it knows that the third serves, and passes on who leaves the first
 		retiring.Go(func() { retire(t, first) })
 		for _, c := range clients { // each has room as soon as it sees the end
 			if _, err := servertest.ReadFrame(c); err == nil {

@@ -25,11 +25,10 @@ type relay struct {
 	to     kring.UpstreamConfig
 	before func() // of each request; nil: nothing
 
-	mu    sync.Mutex
-	links []*relayLink
-	open  map[*kring.Conn]*relayLink
-	done  atomic.Int64 // frames whose Done was called
-	sent  atomic.Int64 // frames that were written
+	mu   sync.Mutex
+	open map[*kring.Conn]*relayLink
+	done atomic.Int64 // frames whose Done was called
+	sent atomic.Int64 // frames that were written
 }
 
 // relayLink is one connection of each side.

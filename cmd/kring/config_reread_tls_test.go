@@ -1,0 +1,68 @@
+//go:build unix
+
+package main
+
+import (
+	"crypto/tls"
+	"os"
+	"strings"
+	"testing"
+
+	"kring/internal/testcerts"
+)
+
+// TestTLSIsChangedLiveOrNotAtAll: a listener that stays gets other files, which are watched
+// from then on, and asks clients for certificates; with a file that can't be read, or with
+// another fault, nothing changes. The old files may be gone.
+func TestTLSIsChangedLiveOrNotAtAll(t *testing.T) {
+	at, _ := certDir(t)
+	for _, end := range []string{".pem", ".key"} {
+		writeFile(t, at("own"+end), readFile(t, at("two"+end)))
+	}
+	config := func(name, more string) string {
+		return "listeners=SSL://127.0.0.1:0\nlistener.name.ssl.kring.tls-cert=" + at(name+".pem") + "\nlistener.name.ssl.kring.tls-key=" + at(name+".key") + "\n" + more
+	}
+	c := serveConfig(t, config("one", ""), "--handler", "null")
+	shows := func(want string) {
+		t.Helper()
+		conn, err := tls.Dial("tcp", c.addr, &tls.Config{InsecureSkipVerify: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if got := conn.ConnectionState().PeerCertificates[0].Subject.CommonName; got != want {
+			t.Errorf("it shows the certificate %s, want %s", got, want)
+		}
+	}
+	shows("one")
+	if err := os.Remove(at("one.key")); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, c.reread(config("own", "")), "was read again", "--listener SSL.tls-cert")
+	shows("two")
+	expect(t, c.reread(config("one", "")), "stays as it was", "one.key")
+	shows("two")
+	expect(t, c.reread(config("two", "max.connections=0\n")), "stays as it was", "max.connections")
+	own, err := testcerts.New("three")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := own.KeyPEM("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, at("own.pem"), own.CertPEM())
+	writeFile(t, at("own.key"), key)
+	c.logged(`msg="the certificates were read again"`)
+	shows("three")
+	expect(t, c.reread(config("own", "ssl.client.auth=required\nssl.truststore.certificates="+at("ca.pem")+"\n")), "was read again", "--tls-client-auth")
+	conn, err := tls.Dial("tcp", c.addr, &tls.Config{InsecureSkipVerify: true})
+	if err == nil {
+		_, err = conn.Read(make([]byte, 1)) // TLS 1.3: the refusal comes behind the handshake
+		_ = conn.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), "certificate required") {
+		t.Errorf("a client without a certificate: %v", err)
+	}
+	c.stop()
+}
