@@ -402,6 +402,11 @@ func TestTheNewestOfThreeKnowsBeforeAConnectionEnds(t *testing.T) {
 		var noted atomic.Bool
 		ended := make(chan struct{})
 		var all sync.WaitGroup
+		select {
+		case <-second.HandedOver(): // Order: from here on it knows of the third
+		case <-time.After(servertest.Deadline):
+			t.Fatal("the second was not handed over")
+		}
 		all.Go(func() { retire(t, second) })
 		all.Go(func() { retire(t, f.server) })
 		all.Go(func() {
