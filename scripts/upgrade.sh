@@ -6,18 +6,18 @@
 #
 # usage: scripts/upgrade.sh [-s] [UPGRADES [CLIENTS]]     (20 upgrades, 64 clients)
 #
-#   -s   short: 3 upgrades
+#   -s   short: 2 upgrades
 
 source "$(dirname "$0")/lib.bash"
 upgrades=20
 if [[ ${1:-} == -s ]]; then
-	upgrades=3
+	upgrades=2
 	shift
 fi
 upgrades=${1:-$upgrades} clients=${2:-64}
 
 cd "$root/cmd/kring"
-go test -c -o "$scratch/kring.test" .
+go test -c -ldflags='-s -w' -o "$scratch/kring.test" .
 UPGRADES=$upgrades CLIENTS=$clients "$scratch/kring.test" -test.v -test.timeout 20m \
 	-test.run '^(TestAnUpgradeOfTheProgramRefusesNobody|TestThreeUpgradesInARowRefuseNobody)$' >"$scratch/log" 2>&1 || {
 	tail -n 60 "$scratch/log" >&2

@@ -385,6 +385,55 @@ func TestBoundsOnConnectionsHoldForBothProcesses(t *testing.T) {
 	})
 }
 
+// TestTheNewestOfThreeKnowsBeforeAConnectionEnds: a connection of the first process counts in
+// the third as well, so its client must not see the end before the third has noted it.
+func TestTheNewestOfThreeKnowsBeforeAConnectionEnds(t *testing.T) {
+	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
+		f := newFailing(t, cfg)
+		f.stays.Ask("x", "x")
+		second := succeed(t, cfg, servertest.Echo, kring.HandoverConfig{Path: f.path, Program: "kring 2"})
+		third := f.dial(handover.Version)
+		f.receive(third, handover.Offer)
+		_ = third.Send(&handover.Message{Kind: handover.Take})
+		f.receive(third, handover.Taken)
+		_ = third.Send(&handover.Message{Kind: handover.Ready})
+		f.receive(third, handover.Yours)
+		_ = third.Send(&handover.Message{Kind: handover.Began})
+		var noted atomic.Bool
+		ended := make(chan struct{})
+		var all sync.WaitGroup
+		select {
+		case <-second.HandedOver(): // Order: from here on it knows of the third
+		case <-time.After(servertest.Deadline):
+			t.Fatal("the second was not handed over")
+		}
+		all.Go(func() { retire(t, second) })
+		all.Go(func() { retire(t, f.server) })
+		all.Go(func() {
+			defer third.Close()
+			m, err := third.Receive(time.Now().Add(servertest.Deadline))
+			if err != nil || m.Kind != handover.Left || m.Total != 1 {
+				t.Errorf("the third is told %+v, %v", m, err)
+				return
+			}
+			select { // time for the fault to show; without it nothing depends on how long this is
+			case <-ended:
+			case <-time.After(100 * time.Millisecond):
+				noted.Store(true)
+			}
+			_ = third.Send(&handover.Message{Kind: handover.Noted, Number: m.Number})
+		})
+		if _, err := servertest.ReadFrame(f.stays); err == nil {
+			t.Error("an answer to nothing")
+		}
+		close(ended)
+		if !noted.Load() {
+			t.Error("the connection ended before the third process knew")
+		}
+		all.Wait()
+	})
+}
+
 // TestStateIsGivenUpBeforeTheSuccessorHasIt, and taken back when that fails.
 func TestStateIsGivenUpBeforeTheSuccessorHasIt(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
