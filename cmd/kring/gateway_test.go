@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // TestFaultsOfAGatewayNameTheFlag, each with its remedy.
@@ -97,7 +98,7 @@ func TestAGatewayServesAnExistingCluster(t *testing.T) {
 			defer cluster.Close()
 			args, side := withHTTP(t, "--upstream-mode", mode)
 			c, at := startGateway(t, strings.Join(cluster.ListenAddrs(), ","), args...)
-			produceAndConsume(t, at)
+			produceAndConsume(t, at, kgo.FetchMaxWait(100*time.Millisecond)) // a Fetch that waits with a broker is waited for at the end
 			c.logged(`msg="broker up" node=[012] `)
 			for path, want := range map[string]string{"/metrics": `kring_upstream_up{node="any"} 1`, "/upstreams": `"state":"up"`} {
 				if _, body := side.get(path); !strings.Contains(body, want) {
