@@ -83,6 +83,7 @@ func (l *listener) assigners(processors []*processor.Processor) []acceptor.Assig
 //
 // It accepts when begin is closed; nil: at once.
 func (s *Server) addListener(cfg ListenerConfig, begin <-chan struct{}) error {
+	s.awaitNamesake(cfg.Name)
 	l, err := s.newListener(cfg)
 	if err != nil {
 		return err
@@ -110,6 +111,25 @@ func (s *Server) addListener(cfg ListenerConfig, begin <-chan struct{}) error {
 		s.change(func(next *state) { next.listeners = without(next.listeners, l) })
 	}
 	return l.err
+}
+
+// namesakeMax bounds how long a new listener waits for one of its name that is on its way
+// out: that one ends at once, unless a Handler blocks the processor that accepts for it.
+const namesakeMax = 10 * time.Second
+
+// awaitNamesake waits until no listener that leaves has the name: its counts go on.
+func (s *Server) awaitNamesake(name string) {
+	late := time.After(namesakeMax)
+	for _, l := range s.now().leaving.listeners {
+		if l.conns.Name() != name {
+			continue
+		}
+		select {
+		case <-l.ended:
+		case <-late:
+			return
+		}
+	}
 }
 
 // bind opens the listening socket.

@@ -89,6 +89,28 @@ func TestANewListenerWaitsForWhatIsChangedWithIt(t *testing.T) {
 	}
 }
 
+// TestAListenerThatLeavesMakesWayForOneOfItsName: it is gone for who reconfigures, though its
+// connections may still drain.
+func TestAListenerThatLeavesMakesWayForOneOfItsName(t *testing.T) {
+	for _, accept := range []kring.Accept{kring.AcceptApart, kring.AcceptPerProcessor} {
+		servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
+			cfg.Processors.Accept = accept
+			s := servertest.Start(t, cfg, servertest.Echo)
+			with, without := cfg, cfg
+			with.Listeners = append(slices.Clone(cfg.Listeners), kring.ListenerConfig{Name: "NEW", Address: "127.0.0.1:0"})
+			for range 20 {
+				if err := s.Reconfigure(with); err != nil {
+					t.Fatal(err)
+				}
+				servertest.DialTo(t, s.Addrs()[1].String()).Ask("here", "here")
+				if err := s.Reconfigure(without); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 // Little memory is planned anew for other numbers of processors, or another bound; engines
 // keep the buffers that they were opened with, and that is not in the way.
 func TestThePlanOfMemoryChangesWhileTheServerServes(t *testing.T) {
