@@ -131,6 +131,15 @@ func checkMostAt(t *testing.T, req kmsg.Request, c course, frame []byte) {
 	}
 }
 
+func TestALengthThatOverflowsIsOneThatLeadsBehindTheRequest(t *testing.T) {
+	huge := []byte{0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1, 0, 1, 0, 0, 0, 1}
+	for _, key := range []int16{keyProduce, keyFetch, keyJoinGroup, keyShareFetch} {
+		if c := courseOf(kafka.Header{Key: key, Version: 9}, huge); key != keyFetch && c.waits != 0 {
+			t.Errorf("API %d: it waits %v", key, c.waits)
+		}
+	}
+}
+
 func FuzzCourse(f *testing.F) {
 	f.Add(int16(1), int16(12), []byte{0, 0, 0, 1, 0, 0, 0, 1})
 	f.Fuzz(func(_ *testing.T, key, version int16, body []byte) {
