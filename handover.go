@@ -28,7 +28,7 @@ type HandoverConfig struct {
 	Timeout time.Duration
 	// Files are handed over beside the listening sockets, by their names: a *net.TCPListener
 	// or a *net.UnixListener of another server in this process, say. The successor gets them
-	// from Predecessor.File. At most 64.
+	// from Predecessor.File. At most 63.
 	Files map[string]syscall.Conn
 	// Values, if set, is asked for what else the successor is to know, such as keys of session
 	// tickets, when the sockets are handed over. At most 512 KiB. See Predecessor.Value.
@@ -71,6 +71,7 @@ type successor struct {
 	cfg     HandoverConfig
 	socket  *net.UnixListener // nil: no handover is offered; guarded by Server.mu
 	over    chan struct{}     // closed when a successor serves
+	gaveUp  bool              // Release was called for the successor that asks now; guarded by Server.mu
 	flushes chan chan struct{}
 }
 
@@ -231,6 +232,7 @@ func (h *successor) offer() *handover.Message {
 // held.
 func (h *successor) release(c *handover.Conn) (*acceptor.Follower, error) {
 	deadline := time.Now().Add(h.cfg.Timeout)
+	h.gaveUp = false
 	if err := h.pause(deadline); err != nil {
 		return nil, err
 	}
@@ -239,6 +241,7 @@ func (h *successor) release(c *handover.Conn) (*acceptor.Follower, error) {
 	}
 	if h.cfg.Exclusive {
 		h.server.drainAll(h.cfg.DrainTimeout)
+		h.gaveUp = true
 		if err := h.cfg.Release(); err != nil {
 			return nil, fmt.Errorf("its state could not be given up: %w", err)
 		}
@@ -294,7 +297,7 @@ func (h *successor) pause(deadline time.Time) error {
 func (h *successor) goOn(why error) {
 	s := h.server
 	var err error
-	if h.cfg.Exclusive {
+	if h.gaveUp { // else it has its state still: taking it back would find it in use
 		err = h.cfg.Reclaim()
 	}
 	for _, a := range s.everyAcceptor() {

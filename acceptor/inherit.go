@@ -83,8 +83,11 @@ func (f *Follower) Take() Counts {
 	return left
 }
 
-// Stop ends following.
+// Stop ends following. A nil Follower follows nobody.
 func (f *Follower) Stop() {
+	if f == nil {
+		return
+	}
 	a := f.admission
 	if !a.follower.CompareAndSwap(f, nil) {
 		return

@@ -44,7 +44,23 @@ func (g *Gateway) clientOf(conn *kring.Conn) *client {
 	c := &client{conn: conn, node: g.nodeForClient(wants)}
 	c.alone = g.cfg.Mode == Dedicated
 	conn.Attach(c)
+	if conn.Ended() { // Order: ConnClosed may have been called, and found nobody; one of the two does
+		g.leave(c)
+	}
 	return c
+}
+
+// leave forgets a client whose connection has ended, once.
+func (g *Gateway) leave(c *client) {
+	c.node.lock()
+	first := !c.gone
+	if first {
+		c.node.leave(c)
+	}
+	c.node.unlock()
+	if first {
+		g.leaveNode(c.node)
+	}
 }
 
 // identify gives c its pool, when its first request goes upstream; false: nobody has said

@@ -208,10 +208,7 @@ func (g *Gateway) ConnOpened(*kring.Conn) {}
 // ConnClosed is of kring.ConnWatcher.
 func (g *Gateway) ConnClosed(conn *kring.Conn, _ kring.CloseReason) {
 	if c, known := conn.Attachment().(*client); known {
-		c.node.lock()
-		c.node.leave(c)
-		c.node.unlock()
-		g.leaveNode(c.node)
+		g.leave(c)
 	}
 }
 

@@ -275,7 +275,10 @@ func skipText(b []byte, at int, compact bool) int {
 	}
 	if compact {
 		n, size := binary.Uvarint(b[at:])
-		return at + max(size, 1) + max(0, int(n)-1)
+		if size <= 0 || n > uint64(len(b)) { // a length that would overflow is one that leads behind b
+			return len(b) + 1
+		}
+		return at + size + max(0, int(n)-1)
 	}
 	if at+2 > len(b) {
 		return at + 2

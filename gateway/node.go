@@ -161,7 +161,9 @@ func (n *node) waitTimeout() time.Duration {
 // would.
 func (n *node) fits(c *client, s *slot) bool {
 	if !n.identify(c) {
-		n.g.warn("a client's principal has no upstream credentials: its connection is closed; map it, or give a default")
+		n.calls = append(n.calls, func() {
+			n.g.warn("a client's principal has no upstream credentials: its connection is closed; map it, or give a default")
+		})
 		n.doom(c, kring.ReasonAuthenticationFailed)
 		return false
 	}

@@ -14,7 +14,9 @@ type ServerDialer struct {
 	tls    *tls.Config
 }
 
-// NewServerDialer makes a Dialer whose connections speak TLS by t; nil: they don't.
+// NewServerDialer makes a Dialer whose connections speak TLS by t; nil: they don't. It shows all
+// brokers the certificate of t: who has several (Identity.TLS) needs a Dialer that looks at
+// Target.Identity.
 func NewServerDialer(t *tls.Config) *ServerDialer { return &ServerDialer{tls: t} }
 
 // Use says on which server connections are opened. Before Gateway.Start.

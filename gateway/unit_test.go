@@ -11,6 +11,7 @@ import (
 
 	"kring"
 	"kring/kafka"
+	"kring/reqchan"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/xdg-go/scram"
@@ -128,6 +129,34 @@ func checkMostAt(t *testing.T, req kmsg.Request, c course, frame []byte) {
 	}
 	if is != most {
 		t.Errorf("API %d version %d: %d bytes at most, want %d", req.Key(), req.GetVersion(), is, most)
+	}
+}
+
+func TestALengthThatOverflowsIsOneThatLeadsBehindTheRequest(t *testing.T) {
+	huge := []byte{0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1, 0, 1, 0, 0, 0, 1}
+	for _, key := range []int16{keyProduce, keyFetch, keyJoinGroup, keyShareFetch} {
+		if c := courseOf(kafka.Header{Key: key, Version: 9}, huge); key != keyFetch && c.waits != 0 {
+			t.Errorf("API %d: it waits %v", key, c.waits)
+		}
+	}
+}
+
+// TestAClientThatComesAfterItsEndIsNotCounted: a request may still be with the handler when
+// ConnClosed is called.
+func TestAClientThatComesAfterItsEndIsNotCounted(t *testing.T) {
+	g, err := New(Config{Bootstrap: []kafka.Address{{Host: "b", Port: 9092}}, Addressing: Addressing{Host: "g", PortBase: 9100, Nodes: 4}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := &kring.Conn{}
+	reqchan.EndConn(conn, kring.ReasonPeerReset)
+	g.ConnClosed(conn, kring.ReasonPeerReset)
+	if c := g.clientOf(conn); !c.gone || c.node.clients != 0 {
+		t.Errorf("gone: %v, clients of its broker: %d", c.gone, c.node.clients)
+	}
+	g.ConnClosed(conn, kring.ReasonPeerReset)
+	if n := g.node(NoNode).clients; n != 0 {
+		t.Errorf("%d clients", n)
 	}
 }
 

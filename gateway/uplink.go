@@ -377,6 +377,7 @@ func (u *uplink) lost(err error) {
 			continue
 		}
 		s.settle()
+		s.into = nil // another connection asks anew where its answer lies
 		c.away--
 		if _, known := back[c]; !known {
 			order = append(order, c)

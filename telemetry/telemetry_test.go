@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"math"
 	"net/netip"
@@ -317,6 +318,29 @@ func TestValuesAreTheLastOfEachMetric(t *testing.T) {
 	}
 	if _, ok := s.Of(one.Conn); ok {
 		t.Error("a connection that ended has values")
+	}
+}
+
+// TestValuesStayFinite: JSON has no infinite number, and one would leave GET /connections without
+// a body.
+func TestValuesStayFinite(t *testing.T) {
+	s := newState(t, everything)
+	c := client(1)
+	for at := range 3 {
+		now := start.Add(time.Duration(at) * time.Minute)
+		a := s.Subscribe(now, c, InstanceID{15: 2})
+		metrics := payload(
+			point{name: "x.delta", sum: true, delta: true, value: math.MaxFloat64},
+			point{name: "x.total", sum: true, value: math.MaxFloat64}, point{name: "x.total", sum: true, value: math.MaxFloat64},
+			point{name: "x.avg", value: math.MaxFloat64}, point{name: "x.avg", value: -math.MaxFloat64},
+		)
+		if code := s.Push(now, c, Push{Instance: a.Instance, Subscription: a.Subscription, Metrics: metrics}); code != 0 {
+			t.Fatalf("error %d", code)
+		}
+	}
+	p, _ := s.Of(c.Conn)
+	if _, err := json.Marshal(p); err != nil || len(p.Values) != 1 || p.Values["x.delta"] != math.MaxFloat64 {
+		t.Errorf("%v: %v", p.Values, err)
 	}
 }
 

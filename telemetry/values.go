@@ -3,6 +3,7 @@ package telemetry
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -61,6 +62,10 @@ func (s *State) keep(i *instance, r *reading) (dropped uint64) {
 		if is.n == 0 {
 			continue
 		}
+		if !finite(is.value) { // points that are too large together; JSON has no such number
+			dropped += uint64(is.n)
+			continue
+		}
 		at := slices.IndexFunc(i.values, func(v value) bool { return s.names.all[v.name] == is.name })
 		if at < 0 {
 			name, ok := s.names.take(is.name, s.cfg.NamesMax)
@@ -74,15 +79,20 @@ func (s *State) keep(i *instance, r *reading) (dropped uint64) {
 			at = len(i.values)
 			i.values = append(i.values, value{name: name})
 		}
-		v := &i.values[at]
+		v, now := &i.values[at], is.value
 		if v.sum = is.sum; is.sum && is.delta {
-			v.value += is.value
-		} else {
-			v.value = is.value
+			now += v.value
 		}
+		if !finite(now) {
+			dropped += uint64(is.n)
+			continue
+		}
+		v.value = now
 	}
 	return dropped
 }
+
+func finite(v float64) bool { return !math.IsInf(v, 0) && !math.IsNaN(v) }
 
 // Pushed is what the client of a connection pushed, as JSON.
 type Pushed struct {

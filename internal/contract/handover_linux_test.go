@@ -496,6 +496,63 @@ func TestStateIsGivenUpBeforeTheSuccessorHasIt(t *testing.T) {
 	})
 }
 
+// TestAHandoverThatCanNotBeginLeavesTheServerAsItWas: its state is taken back only when it was
+// given up.
+func TestAHandoverThatCanNotBeginLeavesTheServerAsItWas(t *testing.T) {
+	t.Run("a processor is blocked", func(t *testing.T) {
+		cfg := servertest.Config(kring.EngineEpoll, kring.DispatchInline)
+		cfg.Processors.Count, cfg.Processors.Accept = 1, kring.AcceptPerProcessor
+		blocked, goOn := make(chan struct{}), make(chan struct{})
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
+			if string(r.Payload()) == "block" {
+				close(blocked)
+				<-goOn
+			}
+			r.Respond(r.Payload())
+		}))
+		release := sync.OnceFunc(func() { close(goOn) })
+		t.Cleanup(release)
+		refuseToHandOver(t, s, kring.HandoverConfig{
+			Exclusive: true, Timeout: 20 * time.Millisecond,
+			Release: func() error { t.Error("Release was called"); return nil },
+			Reclaim: func() error { t.Error("Reclaim was called, and nothing had been given up"); return nil },
+		}, func() {
+			go servertest.Dial(t, s).Send("block")
+			<-blocked
+		})
+		release()
+		servertest.Dial(t, s).Ask("a", "a")
+	})
+	t.Run("the state can't be given up", func(t *testing.T) {
+		s := servertest.Start(t, servertest.Config(kring.EngineEpoll, kring.DispatchPool), servertest.Echo)
+		reclaimed := make(chan struct{})
+		refuseToHandOver(t, s, kring.HandoverConfig{
+			Exclusive: true, DrainTimeout: servertest.Deadline,
+			Release: func() error { return errors.New("a disk is full") },
+			Reclaim: func() error { close(reclaimed); return nil },
+		}, func() {})
+		<-reclaimed
+		servertest.Dial(t, s).Ask("a", "a")
+	})
+}
+
+// refuseToHandOver has s refuse a successor.
+func refuseToHandOver(t *testing.T, s *kring.Server, c kring.HandoverConfig, before func()) {
+	t.Helper()
+	c.Path = socketPath(t)
+	if err := s.OfferHandover(c); err != nil {
+		t.Fatal(err)
+	}
+	p, err := kring.TakeOver(context.Background(), c.Path, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before()
+	if err := p.Take(); err == nil {
+		t.Error("it handed over")
+	}
+}
+
 // TestASlowSuccessorIsLeftBehind: nobody may be kept waiting for ever.
 func TestASlowSuccessorIsLeftBehind(t *testing.T) {
 	cfg := servertest.Config(kring.EngineEpoll, kring.DispatchPool)
