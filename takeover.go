@@ -75,8 +75,9 @@ func TakeOver(ctx context.Context, path, program string) (*Predecessor, error) {
 	return p, nil
 }
 
-// PID is the predecessor's process.
-func (p *Predecessor) PID() int { return p.conn.PID() }
+// PID is the predecessor's process, by its own word: the kernel names who called listen(2) on
+// the upgrade socket, and that socket has been handed over since.
+func (p *Predecessor) PID() int { return p.offer.PID }
 
 // Program is HandoverConfig.Program of the predecessor.
 func (p *Predecessor) Program() string { return p.offer.Program }

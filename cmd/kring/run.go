@@ -176,7 +176,7 @@ func complain(stderr io.Writer, env *settings, args []string, err error) int {
 
 // commandOf is the command that args begin with, whose help has what they lack.
 func commandOf(args []string) string {
-	if len(args) > 0 && slices.Contains([]string{"acl", "config", "doctor", "user"}, args[0]) {
+	if len(args) > 0 && slices.Contains([]string{"acl", "completion", "config", "connections", "doctor", "gateway", "ready", "top", "user"}, args[0]) {
 		return args[0]
 	}
 	return "serve"
