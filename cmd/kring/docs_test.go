@@ -20,7 +20,7 @@ var flagsOfOthers = map[string]string{
 	"bootstrap-server": "kafka", "command-config": "kafka", "delete-offsets": "kafka", "list": "kafka",
 	"conns": "bench", "duration": "bench", "only": "bench", "payload": "bench", "quick": "bench", "rate": "bench",
 	"rounds": "bench", "scenario": "bench",
-	"unix-socket": "curl",
+	"unix-socket": "curl", "now": "systemctl",
 }
 
 var (
