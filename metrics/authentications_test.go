@@ -52,7 +52,7 @@ func TestAuthenticationsHaveTheirSeriesFromTheStart(t *testing.T) {
 // TestAuthenticationsAreCountedAsKafkaDoes: handshakes that fail are failed authentications,
 // those that succeed count where no SASL follows.
 //
-// Kafka: Selector.pollSelectionKeys.
+// Apache Kafka does so in Selector.pollSelectionKeys.
 func TestAuthenticationsAreCountedAsKafkaDoes(t *testing.T) {
 	source := &idle{kring.Stats{Listeners: []acceptor.ListenerStats{{Name: "SSL"}, {Name: "SASL_SSL"}}}}
 	var sasl kafka.SASLStats

@@ -11,7 +11,7 @@ import (
 
 // TestAccountsKnowTheirPasswordsAndKeepNone of them.
 //
-// Kafka: PlainServerCallbackHandler.
+// Apache Kafka does so in PlainServerCallbackHandler.
 func TestAccountsKnowTheirPasswordsAndKeepNone(t *testing.T) {
 	a := sasl.NewAccounts()
 	for user, password := range map[string]string{"alice": "hunter2", "bob": "hunter3"} {

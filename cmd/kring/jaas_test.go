@@ -63,7 +63,7 @@ func manyOptions(n int) string {
 // TestAccountsOfAConfigurationLogIn: PLAIN goes by the accounts of its listener, and the
 // others by the users file; no listing shows a password.
 //
-// Kafka: JaasContext.loadServerContext, PlainServerCallbackHandler.
+// Apache Kafka does so in JaasContext.loadServerContext and PlainServerCallbackHandler.
 func TestAccountsOfAConfigurationLogIn(t *testing.T) {
 	const text = "listeners=SASL_PLAINTEXT://127.0.0.1:0\nsasl.enabled.mechanisms=PLAIN\n" +
 		"listener.name.sasl_plaintext.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \\\n" +

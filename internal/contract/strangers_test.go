@@ -12,7 +12,7 @@ import (
 // A client that nobody vouches for is closed when its time is over, whatever it sends; not
 // while it is owed an answer, and nobody else is.
 //
-// Kafka: has no such deadline.
+// Apache Kafka has no such deadline.
 func TestAStrangerHasADeadline(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
 		for _, secure := range []bool{false, true} {
