@@ -8,7 +8,7 @@ import (
 // TestWhatNoRuleIsAboutIsOpenToEverybody with Open, and nothing else is: a rule about a
 // resource closes it for all whom it does not allow, whomever it is for.
 //
-// Kafka: StandardAuthorizerData (noResourceAcls), allow.everyone.if.no.acl.found.
+// Apache Kafka does so in StandardAuthorizerData (allow.everyone.if.no.acl.found).
 func TestWhatNoRuleIsAboutIsOpenToEverybody(t *testing.T) {
 	rules, err := Parse("rules", strings.NewReader(`
 allow User:alice read topic:orders, topic:bills
