@@ -6,16 +6,43 @@
 source "$(dirname "$0")/lib.bash"
 source "$(dirname "$0")/results.bash"
 cd "$root"
-(($# > 0)) || set -- ./uring ./cmd/kring ./processor ./... # the longest first: others run beside them
 
 # Every process under the race detector sleeps for a second before it exits, and
 # many tests start processes.
 export GORACE="atexit_sleep_ms=20 ${GORACE:-}"
+flags=(-race -tags invariants)
 
-# Three packages at once: the longest wait more than they compute.
-go test -v -race -tags invariants -p 3 -timeout 15m "$@" >"$scratch/log" 2>&1 || {
+# share N OF: every OFth test of the program, from the Nth on. They wait for processes one after
+# the other, so they are run in shares beside each other.
+share() {
+	local tests
+	tests=$("$scratch/kring.test" -test.list . | awk -v n="$1" -v of="$2" '/^(Test|Fuzz|Example)/ && i++ % of == n' | paste -sd '|')
+	(cd cmd/kring && "$scratch/kring.test" -test.v -test.timeout 15m -test.run "^($tests)\$") >"$scratch/log.$1" 2>&1
+}
+
+shares=4 running=()
+if (($# == 0)); then
+	go test -c "${flags[@]}" -o "$scratch/kring.test" ./cmd/kring
+	for ((n = 0; n < shares; n++)); do
+		share "$n" "$shares" &
+		running+=("$!")
+	done
+	mapfile -t rest < <(go list ./... | grep -vx kring/cmd/kring)
+	set -- ./uring ./processor "${rest[@]}" # the longest first: others run beside them
+fi
+status=0
+go test -v "${flags[@]}" -p 2 -timeout 15m "$@" >"$scratch/log" 2>&1 || status=$?
+for n in "${!running[@]}"; do
+	if ! wait "${running[n]}"; then
+		explain "$scratch/log.$n"
+		die "go test -race failed in ./cmd/kring"
+	fi
+	cat "$scratch/log.$n" >>"$scratch/log.program"
+done
+((status == 0)) || {
 	explain "$scratch/log"
 	die "go test -race failed"
 }
 grep -E '^ok .*kring' "$scratch/log" || true
 check_skips "$scratch/log"
+[[ ! -s $scratch/log.program ]] || check_skips "$scratch/log.program"
