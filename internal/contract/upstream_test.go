@@ -43,8 +43,11 @@ type relayLink struct {
 }
 
 func (r *relay) Handle(req kring.Request) {
-	if r.before != nil {
-		r.before()
+	r.mu.Lock()
+	before := r.before
+	r.mu.Unlock()
+	if before != nil {
+		before()
 	}
 	r.mu.Lock()
 	if r.open == nil {
@@ -253,10 +256,12 @@ func TestWhatIsInFlightMayConnectWhileTheServerDrains(t *testing.T) {
 		address, accept := peers(t)
 		s, r := startRelay(t, cfg, kring.UpstreamConfig{Address: address})
 		taken, goOn := make(chan bool), make(chan bool)
+		r.mu.Lock()
 		r.before = func() {
 			taken <- true
 			<-goOn
 		}
+		r.mu.Unlock()
 		c := servertest.Dial(t, s)
 		c.Send("asked before the end")
 		<-taken
