@@ -15,16 +15,6 @@ import (
 	"testing"
 )
 
-// output is what a command prints.
-func output(t *testing.T, args ...string) string {
-	t.Helper()
-	var stdout, stderr bytes.Buffer
-	if status := run(args, nil, &stdout, &stderr, nil); status != exitOK {
-		t.Fatalf("kring %q: status %d: %s", args, status, stderr.String())
-	}
-	return stdout.String()
-}
-
 // TestBashCompletesCommandsFlagsValuesAndFiles: the completion is run by bash itself.
 func TestBashCompletesCommandsFlagsValuesAndFiles(t *testing.T) {
 	bash, err := exec.LookPath("bash")

@@ -9,6 +9,16 @@ import (
 	"testing"
 )
 
+// output is what a command prints.
+func output(t *testing.T, args ...string) string {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	if status := run(args, nil, &stdout, &stderr, nil); status != exitOK {
+		t.Fatalf("kring %q: status %d: %s", args, status, stderr.String())
+	}
+	return stdout.String()
+}
+
 // TestTheSeccompProfileOfTheContainerIsCurrent: it is what kring doctor --seccomp prints.
 func TestTheSeccompProfileOfTheContainerIsCurrent(t *testing.T) {
 	if runtime.GOARCH != "amd64" || runtime.GOOS != "linux" {
