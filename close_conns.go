@@ -2,7 +2,6 @@ package kring
 
 import (
 	"context"
-	"fmt"
 	"maps"
 
 	"kring/reqchan"
@@ -50,23 +49,15 @@ func (s *Server) CloseConns(ctx context.Context, ids []ConnID) (closed []ConnID,
 
 func (s *Server) closeFound(ctx context.Context, ids map[ConnID]bool) (closed []ConnID, err error) {
 	processors := s.now().everyProcessor()
-	answers := make([]chan []ConnID, len(processors))
+	answers, there := make([][]ConnID, len(processors)), make([]<-chan struct{}, len(processors))
 	for i, p := range processors {
-		answer := make(chan []ConnID, 1)
-		answers[i] = answer
-		p.CloseConns(ids, reqchan.ClosedByAdmin, func(closed []ConnID) { answer <- closed })
+		answered := make(chan struct{})
+		there[i] = answered
+		p.CloseConns(ids, reqchan.ClosedByAdmin, func(closed []ConnID) {
+			answers[i] = closed
+			close(answered)
+		})
 	}
-	var silent []int
-	for i, answer := range answers {
-		select {
-		case found := <-answer:
-			closed = append(closed, found...)
-		case <-ctx.Done():
-			silent = append(silent, i)
-		}
-	}
-	if len(silent) > 0 {
-		return closed, fmt.Errorf("kring: processors %v did not close their connections: %w; does the Handler block them?", silent, ctx.Err())
-	}
-	return closed, nil
+	err = awaitEach(ctx, "did not close their connections", there, func(i int) { closed = append(closed, answers[i]...) })
+	return closed, err
 }

@@ -249,8 +249,8 @@ type ProcessorsConfig struct {
 	// Count is the number of event loops [num.network.threads]. Default: one per CPU
 	// when the Handler runs inline, one per two CPUs beside a pool.
 	Count int
-	// Wait is how processors sleep: WaitAuto (default: locked when inline, parked
-	// beside a pool), WaitLocked or WaitParked.
+	// Wait is how processors sleep: WaitAuto (default: locked when inline, parked beside a
+	// pool, or when a listener speaks TLS as the Server starts), WaitLocked or WaitParked.
 	Wait Wait
 	// Gosched makes a processor yield after handing requests to the pool. Without it,
 	// on one or two CPUs, woken handlers may wait up to 10 ms for a P: a processor that

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 
 	"kring/acceptor"
 	"kring/engine"
@@ -50,14 +49,16 @@ func (s *Server) Dial(ctx context.Context, listener string) (net.Conn, error) {
 // dialled is an acceptor of the listener of that name; those of one listener take turns.
 func (s *Server) dialled(name string) (*acceptor.Acceptor, engine.Network, error) {
 	now := s.now()
-	listeners, network := now.listeners, now.network
-	at := slices.IndexFunc(listeners, func(l *listener) bool { return name == "" || l.conns.Name() == name })
-	if at < 0 {
+	l := now.listener(name)
+	if name == "" && len(now.listeners) > 0 {
+		l = now.listeners[0]
+	}
+	if l == nil {
 		return nil, nil, fmt.Errorf("kring: Dial: there is no listener %q: call Start, and name one of %q", name, now.listenerNames())
 	}
-	of := listeners[at].acceptors()
+	of := l.acceptors()
 	if len(of) == 0 {
 		return nil, nil, fmt.Errorf("kring: Dial: listener %q is not bound yet: %w", name, ErrNotAccepted)
 	}
-	return of[int(s.dials.Add(1))%len(of)], network, nil
+	return of[int(s.dials.Add(1))%len(of)], now.network, nil
 }

@@ -9,12 +9,17 @@ import (
 	"strings"
 	"syscall"
 
+	"kring/engine"
 	"kring/internal/fault"
 )
 
 // ErrServerClosed marks errors of methods that a Server has no more use for: it
 // was shut down, or its Start failed.
 var ErrServerClosed = errors.New("the Server is not serving any more: make another with New")
+
+// ErrMemoryHeld is an error of an Upstream whose engine died and could not end what it had
+// begun: the kernel may go on to use memory that it was given. See UpstreamEvents.Closed.
+var ErrMemoryHeld = engine.ErrMemoryHeld
 
 // ConfigError is every fault of a Config, so that one run shows them all. What
 // takes a Config returns it wrapped.

@@ -61,6 +61,7 @@ type APIReader interface {
 //	Context()                 ends when nobody waits for the answer any more
 //	API(), Version()          what Config.Dispatch.APIOf read
 //	Seq()                     its place among the requests of its connection
+//	Age()                     how long ago it arrived
 //
 // To answer, once:
 //
@@ -86,7 +87,9 @@ type APIReader interface {
 //
 //	Truncate(n)               Payload ends after n bytes
 //	BeforeAnswer(a)           a sees the answer before it is given
+//	WatchAnswer(w)            w is told of it then, behind a
 //	PaceResponse()            the handler waits for room itself
+//	LoseMemory()              nobody gets the memory of Payload and Buffer again
 //	ClosedByPanic() bool      for Events.HandlerPanicked
 type Request = reqchan.Request
 
@@ -95,6 +98,7 @@ type Request = reqchan.Request
 // `go doc kring/reqchan.Conn`:
 //
 //	ID, Listener, Privileged  which connection, and by which listener it came
+//	Processor()               the id of the processor that it lives on now
 //	Local, Remote             its two ends; Local is what Metadata should name
 //	ClientAddr()              the address that rules and limits go by
 //	Proxy() *Proxy            what forwards it for its client (PROXY protocol); nil: nothing does

@@ -24,7 +24,8 @@ type HandoverConfig struct {
 	Program string
 	// Timeout bounds the time during which nobody accepts: from the moment that this Server
 	// stops until the successor could begin. After it the Server goes on, and the successor
-	// fails. Default 1 minute.
+	// fails. It bounds the time before that as well, from when the successor has asked until it
+	// takes. Default 1 minute.
 	Timeout time.Duration
 	// Files are handed over beside the listening sockets, by their names: a *net.TCPListener
 	// or a *net.UnixListener of another server in this process, say. The successor gets them
@@ -46,7 +47,8 @@ type HandoverConfig struct {
 
 	// Pausing, if set, is called when the Server has stopped accepting for a successor, before
 	// anything is handed over. Resumed is called when that has failed, with the reason, and
-	// the Server goes on. Both run on one goroutine.
+	// the Server goes on; neither it nor Reclaim is called on a Server that is shut down
+	// meanwhile. Both run on one goroutine.
 	Pausing func(successorPID int)
 	Resumed func(why error)
 }
@@ -58,6 +60,9 @@ const (
 	// messagePatience bounds how long the other process may take for a message that it need
 	// not think about.
 	messagePatience = 10 * time.Second
+	// lastWord bounds how long a Server that is shut down deals with a successor that reads
+	// nothing.
+	lastWord = 5 * time.Second
 	// controlFile is the socket that successors connect to, among the files.
 	controlFile = "kring.handover"
 )
@@ -91,7 +96,11 @@ func (h *successor) begin(s *Server) {
 //
 // Up to the last step any failure of the successor leaves the Server as it was: it goes on
 // accepting. After it HandedOver is closed, the Server can't be changed any more, and its
-// connections are served until Retire closes them one by one.
+// connections are served until Retire closes them one by one. From step 2 to the last
+// Reconfigure, AddListener and RemoveListener wait; Shutdown does not: a successor that has
+// everything (step 3) is told to begin as soon as it can, HandedOver is closed, and the files of
+// Unix domain sockets stay; any other fails. A successor that has asked and takes its time keeps
+// nobody waiting: if the listeners change meanwhile, it fails and has to ask again.
 //
 // If the Server has itself taken over at the same path, it goes on with that socket.
 func (s *Server) OfferHandover(c HandoverConfig) error {
@@ -155,16 +164,26 @@ func (h *successor) serve() (done bool) {
 			}
 			continue
 		}
-		stop := context.AfterFunc(h.server.ending, func() { _ = c.Close() })
-		f, done := h.handOver(c)
-		stop()
-		if done {
+		if f, done := h.handOverInTime(c); done {
 			h.tellLeft(c, f)
 			return true
 		}
 		_ = c.Close()
 	}
 	return false
+}
+
+// handOverInTime is handOver that ends soon when the Server does.
+func (h *successor) handOverInTime(c *handover.Conn) (f *acceptor.Follower, done bool) {
+	over := make(chan struct{})
+	defer close(over)
+	stop := context.AfterFunc(h.server.ending, func() {
+		if !comesBefore(over, after(lastWord)) {
+			_ = c.Close()
+		}
+	})
+	defer stop()
+	return h.handOver(c)
 }
 
 // after is closed after d.
@@ -177,7 +196,7 @@ func after(d time.Duration) <-chan struct{} {
 // handOver goes through the steps with one successor.
 func (h *successor) handOver(c *handover.Conn) (f *acceptor.Follower, done bool) {
 	s := h.server
-	m, err := c.Receive(time.Now().Add(messagePatience))
+	m, err := c.ReceiveUntil(s.ending, time.Now().Add(messagePatience))
 	switch {
 	case err != nil:
 		return nil, false
@@ -185,23 +204,34 @@ func (h *successor) handOver(c *handover.Conn) (f *acceptor.Follower, done bool)
 		_ = c.Send(&handover.Message{Kind: handover.Failed, Text: fmt.Sprintf("%s hands over by version %d of the messages, and %s asked by version %d: stop the one before the other is started", h.cfg.Program, handover.Version, m.Program, m.Version)})
 		return nil, false
 	}
+	offer := h.offer()
+	if offer == nil {
+		_ = c.Send(&handover.Message{Kind: handover.Failed, Text: errEnding.Error()})
+		return nil, false
+	}
+	if err := c.Send(offer); err != nil {
+		return nil, false
+	}
+	// Order: no lock here, so that a successor that dawdles keeps nobody from changing the Server.
+	if m, err = c.ReceiveUntil(s.ending, time.Now().Add(h.cfg.Timeout)); err != nil || m.Kind != handover.Take {
+		if s.ending.Err() != nil {
+			_ = c.Send(&handover.Message{Kind: handover.Failed, Text: errEnding.Error()})
+		}
+		return nil, false // it only looked, or does not like what it saw
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stage != started {
-		_ = c.Send(&handover.Message{Kind: handover.Failed, Text: "it is ending"})
+	if why := h.differs(offer); why != "" {
+		_ = c.Send(&handover.Message{Kind: handover.Failed, Text: why})
 		return nil, false
-	}
-	if err := c.Send(h.offer()); err != nil {
-		return nil, false
-	}
-	if m, err = c.Receive(time.Now().Add(h.cfg.Timeout)); err != nil || m.Kind != handover.Take {
-		return nil, false // it only looked, or does not like what it saw
 	}
 	if f, err = h.release(c); err != nil {
 		f.Stop()
 		_ = c.Send(&handover.Message{Kind: handover.Failed, Text: err.Error()})
 		_ = c.Close() // Order: it has nothing any more when this one goes on
-		h.goOn(err)
+		if s.ending.Err() == nil {
+			h.goOn(err)
+		}
 		return nil, false
 	}
 	s.stage = handedOver
@@ -212,16 +242,40 @@ func (h *successor) handOver(c *handover.Conn) (f *acceptor.Follower, done bool)
 	return f, true
 }
 
-// offer says what there is. mu is held.
+// errEnding is what a successor is told that comes too late.
+var errEnding = errors.New("it is ending")
+
+// differs is why what was offered is there no more; "" if it is. mu is held.
+func (h *successor) differs(offer *handover.Message) string {
+	switch {
+	case h.server.stage != started || h.server.ending.Err() != nil:
+		return errEnding.Error()
+	case !slices.Equal(h.describe().Listeners, offer.Listeners):
+		return "its listeners were changed meanwhile: ask again"
+	}
+	return ""
+}
+
+// offer is describe for a Server that serves; nil for another.
 func (h *successor) offer() *handover.Message {
+	h.server.mu.Lock()
+	defer h.server.mu.Unlock()
+	if h.server.stage != started {
+		return nil
+	}
+	return h.describe()
+}
+
+// describe says what there is. mu is held.
+func (h *successor) describe() *handover.Message {
 	m := &handover.Message{
 		Kind: handover.Offer, Version: handover.Version, PID: os.Getpid(), Program: h.cfg.Program, Exclusive: h.cfg.Exclusive,
 		Accept: string(h.server.now().cfg.Processors.Accept), Timeout: int64((h.cfg.Timeout + h.cfg.DrainTimeout) / time.Second),
 	}
 	for _, l := range h.server.now().listeners {
-		of := handover.Listener{Name: l.conns.Name(), Address: l.cfg.Load().Address, Sockets: len(l.acceptors())}
-		if of.Sockets > 0 {
-			of.Bound = l.acceptors()[0].Address()
+		of := handover.Listener{Name: l.conns.Name(), Address: l.cfg.Load().Address}
+		if all := l.acceptors(); len(all) > 0 {
+			of.Bound = all[0].Address()
 		}
 		m.Listeners = append(m.Listeners, of)
 	}
@@ -240,7 +294,9 @@ func (h *successor) release(c *handover.Conn) (*acceptor.Follower, error) {
 		h.cfg.Pausing(c.PID())
 	}
 	if h.cfg.Exclusive {
-		h.server.drainAll(h.cfg.DrainTimeout)
+		if !h.server.drainAll(h.cfg.DrainTimeout) {
+			return nil, errEnding
+		}
 		h.gaveUp = true
 		if err := h.cfg.Release(); err != nil {
 			return nil, fmt.Errorf("its state could not be given up: %w", err)
@@ -261,20 +317,29 @@ func (h *successor) release(c *handover.Conn) (*acceptor.Follower, error) {
 	if err := c.Send(&handover.Message{Kind: handover.Taken, Values: values}); err != nil {
 		return f, err
 	}
-	if _, err := expect(c, deadline, handover.Ready); err != nil {
+	return f, h.sayYours(c, deadline)
+}
+
+// sayYours has a successor begin that has everything. A Server that is shut down meanwhile does not
+// wait for it: the successor has the sockets, and would begin if this process had died. So it
+// is told at once, and what belongs to the sockets is left to it.
+func (h *successor) sayYours(c *handover.Conn, deadline time.Time) error {
+	_, err := expectUntil(h.server.ending, c, deadline, handover.Ready)
+	if err != nil && h.server.ending.Err() == nil {
 		if isTimeout(err) {
 			err = errTakenBack
 		}
-		return f, err
+		return err
 	}
 	if err := c.Send(&handover.Message{Kind: handover.Yours}); err != nil {
-		return f, err
+		return err
 	}
 	// A successor that is slow now was told, and serves, or will; one that has died does not.
-	if _, err := expect(c, time.Now().Add(messagePatience), handover.Began); err != nil && !isTimeout(err) {
-		return f, err
+	_, err = expectUntil(h.server.ending, c, time.Now().Add(messagePatience), handover.Began)
+	if err != nil && !isTimeout(err) && h.server.ending.Err() == nil {
+		return err
 	}
-	return f, nil
+	return nil
 }
 
 // pause stops every acceptor that runs, and waits until the last completion was taken.
@@ -365,7 +430,12 @@ func (l *listener) ownsFile() bool {
 
 // expect receives a message of one kind.
 func expect(c *handover.Conn, deadline time.Time, kind handover.Kind) (*handover.Message, error) {
-	m, err := c.Receive(deadline)
+	return expectUntil(context.Background(), c, deadline, kind)
+}
+
+// expectUntil is expect that ends with ctx too, as if the deadline had passed.
+func expectUntil(ctx context.Context, c *handover.Conn, deadline time.Time, kind handover.Kind) (*handover.Message, error) {
+	m, err := c.ReceiveUntil(ctx, deadline)
 	if err != nil {
 		return nil, err
 	}

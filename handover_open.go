@@ -91,8 +91,17 @@ func tell(c *handover.Conn, f *acceptor.Follower, number uint64) bool {
 	if sendCounts(c, handover.Left, left, number) != nil {
 		return false
 	}
-	m, err := expect(c, time.Now().Add(messagePatience), handover.Noted)
-	return err == nil && m.Number == number
+	for {
+		m, err := c.Receive(time.Now().Add(messagePatience))
+		switch {
+		case err != nil:
+			return false
+		case m.Kind == handover.Ready || m.Kind == handover.Began:
+			continue // this Server was shut down, and has not waited for them
+		}
+		handover.CloseAll(m.FDs)
+		return m.Kind == handover.Noted && m.Number == number
+	}
 }
 
 // flush has a successor know of everybody who has left so far, unless there is none; it waits

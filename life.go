@@ -116,9 +116,10 @@ const (
 var errNotAnswered = errors.New("kring: the Handler has not answered every request, or not returned: what it holds is abandoned")
 
 // Shutdown stops accepting, lets every connection finish what it has in flight
-// and closes it, and ends when all is closed. When ctx ends first, what is left
-// is cut off, and the error says so; Stats counts it. It returns half a second
-// after ctx has ended at the latest. What a Handler has not given back by then
+// and closes it, and ends when all is closed. A peer that takes nothing of what it was
+// answered, for a fifth of the time that ctx leaves (a second at least), is not waited for. When
+// ctx ends first, what is left is cut off, and the error says so; Stats counts it. It returns
+// half a second after ctx has ended at the latest. What a Handler has not given back by then
 // ends when it does, and leaves nothing behind: so a Handler that blocks an inline
 // processor keeps that, and its connections, until it returns. A second call
 // waits for the first, as long as its own ctx lets it. Before Start it only sees
@@ -186,6 +187,23 @@ func (s *Server) stop(ctx context.Context) error {
 		}
 	}
 	return d.err()
+}
+
+// A peer may take nothing of what it was answered for a share of the time that a drain has:
+// unreadShare of it, and not less than unreadLeast.
+const (
+	unreadShare = 5
+	unreadLeast = time.Second
+)
+
+// drain has p drain. Without an end of ctx peers have their write timeout, as ever.
+func (d *shutdown) drain(p *processor.Processor) {
+	deadline, bounded := d.ctx.Deadline()
+	if !bounded {
+		p.Drain()
+		return
+	}
+	p.DrainPatiently(max(time.Until(deadline)/unreadShare, unreadLeast))
 }
 
 func (d *shutdown) err() error {

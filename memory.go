@@ -59,12 +59,12 @@ func (m MemoryPlan) GoLimit() int64 {
 // What the parts are made of. Measured on Linux 6.18: a process without connections has 5
 // MiB besides what the kernel can take back (the program's text); a connection 1.3 KiB of
 // Go's memory and 1.5 (epoll) to 1.8 (io_uring) of the kernel's while it is idle, on the
-// portable engine 5.2 and a buffer.
+// portable engine 5.2 in all.
 const (
 	memoryBase        = 20 << 20
 	memoryOfEngine    = 1 << 20
 	memoryOfConn      = 6 << 10
-	memoryOfConnByGo  = 8 << 10 // on the portable engine, besides its buffer
+	memoryOfConnByGo  = 8 << 10 // on the portable engine
 	memoryReserveMost = 64 << 20
 
 	queuedRequestBytesDefault = 256 << 20
@@ -148,7 +148,7 @@ func (c *Config) planEngines(m *MemoryPlan) {
 func (c *Config) connMemory() int64 {
 	n := int64(memoryOfConn)
 	if c.Engine == EnginePortable {
-		n = memoryOfConnByGo + c.Portable.BufferBytesOf()
+		n = memoryOfConnByGo + c.Portable.ConnMemory()
 	}
 	if c.speaksTLS() {
 		n += memoryOfTLS

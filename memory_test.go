@@ -14,7 +14,8 @@ import (
 // planOf is what a server with defaults does with so much memory, as many connections as
 // that is enough for, and a handler that takes what kring serve's does.
 func planOf(engine Engine, limit int64) (Config, MemoryPlan) {
-	c := Config{Memory: MemoryConfig{BytesMax: limit, HandlerBytes: max(limit/5, (limit-800<<20)/2)}, Processors: ProcessorsConfig{Count: 1}, Engine: engine}
+	left := 2 * min(max(limit/64, 2<<20), 1<<30) // what clients leave behind in the cluster, and fetch sessions
+	c := Config{Memory: MemoryConfig{BytesMax: limit, HandlerBytes: max(limit/5, (limit-800<<20)/2) + left}, Processors: ProcessorsConfig{Count: 1}, Engine: engine}
 	c.Conns.Max = int(limit / connsPart / c.connMemory())
 	return c.planned()
 }

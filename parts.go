@@ -28,8 +28,10 @@ func (s *Server) shareMemory() error {
 
 func (s *Server) freeMemory(*shutdown) { s.memory.Close() }
 
-// awaitRest waits for goroutines that nobody has told to end: what they see to has.
+// awaitRest waits for goroutines that nobody has told to end: what they see to has. Names are
+// of no use any more, without a processor.
 func (s *Server) awaitRest(d *shutdown) {
+	s.upstreams.endLookUps(ErrServerClosed)
 	for _, l := range d.listeners {
 		<-l.ended
 	}
@@ -38,7 +40,7 @@ func (s *Server) awaitRest(d *shutdown) {
 	go func() {
 		defer close(ended)
 		each(d.listeners, (*listener).awaitHandshakes)
-		s.upstreams.await()
+		s.upstreams.shakes.Wait()
 	}()
 	late, stop := expired(d.ctx, cutGrace)
 	defer stop()
@@ -111,7 +113,7 @@ func (s *Server) closeHandlers() {
 // drainConns has the connections finish what they have in flight, and cuts off what is left
 // as ctx ends.
 func (s *Server) drainConns(d *shutdown) {
-	each(d.processors, (*processor.Processor).Drain)
+	each(d.processors, d.drain)
 	d.dropped = dropped(d.processors)
 	for _, p := range d.processors {
 		if comesBefore(p.Drained(), d.ctx.Done()) {

@@ -58,6 +58,9 @@ const (
 	// ReasonHeldMemoryFull: it brought bytes that could not be cut, when all connections held as
 	// many as there is memory for.
 	ReasonHeldMemoryFull = reqchan.HeldMemoryFull
+	// ReasonResponseMemoryFull: what it answered found no room in Memory.ResponseBytesMax, in its
+	// time or ever. Of connections that the Server makes (Connect).
+	ReasonResponseMemoryFull = reqchan.ResponseMemoryFull
 	// ReasonFrameTimeout: a frame that was begun did not come, or came too slowly.
 	ReasonFrameTimeout = reqchan.FrameTimeout
 	// ReasonNotAuthenticated (handlers): it asked for something before it had authenticated.

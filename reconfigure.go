@@ -92,6 +92,10 @@ func (s *Server) withRestarts(err error, cfg Config) error {
 // Memory.BytesMax, or more processors, other numbers of buffers might be planned.
 func (s *Server) keepEngines(cfg Config) Config {
 	now := s.now()
+	auto := func(w Wait) bool { return w == "" || w == WaitAuto }
+	if auto(cfg.Processors.Wait) && auto(s.given.Processors.Wait) {
+		cfg.Processors.Wait = now.cfg.Processors.Wait // also when the first TLS listener comes, or the last goes
+	}
 	if reflect.DeepEqual(cfg.URing, s.given.URing) {
 		cfg.URing = now.cfg.URing
 	}

@@ -57,8 +57,8 @@ func (s *Server) retireConns(ctx context.Context) {
 		if want <= 0 {
 			continue
 		}
-		n := s.drainSome(ctx, want)
-		if n == 0 {
+		n, later := s.drainSome(ctx, want)
+		if n == 0 && later == 0 {
 			return // the others left by themselves
 		}
 		told += n
@@ -66,16 +66,18 @@ func (s *Server) retireConns(ctx context.Context) {
 }
 
 // drainSome has up to n connections close, each when it has nothing in flight, and returns
-// how many were left to choose. A successor counts them no more when they do.
-func (s *Server) drainSome(ctx context.Context, n int) int {
+// how many were left to choose, and how many are to be chosen later: they are about to ask for the
+// first time. A successor counts them no more when they close.
+func (s *Server) drainSome(ctx context.Context, n int) (some, later int) {
 	processors := s.now().everyProcessor()
 	chosen := make(chan func(), len(processors))
-	var found atomic.Int64
+	var found, beginning atomic.Int64
 	left := max(s.connsLeft(), 1)
 	for _, p := range processors {
 		share := int(math.Ceil(float64(n) * float64(loadOf(p)) / float64(left)))
-		p.DrainSome(share, func(n int, drain func()) {
+		p.DrainSome(share, func(n, later int, drain func()) {
 			found.Add(int64(n))
+			beginning.Add(int64(later))
 			chosen <- drain
 		})
 	}
@@ -91,7 +93,7 @@ func (s *Server) drainSome(ctx context.Context, n int) int {
 	for _, drain := range drains {
 		drain()
 	}
-	return int(found.Load())
+	return int(found.Load()), int(beginning.Load())
 }
 
 func loadOf(p *processor.Processor) int {
@@ -112,8 +114,9 @@ func (s *Server) connsLeft() (n int) {
 }
 
 // drainAll has every connection close, each when it has nothing in flight, and cuts those
-// that are left after so long. New ones are not accepted meanwhile.
-func (s *Server) drainAll(most time.Duration) {
+// that are left after so long. New ones are not accepted meanwhile. It is false when the Server
+// is shut down before: then that drains.
+func (s *Server) drainAll(most time.Duration) bool {
 	ctx, cancel := context.WithTimeout(s.ending, most)
 	defer cancel()
 	tick := time.NewTicker(drainLook)
@@ -123,10 +126,14 @@ func (s *Server) drainAll(most time.Duration) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
+			if s.ending.Err() != nil {
+				return false
+			}
 			s.cutAll()
-			return
+			return true
 		}
 	}
+	return true
 }
 
 // cutAll cuts every connection, and waits for their ends, a little.

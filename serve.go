@@ -76,8 +76,9 @@ func (s *Server) serveOn(l net.Listener) (*listener, error) {
 	return s.now().listener(name), nil
 }
 
-// AwaitListeners waits until every listener accepts that there is, and gives
-// what those failed of that never will. (Kafka: enableRequestProcessing.)
+// AwaitListeners blocks until every listener is accepting or has failed to start, and
+// returns the joined errors of those that failed, or ctx's error. (Kafka:
+// enableRequestProcessing.)
 func (s *Server) AwaitListeners(ctx context.Context) error {
 	var faults []error
 	for _, l := range s.now().listeners {

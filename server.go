@@ -127,14 +127,23 @@ const (
 	ended
 )
 
-// New checks cfg, reporting every fault at once, and chooses the engine. It
+// faultsOfNew is what is wrong with what New is given; nil: nothing is.
+func faultsOfNew(cfg Config, h Handler) error {
+	err := cfg.Validate()
+	if err != nil {
+		err = fmt.Errorf("kring: configuration: %w", err)
+	}
+	if h == nil {
+		err = errors.Join(errors.New("kring: Handler is nil: give one"), err)
+	}
+	return err
+}
+
+// New checks cfg and h, reporting every fault at once, and chooses the engine. It
 // opens nothing yet.
 func New(cfg Config, h Handler) (*Server, error) {
-	if h == nil {
-		return nil, errors.New("kring: Handler is nil: give one")
-	}
-	if err := cfg.Validate(); err != nil {
-		return nil, fmt.Errorf("kring: configuration: %w", err)
+	if err := faultsOfNew(cfg, h); err != nil {
+		return nil, err
 	}
 	given := cfg
 	cfg, plan := cfg.planned()
@@ -152,8 +161,9 @@ func New(cfg Config, h Handler) (*Server, error) {
 		channel: reqchan.New(reqchan.Config{
 			RequestsMax: cfg.Dispatch.QueuedRequestsMax, PriorityMax: cfg.Dispatch.QueuedPriorityMax, BytesMax: cfg.Memory.RequestBytesMax, ClaimsSpare: cfg.claimsSpare(),
 		}),
-		failed:   make(chan error, 1),
-		finished: make(chan struct{}),
+		upstreams: newUpstreams(),
+		failed:    make(chan error, 1),
+		finished:  make(chan struct{}),
 	}
 	s.successor.begin(s)
 	s.admission, err = acceptor.NewAdmission(acceptor.AdmissionConfig{

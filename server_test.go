@@ -1,15 +1,12 @@
 package kring_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"math/rand/v2"
 	"net"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"kring"
 	"kring/internal/leaktest"
@@ -32,49 +29,13 @@ func serveConversations(t *testing.T, cfg kring.Config, n int) {
 		c := servertest.Dial(t, s)
 		clients.Go(func() {
 			defer c.Close()
-			if err := converse(c, uint64(k)); err != nil {
+			if err := servertest.Converse(c, uint64(k), 60, 0); err != nil {
 				t.Errorf("client %d: %v", k, err)
 			}
 		})
 	}
 	clients.Wait()
 	servertest.Shutdown(t, s)
-}
-
-// converse pipelines frames from nothing to 300 KiB and wants each back.
-func converse(c net.Conn, seed uint64) error {
-	const frames = 60
-	draw := func() func() []byte {
-		r := rand.New(rand.NewPCG(seed, 1))
-		return func() []byte {
-			size := r.IntN(300)
-			if r.IntN(12) == 0 {
-				size = r.IntN(300 << 10)
-			}
-			b := make([]byte, size)
-			for i := range b {
-				b[i] = byte(r.Uint32())
-			}
-			return b
-		}
-	}
-	go func() {
-		for next, i := draw(), 0; i < frames; i++ {
-			if _, err := c.Write(servertest.Frame(next())); err != nil {
-				return // the reader meets it too
-			}
-		}
-	}()
-	for next, i := draw(), 0; i < frames; i++ {
-		got, err := servertest.ReadFrame(c)
-		if err != nil {
-			return err
-		}
-		if !bytes.Equal(got, next()) {
-			return errors.New("a response differs")
-		}
-	}
-	return nil
 }
 
 func TestConnectionsBeyondTheBoundAreClosedAndTheNextFindsTheFreedPlace(t *testing.T) {
@@ -95,11 +56,7 @@ func TestConnectionsBeyondTheBoundAreClosedAndTheNextFindsTheFreedPlace(t *testi
 			t.Fatal("the third connection was answered")
 		}
 		_ = first.Close()
-		for end := time.Now().Add(servertest.Deadline); s.Stats().Open > 1; {
-			if time.Now().After(end) {
-				t.Fatal("the slot was not freed")
-			}
-		}
+		servertest.Eventually(t, "the slot is freed", func() bool { return s.Stats().Open == 1 })
 		fourth := servertest.Dial(t, s)
 		if _, err := fourth.Write(servertest.Frame([]byte("in"))); err != nil {
 			t.Fatal(err)
@@ -248,6 +205,10 @@ func TestEveryFaultOfAConfigIsNamedAtOnce(t *testing.T) {
 	}
 	if _, err := kring.New(kring.Config{}, nil); err == nil {
 		t.Error("a nil Handler was taken")
+	}
+	_, err = kring.New(kring.Config{Engine: "kqueue"}, nil)
+	if is := (*kring.ConfigError)(nil); !errors.As(err, &is) || !strings.Contains(err.Error(), "Handler is nil") {
+		t.Errorf("without a Handler as well: %v", err)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"kring/engine"
 	"kring/handler"
 	"kring/internal/measure"
+	"kring/internal/pace"
 	"kring/processor"
 	"kring/reqchan"
 	"kring/uring"
@@ -287,14 +288,22 @@ func (s *Server) Alive(ctx context.Context) error {
 	for i, p := range processors {
 		passes[i] = p.Pass()
 	}
+	return awaitEach(ctx, "have made no pass", passes, func(int) {})
+}
+
+// awaitEach waits for what processors were asked for, and has those that are there taken. The
+// error names the processors that say nothing before ctx ends.
+func awaitEach(ctx context.Context, what string, there []<-chan struct{}, take func(i int)) error {
 	var silent []int
-	for i, pass := range passes {
-		if !comesBefore(pass, ctx.Done()) {
+	for i := range there {
+		if comesBefore(there[i], ctx.Done()) {
+			take(i)
+		} else {
 			silent = append(silent, i)
 		}
 	}
 	if len(silent) > 0 {
-		return fmt.Errorf("kring: processors %v have made no pass: %w; does the Handler block them?", silent, ctx.Err())
+		return fmt.Errorf("kring: processors %v %s: %w; does the Handler block them?", silent, what, ctx.Err())
 	}
 	return nil
 }
@@ -312,25 +321,17 @@ func (s *Server) Conns(ctx context.Context) ([]ConnInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, listingPatience)
 	defer cancel()
 	processors := s.now().everyProcessor()
-	asked := make([]*processor.Listing, len(processors))
+	asked, there := make([]*processor.Listing, len(processors)), make([]<-chan struct{}, len(processors))
 	for i, p := range processors {
 		asked[i] = p.List()
+		there[i] = asked[i].Done()
 	}
 	var all []ConnInfo
-	var silent []int
-	for i := range asked {
-		select {
-		case <-asked[i].Done():
-			all = append(all, asked[i].Conns()...)
-		case <-ctx.Done():
-			silent = append(silent, i)
-		}
-	}
+	err := awaitEach(ctx, "did not list their connections", there, func(i int) { all = append(all, asked[i].Conns()...) })
+	var p pace.Pace // there may be very many
 	slices.SortFunc(all, func(a, b ConnInfo) int {
+		p.SmallStep()
 		return cmp.Or(cmp.Compare(a.ID.Processor, b.ID.Processor), cmp.Compare(a.ID.Index, b.ID.Index))
 	})
-	if len(silent) > 0 {
-		return all, fmt.Errorf("kring: processors %v did not list their connections: %w; does the Handler block them?", silent, ctx.Err())
-	}
-	return all, nil
+	return all, err
 }

@@ -21,8 +21,8 @@ import (
 var ErrNoPredecessor = errors.New("kring: no process hands over there")
 
 // Predecessor is a process that this one takes over from. Its methods are for one goroutine,
-// until it was given to Inherit; after that only Value, Values, File and Program are, and only
-// once Start has returned, or Take.
+// until it was given to Inherit; after that only Value, File and Program are, and only once
+// Start has returned, or Take.
 type Predecessor struct {
 	path  string
 	conn  *handover.Conn
@@ -41,6 +41,7 @@ type Predecessor struct {
 
 // inheritedSocket is a listening socket of the predecessor.
 type inheritedSocket struct {
+	from     *Predecessor
 	listener string
 	own      bool
 	fd       int
@@ -61,7 +62,7 @@ func TakeOver(ctx context.Context, path, program string) (*Predecessor, error) {
 	p := &Predecessor{path: path, conn: c, files: map[string]*os.File{}, gone: make(chan struct{})}
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
 	defer stop()
-	err = c.Send(&handover.Message{Kind: handover.Hello, Version: handover.Version, PID: os.Getpid(), Program: program})
+	err = c.Send(&handover.Message{Kind: handover.Hello, Version: handover.Version, Program: program})
 	if err == nil {
 		p.offer, err = expect(c, time.Time{}, handover.Offer) // another upgrade may be under way
 	}
@@ -132,7 +133,7 @@ func (p *Predecessor) take(m *handover.Message) error {
 			if of.File != "" {
 				p.files[of.File] = os.NewFile(uintptr(m.FDs[i]), of.File)
 			} else {
-				p.sockets = append(p.sockets, inheritedSocket{of.Listener, of.Own, m.FDs[i]})
+				p.sockets = append(p.sockets, inheritedSocket{p, of.Listener, of.Own, m.FDs[i]})
 			}
 		}
 		return nil
@@ -199,8 +200,7 @@ func (p *Predecessor) closeSockets() {
 func (s *Server) Inherit(p *Predecessor) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.stage != fresh:
+	if s.stage != fresh {
 		return s.stage.errStarted("Inherit")
 	}
 	if err := p.Fits(s.now().cfg); err != nil {
@@ -269,14 +269,19 @@ func (i inheritedSocket) open() (net.Listener, error) {
 	return l, err
 }
 
-// removal removes the file of a Unix domain socket that belongs to this process now; nil if
-// there is none.
+// removal removes the file of a Unix domain socket if it belongs to this process: until it
+// has begun, the predecessor may go on with it. nil if there is none.
 func (i inheritedSocket) removal(l net.Listener) func() {
 	u, ok := l.(*net.UnixListener)
 	if !ok || !i.own {
 		return nil
 	}
-	return unixsock.Own(u.Addr().String())
+	remove := unixsock.Own(u.Addr().String())
+	return func() {
+		if i.from.began.Load() {
+			remove()
+		}
+	}
 }
 
 // inherit has c begin with a predecessor's socket.

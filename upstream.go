@@ -9,8 +9,8 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"kring/engine"
@@ -27,7 +27,7 @@ type UpstreamConfig struct {
 	// TLS, if set, has the connection speak TLS. Without a ServerName the host of Address
 	// is it. It must not be changed afterwards.
 	TLS *tls.Config
-	// Near is the processor (Conn.ID.Processor) that the connection is to live on, so that
+	// Near is the processor (Conn.Processor) that the connection is to live on, so that
 	// what goes to and fro between it and the connections there costs no wakeup. -1: the
 	// one that has fewest.
 	Near int
@@ -55,13 +55,21 @@ type UpstreamEvents interface {
 	// least size bytes of Request.Buffer, of which Request.Owns is true. It is the Server's
 	// until Frame or Closed, and the kernel writes there meanwhile: so the Request must not
 	// be answered before. nil: it is received to memory of the Server's own. An error closes
-	// the connection, for that.
+	// the connection, for that. There is room in Memory.ResponseBytesMax by then: a frame of
+	// more than 16 KiB waits for it, unread, for FrameTimeout at most, and one that is larger
+	// than all of it ends the connection (ReasonResponseMemoryFull). So Requests that are
+	// forwarded must hold none of it meanwhile: call Request.PaceResponse first.
 	FrameBegins(size int, correlationID int32) (into []byte, err error)
 	// Frame: a frame is whole. payload has no size field. It lies in into, or else in memory
 	// that is valid until Frame returns, and may be written to.
 	Frame(payload []byte)
-	// Closed is the last call, behind the Done of every UpstreamWrite. err is what Close was
-	// called with, or an *UpstreamError.
+	// Closed is the last call of these, once, after every end: behind the Done of every
+	// UpstreamWrite that was given before the connection ended. One that is given between that
+	// and Closed, or later, is done at any time, with begun false: its frame has not left, and
+	// may be sent elsewhere. err is what Close was called with, or an *UpstreamError; if it is
+	// ErrMemoryHeld as well, an engine has died whose operations could not be ended: the kernel
+	// may still write to into, and send from the parts of every UpstreamWrite whose Done had
+	// that error. Then call Request.LoseMemory for these, before their answers.
 	Closed(err error)
 }
 
@@ -69,7 +77,8 @@ type UpstreamEvents interface {
 // begins with the frame's size. They are the Server's until Done. A part of up to 4 KiB, and
 // any if Copied is set, is copied on its way. Others are sent from where they lie: so they
 // must lie in memory of which Request.Owns is true, and that Request must not be answered
-// before Done.
+// before Done. NoReply says that the peer answers nothing to it: a processor that is taken away
+// does not wait for that.
 //
 // Done, if set, is called once, on the goroutine of UpstreamEvents: with nil when the kernel
 // has taken all of the frame, else with why it has not. begun says whether bytes of it may
@@ -184,24 +193,12 @@ func (d *dialing) transport(s *Server, host string) {
 		c = c.Clone()
 		c.ServerName = host
 	}
-	d.secure = s.upstreams.handshakes().Client(c)
+	d.secure = s.upstreams.shakes.Client(c)
 }
 
 // resolve asks for the addresses of a name.
 func (d *dialing) resolve(host string, port uint16) {
-	s := d.u.server
-	ctx, cancel := context.WithCancel(s.ending)
-	if d.to.OpenTimeout > 0 {
-		ctx, cancel = context.WithTimeout(s.ending, d.to.OpenTimeout)
-	}
-	defer cancel()
-	end := s.upstreams.lookUp(ctx)
-	if end == nil {
-		d.u.at.Fail(context.Cause(ctx))
-		return
-	}
-	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	end()
+	ips, err := d.u.server.upstreams.lookUp(host, d.to.OpenTimeout)
 	if err != nil {
 		d.u.at.Fail(err)
 		return
@@ -244,24 +241,24 @@ func (d *dialing) settings() processor.Settings {
 // upstreamPackedMax is what UpstreamWrite says.
 const upstreamPackedMax = 4 << 10
 
-// forUpstream are the processors that serve: the one that is near first, then those that have
-// few.
+// forUpstream are the processors that serve: first the one that is near, or else the one that
+// has fewest, then the others.
 func (s *Server) forUpstream(near int) []*processor.Processor {
-	all := s.now().processors
-	first := -1
+	all := slices.Clone(s.now().processors)
+	first := 0
 	for i, p := range all {
-		switch {
-		case near >= 0 && p.ID() == uint32(near):
+		if near >= 0 && p.ID() == uint32(near) {
 			first = i
-		case near >= 0 && first >= 0 && all[first].ID() == uint32(near):
-		case first < 0 || p.Upstreams() < all[first].Upstreams():
+			break
+		}
+		if p.Upstreams() < all[first].Upstreams() {
 			first = i
 		}
 	}
-	if first < 0 {
-		return nil
+	if len(all) > 0 {
+		all[0], all[first] = all[first], all[0]
 	}
-	return append([]*processor.Processor{all[first]}, all...) // whoever has ended takes nothing
+	return all
 }
 
 // Processors are the ids of the processors that serve, for UpstreamConfig.Near.
@@ -299,15 +296,16 @@ func (o owner) Closed(why reqchan.CloseReason, err error) {
 		o.u.events.Closed(err)
 		return
 	}
-	if err == nil {
-		switch err = io.EOF; why {
-		case reqchan.ServerDraining:
-			err = ErrServerClosed
-		case reqchan.ListenerRemoved:
-			err = errProcessorGone
-		case reqchan.EngineFailed:
-			err = errEngineGone
-		}
+	switch {
+	case why == reqchan.EngineFailed:
+		err = errors.Join(errEngineGone, err)
+	case err != nil:
+	case why == reqchan.ServerDraining:
+		err = ErrServerClosed
+	case why == reqchan.ListenerRemoved:
+		err = errProcessorGone
+	default:
+		err = io.EOF
 	}
 	o.u.events.Closed(&UpstreamError{o.u.address, why, err})
 }
@@ -329,38 +327,42 @@ func (o owner) survive() {
 // lookUpsMax is how many names are resolved at once: each may take a thread.
 const lookUpsMax = 8
 
-// upstreams are what all Upstreams of a Server share. The zero value works.
+// upstreams are what all Upstreams of a Server share.
 type upstreams struct {
-	once    sync.Once
-	shakes  *tlsconn.Handshakes
-	lookUps chan struct{}
+	shakes *tlsconn.Handshakes
+	// lookUps has one for each name that is being resolved. looking ends them when no
+	// processor is left: until then a client's request may need a connection.
+	lookUps    chan struct{}
+	looking    context.Context
+	endLookUps context.CancelCauseFunc
 }
 
-func (u *upstreams) open() {
-	u.once.Do(func() {
-		u.lookUps = make(chan struct{}, lookUpsMax)
-		u.shakes = tlsconn.New(tlsconn.Settings{RunningMax: max(1, runtime.GOMAXPROCS(0)/2), WaitingMax: handshakesWaitingDefault})
-	})
+func newUpstreams() upstreams {
+	u := upstreams{
+		shakes:  tlsconn.New(tlsconn.Settings{RunningMax: max(1, runtime.GOMAXPROCS(0)/2), WaitingMax: handshakesWaitingDefault}),
+		lookUps: make(chan struct{}, lookUpsMax),
+	}
+	u.looking, u.endLookUps = context.WithCancelCause(context.Background())
+	return u
 }
 
-func (u *upstreams) handshakes() *tlsconn.Handshakes {
-	u.open()
-	return u.shakes
-}
-
-// lookUp waits until one more name may be resolved; nil: ctx has ended.
-func (u *upstreams) lookUp(ctx context.Context) (end func()) {
-	u.open()
+// lookUp asks for the addresses of a name, when its turn has come. timeout 0: it may take as
+// long as the resolver does.
+func (u *upstreams) lookUp(host string, timeout time.Duration) ([]netip.Addr, error) {
+	ctx, cancel := u.looking, context.CancelFunc(func() {})
+	if timeout > 0 {
+		ctx, cancel = context.WithTimeout(ctx, timeout)
+	}
+	defer cancel()
 	select {
 	case u.lookUps <- struct{}{}:
-		return func() { <-u.lookUps }
+		defer func() { <-u.lookUps }()
 	case <-ctx.Done():
-		return nil
+		return nil, context.Cause(ctx)
 	}
-}
-
-// await waits for the goroutines of handshakes; all connections are closed.
-func (u *upstreams) await() {
-	u.open()
-	u.shakes.Wait()
+	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return ips, err
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"kring/acceptor"
+	"kring/engine"
 	"kring/internal/fault"
 	"kring/internal/slab"
 	"kring/processor"
@@ -38,10 +39,7 @@ func (c Config) planned() (Config, MemoryPlan) {
 	orElse(&c.Processors.Gosched, GoschedAuto)
 	orElse(&c.Processors.Wait, WaitAuto)
 	if c.Processors.Wait == WaitAuto {
-		c.Processors.Wait = WaitParked
-		if c.Dispatch.Mode == DispatchInline {
-			c.Processors.Wait = WaitLocked
-		}
+		c.Processors.Wait = c.chooseWait()
 	}
 	perCPU := runtime.GOMAXPROCS(0)
 	if c.Dispatch.Mode != DispatchInline {
@@ -69,6 +67,17 @@ func (c Config) planned() (Config, MemoryPlan) {
 	orElse(&c.Timeouts.Proxy, 10*time.Second)
 	orElse(&c.Timeouts.Drain, 30*time.Second)
 	return c, c.planMemory()
+}
+
+// chooseWait is WaitAuto's choice. A thread of its own makes a processor with inline handlers
+// cheaper, but not beside TLS handshakes: each goes to and fro between two threads, which was
+// a quarter of what it costs, and records cost the same either way.
+func (c *Config) chooseWait() Wait {
+	parkable := c.URing.ValidateFor(engine.WaitParked) == nil // some settings are for locked processors only
+	if c.Dispatch.Mode == DispatchInline && !(c.speaksTLS() && parkable) {
+		return WaitLocked
+	}
+	return WaitParked
 }
 
 // responseMemoryLeast is the memory for responses below which its quarter for small ones

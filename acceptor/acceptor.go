@@ -185,11 +185,11 @@ func (a *Acceptor) runLoop() error {
 			return a.died
 		}
 		n, err := a.engine.Poll(done[:], wait)
-		if err != nil {
-			return fmt.Errorf("acceptor %s: %w", a.cfg.Name, err)
-		}
 		for i := range done[:n] {
 			a.HandleCompletion(&done[i])
+		}
+		if err != nil {
+			return fmt.Errorf("acceptor %s: %w", a.cfg.Name, err)
 		}
 	}
 }

@@ -148,6 +148,9 @@ type slot struct {
 // been by it, and by the limits of now. The listener's and the server's rates have counted
 // the connection already.
 func (p *slot) Identify(client netip.Addr) (v engine.Verdict, hold time.Duration) {
+	if p.left.Load() { // the connection drains: it counts no more
+		return engine.WithinBounds, 0
+	}
 	lq, ip := p.quota, canonicalAddr(client)
 	a := lq.admission
 	lim := a.limits.Load()

@@ -46,6 +46,20 @@ func TestAPlaceIsGivenBackOnce(t *testing.T) {
 	}
 }
 
+// TestAConnectionThatDrainsIsNotCountedForItsClient, whose address comes behind its slot's end:
+// nobody would take it off again.
+func TestAConnectionThatDrainsIsNotCountedForItsClient(t *testing.T) {
+	d := newRig(t, Limits{}, "A")
+	p := d.served[d.connectServed("A", alice)]
+	p.Release()
+	if v, hold := p.(engine.Identifier).Identify(netip.MustParseAddr(bob)); v != engine.WithinBounds || hold != 0 {
+		t.Errorf("it is judged: %v, %v", v, hold)
+	}
+	if n := d.admission.addresses.count(); n != 0 {
+		t.Errorf("%d addresses are remembered", n)
+	}
+}
+
 // Kafka: CQ-03.
 func TestNothingIsLimitedByDefault(t *testing.T) {
 	d := newRig(t, Limits{}, "A", "B", "C")

@@ -1,6 +1,7 @@
 package acceptor
 
 import (
+	"maps"
 	"net/netip"
 	"sync"
 )
@@ -151,13 +152,7 @@ func (i *Inherited) Leave(c Counts) { i.change(c, -1) }
 // End ends counting all that are left.
 func (i *Inherited) End() {
 	i.mu.Lock()
-	rest := Counts{Total: i.left.Total, Listeners: map[string]int64{}, Addresses: map[netip.Addr]int64{}}
-	for name, n := range i.left.Listeners {
-		rest.Listeners[name] = n
-	}
-	for ip, n := range i.left.Addresses {
-		rest.Addresses[ip] = n
-	}
+	rest := Counts{Total: i.left.Total, Listeners: maps.Clone(i.left.Listeners), Addresses: maps.Clone(i.left.Addresses)}
 	i.mu.Unlock()
 	i.change(rest, -1)
 }

@@ -26,7 +26,7 @@ type ablateCmd struct {
 func (c *ablateCmd) Run() error {
 	root := contestant.FindRoot()
 	o := compare.Options{
-		Root: root, Rounds: 5, WarmUp: 150 * time.Millisecond, Duration: 450 * time.Millisecond, Pin: true,
+		Root: root, Rounds: 5, WarmUp: 150 * time.Millisecond, Duration: 450 * time.Millisecond, Pin: true, Named: true,
 		Out: filepath.Join(root, "bench", "results"), Progress: os.Stderr,
 		Against: map[string]string{},
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"kring/bench/compare"
 	"kring/bench/contestant"
+	"kring/bench/report"
 )
 
 // childOf makes the test's own program the bench, for the processes that a
@@ -115,8 +117,17 @@ func TestTheReadmeHoldsWhatWasMeasured(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := compare.Overview(res, file); string(part[4]) != want {
+	if want := overviewText(res, file, "bench"); string(part[4]) != want {
 		t.Errorf("the table is not what %s says; go run ./bench overview bench/%s --into README.md writes:\n%s", file, file, want)
+	}
+	for name, columns := range overviewCharts {
+		want, err := report.Overview(res, columns)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(name); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s is not what %s says (%v): go run ./bench overview bench/%s --into README.md", name, file, err, file)
+		}
 	}
 	if first := contestant.All()[0].Name; res.Env.Order[0] != first {
 		t.Errorf("the first row is %s, not what users get who choose nothing (%s)", res.Env.Order[0], first)
@@ -133,7 +144,7 @@ func TestTheOverviewGoesBetweenItsComments(t *testing.T) {
 	if err != nil || len(raw) == 0 {
 		t.Fatalf("%v: %v", raw, err)
 	}
-	c := overviewCmd{Results: raw[0], Into: page}
+	c := overviewCmd{Results: raw[0], Into: page, Chart: "charts"}
 	for range 2 { // a second time changes nothing
 		if err := c.Run(); err != nil {
 			t.Fatal(err)
@@ -144,8 +155,13 @@ func TestTheOverviewGoesBetweenItsComments(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := string(text)
-	if !strings.HasPrefix(s, "a\n<!-- bench overview "+filepath.Base(raw[0])+" -->\n| requests/s") || !strings.HasSuffix(s, "<!-- end of overview -->\nz\n") || strings.Contains(s, "old\n") {
+	if !strings.HasPrefix(s, "a\n<!-- bench overview "+filepath.Base(raw[0])+" -->\n<picture>\n") || !strings.Contains(s, "\n\n| requests/s") || !strings.HasSuffix(s, "<!-- end of overview -->\nz\n") || strings.Contains(s, "old\n") {
 		t.Errorf("the page is now:\n%s", s)
+	}
+	for name := range overviewCharts {
+		if svg, err := os.ReadFile(filepath.Join(filepath.Dir(page), "charts", name)); err != nil || !bytes.HasPrefix(svg, []byte("<svg ")) || !strings.Contains(s, `"charts/`+name+`"`) {
+			t.Errorf("the chart's file %s: %v", name, err)
+		}
 	}
 	c.Into = raw[0]
 	if err := c.Run(); err == nil || !strings.Contains(err.Error(), "bench overview FILE") {

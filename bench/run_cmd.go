@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,6 +21,8 @@ import (
 type runCmd struct {
 	Quick       bool          `help:"The short comparison, under a minute: fewer scenarios and contestants, shorter runs."`
 	Scenario    []string      `help:"Scenarios to run; patterns (see list). Default: the usual ones."`
+	Recording   string        `placeholder:"FILE" help:"Play a recording (kring serve --record) as a scenario, against contestants that speak Kafka. Without --scenario it is the only one."`
+	Speed       string        `default:"1x" help:"How fast: 1x as it was recorded, 2x twice as fast; max: each connection sends its next request when the last one is answered."`
 	Contestants []string      `help:"Contestants that take part; patterns (see list). Default: the usual ones."`
 	Base        string        `default:"go-net" help:"The contestant that ratios are against."`
 	Rounds      int           `help:"Rounds; fewer than ${conclusion} support no conclusion. Default 6, quick 5."`
@@ -94,6 +97,16 @@ func (c *runCmd) choose(o *compare.Options) (err error) {
 			return err
 		}
 	}
+	if c.Recording != "" {
+		played, err := c.played()
+		if err != nil {
+			return err
+		}
+		if len(c.Scenario) == 0 {
+			o.Scenarios = nil
+		}
+		o.Scenarios = append(o.Scenarios, played)
+	}
 	all := contestant.All()
 	secured := slices.ContainsFunc(o.Scenarios, func(s compare.Scenario) bool { return s.TLS })
 	for _, x := range all {
@@ -101,7 +114,7 @@ func (c *runCmd) choose(o *compare.Options) (err error) {
 			o.Contestants = append(o.Contestants, x)
 		}
 	}
-	if len(c.Contestants) > 0 {
+	if o.Named = len(c.Contestants) > 0; o.Named {
 		if o.Contestants, err = contestant.Select(all, c.Contestants); err != nil {
 			return err
 		}
@@ -112,6 +125,21 @@ func (c *runCmd) choose(o *compare.Options) (err error) {
 		}
 	}
 	return fmt.Errorf("--base %s does not take part: name it in --contestants too, or choose another base", c.Base)
+}
+
+// played is the scenario of --recording.
+func (c *runCmd) played() (compare.Scenario, error) {
+	speed, err := strconv.ParseFloat(strings.TrimSuffix(c.Speed, "x"), 64)
+	if c.Speed == "max" {
+		speed, err = 0, nil
+	} else if err != nil || !(speed > 0 && speed <= 1000) {
+		return compare.Scenario{}, fmt.Errorf("--speed %q: give a factor up to 1000, such as 1x or 0.5x, or max", c.Speed)
+	}
+	s, err := compare.Played(c.Recording, speed)
+	if err != nil {
+		return s, fmt.Errorf("--recording: %w", err)
+	}
+	return s, nil
 }
 
 // listCmd says what there is.

@@ -21,7 +21,7 @@ type selfCmd struct {
 func (c *selfCmd) Run() error {
 	root := contestant.FindRoot()
 	o := compare.Options{
-		Root: root, Rounds: c.Rounds, WarmUp: 150 * time.Millisecond, Duration: 500 * time.Millisecond, Pin: true, Progress: os.Stderr,
+		Root: root, Rounds: c.Rounds, WarmUp: 150 * time.Millisecond, Duration: 500 * time.Millisecond, Pin: true, Named: true, Progress: os.Stderr,
 	}
 	var err error
 	if o.Contestants, err = contestant.Select(contestant.All(), c.Servers); err != nil {

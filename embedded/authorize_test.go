@@ -91,7 +91,7 @@ func TestAClientDoesWhatItsRulesAllowOnEveryEngine(t *testing.T) {
 			cfg := kring.Config{Engine: k.engine}
 			cfg.Dispatch.Mode = k.dispatch
 			n := serveRules(t, cfg, outerRules)
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), deadline)
 			defer cancel()
 			producesWhatItMay(ctx, t, n)
 			consumesWhatItMay(ctx, t, n)
@@ -183,7 +183,7 @@ func administersWhatItMay(ctx context.Context, t *testing.T, n *ruled) {
 // What a session fetched until now, it does not after a rule went.
 func TestARuleThatIsTakenBackEndsAFetchThatGoesOn(t *testing.T) {
 	n := serveRules(t, kring.Config{Engine: kring.EnginePortable}, "allow User:* read topic:open,topic:closed\n")
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
 	c := n.client(kgo.FetchMaxWait(100*time.Millisecond), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{"open": {0: kgo.NewOffset().AtStart()}, "closed": {0: kgo.NewOffset().AtStart()}}))
 	super := n.super()

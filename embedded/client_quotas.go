@@ -40,28 +40,29 @@ type clientQuotas struct {
 	to    *quota.Quotas
 }
 
-// load hands our quotas what kfake keeps.
-func (q *clientQuotas) load(ask asker) (entities int, err error) {
+// load hands our quotas what kfake keeps. entities are those that have some.
+func (q *clientQuotas) load(ask asker) (entities map[quota.Entity]bool, err error) {
 	req := kmsg.NewPtrDescribeClientQuotasRequest()
 	req.Version = 1
 	resp, err := ask(req)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	kept := resp.(*kmsg.DescribeClientQuotasResponse).Entries
+	entities = make(map[quota.Entity]bool)
 	var limits []quota.Limit
-	for _, e := range kept {
+	for _, e := range resp.(*kmsg.DescribeClientQuotasResponse).Entries {
 		var whom quota.Entity
 		for _, part := range e.Entity {
 			setPart(&whom, part.Type, part.Name)
 		}
+		entities[whom] = true
 		for _, v := range e.Values {
-			if kind, is := quotaKinds[v.Key]; is && whom != (quota.Entity{}) {
+			if kind, is := quotaKinds[v.Key]; is && whom.IP == "" && whom != (quota.Entity{}) {
 				limits = append(limits, quota.Limit{Entity: whom, Kind: kind, PerSecond: v.Value})
 			}
 		}
 	}
-	return len(kept), q.to.SetByClients(limits)
+	return entities, q.to.SetByClients(limits)
 }
 
 // dropNotDone takes away what an older version of kring had kfake keep though
@@ -111,6 +112,8 @@ func setPart(e *quota.Entity, kind string, name *string) {
 		e.User = value
 	case "client-id":
 		e.ClientID = value
+	case "ip":
+		e.IP = value
 	}
 }
 
@@ -125,14 +128,20 @@ func alterClientQuotas(x *exchange, req *kmsg.AlterClientQuotasRequest) kmsg.Res
 	for i := range req.Entries {
 		e := &req.Entries[i]
 		fault := quotaFault(e)
+		var whom quota.Entity
+		for _, part := range e.Entity {
+			setPart(&whom, part.Type, part.Name)
+		}
 		switch {
 		case fault != nil:
 		case err != nil:
 			fault = refuse(kerr.UnknownServerError.Code, "")
-		case entities+i >= clientQuotasMax && slices.ContainsFunc(e.Ops, sets):
-			fault = refuse(kerr.PolicyViolation.Code, fmt.Sprintf("%d entities have quotas; at most %d may.", entities, clientQuotasMax))
+		case len(entities) >= clientQuotasMax && !entities[whom] && slices.ContainsFunc(e.Ops, sets):
+			fault = refuse(kerr.PolicyViolation.Code, fmt.Sprintf("%d entities have quotas; at most %d may.", len(entities), clientQuotasMax))
 		case !req.ValidateOnly:
-			fault = q.keep(x.ask, *e)
+			if fault = q.keep(x.ask, *e); fault == nil && slices.ContainsFunc(e.Ops, sets) {
+				entities[whom] = true
+			}
 		}
 		answer := kmsg.NewAlterClientQuotasResponseEntry()
 		answer.ErrorCode, answer.ErrorMessage = fault.answer()

@@ -46,12 +46,18 @@ type Cluster struct {
 	store    *store
 	topics   *topics
 	syncs    *syncs
+	draining atomic.Bool     // Drain was called, and not Close alone
 	drained  context.Context // done when Drain was called
 	drain    context.CancelFunc
-	starts   *starts
-	closing  chan struct{}  // closed by Close
-	watching sync.WaitGroup // the goroutine that reopens
-	versions kafka.Versions
+	// linesClosed is done linesStay after that, or when Close was called.
+	linesClosed    context.Context
+	closeLines     context.CancelFunc
+	closeLinesOnce sync.Once
+	linesStay      time.Duration
+	starts         *starts
+	closing        chan struct{}  // closed by Close
+	watching       sync.WaitGroup // the goroutine that reopens
+	versions       kafka.Versions
 	// apiVersions are the bodies of our answers to ApiVersions, by version.
 	apiVersions  atomic.Pointer[[][]byte]
 	filter       *kafka.Filter
@@ -61,6 +67,9 @@ type Cluster struct {
 	loaded       loadReport // guarded by live; of the data directory
 	memory       memoryLog
 	answers      answers
+	kept         kept
+	fetchRoom    fetchRoom
+	producers    producerRoom
 	polling      places // of Fetch and ShareFetch
 	joining      places // of JoinGroup and SyncGroup
 	runs         runs
@@ -116,8 +125,13 @@ func Open(cfg Config) (*Cluster, error) {
 	c.syncs.name = c.topicName
 	c.kfakeLog = &logger{to: cfg.Logger, store: c.store}
 	c.drained, c.drain = context.WithCancel(context.Background())
+	c.linesClosed, c.closeLines = context.WithCancel(context.Background())
+	c.linesStay = linesStay
 	c.memory.max = cfg.MemoryLogBytesMax
-	c.answers.making, c.answers.unknown = make(chan struct{}, makingMax), make(chan struct{}, makingMax)
+	c.answers.init()
+	c.kept.init(cfg.KeptBytesMax)
+	c.fetchRoom.init(cfg.KeptBytesMax - producersOf(cfg.KeptBytesMax))
+	c.producers.init(producersOf(cfg.KeptBytesMax))
 	c.joining.most = int64(cfg.WaitsMax / joinsPart)
 	c.polling.most = int64(cfg.WaitsMax) - c.joining.most
 	c.runs.init(max(cfg.WaitsMax/runsPart, runsLeast))
@@ -143,22 +157,22 @@ func (c *Cluster) openDir() error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	lock, err := lockDir(dir)
+	lock, err := lockDir(dir, c.cfg.InUseWait)
 	if err != nil {
 		return err
 	}
 	c.lock = lock
-	if err := c.mendDir(); err != nil {
+	if err := c.recoverDir(); err != nil {
 		c.unlock()
 		return err
 	}
 	return nil
 }
 
-// mendDir repairs the data directory for load: at the start, and after a failed write.
-func (c *Cluster) mendDir() error {
+// recoverDir repairs the data directory for load: at the start, and after a failed write.
+func (c *Cluster) recoverDir() error {
 	c.txns.close()
-	m, err := mend(&c.cfg)
+	m, err := recoverData(&c.cfg)
 	c.kfakeLog.gate = m.gate
 	c.loaded = m.report
 	c.loaded.log(c.log)
@@ -166,6 +180,7 @@ func (c *Cluster) mendDir() error {
 		return err
 	}
 	c.transactions.restore(m.ended)
+	c.producers.loaded(m)
 	owned := m.ownedTxns()
 	if c.resume = nil; m.session == nil {
 		c.resume = owned // else kfake knows
@@ -190,7 +205,7 @@ func (c *Cluster) start() error {
 	return nil
 }
 
-// load runs kfake on what mendDir left in the data directory.
+// load runs kfake on what recoverDir left in the data directory.
 func (c *Cluster) load() error {
 	began := time.Now()
 	dir, err := openDataDir(c.cfg.DataDir)
@@ -204,6 +219,8 @@ func (c *Cluster) load() error {
 		return err
 	}
 	c.kfake = k
+	c.fetchRoom.clear()
+	c.transactions.again()
 	if err := c.openedDir(); err != nil {
 		c.giveUp()
 		return err
@@ -276,11 +293,19 @@ func (c *Cluster) prepare() error {
 	if err != nil {
 		return fmt.Errorf("embedded: ask for the served versions: %w", err)
 	}
+	if c.cfg.DataDir != "" {
+		if err := c.askKept(); err != nil {
+			return fmt.Errorf("embedded: ask for what clients have left behind: %w", err)
+		}
+	}
 	c.versions = versions
 	c.filter = kafka.NewFilter(versions, c)
 	c.filter.Rejected = c.cfg.Rejected
-	if c.filter.Producers = c.cfg.Producers; c.cfg.Producers != nil {
-		c.cfg.Producers.Topics = topicIndex{c}
+	if c.filter.Producers = c.cfg.Producers; c.cfg.Producers != nil && !pointAt(c.cfg.Producers.Topics, c) {
+		c.cfg.Producers.Topics = newIndex(c)
+	}
+	if c.filter.TopicCounts = c.cfg.TopicCounts; c.cfg.TopicCounts != nil && !pointAt(c.cfg.TopicCounts.Topics, c) {
+		c.cfg.TopicCounts.Topics = newIndex(c)
 	}
 	c.filter.Authorizer, c.filter.Denied = c.cfg.Authorizer, c.cfg.Denied
 	c.filter.Topics, c.filter.AuthorizeLater = topicIndex{c}, true // which asks kfake
@@ -393,6 +418,7 @@ func (c *Cluster) Close() error {
 		return nil
 	}
 	c.drain()
+	c.closeLines()
 	close(c.closing)
 	c.watching.Wait()
 	c.janitor.close()
@@ -401,17 +427,29 @@ func (c *Cluster) Close() error {
 	c.answers.polling.end()
 	c.sessions.running.Wait() // kfake must be alive for what they still ask of it
 	defer c.unlock()
+	if err := c.end(); err != nil {
+		return err
+	}
+	err := errors.Join(c.kfakeLog.failed(), c.syncs.all(c.cfg.SyncWrites))
+	if err == nil && c.cfg.DataDir != "" {
+		err = errors.Join(c.keepEndedTxns(), writeManifest(c.cfg.DataDir, true))
+	}
+	return err
+}
+
+// end ends kfake. Views and metrics may ask on, and after a failed upgrade go on to: they are
+// told that nothing is there, where a kfake that has ended would never answer.
+func (c *Cluster) end() error {
+	c.live.Lock()
+	defer c.live.Unlock()
 	if err := c.store.failure(); err != nil {
 		c.abandon()
 		return err
 	}
 	c.kfake.Close()
 	c.dir.close()
-	err := errors.Join(c.kfakeLog.failed(), c.syncs.all(c.cfg.SyncWrites))
-	if err == nil && c.cfg.DataDir != "" {
-		err = errors.Join(c.keepEndedTxns(), writeManifest(c.cfg.DataDir, true))
-	}
-	return err
+	c.kfake = nil
+	return nil
 }
 
 func (c *Cluster) unlock() {

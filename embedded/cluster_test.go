@@ -25,7 +25,7 @@ import (
 
 func TestMain(m *testing.M) { leaktest.Main(m) }
 
-const deadline = time.Minute
+const deadline = 3 * time.Minute
 
 // node is a cluster behind a server.
 type node struct {

@@ -2,8 +2,10 @@ package embedded
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 
@@ -23,71 +25,82 @@ func (r *topicRules) recompresses(b recordBatch) bool {
 	return asked && codec != b.codec()
 }
 
-// recompress is a batch with the codec that its topic asks for.
+var errEncodedTooLarge = errors.New("the batch is larger than max.message.bytes in the codec of its topic")
+
+// recompress is a batch with the codec that its topic asks for. As in Apache Kafka it may
+// be too large then. It holds no more of the records at once than their codecs need.
 func (r *topicRules) recompress(b recordBatch) (recordBatch, error) {
-	decoded, done, err := decoder(b.codec(), b[batchRecordsAt:])
+	decoded, done, err := decoder(b.codec(), b[batchRecordsAt:], r.decodedMax)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	records, err := io.ReadAll(io.LimitReader(decoded, decodedBytesMax))
-	switch {
-	case err != nil:
-		return nil, err
-	case len(records) == decodedBytesMax:
-		return nil, errDecodedTooLarge
-	}
-	codec := codecs[r.codec]
-	encoded, err := encode(codec, r.codecLevel, records)
-	if err != nil {
+	out := &cappedBuffer{most: max(r.messageBytes, batchRecordsAt)}
+	if _, err := out.Write(b[:batchRecordsAt]); err != nil {
 		return nil, err
 	}
-	changed := append(append(make(recordBatch, 0, batchRecordsAt+len(encoded)), b[:batchRecordsAt]...), encoded...)
+	codec, records := codecs[r.codec], &io.LimitedReader{R: decoded, N: r.decodedMax + 1}
+	if err := encode(out, codec, r.codecLevel, records); records.N == 0 {
+		return nil, decodedTooLarge(r.decodedMax)
+	} else if err != nil {
+		return nil, err
+	}
+	changed := recordBatch(out.Bytes())
 	binary.BigEndian.PutUint32(changed[batchLengthAt:], uint32(len(changed)-batchBodyAt))
 	binary.BigEndian.PutUint16(changed[batchAttributesAt:], b.attributes()&^batchCodec|uint16(codec))
 	changed.seal()
 	return changed, nil
 }
 
-// encode compresses records; level is the codec's own, as compression.*.level has
-// it.
-func encode(codec, level int, records []byte) ([]byte, error) {
+// cappedBuffer takes most bytes.
+type cappedBuffer struct {
+	bytes.Buffer
+	most int
+}
+
+func (c *cappedBuffer) Write(p []byte) (int, error) {
+	if c.Len()+len(p) > c.most {
+		return 0, errEncodedTooLarge
+	}
+	return c.Buffer.Write(p)
+}
+
+// encode compresses what it reads; level is the codec's own, as compression.*.level has it.
+func encode(out io.Writer, codec, level int, records io.Reader) error {
 	switch codec {
 	case codecNone:
-		return records, nil
-	case codecSnappy:
-		return s2.EncodeSnappy(nil, records), nil
-	case codecZstd:
-		w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithZeroFrames(true),
-			zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(level)))
-		if err != nil {
-			return nil, err
+		_, err := io.Copy(onlyWriter{out}, records)
+		return err
+	case codecSnappy: // one block
+		all, err := io.ReadAll(records)
+		if err == nil {
+			_, err = out.Write(s2.EncodeSnappy(nil, all))
 		}
-		defer w.Close()
-		return w.EncodeAll(records, nil), nil
+		return err
 	}
-	var out bytes.Buffer
-	var w io.WriteCloser
-	var err error
+	w, err := encoder(out, codec, level)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(w, records)
+	return cmp.Or(err, w.Close())
+}
+
+// onlyWriter hides that a buffer reads by itself, past its bound.
+type onlyWriter struct{ io.Writer }
+
+func encoder(out io.Writer, codec, level int) (io.WriteCloser, error) {
 	switch codec {
 	case codecGzip:
-		w, err = gzip.NewWriterLevel(&out, level)
+		return gzip.NewWriterLevel(out, level)
 	case codecLZ4:
-		lz := lz4.NewWriter(&out)
-		w, err = lz, lz.Apply(lz4.CompressionLevelOption(lz4Levels[min(level, len(lz4Levels))-1]))
-	default:
-		err = fmt.Errorf("there is no codec %d", codec)
+		w := lz4.NewWriter(out)
+		return w, w.Apply(lz4.CompressionLevelOption(lz4Levels[min(level, len(lz4Levels))-1]))
+	case codecZstd:
+		return zstd.NewWriter(out, zstd.WithEncoderConcurrency(1), zstd.WithZeroFrames(true),
+			zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(level)))
 	}
-	if err != nil {
-		return nil, err
-	}
-	if _, err := w.Write(records); err != nil {
-		return nil, err
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
+	return nil, fmt.Errorf("there is no codec %d", codec)
 }
 
 var lz4Levels = []lz4.CompressionLevel{

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"time"
 
 	"kring/acl"
 	"kring/kafka"
@@ -21,6 +22,9 @@ type Config struct {
 	// they are there again after a restart; it is created if needed. Empty:
 	// memory only. One process at a time may use a directory.
 	DataDir string
+	// InUseWait is how long Open waits for another process that uses DataDir to end; 0: it
+	// fails at once, with ErrInUse. Systems without flock(2) do not wait.
+	InUseWait time.Duration
 	// SyncWrites fsyncs every batch and every commit before it is acknowledged, so
 	// that they survive a power cut. Without it they are in the page cache when they
 	// are acknowledged: a killed process loses nothing, a power cut may.
@@ -60,6 +64,14 @@ type Config struct {
 	// have waited, a second at most; a join is answered with COORDINATOR_LOAD_IN_PROGRESS,
 	// which clients retry. 0 means a sixteenth of the memory (WaitsMaxIn), 8,192 at most.
 	WaitsMax int
+	// KeptBytesMax bounds what clients leave behind besides records: groups, their members
+	// and offsets, transactional ids, users, and apart from these fetch sessions, and
+	// producers without a transactional id. What would add to it is refused then with an error
+	// that clients retry; what is there is served, and its offsets go on. Producers that have
+	// written nothing for five minutes make room for others. The process takes up to twice as
+	// much, with fetch sessions and producers. 0 means a sixty-fourth of the memory
+	// (KeptBytesIn), 2 MiB to 1 GiB, or 64 MiB where that is not known.
+	KeptBytesMax int64
 	// ClusterID is what clients are told; empty means "kring-embedded". A data
 	// directory keeps the one it was made with.
 	ClusterID string
@@ -77,6 +89,9 @@ type Config struct {
 	// Producers, if set, remembers who produces into which topic; see kafka.Producers.
 	// Its Topics are set by Open.
 	Producers *kafka.Producers
+	// TopicCounts, if set, counts by topic what is produced and fetched; see
+	// kafka.TopicCounts. Its Topics are set by Open.
+	TopicCounts *kafka.TopicCounts
 	// Rejected, if set, is called for every request whose connection kafka.Filter closes;
 	// see kafka.Filter.Rejected. It must not block.
 	Rejected func(c *reqchan.Conn, h kafka.Header, why *kafka.Fault)
@@ -135,6 +150,9 @@ func (c Config) withDefaults() Config {
 	if c.WaitsMax == 0 {
 		c.WaitsMax = WaitsMaxIn(machineMemory())
 	}
+	if c.KeptBytesMax == 0 {
+		c.KeptBytesMax = KeptBytesIn(machineMemory())
+	}
 	if c.ClusterID == "" {
 		c.ClusterID = "kring-embedded"
 	}
@@ -150,6 +168,9 @@ func (c Config) Validate() error {
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf("embedded: "+format, args...)) }
 	if c.SyncWrites && c.DataDir == "" {
 		fault("SyncWrites without DataDir: there is nothing to sync; name a data directory")
+	}
+	if c.InUseWait < 0 {
+		fault("InUseWait is %v; use a positive time, or 0 for no wait", c.InUseWait)
 	}
 	if c.AcceptLoss && c.DataDir == "" {
 		fault("AcceptLoss without DataDir: there is nothing to lose; name a data directory")
@@ -179,6 +200,9 @@ func (c Config) Validate() error {
 	}
 	if c.WaitsMax != 0 && c.WaitsMax < waitsMaxLeast {
 		fault("WaitsMax is %d; use %d or more, or 0 for a sixteenth of the memory", c.WaitsMax, waitsMaxLeast)
+	}
+	if c.KeptBytesMax < 0 {
+		fault("KeptBytesMax is %d; use a positive number of bytes, or 0 for a sixty-fourth of the memory", c.KeptBytesMax)
 	}
 	if c.DiskReserveBytes < 0 {
 		fault("DiskReserveBytes is %d; use a positive number of bytes, or 0 for 64 MiB", c.DiskReserveBytes)

@@ -147,7 +147,7 @@ func TestAFlippedByteCostsOneBatchAtMost(t *testing.T) {
 				}
 			}
 			flip(t, filepath.Join(dir, segment), at, 1<<(at%8))
-			m, err := mend(&Config{DataDir: dir})
+			m, err := recoverData(&Config{DataDir: dir})
 			report := m.report
 			if err != nil {
 				t.Fatalf("byte %d: %v", at-begin, err)
@@ -163,7 +163,7 @@ func TestAFlippedByteCostsOneBatchAtMost(t *testing.T) {
 			if at-begin < batchChecksumAt && d.Lost {
 				t.Errorf("byte %d is not covered by the checksum and can be known again: %+v", at-begin, d)
 			}
-			again, err := mend(&Config{DataDir: dir})
+			again, err := recoverData(&Config{DataDir: dir})
 			if err != nil || len(again.report.Damage) != 0 {
 				t.Errorf("byte %d: the second start: %+v, %v", at-begin, again.report.Damage, err)
 			}
@@ -188,7 +188,7 @@ func TestAFlippedByteAtTheEndsOfALogIsFound(t *testing.T) {
 				t.Fatal(err)
 			}
 			flip(t, filepath.Join(dir, segment), at, 1<<(at%8))
-			m, err := mend(&Config{DataDir: dir})
+			m, err := recoverData(&Config{DataDir: dir})
 			report := m.report
 			if err != nil {
 				t.Fatalf("byte %d: %v", at-begin, err)
@@ -253,8 +253,8 @@ func TestEntriesBehindDamageInALogSurvive(t *testing.T) {
 		if err := os.WriteFile(path, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		m := &mender{dir: dir, copies: newCopies(dir, time.Now())}
-		got, err := m.mendLog("groups.log")
+		m := newRecovery(&Config{DataDir: dir})
+		got, err := m.recoverLog("groups.log")
 		if err != nil || len(got) != len(entries)-1 || len(m.report.Damage) != 1 || !m.report.Damage[0].Lost || m.report.Damage[0].Copy == "" {
 			t.Fatalf("byte %d: %d entries, %+v, %v", at-starts[7], len(got), m.report.Damage, err)
 		}
@@ -374,7 +374,7 @@ func TestALargeDirectoryIsLoadedInTurns(t *testing.T) {
 		}
 	}
 	n.close()
-	if m, err := mend(&cfg); err != nil || !m.gated {
+	if m, err := recoverData(&cfg); err != nil || !m.gated {
 		t.Fatalf("gated %v, %v", m.gated, err)
 	} // as if it had been killed now
 	for range 2 {
@@ -419,7 +419,7 @@ func TestTurnsAreTaken(t *testing.T) {
 
 // Whatever byte of a stopped cluster's directory flips: it is said, or stops
 // the start, or is something that can be made anew without a loss.
-func TestAnyFlippedByteIsSaidOrMendedWhole(t *testing.T) {
+func TestAnyFlippedByteIsSaidOrRepairedWhole(t *testing.T) {
 	whole := filled(t, 12)
 	n := serve(t, Config{DataDir: whole})
 	txn := n.client(kgo.TransactionalID("txn"), kgo.DefaultProduceTopic("orders"))
@@ -430,7 +430,7 @@ func TestAnyFlippedByteIsSaidOrMendedWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.close()
-	want, err := mend(&Config{DataDir: copyOf(t, whole)})
+	want, err := recoverData(&Config{DataDir: copyOf(t, whole)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -448,7 +448,7 @@ func TestAnyFlippedByteIsSaidOrMendedWhole(t *testing.T) {
 			dir := copyOf(t, whole)
 			at, mask := random.Int64N(info.Size()), byte(1)<<random.IntN(8)
 			flip(t, filepath.Join(dir, name), at, mask)
-			m, err := mend(&Config{DataDir: dir})
+			m, err := recoverData(&Config{DataDir: dir})
 			switch {
 			case err != nil && strings.Contains(err.Error(), name):
 			case err != nil:
@@ -512,7 +512,7 @@ func TestAnInterruptedDeletionIsNoDamage(t *testing.T) {
 		t.Errorf("%v, %v", err, resp.Error())
 	}
 	left := n.left()
-	entries := (&mender{dir: left, copies: newCopies(left, time.Now()), deleting: make(map[string]bool)})
+	entries := newRecovery(&Config{DataDir: left})
 	if err := entries.readTxns(); err != nil || !entries.deleting["orders"] {
 		t.Errorf("a deletion was not noted: %v, %v", entries.deleting, err)
 	}
@@ -532,15 +532,15 @@ func TestDamageBeforeMisleadingBytesIsPassedQuickly(t *testing.T) {
 	n.close()
 	flip(t, filepath.Join(dir, "partitions", "orders-0", "0.dat"), 4<<20, 1)
 	before := time.Now()
-	m, err := mend(&Config{DataDir: dir})
+	m, err := recoverData(&Config{DataDir: dir})
 	if took := time.Since(before); err != nil || m.report.Batches != 1 || len(m.report.Damage) != 1 || took > 5*time.Minute {
 		t.Errorf("%+v in %v, %v", m.report, took, err)
 	}
 }
 
-// However a segment is mutilated, one start mends it: the next finds nothing,
+// However a segment is mutilated, one start repairs it: the next finds nothing,
 // and kfake reads what is left to the last batch.
-func TestOneStartMendsWhateverIsThere(t *testing.T) {
+func TestOneStartRepairsWhateverIsThere(t *testing.T) {
 	whole := filled(t, 40)
 	name := filepath.Join("partitions", "orders-0", "0.dat")
 	sound, err := os.ReadFile(filepath.Join(whole, name))
@@ -570,7 +570,7 @@ func TestOneStartMendsWhateverIsThere(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, name), raw, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		first, err := mend(&Config{DataDir: dir})
+		first, err := recoverData(&Config{DataDir: dir})
 		if err != nil {
 			t.Fatalf("round %d: %v", round, err)
 		}
@@ -579,7 +579,7 @@ func TestOneStartMendsWhateverIsThere(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		second, err := mend(&Config{DataDir: dir})
+		second, err := recoverData(&Config{DataDir: dir})
 		if err != nil || len(second.report.Damage) > 0 || second.report.Batches != first.report.Batches {
 			t.Fatalf("round %d: %d batches, then %d: %+v, %v", round, first.report.Batches, second.report.Batches, second.report.Damage, err)
 		}

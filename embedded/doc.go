@@ -22,7 +22,7 @@
 // memory alone is written beside its files: open transactions (txnlog.go), where
 // logs start (starts.go), share groups (share_kept.go).
 //
-// Start: Open mends the directory before kfake reads it (mend.go). Each segment is
+// Start: Open repairs the directory before kfake reads it (recover.go). Each segment is
 // read once, through a bounded buffer; kfake's logs and the segments' indexes are
 // held whole, as kfake does. What is damaged is cut out and a copy kept, files that
 // are missing are named, the sequences of producers are read back. Then kfake loads

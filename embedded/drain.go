@@ -3,9 +3,13 @@ package embedded
 import (
 	"context"
 	"net"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kring/kafka"
+	"kring/reqchan"
 )
 
 // waits are the APIs that kfake answers when something happens. polls among them
@@ -15,10 +19,30 @@ var (
 	polls = map[kmsg.Key]bool{kmsg.Fetch: true, kmsg.ShareFetch: true}
 )
 
+// linesStay is how long requests still stand in lines once the cluster is drained: for room, a
+// turn or a goroutine. A server that does well is through with them in a few milliseconds.
+const linesStay = time.Second
+
 // Drain answers at once what waits for something to happen, and what begins to
-// wait from now on. Call it before the server is shut down, which waits for all
+// wait from now on. A second later nothing more is begun that stands in a line: its connection
+// is closed, and its client asks elsewhere, or later. (Apache Kafka closes all that has not been
+// answered at once.) Call it before the server is shut down, which waits for all
 // that is in flight. It does not block, and may be called more than once.
-func (c *Cluster) Drain() { c.drain() }
+func (c *Cluster) Drain() {
+	c.draining.Store(true)
+	c.drain()
+	c.closeLinesOnce.Do(func() { time.AfterFunc(c.linesStay, c.closeLines) })
+}
+
+// refuseEnding closes the connection of a request that will not be begun, or was not answered.
+func (s *session) refuseEnding(q kafka.APIRequest) {
+	why := reqchan.BackendFailed
+	if s.cluster.draining.Load() {
+		why = reqchan.ServerDraining
+	}
+	s.end()
+	q.Raw.CloseConnection(why)
+}
 
 // exchangeOrGiveUp is exchange, but what waits ends at once when the cluster is
 // drained, and a poll when its client has gone, or when there would be no room for the

@@ -1,11 +1,14 @@
 package embedded
 
 import (
+	"io"
+	"net"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"kring"
 	"kring/reqchan"
 )
 
@@ -111,5 +114,60 @@ func TestDrainKeepsAFetchSession(t *testing.T) {
 	c.Drain()
 	if got := answer().(*kmsg.FetchResponse); got.SessionID != id || got.ErrorCode != 0 || len(got.Topics) != 0 {
 		t.Errorf("answered with %+v", got)
+	}
+}
+
+// A drain begins nothing that stands in a line: for memory, for a turn, or for a goroutine. What
+// has begun is answered.
+func TestADrainBeginsNothingThatStandsInALine(t *testing.T) {
+	onEngines(t, aDrainBeginsNothingThatStandsInALine)
+}
+
+func aDrainBeginsNothingThatStandsInALine(t *testing.T, engine kring.Engine) {
+	n := filledIn(t, engine, Config{WaitsMax: waitsMaxLeast}, 0, 1)
+	waits := dial(t, n.addr)
+	if _, err := waits.Write(longFetch("quiet")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it has begun", func() bool { return n.cluster.polling.taken.Load() == 1 })
+	back := n.turnsTaken()
+	var conns []net.Conn
+	send := func(req kmsg.Request) {
+		conn := dial(t, n.addr)
+		if _, err := conn.Write(kmsg.NewRequestFormatter().AppendRequest(nil, req, 1)); err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, conn)
+	}
+	heavy := metadata(4)
+	for range heavyElements + 1 {
+		heavy.Topics = append(heavy.Topics, kmsg.MetadataRequestTopic{Topic: kmsg.StringPtr("new")})
+	}
+	behind := fetchOf("full", 11)
+	behind.MaxWaitMillis = 0
+	for _, req := range []kmsg.Request{heavy, kmsg.NewPtrListGroupsRequest(), behind} {
+		send(req)
+	}
+	for range 3 * runsLeast {
+		send(metadata(4, "new"))
+	}
+	runs := &n.cluster.runs
+	eventually(t, "all of them stand in a line", func() bool {
+		runs.mu.Lock()
+		defer runs.mu.Unlock()
+		return runs.free[0] == 0 && len(runs.line[0]) > 2*runsLeast && n.sessionsRunning() == len(conns)+1
+	})
+	n.cluster.linesStay = 0
+	n.cluster.Drain()
+	readFrame(t, waits)
+	for _, conn := range conns {
+		if got, err := io.ReadAll(conn); err != nil || len(got) > 0 {
+			t.Fatalf("%d bytes and %v, want the end of the connection", len(got), err)
+		}
+	}
+	back()
+	eventually(t, "all are counted", func() bool { return n.server.Stats().Total.Closed[reqchan.ServerDraining] == uint64(len(conns)) })
+	if n.cluster.topicInfo("new") != nil {
+		t.Error("one of them was served")
 	}
 }

@@ -13,8 +13,10 @@ const groupEmpty = "Empty"
 // The states and types of groups as kfake writes them.
 var (
 	groupStates = []string{"PreparingRebalance", "CompletingRebalance", "Stable", "Dead", groupEmpty, "Assigning", "Reconciling"}
-	groupTypes  = []string{"classic", "consumer", "share"}
+	groupTypes  = []string{classicType, "consumer", shareType}
 )
+
+const classicType, shareType = "classic", "share"
 
 // The protocol of KIP-848's groups, and the assignor of those that named none.
 const (

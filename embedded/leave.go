@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -77,31 +76,94 @@ func (c *Cluster) fencedInstances(group string, asked []kmsg.LeaveGroupRequestMe
 	if !slices.ContainsFunc(asked, named) {
 		return nil
 	}
-	info := c.groupInfo(group)
-	if info == nil {
-		return nil
+	members, err := c.membersOf(group, "")
+	if err != nil {
+		return nil // kfake ends
 	}
 	fenced := make(map[int]bool)
 	for i := range asked {
-		if m := memberOf(info, "", asked[i].InstanceID); named(asked[i]) && m != nil && m.MemberID != asked[i].MemberID {
+		if m := memberOf(members, "", asked[i].InstanceID); named(asked[i]) && m != nil && m.id != asked[i].MemberID {
 			fenced[i] = true
 		}
 	}
 	return fenced
 }
 
-// memberOf finds a member by its instance id, or where that is nil by its id.
-func memberOf(info *kfake.GroupInfo, member string, instance *string) *kfake.GroupMember {
-	at := slices.IndexFunc(info.Members, func(m kfake.GroupMember) bool {
-		if instance == nil {
-			return m.MemberID == member
+// groupMember is a member of a group, of either protocol.
+type groupMember struct {
+	id       string
+	instance *string
+}
+
+// membersOf asks kfake for the members of a group of a type (see groupTypes); "": of any
+// but a share group.
+func (c *Cluster) membersOf(group, typ string) (members []groupMember, err error) {
+	if typ == shareType {
+		req := kmsg.NewPtrShareGroupDescribeRequest()
+		req.Version, req.GroupIDs = 1, []string{group}
+		resp, err := c.inside.ask(req)
+		if err != nil {
+			return nil, err
 		}
-		return m.InstanceID != nil && *m.InstanceID == *instance
+		for _, m := range resp.(*kmsg.ShareGroupDescribeResponse).Groups[0].Members {
+			members = append(members, groupMember{id: m.MemberID})
+		}
+		return members, nil
+	}
+	classic := kmsg.NewPtrDescribeGroupsRequest()
+	classic.Version, classic.Groups = 5, []string{group}
+	resp, err := c.inside.ask(classic)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range resp.(*kmsg.DescribeGroupsResponse).Groups[0].Members {
+		members = append(members, groupMember{m.MemberID, m.InstanceID})
+	}
+	if typ == classicType {
+		return members, nil
+	}
+	consumer := kmsg.NewPtrConsumerGroupDescribeRequest()
+	consumer.Groups = []string{group}
+	if resp, err = c.inside.ask(consumer); err != nil {
+		return nil, err
+	}
+	for _, m := range resp.(*kmsg.ConsumerGroupDescribeResponse).Groups[0].Members {
+		members = append(members, groupMember{m.MemberID, m.InstanceID})
+	}
+	return members, nil
+}
+
+// isEmpty says that there is a group, of any type, and that it has no members.
+func (c *Cluster) isEmpty(group string) (bool, error) {
+	req := kmsg.NewPtrDescribeGroupsRequest()
+	req.Version, req.Groups = 5, []string{group}
+	resp, err := c.inside.ask(req)
+	if err != nil {
+		return false, err
+	}
+	if resp.(*kmsg.DescribeGroupsResponse).Groups[0].State == groupEmpty {
+		return true, nil
+	}
+	share := kmsg.NewPtrShareGroupDescribeRequest()
+	share.Version, share.GroupIDs = 1, []string{group}
+	if resp, err = c.inside.ask(share); err != nil {
+		return false, err
+	}
+	return resp.(*kmsg.ShareGroupDescribeResponse).Groups[0].GroupState == groupEmpty, nil
+}
+
+// memberOf finds a member by its instance id, or where that is nil by its id.
+func memberOf(members []groupMember, member string, instance *string) *groupMember {
+	at := slices.IndexFunc(members, func(m groupMember) bool {
+		if instance == nil {
+			return m.id == member
+		}
+		return m.instance != nil && *m.instance == *instance
 	})
 	if at < 0 {
 		return nil
 	}
-	return &info.Members[at]
+	return &members[at]
 }
 
 // leaveConsumers has those leave by KIP-848's own way that kfake's LeaveGroup does
@@ -112,18 +174,18 @@ func (x *exchange) leaveConsumers(group string, asked []kmsg.LeaveGroupRequestMe
 	if !slices.ContainsFunc(codes, unknown) {
 		return nil
 	}
-	info := x.cluster().groupInfo(group)
-	if info == nil {
-		return nil
+	members, err := x.cluster().membersOf(group, "")
+	if err != nil {
+		return err
 	}
 	for i := range asked {
-		m := memberOf(info, asked[i].MemberID, asked[i].InstanceID)
+		m := memberOf(members, asked[i].MemberID, asked[i].InstanceID)
 		if !unknown(codes[i]) || m == nil {
 			continue
 		}
 		leave := kmsg.NewPtrConsumerGroupHeartbeatRequest()
-		leave.Version, leave.Group, leave.MemberID, leave.MemberEpoch = 1, group, m.MemberID, -1
-		leave.InstanceID = m.InstanceID
+		leave.Version, leave.Group, leave.MemberID, leave.MemberEpoch = 1, group, m.id, -1
+		leave.InstanceID = m.instance
 		resp, err := x.ask(leave)
 		if err != nil {
 			return err

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -471,8 +470,8 @@ func TestALostEndOfALogIsSaid(t *testing.T) {
 		if err := os.WriteFile(path, raw[:size], 0o600); err != nil {
 			t.Fatal(err)
 		}
-		m := &mender{dir: dir, copies: newCopies(dir, time.Now())}
-		if _, err := m.mendLog("groups.log"); err != nil || len(m.report.Damage) != 1 || m.report.Damage[0].Lost != lost ||
+		m := newRecovery(&Config{DataDir: dir})
+		if _, err := m.recoverLog("groups.log"); err != nil || len(m.report.Damage) != 1 || m.report.Damage[0].Lost != lost ||
 			!lost && !strings.Contains(m.report.Damage[0].What, "may have been acknowledged") {
 			t.Errorf("%s: %+v, %v", fault, m.report.Damage, err)
 		}

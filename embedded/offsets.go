@@ -69,6 +69,29 @@ func addRefusedCommit(resp *kmsg.OffsetCommitResponse, bad kmsg.OffsetCommitResp
 	resp.Topics = append(resp.Topics, bad)
 }
 
+// txnOffsetNamesIDs is the first version of TxnOffsetCommit whose topics are ids (KIP-1319).
+const txnOffsetNamesIDs = 6
+
+// nameTxnCommit has every repair see the names of the topics, which the wire has not from
+// version 6 on: of the request, and of the response. kfake looks at the ids alone.
+func nameTxnCommit(x *exchange, req *kmsg.TxnOffsetCommitRequest) kmsg.Response {
+	if req.Version < txnOffsetNamesIDs {
+		return nil
+	}
+	names := make(map[[16]byte]string, len(req.Topics))
+	for i := range req.Topics {
+		t := &req.Topics[i]
+		t.Topic = x.cluster().topicName(t.TopicID)
+		names[t.TopicID] = t.Topic
+	}
+	then(x, func(resp *kmsg.TxnOffsetCommitResponse) {
+		for i := range resp.Topics {
+			resp.Topics[i].Topic = names[resp.Topics[i].TopicID]
+		}
+	})
+	return nil
+}
+
 // boundTxnCommit is boundCommit in a transaction.
 func boundTxnCommit(x *exchange, req *kmsg.TxnOffsetCommitRequest) kmsg.Response {
 	var refused []kmsg.TxnOffsetCommitResponseTopic

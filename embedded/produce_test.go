@@ -201,10 +201,44 @@ func TestGoodBatchesBesideBadOnesAreStored(t *testing.T) {
 	}
 }
 
+// Where memory is little, what a batch decompresses to is less, and what it becomes in the
+// codec of its topic is no more than a batch may be.
+func TestWhatABatchBecomesHasABoundByTheMemory(t *testing.T) {
+	c := open(t, Config{KeptBytesMax: 512 << 10, BatchBytesMax: 1 << 20})
+	mustCreate(t, c, "compacted", "cleanup.policy=compact")
+	mustCreate(t, c, "plain", "compression.type=uncompressed")
+	mustCreate(t, c, "packed", "compression.type=lz4")
+	batch := func(codec, bytes int) []byte {
+		k := kmsg.NewRecord()
+		k.Key, k.Value = []byte("k"), make([]byte, bytes)
+		k.Length = int32(len(k.AppendTo(nil)) - 1)
+		return sealed(kmsg.RecordBatch{PartitionLeaderEpoch: -1, Magic: 2, Attributes: int16(codec), FirstTimestamp: nowMillis(),
+			MaxTimestamp: nowMillis(), ProducerID: -1, ProducerEpoch: -1, FirstSequence: -1, NumRecords: 1, Records: compressed(codec, k.AppendTo(nil))})
+	}
+	for _, codec := range []int{codecGzip, codecSnappy, codecLZ4, codecZstd} {
+		for _, of := range []struct {
+			topic string
+			bytes int
+			want  int16
+		}{
+			{"compacted", 3 << 20, 0}, {"compacted", 5 << 20, kerr.MessageTooLarge.Code},
+			{"plain", 1000 << 10, 0}, {"plain", 2 << 20, kerr.MessageTooLarge.Code},
+			{"packed", 3 << 20, 0}, {"packed", 5 << 20, kerr.MessageTooLarge.Code},
+		} {
+			if codec == codecLZ4 && of.topic == "packed" {
+				of.want = 0 // it stays as it is
+			}
+			if p := produced(t, c, of.topic, 9, batch(codec, of.bytes)); p.ErrorCode != of.want {
+				t.Errorf("codec %d, %d bytes to %s: %d %q, want %d", codec, of.bytes, of.topic, p.ErrorCode, text(p.ErrorMessage), of.want)
+			}
+		}
+	}
+}
+
 // What 16 MiB decompress to has a bound, and so has what lies in between; what
 // can't be decompressed is corrupt.
 func TestADecompressionBombIsRefused(t *testing.T) {
-	c := open(t, Config{})
+	c := open(t, Config{KeptBytesMax: 1 << 30})
 	mustCreate(t, c, "compacted", "cleanup.policy=compact")
 	bomb := func(codec int) []byte {
 		var raw []byte

@@ -48,6 +48,7 @@ type seqWindow struct {
 	NextSeq   int32                   `json:"next_seq,omitempty"`
 
 	transactional bool
+	wrote         int64 // when, in milliseconds since 1970; 0: nobody knows
 }
 
 type seqEntry struct {
@@ -66,7 +67,7 @@ func (w *seqWindow) add(h *batchHead) {
 	w.Entries[w.At] = seqEntry{h.sequence, w.NextSeq, h.offset}
 	w.At = (w.At + 1) % windowEntries
 	w.Count = min(w.Count+1, windowEntries)
-	w.transactional = h.uncommitted()
+	w.transactional, w.wrote = h.uncommitted(), h.firstTime
 }
 
 // last is the offset of the newest batch.
@@ -263,7 +264,7 @@ type sessionTxn struct {
 }
 
 // goesOn says whether an open transaction has an owner who can end it.
-func (m *mender) goesOn(producer int64, epoch int16) bool {
+func (m *recovery) goesOn(producer int64, epoch int16) bool {
 	known, ok := m.pids[producer]
 	if !ok || known.TxID == "" || epoch < known.Epoch {
 		return false
@@ -273,7 +274,7 @@ func (m *mender) goesOn(producer int64, epoch int16) bool {
 
 // resume has kfake go on with a transaction. Its time runs from when the
 // segment that it begins in was last written: not before it began.
-func (m *mender) resume(producer int64, topic string, number int32, t *openTxn) {
+func (m *recovery) resume(producer int64, topic string, number int32, t *openTxn) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := m.open[producer]
@@ -291,7 +292,7 @@ func (m *mender) resume(producer int64, topic string, number int32, t *openTxn) 
 }
 
 // collect takes a partition's windows.
-func (m *mender) collect(p *partition) {
+func (m *recovery) collect(p *partition) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	at := place{p.topic, p.number}
@@ -319,7 +320,7 @@ type windowKey struct {
 }
 
 // writeProducers writes what kfake is to know about producers.
-func (m *mender) writeProducers() error {
+func (m *recovery) writeProducers() error {
 	path := filepath.Join(m.dir, "seq_windows.json")
 	var old seqWindows
 	const name = "seq_windows.json"
@@ -334,10 +335,15 @@ func (m *mender) writeProducers() error {
 		if m.lostEnds[key.place] {
 			continue
 		}
-		if read := m.windows[key]; read == nil || w.Count > 0 && w.last() > read.last() {
+		read := m.windows[key]
+		if read != nil {
+			w.wrote = read.wrote
+		}
+		if read == nil || w.Count > 0 && w.last() > read.last() {
 			m.windows[key] = &w
 		}
 	}
+	m.forgetProducers()
 	all := seqWindows{Version: layoutVersion}
 	for _, w := range m.windows {
 		all.Windows = append(all.Windows, *w)
@@ -354,7 +360,7 @@ func (m *mender) writeProducers() error {
 // those that never asked it for an id, nor epochs that they raised themselves.
 // And it forgets how the last transaction ended when it raises the epoch, so
 // that EndTxn, sent again after a crash, would be refused (INVALID_TXN_STATE).
-func (m *mender) writePIDs() error {
+func (m *recovery) writePIDs() error {
 	m.raiseEnded()
 	var add []byte
 	for id, known := range m.pids {
@@ -382,10 +388,13 @@ func (m *mender) writePIDs() error {
 		}
 		add = appendEntry(add, raw)
 	}
+	path := filepath.Join(m.dir, "pids.log")
+	if m.pidsForgot {
+		return m.rewritePIDs(path)
+	}
 	if len(add) == 0 {
 		return nil
 	}
-	path := filepath.Join(m.dir, "pids.log")
 	size := int64(0)
 	if info, err := os.Stat(path); err == nil {
 		size = info.Size()
@@ -396,7 +405,7 @@ func (m *mender) writePIDs() error {
 // raiseEnded raises the epoch of a transaction that a crash interrupted when
 // it had ended, and before kfake had raised it (EndTxn from version 5 on): who
 // asks for the end again learns of the epoch.
-func (m *mender) raiseEnded() {
+func (m *recovery) raiseEnded() {
 	for id, t := range m.txns {
 		known := m.pids[id]
 		if t.Over || t.Ending == nil || t.Ending.Version < txnEndRaises || !known.ended || known.TxID != t.TxID || known.Epoch != t.Epoch ||
@@ -413,7 +422,21 @@ func (m *mender) raiseEnded() {
 // txnEndRaises is the first version of EndTxn that raises the epoch (KIP-890).
 const txnEndRaises = 5
 
-func (m *mender) writeSession() error {
+// rewritePIDs writes the producers that are left.
+func (m *recovery) rewritePIDs(path string) error {
+	var all []byte
+	for id, known := range m.pids {
+		known.Type, known.PID = "init", id
+		raw, err := json.Marshal(known)
+		if err != nil {
+			return err
+		}
+		all = appendEntry(all, raw)
+	}
+	return errors.Join(m.changed("pids.log"), replaceFile(path, bytes.NewReader(all)))
+}
+
+func (m *recovery) writeSession() error {
 	m.report.OpenTxns = len(m.open)
 	if m.session != nil || len(m.open) == 0 {
 		return nil // kfake's own, from an orderly stop, says more

@@ -18,7 +18,7 @@ import (
 	"github.com/pierrec/lz4/v4"
 )
 
-// The rest of a record batch's header (see mend_batch.go), big-endian.
+// The rest of a record batch's header (see recover_batch.go), big-endian.
 const (
 	batchRecordsAt = batchHeaderBytes
 
@@ -83,26 +83,41 @@ type record struct {
 }
 
 // decodedBytesMax is how many bytes of records one batch may hold once they are
-// decompressed, where they are looked at: 16 MiB of zstd can be 16 GiB.
+// decompressed, where they are looked at: 16 MiB of zstd can be 16 GiB. Where memory is
+// little it is less (decodedIn).
 const decodedBytesMax = 128 << 20
 
-var errDecodedTooLarge = fmt.Errorf("the records of one batch are more than %d MiB when they are decompressed", decodedBytesMax>>20)
+// decodedPerKept is how much larger it is than what clients may leave behind, which is a
+// sixty-fourth of the memory.
+const decodedPerKept = 8
+
+// decodedIn is decodedBytesMax for a cluster with so many bytes for what clients leave
+// behind, and never less than a batch that is not compressed.
+func decodedIn(kept, batch int64) int64 { return min(max(decodedPerKept*kept, batch), decodedBytesMax) }
+
+// decodedTooLarge is the error of a batch that holds more than so many bytes.
+type decodedTooLarge int64
+
+func (most decodedTooLarge) Error() string {
+	return fmt.Sprintf("the records of one batch are more than %d MiB when they are decompressed", most>>20)
+}
 
 // records calls f for each record of a batch, in its order, until f returns
-// false. It holds no more than a block of the compressed records.
-func (b recordBatch) records(f func(index int, r record) bool) error {
-	decoded, done, err := decoder(b.codec(), b[batchRecordsAt:])
+// false. It holds no more than a block of the compressed records; all of them may
+// have most bytes.
+func (b recordBatch) records(most int64, f func(index int, r record) bool) error {
+	decoded, done, err := decoder(b.codec(), b[batchRecordsAt:], most)
 	if err != nil {
 		return err
 	}
 	defer done()
-	limited := &io.LimitedReader{R: decoded, N: decodedBytesMax}
+	limited := &io.LimitedReader{R: decoded, N: most}
 	in := bufio.NewReaderSize(limited, 4<<10)
 	for i := range b.count() {
 		r, err := readRecord(in)
 		if err != nil {
 			if limited.N == 0 {
-				return errDecodedTooLarge
+				return decodedTooLarge(most)
 			}
 			return fmt.Errorf("record %d: %w", i, err)
 		}
@@ -140,7 +155,7 @@ func readRecord(in *bufio.Reader) (record, error) {
 		return record{}, errors.New("its length is wrong")
 	}
 	if rest > decodedBytesMax {
-		return record{}, errDecodedTooLarge
+		return record{}, decodedTooLarge(decodedBytesMax)
 	}
 	if _, err := in.Discard(int(rest)); err != nil {
 		return record{}, err
@@ -158,8 +173,9 @@ func (c *countingReader) ReadByte() (byte, error) {
 	return c.in.ReadByte()
 }
 
-// decoder reads what a codec compressed; done gives back what it holds.
-func decoder(codec int, compressed []byte) (decoded io.Reader, done func(), err error) {
+// decoder reads what a codec compressed, and holds no more than most bytes of it at once;
+// done gives them back.
+func decoder(codec int, compressed []byte, most int64) (decoded io.Reader, done func(), err error) {
 	src := bytes.NewReader(compressed)
 	nothing := func() {}
 	switch codec {
@@ -169,18 +185,32 @@ func decoder(codec int, compressed []byte) (decoded io.Reader, done func(), err 
 		decoded, err = gzip.NewReader(src)
 		return decoded, nothing, err
 	case codecSnappy:
-		return &snappyReader{rest: compressed}, nothing, nil
+		return &snappyReader{rest: compressed, most: most}, nothing, nil
 	case codecLZ4:
 		return lz4.NewReader(src), nothing, nil
 	case codecZstd:
 		d, err := zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxMemory(decodedBytesMax), zstd.WithDecoderMaxWindow(zstdWindowMax))
+			zstd.WithDecoderMaxMemory(uint64(most)), zstd.WithDecoderMaxWindow(uint64(min(most, zstdWindowMax))))
 		if err != nil {
 			return nil, nil, err
 		}
-		return d, d.Close, nil
+		return zstdReader{d, most}, d.Close, nil
 	}
 	return nil, nil, fmt.Errorf("there is no codec %d", codec)
+}
+
+// zstdReader says in our words that there is too much.
+type zstdReader struct {
+	*zstd.Decoder
+	most int64
+}
+
+func (z zstdReader) Read(p []byte) (int, error) {
+	n, err := z.Decoder.Read(p)
+	if errors.Is(err, zstd.ErrWindowSizeExceeded) || errors.Is(err, zstd.ErrDecoderSizeExceeded) {
+		err = decodedTooLarge(z.most)
+	}
+	return n, err
 }
 
 // zstdWindowMax is the largest window that the format's own library opens
@@ -199,6 +229,7 @@ const (
 // snappyReader decodes snappy block by block.
 type snappyReader struct {
 	rest    []byte // what is compressed
+	most    int64  // of a block, decoded
 	started bool
 	framed  bool
 	block   []byte // decoded and not read yet
@@ -236,8 +267,8 @@ func (s *snappyReader) next() error {
 	s.rest = s.rest[len(block):]
 	if n, err := s2.DecodedLen(block); err != nil {
 		return err
-	} else if n > decodedBytesMax {
-		return errDecodedTooLarge
+	} else if int64(n) > s.most {
+		return decodedTooLarge(s.most)
 	}
 	var err error
 	s.block, err = s2.Decode(nil, block)

@@ -7,32 +7,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"kring/internal/kmsgtest"
 	"kring/kafka"
 )
-
-// populate puts one element into every slice of a request, and something into
-// every name.
-func populate(v reflect.Value) {
-	for i := range v.NumField() {
-		f := v.Field(i)
-		switch {
-		case v.Type().Field(i).Name == "UnknownTags" || v.Type().Field(i).Name == "Version":
-		case f.Kind() == reflect.String:
-			f.SetString("asked")
-		case f.Type() == reflect.TypeFor[*string]():
-			f.Set(reflect.ValueOf(kmsg.StringPtr("asked")))
-		case f.Kind() == reflect.Slice && f.Type().Elem().Kind() != reflect.Uint8:
-			e := reflect.New(f.Type().Elem()).Elem()
-			switch e.Kind() {
-			case reflect.Struct:
-				populate(e)
-			case reflect.String:
-				e.SetString("asked")
-			}
-			f.Set(reflect.Append(f, e))
-		}
-	}
-}
 
 // Whatever a request that writes asks for, each of its elements is refused, in
 // every version that is served.
@@ -46,7 +23,7 @@ func TestEveryRefusalHasAnErrorInEachElement(t *testing.T) {
 		for version := served.Min; version <= served.Max; version++ {
 			req := kmsg.RequestForKey(int16(key))
 			req.SetVersion(version)
-			populate(reflect.ValueOf(req).Elem())
+			kmsgtest.FillOnce(reflect.ValueOf(req).Elem())
 			resp := refusalOf(req, kerr.KafkaStorageError.Code, "the disk is full")
 			frame := kmsg.NewRequestFormatter().AppendRequest(nil, req, 7)[4:]
 			answer := resp.AppendTo(kafka.AppendResponseHeader(nil, req.Key(), version, 7))

@@ -131,7 +131,7 @@ func (c *Cluster) reload() error {
 		return fmt.Errorf("write again what may not be on disk: %w", err)
 	}
 	c.kfakeLog = &logger{to: c.log, store: c.store}
-	if err := c.mendDir(); err != nil {
+	if err := c.recoverDir(); err != nil {
 		return err
 	}
 	before := c.listener

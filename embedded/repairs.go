@@ -15,10 +15,10 @@ var repairs = []repair{
 	{kmsg.Metadata, "lets its user say which rack a broker is in, or none", on(nodes)},
 	{kmsg.DescribeCluster, "lets its user say which rack a broker is in, or none", on(describeCluster)},
 	{kmsg.DescribeLogDirs, "names the data directory and the space on its volume, also where it holds nothing that was asked for", on(describeLogDirs)},
-	{kmsg.AlterReplicaLogDirs, "refuses folders that there are none of (LOG_DIR_NOT_FOUND)", on(moveToLogDir)},
+	{kmsg.AlterReplicaLogDirs, "refuses folders that do not exist (LOG_DIR_NOT_FOUND)", on(moveToLogDir)},
 	{kmsg.OffsetForLeaderEpoch, "serves version 2, the only one of librdkafka", on(endsOfEpochs)},
 	{kmsg.DescribeQuorum, "serves DescribeQuorum", on(describeQuorum)},
-	{kmsg.CreateTopics, "refuses settings that it does not have, values that they can't have and replicas on brokers that there are not, and says why", on(checkNewSettings)},
+	{kmsg.CreateTopics, "refuses unknown settings, invalid values and replicas on brokers that do not exist, and says why", on(checkNewSettings)},
 	{kmsg.CreateTopics, "refuses names that are no names, and bounds the partitions of one request", on(validateCreateTopics)},
 	{kmsg.CreatePartitions, "refuses to make as many partitions as there are, and says of fewer what is wrong", on(refuseSameCount)},
 	{kmsg.CreatePartitions, "bounds the partitions of one request", on(refuseManyPartitions)},
@@ -27,13 +27,27 @@ var repairs = []repair{
 	{kmsg.CreatePartitions, "bounds the partitions of all topics", on(boundCreatedPartitions)},
 	{kmsg.ApiVersions, "announces nothing that nobody is behind, and what every client can read (see notServed, kafka.Versions.Announce)", on(announceVersions)},
 	{kmsg.DeleteRecords, "takes a topic that is named twice for one", on(oneEntryATopic)},
-	{kmsg.DeleteRecords, "writes down that records were deleted, and where an empty log goes on", on(keepDeleted)}, // behind what refuses some
 	{kmsg.DescribeTopicPartitions, "answers eligible leaders with [], not null, bounds the partitions, and answers a cursor that is nowhere", on(describePartitions)},
 	{kmsg.JoinGroup, "refuses a member without a protocol, or with one twice, instead of ending the process", on(refuseJoin)},
 	{kmsg.JoinGroup, "answers INCONSISTENT_GROUP_PROTOCOL where a share group has the name", on(joinOfAnother)},
 	{kmsg.Heartbeat, "answers UNKNOWN_MEMBER_ID where there is no such group", on(nobodysHeartbeat)},
 	{kmsg.SyncGroup, "answers UNKNOWN_MEMBER_ID where there is no such group", on(nobodysSync)},
 	{kmsg.LeaveGroup, "answers UNKNOWN_MEMBER_ID where there is no such group, knows KIP-848's members, fences instances that others have, and repeats the ids of members", on(leaveGroup)},
+	{kmsg.JoinGroup, keptBounded, on(keepJoin)},
+	{kmsg.SyncGroup, keptBounded, on(keepSync)},
+	{kmsg.TxnOffsetCommit, "has the names of topics that are asked for by id", on(nameTxnCommit)},
+	{kmsg.OffsetCommit, "bounds the metadata of offsets", on(boundCommit)}, // before anything of it is charged
+	{kmsg.TxnOffsetCommit, "bounds the metadata of offsets", on(boundTxnCommit)},
+	{kmsg.OffsetCommit, keptBounded, on(keepCommit)},
+	{kmsg.TxnOffsetCommit, keptBounded, on(keepTxnCommit)},
+	{kmsg.ConsumerGroupHeartbeat, keptBounded, on(keepConsumer)},
+	{kmsg.ShareGroupHeartbeat, keptBounded, on(keepShareMember)},
+	{kmsg.InitProducerID, keptBounded, on(keepTxn)},
+	{kmsg.AddOffsetsToTxn, keptBounded, on(keepTxnGroup)},
+	{kmsg.AlterUserSCRAMCredentials, keptBounded, on(keepUsers)},
+	{kmsg.AlterClientQuotas, keptBounded, on(keepQuotas)},
+	{kmsg.Fetch, "bounds the partitions of all fetch sessions", on(boundFetchSessions)},
+	{kmsg.InitProducerID, "gives out ids without keeping them before their first batch", on(giveProducerID)},
 	{kmsg.OffsetFetch, "answers what is named twice once", on(fetchOffsetsOnce)},
 	{kmsg.DescribeShareGroupOffsets, "answers what is named twice once", on(describeShareOffsetsOnce)},
 	{kmsg.DescribeProducers, "answers what is named twice once", on(describeProducersOnce)},
@@ -62,6 +76,7 @@ var repairs = []repair{
 	{kmsg.ListTransactions, "remembers how transactions ended, names unknown states, and matches whole ids", on(listTransactions)},
 	{kmsg.Produce, "has the names of topics that are asked for by id", on(nameProduced)},
 	{kmsg.Produce, "looks at a transaction's producer before it looks at its partitions or begins it", on(fenceProducer)},
+	{kmsg.Produce, "forgets producers that have written nothing for long, and bounds how many there are", on(boundProducers)},
 	{kmsg.Produce, "obeys cleanup.policy, message.timestamp.* and compression.type, and clears the bit of append time where a producer sets it", on(validateProduce)},
 	{kmsg.Produce, waitsBounded, on(watchProduced)}, // before anything of it is shown to kfake
 	// The two that follow come last of Produce: what refuses batches comes before.
@@ -91,8 +106,7 @@ var repairs = []repair{
 	{kmsg.DeleteTopics, "says when a topic has changed", on(forgetTopics)},
 	{kmsg.DeleteRecords, "deletes nothing where all is gone already, without an error", on(deleteGone)},
 	{kmsg.DeleteRecords, "refuses to delete from topics that are compacted only, and knows no low watermark where it fails", on(keepCompacted)},
-	{kmsg.OffsetCommit, "bounds the metadata of offsets", on(boundCommit)},
-	{kmsg.TxnOffsetCommit, "bounds the metadata of offsets", on(boundTxnCommit)},
+	{kmsg.DeleteRecords, "writes down that records were deleted, and where an empty log goes on", on(keepDeleted)}, // behind all that refuse: what is noted is deleted at the next start
 	{kmsg.OffsetFetch, "answers with metadata, never with null", on(fillMetadata)},
 	{kmsg.OffsetDelete, "deletes the offsets that no member of a KIP-848 group reads, and answers UNKNOWN_TOPIC_OR_PARTITION", on(deleteOffsets)},
 	{kmsg.OffsetFetch, "deletes the offsets that no member of a KIP-848 group reads, and answers UNKNOWN_TOPIC_OR_PARTITION", on(leaveOutRetracted)},
@@ -102,7 +116,7 @@ var repairs = []repair{
 	{kmsg.DeleteACLs, "refuses ACLs that nobody checks", on(refuseDeleteACLs)},
 	{kmsg.DescribeACLs, "refuses ACLs that nobody checks", on(refuseDescribeACLs)},
 	{kmsg.ElectLeaders, "elects nobody where the leader leads", on(electLeaders)},
-	{kmsg.AlterPartitionAssignments, "refuses brokers that there are not", on(validateAssignments)},
+	{kmsg.AlterPartitionAssignments, "refuses brokers that do not exist", on(validateAssignments)},
 	{kmsg.UpdateFeatures, "keeps the level of a feature, and obeys it", on(keepFeatures)},
 	{kmsg.AddPartitionsToTxn, "goes on with an open transaction after a crash", noteTxn},
 	{kmsg.AddOffsetsToTxn, "goes on with an open transaction after a crash", noteTxn},
@@ -114,6 +128,9 @@ var repairs = []repair{
 
 // waitsBounded is why requests that may wait have repairs.
 const waitsBounded = "bounds how many requests wait at once, and what they bring together"
+
+// keptBounded is why requests that leave something behind have repairs.
+const keptBounded = "bounds what clients leave behind"
 
 // repairsOf is repairs by API. It is filled by init, because repairs ask for the
 // repairs of other APIs.

@@ -31,6 +31,9 @@ const (
 	// makingMax bounds the answers that kfake makes at once. It makes them one after the
 	// other, so more would only wait.
 	makingMax = 16
+	// heavyElements is how many elements a request has that is answered by itself: kfake
+	// does nothing else meanwhile, so others come between two such requests.
+	heavyElements = 4096
 	// pollBytesMax bounds an answer that may have to be waited for: it holds nothing
 	// meanwhile, and many may be there at once.
 	pollBytesMax = 1 << 20
@@ -57,12 +60,37 @@ const (
 type answers struct {
 	making  chan struct{}
 	unknown chan struct{}                    // the same for answers of which nobody knows the size, which are short
+	lists   chan struct{}                    // the same for those that may be as long as all that clients left behind
+	heavy   chan struct{}                    // the same for requests that keep kfake busy
 	last    [kmsg.MaxKey + 1][2]atomic.Int64 // large ones, by API: to requests that name nothing, and to others
 	whole   atomic.Int64                     // the last Fetch that was more than it was asked to be, because a batch was
 	record  recordSize
 	polling polling
 	crowds  crowds
 	tidying tidying
+}
+
+// listing are the APIs whose answers are as long as what clients have left behind.
+var listing = map[kmsg.Key]bool{
+	kmsg.OffsetFetch: true, kmsg.ListGroups: true, kmsg.DescribeGroups: true, kmsg.ConsumerGroupDescribe: true, kmsg.ShareGroupDescribe: true,
+	kmsg.DescribeShareGroupOffsets: true, kmsg.ListTransactions: true, kmsg.DescribeTransactions: true, kmsg.DescribeProducers: true,
+	kmsg.DescribeUserSCRAMCredentials: true, kmsg.DescribeClientQuotas: true, kmsg.DescribeLogDirs: true,
+}
+
+func (a *answers) init() {
+	a.making, a.unknown = make(chan struct{}, makingMax), make(chan struct{}, makingMax)
+	a.lists, a.heavy = make(chan struct{}, 1), make(chan struct{}, 1)
+}
+
+// turnsFor is who makes the answer to q when its size is known, and when it is not.
+func (a *answers) turnsFor(q kafka.APIRequest) (making, unknown chan struct{}) {
+	switch {
+	case q.Elements > heavyElements:
+		return a.heavy, a.heavy
+	case listing[kmsg.Key(q.Header.Key)]:
+		return a.making, a.lists
+	}
+	return a.making, a.unknown
 }
 
 // lastTo is how large the last large answer was to requests like q.
@@ -96,25 +124,27 @@ func (m *room) leave() {
 func (s *session) makeRoom(j job) *room {
 	a, b, key := &s.cluster.answers, reqchan.BudgetOf(j.q.Raw), kmsg.Key(j.q.Header.Key)
 	_, s.changing = changes[key]
+	s.unwaited = 0
 	s.shares = s.shares || key == kmsg.ShareFetch || key == kmsg.ShareAcknowledge
 	if b == nil {
 		return nil
 	}
 	last, decoded := a.lastTo(j.q), int64(j.q.Elements)*bytesOfElement(key)
 	if key == kmsg.Fetch {
-		return s.makeRoomToFetch(fetchBounds(j.q), b, decoded)
+		return s.makeRoomToFetch(j.q, b, decoded)
 	}
+	making, unknown := a.turnsFor(j.q)
 	for {
 		switch n := last.Load(); {
 		case n > budget.SmallBytes:
-			return s.enter(b, max(n*answerCopies, decoded), j.waits, a.making)
+			return s.enter(b, max(n*answerCopies, decoded), j.waits, making)
 		case decoded > budget.SmallBytes:
-			return s.enter(b, decoded, j.waits, a.making)
+			return s.enter(b, decoded, j.waits, making)
 		case j.waits || key == kmsg.Produce:
 			return nil
 		}
 		// Nobody knows: then no more than a few are answered before somebody does.
-		m := s.enter(nil, 0, false, a.unknown)
+		m := s.enter(nil, 0, false, unknown)
 		if m.denied || last.Load() <= budget.SmallBytes {
 			return m
 		}
@@ -132,8 +162,16 @@ func bytesOfElement(key kmsg.Key) int64 {
 
 // makeRoomToFetch is makeRoom for a Fetch. What is known of batches may change while it
 // waits: then it waits once more.
-func (s *session) makeRoomToFetch(f fetch, b *budget.Budget, decoded int64) *room {
+func (s *session) makeRoomToFetch(q kafka.APIRequest, b *budget.Budget, decoded int64) *room {
+	f := fetchBounds(q)
 	n, waits, light := s.fit(f, b.Room())
+	if q.Elements > heavyElements {
+		if f.least() > 0 {
+			s.unwaited = max(f.wait(), 0)
+		}
+		f.setWait(0) // its turn is over once it is answered
+		return s.enter(b, max(n, decoded), false, s.cluster.answers.heavy)
+	}
 	m := s.enterToFetch(b, max(n, decoded), waits, light)
 	if !m.denied && n <= budget.SmallBytes && !light && s.comesWhole() {
 		m.leave()
@@ -194,8 +232,8 @@ func (s *session) fit(f fetch, room int64) (n int64, waits, light bool) {
 
 // enter waits for n bytes, and then for one of turns unless that is nil. It is denied to a
 // session that ends meanwhile, to one whose client goes while it is in the line for bytes,
-// and, where the request may wait for something to happen, when the cluster is drained: all
-// who are in line would be too much at once.
+// to all when the lines close, and, where the request may wait for something to happen, when the
+// cluster is drained: all who are in line would be too much at once.
 func (s *session) enter(b *budget.Budget, n int64, waits bool, turns chan struct{}) *room {
 	m, come := &room{}, make(chan struct{})
 	m.ticket = b.Queue(n, func() { close(come) })
@@ -211,6 +249,8 @@ func (s *session) enter(b *budget.Budget, n int64, waits bool, turns chan struct
 		case <-s.client.Context().Done():
 			m.denied = true
 		case <-drained:
+			m.denied = true
+		case <-s.cluster.linesClosed.Done():
 			m.denied = true
 		}
 	}
@@ -230,6 +270,10 @@ func (s *session) enter(b *budget.Budget, n int64, waits bool, turns chan struct
 // takeTurn waits for a turn. Whoever's client has gone gets one that is free, and waits
 // for one if it changes something: what a client sends last is often a commit.
 func (s *session) takeTurn(m *room, turns chan struct{}, drained <-chan struct{}) bool {
+	over := s.cluster.linesClosed
+	if cap(turns) == 1 && over.Err() != nil {
+		return false // it may take long, and others stood here before
+	}
 	select {
 	case turns <- struct{}{}:
 		m.turns = turns
@@ -247,6 +291,7 @@ func (s *session) takeTurn(m *room, turns chan struct{}, drained <-chan struct{}
 	case <-s.ended:
 	case <-gone:
 	case <-drained:
+	case <-over.Done():
 	}
 	return false
 }

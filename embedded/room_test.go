@@ -237,15 +237,16 @@ func whatAClientSendsBeforeItClosesIsServed(t *testing.T, engine kring.Engine) {
 
 // turnsTaken has nobody make an answer until it is given back.
 func (n *node) turnsTaken() (back func()) {
-	all := []chan struct{}{n.cluster.answers.making, n.cluster.answers.unknown}
-	for range makingMax {
-		for _, turns := range all {
+	a := &n.cluster.answers
+	all := []chan struct{}{a.making, a.unknown, a.lists, a.heavy}
+	for _, turns := range all {
+		for range cap(turns) {
 			turns <- struct{}{}
 		}
 	}
 	return func() {
-		for range makingMax {
-			for _, turns := range all {
+		for _, turns := range all {
+			for range cap(turns) {
 				<-turns
 			}
 		}

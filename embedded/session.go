@@ -46,11 +46,13 @@ type session struct {
 	got      int   // bytes of the last response that was decoded
 	allowed  int64 // how many bytes that was
 	fetched  int64 // how many they were
+	unwaited int32 // milliseconds that the Fetch that is served would wait, were it not heavy
 
 	// Owner: run, all that follows; see waits.go.
 	standing standing
 	fetching fetchSession
 	sharing  shareSession
+	stood    bool // it stood in a line before this run
 	class    int  // of the requests that run serves
 	runs     bool // it counts among the runs of its class
 }
@@ -137,6 +139,10 @@ func (s *session) run(class int) {
 		if !ok {
 			return
 		}
+		if s.stood && s.cluster.linesClosed.Err() != nil {
+			s.refuseEnding(j.q)
+			continue
+		}
 		if j.q, ok = s.cluster.filter.Authorize(j.q); !ok {
 			continue
 		}
@@ -153,8 +159,7 @@ func (s *session) run(class int) {
 		if err != nil {
 			s.cluster.log.Debug("embedded: connection to the cluster failed",
 				"conn", s.client.ID.String(), "error", err)
-			s.end()
-			j.q.Raw.CloseConnection(reqchan.BackendFailed)
+			s.refuseEnding(j.q)
 		}
 	}
 }
@@ -273,7 +278,8 @@ func (s *session) send(payload []byte) (net.Conn, error) {
 }
 
 // receive reads the start of the response to payload, up to the correlation id,
-// and returns how long the response is with that.
+// and returns how long the response is with that. The request waits no longer then: its
+// place is free before its client can ask again.
 func (s *session) receive(pipe net.Conn, payload []byte) (n int, err error) {
 	if _, err := io.ReadFull(pipe, s.head[:]); err != nil {
 		return 0, fmt.Errorf("read: %w", err)
@@ -284,6 +290,7 @@ func (s *session) receive(pipe net.Conn, payload []byte) (n int, err error) {
 	if size < correlationBytes || string(got) != string(asked) {
 		return 0, fmt.Errorf("response of %d bytes with correlation id %x to request %x", size, got, asked)
 	}
+	s.leavePlace()
 	return int(size), nil
 }
 

@@ -153,6 +153,7 @@ func (s *settings) resolve(topic map[string]*string, broker map[string]string) *
 		segmentsBytes: number(segmentBytes),
 		codec:         text(compressionType),
 	}
+	r.decodedMax = decodedIn(s.cluster.cfg.KeptBytesMax, int64(r.messageBytes))
 	for _, policy := range list(text(cleanupPolicy)) {
 		r.keyed = r.keyed || policy == "compact"
 		r.expires = r.expires || policy == "delete"

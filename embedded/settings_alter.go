@@ -74,11 +74,19 @@ func (s *settings) change(ask asker, a alteration, validateOnly bool) *refusal {
 	case kmsg.ConfigResourceTypeGroupConfig:
 		return s.changeGroup(ask, a, validateOnly)
 	case kmsg.ConfigResourceTypeClientMetrics:
-		return refuse(kerr.InvalidRequest.Code, "Nobody receives client metrics in the embedded cluster.")
+		return refuse(kerr.InvalidRequest.Code, s.clientMetricsAdvice())
 	case kmsg.ConfigResourceTypeBrokerLogger:
 		return refuse(kerr.InvalidRequest.Code, "Log levels are not changed by requests: start kring with --log-level.")
 	}
 	return refuse(kerr.InvalidRequest.Code, "Unknown resource type "+strconv.Itoa(int(a.kind)))
+}
+
+// clientMetricsAdvice says what decides which metrics clients push, instead of such resources.
+func (s *settings) clientMetricsAdvice() string {
+	if s.cluster.cfg.Telemetry != nil {
+		return "What clients push is not changed by requests: start kring with another --client-telemetry-subscription."
+	}
+	return "Nobody receives client metrics here: start kring with --client-telemetry."
 }
 
 func (s *settings) changeTopic(ask asker, a alteration, validateOnly bool) *refusal {
@@ -294,9 +302,9 @@ func (s *settings) changeGroup(ask asker, a alteration, validateOnly bool) *refu
 			changes[op.name], kept[storedGroup+op.name+":"+a.name] = v, v
 		}
 	}
-	if n, err := groupsSet(ask); err != nil {
+	if n, more, err := groupsSet(ask, kept); err != nil {
 		return refused(err)
-	} else if n+len(kept) > groupsSetMax {
+	} else if more > 0 && n+more > groupsSetMax {
 		return refuse(kerr.PolicyViolation.Code, "All groups together have "+strconv.Itoa(n)+" settings; at most "+
 			strconv.Itoa(groupsSetMax)+" are kept.")
 	}
@@ -306,13 +314,18 @@ func (s *settings) changeGroup(ask asker, a alteration, validateOnly bool) *refu
 	return refused(storeSettings(ask, a.kind, a.name, changes))
 }
 
-// groupsSet counts what is set of groups.
-func groupsSet(ask asker) (n int, err error) {
+// groupsSet counts what is set of groups, and what changes would add to that.
+func groupsSet(ask asker, changes map[string]*string) (n, more int, err error) {
 	kept, err := describedBroker(ask)
 	for name := range kept {
 		if strings.HasPrefix(name, storedGroup) {
 			n++
 		}
 	}
-	return n, err
+	for name, v := range changes {
+		if _, set := kept[name]; v != nil && !set {
+			more++
+		}
+	}
+	return n, more, err
 }

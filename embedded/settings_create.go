@@ -88,10 +88,17 @@ func (s *settings) checkNew(t *kmsg.CreateTopicsRequestTopic) *refusal {
 	return nil
 }
 
-// forgetTopics is for what changes topics by itself: what was looked up of their
-// settings is looked up again.
+// forgetTopics is for what changes topics by itself: what was looked up of their settings is
+// looked up again, and what producers wrote to them takes no room any more.
 func forgetTopics(x *exchange, _ *kmsg.DeleteTopicsRequest) kmsg.Response {
-	then(x, func(*kmsg.DeleteTopicsResponse) { x.cluster().settings.forget() })
+	then(x, func(resp *kmsg.DeleteTopicsResponse) {
+		x.cluster().settings.forget()
+		for i := range resp.Topics {
+			if t := &resp.Topics[i]; t.ErrorCode == 0 && t.Topic != nil {
+				x.cluster().producers.deleted(*t.Topic)
+			}
+		}
+	})
 	return nil
 }
 

@@ -11,6 +11,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kring/telemetry"
 )
 
 // set is a change of one setting: "name=value", or "-name" to go back to the
@@ -388,8 +390,17 @@ func TestSettingsOfGroupsAreDoneOrRefused(t *testing.T) {
 	if value := text(describe(t, c, ofGroup, "g")["consumer.session.timeout.ms"].Value); value != "45000" {
 		t.Errorf("the default is %q", value)
 	}
-	if code, message := alter(t, c, kmsg.ConfigResourceTypeClientMetrics, "m", "interval.ms=100"); code != kerr.InvalidRequest.Code || message == "" {
-		t.Errorf("client metrics: error %d %q", code, message)
+}
+
+// TestASubscriptionByRequestIsRefusedWithTheFlagThatDecides: another one where clients push
+// already than where they don't.
+func TestASubscriptionByRequestIsRefusedWithTheFlagThatDecides(t *testing.T) {
+	for flag, pushed := range map[string]*telemetry.State{"--client-telemetry.": nil, "--client-telemetry-subscription.": new(telemetry.State)} {
+		c := &Cluster{cfg: Config{Telemetry: pushed}}
+		refused := newSettings(c).change(nil, alteration{kind: kmsg.ConfigResourceTypeClientMetrics, name: "m"}, false)
+		if refused == nil || refused.code != kerr.InvalidRequest.Code || !strings.HasSuffix(refused.message, flag) {
+			t.Errorf("%+v names no %s", refused, flag)
+		}
 	}
 }
 

@@ -73,7 +73,10 @@ func forgetGroups(x *exchange, req *kmsg.DeleteGroupsRequest) kmsg.Response {
 		return nil
 	}
 	for _, group := range req.Groups {
-		if info := x.cluster().groupInfo(group); info == nil || info.State != groupEmpty {
+		if empty, err := x.cluster().isEmpty(group); err != nil {
+			x.fail(err)
+			return nil
+		} else if !empty {
 			continue // kfake says what is wrong
 		}
 		if err := x.session.forgetOffsets(group, everyTopic); err != nil {

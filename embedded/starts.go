@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -116,23 +118,45 @@ func (s *starts) begin() (began bool, err error) {
 	return true, s.write()
 }
 
-// note stores where partitions of a topic will start.
-func (s *starts) note(topic string, id [16]byte, partitions map[int32]int64, exists func(topic, id string) bool) error {
+// begun is where partitions of a topic will start.
+type begun struct {
+	topic      string
+	id         [16]byte
+	partitions map[int32]int64
+}
+
+// note stores all, or nothing: what is not deleted now must not be at the next start. sync
+// follows the file.
+func (s *starts) note(all []begun, exists func(topic, id string) bool, sync func() error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	text := base64.StdEncoding.EncodeToString(id[:])
-	t := s.at[topic]
-	if t == nil || t.ID != text {
-		if len(s.at) >= startsMax {
-			s.prune(exists)
-		}
-		t = &topicStart{ID: text, Partitions: make(map[int32]int64)}
-		s.at[topic] = t
+	before := maps.Clone(s.at)
+	for _, b := range all {
+		s.add(b, exists)
 	}
-	for p, offset := range partitions {
+	err := s.write()
+	if err == nil {
+		err = sync()
+	}
+	if err != nil {
+		s.at = before
+		_ = s.write() // the file may have been replaced before it failed
+	}
+	return err
+}
+
+// add changes no topicStart, only which one a topic has. The caller holds mu.
+func (s *starts) add(b begun, exists func(topic, id string) bool) {
+	t := &topicStart{ID: base64.StdEncoding.EncodeToString(b.id[:]), Partitions: make(map[int32]int64)}
+	if old := s.at[b.topic]; old != nil && old.ID == t.ID {
+		maps.Copy(t.Partitions, old.Partitions)
+	} else if len(s.at) >= startsMax {
+		s.prune(exists)
+	}
+	for p, offset := range b.partitions {
 		t.Partitions[p] = max(t.Partitions[p], offset)
 	}
-	return s.write()
+	s.at[b.topic] = t
 }
 
 // prune forgets deleted topics. The caller holds mu.
@@ -278,22 +302,23 @@ func (c *Cluster) deleteBefore(topic string, partition int32, offset int64) erro
 		return errWriteFailed
 	}
 	offsets := map[int32]int64{partition: offset}
-	if err := c.noteStarts(topic, offsets); err != nil {
+	if err := c.noteStarts(c.begins(topic, offsets)); err != nil {
 		return err
 	}
 	return c.kfake.DeleteRecords(topic, partition, offsets[partition])
 }
 
-// noteStarts stores where partitions will start, and sets offsets to what kfake is asked
-// for: not "the end", which moves meanwhile, and not an offset beyond the present end. What
-// is deleted without being noted would count as missing at the next start. The caller
-// holds live.
-func (c *Cluster) noteStarts(topic string, offsets map[int32]int64) error {
+// begins is where partitions will start, and sets offsets to what kfake is asked for: not
+// "the end", which moves meanwhile, and not an offset beyond the present end. What is
+// deleted without being noted would count as missing at the next start. The caller holds
+// live.
+func (c *Cluster) begins(topic string, offsets map[int32]int64) begun {
+	b := begun{topic: topic, partitions: make(map[int32]int64)}
 	info := c.kfake.TopicInfo(topic)
 	if c.starts.dir == "" || info == nil {
-		return nil
+		return b
 	}
-	noted := make(map[int32]int64)
+	b.id = info.TopicID
 	for p, offset := range offsets {
 		at := c.kfake.PartitionInfo(topic, p)
 		if at == nil {
@@ -306,16 +331,24 @@ func (c *Cluster) noteStarts(topic string, offsets map[int32]int64) error {
 		}
 		offsets[p] = offset
 		if offset > at.LogStartOffset && offset <= at.HighWatermark { // else kfake refuses, or does nothing
-			noted[p] = offset
+			b.partitions[p] = offset
 		}
 	}
-	if len(noted) == 0 {
+	return b
+}
+
+// noteStarts stores what begins said, before anything is deleted.
+func (c *Cluster) noteStarts(all ...begun) error {
+	all = slices.DeleteFunc(all, func(b begun) bool { return len(b.partitions) == 0 })
+	if len(all) == 0 {
 		return nil
 	}
-	err := c.starts.note(topic, info.TopicID, noted, c.topicExists)
-	if err == nil && c.cfg.SyncWrites {
-		err = c.syncs.directory(c.cfg.DataDir)
-	}
+	err := c.starts.note(all, c.topicExists, func() error {
+		if !c.cfg.SyncWrites {
+			return nil
+		}
+		return c.syncs.directory(c.cfg.DataDir)
+	})
 	if err != nil {
 		return fmt.Errorf("write %s: %w", startsName, err) // and nothing was deleted
 	}
@@ -330,19 +363,21 @@ func keepDeleted(x *exchange, req *kmsg.DeleteRecordsRequest) kmsg.Response {
 	if c.starts.dir == "" || c.kfake == nil {
 		return nil // kfake, if it runs, has nothing to keep
 	}
+	var all []begun
 	for i := range req.Topics {
 		offsets := make(map[int32]int64, len(req.Topics[i].Partitions))
 		for _, p := range req.Topics[i].Partitions {
 			offsets[p.Partition] = p.Offset
 		}
-		if err := c.noteStarts(req.Topics[i].Topic, offsets); err != nil {
-			return refusalOf(req, kerr.KafkaStorageError.Code, err.Error())
-		}
+		all = append(all, c.begins(req.Topics[i].Topic, offsets))
 		for j := range req.Topics[i].Partitions {
 			p := &req.Topics[i].Partitions[j]
 			x.changed = x.changed || p.Offset != offsets[p.Partition]
 			p.Offset = offsets[p.Partition]
 		}
+	}
+	if err := c.noteStarts(all...); err != nil {
+		return refusalOf(req, kerr.KafkaStorageError.Code, err.Error())
 	}
 	return nil
 }

@@ -22,14 +22,7 @@ import (
 // code asks once and returns the first error of the answer; 0: it was served.
 func code(t *testing.T, c *Cluster, req kmsg.Request) int16 {
 	t.Helper()
-	conn := &reqchan.Conn{}
-	c.ConnOpened(conn)
-	defer c.ConnClosed(conn, reqchan.PeerFinished)
-	r := newRequest(t, conn, 0, req)
-	c.Handle(r.Request())
-	if !r.HandleReturned() {
-		r.await()
-	}
+	r := answered(t, c, req)
 	if kind, _, _ := r.Answer(); kind != reqchan.AnswerSend {
 		t.Fatalf("%T: answered with %v", req, kind)
 	}
@@ -175,7 +168,7 @@ func TestWhatFailsToBeWrittenIsNotAcknowledged(t *testing.T) {
 		want     *kerr.Error
 	}{
 		{"groups.log", false, func(*testing.T) kmsg.Request { return committingAt(6) }, kerr.KafkaStorageError},
-		{"pids.log", false, func(*testing.T) kmsg.Request { return initialising(nil) }, kerr.CoordinatorLoadInProgress},
+		{"pids.log", false, func(*testing.T) kmsg.Request { return initialising(kmsg.StringPtr("txn")) }, kerr.NotCoordinator},
 		{"topics.json.tmp", false, func(*testing.T) kmsg.Request { return creating(topicOf("more", 1)) }, kerr.KafkaStorageError},
 		{"topics.json.tmp", false, func(*testing.T) kmsg.Request { return deleting("orders") }, kerr.KafkaStorageError},
 		{"sasl.json.tmp", false, func(*testing.T) kmsg.Request { return addingUser() }, kerr.KafkaStorageError},

@@ -54,7 +54,7 @@ func TestWhatCantBeSyncedIsNotAcknowledged(t *testing.T) {
 		{"0.dat", func(t *testing.T) kmsg.Request { return storing(t, "orders", "x") }, kerr.KafkaStorageError},
 		{"0.idx", func(t *testing.T) kmsg.Request { return storing(t, "orders", "x") }, kerr.KafkaStorageError},
 		{"groups.log", func(*testing.T) kmsg.Request { return committingAt(6) }, kerr.KafkaStorageError},
-		{"pids.log", func(*testing.T) kmsg.Request { return initialising(nil) }, kerr.CoordinatorLoadInProgress},
+		{"pids.log", func(*testing.T) kmsg.Request { return initialising(kmsg.StringPtr("txn")) }, kerr.NotCoordinator},
 		{"data", func(*testing.T) kmsg.Request { return creating(topicOf("more", 1)) }, kerr.KafkaStorageError},
 	} {
 		t.Run(c.file, func(t *testing.T) {

@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"slices"
+	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -35,3 +36,32 @@ func (t topicIndex) TopicNames() (names []string) {
 	slices.Sort(names)
 	return names
 }
+
+// currentIndex is the topicIndex of the last Cluster that was opened with the same
+// kafka.Producers or kafka.TopicCounts: after an upgrade that failed another is, and views and
+// metrics may be asking at that moment.
+type currentIndex struct{ cluster atomic.Pointer[Cluster] }
+
+func newIndex(c *Cluster) *currentIndex {
+	i := &currentIndex{}
+	i.cluster.Store(c)
+	return i
+}
+
+// pointAt has index be of c, if it is a currentIndex. The field that has it is not written:
+// others may be reading it.
+func pointAt(index any, c *Cluster) bool {
+	i, is := index.(*currentIndex)
+	if is {
+		i.cluster.Store(c)
+	}
+	return is
+}
+
+func (i *currentIndex) TopicName(id [16]byte) string {
+	return topicIndex{i.cluster.Load()}.TopicName(id)
+}
+func (i *currentIndex) TopicExists(name string) bool {
+	return topicIndex{i.cluster.Load()}.TopicExists(name)
+}
+func (i *currentIndex) TopicNames() []string { return topicIndex{i.cluster.Load()}.TopicNames() }

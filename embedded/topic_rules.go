@@ -24,6 +24,7 @@ type topicRules struct {
 	codec         string // compression.type
 	codecLevel    int
 	segmentsBytes int64
+	decodedMax    int64 // bytes of a batch's records, decompressed
 }
 
 // recordErrorsMax is how many records of a batch are named in an answer.
@@ -90,7 +91,7 @@ func (r *topicRules) judge(b recordBatch, now int64, topic string, answer *kmsg.
 // refuseUndecoded answers a batch whose records can't be read.
 func refuseUndecoded(answer *kmsg.ProduceResponseTopicPartition, err error) {
 	answer.ErrorCode, answer.ErrorMessage = kerr.CorruptMessage.Code, kmsg.StringPtr(err.Error())
-	if errors.Is(err, errDecodedTooLarge) {
+	if _, large := errors.AsType[decodedTooLarge](err); large || errors.Is(err, errEncodedTooLarge) {
 		answer.ErrorCode = kerr.MessageTooLarge.Code
 	}
 }
@@ -107,7 +108,7 @@ func (r *topicRules) refuse(b recordBatch, now int64, topic string, answer *kmsg
 		return false
 	}
 	var late, keyless []recordError
-	err := b.records(func(i int, rec record) bool {
+	err := b.records(r.decodedMax, func(i int, rec record) bool {
 		at := b.firstTimestamp() + rec.timestampDelta
 		if timed && at != noTimestamp && (now-at > r.beforeMillis || at-now > r.afterMillis) {
 			late = append(late, recordError{i, fmt.Sprintf("Timestamp %d of message with offset %d is out of range. "+

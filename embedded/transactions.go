@@ -45,6 +45,8 @@ type lastTransaction struct {
 	// is current, the producer did not learn of it. noEpoch: another took over.
 	epoch   int16
 	started int64 // milliseconds since 1970; notStarted
+	// groups are those that were added to the open transaction with epoch.
+	groups map[string]struct{}
 }
 
 const (
@@ -94,13 +96,59 @@ func (t *transactions) began(id string, epoch int16) {
 		if !l.open {
 			l.started = time.Now().UnixMilli()
 		}
+		if l.epoch != epoch {
+			l.groups = nil
+		}
 		l.state, l.open, l.epoch = txnAborted, true, epoch
 	})
 }
 
+// added is began by a group whose offsets the transaction will commit.
+func (t *transactions) added(id string, epoch int16, group string) {
+	t.began(id, epoch)
+	t.change(id, func(l *lastTransaction) {
+		if l.groups == nil {
+			l.groups = make(map[string]struct{})
+		}
+		l.groups[group] = struct{}{}
+	})
+}
+
+// hasGroup says that a group was added to the open transaction.
+func (t *transactions) hasGroup(id string, epoch int16, group string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l, ok := t.find(id)
+	if !ok || !l.open || l.epoch != epoch {
+		return false
+	}
+	_, has := l.groups[group]
+	return has
+}
+
+// again forgets the groups of all: kfake is run anew.
+func (t *transactions) again() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, half := range []map[string]lastTransaction{t.young, t.old} {
+		for id, l := range half {
+			l.groups = nil
+			half[id] = l
+		}
+	}
+}
+
+// ending forgets the groups before kfake is asked to end a transaction: its answer may be
+// lost.
+func (t *transactions) ending(id string) {
+	if _, seen := t.of(id); seen {
+		t.change(id, func(l *lastTransaction) { l.groups = nil })
+	}
+}
+
 func (t *transactions) ended(id string, epoch int16, commit bool) {
 	t.change(id, func(l *lastTransaction) {
-		l.state, l.open, l.epoch = txnAborted, false, epoch
+		l.state, l.open, l.epoch, l.groups = txnAborted, false, epoch, nil
 		if commit {
 			l.state = txnCommited
 		}

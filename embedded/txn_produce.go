@@ -32,7 +32,9 @@ func fenceProducer(x *exchange, req *kmsg.ProduceRequest) kmsg.Response {
 		return nil
 	}
 	if req.TransactionID == nil {
-		withhold(x, req, func([]byte) *kerr.Error { return kerr.TransactionalIDAuthorizationFailed })
+		withhold(x, req, func(string, *kmsg.ProduceRequestTopicPartition) *kerr.Error {
+			return kerr.TransactionalIDAuthorizationFailed
+		})
 		return nil
 	}
 	p, err := x.producerOf(*req.TransactionID)
@@ -40,8 +42,8 @@ func fenceProducer(x *exchange, req *kmsg.ProduceRequest) kmsg.Response {
 		x.fail(err)
 		return nil
 	}
-	withhold(x, req, func(batch []byte) *kerr.Error {
-		id, epoch, ok := producerIn(batch)
+	withhold(x, req, func(_ string, batch *kmsg.ProduceRequestTopicPartition) *kerr.Error {
+		id, epoch, ok := producerIn(batch.Records)
 		switch {
 		case !ok:
 			return nil
@@ -88,14 +90,14 @@ func transactional(req *kmsg.ProduceRequest) bool {
 
 // withhold takes the batches for which refuse has an error out of a Produce
 // request, and adds their errors to kfake's response to the others.
-func withhold(x *exchange, req *kmsg.ProduceRequest, refuse func(batch []byte) *kerr.Error) {
+func withhold(x *exchange, req *kmsg.ProduceRequest, refuse func(topic string, batch *kmsg.ProduceRequestTopicPartition) *kerr.Error) {
 	var refused []kmsg.ProduceResponseTopic
 	topics := req.Topics[:0]
 	for _, t := range req.Topics {
 		answer := kmsg.NewProduceResponseTopic()
 		answer.Topic, answer.TopicID = t.Topic, t.TopicID
 		t.Partitions = slices.DeleteFunc(t.Partitions, func(p kmsg.ProduceRequestTopicPartition) bool {
-			fault := refuse(p.Records)
+			fault := refuse(t.Topic, &p)
 			if fault != nil {
 				answer.Partitions = append(answer.Partitions, refusedBatch(p.Partition, fault))
 			}

@@ -29,8 +29,8 @@ type endedTxn struct {
 	Epoch int16  `json:"epoch"`
 }
 
-// endedTxns is what a directory says, once its logs are mended.
-func (m *mender) endedTxns() map[string]endedTxn {
+// endedTxns is what a directory says, once its logs are repaired.
+func (m *recovery) endedTxns() map[string]endedTxn {
 	kept, err := readEndedTxns(m.dir)
 	if err != nil {
 		m.note(damagedPart{File: txnStatesName, What: fmt.Sprintf("unreadable (%v); transactions that are over are Empty, as if they had never begun", err), NextOffset: -1})

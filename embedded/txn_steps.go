@@ -47,17 +47,23 @@ func refuseAdd(x *exchange, req *kmsg.AddPartitionsToTxnRequest) kmsg.Response {
 	return resp
 }
 
+// addOffsets answers by itself what the transaction has already: kfake would keep the name
+// of a group once more for each time that it is added.
 func addOffsets(x *exchange, req *kmsg.AddOffsetsToTxnRequest) kmsg.Response {
 	if req.TransactionalID == "" {
 		resp := x.response().(*kmsg.AddOffsetsToTxnResponse)
 		resp.ErrorCode = kerr.InvalidRequest.Code
 		return resp
 	}
-	x.disown(req.TransactionalID, &req.ProducerID)
+	p, added := x.disown(req.TransactionalID, &req.ProducerID), &x.cluster().transactions
+	if x.err == nil && p != nil && p.ProducerID == req.ProducerID && p.ProducerEpoch == req.ProducerEpoch && p.State == txnOngoing &&
+		added.hasGroup(req.TransactionalID, req.ProducerEpoch, req.Group) {
+		return x.response()
+	}
 	then(x, func(resp *kmsg.AddOffsetsToTxnResponse) {
 		resp.ErrorCode = fencedBefore(addOffsetsFences, req.Version, resp.ErrorCode)
 		if resp.ErrorCode == 0 {
-			x.cluster().transactions.began(req.TransactionalID, req.ProducerEpoch)
+			added.added(req.TransactionalID, req.ProducerEpoch, req.Group)
 		}
 	})
 	return nil
@@ -106,6 +112,7 @@ func endTransaction(x *exchange, req *kmsg.EndTxnRequest) kmsg.Response {
 			return refuseEnd(x, code)
 		}
 	}
+	x.cluster().transactions.ending(req.TransactionalID)
 	then(x, func(resp *kmsg.EndTxnResponse) {
 		resp.ErrorCode = fencedBefore(endFences, req.Version, resp.ErrorCode)
 		if resp.ErrorCode == 0 {

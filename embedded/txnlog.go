@@ -155,7 +155,7 @@ func union(a, b []int32) []int32 {
 	return a
 }
 
-// openTxnLog goes on with the log that mend left, for the transactions that
+// openTxnLog goes on with the log that recoverData left, for the transactions that
 // have an owner.
 func openTxnLog(dir string, sync bool, open map[int64]*txnNote) (*txnLog, error) {
 	l := &txnLog{path: filepath.Join(dir, txnLogName), sync: sync, max: txnLogBytesMax, open: open}
@@ -373,16 +373,22 @@ func notePartitions(req *kmsg.AddPartitionsToTxnRequest, resp *kmsg.AddPartition
 }
 
 func noteOffsets(req *kmsg.TxnOffsetCommitRequest, resp *kmsg.TxnOffsetCommitResponse) *txnNote {
-	taken := make(map[place]bool)
+	type named struct { // ids, too: a topic may be named by the one that it had
+		place
+		id [16]byte
+	}
+	taken := make(map[named]bool)
 	for _, t := range resp.Topics {
 		for _, p := range t.Partitions {
-			taken[place{t.Topic, p.Partition}] = p.ErrorCode == 0
+			if p.ErrorCode == 0 {
+				taken[named{place{t.Topic, p.Partition}, t.TopicID}] = true
+			}
 		}
 	}
 	topics := make(map[string]map[int32]txnOffset)
 	for _, t := range req.Topics {
 		for _, p := range t.Partitions {
-			if !taken[place{t.Topic, p.Partition}] {
+			if !taken[named{place{t.Topic, p.Partition}, t.TopicID}] {
 				continue
 			}
 			if topics[t.Topic] == nil {

@@ -195,7 +195,8 @@ func TestAnEndThatRaisedTheEpochIsRemembered(t *testing.T) {
 			}
 		}
 		l.close()
-		m := &mender{dir: dir, copies: newCopies(dir, time.Now()), pids: map[int64]pidEntry{1: {Epoch: 6, TxID: "a"}, 4: {Epoch: 6, TxID: "d"}}}
+		m := newRecovery(&Config{DataDir: dir})
+		m.pids = map[int64]pidEntry{1: {Epoch: 6, TxID: "a"}, 4: {Epoch: 6, TxID: "d"}}
 		if err := m.readTxns(); err != nil {
 			t.Fatal(err)
 		}

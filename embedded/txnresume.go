@@ -15,7 +15,7 @@ import (
 
 // readTxns reads txns.log: the transactions that go on, and the topics whose
 // deletion may have been interrupted.
-func (m *mender) readTxns() error {
+func (m *recovery) readTxns() error {
 	info, err := os.Stat(filepath.Join(m.dir, txnLogName))
 	fault := ""
 	switch {
@@ -32,7 +32,7 @@ func (m *mender) readTxns() error {
 			return err
 		}
 	}
-	entries, err := m.mendLog(txnLogName)
+	entries, err := m.recoverLog(txnLogName)
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (m *mender) readTxns() error {
 
 // ownedTxns leaves out the transactions whose producer has got a new epoch:
 // kfake aborted them.
-func (m *mender) ownedTxns() map[int64]*txnNote {
+func (m *recovery) ownedTxns() map[int64]*txnNote {
 	for id, t := range m.txns {
 		epoch := t.Epoch
 		if t.Over {
@@ -71,7 +71,8 @@ func (m *mender) ownedTxns() map[int64]*txnNote {
 
 // resumeTxns tells kfake, as their clients had, what the open transactions
 // have besides their records. It ends those whose end a crash interrupted. The
-// times of the transactions begin anew.
+// times of the transactions begin anew. What can't be told, because its topic was deleted
+// since, takes nothing else with it.
 func (c *Cluster) resumeTxns() error {
 	if len(c.resume) == 0 {
 		return nil
@@ -86,7 +87,7 @@ func (c *Cluster) resumeTxns() error {
 		if t.Over {
 			continue
 		}
-		for _, req := range t.requests() {
+		for _, req := range t.requests(c.exists) {
 			resp, err := s.ask(req)
 			if err != nil {
 				return fmt.Errorf("resume transaction %q: %w", t.TxID, err)
@@ -94,7 +95,6 @@ func (c *Cluster) resumeTxns() error {
 			if code := txnError(resp); code != 0 {
 				// Its owner learns of it by what it asks next.
 				c.log.Warn("a transaction does not go on as it was", "transactional_id", t.TxID, "error", kerr.ErrorForCode(code))
-				break
 			}
 		}
 		if t.Ending != nil {
@@ -106,25 +106,38 @@ func (c *Cluster) resumeTxns() error {
 	return nil
 }
 
-// requests are those that bring kfake where the transaction was.
-func (n *txnNote) requests() []kmsg.Request {
+// exists says whether kfake has a partition. It is for who holds live.
+func (c *Cluster) exists(topic string, partition int32) bool {
+	return c.kfake.PartitionInfo(topic, partition) != nil
+}
+
+// requests are those that bring kfake where the transaction was. Partitions that are no
+// more are left out: with one of them kfake adds none.
+func (n *txnNote) requests(exists func(topic string, partition int32) bool) []kmsg.Request {
 	var all []kmsg.Request
-	if len(n.Partitions) > 0 {
-		req := kmsg.NewPtrAddPartitionsToTxnRequest()
-		req.Version, req.TransactionalID, req.ProducerID, req.ProducerEpoch = 3, n.TxID, n.PID, n.Epoch
-		for topic, ps := range n.Partitions {
-			t := kmsg.NewAddPartitionsToTxnRequestTopic()
-			t.Topic, t.Partitions = topic, ps
-			req.Topics = append(req.Topics, t)
+	add := kmsg.NewPtrAddPartitionsToTxnRequest()
+	add.Version, add.TransactionalID, add.ProducerID, add.ProducerEpoch = 3, n.TxID, n.PID, n.Epoch
+	for topic, ps := range n.Partitions {
+		t := kmsg.NewAddPartitionsToTxnRequestTopic()
+		t.Topic = topic
+		for _, p := range ps {
+			if exists(topic, p) {
+				t.Partitions = append(t.Partitions, p)
+			}
 		}
-		all = append(all, req)
+		if len(t.Partitions) > 0 {
+			add.Topics = append(add.Topics, t)
+		}
+	}
+	if len(add.Topics) > 0 {
+		all = append(all, add)
 	}
 	for group, topics := range n.Groups {
 		add := kmsg.NewPtrAddOffsetsToTxnRequest()
 		add.Version, add.TransactionalID, add.ProducerID, add.ProducerEpoch, add.Group = 3, n.TxID, n.PID, n.Epoch, group
 		all = append(all, add)
-		if len(topics) > 0 {
-			all = append(all, n.offsets(group, topics))
+		if req := n.offsets(group, topics, exists); len(req.Topics) > 0 {
+			all = append(all, req)
 		}
 	}
 	if n.Ending != nil {
@@ -137,18 +150,23 @@ func (n *txnNote) requests() []kmsg.Request {
 
 // offsets leaves out who of the group sent them: kfake checked it then, and
 // members do not outlive a crash.
-func (n *txnNote) offsets(group string, topics map[string]map[int32]txnOffset) kmsg.Request {
+func (n *txnNote) offsets(group string, topics map[string]map[int32]txnOffset, exists func(string, int32) bool) *kmsg.TxnOffsetCommitRequest {
 	req := kmsg.NewPtrTxnOffsetCommitRequest()
 	req.Version, req.TransactionalID, req.Group, req.ProducerID, req.ProducerEpoch, req.Generation = 3, n.TxID, group, n.PID, n.Epoch, -1
 	for topic, offsets := range topics {
 		t := kmsg.NewTxnOffsetCommitRequestTopic()
 		t.Topic = topic
 		for number, o := range offsets {
+			if !exists(topic, number) {
+				continue
+			}
 			p := kmsg.NewTxnOffsetCommitRequestTopicPartition()
 			p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = number, o.Offset, o.LeaderEpoch, o.Metadata
 			t.Partitions = append(t.Partitions, p)
 		}
-		req.Topics = append(req.Topics, t)
+		if len(t.Partitions) > 0 {
+			req.Topics = append(req.Topics, t)
+		}
 	}
 	return req
 }

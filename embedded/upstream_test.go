@@ -63,7 +63,7 @@ func repairList() string {
 	return b.String()
 }
 
-// Of what is mended around kfake, the page names files that are there.
+// Of what is repaired around kfake, the page names files that are there.
 func TestThePageNamesFilesThatAreThere(t *testing.T) {
 	text, err := os.ReadFile(page)
 	if err != nil {

@@ -10,9 +10,8 @@ import (
 	"kring/reqchan"
 )
 
-// ask puts one request to a cluster of its own connection and returns what it
-// is answered with.
-func ask(t *testing.T, c *Cluster, req kmsg.Request) (reqchan.AnswerKind, kmsg.Response) {
+// answered puts one request to a cluster of its own connection.
+func answered(t *testing.T, c *Cluster, req kmsg.Request) *request {
 	t.Helper()
 	conn := &reqchan.Conn{}
 	c.ConnOpened(conn)
@@ -22,7 +21,14 @@ func ask(t *testing.T, c *Cluster, req kmsg.Request) (reqchan.AnswerKind, kmsg.R
 	if !r.HandleReturned() {
 		r.await()
 	}
-	kind, response, _ := r.Answer()
+	return r
+}
+
+// ask puts one request to a cluster of its own connection and returns what it
+// is answered with.
+func ask(t *testing.T, c *Cluster, req kmsg.Request) (reqchan.AnswerKind, kmsg.Response) {
+	t.Helper()
+	kind, response, _ := answered(t, c, req).Answer()
 	if kind != reqchan.AnswerSend {
 		return kind, nil
 	}

@@ -98,22 +98,29 @@ func pollFetch(x *exchange, req *kmsg.FetchRequest) kmsg.Response {
 		then(x, func(resp *kmsg.FetchResponse) { s.fetching.goesOn(resp.SessionID) })
 	}
 	switch {
+	case s.unwaited > 0:
+		x.muteInstead(s.unwaited)
+		return nil
 	case req.MaxWaitMillis <= 0 || req.MinBytes <= 0:
 		return nil
 	case !s.stand(&s.cluster.polling):
-		wait := req.MaxWaitMillis
+		x.muteInstead(req.MaxWaitMillis)
 		req.MaxWaitMillis, x.changed = 0, true
-		then(x, func(resp *kmsg.FetchResponse) {
-			if _, records := lastFetched(resp); records == nil {
-				x.mute(wait, &resp.ThrottleMillis)
-			}
-		})
 		return nil
 	case !known:
 		topics = nil
 	}
 	x.joinCrowd(&poll{topics: topics, most: s.allowed, committed: req.IsolationLevel == readCommitted})
 	return nil
+}
+
+// muteInstead mutes a client whose Fetch can't wait, unless it is answered with records.
+func (x *exchange) muteInstead(wait int32) {
+	then(x, func(resp *kmsg.FetchResponse) {
+		if _, records := lastFetched(resp); records == nil && resp.ErrorCode == 0 {
+			x.mute(wait, &resp.ThrottleMillis)
+		}
+	})
 }
 
 // pollShareFetch is pollFetch for a member of a share group. What it brings is counted in
@@ -315,6 +322,7 @@ func (r *runs) start(s *session, class int) {
 	}
 	r.free[class]--
 	r.mu.Unlock()
+	s.stood = false
 	go s.run(class)
 }
 
@@ -331,5 +339,6 @@ func (r *runs) end(class int) {
 	s := line[0]
 	line[0], r.line[class] = nil, line[1:]
 	r.mu.Unlock()
+	s.stood = true
 	go s.run(class)
 }

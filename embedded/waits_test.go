@@ -194,7 +194,7 @@ func joinsBeyondTheirBoundAreToComeAgain(t *testing.T, engine kring.Engine) {
 	join := func(i int) *kmsg.JoinGroupRequest {
 		req := kmsg.NewPtrJoinGroupRequest()
 		req.Version, req.Group, req.ProtocolType = 2, fmt.Sprint("group", i), "consumer"
-		req.SessionTimeoutMillis, req.RebalanceTimeoutMillis = 60_000, 600_000
+		req.SessionTimeoutMillis, req.RebalanceTimeoutMillis = 1_800_000, 1_800_000 // however long the others take
 		req.Protocols = []kmsg.JoinGroupRequestProtocol{{Name: "range"}}
 		return req
 	}

@@ -66,6 +66,11 @@ type Engine interface {
 	// completion of its own and is idempotent.
 	Shutdown(fd FD, t Token)
 
+	// ShutdownSend ends the outgoing direction of a connection: its peer reads an end
+	// behind what was sent. Receives go on. Only when no Send is outstanding. It has no
+	// completion and is idempotent; Shutdown may follow.
+	ShutdownSend(fd FD, t Token)
+
 	// Detach forgets fd without closing it, so that another engine of the Network
 	// may use it from now on. Only when nothing is outstanding on fd. It has no
 	// completion: t has had its last word.

@@ -58,8 +58,8 @@ func (a *Addressing) Validate() error {
 		fault("gateway: Nodes %d: must be from 1 to %d, one more than the largest node id of the cluster", a.Nodes, nodePortsMax)
 	}
 	for _, base := range []int32{a.PortBase, a.firstAdvertised()} {
-		if base < 1 || base+a.Nodes-1 > 1<<16-1 {
-			fault("gateway: ports %d to %d: must be from 1 to 65535; choose a lower base, or fewer nodes", base, base+a.Nodes-1)
+		if last := int64(base) + int64(a.Nodes) - 1; base < 1 || last > 1<<16-1 {
+			fault("gateway: ports %d to %d: must be from 1 to 65535; choose a lower base, or fewer nodes", base, last)
 		}
 	}
 	if _, err := kafka.ParseAddress((kafka.Address{Host: a.Host, Port: 1}).String()); err != nil {

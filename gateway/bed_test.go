@@ -78,6 +78,9 @@ type bedOptions struct {
 	gateway func(*Config)
 	server  func(*kring.Config)
 	cluster []kfake.Opt
+	filter  func(*kafka.Filter, *Gateway)
+	// beforeServing is called before anybody connects.
+	beforeServing func(*bed)
 }
 
 func newBed(t testing.TB, o bedOptions) *bed {
@@ -116,6 +119,9 @@ func newBed(t testing.TB, o bedOptions) *bed {
 	if b.gateway, err = New(cfg, b.dialer); err != nil {
 		t.Fatal(err)
 	}
+	if o.beforeServing != nil {
+		o.beforeServing(b)
+	}
 	b.serve(o)
 	return b
 }
@@ -132,7 +138,11 @@ func (b *bed) serve(o bedOptions) {
 	if o.server != nil {
 		o.server(&cfg)
 	}
-	b.server = servertest.Start(b.t, cfg, kafka.NewFilter(Served(), b.gateway))
+	filter := kafka.NewFilter(Served(b.gateway.cfg.Announced...), b.gateway)
+	if o.filter != nil {
+		o.filter(filter, b.gateway)
+	}
+	b.server = servertest.Start(b.t, cfg, filter)
 	for _, l := range b.server.Listeners() {
 		b.ports[l.Name] = l.Address
 	}

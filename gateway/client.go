@@ -16,38 +16,48 @@ type client struct {
 	conn *kring.Conn
 	node *node
 
-	pool   *pool // from the first request that goes upstream on
-	queue  fifo[*slot]
-	on     *uplink // where its requests under way are; nil: none is
-	away   int     // how many
-	lane   Lane    // of these
-	own    *uplink // its own connection upstream, if it has one
-	alone  bool    // everything goes by its own
-	shares bool    // it has a share session, which is its own connection's
-	doomed bool    // its connection is being closed
-	gone   bool
-	line   *lanes // where it waits for a connection; nil: it does not
-	ticket uint64 // of its place in that line
+	pool      *pool // from the first request that goes upstream on
+	queue     fifo[*slot]
+	on        *uplink // where its requests under way are; nil: none is
+	away      int     // how many
+	lane      Lane    // of these
+	own       *uplink // its own connection upstream, if it has one
+	alone     bool    // everything goes by its own
+	shares    bool    // it has a share session, which is its own connection's
+	silent    bool    // it has sent Produce with acks=0
+	heldUntil int64   // a broker throttles it until then
+	doomed    bool    // its connection is being closed
+	gone      bool
+	line      *lanes // where it waits for a connection; nil: it does not
+	ticket    uint64 // of its place in that line
 }
+
+// processor is the one that c's connection lives on.
+func (c *client) processor() int { return int(c.conn.Processor()) }
 
 // clientOf is the client of a connection. It is called for one request of it at a time.
 func (g *Gateway) clientOf(conn *kring.Conn) *client {
 	if c, known := conn.Attachment().(*client); known {
 		return c
 	}
-	wants := NoNode
-	if g.cfg.NodeOf != nil {
-		wants = g.cfg.NodeOf(conn)
-	} else if tls := conn.TLS(); tls != nil && g.cfg.Addressing.Names != "" {
-		wants = g.cfg.Addressing.NodeOfName(tls.ServerName)
-	}
-	c := &client{conn: conn, node: g.nodeForClient(wants)}
+	c := &client{conn: conn, node: g.nodeForClient(g.wants(conn))}
 	c.alone = g.cfg.Mode == Dedicated
 	conn.Attach(c)
 	if conn.Ended() { // Order: ConnClosed may have been called, and found nobody; one of the two does
 		g.leave(c)
 	}
 	return c
+}
+
+// wants is the broker that a client means, by the address that it came by; NoNode: any.
+func (g *Gateway) wants(conn *kring.Conn) int32 {
+	if g.cfg.NodeOf != nil {
+		return g.cfg.NodeOf(conn)
+	}
+	if tls := conn.TLS(); tls != nil && g.cfg.Addressing.Names != "" {
+		return g.cfg.Addressing.NodeOfName(tls.ServerName)
+	}
+	return NoNode
 }
 
 // leave forgets a client whose connection has ended, once.
@@ -79,7 +89,7 @@ func (n *node) identify(c *client) bool {
 	}
 	c.pool = n.pool(key)
 	c.pool.clients++
-	if n.g.poisoners.has(poisonKey(c.queue.first())) {
+	if n.g.poisoners.has(c.queue.first()) {
 		c.alone = true
 	}
 	return true
@@ -89,6 +99,7 @@ func (n *node) identify(c *client) bool {
 // say which of them the broker has seen.
 func (n *node) doom(c *client, why kring.CloseReason) {
 	c.doomed = true
+	delete(n.held, c)
 	n.leaveLine(c)
 	for _, s := range c.queue.all() {
 		n.say(answer{slot: s, kind: answerClose, why: why})
@@ -99,6 +110,7 @@ func (n *node) doom(c *client, why kring.CloseReason) {
 // leave is when the connection of c has ended.
 func (n *node) leave(c *client) {
 	c.gone = true
+	delete(n.held, c)
 	n.leaveLine(c)
 	for _, s := range c.queue.all() {
 		n.say(answer{slot: s, kind: answerNothing})
@@ -129,5 +141,5 @@ func (u *uplink) onlyWaits() bool {
 			return false
 		}
 	}
-	return u.unsent == 0
+	return u.unsent.Load() == 0
 }

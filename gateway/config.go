@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -32,7 +33,9 @@ type Config struct {
 	// NodeOf says which broker the clients of a connection mean, NoNode: any. nil: the name
 	// of the TLS handshake decides, by Addressing.
 	NodeOf func(c *kring.Conn) int32
-	Mode   Mode
+	// ListenerOf is the listener by whose name rules know a client; nil: its own.
+	ListenerOf func(c *kring.Conn) string
+	Mode       Mode
 
 	// Connections is how many upstream connections serve short requests, and as many
 	// writes, for each broker and principal; 0 means 8.
@@ -44,8 +47,11 @@ type Config struct {
 	// must be more than the largest group has.
 	Joining int
 	// Dedicated is how many clients may have an upstream connection of their own, for each
-	// broker; 0 means 1024, in mode Dedicated 65536.
+	// broker and principal; 0 means 1024, in mode Dedicated 65536.
 	Dedicated int
+	// DedicatedAll is how many of these one broker may have, over all principals; 0 means 8
+	// times Dedicated. A principal has at most half of what others leave.
+	DedicatedAll int
 	// Depth is how many requests may be under way on one shared connection; 0 means 8. The
 	// broker serves one of them at a time.
 	Depth int
@@ -87,6 +93,13 @@ type Config struct {
 	// PassSASL passes the clients' own SASL exchanges to the broker. Only in mode Dedicated.
 	PassSASL bool
 
+	// LearnTopics has the gateway remember the names and ids of topics that brokers name, for
+	// the rules, or the counts by topic, of a kafka.Filter in front of it: see Gateway.Topics.
+	LearnTopics bool
+	// Announced are further APIs that clients are told of: what a kafka.Filter in front of the
+	// gateway answers. Give them to Served as well.
+	Announced []kafka.VersionRange
+
 	Events Events
 	// Now is the clock, in nanoseconds; nil: the monotonic one. For tests.
 	Now func() int64
@@ -103,43 +116,36 @@ type Events struct {
 	BrokerDown func(node int32, at kafka.Address, err error)
 	// BrokerMoved: the upstream advertises another address for a node.
 	BrokerMoved func(node int32, from, to kafka.Address)
-	// Warning: something is wrong that clients will notice; each text once.
+	// Warning: something is wrong that clients will notice; each text once, or once in ten
+	// minutes if it is about how much there is of something.
 	Warning func(text string)
 }
 
 // WithDefaults is c with its zero bounds filled in.
 func (c Config) WithDefaults() Config {
-	def := func(v *int, d int) {
-		if *v == 0 {
-			*v = d
-		}
-	}
-	span := func(v *time.Duration, d time.Duration) {
-		if *v == 0 {
-			*v = d
-		}
-	}
-	def(&c.Connections, 8)
-	def(&c.Waiting, 64)
-	def(&c.Joining, 1024)
+	dedicated := 1024
 	if c.Mode == Dedicated {
-		def(&c.Dedicated, 1<<16)
+		dedicated = 1 << 16
 	}
-	def(&c.Dedicated, 1024)
-	def(&c.Depth, 8)
-	def(&c.FrameBytesMax, 100<<20)
-	span(&c.OpenTimeout, 10*time.Second)
-	span(&c.RequestTimeout, 30*time.Second)
-	span(&c.ChangeTimeout, 2*time.Minute)
-	span(&c.GroupTimeout, 10*time.Minute)
-	span(&c.WaitTimeout, 10*time.Second)
-	span(&c.FetchWaitMax, 5*time.Second)
-	span(&c.IdleTimeout, 4*time.Minute)
-	span(&c.TopologyEvery, 30*time.Second)
-	span(&c.BackoffMin, 100*time.Millisecond)
-	span(&c.BackoffMax, 10*time.Second)
-	span(&c.FrameTimeout, 30*time.Second)
-	span(&c.WriteTimeout, 30*time.Second)
+	c.Connections = cmp.Or(c.Connections, 8)
+	c.Waiting = cmp.Or(c.Waiting, 64)
+	c.Joining = cmp.Or(c.Joining, 1024)
+	c.Dedicated = cmp.Or(c.Dedicated, dedicated)
+	c.DedicatedAll = cmp.Or(c.DedicatedAll, 8*c.Dedicated)
+	c.Depth = cmp.Or(c.Depth, 8)
+	c.FrameBytesMax = cmp.Or(c.FrameBytesMax, 100<<20)
+	c.OpenTimeout = cmp.Or(c.OpenTimeout, 10*time.Second)
+	c.RequestTimeout = cmp.Or(c.RequestTimeout, 30*time.Second)
+	c.ChangeTimeout = cmp.Or(c.ChangeTimeout, 2*time.Minute)
+	c.GroupTimeout = cmp.Or(c.GroupTimeout, 10*time.Minute)
+	c.WaitTimeout = cmp.Or(c.WaitTimeout, 10*time.Second)
+	c.FetchWaitMax = cmp.Or(c.FetchWaitMax, 5*time.Second)
+	c.IdleTimeout = cmp.Or(c.IdleTimeout, 4*time.Minute)
+	c.TopologyEvery = cmp.Or(c.TopologyEvery, 30*time.Second)
+	c.BackoffMin = cmp.Or(c.BackoffMin, 100*time.Millisecond)
+	c.BackoffMax = cmp.Or(c.BackoffMax, 10*time.Second)
+	c.FrameTimeout = cmp.Or(c.FrameTimeout, 30*time.Second)
+	c.WriteTimeout = cmp.Or(c.WriteTimeout, 30*time.Second)
 	return c
 }
 
@@ -168,6 +174,9 @@ func (c Config) Validate() error {
 			fault("gateway: %s %v: must be a millisecond at least", name, v)
 		}
 	}
+	if c.DedicatedAll < 1 || c.DedicatedAll > 1<<23 {
+		fault("gateway: DedicatedAll %d: must be from 1 to %d", c.DedicatedAll, 1<<23)
+	}
 	if c.BackoffMin > c.BackoffMax {
 		fault("gateway: BackoffMin %v: must not be more than BackoffMax, %v", c.BackoffMin, c.BackoffMax)
 	}
@@ -177,20 +186,18 @@ func (c Config) Validate() error {
 	return errors.Join(append(faults, c.Addressing.Validate())...)
 }
 
-// Sizing is what the bounds allow, for each broker and principal.
+// Sizing is what the bounds allow for each broker.
 type Sizing struct {
-	Brokers, Principals int
-	Connections         int     // that a broker may see at most, without those of clients' own
-	Writes              float64 // a second, for each broker, when one takes 5 ms
-	Fetches             float64 // a second, when each waits 500 ms
+	Connections int     // that the broker sees at most, without those of clients' own
+	Writes      float64 // a second, when each takes 5 ms
+	Fetches     float64 // a second, when each waits 500 ms
 }
 
-// Sizing says what the bounds come to with so many principals, for each broker: one upstream
-// connection serves one request at a time, so N of them serve N / (service time + round trip).
+// Sizing is what the bounds allow with so many principals. One upstream connection serves one
+// request at a time, so N of them serve N / (service time + round trip).
 func (c Config) Sizing(principals int) Sizing {
 	c = c.WithDefaults()
 	return Sizing{
-		Principals:  principals,
 		Connections: principals * (2*c.Connections + c.Waiting + c.Joining),
 		Writes:      float64(principals*c.Connections) / 0.005,
 		Fetches:     float64(principals*c.Waiting) / 0.5,

@@ -11,12 +11,13 @@ import (
 )
 
 // Credentials say by which upstream user the requests of a client's principal go. They never
-// change.
+// change; see Succeed.
 type Credentials struct {
 	// Default is for all whom nothing is said of, and for the gateway's own requests; nil:
-	// such clients are refused, and the gateway is nobody.
+	// such clients are refused, and the gateway asks for the brokers as the first of the others.
 	Default     *Identity
 	byPrincipal map[string]*Identity
+	first       string // principal
 }
 
 // credentialsMax bounds how many lines are read: each is a pool of connections.
@@ -64,17 +65,41 @@ func (c *Credentials) add(words []string) error {
 	if err := id.Validate(); err != nil {
 		return err
 	}
+	if len(c.byPrincipal) == 0 {
+		c.first = words[0]
+	}
 	c.byPrincipal[words[0]] = id
 	return nil
 }
 
 // Of is the identity of a client, or of the gateway itself (nil); nil: nobody has said. It is a
-// Config.IdentityOf. Two principals have different identities, even with the same user.
+// Config.IdentityOf. The gateway is the Default, or else whom the first line is for: it has to be
+// somebody for brokers that demand SASL. Two principals have different identities, even with the
+// same user.
 func (c *Credentials) Of(conn *kring.Conn) *Identity {
 	if conn != nil {
 		if id := c.byPrincipal[conn.Principal()]; id != nil {
 			return id
 		}
 	}
+	if conn == nil && c.Default == nil {
+		return c.byPrincipal[c.first]
+	}
 	return c.Default
+}
+
+// Succeed has c hold in the place of old: principals that both have keep their identities, and
+// so their connections, renewed by what c says. Nobody else may have used c. Any goroutine may
+// use old meanwhile.
+func (c *Credentials) Succeed(old *Credentials) {
+	for principal, next := range c.byPrincipal {
+		if is := old.byPrincipal[principal]; is != nil {
+			is.Renew(next)
+			c.byPrincipal[principal] = is
+		}
+	}
+	if old.Default != nil && c.Default != nil {
+		old.Default.Renew(c.Default)
+		c.Default = old.Default
+	}
 }

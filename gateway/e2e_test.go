@@ -5,11 +5,13 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"strings"
 	"testing"
 	"time"
 
 	"kring"
 	"kring/internal/servertest"
+	"kring/kafka"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -32,7 +34,7 @@ func everyWay(t *testing.T, property func(t *testing.T, name string, b *bed)) {
 }
 
 func deadline(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -257,6 +259,50 @@ func TestTheUpstreamIsAuthenticatedTo(t *testing.T) {
 				t.Errorf("%d records", n)
 			}
 		})
+	}
+}
+
+// TestCredentialsOfClientsAloneFindTheBrokers: a broker that wants SASL tells nobody else of the others.
+func TestCredentialsOfClientsAloneFindTheBrokers(t *testing.T) {
+	for _, engine := range servertest.Engines() {
+		t.Run(string(engine), func(t *testing.T) {
+			who, err := ReadCredentials(strings.NewReader("User:ANONYMOUS SCRAM-SHA-256 ann secret\n"), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := newBed(t, bedOptions{
+				cluster: []kfake.Opt{kfake.EnableSASL(), kfake.Superuser("SCRAM-SHA-256", "ann", "secret")},
+				gateway: func(c *Config) { c.IdentityOf = who.Of },
+				server:  func(c *kring.Config) { c.Engine = engine },
+			})
+			produce(t, b.client(), "secret", 10)
+			if n := b.gateway.unheard.Load(); n != 0 {
+				t.Errorf("the gateway itself was not answered %d times", n)
+			}
+		})
+	}
+}
+
+// TestACertificateThatTheDialerLacksIsAnError: with that of another the gateway would be
+// somebody else to the brokers.
+func TestACertificateThatTheDialerLacksIsAnError(t *testing.T) {
+	who, down := &Identity{TLS: "other"}, make(chan error, 1)
+	newBed(t, bedOptions{gateway: func(c *Config) {
+		c.IdentityOf = func(*kring.Conn) *Identity { return who }
+		c.Events.BrokerDown = func(_ int32, _ kafka.Address, err error) {
+			select {
+			case down <- err:
+			default: // another broker
+			}
+		}
+	}})
+	select {
+	case err := <-down:
+		if !strings.Contains(err.Error(), `Identity.TLS "other"`) {
+			t.Error(err)
+		}
+	case <-deadline(t).Done():
+		t.Error("it was not refused")
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"kring/internal/kmsgtest"
 	"kring/kafka"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -63,8 +64,7 @@ var decided = map[string]string{
 }
 
 // TestEveryHostAndPortIsDecidedAbout walks all messages that kmsg knows: a new version of
-// it, with a new field that has an address, fails here until somebody decides (GATEWAY.md,
-// fault 1).
+// it, with a new field that has an address, fails here until somebody decides.
 func TestEveryHostAndPortIsDecidedAbout(t *testing.T) {
 	seen, rewritten := map[string]bool{}, map[int16]bool{}
 	for key := int16(0); key <= kmsg.MaxKey; key++ {
@@ -121,7 +121,7 @@ func walkFields(of reflect.Type, path string, f func(path string)) {
 // randomResponse is a response of key with random content, with the fields that version has.
 func randomResponse(r *rand.Rand, key, version int16) kmsg.Response {
 	resp := kmsg.ResponseForKey(key)
-	fillRandom(r, reflect.ValueOf(resp).Elem())
+	kmsgtest.Fill(r, reflect.ValueOf(resp).Elem())
 	resp.SetVersion(version)
 	again := kmsg.ResponseForKey(key) // without what the version lacks
 	again.SetVersion(version)
@@ -129,48 +129,6 @@ func randomResponse(r *rand.Rand, key, version int16) kmsg.Response {
 		panic(fmt.Sprintf("key %d version %d: %v", key, version, err))
 	}
 	return again
-}
-
-func fillRandom(r *rand.Rand, v reflect.Value) {
-	switch v.Kind() {
-	case reflect.Struct:
-		if v.Type() == reflect.TypeFor[kmsg.Tags]() {
-			for range max(0, r.IntN(6)-3) {
-				v.Addr().Interface().(*kmsg.Tags).Set(1000+r.Uint32N(1<<30), make([]byte, r.IntN(40)))
-			}
-			return
-		}
-		for i := range v.NumField() {
-			fillRandom(r, v.Field(i))
-		}
-	case reflect.Pointer:
-		if r.IntN(3) > 0 {
-			v.Set(reflect.New(v.Type().Elem()))
-			fillRandom(r, v.Elem())
-		}
-	case reflect.Slice:
-		n := r.IntN(4)
-		v.Set(reflect.MakeSlice(v.Type(), n, n))
-		for i := range n {
-			fillRandom(r, v.Index(i))
-		}
-	case reflect.Array:
-		for i := range v.Len() {
-			fillRandom(r, v.Index(i))
-		}
-	case reflect.String:
-		v.SetString(strings.Repeat("x", r.IntN(140)))
-	case reflect.Bool:
-		v.SetBool(r.IntN(2) == 0)
-	case reflect.Float64:
-		v.SetFloat(r.Float64())
-	default:
-		if v.CanUint() {
-			v.SetUint(r.Uint64())
-		} else {
-			v.SetInt(int64(r.Uint64()) >> (64 - v.Type().Bits()))
-		}
-	}
 }
 
 func responsePayload(resp kmsg.Response, correlation int32) []byte {

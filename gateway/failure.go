@@ -1,15 +1,16 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
 	"io"
-
-	"errors"
-	"strings"
+	"syscall"
 	"time"
 
 	"kring"
 	"kring/kafka"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // refusal is what the client of s is told when s could not be sent upstream; codeNone: its
@@ -43,12 +44,22 @@ func refuse(r kafka.APIRequest, code int16, why kring.CloseReason, n *node) {
 	if n.id == NoNode {
 		text = "the gateway could not reach any broker in time"
 	}
-	r.Respond(kafka.Refusal(req, code, text))
+	r.Respond(refused(req, code, text))
+}
+
+// refused is kafka.Refusal, but for Fetch: consumers look at the errors of partitions to look for
+// the leader again. For an error of the whole, Apache Kafka's forgets a session and goes on.
+func refused(req kmsg.Request, code int16, text string) kmsg.Response {
+	resp := kafka.Refusal(req, code, text)
+	if fetch, is := resp.(*kmsg.FetchResponse); is && len(fetch.Topics) > 0 {
+		fetch.ErrorCode = 0
+	}
+	return resp
 }
 
 // closedByPeer says that the broker has ended a connection, and not the gateway.
 func closedByPeer(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || strings.Contains(err.Error(), "connection reset")
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
 }
 
 // throttleOf is how long the broker reads nothing more of the connection that it answered

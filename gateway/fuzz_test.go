@@ -3,6 +3,10 @@ package gateway
 import (
 	"math/rand/v2"
 	"testing"
+
+	"kring"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // TestWhateverHappensTheGatewayKeepsItsPromises plays random stories; see stage.
@@ -14,19 +18,30 @@ func TestWhateverHappensTheGatewayKeepsItsPromises(t *testing.T) {
 			for i := range script {
 				script[i] = byte(r.Uint32())
 			}
-			play(t, script, seed%3 == 0)
+			play(t, script, seed%3 == 0, seed%2 == 0)
 		}) {
 			t.Fatalf("seed %d", seed)
 		}
 	}
 }
 
-func play(t testing.TB, script []byte, dedicated bool) {
+// play plays script. apart: connections are apart by client id, and authenticate again every
+// 20 seconds.
+func play(t testing.TB, script []byte, dedicated, apart bool) {
 	s := newStage(t, func(c *Config) {
 		if dedicated {
 			c.Mode, c.Dedicated = Dedicated, 5
 		}
+		if apart {
+			who := &Identity{Mechanism: "PLAIN", User: "u", Password: "p"}
+			c.PoolByClientID, c.IdentityOf = true, func(*kring.Conn) *Identity { return who }
+		}
 	})
+	s.change = func(_ *stageLink, _ kmsg.Request, resp kmsg.Response) {
+		if a, is := resp.(*kmsg.SASLAuthenticateResponse); is {
+			a.SessionLifetimeMillis = 20_000
+		}
+	}
 	s.play(script)
 	s.finish()
 }
@@ -38,12 +53,12 @@ func FuzzGateway(f *testing.F) {
 		for i := range script {
 			script[i] = byte(r.Uint32())
 		}
-		f.Add(script, r.IntN(2) == 0)
+		f.Add(script, r.IntN(2) == 0, r.IntN(2) == 0)
 	}
-	f.Fuzz(func(t *testing.T, script []byte, dedicated bool) {
+	f.Fuzz(func(t *testing.T, script []byte, dedicated, apart bool) {
 		if len(script) > 4000 {
 			return
 		}
-		play(t, script, dedicated)
+		play(t, script, dedicated, apart)
 	})
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -23,16 +24,22 @@ type Gateway struct {
 	// gateway, so that one that comes back here is a loop.
 	clientID string
 	closed   atomic.Bool
+	// waitsEnd is when nothing waits any more, of now; 0: Drain was not called.
+	waitsEnd atomic.Int64
 	began    atomic.Bool // Start was called: the Dialer may be used
 	stale    atomic.Bool // what is known of the brokers' addresses should be asked for again
 	asking   atomic.Bool
 	askedAt  atomic.Int64
+	unheard  atomic.Int32 // how many requests of its own in a row a broker has closed the connection for
 	topology atomic.Pointer[topology]
+	versions atomic.Pointer[nodeVersions] // of the broker that was reached last
 
 	mu     sync.Mutex
-	nodes  map[int32]*node // guarded by mu
-	warned map[string]bool // guarded by mu
+	nodes  map[int32]*node  // guarded by mu
+	warned map[string]int64 // guarded by mu; when it was said
 
+	told      func(Endpoint) kafka.Address // clientAddress
+	topics    *topics                      // nil: nobody needs them
 	poisoners poisoners
 	promised  atomic.Int64 // bytes of answers that brokers were asked for, and that have not begun
 	done      chan struct{}
@@ -44,13 +51,41 @@ func New(cfg Config, d Dialer) (*Gateway, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	g := &Gateway{cfg: cfg.WithDefaults(), dialer: d, nodes: map[int32]*node{}, warned: map[string]bool{}, done: make(chan struct{})}
+	g := &Gateway{cfg: cfg.WithDefaults(), dialer: d, nodes: map[int32]*node{}, warned: map[string]int64{}, done: make(chan struct{})}
 	g.clientID = fmt.Sprintf("%s%016x", clientIDPrefix, rand.Uint64())
+	g.told = g.clientAddress
 	g.poisoners.seen = map[string]poisoner{}
 	g.topology.Store(&topology{addresses: map[int32]kafka.Address{}})
 	g.stale.Store(true)
+	if cfg.LearnTopics {
+		g.topics = newTopics(g.now, func() { g.stale.Store(true) })
+		g.topics.create = g.createTopics
+	}
 	g.nodes[NoNode] = newNode(g, NoNode)
 	return g, nil
+}
+
+// Topics are those that brokers have named, for kafka.Filter.Topics; nil without
+// Config.LearnTopics.
+func (g *Gateway) Topics() kafka.Topics {
+	if g.topics == nil { // nil in an interface would be Topics
+		return nil
+	}
+	return g.topics
+}
+
+// BrokerOf is of kafka.Brokers.
+func (g *Gateway) BrokerOf(c *kring.Conn) (id int32, known bool) {
+	id = g.wants(c)
+	return id, id != NoNode
+}
+
+// ListenerOf is of kafka.Brokers.
+func (g *Gateway) ListenerOf(c *kring.Conn) string {
+	if g.cfg.ListenerOf != nil {
+		return g.cfg.ListenerOf(c)
+	}
+	return c.Listener
 }
 
 const clientIDPrefix = "kring-gateway-"
@@ -77,6 +112,28 @@ func (g *Gateway) Start() {
 	}()
 }
 
+// waitsStay is how long requests go on waiting once the gateway is drained.
+const waitsStay = time.Second
+
+// Drain has nothing wait for long any more. A second later requests that stand in line for an
+// upstream connection, or whose broker throttles them, are refused, as after Config.WaitTimeout;
+// and who waits at a broker for records or for a group is closed, and asks elsewhere, or later.
+// (Apache Kafka closes all that has not been answered at once.) What a broker is at work on goes
+// on. Call it before the server is shut down, which waits for all that is in flight. It does not
+// block.
+func (g *Gateway) Drain() { g.waitsEnd.CompareAndSwap(0, g.now()+int64(waitsStay)) }
+
+// waitsUntil says until when what is due then may wait.
+func (g *Gateway) waitsUntil(due int64) int64 {
+	if end := g.waitsEnd.Load(); end != 0 {
+		return min(due, end)
+	}
+	return due
+}
+
+// waitsOver says that nothing may wait.
+func (g *Gateway) waitsOver(now int64) bool { return now >= g.waitsUntil(math.MaxInt64) }
+
 // Close ends all upstream connections at once. Clients' requests that are left are answered
 // by closing. Call it when the server has drained.
 func (g *Gateway) Close() {
@@ -87,6 +144,9 @@ func (g *Gateway) Close() {
 	g.ticking.Wait()
 	for _, n := range g.allNodes() {
 		n.lock()
+		for c := range n.held {
+			n.doom(c, kring.ReasonServerDraining)
+		}
 		for _, p := range n.pools {
 			for i := range p.lanes {
 				for _, u := range p.lanes[i].links {
@@ -118,6 +178,14 @@ func (g *Gateway) now() int64 {
 		return g.cfg.Now()
 	}
 	return reqchan.Now()
+}
+
+// processors are the ids of those that serve, nil if the Dialer does not say.
+func (g *Gateway) processors() []uint32 {
+	if d, says := g.dialer.(interface{ Processors() []uint32 }); says {
+		return d.Processors()
+	}
+	return nil
 }
 
 func (g *Gateway) allNodes() []*node {
@@ -198,6 +266,7 @@ func (g *Gateway) HandleAPI(r kafka.APIRequest) {
 		r.CloseConnection(kring.ReasonBackendFailed)
 		return
 	}
+	r.Raw.PaceResponse() // by the Link, when the response begins
 	c := g.clientOf(r.Conn())
 	c.node.submit(c, r)
 }
@@ -240,17 +309,26 @@ func (g *Gateway) identityOf(c *kring.Conn) *Identity {
 }
 
 // warn tells of something wrong, once.
-func (g *Gateway) warn(text string) {
+func (g *Gateway) warn(text string) { g.warnEvery(text, math.MaxInt64) }
+
+// warnAgain tells of something that goes on being wrong, once in a while.
+func (g *Gateway) warnAgain(text string) { g.warnEvery(text, int64(warnAgainEvery)) }
+
+func (g *Gateway) warnEvery(text string, every int64) {
+	now := g.now()
 	g.mu.Lock()
-	again := g.warned[text] || len(g.warned) >= warningsMax
+	last, said := g.warned[text]
+	again := said && now-last < every || !said && len(g.warned) >= warningsMax
 	if !again {
-		g.warned[text] = true
+		g.warned[text] = now
 	}
 	g.mu.Unlock()
 	if f := g.cfg.Events.Warning; f != nil && !again {
 		f(text)
 	}
 }
+
+const warnAgainEvery = 10 * time.Minute
 
 // warningsMax bounds how many texts are remembered.
 const warningsMax = 1000
@@ -260,11 +338,14 @@ const warningsMax = 1000
 func (n *node) finish(s *slot, payload []byte) {
 	r, h := s.req, s.req.Header
 	binary.BigEndian.PutUint32(payload, uint32(h.CorrelationID))
-	edits, err := rewriteEndpoints(h.Key, h.Version, payload, n.g.clientAddress)
+	edits, err := rewriteEndpoints(h.Key, h.Version, payload, n.g.told)
 	if err != nil {
 		n.g.warn(err.Error())
 		r.CloseConnection(kring.ReasonBackendFailed)
 		return
+	}
+	if n.g.topics != nil && !s.dry {
+		n.g.topics.hear(h, payload)
 	}
 	if s.throttled > 0 {
 		r.Raw.Throttle(s.throttled)

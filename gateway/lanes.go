@@ -48,16 +48,15 @@ const (
 	limitGroup               // as long as a rebalance may take
 )
 
-// Error codes that clients answer by trying again.
+// Error codes that the gateway gives or is given.
 const (
 	codeNone                    = 0 // the protocol has none here: the connection is closed
-	codeCorruptMessage          = 2
 	codeNotLeader               = 6
 	codeCoordinatorLoading      = 14
 	codeCoordinatorNotAvailable = 15
+	codeNotCoordinator          = 16
 	codeUnsupportedVersion      = 35
 	codeNotController           = 41
-	codeInvalidRequest          = 42
 	codeRebootstrapRequired     = 129
 )
 
@@ -75,31 +74,35 @@ type API struct {
 
 // APIs is what the gateway does with each API that clients may use. Those that only servers
 // use, and those that are not in it, are refused.
+//
+// What goes to a coordinator is told NOT_COORDINATOR: each of these APIs knows it, as a reason to
+// look for the coordinator again. Apache Kafka's consumer takes COORDINATOR_NOT_AVAILABLE of an
+// OffsetFetch for fatal. What goes to any broker knows only the latter.
 var APIs = []API{
 	{keyProduce, LaneWrite, codeNotLeader, limitAsked, "acks=0: own connection, as there is no answer"},
 	{keyFetch, LaneWaiting, codeNotLeader, limitAsked, "without a wait: short; inside a fetch session no error is invented: the connection is closed"},
 	{2, LaneShort, codeNotLeader, limitShort, ""},
 	{keyMetadata, LaneShort, codeNone, limitShort, "addresses rewritten"},
-	{8, LaneShort, codeCoordinatorNotAvailable, limitShort, ""},
-	{9, LaneShort, codeCoordinatorNotAvailable, limitShort, ""},
+	{8, LaneShort, codeNotCoordinator, limitShort, ""},
+	{9, LaneShort, codeNotCoordinator, limitShort, ""},
 	{keyFindCoordinator, LaneShort, codeCoordinatorNotAvailable, limitShort, "addresses rewritten"},
-	{keyJoinGroup, LaneJoining, codeCoordinatorNotAvailable, limitGroup, ""},
-	{12, LaneShort, codeCoordinatorNotAvailable, limitShort, ""},
-	{13, LaneShort, codeCoordinatorNotAvailable, limitShort, ""},
-	{keySyncGroup, LaneJoining, codeCoordinatorNotAvailable, limitGroup, ""},
-	{15, LaneShort, codeCoordinatorNotAvailable, limitShort, "members' ClientHost is the gateway"},
-	{16, LaneShort, codeCoordinatorNotAvailable, limitShort, ""},
+	{keyJoinGroup, LaneJoining, codeNotCoordinator, limitGroup, ""},
+	{12, LaneShort, codeNotCoordinator, limitShort, ""},
+	{13, LaneShort, codeNotCoordinator, limitShort, ""},
+	{keySyncGroup, LaneJoining, codeNotCoordinator, limitGroup, ""},
+	{15, LaneShort, codeNotCoordinator, limitShort, "members' ClientHost is the gateway"},
+	{keyListGroups, LaneShort, codeCoordinatorNotAvailable, limitShort, ""},
 	{keySASLHandshake, LaneOwn, codeNone, limitShort, "answered here where the listener has SASL; else only in dedicated mode"},
 	{keyApiVersions, LaneHere, codeNone, limitShort, "the intersection of the broker's versions and the gateway's"},
 	{19, LaneWaiting, codeNotController, limitChange, ""},
 	{20, LaneWaiting, codeNotController, limitChange, ""},
 	{21, LaneWaiting, codeNotLeader, limitChange, ""},
-	{keyInitProducerID, LaneShort, codeCoordinatorNotAvailable, limitShort, ""},
+	{keyInitProducerID, LaneShort, codeNotCoordinator, limitShort, ""},
 	{23, LaneShort, codeNotLeader, limitShort, ""},
-	{24, LaneShort, codeCoordinatorNotAvailable, limitShort, ""},
-	{25, LaneShort, codeCoordinatorNotAvailable, limitShort, ""},
-	{26, LaneShort, codeCoordinatorNotAvailable, limitShort, ""},
-	{28, LaneShort, codeCoordinatorNotAvailable, limitShort, ""},
+	{24, LaneShort, codeNotCoordinator, limitShort, ""},
+	{25, LaneShort, codeNotCoordinator, limitShort, ""},
+	{26, LaneShort, codeNotCoordinator, limitShort, ""},
+	{28, LaneShort, codeNotCoordinator, limitShort, ""},
 	{29, LaneShort, codeNone, limitShort, "hosts in ACLs are compared with the gateway's address"},
 	{30, LaneWaiting, codeNone, limitChange, "hosts in ACLs are compared with the gateway's address"},
 	{31, LaneWaiting, codeNone, limitChange, ""},
@@ -113,12 +116,12 @@ var APIs = []API{
 	{39, LaneRefused, codeNone, limitShort, "likewise"},
 	{40, LaneRefused, codeNone, limitShort, "likewise"},
 	{41, LaneRefused, codeNone, limitShort, "likewise"},
-	{42, LaneWaiting, codeCoordinatorNotAvailable, limitChange, ""},
+	{42, LaneWaiting, codeNotCoordinator, limitChange, ""},
 	{43, LaneWaiting, codeNotController, limitChange, ""},
 	{44, LaneWaiting, codeNone, limitChange, ""},
 	{45, LaneWaiting, codeNotController, limitChange, ""},
 	{46, LaneShort, codeNotController, limitShort, ""},
-	{47, LaneWaiting, codeCoordinatorNotAvailable, limitChange, ""},
+	{47, LaneWaiting, codeNotCoordinator, limitChange, ""},
 	{48, LaneShort, codeNone, limitShort, ""},
 	{49, LaneWaiting, codeNone, limitChange, "ip quotas see the gateway's address"},
 	{50, LaneShort, codeNone, limitShort, ""},
@@ -128,33 +131,39 @@ var APIs = []API{
 	{keyDescribeCluster, LaneShort, codeNone, limitShort, "addresses rewritten"},
 	{61, LaneShort, codeNotLeader, limitShort, ""},
 	{64, LaneWaiting, codeNone, limitChange, ""},
-	{65, LaneShort, codeCoordinatorNotAvailable, limitShort, ""},
-	{66, LaneShort, codeCoordinatorNotAvailable, limitShort, ""},
-	{68, LaneShort, codeCoordinatorNotAvailable, limitShort, "answers at once, it is no long poll"},
-	{69, LaneShort, codeCoordinatorNotAvailable, limitShort, "members' ClientHost is the gateway"},
+	{65, LaneShort, codeNotCoordinator, limitShort, ""},
+	{keyListTransactions, LaneShort, codeCoordinatorNotAvailable, limitShort, ""},
+	{68, LaneShort, codeNotCoordinator, limitShort, "answers at once, it is no long poll"},
+	{69, LaneShort, codeNotCoordinator, limitShort, "members' ClientHost is the gateway"},
 	{74, LaneShort, codeNone, limitShort, ""},
 	{75, LaneShort, codeNone, limitShort, ""},
-	{76, LaneShort, codeCoordinatorNotAvailable, limitShort, "answers at once, it is no long poll"},
-	{77, LaneShort, codeCoordinatorNotAvailable, limitShort, "members' ClientHost is the gateway"},
+	{76, LaneShort, codeNotCoordinator, limitShort, "answers at once, it is no long poll"},
+	{77, LaneShort, codeNotCoordinator, limitShort, "members' ClientHost is the gateway"},
 	{keyShareFetch, LaneOwn, codeNone, limitAsked, "a share session belongs to its connection; addresses rewritten"},
 	{keyShareAcknowledge, LaneOwn, codeNone, limitShort, "likewise"},
 	{80, LaneWaiting, codeNone, limitChange, ""},
 	{81, LaneWaiting, codeNone, limitChange, ""},
-	{88, LaneShort, codeCoordinatorNotAvailable, limitShort, "answers at once; the application's UserEndpoint is never touched"},
-	{89, LaneShort, codeCoordinatorNotAvailable, limitShort, ""},
-	{90, LaneShort, codeCoordinatorNotAvailable, limitShort, ""},
-	{91, LaneWaiting, codeCoordinatorNotAvailable, limitChange, ""},
-	{92, LaneWaiting, codeCoordinatorNotAvailable, limitChange, ""},
-	{93, LaneShort, codeCoordinatorNotAvailable, limitShort, ""},
+	{88, LaneShort, codeNotCoordinator, limitShort, "answers at once; the application's UserEndpoint is never touched"},
+	{89, LaneShort, codeNotCoordinator, limitShort, ""},
+	{90, LaneShort, codeNotCoordinator, limitShort, ""},
+	{91, LaneWaiting, codeNotCoordinator, limitChange, ""},
+	{92, LaneWaiting, codeNotCoordinator, limitChange, ""},
+	{93, LaneShort, codeNotCoordinator, limitShort, ""},
 }
 
 const (
 	keyJoinGroup        = 11
 	keySyncGroup        = 14
+	keyListGroups       = 16
 	keySASLHandshake    = 17
 	keyApiVersions      = 18
 	keyInitProducerID   = 22
 	keySASLAuthenticate = 36
+	keyListTransactions = 66
+
+	keyCreateTopics            = 19
+	keyDeleteTopics            = 20
+	keyDescribeTopicPartitions = 75
 )
 
 // apiOf holds APIs by key.

@@ -23,7 +23,7 @@ type Target struct {
 	// Identity names the TLS identity of the connection, "" the Dialer's default one: for
 	// upstream users that are told apart by client certificates.
 	Identity string
-	// Near is the processor (kring.Conn.ID.Processor) whose clients use it most, -1: none.
+	// Near is the processor (kring.Conn.Processor) whose clients use it most, -1: none.
 	// A Link that lives there costs no hand-over between goroutines.
 	Near int
 	// FrameBytesMax is the largest frame that may arrive, without its size; a larger one
@@ -44,9 +44,6 @@ type Link interface {
 	// in one send. It may be called before Opened. After Close or Closed the frame is done
 	// at once, unbegun (but Done is still called later, not within Write).
 	Write(w Write)
-	// Pause stops receiving at the next frame's end, until Resume. Both are idempotent.
-	Pause()
-	Resume()
 	// Close ends the connection at once. Closed(why) follows, once, if it has not come yet.
 	Close(why error)
 }
@@ -60,10 +57,14 @@ type Write struct {
 	// Copied: parts larger than 4 KiB are of the Go heap, and the Link copies them. Else they
 	// must lie in memory that the kernel may be given (kring.Request.Payload).
 	Copied bool
+	// NoReply: the broker answers nothing to it.
+	NoReply bool
 	// Done, if set, is called once, on the Link's goroutine, when the Link does not need
 	// the memory any more. begun: bytes of the frame may have left. err is nil when all of
-	// them did (the kernel took them), else why they did not. For a Link that is closed
-	// every Done comes before Closed.
+	// them did (the kernel took them), else why they did not. Every Done comes before Closed,
+	// but that of a frame that was written when the Link had ended: it may come at any time,
+	// unbegun. kring.ErrMemoryHeld says that the kernel may send from Parts for ever, and of
+	// Closed that it may write to the memory of FrameBegins.
 	Done func(begun bool, err error)
 }
 

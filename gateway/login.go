@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"bytes"
+	"context"
 	"fmt"
 	"time"
 
@@ -10,12 +12,16 @@ import (
 
 // authenticate begins SASL, for the first time or again (KIP-368), with nothing under way.
 func (u *uplink) authenticate() {
+	id := u.lanes.pool.key.identity.latest()
+	if u.as != nil && !u.as.sameUser(id) {
+		u.close(errOtherUser)
+		return
+	}
 	if u.life == lifeReady {
 		u.node.opening++
 		u.node.counts.Renewed++
 	}
-	u.life, u.renewAt = lifeAuthenticating, 0
-	id := u.lanes.pool.key.identity
+	u.life, u.renewAt, u.as = lifeAuthenticating, 0, id
 	l, err := id.login()
 	if err != nil {
 		u.close(err)
@@ -37,17 +43,37 @@ func (u *uplink) authenticate() {
 	})
 }
 
-// step goes on with the exchange.
+// step goes on with the exchange. A token that takes a while is made beside: neither the
+// processor that the answer came on nor the node waits for it. Who waits there ends with u, which
+// tick ends.
 func (u *uplink) step(challenge []byte, lifetime int64, err error) {
-	if u.life != lifeAuthenticating {
-		return
-	}
-	var token []byte
-	done := false
-	if err == nil {
-		token, done, err = u.auth.next(challenge)
-	}
+	l := u.auth
 	switch {
+	case u.life != lifeAuthenticating:
+	case err != nil:
+		u.close(err)
+	case l.takesLong():
+		challenge = bytes.Clone(challenge) // it lies in the frame
+		ctx, end := context.WithCancel(context.Background())
+		u.endLogin = end
+		go func() {
+			defer end()
+			token, done, err := l.nextBeside(ctx, challenge)
+			u.node.lock()
+			defer u.node.unlock()
+			u.stepped(token, done, lifetime, err)
+			u.maybeRetire()
+		}()
+	default:
+		token, done, err := l.next(challenge)
+		u.stepped(token, done, lifetime, err)
+	}
+}
+
+// stepped is when the next token is there, or the exchange is done.
+func (u *uplink) stepped(token []byte, done bool, lifetime int64, err error) {
+	switch {
+	case u.life != lifeAuthenticating: // it was closed meanwhile
 	case err != nil:
 		u.close(err)
 	case done:
@@ -100,8 +126,8 @@ func (u *uplink) session(millis int64) {
 		u.renewAt = 0
 		return
 	}
-	now := u.node.g.now()
-	u.renewAt = now + int64(lifetime)*85/100 + u.node.random.Int64N(int64(lifetime)/10+1)
+	u.renewAt = u.node.now() + int64(lifetime)*85/100 + u.node.random.Int64N(int64(lifetime)/10+1)
+	u.ends.Store(true)
 }
 
 // sessionMost bounds what a broker says. A token may be valid for years.
@@ -109,4 +135,4 @@ const sessionMost = 30 * 24 * time.Hour
 
 // renewing says that u is to authenticate again: it takes no more requests, so that nothing
 // is under way soon.
-func (u *uplink) renewing(now int64) bool { return u.renewAt != 0 && now >= u.renewAt }
+func (u *uplink) renewing() bool { return u.renewAt != 0 && u.node.now() >= u.renewAt }

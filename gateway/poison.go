@@ -1,12 +1,16 @@
 package gateway
 
 import (
+	"math"
+	"net/netip"
 	"sync"
 	"time"
 )
 
 // poisoners remembers clients that brokers closed shared connections for. Who did it twice
-// gets connections of its own, so that it harms nobody else.
+// gets connections of its own, so that it harms nobody else. A client is known again by its
+// principal, its network and its client id, since many share the first two. As clients choose
+// their ids, the first two alone are held to it as well, once several ids of them did it.
 type poisoners struct {
 	mu     sync.Mutex
 	seen   map[string]poisoner // guarded by mu
@@ -14,36 +18,67 @@ type poisoners struct {
 }
 
 type poisoner struct {
-	times int
+	times int // of principal and network: how many client ids
 	last  int64
 }
 
 const (
-	poisonersMax  = 1024
-	poisonedFrom  = 2
-	poisonForgets = 10 * time.Minute
+	poisonersMax    = 1024
+	poisonedFrom    = 2
+	poisonedFromIDs = 4
+	poisonForgets   = 10 * time.Minute
 )
 
-// poisonKey is by what a client is known again, as it comes back by another connection.
-func poisonKey(s *slot) string {
+// poisonKeys are by what a client is known again, as it comes back by another connection: with
+// its client id, and without.
+func poisonKeys(s *slot) (who, from string) {
 	c := s.client.conn
-	return c.Principal() + "\x00" + c.Remote.Addr().String() + "\x00" + string(s.req.Header.ClientID)
+	from = c.Principal() + "\x00" + networkOf(c.ClientAddr()).String()
+	return from + "\x00" + string(s.req.Header.ClientID), from
 }
 
-func (p *poisoners) add(key string, now int64) {
+// networkOf is what a client can't change at will: an IPv6 address is one of as many as it likes.
+func networkOf(addr netip.Addr) netip.Prefix {
+	addr = addr.Unmap().WithZone("")
+	bits := min(addr.BitLen(), 64)
+	p, _ := addr.Prefix(bits) // of no address, none
+	return p
+}
+
+func (p *poisoners) add(s *slot, now int64) {
+	who, from := poisonKeys(s)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.note(who, now) == 1 {
+		p.note(from, now)
+	}
+}
+
+// note counts once more for key; mu is held.
+func (p *poisoners) note(key string, now int64) (times int) {
 	was, known := p.seen[key]
 	if !known && len(p.seen) >= poisonersMax {
-		return
+		p.dropOldest()
 	}
 	p.seen[key] = poisoner{was.times + 1, now}
+	return was.times + 1
 }
 
-func (p *poisoners) has(key string) bool {
+func (p *poisoners) dropOldest() {
+	oldest, last := "", int64(math.MaxInt64)
+	for key, is := range p.seen {
+		if is.last < last {
+			oldest, last = key, is.last
+		}
+	}
+	delete(p.seen, oldest)
+}
+
+func (p *poisoners) has(s *slot) bool {
+	who, from := poisonKeys(s)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.seen[key].times >= poisonedFrom
+	return p.seen[who].times >= poisonedFrom || p.seen[from].times >= poisonedFromIDs
 }
 
 func (p *poisoners) forget(now int64) {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"time"
 
 	"kring"
@@ -27,8 +28,10 @@ type lanes struct {
 	lane  Lane
 	most  int
 	links []*uplink
-	line  fifo[turn]
-	waits int // turns of line that are still wanted
+	// service is about how long the first request of a connection is under way, in nanoseconds.
+	service int64
+	line    fifo[turn]
+	waits   int // turns of line that are still wanted
 }
 
 // turn is a client's place in a line. It is void when the client has left the line.
@@ -70,14 +73,15 @@ func (n *node) place(c *client, s *slot, fromLine bool) *uplink {
 		return nil // its answers pump c
 	}
 	l := &c.pool.lanes[s.course.lane]
+	near := c.processor()
 	if l.waits > 0 && !fromLine {
 		n.wait(c, l)
-		l.dial()
+		l.dial(near)
 		return nil
 	}
-	u := l.free()
-	if u == nil || u.away.len() > 0 {
-		l.dial() // more are needed, up to the bound
+	u := l.free(near)
+	if u == nil || u.away.len() > 0 || !l.has(near) {
+		l.dial(near) // more are needed, up to the bound
 	}
 	if u == nil {
 		n.wait(c, l)
@@ -97,8 +101,11 @@ func (n *node) placeAlone(c *client) *uplink {
 	l := &c.pool.lanes[LaneOwn]
 	switch {
 	case c.own == nil:
-		l.dialFor(c)
-	case c.own != nil && c.own.ready():
+		if !l.dialFor(c) && c.silent && n.away() {
+			n.doom(c, kring.ReasonBackendFailed)
+			return nil
+		}
+	case c.own.ready():
 		if c.away < n.g.cfg.Depth {
 			return c.own
 		}
@@ -114,42 +121,140 @@ func (l *lanes) waitMost() time.Duration {
 	return l.pool.node.g.cfg.FetchWaitMax / time.Duration(1+(l.waits+l.most-1)/l.most)
 }
 
-// free is the connection of l that has least to do, nil if none takes another request.
-func (l *lanes) free() (best *uplink) {
+// free is the connection of l by which a request would be answered first, nil if none takes
+// another one: that which has least to do of those that live on the processor near, or of the
+// others, if its answer comes so much earlier there that it is worth a hand-over.
+func (l *lanes) free(near int) *uplink {
+	var here, there *uplink
 	for _, u := range l.links {
-		if u.takes() && (best == nil || u.away.len() < best.away.len()) {
-			if best = u; u.away.len() == 0 {
-				return u
-			}
+		best := &there
+		if u.near == near {
+			best = &here
+		}
+		if (*best == nil || u.away.len() < (*best).away.len()) && u.takes() {
+			*best = u
+		}
+	}
+	if here == nil || there != nil && l.worthHandOver(here.away.len(), there.away.len()) {
+		here, near = there, anywhere
+	}
+	if here == nil || here.away.len() < gatherFrom {
+		return here
+	}
+	return l.gather(here, near)
+}
+
+// gatherFrom is from how many requests under way on each connection on further ones are gathered.
+const gatherFrom = 3
+
+// gather is the fullest connection that has hardly more to do than least, which has least: what
+// goes by one connection leaves in one send, and what follows each other there is received
+// together. Where every connection is free or nearly so, each request would wait for another, and
+// where a broker takes long for one, for more than that is worth.
+func (l *lanes) gather(least *uplink, near int) *uplink {
+	best, most := least, least.away.len()+least.away.len()/gatherFrom
+	for _, u := range l.links {
+		if n := u.away.len(); n > best.away.len() && n <= most && int64(n-least.away.len())*l.service <= handOverNanos && (near == anywhere || u.near == near) && u.takes() {
+			best = u
 		}
 	}
 	return best
 }
 
-// dial opens one more connection, if the bound and the node's back-off allow.
-func (l *lanes) dial() {
+// handOverNanos is about what it takes to wake another processor for a request, and to be woken
+// for its answer.
+const handOverNanos = int64(50 * time.Microsecond)
+
+// worthHandOver says that a request behind there others on another processor is answered so much
+// earlier than behind here others on its own. A quarter of what is under way is no difference: a
+// moment later it is the other way round.
+func (l *lanes) worthHandOver(here, there int) bool {
+	return here-there > there/4 && int64(here-there)*l.service > handOverNanos
+}
+
+// learn takes how long a request took, once it was the first of its connection.
+func (l *lanes) learn(took int64) { l.service += (took - l.service) / serviceParts }
+
+// serviceParts: the last so many answers say how long one takes.
+const serviceParts = 16
+
+// has says that a connection of l lives on the processor near, or will.
+func (l *lanes) has(near int) bool {
+	for _, u := range l.links {
+		if u.near == near {
+			return true
+		}
+	}
+	return false
+}
+
+// anywhere is for a connection that no client asks for.
+const anywhere = -1
+
+// dial opens one more connection, if the bound and the node's back-off allow; near is the
+// processor of who needs it.
+func (l *lanes) dial(near int) {
 	n := l.pool.node
+	now := n.now()
+	if len(l.links) >= l.most && len(l.links) >= l.bound(now) {
+		return
+	}
 	opening := 0
 	for _, u := range l.links {
 		if !u.settled() {
 			opening++
 		}
 	}
-	if len(l.links) >= l.most || opening >= max(1, l.waits) || !n.mayDial(n.g.now()) {
+	if opening >= max(1, l.waits) || !l.pool.mayDial(now) {
 		return
 	}
-	u := &uplink{node: n, lanes: l, near: -1}
+	u := &uplink{node: n, lanes: l, near: l.share(near)}
 	l.links = append(l.links, u)
 	u.open()
+}
+
+// share is the processor where the next connection is to live: near, until it has its part of
+// what l may have; else the one that has fewest. Whose clients come first would have them all, and
+// all others' requests would be handed over.
+func (l *lanes) share(near int) int {
+	p, has := l.pool.node.g.processors(), l.most // of one that has ended: enough
+	if len(p) < 2 || near == anywhere {
+		return near
+	}
+	fewest, at := l.most, near
+	for _, id := range p {
+		n := 0
+		for _, u := range l.links {
+			if u.near == int(id) {
+				n++
+			}
+		}
+		if int(id) == near {
+			has = n
+		}
+		if n < fewest {
+			fewest, at = n, int(id)
+		}
+	}
+	if has < (l.most+len(p)-1)/len(p) {
+		return near
+	}
+	return at
+}
+
+// mayDial is the node's, for connections of p's identity.
+func (p *pool) mayDial(now int64) bool {
+	return p.node.mayDial(now) && !p.node.refuses(p.key.identity, now)
 }
 
 // dialFor opens the connection that is c's own; false: it may not, for now.
 func (l *lanes) dialFor(c *client) bool {
 	n := l.pool.node
-	if len(l.links) >= l.most || !n.mayDial(n.g.now()) {
+	if l.ownFull() || !l.pool.mayDial(n.now()) {
 		return false
 	}
-	u := &uplink{node: n, lanes: l, near: int(c.conn.ID.Processor), owner: c}
+	n.owned++
+	u := &uplink{node: n, lanes: l, near: c.processor(), owner: c}
 	l.links = append(l.links, u)
 	c.own = u
 	u.open()
@@ -172,7 +277,7 @@ func (n *node) wait(c *client, l *lanes) {
 	l.line.push(turn{c, n.tickets, c.queue.first().due})
 	n.counts.Waited++
 	if l.lane != LaneOwn {
-		l.dial()
+		l.dial(c.processor())
 	}
 }
 
@@ -183,11 +288,13 @@ func (n *node) leaveLine(c *client) {
 	}
 }
 
+// wants says that the client of t still stands at its place in l.
+func (l *lanes) wants(t *turn) bool { return t.client.line == l && t.client.ticket == t.ticket }
+
 // next is the client whose turn it is, nil if nobody stands in line.
 func (l *lanes) next() *turn {
 	for l.line.len() > 0 {
-		t := &l.line.items[l.line.at]
-		if t.client.line == l && t.client.ticket == t.ticket {
+		if t := &l.line.all()[0]; l.wants(t) {
 			return t
 		}
 		l.line.pop()
@@ -199,14 +306,14 @@ func (l *lanes) next() *turn {
 func (l *lanes) serve() {
 	n := l.pool.node
 	if l.lane == LaneOwn {
-		l.serveOwn()
+		n.serveOwn()
 		return
 	}
 	for t := l.next(); t != nil; t = l.next() {
 		c := t.client
 		here := c.queue.first().course.lane == LaneHere
-		if here && n.versions == nil || !here && l.free() == nil {
-			l.dial()
+		if here && (n.announced() == nil || n.outdated()) || !here && l.free(anywhere) == nil {
+			l.dial(c.processor())
 			return
 		}
 		l.line.pop()
@@ -215,12 +322,20 @@ func (l *lanes) serve() {
 	}
 }
 
-// serveOwn opens connections for those who wait for one of their own. It pumps them when it
-// is ready.
+// serveOwn opens connections for those who wait for one of their own, of any principal: what
+// one gives back another may have.
+func (n *node) serveOwn() {
+	for _, p := range n.pools {
+		if l := &p.lanes[LaneOwn]; l.waits > 0 {
+			l.serveOwn()
+		}
+	}
+}
+
+// serveOwn is node's, of one principal. Who gets one is pumped when it is ready.
 func (l *lanes) serveOwn() {
 	for _, t := range l.line.all() {
-		c := t.client
-		if c.line == l && c.ticket == t.ticket && c.own == nil && !l.dialFor(c) {
+		if l.wants(&t) && t.client.own == nil && !l.dialFor(t.client) {
 			return
 		}
 	}
@@ -228,7 +343,7 @@ func (l *lanes) serveOwn() {
 
 func (p *pool) serveAll() {
 	for i := range p.lanes {
-		if p.lanes[i].pool != nil {
+		if p.lanes[i].pool != nil && p.lanes[i].lane != LaneOwn { // serveOwn is for all pools
 			p.lanes[i].serve()
 		}
 	}
@@ -258,20 +373,72 @@ func (p *pool) tick(now int64) {
 		if l.pool == nil {
 			continue
 		}
-		for t := l.next(); t != nil && now >= t.due; t = l.next() {
-			p.node.giveUp(t.client)
+		for _, t := range l.line.all() { // one may be due before those in front of it: see waitTimeout
+			if l.wants(&t) && now >= p.node.g.waitsUntil(t.due) {
+				p.node.giveUp(t.client)
+			}
 		}
+		l.next() // drops the places at the head that were given up
 		for _, u := range append([]*uplink(nil), l.links...) {
 			u.tick(now)
 		}
-		l.serve()
+		l.shed(now)
+		if l.lane != LaneOwn { // node.tick does, once for all pools
+			l.serve()
+		}
+	}
+}
+
+// bound is how many connections l may have now. A broker that throttles a client reads nothing
+// of the connection that it answered by (KIP-219), whoever else's requests go by it: so these
+// get another in its place.
+func (l *lanes) bound(now int64) int {
+	muted := 0
+	for _, u := range l.links {
+		if now < u.muted {
+			muted++
+		}
+	}
+	return l.most + min(muted, l.insteadMax())
+}
+
+// insteadMax bounds the connections in the place of those that are throttled.
+func (l *lanes) insteadMax() int { return min(l.most, insteadMax) }
+
+const insteadMax = 64
+
+// shed retires what is beyond the bound, once the broker reads all of l again.
+func (l *lanes) shed(now int64) {
+	if l.lane == LaneOwn {
+		return
+	}
+	over := len(l.links) - l.bound(now)
+	for _, u := range l.links {
+		if u.retiring || u.life >= lifeClosing {
+			over--
+		}
+	}
+	for _, u := range append([]*uplink(nil), l.links...) {
+		if over > 0 && !u.retiring && u.ready() && u.away.len() == 0 && u.unsent.Load() == 0 && now >= u.muted {
+			u.retire()
+			over--
+		}
 	}
 }
 
 // giveUp tells c that its requests could not be sent: all of them, so that none overtakes
 // another. Nothing of them has left.
 func (n *node) giveUp(c *client) {
+	if l := c.line; l != nil && l.lane == LaneOwn && c.own == nil && l.ownFull() {
+		n.counts.OwnFull++
+		n.calls = append(n.calls, func() { n.g.warnAgain(ownFullText(n.id)) })
+	}
 	n.leaveLine(c)
+	if c.queue.first().course.lane == LaneHere && n.announced() != nil {
+		n.say(answer{slot: c.queue.pop(), kind: answerHere}) // outdated is better than none
+		n.pump(c, false)
+		return
+	}
 	n.counts.GivenUp++
 	for _, s := range c.queue.all() {
 		if n.refusal(s) == codeNone {
@@ -285,8 +452,24 @@ func (n *node) giveUp(c *client) {
 	c.queue.clear()
 }
 
+// ownFull says that no client more of l may have a connection of its own: as many of its
+// principal have one as may, or its principal has half of what others leave of those that all
+// may have of this broker. So one principal never has all.
+func (l *lanes) ownFull() bool {
+	n := l.pool.node
+	others := n.owned - len(l.links)
+	return len(l.links) >= l.most || len(l.links) >= (n.g.cfg.DedicatedAll-others+1)/2
+}
+
+func ownFullText(node int32) string {
+	return fmt.Sprintf("broker %d: a client that needs an upstream connection of its own (acks=0, a share group) was closed, as all of them are taken; raise --upstream-own", node)
+}
+
 // drop forgets a connection that is gone.
 func (l *lanes) drop(u *uplink) {
+	if l.lane == LaneOwn {
+		l.pool.node.owned--
+	}
 	for i, v := range l.links {
 		if v == u {
 			l.links = append(l.links[:i], l.links[i+1:]...)

@@ -41,7 +41,7 @@ func (s *stage) on(node int32, lane Lane, nth int) *stageLink {
 	return nil
 }
 
-// got is the answer to the first request of c that is not answered yet, or its closing.
+// await is the answer to r, which must be there; false: it was answered by closing.
 func (c *stageClient) await(r *stageRequest) (kmsg.Response, bool) {
 	c.s.t.Helper()
 	if !r.job.Answered() {
@@ -224,7 +224,7 @@ func TestABrokerThatIsAwayIsARetriableError(t *testing.T) {
 	if !ok || resp.(*kmsg.ProduceResponse).Topics[0].Partitions[0].ErrorCode != codeNotLeader {
 		t.Errorf("Produce: %v", resp)
 	}
-	if resp, ok = ask(kmsg.NewPtrHeartbeatRequest()); !ok || resp.(*kmsg.HeartbeatResponse).ErrorCode != codeCoordinatorNotAvailable {
+	if resp, ok = ask(kmsg.NewPtrHeartbeatRequest()); !ok || resp.(*kmsg.HeartbeatResponse).ErrorCode != codeNotCoordinator {
 		t.Errorf("Heartbeat: %v", resp)
 	}
 	if resp, ok = ask(kmsg.NewPtrInitProducerIDRequest()); !ok || resp.(*kmsg.InitProducerIDResponse).ErrorCode != codeCoordinatorLoading {
@@ -240,6 +240,32 @@ func TestABrokerThatIsAwayIsARetriableError(t *testing.T) {
 	}
 	if st := s.g.Stats()[1]; st.State != "down" || st.Failure == nil || !strings.Contains(st.Failure.Error(), "advertised.listeners") {
 		t.Errorf("what is known of the broker: %+v", st)
+	}
+}
+
+// TestAClientOfABrokerThatWasNeverReachedIsToldVersions: closed without an answer, it would take the
+// broker for one that speaks TLS, and give up.
+func TestAClientOfABrokerThatWasNeverReachedIsToldVersions(t *testing.T) {
+	s := ready(t, nil)
+	first := s.client("a")
+	first.give(kmsg.NewPtrApiVersionsRequest())
+	s.settle() // broker 0 was reached
+	c := s.client("ab")
+	r := c.give(kmsg.NewPtrApiVersionsRequest())
+	ask := c.give(kmsg.NewPtrHeartbeatRequest())
+	for range 30 {
+		for _, l := range append([]*stageLink(nil), s.links...) {
+			if l.u.node.id == 1 {
+				l.end(errors.New("connection refused"), false)
+			}
+		}
+		s.tick(time.Second)
+	}
+	if resp, ok := c.await(r); !ok || len(resp.(*kmsg.ApiVersionsResponse).ApiKeys) == 0 {
+		t.Errorf("ApiVersions: %v", resp)
+	}
+	if resp, ok := c.await(ask); !ok || resp.(*kmsg.HeartbeatResponse).ErrorCode != codeNotCoordinator {
+		t.Errorf("Heartbeat: %v", resp)
 	}
 }
 
@@ -292,7 +318,7 @@ func TestEarlyClientsWaitForTheTopology(t *testing.T) {
 	c = s.client("abcdef") // node 5, which there is none of
 	r = c.give(describe("0/1"))
 	s.settle()
-	if resp, ok := c.await(r); !ok || resp.(*kmsg.DescribeGroupsResponse).Groups[0].ErrorCode != codeCoordinatorNotAvailable {
+	if resp, ok := c.await(r); !ok || resp.(*kmsg.DescribeGroupsResponse).Groups[0].ErrorCode != codeNotCoordinator {
 		t.Errorf("a node that never comes: %v", resp)
 	}
 }
@@ -443,7 +469,7 @@ func TestBackoffGrowsAndStaysWithinItsBounds(t *testing.T) {
 	n := s.g.node(0)
 	for n.failures = 1; n.failures < 100; n.failures++ {
 		whole := min(100*time.Millisecond<<min(n.failures-1, 20), time.Second)
-		if d := n.backoff(); d > whole || d < whole/2 {
+		if d := n.backoff(n.failures); d > whole || d < whole/2 {
 			t.Fatalf("after %d failures: %v", n.failures, d)
 		}
 	}
@@ -495,6 +521,7 @@ func TestTheGatewayAuthenticatesAgainWithNothingUnderWay(t *testing.T) {
 		t.Errorf("it authenticated again after %v of 20 s", took)
 	}
 }
+
 func TestTheTableOfLanesHasEveryAPIOfClients(t *testing.T) {
 	for key := int16(0); key <= kmsg.MaxKey; key++ {
 		in := false

@@ -2,10 +2,10 @@ package gateway
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"net/netip"
+	"syscall"
 	"testing"
 	"time"
 
@@ -37,6 +37,8 @@ type stage struct {
 	home    *reqchan.ResponseQueue
 	jobs    *reqchan.Jobs // if set, requests are of these: with a budget
 	dials   int
+	// processors are what the Dialer says that there are; nil: it does not say.
+	processors []uint32
 	// change, if set, may change what brokers answer.
 	change func(l *stageLink, req kmsg.Request, resp kmsg.Response)
 }
@@ -69,6 +71,9 @@ func (s *stage) Dial(to Target, events LinkEvents) Link {
 	return l
 }
 
+// Processors is beside Dial.
+func (s *stage) Processors() []uint32 { return s.processors }
+
 // stageLink is a connection to a broker, which does what the test says.
 type stageLink struct {
 	s      *stage
@@ -83,8 +88,6 @@ type stageLink struct {
 }
 
 func (l *stageLink) Write(w Write) { l.queued = append(l.queued, w) }
-func (l *stageLink) Pause()        {}
-func (l *stageLink) Resume()       {}
 func (l *stageLink) Close(why error) {
 	if l.asked == nil {
 		l.asked = why
@@ -377,7 +380,7 @@ func (s *stage) bounds() {
 		for _, p := range n.pools {
 			for i := range p.lanes {
 				l := &p.lanes[i]
-				if len(l.links) > l.most {
+				if len(l.links) > l.most+l.insteadMax() || l.lane == LaneOwn && len(l.links) > l.most {
 					s.t.Fatalf("%d connections of lane %v, and %d may be", len(l.links), l.lane, l.most)
 				}
 				waits := 0
@@ -501,12 +504,14 @@ func (s *stage) play(script []byte) {
 			}
 		case 9:
 			if l != nil {
-				l.end([]error{io.EOF, errors.New("connection reset by peer")}[with>>7], with&64 != 0 && l.opened)
+				l.end([]error{io.EOF, syscall.ECONNRESET}[with>>7], with&64 != 0 && l.opened)
 			}
 		case 10:
 			s.tick(time.Duration(with) * time.Duration(what) * time.Millisecond)
 		case 11:
-			if len(s.clients) > 0 {
+			if with == 255 {
+				s.g.Drain()
+			} else if len(s.clients) > 0 {
 				s.clients[with%len(s.clients)].leave()
 			}
 		case 12:

@@ -15,6 +15,7 @@ type NodeCounts struct {
 	Refused      uint64 // requests of APIs that are not served
 	Waited       uint64 // times that a client stood in line for a connection
 	GivenUp      uint64 // times that it waited too long
+	OwnFull      uint64 // of these, because no connection of its own was left
 	Opened       uint64 // connections
 	Closed       uint64
 	OpenFailures uint64
@@ -22,6 +23,7 @@ type NodeCounts struct {
 	Resent       uint64 // requests that had not left when a connection was lost, and went by another
 	Lost         uint64 // acks=0 requests that had not left
 	Late         uint64 // connections closed because a request took too long
+	NoRoom       uint64 // connections closed because there was no memory for a response
 	Mismatches   uint64 // connections closed because a response was of another request
 	Throttled    uint64 // responses that said so
 	Renewed      uint64 // authentications again

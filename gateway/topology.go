@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 
+	"kring"
 	"kring/kafka"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -19,7 +20,7 @@ type topology struct {
 func (g *Gateway) clientAddress(e Endpoint) kafka.Address {
 	if known, is := g.topology.Load().addresses[e.Node]; !is || known.Host != string(e.Host) || known.Port != e.Port {
 		g.stale.Store(true)
-		if g.cfg.PassSASL {
+		if g.cfg.PassSASL || g.unheard.Load() > 0 {
 			g.hear(e)
 		}
 	}
@@ -32,8 +33,9 @@ func (g *Gateway) clientAddress(e Endpoint) kafka.Address {
 
 var tooManyBrokers = fmt.Sprintf("the upstream names more than %d brokers: the others are not served; is it a Kafka cluster?", nodesMax)
 
-// hear takes an address from what a client is answered: where clients' own credentials are
-// passed on, the gateway is nobody to the brokers, and can't ask. The locks are free.
+// hear takes an address from what a client is answered: where the gateway is nobody to the brokers,
+// as clients' own credentials are passed on, or clients alone have any, it can't ask. The locks are
+// free.
 func (g *Gateway) hear(e Endpoint) {
 	at := kafka.Address{Host: string(e.Host), Port: e.Port}
 	if _, reachable := g.cfg.Addressing.AddressOf(e.Node); !reachable || g.cfg.Addressing.loops(at, g.cfg.Own) {
@@ -57,23 +59,25 @@ func (g *Gateway) hear(e Endpoint) {
 func (g *Gateway) ask(now int64) {
 	n := g.node(NoNode)
 	last := g.askedAt.Load()
-	due := last == 0 || now-last >= int64(g.cfg.TopologyEvery) || g.stale.Load() && now-last >= int64(g.cfg.BackoffMin)
+	due := last == 0 || now-last >= int64(g.cfg.TopologyEvery) || g.stale.Load() && now-last >= int64(g.cfg.backoff(int(g.unheard.Load())))
 	if !due || g.cfg.PassSASL || g.closed.Load() || !g.asking.CompareAndSwap(false, true) {
 		return
 	}
 	n.lock()
 	defer n.unlock()
-	u := n.greeter().free()
+	u := n.greeter().free(anywhere)
 	if u == nil {
-		n.greeter().dial()
+		n.greeter().dial(anywhere)
 		g.asking.Store(false)
 		return
 	}
 	g.askedAt.Store(max(now, 1))
 	g.stale.Store(false)
 	req := kmsg.NewPtrMetadataRequest()
-	req.Topics = []kmsg.MetadataRequestTopic{} // none; null would be all
 	req.Version = n.versions.most(keyMetadata, 12)
+	if req.Topics = []kmsg.MetadataRequestTopic{}; g.topics != nil { // none; null would be all
+		req.Topics = g.topics.wanted(req.Version)
+	}
 	req.AllowAutoTopicCreation = false
 	u.askOwn(req, func(payload []byte, err error) {
 		g.asking.Store(false)
@@ -84,10 +88,69 @@ func (g *Gateway) ask(now int64) {
 		}
 		if err != nil {
 			g.stale.Store(true)
+			n.notHeard(err)
 			return
 		}
-		n.calls = append(n.calls, func() { g.learn(resp) })
+		g.unheard.Store(0)
+		n.calls = append(n.calls, func() {
+			if g.topics != nil {
+				g.topics.learn(resp)
+			}
+			g.learn(resp)
+		})
 	})
+}
+
+// notHeard is when the gateway's own request has failed. A broker that wants SASL answers ApiVersions,
+// so it counts as up, and closes the connection at what comes next. n is locked.
+func (n *node) notHeard(err error) {
+	if !closedByPeer(err) || n.g.unheard.Add(1) < unheardSaid {
+		return
+	}
+	who := "nobody"
+	if id := n.g.identityOf(nil); id != &noIdentity {
+		who = id.Name
+	}
+	text := fmt.Sprintf("upstream %s closes the connection when the gateway asks for the brokers, as %s: it has to authenticate (--upstream-sasl), or by another user; until then only what clients are answered says where brokers are", n.address, who)
+	n.calls = append(n.calls, func() { n.g.warnAgain(text) })
+}
+
+// unheardSaid is from how many times in a row on it is said: a broker that ends does it as well.
+const unheardSaid = 3
+
+// createTopics has topics created for a client, by a connection of its user, if one has room: else the
+// client asks again. The locks are free.
+func (g *Gateway) createTopics(conn *kring.Conn, names []string) {
+	c, known := conn.Attachment().(*client)
+	if !known {
+		return
+	}
+	n := c.node
+	n.lock()
+	defer n.unlock()
+	u := n.spare(c)
+	if u == nil {
+		return
+	}
+	req := kmsg.NewPtrMetadataRequest()
+	req.Version, req.AllowAutoTopicCreation = n.versions.most(keyMetadata, 12), true
+	for i := range names {
+		req.Topics = append(req.Topics, kmsg.MetadataRequestTopic{Topic: &names[i]})
+	}
+	u.askOwn(req, func([]byte, error) {}) // soon the client asks, and its answer says so
+}
+
+// spare is a connection that requests of c may go by now, nil if there is none.
+func (n *node) spare(c *client) *uplink {
+	switch {
+	case n.versions == nil || c.pool == nil || c.gone || c.doomed:
+		return nil
+	case !c.alone:
+		return c.pool.lanes[LaneShort].free(c.processor())
+	case c.own != nil && c.own.ready() && c.own.away.len() < n.g.cfg.Depth:
+		return c.own
+	}
+	return nil
 }
 
 // mayAsk is when a connection of n can be used: the first that can is asked for the brokers.

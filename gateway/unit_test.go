@@ -3,13 +3,19 @@ package gateway
 import (
 	"encoding/binary"
 	"errors"
+	"io"
+	"math"
 	"math/rand/v2"
+	"net"
+	"os"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"kring"
+	"kring/internal/kmsgtest"
 	"kring/kafka"
 	"kring/reqchan"
 
@@ -46,7 +52,8 @@ func TestAddressesOfNodesAndBack(t *testing.T) {
 
 func TestAFaultyAddressingIsSaid(t *testing.T) {
 	for want, a := range map[string]Addressing{
-		"65535": {Host: "h", PortBase: 65000, Nodes: 1000}, "Nodes 0": {Host: "h", PortBase: 9100}, "0.0.0.0": {Host: "0.0.0.0", PortBase: 1, Nodes: 1},
+		"65535": {Host: "h", PortBase: 65000, Nodes: 1000}, "Nodes 0": {Host: "h", PortBase: 9100}, "2147484646": {Host: "h", PortBase: math.MaxInt32, Nodes: 1000},
+		"2147484647": {Host: "h", PortBase: 1, AdvertisedPortBase: math.MaxInt32, Nodes: 1001}, "0.0.0.0": {Host: "0.0.0.0", PortBase: 1, Nodes: 1},
 		"$(node)": {Names: "broker.example.com", NamesPort: 1}, "NamesPort": {Names: "b$(node).example.com"},
 	} {
 		if err := a.Validate(); err == nil || !strings.Contains(err.Error(), want) {
@@ -62,7 +69,7 @@ func TestTheCourseOfARequestIsWhatItSays(t *testing.T) {
 		for version := int16(0); version <= kmsg.RequestForKey(key).MaxVersion(); version++ {
 			for range 30 {
 				req := kmsg.RequestForKey(key)
-				fillRandom(r, reflect.ValueOf(req).Elem())
+				kmsgtest.Fill(r, reflect.ValueOf(req).Elem())
 				req.SetVersion(version)
 				frame := kmsg.NewRequestFormatter(kmsg.FormatterClientID("me")).AppendRequest(nil, req, 1)[4:]
 				h, err := kafka.ParseHeader(frame)
@@ -231,7 +238,7 @@ func TestAFailedTokenSaysWhy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if token, _, err := l.next(nil); err != nil || !strings.Contains(string(token), "Bearer abc\x01") {
+	if token, _, err := l.nextBeside(t.Context(), nil); err != nil || !strings.Contains(string(token), "Bearer abc\x01") {
 		t.Fatalf("%q %v", token, err)
 	}
 	token, done, err := l.next([]byte(`{"status":"invalid_token"}`))
@@ -292,6 +299,19 @@ func TestCredentialsAreByPrincipal(t *testing.T) {
 	if c.Of(ann).User != "a" || c.Of(bob).User != "b" || c.Of(other) != byDefault || c.Of(nil) != byDefault {
 		t.Errorf("%v %v %v", c.Of(ann), c.Of(bob), c.Of(other))
 	}
+	if c, err = ReadCredentials(strings.NewReader("User:bob PLAIN b s\nUser:ann PLAIN a s\n"), nil); err != nil {
+		t.Fatal(err)
+	}
+	if own := c.Of(nil); own == nil || own.User != "b" || c.Of(other) != nil {
+		t.Errorf("without a default the gateway is %v, and others are %v", own, c.Of(other))
+	}
+	next, err := ReadCredentials(strings.NewReader("User:ann PLAIN a s2\n"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if next.Succeed(c); next.Of(nil) != c.Of(ann) {
+		t.Error("the gateway is not who comes first now")
+	}
 	_, err = ReadCredentials(strings.NewReader("User:x PLAIN hidden\nann PLAIN a hidden\nUser:a PLAIN a hidden\nUser:a PLAIN a hidden\nUser:b GSSAPI b hidden\n"), nil)
 	for _, want := range []string{"line 1", "line 2", "line 4", "line 5"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -301,4 +321,165 @@ func TestCredentialsAreByPrincipal(t *testing.T) {
 	if strings.Contains(err.Error(), "hidden") {
 		t.Errorf("a password is shown: %v", err)
 	}
+}
+
+func TestABrokerThatEndsAConnectionIsKnown(t *testing.T) {
+	for err, want := range map[error]bool{
+		io.EOF: true, &kring.UpstreamError{Err: io.ErrUnexpectedEOF}: true, &kring.UpstreamError{Err: syscall.ECONNRESET}: true,
+		&net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ECONNRESET)}: true,
+		errLate: false, errIdle: false, &kring.UpstreamError{Err: os.ErrDeadlineExceeded}: false,
+	} {
+		if got := closedByPeer(err); got != want {
+			t.Errorf("%v: by the broker: %v", err, got)
+		}
+	}
+}
+
+// unanswered is a stage with a client that has sent a Produce with acks=0.
+func unanswered(t *testing.T) (*stage, *stageClient) {
+	s := newStage(t, nil)
+	s.tick(0)
+	s.run()
+	c := s.client("ab")
+	c.ask(2)
+	s.run()
+	return s, c
+}
+
+// ofClients does something with each connection that is a client's own.
+func (s *stage) ofClients(do func(*stageLink)) {
+	for _, l := range append([]*stageLink(nil), s.links...) {
+		if l.u.owner != nil {
+			do(l)
+		}
+	}
+}
+
+// TestAProducerWithoutAnswersIsToldThatItsBrokerRefused: by the end of its connection, as by a
+// broker, which has no other way to say that another leads the partition. It would go on to lose
+// all of its records.
+func TestAProducerWithoutAnswersIsToldThatItsBrokerRefused(t *testing.T) {
+	for _, err := range []error{io.EOF, syscall.ECONNRESET, syscall.EPIPE} {
+		s, c := unanswered(t)
+		s.ofClients(func(l *stageLink) { l.end(err, false) })
+		c.ask(2)
+		s.look()
+		if !c.closed {
+			t.Errorf("%v: the client's connection goes on", err)
+		}
+		s.finish()
+	}
+}
+
+// TestAProducerWithoutAnswersGoesOnWhenNothingWasRefused: the processor of its connection has
+// retired or died, or its broker has ended it long after the last record, for idleness.
+func TestAProducerWithoutAnswersGoesOnWhenNothingWasRefused(t *testing.T) {
+	for _, k := range []struct {
+		err   error
+		after time.Duration
+	}{
+		{&kring.UpstreamError{Reason: kring.ReasonListenerRemoved}, 0}, {&kring.UpstreamError{Reason: kring.ReasonEngineFailed}, 0}, {io.EOF, time.Minute},
+	} {
+		s, c := unanswered(t)
+		s.tick(k.after)
+		s.ofClients(func(l *stageLink) { l.end(k.err, false) })
+		s.run()
+		c.ask(2)
+		s.run()
+		if c.closed || c.seen != 2 {
+			t.Errorf("%v after %v: closed: %t, the broker got %d of 2 requests", k.err, k.after, c.closed, c.seen)
+		}
+		s.finish()
+	}
+}
+
+// TestAProducerWithoutAnswersGoesOnWhenTheGatewayEndsItsConnection: nothing was refused, and what
+// was read of it would be lost.
+func TestAProducerWithoutAnswersGoesOnWhenTheGatewayEndsItsConnection(t *testing.T) {
+	s, c := unanswered(t)
+	s.ofClients(func(l *stageLink) {
+		l.u.node.lock()
+		l.u.retire()
+		l.u.node.unlock()
+	})
+	s.run()
+	c.ask(2)
+	s.run()
+	if c.closed || c.seen != 2 {
+		t.Errorf("closed: %t, the broker got %d of 2 requests", c.closed, c.seen)
+	}
+	s.finish()
+}
+
+// TestAProducerWithoutAnswersWaitsForTheNextBootstrapAddress: the first one that does not answer
+// says nothing of the others, which are tried at once.
+func TestAProducerWithoutAnswersWaitsForTheNextBootstrapAddress(t *testing.T) {
+	for dead := 1; dead <= 2; dead++ {
+		s := newStage(t, func(c *Config) {
+			c.Bootstrap = []kafka.Address{{Host: "one", Port: 1}, {Host: "two", Port: 1}}
+		})
+		s.tick(0)
+		c := s.client("")
+		c.ask(2)
+		for range dead {
+			for _, l := range append([]*stageLink(nil), s.links...) {
+				l.end(syscall.ECONNREFUSED, false)
+			}
+			s.look()
+		}
+		if none := dead == 2; c.closed != none {
+			t.Errorf("%d of 2 addresses do not answer: closed: %t", dead, c.closed)
+		}
+		s.run()
+		if dead == 1 && c.seen != 1 {
+			t.Errorf("the broker at the second address got %d requests", c.seen)
+		}
+		s.finish()
+	}
+}
+
+// TestAProducerWithoutAnswersIsClosedWhileItsBrokerIsAway: the broker's machine would refuse its
+// connection, and it would keep its records until it knows another leader. While it waited here,
+// all that it sends would be lost: for ten seconds, and each time that it comes again.
+func TestAProducerWithoutAnswersIsClosedWhileItsBrokerIsAway(t *testing.T) {
+	s, c := unanswered(t)
+	refuse := func() {
+		for len(s.links) > 0 {
+			s.links[0].end(syscall.ECONNREFUSED, false)
+		}
+	}
+	s.tick(time.Minute) // its broker's end of the connection refuses nothing
+	refuse()
+	c.ask(2)
+	refuse() // the attempt that this made
+	s.look()
+	if !c.closed {
+		t.Error("it waits for the attempt after the one that failed")
+	}
+	for range 3 { // with and without an attempt
+		again := s.client("ab")
+		again.ask(2)
+		refuse()
+		s.look()
+		if !again.closed {
+			t.Error("it waits when it comes again")
+		}
+		s.tick(s.g.cfg.BackoffMin / 2)
+		refuse()
+	}
+	waits := s.client("ab")
+	waits.ask(1)
+	refuse()
+	s.look()
+	if waits.closed {
+		t.Error("who is told what became of its records does not wait for the broker")
+	}
+	s.tick(s.g.cfg.BackoffMax)
+	last := s.client("ab")
+	last.ask(2)
+	s.run()
+	if last.closed || last.seen != 1 {
+		t.Errorf("the broker is back: closed: %t, it got %d requests", last.closed, last.seen)
+	}
+	s.finish()
 }

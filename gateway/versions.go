@@ -22,13 +22,16 @@ func betweenServers(key int16) bool {
 
 // Served is what a kafka.Filter in front of a Gateway lets through: every API that has a
 // lane, in every version that this build can read. What a broker does not have is refused
-// behind it.
-func Served() kafka.Versions {
+// behind it. further is Config.Announced.
+func Served(further ...kafka.VersionRange) kafka.Versions {
 	all := kmsg.NewPtrApiVersionsResponse()
 	for _, a := range APIs {
 		key := kmsg.NewApiVersionsResponseApiKey()
 		key.ApiKey, key.MaxVersion = a.Key, kmsg.RequestForKey(a.Key).MaxVersion()
 		all.ApiKeys = append(all.ApiKeys, key)
+	}
+	for _, r := range further {
+		all.ApiKeys = append(all.ApiKeys, kmsg.ApiVersionsResponseApiKey{ApiKey: r.Key, MinVersion: r.Min, MaxVersion: r.Max})
 	}
 	v, err := kafka.VersionsOf(all)
 	if err != nil {
@@ -68,6 +71,18 @@ func (g *Gateway) intersect(upstream *kmsg.ApiVersionsResponse) (*nodeVersions, 
 	return &nodeVersions{v, upstream}, nil
 }
 
+// announced is what clients of n are told that it knows. A broker that is down and was never
+// reached is taken to know what the broker knows that was reached last: a client that is told
+// nothing and closed takes that for a listener that speaks TLS, or that wants SASL, and gives up
+// (franz-go's ErrFirstReadEOF), while its next request has an error by which it looks for another
+// broker. nil: nobody was reached. The node's lock is held.
+func (n *node) announced() *nodeVersions {
+	if n.versions == nil && n.state == nodeDown {
+		n.versions = n.g.versions.Load() // until it says its own
+	}
+	return n.versions
+}
+
 func (v *nodeVersions) supports(h kafka.Header) bool { return v.Supported(h.Key, h.Version) }
 
 // most is the highest version of an API that both know, at most most.
@@ -83,7 +98,7 @@ var saslRanges = []kmsg.ApiVersionsResponseApiKey{
 // answerVersions answers an ApiVersions request, without locks.
 func (n *node) answerVersions(s *slot) {
 	n.lock()
-	v := n.versions
+	v := n.versions // known: see answerHere
 	n.unlock()
 	h := s.req.Header
 	resp := kmsg.NewPtrApiVersionsResponse()
@@ -100,6 +115,9 @@ func (n *node) answerVersions(s *slot) {
 	v.Announce(resp)
 	if f := n.g.cfg.HasSASL; f != nil && f(s.client.conn) {
 		resp.ApiKeys = append(resp.ApiKeys, saslRanges...)
+	}
+	for _, r := range n.g.cfg.Announced {
+		resp.ApiKeys = append(resp.ApiKeys, kmsg.ApiVersionsResponseApiKey{ApiKey: r.Key, MinVersion: r.Min, MaxVersion: r.Max})
 	}
 	s.req.Respond(resp)
 }
@@ -157,10 +175,7 @@ func readOwn(payload []byte, resp kmsg.Response) (err error) {
 // greet asks what the broker knows: on every connection, as it may have been upgraded.
 func (u *uplink) greet(version int16) {
 	u.life = lifeGreeting
-	req := kmsg.NewPtrApiVersionsRequest()
-	req.Version = version
-	req.ClientSoftwareName, req.ClientSoftwareVersion = "kring-gateway", "1"
-	u.askOwn(req, func(payload []byte, err error) {
+	u.askVersions(version, func(payload []byte, err error) {
 		if err != nil || u.life != lifeGreeting {
 			return
 		}
@@ -170,13 +185,16 @@ func (u *uplink) greet(version int16) {
 	})
 }
 
+func (u *uplink) askVersions(version int16, reply func(payload []byte, err error)) {
+	req := kmsg.NewPtrApiVersionsRequest()
+	req.Version = version
+	req.ClientSoftwareName, req.ClientSoftwareVersion = "kring-gateway", "1"
+	u.askOwn(req, reply)
+}
+
 func (u *uplink) greeted(version int16, payload []byte) error {
-	resp := kmsg.NewPtrApiVersionsResponse()
-	resp.Version = version
-	if len(payload) >= 6 && payload[4] == 0 && payload[5] == codeUnsupportedVersion {
-		resp.Version = 0 // whatever was asked (KIP-511)
-	}
-	if err := readOwn(payload, resp); err != nil {
+	resp, err := readVersions(version, payload)
+	if err != nil {
 		return err
 	}
 	if resp.ErrorCode == codeUnsupportedVersion && version > 0 {
@@ -189,18 +207,84 @@ func (u *uplink) greeted(version int16, payload []byte) error {
 		u.greet(next)
 		return nil
 	}
-	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
-		return fmt.Errorf("gateway: the upstream answers ApiVersions with %w", err)
-	}
-	v, err := u.node.g.intersect(resp)
-	if err != nil {
+	if err := u.node.heard(resp); err != nil {
 		return err
 	}
-	u.node.versions = v
-	if u.node.g.cfg.PassSASL || u.lanes.pool.key.identity.Mechanism == "" {
+	u.asked, u.heard = version, true
+	if u.node.g.cfg.PassSASL || u.lanes.pool.key.identity.latest().Mechanism == "" {
 		u.becomeReady()
 		return nil
 	}
+	u.node.reached()
 	u.authenticate()
 	return nil
+}
+
+func readVersions(version int16, payload []byte) (*kmsg.ApiVersionsResponse, error) {
+	resp := kmsg.NewPtrApiVersionsResponse()
+	resp.Version = version
+	if len(payload) >= 6 && payload[4] == 0 && payload[5] == codeUnsupportedVersion {
+		resp.Version = 0 // whatever was asked (KIP-511)
+	}
+	return resp, readOwn(payload, resp)
+}
+
+// heard takes what the broker says that it knows.
+func (n *node) heard(resp *kmsg.ApiVersionsResponse) error {
+	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
+		return fmt.Errorf("gateway: the upstream answers ApiVersions with %w", err)
+	}
+	v, err := n.g.intersect(resp)
+	if err != nil {
+		return err
+	}
+	n.versions, n.heardAt = v, n.g.now()
+	n.g.versions.Store(v)
+	return nil
+}
+
+// hearAgain asks the broker once more, by a connection that there is: a cluster agrees on features
+// (which decide about transactions of version 2) long after its last broker was upgraded, and busy
+// connections last for ever. It does not keep an idle one. Where clients authenticate at the broker
+// a connection that nobody uses yet has not, and a broker takes only one such question before that:
+// there new connections ask.
+func (n *node) hearAgain(now int64) {
+	if n.g.cfg.PassSASL || n.state != nodeUp || n.hearing || now-n.heardAt < int64(n.g.cfg.TopologyEvery) {
+		return
+	}
+	for _, p := range n.pools {
+		if u := p.lanes[LaneShort].free(anywhere); u != nil {
+			n.hearFrom(u)
+			return
+		}
+	}
+}
+
+func (n *node) hearFrom(u *uplink) {
+	n.hearing = true
+	idle, idleSince, only := u.away.len() == 0, u.idleSince, u.last+1
+	u.askVersions(u.asked, func(payload []byte, err error) {
+		n.hearing = false
+		if err != nil {
+			return
+		}
+		if idle && u.last == only {
+			u.idleSince = idleSince
+		}
+		resp, err := readVersions(u.asked, payload)
+		if err == nil {
+			err = n.heard(resp)
+		}
+		if err != nil {
+			u.close(err)
+			return
+		}
+		n.greeter().serve()
+	})
+}
+
+// outdated says that it was long ago that the broker said what it knows, which no connection
+// that there is can be asked: all were closed as idle.
+func (n *node) outdated() bool {
+	return n.state == nodeUp && n.g.now()-n.heardAt > 2*int64(n.g.cfg.TopologyEvery)
 }

@@ -184,8 +184,30 @@ func TestAnswersBeforeASlowRequestComeHomeThoughNobodyIsIdle(t *testing.T) {
 		}
 	})
 	stop(ch, p)
-	if freed := p.Stats().Freed; freed != 19 {
-		t.Errorf("%d requests freed, want 19", freed)
+}
+
+// A goroutine that is at the same request when the watchdog looks a second time keeps that
+// request alone of its batch.
+func TestWhatWasTakenBehindASlowRequestIsFreed(t *testing.T) {
+	var p *Pool
+	ch := reqchan.New(reqchan.Config{})
+	o, home := newOwner(ch), 0
+	p = NewPool(Config{Handle: func(r reqchan.Request) {
+		if r.API() == 20 {
+			p.watchdog.look()
+			p.watchdog.look()
+			for r := o.home.Take(); r != nil; r = r.Next() {
+				home++
+			}
+		}
+		r.NoResponse()
+	}}, ch)
+	h := newRunner(p)
+	p.runners = append(p.runners, h)
+	h.begin(copy(h.taken, o.begun(40)))
+	h.handleBatch()
+	if freed := p.Stats().Freed; home != 20 || freed != 19 {
+		t.Errorf("%d answers came home, and %d requests were freed, want 20 and 19", home, freed)
 	}
 }
 
@@ -413,7 +435,9 @@ func TestTheWatchdogSleepsWhenThereIsNothingToWatch(t *testing.T) {
 
 func await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for start := time.Now(); !ok(); runtime.Gosched() {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for start := time.Now(); !ok(); <-tick.C {
 		if time.Since(start) > deadline {
 			t.Fatalf("waited %v for %s", deadline, what)
 		}

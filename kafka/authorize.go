@@ -1,6 +1,9 @@
 package kafka
 
 import (
+	"encoding/binary"
+	"net/netip"
+
 	"kring"
 	"kring/acl"
 	"kring/reqchan"
@@ -19,6 +22,34 @@ type Topics interface {
 	TopicExists(name string) bool
 	// TopicNames are those of all topics, sorted.
 	TopicNames() []string
+}
+
+// PartialTopics are Topics of which only some are known: a gateway knows those that brokers
+// have named. What is not known may exist. So nobody is told that it does not, what would be
+// created without a right is asked for without being created, and a list of all has those that
+// are known.
+type PartialTopics interface {
+	Topics
+	// AskedBy are the same for a client at addr: what it asks for and is not known has the time and
+	// the room of its own address.
+	AskedBy(addr netip.Addr) PartialTopics
+	// TopicMissing reports whether it is known that there is no such topic.
+	TopicMissing(name string) bool
+	// TopicSeen reports whether somebody who knows has named the topic within the last seconds.
+	// One that exists may have been deleted since it was named.
+	TopicSeen(name string) bool
+	// CreateTopics has missing topics created as Metadata would, by who answers c's requests. It
+	// does not wait for that, and may not do it: clients ask again. Its names are those that the
+	// client may create, and that it has asked for in one request with others.
+	CreateTopics(c *kring.Conn, names []string)
+}
+
+// Brokers tells a Filter in front of several brokers what of a client goes to which.
+type Brokers interface {
+	// BrokerOf is the broker that c's requests go to; false: any. Sessions are of one broker.
+	BrokerOf(c *kring.Conn) (id int32, known bool)
+	// ListenerOf is the listener by whose name rules know c: brokers have listeners of their own.
+	ListenerOf(c *kring.Conn) string
 }
 
 // Authorize asks the Filter's Authorizer about everything that r does, and carries out
@@ -56,27 +87,68 @@ func (d *Filter) Authorize(r APIRequest) (APIRequest, bool) {
 // Owner: the goroutine that calls Authorize, and after that the one that answers.
 type screening struct {
 	filter *Filter
+	topics Topics // the Filter's, as the client asks
 	client acl.Client
 	conn   *kring.Conn
 	header Header
 	req    kmsg.Request
 	seen   acl.Authorizer // the same rules from the first question to the last
 
-	answer kmsg.Response         // the request's, without the handler
-	closed bool                  // it has none: its connection is closed
-	cut    bool                  // req is not what the client sent
-	after  []func(kmsg.Response) // change the handler's response, in this order
-	learn  func(payload []byte)  // sees the handler's response, and changes nothing
-	next   reqchan.Answering     // sees the answer after that
-	silent bool                  // nobody will be told what was denied, but by a close
+	answer kmsg.Response        // the request's, without the handler
+	closed bool                 // it has none: its connection is closed
+	cut    bool                 // req is not what the client sent
+	after  []change             // of the handler's response, in this order
+	learn  func(payload []byte) // sees the handler's response, and changes nothing
+	next   reqchan.Answering    // sees the answer after that
+	silent bool                 // nobody will be told what was denied, but by a close
 }
 
 func newScreening(d *Filter, r APIRequest, req kmsg.Request) *screening {
 	c := r.Conn()
-	return &screening{
-		filter: d, conn: c, header: r.Header, req: req, seen: asOfNow(d.Authorizer),
-		client: acl.Client{Principal: c.Principal(), Listener: c.Listener, Address: c.ClientAddr()},
+	listener := c.Listener
+	if d.Brokers != nil {
+		listener = d.Brokers.ListenerOf(c)
 	}
+	topics := d.Topics
+	if some, partial := topics.(PartialTopics); partial {
+		topics = some.AskedBy(c.ClientAddr())
+	}
+	return &screening{
+		filter: d, topics: topics, conn: c, header: r.Header, req: req, seen: asOfNow(d.Authorizer),
+		client: acl.Client{Principal: c.Principal(), Listener: listener, Address: c.ClientAddr()},
+	}
+}
+
+// broker is the one that r goes to, which is 0 if there are no others; false: any.
+func (s *screening) broker() (id int32, known bool) {
+	if s.filter.Brokers == nil {
+		return 0, true
+	}
+	return s.filter.Brokers.BrokerOf(s.conn)
+}
+
+// existence says what is known of a topic: false, false: nothing is.
+func (s *screening) existence(name string) (exists, missing bool) {
+	t := s.topics
+	if t == nil {
+		return false, true
+	}
+	if exists = t.TopicExists(name); exists {
+		return true, false
+	}
+	some, partial := t.(PartialTopics)
+	return false, !partial || some.TopicMissing(name)
+}
+
+// sure says whether a topic that exists is sure to: of a deleted one it may take a while to be known.
+func (s *screening) sure(name string) bool {
+	some, partial := s.topics.(PartialTopics)
+	return !partial || some.TopicSeen(name)
+}
+
+func (s *screening) knowsAll() bool {
+	_, partial := s.topics.(PartialTopics)
+	return !partial
 }
 
 // asOfNow is what an Authorizer says now, if it can be kept: were the rules replaced in the
@@ -103,21 +175,21 @@ func (s *screening) carryOut(r APIRequest) (APIRequest, bool) {
 		r = s.rewrite(r)
 	}
 	if len(s.after) > 0 || s.learn != nil || s.silent {
-		if d := s.filter; d.Quotas != nil && d.Quotas.Any() {
-			s.next = (*meteredFilter)(d)
-		}
+		s.next = s.filter.watched(s.header.Key)
 		r.Raw.BeforeAnswer(s)
 	}
 	return r, true
 }
 
 // rewrite has the handler see the request as it is after what was cut: where it lay
-// before, so that nobody behind the Filter sees anything of the rest.
+// before, so that nobody behind the Filter sees anything of the rest. In another version it lies
+// elsewhere: who measures the answer goes by the client's.
 func (s *screening) rewrite(r APIRequest) APIRequest {
 	body := s.req.AppendTo(make([]byte, 0, len(r.Body)))
-	if len(body) > len(r.Body) { // it names what the client meant by all
+	if version := s.req.GetVersion(); len(body) > len(r.Body) || version != r.Header.Version { // it names what the client meant by all
 		r.own = append(append(make([]byte, 0, r.Header.Size+len(body)), r.Frame()[:r.Header.Size]...), body...)
-		r.Body = r.own[r.Header.Size:]
+		r.Body, r.Header.Version = r.own[r.Header.Size:], version
+		binary.BigEndian.PutUint16(r.own[2:], uint16(version))
 		return r
 	}
 	if d := s.filter; d.Quotas != nil && d.Quotas.Any() {
@@ -170,9 +242,18 @@ func (s *screening) refuse(code int16) {
 // response is an empty response to the request.
 func (s *screening) response() kmsg.Response { return s.req.ResponseKind() }
 
+// change changes the handler's response; false: it left it as it is.
+type change func(kmsg.Response) bool
+
 // then has f change the handler's response.
 func then[A kmsg.Response](s *screening, f func(A)) {
-	s.after = append(s.after, func(resp kmsg.Response) { f(resp.(A)) })
+	s.after = append(s.after, func(resp kmsg.Response) bool { f(resp.(A)); return true })
+}
+
+// thenPerhaps is then for a response that mostly stays as it is: it is not encoded anew if f
+// returns false.
+func thenPerhaps[A kmsg.Response](s *screening, f func(A) bool) {
+	s.after = append(s.after, func(resp kmsg.Response) bool { return f(resp.(A)) })
 }
 
 // Answering puts into the handler's response what was cut out of the request, and
@@ -222,20 +303,27 @@ func (s *screening) merge(payload []byte) []byte {
 	if len(payload) < header || resp.ReadFrom(payload[header:]) != nil {
 		return s.encode(Refusal(s.req, codeUnknownServerError, errorText(codeUnknownServerError)))
 	}
+	changed := false
 	for _, f := range s.after {
-		f(resp)
+		changed = f(resp) || changed
+	}
+	if !changed {
+		return payload
 	}
 	return s.encode(resp)
 }
 
 func (s *screening) encode(resp kmsg.Response) []byte {
 	h := s.header
+	resp.SetVersion(h.Version) // the handler may have been asked in another
 	return resp.AppendTo(AppendResponseHeader(nil, h.Key, h.Version, h.CorrelationID))
 }
 
 // Error codes of Kafka that authorization alone answers with.
 const (
 	codeUnknownServerError       = -1
+	codeLeaderNotAvailable       = 5
+	codeCoordinatorLoading       = 14
 	codeInconsistentProtocol     = 23
 	codeTopicAuthorization       = 29
 	codeGroupAuthorization       = 30

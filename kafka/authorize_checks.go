@@ -103,10 +103,10 @@ func (s *screening) topicByID(op acl.Operation, id [16]byte) int16 {
 }
 
 func (s *screening) nameOf(id [16]byte) string {
-	if s.filter.Topics == nil {
+	if s.topics == nil {
 		return ""
 	}
-	return s.filter.Topics.TopicName(id)
+	return s.topics.TopicName(id)
 }
 
 func groupNamed(op acl.Operation) verdict[string] {

@@ -30,17 +30,19 @@ func fetch(s *screening) {
 		s.fetchOfBroker(req)
 		return
 	}
+	broker, known := s.broker()
 	if req.SessionEpoch > fetchEpochFull && s.header.Version >= fetchSessionsFrom &&
-		!s.filter.sessions.holds(sessionKey{fetch: req.SessionID}, s.client, version) {
+		(!known || !s.filter.sessions.holds(sessionKey{broker: broker, fetch: req.SessionID}, s.client, version)) {
 		s.noSession()
 		return
 	}
+	s.cut = !known && req.SessionEpoch == fetchEpochFull // nobody could say whose session it is
 	incremental := req.SessionEpoch > fetchEpochFull
 	each(fetchedTopics)(s)
 	switch {
 	case s.answer == nil && !s.cut:
 		if req.SessionEpoch == fetchEpochFull && s.header.Version >= fetchSessionsFrom {
-			s.learn = func(payload []byte) { s.learnSession(payload, version) }
+			s.learn = func(payload []byte) { s.learnSession(payload, broker, version) }
 		}
 	case incremental:
 		s.noSession()
@@ -68,13 +70,13 @@ func (s *screening) noSession() {
 }
 
 // learnSession notes whose a session is that the handler began.
-func (s *screening) learnSession(payload []byte, version uint64) {
+func (s *screening) learnSession(payload []byte, broker int32, version uint64) {
 	header := len(AppendResponseHeader(nil, s.header.Key, s.header.Version, 0))
 	if len(payload) < header+fetchSessionAt+4 {
 		return
 	}
 	if id := int32(binary.BigEndian.Uint32(payload[header+fetchSessionAt:])); id != fetchSessionIDNone {
-		s.filter.sessions.begin(sessionKey{fetch: id}, s.client, version)
+		s.filter.sessions.begin(sessionKey{broker: broker, fetch: id}, s.client, version)
 	}
 }
 

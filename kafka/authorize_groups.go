@@ -224,6 +224,10 @@ func assigned(s *screening) {
 		if resp.Assignment == nil {
 			return
 		}
+		if !s.knowsAll() && slices.ContainsFunc(resp.Assignment.Topics, func(t kmsg.ConsumerGroupHeartbeatResponseAssignmentTopic) bool { return s.nameOf(t.TopicID) == "" }) {
+			*resp = kmsg.ConsumerGroupHeartbeatResponse{Version: resp.Version, ThrottleMillis: resp.ThrottleMillis, ErrorCode: codeCoordinatorLoading} // the next one tells all again
+			return
+		}
 		resp.Assignment.Topics = slices.DeleteFunc(resp.Assignment.Topics, func(t kmsg.ConsumerGroupHeartbeatResponseAssignmentTopic) bool {
 			name := s.nameOf(t.TopicID)
 			return name == "" || !s.sees(acl.Describe, acl.Topic, name)

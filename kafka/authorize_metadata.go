@@ -50,9 +50,13 @@ func metadata(s *screening) {
 	})
 }
 
-// describedTopic is the verdict about a topic that Metadata asks for by name or id.
+// describedTopic is the verdict about a topic that Metadata asks for by name or id: by its id
+// where it has both, as in Apache Kafka.
 func describedTopic(s *screening, t *kmsg.MetadataRequestTopic) int16 {
 	if t.TopicID != ([16]byte{}) || t.Topic == nil {
+		if t.Topic != nil { // nobody has looked at the name, so nobody behind the Filter sees it
+			t.Topic, s.cut = nil, true
+		}
 		return s.topicByID(acl.Describe, t.TopicID)
 	}
 	if s.may(acl.Describe, acl.Topic, *t.Topic) {
@@ -75,29 +79,61 @@ func hiddenTopic(t *kmsg.MetadataRequestTopic, code int16) kmsg.MetadataResponse
 
 // uncreated takes out the topics that are missing and that the client may not create.
 func (s *screening) uncreated(req *kmsg.MetadataRequest, topics []kmsg.MetadataRequestTopic) (kept []kmsg.MetadataRequestTopic, refused []kmsg.MetadataResponseTopic) {
-	if s.header.Version >= metadataCreatesFrom && !req.AllowAutoTopicCreation ||
-		s.sees(acl.Create, acl.Cluster, acl.ClusterName) {
+	saysSo := s.header.Version >= metadataCreatesFrom
+	if saysSo && !req.AllowAutoTopicCreation || s.sees(acl.Create, acl.Cluster, acl.ClusterName) {
 		return topics, nil
 	}
-	creates := false
+	mine, others := map[string]bool{}, false
 	kept = topics[:0]
 	for i := range topics {
 		t := &topics[i]
-		switch {
-		case t.Topic == nil || t.TopicID != ([16]byte{}):
-		case s.sees(acl.Create, acl.Topic, *t.Topic):
-			creates = true
-		case s.filter.Topics == nil || !s.filter.Topics.TopicExists(*t.Topic):
-			s.may(acl.Create, acl.Topic, *t.Topic) // says so
-			refused = append(refused, hiddenTopic(t, codeTopicAuthorization))
-			continue
+		if t.Topic != nil && t.TopicID == ([16]byte{}) {
+			if s.sees(acl.Create, acl.Topic, *t.Topic) {
+				mine[*t.Topic] = true
+			} else if _, missing := s.existence(*t.Topic); missing {
+				s.may(acl.Create, acl.Topic, *t.Topic) // says so
+				refused = append(refused, hiddenTopic(t, codeTopicAuthorization))
+				continue
+			} else {
+				others = true
+			}
 		}
 		kept = append(kept, *t)
 	}
-	if !creates && s.header.Version >= metadataCreatesFrom { // also if one goes meanwhile
+	some, partial := s.topics.(PartialTopics)
+	switch {
+	case others && partial:
+		s.createsApart(req, mine, some)
+	case len(mine) == 0 && saysSo: // also if one goes meanwhile
 		req.AllowAutoTopicCreation, s.cut = false, true
 	}
 	return kept, refused
+}
+
+// createsApart has req create nothing: it names topics that the client may not create, and that may
+// be missing, whatever is known of them. Before version 4 every request creates, so it is asked in
+// that one. What the client may create is created once the answer has said that it is missing;
+// clients ask again in any case, as creation takes a while.
+func (s *screening) createsApart(req *kmsg.MetadataRequest, mine map[string]bool, topics PartialTopics) {
+	req.AllowAutoTopicCreation, s.cut = false, true
+	raised := s.header.Version < metadataCreatesFrom
+	if raised {
+		req.SetVersion(metadataCreatesFrom)
+	}
+	if len(mine) == 0 && !raised {
+		return
+	}
+	then(s, func(resp *kmsg.MetadataResponse) { // which is encoded in the client's version
+		var missing []string
+		for _, t := range resp.Topics {
+			if name := text(t.Topic); t.ErrorCode == codeUnknownTopicOrPartition && mine[name] {
+				missing = append(missing, name)
+			}
+		}
+		if len(missing) > 0 {
+			topics.CreateTopics(s.conn, missing)
+		}
+	})
 }
 
 // describeCluster says what the client may do with the cluster, if it asks.
@@ -151,11 +187,11 @@ func topicPartitions(s *screening) {
 // onlyVisible names the topics that the client may describe, unless these are all. Without any
 // name it may be that nobody could be asked: so these are not all.
 func (s *screening) onlyVisible(req *kmsg.DescribeTopicPartitionsRequest) (all bool) {
-	if s.filter.Topics == nil {
+	if s.topics == nil {
 		return false
 	}
-	names := s.filter.Topics.TopicNames()
-	all = len(names) > 0
+	names := s.topics.TopicNames()
+	all = len(names) > 0 && s.knowsAll()
 	for _, name := range names {
 		if req.Cursor != nil && name < req.Cursor.Topic {
 			continue

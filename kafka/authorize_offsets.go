@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"slices"
+
 	"kring/acl"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -97,10 +99,19 @@ func offsetsOfGroups(s *screening) {
 				g.Topics = s.describable(g.Topics, byID)
 			}
 			if g.ErrorCode == 0 {
-				g.Topics = append(g.Topics, refused[g.Group]...)
+				g.Topics = append(g.Topics, onlyOnce(refused, g.Group)...)
 			}
 		}
 	})
+}
+
+// onlyOnce takes what was refused under a name: the first element of a response that has the name
+// is given all of it. A request may name one group as often as it likes, and a handler answer each
+// time: what each were given would grow with the square of the request.
+func onlyOnce[T any](refused map[string][]T, name string) []T {
+	all := refused[name]
+	delete(refused, name)
+	return all
 }
 
 func (s *screening) describable(topics []kmsg.OffsetFetchResponseGroupTopic, byID bool) []kmsg.OffsetFetchResponseGroupTopic {
@@ -205,13 +216,12 @@ func shareOffsets(s *screening) {
 	then(s, func(resp *kmsg.DescribeShareGroupOffsetsResponse) {
 		for i := range resp.Groups {
 			g := &resp.Groups[i]
-			kept := g.Topics[:0]
-			for _, t := range g.Topics {
-				if s.sees(acl.Describe, acl.Topic, t.Topic) {
-					kept = append(kept, t)
-				}
+			g.Topics = slices.DeleteFunc(g.Topics, func(t kmsg.DescribeShareGroupOffsetsResponseGroupTopic) bool {
+				return !s.sees(acl.Describe, acl.Topic, t.Topic)
+			})
+			if g.ErrorCode == 0 {
+				g.Topics = append(g.Topics, onlyOnce(refused, g.GroupID)...)
 			}
-			g.Topics = append(kept, refused[g.GroupID]...)
 		}
 	})
 }

@@ -36,8 +36,9 @@ type sessions struct {
 // sessionKey has no memory of its own: clients choose the names of groups and members, and
 // 10,000 long ones would be much.
 type sessionKey struct {
-	fetch int32
-	share [sha256.Size]byte
+	broker int32 // whose it is: each numbers its own
+	fetch  int32
+	share  [sha256.Size]byte
 }
 
 // shareSession is the key of the share session of a member of a group.

@@ -9,14 +9,17 @@ import (
 // shareFetch shows the records of topics that may be read. As with fetch, a session goes
 // on for who began it, under the rules of then. What a session is denied the handler
 // never hears of, and every response of the session says again.
+//
+// The names of groups and members are the clients' own choice, so two clients may mean the same
+// session. Whose it is the handler's answer says: a request that it refuses begins and ends
+// nothing. And as answers may come in another order than the handler's, each is looked through for
+// topics that the client may not read.
 func shareFetch(s *screening) {
 	req := s.req.(*kmsg.ShareFetchRequest)
 	key := shareSession(text(req.GroupID), text(req.MemberID))
-	sessions, version := &s.filter.sessions, s.seen.Version()
-	switch {
-	case req.ShareSessionEpoch == fetchEpochFull:
-		sessions.begin(key, s.client, version)
-	case req.ShareSessionEpoch > 0 && !sessions.holds(key, s.client, version):
+	key.broker, _ = s.broker()
+	sessions, version, epoch := &s.filter.sessions, s.seen.Version(), req.ShareSessionEpoch
+	if epoch > 0 && !sessions.holds(key, s.client, version) {
 		resp := s.response().(*kmsg.ShareFetchResponse)
 		resp.ErrorCode, s.answer = codeShareSessionNotFound, resp
 		return
@@ -29,20 +32,58 @@ func shareFetch(s *screening) {
 			req.MaxWaitMillis = 0 // what is denied is said at once
 		}
 	}
-	denied := sessions.deny(key, partitionsOf(refused), forgottenBy(req))
-	if req.ShareSessionEpoch == fetchEpochNone {
-		sessions.end(key)
-		denied = nil
+	denied, forgotten, acks := partitionsOf(refused), forgottenBy(req), acknowledgedIn(refused)
+	if epoch > 0 {
+		denied = sessions.deny(key, denied, forgotten)
 	}
-	acks := acknowledgedIn(refused)
-	if len(denied)+len(acks) == 0 {
-		return
-	}
-	then(s, func(resp *kmsg.ShareFetchResponse) {
-		if resp.ErrorCode == 0 {
-			resp.Topics = append(resp.Topics, unshareable(denied, acks)...)
+	thenPerhaps(s, func(resp *kmsg.ShareFetchResponse) bool {
+		changed := s.hideUnreadable(resp)
+		if resp.ErrorCode != 0 {
+			return changed
 		}
+		switch epoch {
+		case fetchEpochFull:
+			sessions.begin(key, s.client, version)
+			denied = sessions.deny(key, denied, forgotten)
+		case fetchEpochNone:
+			sessions.end(key)
+			denied = nil
+		}
+		more := unshareable(denied, acks)
+		resp.Topics = append(resp.Topics, more...)
+		return changed || len(more) > 0
 	})
+}
+
+// hideUnreadable takes out of a response the topics that the client may not read: the handler's
+// session may be another client's of the same name. Of one whose name is not known (it was deleted
+// meanwhile) it takes the records. It reports whether it changed anything.
+func (s *screening) hideUnreadable(resp *kmsg.ShareFetchResponse) (changed bool) {
+	kept := resp.Topics[:0]
+	for _, t := range resp.Topics {
+		name := s.nameOf(t.TopicID)
+		switch {
+		case name == "":
+			changed = withoutRecords(t.Partitions) || changed
+		case !s.sees(acl.Read, acl.Topic, name):
+			changed = true
+			continue
+		}
+		kept = append(kept, t)
+	}
+	resp.Topics = kept
+	return changed
+}
+
+// withoutRecords has partitions with records have none, for their topic is not known.
+func withoutRecords(partitions []kmsg.ShareFetchResponseTopicPartition) (changed bool) {
+	for i := range partitions {
+		if p := &partitions[i]; len(p.Records)+len(p.AcquiredRecords) > 0 {
+			p.Records, p.AcquiredRecords, changed = []byte{}, nil, true
+			p.ErrorCode, p.ErrorMessage = codeUnknownTopicID, kmsg.StringPtr(errorText(codeUnknownTopicID))
+		}
+	}
+	return changed
 }
 
 func sharedTopic(s *screening, t *kmsg.ShareFetchRequestTopic) int16 {

@@ -121,6 +121,8 @@ var guards = []guard{
 	{85, cluster(acl.ClusterAction)}, // WriteShareGroupState
 	{86, cluster(acl.ClusterAction)}, // DeleteShareGroupState
 	{87, cluster(acl.ClusterAction)}, // ReadShareGroupStateSummary
+	{88, inOrder(group(acl.Read, func(r *kmsg.StreamsGroupHeartbeatRequest) string { return r.Group }), topology)},
+	{89, inOrder(each(describedStreams), streamsDetails)},
 	{90, shareOffsets},
 	{91, inOrder(
 		group(acl.Read, func(r *kmsg.AlterShareGroupOffsetsRequest) string { return r.GroupID }),
@@ -128,6 +130,7 @@ var guards = []guard{
 	{92, inOrder(
 		group(acl.Delete, func(r *kmsg.DeleteShareGroupOffsetsRequest) string { return r.GroupID }),
 		each(deletedShareOffsets))},
+	{93, group(acl.Read, func(r *kmsg.StreamsGroupTopologyDescriptionUpdateRequest) string { return r.Group })},
 }
 
 // guardsByKey is guards by key; nil where there is no row.

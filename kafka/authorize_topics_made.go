@@ -83,10 +83,10 @@ func deletedTopic(s *screening, t *kmsg.DeleteTopicsRequestTopic) int16 {
 // deletable is the verdict about a topic to delete. Who may describe it is told that
 // there is none.
 func (s *screening) deletable(name string) int16 {
-	switch t := s.filter.Topics; {
+	switch _, missing := s.existence(name); {
 	case s.may(acl.Delete, acl.Topic, name):
 		return 0
-	case t != nil && s.sees(acl.Describe, acl.Topic, name) && !t.TopicExists(name):
+	case s.topics != nil && missing && s.sees(acl.Describe, acl.Topic, name):
 		return codeUnknownTopicOrPartition
 	}
 	return codeTopicAuthorization

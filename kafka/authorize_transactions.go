@@ -46,10 +46,9 @@ func addPartitions(s *screening) {
 	resp := s.response().(*kmsg.AddPartitionsToTxnResponse)
 	for i := range req.Topics {
 		code := int16(codeOperationNotAttempted)
-		switch t := s.filter.Topics; {
-		case denied[req.Topics[i].Topic]:
+		if denied[req.Topics[i].Topic] {
 			code = codeTopicAuthorization
-		case t != nil && !t.TopicExists(req.Topics[i].Topic):
+		} else if _, missing := s.existence(req.Topics[i].Topic); missing && s.topics != nil {
 			code = codeUnknownTopicOrPartition
 		}
 		resp.Topics = append(resp.Topics, unadded(&req.Topics[i], code))

@@ -29,6 +29,10 @@ type Filter struct {
 	// request.
 	Producers *Producers
 
+	// TopicCounts, if set, counts by topic what is produced and fetched. Set it before the
+	// first request.
+	TopicCounts *TopicCounts
+
 	// Quotas, if set, measures every request that is passed on. A client over its
 	// limits is told so in its response, and muted. Set it before the first request;
 	// its limits can change at any time (quota.Quotas.Set).
@@ -41,6 +45,9 @@ type Filter struct {
 	// Topics has to be set with Authorizer: without it every topic that has an id is
 	// unknown. Set it before the first request.
 	Topics Topics
+	// Brokers, if set, says that several brokers are behind the Filter. Set it before the first
+	// request.
+	Brokers Brokers
 	// AuthorizeLater leaves the call of Authorize to the APIHandler: for one whose Topics
 	// may block. Set it before the first request.
 	AuthorizeLater bool
@@ -66,9 +73,9 @@ type Filter struct {
 	saslOnce sync.Once
 	withSASL Versions // of listeners with SASL; written by saslOnce
 	// usersLine runs changes of users, one after the other.
-	usersLine saslLine
+	usersLine line
 	// pushesLine reads pushes of telemetry, one after the other.
-	pushesLine pushLine
+	pushesLine line
 	next       APIHandler
 	watcher    kring.ConnWatcher
 }
@@ -80,7 +87,10 @@ func NewFilter(v Versions, next APIHandler) *Filter {
 	if v.bodies == nil { // the zero Versions, which serves nothing
 		v.bodies = newApiVersionsBodies(v)
 	}
-	d := &Filter{versions: v, next: next, usersLine: saslLine{runningMax: 1, waitingMax: userChangesMax}}
+	d := &Filter{
+		versions: v, next: next,
+		usersLine: line{runningMax: 1, waitingMax: userChangesMax}, pushesLine: line{runningMax: 1, waitingMax: pushesWaitingMax},
+	}
 	d.watcher, _ = next.(kring.ConnWatcher)
 	return d
 }
@@ -145,7 +155,9 @@ func (d *Filter) admit(r APIRequest) {
 	measured := d.Quotas != nil && d.Quotas.Any()
 	if measured {
 		d.chargeBehind(r, behind)
-		r.Raw.BeforeAnswer((*meteredFilter)(d))
+	}
+	if a := d.watched(r.Header.Key); a != nil {
+		r.Raw.BeforeAnswer(a)
 	}
 	if r.Header.Key == keyApiVersions && r.Header.Version >= softwareVersionFrom &&
 		!captureSoftware(r.Raw.Conn(), r.Body) {

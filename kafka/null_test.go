@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math/rand/v2"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
+	"kring/internal/kmsgtest"
 	"kring/reqchan"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -72,7 +74,7 @@ func fillProduce(r *rand.Rand, req *kmsg.ProduceRequest) {
 		topic := kmsg.NewProduceRequestTopic()
 		topic.Topic = []string{"known", "new-" + string(rune('a'+r.IntN(9))), "not a name"}[r.IntN(3)]
 		topic.TopicID = topicID(topic.Topic)
-		fillTags(r, &topic.UnknownTags)
+		kmsgtest.Fill(r, reflect.ValueOf(&topic.UnknownTags).Elem())
 		for range r.IntN(200) {
 			p := kmsg.NewProduceRequestTopicPartition()
 			p.Partition, p.Records = int32(r.IntN(7)-1), batchOf(1+r.IntN(50))

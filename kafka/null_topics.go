@@ -108,7 +108,7 @@ func (n *Null) metadata(req *kmsg.MetadataRequest, c *reqchan.Conn) kmsg.Respons
 
 	var names []string
 	for i := range req.Topics {
-		if t := req.Topics[i].Topic; t != nil {
+		if t := req.Topics[i].Topic; t != nil && req.Topics[i].TopicID == ([16]byte{}) {
 			names = append(names, *t)
 		}
 	}
@@ -127,7 +127,7 @@ func (n *Null) metadata(req *kmsg.MetadataRequest, c *reqchan.Conn) kmsg.Respons
 func (t *topicTable) describe(asked *kmsg.MetadataRequestTopic) kmsg.MetadataResponseTopic {
 	unknown := kmsg.NewMetadataResponseTopic()
 	unknown.Topic, unknown.TopicID = asked.Topic, asked.TopicID
-	if asked.Topic != nil {
+	if asked.Topic != nil && asked.TopicID == ([16]byte{}) {
 		if topic := t.byName[*asked.Topic]; topic != nil {
 			return topic.metadata()
 		}

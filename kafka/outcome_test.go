@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"testing"
 
+	"kring/internal/kmsgtest"
+
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -53,7 +55,7 @@ func sparse(r *rand.Rand, v reflect.Value, of int) {
 // randomResponse returns a payload, and its decoded form.
 func randomResponse(r *rand.Rand, key, version int16) ([]byte, kmsg.Response) {
 	resp := kmsg.ResponseForKey(key)
-	fill(r, reflect.ValueOf(resp).Elem(), 0)
+	kmsgtest.Fill(r, reflect.ValueOf(resp).Elem())
 	sparse(r, reflect.ValueOf(resp).Elem(), 1+r.IntN(4))
 	resp.SetVersion(version)
 	head := AppendResponseHeader(nil, key, version, 4711)

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"container/list"
 	"encoding/base64"
 	"encoding/binary"
 	"math/bits"
@@ -40,8 +41,9 @@ type Producers struct {
 }
 
 type producingShard struct {
-	mu sync.Mutex
-	by map[producingKey]*producing // guarded by mu
+	mu     sync.Mutex
+	by     map[producingKey]*list.Element // guarded by mu; each is in recent
+	recent list.List                      // guarded by mu; of *producing, the one that wrote last in front
 }
 
 type producingKey struct {
@@ -52,6 +54,7 @@ type producingKey struct {
 
 // producing is what is remembered; guarded by its shard's mu.
 type producing struct {
+	key                               producingKey
 	transactionalID                   string
 	producerID                        int64
 	producerEpoch, acks               int16
@@ -100,10 +103,12 @@ func (p *Producers) record(r APIRequest) {
 			name = in.string(flexible)
 			name = name[:min(len(name), producerNameBytesMax)]
 		}
-		one := sh.by[producingKey{c, string(name), id}] // a look-up does not allocate
-		if one == nil {
-			one = p.add(sh, producingKey{c, string(name), id}, now)
+		e := sh.by[producingKey{c, string(name), id}] // a look-up does not allocate
+		if e == nil {
+			e = p.add(sh, producingKey{c, string(name), id}, now)
 		}
+		sh.recent.MoveToFront(e)
+		one := e.Value.(*producing)
 		one.requests++
 		one.last, one.acks = now, acks
 		if one.transactionalID != string(transactional) {
@@ -122,25 +127,20 @@ func keptText(b []byte) string {
 	return s
 }
 
-// add needs sh.mu.
-func (p *Producers) add(sh *producingShard, key producingKey, now time.Time) *producing {
+// add makes room for one more: a request may name as many topics as there are elements in it,
+// so it must not take long. It needs sh.mu.
+func (p *Producers) add(sh *producingShard, key producingKey, now time.Time) *list.Element {
 	if sh.by == nil {
-		sh.by = map[producingKey]*producing{}
+		sh.by = map[producingKey]*list.Element{}
 	}
 	if len(sh.by) >= producingMax/producingShards {
-		var oldest producingKey
-		var since time.Time
-		for k, one := range sh.by {
-			if since.IsZero() || one.last.Before(since) {
-				oldest, since = k, one.last
-			}
-		}
-		delete(sh.by, oldest)
+		oldest := sh.recent.Remove(sh.recent.Back()).(*producing)
+		delete(sh.by, oldest.key)
 		p.forgotten.Add(1)
 	}
-	one := &producing{first: now, producerID: -1, producerEpoch: -1}
-	sh.by[key] = one
-	return one
+	e := sh.recent.PushFront(&producing{key: key, first: now, producerID: -1, producerEpoch: -1})
+	sh.by[key] = e
+	return e
 }
 
 // Where a record batch of version 2 says who wrote it.
@@ -187,9 +187,10 @@ func (p *Producers) All() (all []Producer, forgotten uint64) {
 	for i := range p.shards {
 		sh := &p.shards[i]
 		sh.mu.Lock()
-		for key, one := range sh.by {
-			all = append(all, one.producer(key))
-			ids = append(ids, key.id)
+		for e := sh.recent.Front(); e != nil; e = e.Next() {
+			one := e.Value.(*producing)
+			all = append(all, one.producer())
+			ids = append(ids, one.key.id)
 		}
 		sh.mu.Unlock()
 	}
@@ -201,9 +202,9 @@ func (p *Producers) All() (all []Producer, forgotten uint64) {
 	return all, p.forgotten.Load()
 }
 
-func (one *producing) producer(key producingKey) Producer {
+func (one *producing) producer() Producer {
 	p := Producer{
-		Conn: key.conn, Topic: keptText([]byte(key.topic)), TransactionalID: one.transactionalID, ProducerID: one.producerID, ProducerEpoch: one.producerEpoch,
+		Conn: one.key.conn, Topic: keptText([]byte(one.key.topic)), TransactionalID: one.transactionalID, ProducerID: one.producerID, ProducerEpoch: one.producerEpoch,
 		Acks: one.acks, Requests: one.requests, Batches: one.batches, Records: one.records, Bytes: one.bytes, First: one.first, Last: one.last,
 	}
 	for _, word := range one.partitions {

@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"reflect"
 
+	"kring/internal/kmsgtest"
+
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -11,59 +13,9 @@ import (
 // now and then, also those that version does not have.
 func randomRequest(r *rand.Rand, key, version int16) kmsg.Request {
 	req := kmsg.RequestForKey(key)
-	fill(r, reflect.ValueOf(req).Elem(), 0)
+	kmsgtest.Fill(r, reflect.ValueOf(req).Elem())
 	req.SetVersion(version)
 	return req
-}
-
-var tagsType = reflect.TypeFor[kmsg.Tags]()
-
-func fill(r *rand.Rand, v reflect.Value, depth int) {
-	switch v.Kind() {
-	case reflect.Struct:
-		if v.Type() == tagsType {
-			fillTags(r, v.Addr().Interface().(*kmsg.Tags))
-			return
-		}
-		for i := range v.NumField() {
-			fill(r, v.Field(i), depth)
-		}
-	case reflect.Pointer:
-		if r.IntN(3) > 0 {
-			v.Set(reflect.New(v.Type().Elem()))
-			fill(r, v.Elem(), depth)
-		}
-	case reflect.Slice:
-		n := r.IntN(4) - 1
-		if n >= 0 {
-			v.Set(reflect.MakeSlice(v.Type(), n, n))
-		}
-		for i := range n {
-			fill(r, v.Index(i), depth+1)
-		}
-	case reflect.Array:
-		for i := range v.Len() {
-			fill(r, v.Index(i), depth)
-		}
-	case reflect.String:
-		v.SetString(string(make([]byte, r.IntN(200))))
-	case reflect.Bool:
-		v.SetBool(r.IntN(2) == 0)
-	case reflect.Float64:
-		v.SetFloat(r.Float64())
-	default:
-		if v.CanUint() {
-			v.SetUint(r.Uint64())
-		} else {
-			v.SetInt(int64(r.Uint64()) >> (64 - v.Type().Bits()))
-		}
-	}
-}
-
-func fillTags(r *rand.Rand, t *kmsg.Tags) {
-	for range max(0, r.IntN(6)-3) {
-		t.Set(1000+r.Uint32N(1<<30), make([]byte, r.IntN(40)))
-	}
 }
 
 // everyVersion calls f for every version of every API.

@@ -22,6 +22,9 @@ func Refusal(req kmsg.Request, code int16, message string) kmsg.Response {
 		resp.Generation = -1
 	case *kmsg.FindCoordinatorResponse:
 		resp.NodeID, resp.Port = -1, -1
+		for i := range resp.Coordinators {
+			resp.Coordinators[i].NodeID, resp.Coordinators[i].Port = -1, -1
+		}
 	case *kmsg.AlterReplicaLogDirsResponse: // whose topics are not below folders
 		for _, dir := range req.(*kmsg.AlterReplicaLogDirsRequest).Dirs {
 			r.copy(reflect.ValueOf(&resp.Topics).Elem(), reflect.ValueOf(dir.Topics))
@@ -43,6 +46,10 @@ var asked = map[string][]string{
 	"Results": {"Creations", "Filters", "Deletions", "Upsertions"},
 	"User":    {"Name"},
 	"Topics":  {"TopicNames"},
+
+	"Coordinators":      {"CoordinatorKeys"},
+	"TransactionStates": {"TransactionalIDs"},
+	"Groups":            {"GroupIDs"},
 }
 
 // fill makes dst, a struct of a response, answer src, what it answers in the

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -89,10 +90,12 @@ func (c SASLConfig) Validate() error {
 type SASL struct {
 	cfg     SASLConfig
 	names   []string // of the mechanisms, as clients are told
-	lines   []*saslLine
+	lines   []*line  // of each mechanism: a flood of wrong passwords does not keep those waiting who come by SCRAM
 	delays  saslDelays
 	began   time.Time // what instants count from
 	counted saslCounts
+	drained context.Context // done when Drain was called
+	drain   context.CancelFunc
 }
 
 // SASLStats counts what became of authentications.
@@ -132,10 +135,11 @@ func NewSASL(c SASLConfig) (*SASL, error) {
 	}
 	c = c.withDefaults()
 	a := &SASL{cfg: c, began: c.Now()}
+	a.drained, a.drain = context.WithCancel(context.Background())
 	a.delays.ends = make([]int64, c.DelayedMax)
 	for _, m := range c.Mechanisms {
 		a.names = append(a.names, m.Name())
-		a.lines = append(a.lines, &saslLine{runningMax: c.RunningMax, waitingMax: c.WaitingMax})
+		a.lines = append(a.lines, &line{runningMax: c.RunningMax, waitingMax: c.WaitingMax})
 	}
 	return a, nil
 }
@@ -153,6 +157,12 @@ func (a *SASL) Stats() SASLStats {
 	}
 	return st
 }
+
+// Drain has nobody's token be looked at any more: the connections of those that wait for it are
+// closed, and their clients ask elsewhere, or later. Whoever is looked at in that moment goes on,
+// unless it takes the mechanism's context to end it. Call it before the server is shut down, which
+// would wait for all of them. It does not block.
+func (a *SASL) Drain() { a.drain() }
 
 // Mechanisms are the names of those that are offered.
 func (a *SASL) Mechanisms() []string { return append([]string(nil), a.names...) }

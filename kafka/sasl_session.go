@@ -194,7 +194,7 @@ func (d *Filter) token(a *SASL, s *saslSession, r kring.Request, h Header, token
 		return
 	}
 	refuse := func() { d.overloaded(a, s, r, h) }
-	look := saslWork{run: func() { d.look(a, s, r, h, token) }, drop: refuse}
+	look := work{run: func() { d.look(a, s, r, h, token) }, drop: refuse, failed: func() { d.mechanismFailed(s, r) }}
 	if !a.lines[s.mechanism].start(fairqueue.KeyOf(r.Conn().ClientAddr()), look) {
 		refuse()
 	}
@@ -229,30 +229,35 @@ func (d *Filter) lookQuickly(a *SASL, s *saslSession, r kring.Request, h Header,
 	return true
 }
 
-// look is what runs there. What a mechanism panics with is shown to nobody: it may have the
-// token in it.
+// look is what runs there.
 func (d *Filter) look(a *SASL, s *saslSession, r kring.Request, h Header, token []byte) {
-	whole := false
-	defer func() {
-		if recover() != nil || !whole { // also when it calls runtime.Goexit
-			d.mechanismFailed(s, r)
-		}
-	}()
-	if r.Conn().Ended() {
-		whole = true
+	if a.drained.Err() != nil {
+		d.leaveDrained(s, r)
+		return
+	}
+	if r.Conn().Ended() || r.Context().Err() != nil { // also who has sent its end: one by one they would hold up a drain
 		r.CloseConnection(reqchan.AuthenticationFailed) // nobody waits for it
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), a.cfg.StepTimeout)
 	defer cancel()
+	defer context.AfterFunc(a.drained, cancel)()
 	step, err := s.exchange.Next(ctx, token)
 	clear(token) // a password would stay in memory that others get
-	whole = true
-	if err != nil {
+	switch {
+	case err != nil && a.drained.Err() != nil && ctx.Err() != nil: // which says nothing about the client
+		d.leaveDrained(s, r)
+	case err != nil:
 		d.failToken(a, s, r, h, err)
-	} else {
+	default:
 		d.stepped(a, s, r, h, step)
 	}
+}
+
+// leaveDrained ends a connection that nobody authenticates any more.
+func (d *Filter) leaveDrained(s *saslSession, r kring.Request) {
+	s.step(saslOver, saslBusy)
+	r.CloseConnection(reqchan.ServerDraining)
 }
 
 // mechanismFailed ends a connection whose mechanism panicked, or ended its goroutine.

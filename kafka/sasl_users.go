@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 
@@ -28,8 +29,13 @@ type SCRAMUsers interface {
 	Edit(func(*sasl.UserList) error) error
 }
 
-// userChangesMax bounds how many requests to change users wait.
-const userChangesMax = 256
+const (
+	// userChangesMax bounds how many requests to change users wait.
+	userChangesMax = 256
+	// usersChangedMax bounds what one of them changes: the others wait for it, and readers of
+	// the file.
+	usersChangedMax = 1000
+)
 
 // mechanismsOf are SCRAM's, by their numbers in the protocol, which begin with 1.
 var mechanismsOf = []string{sasl.SCRAMSHA256, sasl.SCRAMSHA512}
@@ -54,29 +60,23 @@ func (d *Filter) serveUsers(r APIRequest) bool {
 	case *kmsg.DescribeUserSCRAMCredentialsRequest:
 		r.Respond(describeUsers(d.SCRAMUsers.List(), req))
 	case *kmsg.AlterUserSCRAMCredentialsRequest:
+		if n := len(req.Deletions) + len(req.Upsertions); n > usersChangedMax {
+			r.Respond(new(alteration).refuse(req, codePolicyViolation, fmt.Sprintf("one request may name %d, and this one names %d: ask in parts", usersChangedMax, n)))
+			return true
+		}
 		refuse := func() {
 			r.Respond(new(alteration).refuse(req, codeRequestTimedOut, "too many changes of users are waiting; try again"))
 		}
-		change := saslWork{run: func() { d.changeUsers(r, req) }, drop: refuse}
+		change := work{
+			run:    func() { r.Respond(alterUsers(d.SCRAMUsers, req)) },
+			drop:   refuse,
+			failed: func() { r.CloseConnection(reqchan.HandlerPanicked) }, // the embedder's SCRAMUsers has
+		}
 		if !d.usersLine.start(fairqueue.KeyOf(addrOf(r.Raw)), change) {
 			refuse()
 		}
 	}
 	return true
-}
-
-// changeUsers answers a request that changes users. What the embedder's SCRAMUsers panics
-// with is shown to nobody: it may have a secret in it.
-func (d *Filter) changeUsers(r APIRequest, req *kmsg.AlterUserSCRAMCredentialsRequest) {
-	whole := false
-	defer func() {
-		if recover() != nil || !whole { // also when it calls runtime.Goexit
-			r.Raw.CloseConnection(reqchan.HandlerPanicked)
-		}
-	}()
-	resp := alterUsers(d.SCRAMUsers, req)
-	whole = true
-	r.Respond(resp)
 }
 
 // addrOf is the address of a request's client; none for one that was made by hand.
@@ -132,7 +132,8 @@ func describeUsers(users *sasl.UserList, req *kmsg.DescribeUserSCRAMCredentialsR
 // alteration is what one request changes: of each user one credential, or an error
 // (ScramControlManager).
 type alteration struct {
-	names  []string // in the order of the request
+	names  []string        // in the order of the request
+	known  map[string]bool // those of names
 	faults map[string]userFault
 	remove map[string]string // user to mechanism
 	set    map[string]newCredential
@@ -169,7 +170,7 @@ func alterUsers(users SCRAMUsers, req *kmsg.AlterUserSCRAMCredentialsRequest) km
 var errNothingToDo = errors.New("kafka: nothing of it can be changed")
 
 func newAlteration(list *sasl.UserList, req *kmsg.AlterUserSCRAMCredentialsRequest) *alteration {
-	a := &alteration{faults: map[string]userFault{}, remove: map[string]string{}, set: map[string]newCredential{}}
+	a := &alteration{known: map[string]bool{}, faults: map[string]userFault{}, remove: map[string]string{}, set: map[string]newCredential{}}
 	for _, d := range req.Deletions {
 		if m, ok := a.begin(d.Name, d.Mechanism); ok {
 			user := list.Find(d.Name)
@@ -196,7 +197,8 @@ func hasSCRAM(u *sasl.User, mechanism string) bool {
 // begin looks at a user's name and mechanism, and whether the request has changed the user
 // before. false: there is an error.
 func (a *alteration) begin(name string, mechanism int8) (string, bool) {
-	if !slices.Contains(a.names, name) {
+	if !a.known[name] {
+		a.known[name] = true
 		a.names = append(a.names, name)
 	}
 	if _, failed := a.faults[name]; failed {

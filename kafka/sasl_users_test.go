@@ -4,6 +4,7 @@ import (
 	"crypto/pbkdf2"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -184,6 +185,27 @@ func TestUsersAreChangedByWhomTheRulesAllow(t *testing.T) {
 		d.Authorizer = rulesOf(t, "allow User:ANONYMOUS alter cluster")
 		if got := alter(t, c, nil, upsertion("alice", 1, 4096)); got["alice"] != 0 || users.Len() != 1 {
 			t.Errorf("later %v: error %d, %d users", later, got["alice"], users.Len())
+		}
+	}
+}
+
+// TestOneRequestChangesABoundedNumberOfUsers: the others wait for it meanwhile.
+func TestOneRequestChangesABoundedNumberOfUsers(t *testing.T) {
+	users := emptyUsers(t)
+	c := usersFilter(t, users)
+	named := func(n int) (all []kmsg.AlterUserSCRAMCredentialsRequestDeletion) {
+		for i := range n {
+			all = append(all, deletion(fmt.Sprint("u", i), 1))
+		}
+		return all
+	}
+	for n, want := range map[int]int16{usersChangedMax - 1: codeResourceNotFound, usersChangedMax: codePolicyViolation} {
+		codes := alter(t, c, named(n), upsertion("more", 1, 4096))
+		if len(codes) != n+1 || codes["u0"] != want || codes["u7"] != want {
+			t.Errorf("%d users: %d are answered, the first with %d, want %d", n+1, len(codes), codes["u0"], want)
+		}
+		if want == codePolicyViolation && codes["more"] != want {
+			t.Errorf("the last of too many is answered with %d", codes["more"])
 		}
 	}
 }

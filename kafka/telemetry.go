@@ -1,10 +1,10 @@
 package kafka
 
 import (
-	"sync"
 	"time"
 
 	"kring"
+	"kring/internal/fairqueue"
 	"kring/telemetry"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -45,12 +45,18 @@ func (d *Filter) serveTelemetry(r APIRequest) bool {
 			Instance: req.ClientInstanceID, Subscription: req.SubscriptionID, Terminating: req.Terminating,
 			Codec: req.CompressionType, Metrics: req.Metrics,
 		}
-		if !d.pushesLine.start(func() {
-			resp.ErrorCode = d.Telemetry.Push(time.Now(), who, push)
+		answer := func(code int16) {
+			resp.ErrorCode = code
 			r.Respond(resp)
-		}) {
-			resp.ErrorCode = codeThrottled
-			r.Respond(resp)
+		}
+		refuse := func() { answer(codeThrottled) }
+		read := work{
+			run:    func() { answer(d.Telemetry.Push(time.Now(), who, push)) },
+			drop:   refuse,
+			failed: func() { r.CloseConnection(kring.ReasonHandlerPanicked) },
+		}
+		if !d.pushesLine.start(fairqueue.KeyOf(addrOf(r.Raw)), read) {
+			refuse()
 		}
 	}
 	return true
@@ -67,46 +73,4 @@ func subscribed(req *kmsg.GetTelemetrySubscriptionsRequest, a telemetry.Answer) 
 	resp.AcceptedCompressionTypes, resp.RequestedMetrics = a.Codecs, a.Metrics
 	resp.PushIntervalMillis, resp.TelemetryMaxBytes, resp.DeltaTemporality = int32(a.Interval.Milliseconds()), int32(a.BytesMax), a.Delta
 	return resp
-}
-
-// pushLine runs what it is given one after the other, on a goroutine that ends when there is
-// nothing left. The zero value is ready.
-type pushLine struct {
-	mu      sync.Mutex
-	running bool
-	waiting []func() // the oldest first
-}
-
-// start runs f, soon. false: too many wait.
-func (l *pushLine) start(f func()) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.waiting) >= pushesWaitingMax {
-		return false
-	}
-	l.waiting = append(l.waiting, f)
-	if !l.running {
-		l.running = true
-		go l.run()
-	}
-	return true
-}
-
-func (l *pushLine) run() {
-	for f := l.next(); f != nil; f = l.next() {
-		f()
-	}
-}
-
-func (l *pushLine) next() func() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.waiting) == 0 {
-		l.running, l.waiting = false, nil
-		return nil
-	}
-	f := l.waiting[0]
-	l.waiting[0] = nil
-	l.waiting = l.waiting[1:]
-	return f
 }

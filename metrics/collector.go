@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"kring"
+	"kring/internal/pace"
 )
 
 // Source is what is measured; a *kring.Server is one.
@@ -41,7 +42,12 @@ type API struct {
 // are used.
 type Options struct {
 	Dialect Dialect // default Strimzi
-	// APIs are what is served: their series are there from the start.
+	// APIs are what is served: their series are there from the start, under these names. Without
+	// it an API is called "api_" and its key. For a kafka.Filter of Versions v:
+	//
+	//	for _, r := range v.All() {
+	//		apis = append(apis, metrics.API{Key: r.Key, Name: kmsg.NameForKey(r.Key), Min: r.Min, Max: r.Max})
+	//	}
 	APIs []API
 	// ErrorName gives the name of an error code of the protocol; default its number.
 	ErrorName func(code int16) string
@@ -55,6 +61,13 @@ type Options struct {
 	Telemetry Telemetry
 	// Authentications, if set, gives what became of authentications by SASL, by listener.
 	Authentications func() map[string]Authentications
+	// Topics, if set, gives what was done with each topic, as many as are counted each for
+	// itself, with all others together, and in all. It is asked at each scrape.
+	Topics func() (by map[string]TopicTraffic, other, all TopicTraffic)
+	// Quotas, if set, gives who is measured by quotas. QuotasMax of them are shown, those
+	// that wait longest and use most of what they may; default 100.
+	Quotas    func() []QuotaUse
+	QuotasMax int
 	// Version of the program, for kring_build_info.
 	Version string
 }
@@ -66,6 +79,8 @@ type Collector struct {
 	options Options
 	names   map[int16]string // of APIs
 	window  window
+	descs   descs
+	pace    func() *pace.Pace // of a collection
 }
 
 // New makes the Collector of source. The error names a dialect that there is not.
@@ -79,7 +94,10 @@ func New(source Source, o Options) (*Collector, error) {
 	if o.ErrorName == nil {
 		o.ErrorName = func(code int16) string { return fmt.Sprint(code) }
 	}
-	c := &Collector{source: source, options: o, names: make(map[int16]string, len(o.APIs))}
+	if o.QuotasMax == 0 {
+		o.QuotasMax = quotasMax
+	}
+	c := &Collector{source: source, options: o, names: make(map[int16]string, len(o.APIs)), pace: func() *pace.Pace { return new(pace.Pace) }}
 	for _, a := range o.APIs {
 		c.names[a.Key] = a.Name
 	}
@@ -91,14 +109,16 @@ func New(source Source, o Options) (*Collector, error) {
 // registry checks each collection instead (see prometheus.Collector).
 func (c *Collector) Describe(chan<- *prometheus.Desc) {}
 
-// Collect sends every series.
+// Collect sends every series. It gives way to the server now and then.
 func (c *Collector) Collect(to chan<- prometheus.Metric) {
 	now := snapshot{at: time.Now(), stats: c.source.Stats()}
 	if c.options.Authentications != nil {
 		now.sasl = c.options.Authentications()
 	}
-	s := &scrape{c: c, to: to, now: now.stats, sasl: now.sasl, since: c.window.since(now), plan: c.source.MemoryPlan()}
+	s := &scrape{c: c, to: to, now: now.stats, sasl: now.sasl, since: c.window.since(now), plan: c.source.MemoryPlan(), pace: c.pace()}
+	s.pace.Step()
 	s.seconds = max(now.at.Sub(s.since.at).Seconds(), 1e-9)
+	s.used = s.shownQuotas()
 	s.kafka()
 	s.own()
 }
@@ -111,7 +131,10 @@ type scrape struct {
 	sasl    map[string]Authentications
 	since   snapshot
 	plan    kring.MemoryPlan
-	seconds float64 // between the two
+	used    []QuotaUse // of quotas, those that are shown
+	seconds float64    // between the two
+	pace    *pace.Pace
+	sent    int
 }
 
 // label is one label of a series.
@@ -119,7 +142,18 @@ type label struct{ name, value string }
 
 // send sends one series.
 func (s *scrape) send(kind prometheus.ValueType, name, help string, value float64, labels ...label) {
-	s.to <- prometheus.MustNewConstMetric(describe(name, help, labels), kind, value, valuesOf(labels)...)
+	s.put(prometheus.MustNewConstMetric(s.c.descs.of(name, help, labels), kind, value, valuesOf(labels)...))
+}
+
+// pacedSeries is how many series are sent between two looks at the clock: they take some ten
+// microseconds.
+const pacedSeries = 8
+
+func (s *scrape) put(m prometheus.Metric) {
+	s.to <- m
+	if s.sent++; s.sent%pacedSeries == 0 {
+		s.pace.Step()
+	}
 }
 
 func (s *scrape) counter(name, help string, value uint64, labels ...label) {
@@ -149,22 +183,6 @@ func (s *scrape) rate(now, before uint64) float64 {
 		return 0
 	}
 	return float64(now-before) / s.seconds
-}
-
-func describe(name, help string, labels []label) *prometheus.Desc {
-	names := make([]string, len(labels))
-	for i, l := range labels {
-		names[i] = l.name
-	}
-	return prometheus.NewDesc(name, help, names, nil)
-}
-
-func valuesOf(labels []label) []string {
-	values := make([]string, len(labels))
-	for i, l := range labels {
-		values[i] = l.value
-	}
-	return values
 }
 
 // apiName is Kafka's name of a request.

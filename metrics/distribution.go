@@ -75,12 +75,13 @@ func (s *scrape) histogram(name, help string, d kring.Distribution, unit float64
 	for i := range bounds {
 		classic[i] = &dto.Bucket{UpperBound: &bounds[i], CumulativeCount: &counts[i]}
 	}
-	m, err := prometheus.NewConstNativeHistogram(describe(name, help, labels), d.Count, float64(d.Sum)*unit,
+	is := s.c.descs.of(name, help, labels)
+	m, err := prometheus.NewConstNativeHistogram(is, d.Count, float64(d.Sum)*unit,
 		native, nil, zeros, nativeSchema, unit/2, time.Time{}, valuesOf(labels)...)
 	if err != nil {
-		m = prometheus.NewInvalidMetric(describe(name, help, labels), err)
+		m = prometheus.NewInvalidMetric(is, err)
 	}
-	s.to <- histogram{m, classic}
+	s.put(histogram{m, classic})
 }
 
 // middle is the value that stands for a bucket.

@@ -15,6 +15,7 @@ const (
 	network  = "kafka_network_"
 	requests = network + "requestmetrics_"
 	server   = "kafka_server_"
+	topics   = server + "brokertopicmetrics_"
 )
 
 // spelled has the names that Confluent's boards write differently; "socket_server_metrics"
@@ -23,6 +24,15 @@ var spelled = map[string]string{
 	requests + "requests_total":           requests + "requestspersec",
 	requests + "errors_total":             requests + "errorspersec",
 	requests + "deprecatedrequests_total": requests + "deprecatedrequestspersec",
+
+	topics + "messagesin_total":            topics + "messagesinpersec",
+	topics + "bytesin_total":               topics + "bytesinpersec",
+	topics + "bytesout_total":              topics + "bytesoutpersec",
+	topics + "bytesrejected_total":         topics + "bytesrejectedpersec",
+	topics + "totalproducerequests_total":  topics + "totalproducerequestspersec",
+	topics + "totalfetchrequests_total":    topics + "totalfetchrequestspersec",
+	topics + "failedproducerequests_total": topics + "failedproducerequestspersec",
+	topics + "failedfetchrequests_total":   topics + "failedfetchrequestspersec",
 
 	network + "socketserver_networkprocessoravgidle_percent":         network + "socketserver_networkprocessoravgidlepercent",
 	network + "acceptor_acceptorblockedpercent_count":                network + "acceptor_acceptorblockedpercent",
@@ -84,6 +94,8 @@ func (s *scrape) kafka() {
 	}
 	s.kafkaServer()
 	s.kafkaSockets()
+	s.topics()
+	s.quotas()
 	s.boardVariables()
 }
 

@@ -19,6 +19,7 @@ func (s *scrape) own() {
 	s.ring()
 	s.handlers()
 	s.clients()
+	s.ownQuotas()
 	s.telemetry()
 	for _, r := range s.c.requests(s.now) {
 		s.stages(r)

@@ -16,6 +16,8 @@ func (idleEngine) Cancel(engine.FD, engine.Token)   {}
 func (idleEngine) Recycle(*engine.Completion)       {}
 func (idleEngine) Shutdown(engine.FD, engine.Token) {}
 
+func (idleEngine) ShutdownSend(engine.FD, engine.Token) {}
+
 type noSlot struct{}
 
 func (noSlot) Release() {}

@@ -7,6 +7,9 @@ type timers struct {
 	wheel   wheel
 	alarms  alarms
 	hurried int64 // when hurry looked last
+	drained int64 // when endUnread did
+	// drainSince is when the processor began to drain, in Shared.Now.
+	drainSince int64
 }
 
 // wheel is a timer wheel of connections. A connection stands in it once, at
@@ -92,6 +95,7 @@ func (p *Processor) expire() {
 		p.hurry()
 	}
 	p.hurryFrames()
+	p.endUnread()
 	w := &p.timers.wheel
 	if w.tick == 0 {
 		return

@@ -1,6 +1,7 @@
 package processor
 
 import (
+	"slices"
 	"time"
 
 	"kring/engine"
@@ -12,6 +13,8 @@ const (
 	// hurryEvery is how often it is looked for who keeps memory of responses from
 	// others, while it is short.
 	hurryEvery = 250 * time.Millisecond
+	// laterStays is how long requests go on waiting for room once their processor drains.
+	laterStays = int64(time.Second)
 	// hurryFrees is which part of the budget may be freed at once.
 	hurryFrees = 8
 	// starvedFor is how long others hurry when a frame has waited: their processors look at
@@ -27,7 +30,7 @@ func (p *Processor) hurryFrames() {
 		return
 	}
 	h.hurried = now
-	if len(h.list) > 0 && h.list[0].Hurries() {
+	if slices.ContainsFunc(h.list, func(c *slot) bool { return c.Hurries() }) { // the first may be gone, or have no timeout
 		p.cfg.Channel.Starve(now + starvedFor)
 	}
 	if p.cfg.Channel.StarvedUntil() < now {
@@ -63,6 +66,24 @@ func (p *Processor) hurry() {
 		if c.CloseUnread() {
 			most -= int64(unread)
 		}
+	}
+}
+
+// endUnread closes peers that take nothing of what they were answered, while the processor
+// drains, as DrainPatiently says. They are looked at again and again: what the kernel knows of a
+// peer that reads is seen from one time to the next. What waits for room is not begun any more: it
+// would have room when another was closed for not reading, and not be read either.
+func (p *Processor) endUnread() {
+	now, patience := p.shared.Now(), p.ends.patience.Load()
+	if p.phase != conn.Draining || patience <= 0 || now-p.timers.drained < int64(hurryEvery) {
+		return
+	}
+	p.timers.drained = now
+	if now-p.timers.drainSince >= min(patience, laterStays) {
+		p.endLater()
+	}
+	for _, c := range p.slots.all {
+		c.EndUnread(p.timers.drainSince, patience)
 	}
 }
 

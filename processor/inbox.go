@@ -29,12 +29,20 @@ type inbox struct {
 	posting  atomic.Int64 // tasks that are about to be put
 	closed   atomic.Bool  // no task is taken any more
 	once     [onceCount]atomic.Bool
+	// upstreams are those that were called, linked by Upstream.nextCalled, the newest first. Order:
+	// the CompareAndSwap of called publishes what lies in them; the Swap in runUpstreams reads it.
+	upstreams atomic.Pointer[Upstream]
+	due       *Upstream // Owner: taken out of upstreams and not run yet, oldest first
 
 	mu      sync.Mutex
 	listing *Listing      // guarded by mu; has not begun
 	passing chan struct{} // guarded by mu; closed when the next pass begins; nil: nobody waits
 
-	arrived []message // Owner: connections taken out of messages and not adopted, oldest first
+	// Owner: connections taken out of messages, oldest first, of which first were adopted, and
+	// tasks, of which begun were.
+	arrived      []message
+	tasks        []func()
+	first, begun int
 }
 
 // message is one of three: an accepted socket, a connection of another processor, a task
@@ -94,6 +102,46 @@ func (i *inbox) submit(f func()) bool {
 	return true
 }
 
+// called has u do what it was called for: submit of u.runCalls, which allocates nothing. Once at a
+// time.
+func (i *inbox) called(u *Upstream) {
+	i.posting.Add(1)
+	defer i.posting.Add(-1)
+	if i.closed.Load() { // its processor is about to end it
+		return
+	}
+	for {
+		u.nextCalled = i.upstreams.Load()
+		if i.upstreams.CompareAndSwap(u.nextCalled, u) {
+			break
+		}
+	}
+	i.wakeFlag.Notify()
+}
+
+// runUpstreams has those do so that were called, in their order. One that does not return is not
+// asked again.
+func (i *inbox) runUpstreams() {
+	if i.upstreams.Load() != nil {
+		var first *Upstream
+		for u := i.upstreams.Swap(nil); u != nil; {
+			next := u.nextCalled
+			u.nextCalled, first = first, u
+			u = next
+		}
+		last := &i.due
+		for *last != nil { // those behind one that did not return
+			last = &(*last).nextCalled
+		}
+		*last = first
+	}
+	for i.due != nil {
+		u := i.due
+		i.due, u.nextCalled = u.nextCalled, nil // runCalls has it be called again
+		u.runCalls()
+	}
+}
+
 // submitOnce is submit, unless the same waits already. Order: it is taken off before f
 // looks at anything, so f sees what was there before the last call.
 func (i *inbox) submitOnce(what once, f func()) {
@@ -123,39 +171,51 @@ func (i *inbox) ask(ph conn.Phase) {
 // wanted is the phase that was asked for. Any goroutine.
 func (i *inbox) wanted() conn.Phase { return conn.Phase(i.phase.Load()) }
 
-// open does the tasks that were posted so far, and sets connections aside for adopt.
+// open does the tasks that were posted so far, and sets connections aside for adopt. A task
+// that does not return is not done again.
 func (i *inbox) open() {
-	if !i.messages.HasItems() {
-		return
+	i.runUpstreams()
+	if i.messages.HasItems() {
+		i.messages.Drain(func(m message) {
+			if m.task != nil {
+				i.tasks = append(i.tasks, m.task)
+			} else {
+				i.arrived = append(i.arrived, m)
+			}
+		}, -1)
 	}
-	tasks := []func(){} // those that they post run in the next pass
-	i.messages.Drain(func(m message) {
-		if m.task != nil {
-			tasks = append(tasks, m.task)
-		} else {
-			i.arrived = append(i.arrived, m)
-		}
-	}, -1)
-	for _, f := range tasks {
+	for i.begun < len(i.tasks) { // those that they post run in the next pass
+		f := i.tasks[i.begun]
+		i.tasks[i.begun] = nil
+		i.begun++
 		f()
+	}
+	i.tasks, i.begun = i.tasks[:0], 0
+}
+
+// adopt gives up to most connections to f, oldest first. One that f does not return from is
+// not given to it again.
+func (i *inbox) adopt(f func(message), most int) {
+	for n := min(i.waiting(), most); n > 0; n-- {
+		m := i.arrived[i.first]
+		i.arrived[i.first] = message{}
+		i.first++
+		i.expected.Add(-1)
+		f(m)
+	}
+	if i.first > 0 && i.first >= len(i.arrived)/2 { // of very many, few copies
+		left := copy(i.arrived, i.arrived[i.first:])
+		clear(i.arrived[left:])
+		i.arrived, i.first = i.arrived[:left], 0
 	}
 }
 
-// adopt gives up to most connections to f, oldest first.
-func (i *inbox) adopt(f func(message), most int) {
-	n := min(len(i.arrived), most)
-	for k := range n {
-		i.expected.Add(-1)
-		f(i.arrived[k])
-	}
-	left := copy(i.arrived, i.arrived[n:])
-	clear(i.arrived[left:])
-	i.arrived = i.arrived[:left]
-}
+// waiting is how many connections are set aside.
+func (i *inbox) waiting() int { return len(i.arrived) - i.first }
 
 // empty says that nothing here asks for another pass of a processor in this phase.
 func (i *inbox) empty(now conn.Phase) bool {
-	return i.expected.Load() == 0 && !i.answers.Waiting() && !i.messages.HasItems() && i.wanted() == now
+	return i.expected.Load() == 0 && !i.answers.Waiting() && !i.messages.HasItems() && i.upstreams.Load() == nil && i.wanted() == now
 }
 
 // refuse takes no connection any more, and gives f those that were not adopted.
@@ -163,7 +223,7 @@ func (i *inbox) refuse(f func(message)) {
 	i.ask(conn.Abandoned)
 	for i.expected.Load() > 0 { // Order: as in expect: who was counted before has posted, or will in a moment
 		i.open()
-		i.adopt(f, len(i.arrived))
+		i.adopt(f, i.waiting())
 		runtime.Gosched()
 	}
 }

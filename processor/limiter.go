@@ -73,17 +73,20 @@ func (l *limiter) unadmit(reqs []*reqchan.Job) {
 	for _, r := range reqs {
 		if r.Limited != 0 {
 			l.away--
+			r.Limited = 0
 		}
 	}
 }
 
-// home counts in what admit let go.
+// home counts in what admit let go, once: its job is used again, for a request that may come
+// home without having been asked for here.
 func (l *limiter) home(r *reqchan.Job, now int64) {
 	if r.Limited == 0 {
 		return
 	}
 	l.away--
 	l.sum += max(now-r.Limited, 1)
+	r.Limited = 0
 	l.n++
 	if now < l.due {
 		return

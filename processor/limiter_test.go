@@ -92,3 +92,21 @@ func TestTheBoundCountsWhatIsWithTheHandlers(t *testing.T) {
 		t.Error("a limiter without a target")
 	}
 }
+
+// A job is used again, for a request that comes home without having been admitted: those of the
+// priority lane are not. It was counted in when it came home first, or was taken back.
+func TestTheBoundCountsAJobThatIsUsedAgainOnce(t *testing.T) {
+	l := newLimiter(LatencyConfig{Target: time.Second, Least: 1, Most: 3})
+	used := []*reqchan.Job{reqchan.NewJob(nil, nil), reqchan.NewJob(nil, nil)}
+	if l.admit(used, 1) != 2 {
+		t.Fatal("not admitted")
+	}
+	l.home(used[0], 2)
+	l.unadmit(used[1:])
+	for _, r := range used {
+		l.home(r, 3)
+	}
+	if l.away != 0 {
+		t.Errorf("%d away in the end", l.away)
+	}
+}

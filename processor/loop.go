@@ -69,6 +69,8 @@ func (l loop) Connect(c *conn.Conn, to netip.AddrPort) {
 
 func (l loop) Shutdown(c *conn.Conn) { l.p.engine.Shutdown(l.p.slots.slot(c).fd, c.Token()) }
 
+func (l loop) ShutdownSend(c *conn.Conn) { l.p.engine.ShutdownSend(l.p.slots.slot(c).fd, c.Token()) }
+
 func (l loop) Close(c *conn.Conn) { l.p.engine.CloseFD(l.p.slots.slot(c).fd, c.Token()) }
 
 func (l loop) Recycle(done *engine.Completion) { l.p.engine.Recycle(done) }

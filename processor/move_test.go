@@ -8,6 +8,7 @@ import (
 
 	"kring/internal/faultengine"
 	"kring/processor"
+	"kring/reqchan"
 )
 
 // Connections that move between processors all the time, and away from those
@@ -112,4 +113,37 @@ func TestARetiredProcessorsConnectionsTakeTheirBytesAlong(t *testing.T) {
 		_, _ = a.Close(), b.Close()
 		s.stop(deadline)
 	}
+}
+
+// A connection says which processor it lives on, also once it has moved: its ID stays.
+func TestAConnectionSaysWhichProcessorItLivesOn(t *testing.T) {
+	s := newStage(t, stageConfig{processors: 2, inline: true, handle: func(r reqchan.Request) {
+		r.Respond([]byte{byte(r.Conn().ID.Processor), byte(r.Conn().Processor())})
+	}})
+	ask := func(c net.Conn) (began, lives byte) {
+		mustWrite(t, c, string(frameOf(1, 10)))
+		f, err := readFrame(c)
+		if err != nil || len(f) != 6 {
+			t.Fatalf("%d bytes: %v", len(f), err)
+		}
+		return f[4], f[5]
+	}
+	var conns [4]net.Conn
+	var first [len(conns)]byte
+	for i := range conns {
+		conns[i] = s.dial()
+		began, lives := ask(conns[i])
+		if first[i] = began; lives != began {
+			t.Errorf("a connection that began on processor %d says that it lives on %d", began, lives)
+		}
+	}
+	s.processors[1].Retire(s.processors[:1])
+	<-s.processors[1].Drained()
+	for i, c := range conns {
+		if began, lives := ask(c); began != first[i] || lives != 0 {
+			t.Errorf("a connection that began on processor %d and lives on 0 says %d and %d", first[i], began, lives)
+		}
+		_ = c.Close()
+	}
+	s.stop(deadline)
 }

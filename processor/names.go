@@ -76,6 +76,8 @@ const (
 	MutedParked = conn.MutedParked
 	// MutedInFlight: as many of its requests as may be are in flight.
 	MutedInFlight = conn.MutedInFlight
+	// MutedWaiting: the same, and the newest of them is a long poll, which asked to wait.
+	MutedWaiting = conn.MutedWaiting
 	// MutedShare: it has its share of the request channel.
 	MutedShare = conn.MutedShare
 	// MutedQueuedResponses: its peer doesn't read.

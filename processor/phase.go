@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"kring/engine"
 	"kring/internal/conn"
@@ -13,6 +15,13 @@ import (
 // Drain asks the processor to finish what is in flight and close its
 // connections; Drained tells when none is left. Any goroutine.
 func (p *Processor) Drain() { p.inbox.ask(conn.Draining) }
+
+// DrainPatiently is Drain that does not wait for peers which take nothing of what they were
+// answered for so long: they are closed. Any goroutine.
+func (p *Processor) DrainPatiently(patience time.Duration) {
+	p.ends.patience.Store(int64(patience))
+	p.Drain()
+}
 
 // Cut asks the processor to terminate the connections that are left. Any
 // goroutine.
@@ -34,15 +43,21 @@ func (p *Processor) Drained() <-chan struct{} { return p.ends.drained }
 type ends struct {
 	drained chan struct{} // closed when no connection is left to drain
 	said    bool          // drained is closed
-	ended   chan struct{} // closed when Run has returned
-	gone    bool          // the engine is closed
-	late    sync.Mutex    // held by whoever has what was the owner's, once Run has ended
+	// patience is that of DrainPatiently; 0: none is asked for. Order: it is stored before the
+	// phase is asked for.
+	patience atomic.Int64
+	ended    chan struct{} // closed when Run has returned
+	gone     bool          // the engine is closed
+	late     sync.Mutex    // held by whoever has what was the owner's, once Run has ended
 }
 
 // enter goes on to phase ph.
 func (p *Processor) enter(ph conn.Phase) {
 	if ph == p.phase {
 		return
+	}
+	if p.phase < conn.Draining {
+		p.timers.drainSince = p.shared.Now()
 	}
 	p.phase = ph
 	p.shared.EnterPhase(ph)
@@ -96,6 +111,7 @@ func (p *Processor) release() error {
 		p.shared.RecycleRun(r)
 	}
 	p.dropLater()
+	p.dropReaped()
 	p.filing.Wait()
 	err := p.engine.Close()
 	lost := errors.Is(err, engine.ErrMemoryHeld) // about another failure nothing can be done any more
@@ -122,6 +138,18 @@ func (p *Processor) release() error {
 		return fmt.Errorf("processor %d: %d bytes are lost: %w", p.cfg.ID, p.shared.Counts().Lost, err)
 	}
 	return nil
+}
+
+// dropReaped gives back what completions lend that nobody will take, and closes what was
+// accepted: the engine has died, or a handler has ended the goroutine.
+func (p *Processor) dropReaped() {
+	for ; p.reaped.left(); p.reaped.at++ {
+		done := &p.reaped.done[p.reaped.at]
+		if done.Op == engine.OpAccept && done.Res >= 0 {
+			p.cfg.Network.Discard(engine.FD(done.Res))
+		}
+		p.engine.Recycle(done)
+	}
 }
 
 // takeNoMore has nobody assign or hand over anything from here on, and gives back what

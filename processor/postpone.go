@@ -33,6 +33,16 @@ func (p *Processor) handOut(r *reqchan.Job) {
 	p.shared.Drop(r)
 }
 
+// endLater closes the connections whose requests wait for room.
+func (p *Processor) endLater() {
+	for r := range p.handlers.later {
+		if c := p.slots.of(engine.Token(r.Token)); c != nil {
+			c.CutOff(reqchan.ServerDraining)
+		}
+	}
+	p.dropLater()
+}
+
 // dropLater ends the requests that wait for room.
 func (p *Processor) dropLater() {
 	for r := range p.handlers.later {

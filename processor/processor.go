@@ -93,6 +93,9 @@ func (p *Processor) Run(opened func(error)) error {
 	}
 	p.engine = newOpened(e)
 	p.shared.TellsMore(p.engine.teller != nil)
+	if b, is := e.(engine.BufferCounter); is {
+		p.shared.UseBuffers(b.ReceiveBuffers())
+	}
 	if l := p.engine.large; l != nil {
 		p.shared.UseLarge(l.LargeFrames())
 	}
@@ -147,10 +150,10 @@ func (p *Processor) serve() error {
 		p.stats.publish(p.shared.Counts()) // before sleeping: what others read is never old
 		n, err := p.poll()                 // submit, sleep, and take completions
 		p.inbox.wakeFlag.AfterSleep()
+		p.reaped.n, p.reaped.at = n, 0
 		if err != nil {
 			return fmt.Errorf("processor %d: %w", p.cfg.ID, err)
 		}
-		p.reaped.n, p.reaped.at = n, 0
 		p.completeSome() // each to its connection, and then deadlines
 	}
 }
@@ -158,8 +161,12 @@ func (p *Processor) serve() error {
 // poll is the engine's Poll, timed: all of it counts as idle, which on io_uring
 // includes what the kernel does for us before it sleeps.
 func (p *Processor) poll() (int, error) {
-	work := p.yieldToTransports()
+	work, mayPark := p.yieldToTransports()
 	wait := p.parkFor()
+	if !mayPark && wait != 0 {
+		p.inbox.wakeFlag.AfterSleep()
+		wait = 0
+	}
 	p.shared.Polls()
 	p.shared.Counts().Polls++
 	if wait == 0 { // there is work: not idle
@@ -195,7 +202,7 @@ func (p *Processor) parkFor() time.Duration {
 		p.inbox.wakeFlag.AfterSleep()
 		return 0
 	}
-	if (p.cfg.Responses.Tight() || len(p.slots.rearm.list) > 0) && p.slots.open > 0 {
+	if p.slots.open > 0 && (p.cfg.Responses.Tight() || len(p.slots.rearm.list) > 0 || p.phase == conn.Draining) {
 		due = sooner(due, hurryEvery)
 	}
 	if p.phase != conn.Serving && p.slots.upstreams > 0 {
@@ -259,7 +266,7 @@ func (p *Processor) takeAnswers(r *reqchan.Job) {
 		if p.handlers.limiter != nil {
 			p.handlers.limiter.home(r, p.shared.Now())
 		}
-		if c := p.slots.of(engine.Token(token)); c != nil {
+		if c := p.slots.of(engine.Token(token)); c != nil && c.Info() == r.Conn {
 			if follows {
 				p.shared.Followed(&c.Conn, r)
 			}
@@ -280,7 +287,7 @@ func (p *Processor) takeAnswers(r *reqchan.Job) {
 // takeUnbegun takes back a run that came home without being begun.
 func (p *Processor) takeUnbegun(first *reqchan.Job, token engine.Token) {
 	p.shared.Went(-first.InRun())
-	if c := p.slots.of(token); c != nil {
+	if c := p.slots.of(token); c != nil && c.Info() == first.Conn {
 		c.Unbegun(first)
 	} else {
 		p.shared.DropRun(first)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -212,10 +213,16 @@ func TestFullRequestChannelHoldsUpNoResponseAndNoClose(t *testing.T) {
 func TestByteCapacityIsABoundAndStrandsNobody(t *testing.T) {
 	const capacity = 4 << 20
 	var most atomic.Int64
+	var filled sync.Once
 	var s *stage
 	s = newStage(t, stageConfig{
 		handlers: 2, requests: 100, processors: 2, bytes: capacity,
 		handle: func(r reqchan.Request) {
+			filled.Do(func() { // until those who came with it have taken theirs
+				for end := time.Now().Add(deadline); s.channel.Bytes() < capacity/2 && time.Now().Before(end); {
+					runtime.Gosched()
+				}
+			})
 			for n := s.channel.Bytes(); ; {
 				old := most.Load()
 				if n <= old || most.CompareAndSwap(old, n) {

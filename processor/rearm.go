@@ -44,7 +44,7 @@ func (p *Processor) rearm() {
 		case wants >= refused:
 			h.add(c, wants, fromCredit)
 		default:
-			c.Retry()
+			c.RetryBytes()
 			if wants, _ = c.WaitsForBytes(); wants > 0 {
 				refused = min(refused, wants)
 			}

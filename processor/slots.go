@@ -8,16 +8,16 @@ import (
 
 // slot is a connection and what the loop has of it.
 type slot struct {
+	fd     engine.FD
+	dirty  bool // in slots.dirty
+	listed bool // in rearm; the slot's, whoever has it
+	chosen bool // by DrainSome
 	conn.Conn
 	admission engine.Slot // given back when the descriptor is closed
 	target    *Processor  // who is to have it; nil while it stays, or leaves to any
 	wheel     wheelEntry
 	alarm     alarm
 	upstream  *Upstream // nil: an accepted connection
-	fd        engine.FD
-	dirty     bool // in slots.dirty
-	listed    bool // in rearm; the slot's, whoever has it
-	chosen    bool // by DrainSome
 }
 
 // slots are the connections, by the slots of their tokens.
@@ -123,6 +123,7 @@ func (p *Processor) attach(m message) *slot {
 	c, token := p.slots.take()
 	c.fd, c.admission = m.socket.FD, m.socket.Slot
 	c.Attach(p.shared, token, m.moved)
+	reqchan.ConnMoved(c.Info(), p.cfg.ID)
 	p.slots.open++
 	return c
 }
@@ -181,7 +182,7 @@ func (p *Processor) retryNext() {
 	cameBack := p.shared.BuffersCameBack() // else a receive would only starve again
 	for _, c := range s.retry[:n] {
 		switch {
-		case !c.Waits(): // gone, and its place is another's
+		case !c.WaitsForPass(): // gone, and its place is another's
 		case c.WaitsForBuffer() && !cameBack && !p.shared.Scarce():
 			s.retry = append(s.retry, c)
 		default:

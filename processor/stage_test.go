@@ -215,10 +215,9 @@ func frameOf(number uint32, size int) []byte {
 	f := binary.BigEndian.AppendUint32(nil, uint32(size))
 	f = append(f, make([]byte, size)...)
 	payload := f[4:]
-	r := rand.New(rand.NewPCG(uint64(number), uint64(size)))
-	for i := range payload {
-		payload[i] = byte(r.Uint32())
-	}
+	var seed [32]byte
+	binary.LittleEndian.PutUint64(seed[:], uint64(number)<<32|uint64(size))
+	_, _ = rand.NewChaCha8(seed).Read(payload) // several bytes at once: the race detector looks at each store
 	if size >= 4 {
 		binary.BigEndian.PutUint32(payload, number)
 	}

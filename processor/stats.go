@@ -76,27 +76,45 @@ type Stats struct {
 	Engine *engine.Counters
 }
 
-// firstClosed is where the reasons begin among published.values.
-const firstClosed = 31
+// Where counts stand among published.values: first those that change in most passes, then
+// the others, then the reasons for closing.
+const (
+	firstSeldom = 11
+	firstClosed = firstSeldom + 20
+)
 
 // published is a copy of counts for other goroutines, written once a pass.
 type published struct {
 	values [firstClosed + reqchan.ReasonCount]atomic.Uint64
+	seldom conn.SeldomCounts // Owner: of the last publish
 }
 
 func (s *published) publish(c *conn.Counts) {
-	for i, v := range [firstClosed]uint64{c.Opened, c.Requests, c.Responses, c.Late, c.Dropped, c.Panics,
-		c.Sends, c.Held, c.Mutes, c.Waits, c.BytesIn, c.BytesOut,
-		c.BytesDirect, c.BytesInCopied, c.BytesOutCopied, c.Throttles, c.Parks, c.Slow, c.Polls, c.Home, c.Prioritized, c.FileReads, c.MovedIn, c.MovedOut, c.Depth, c.Lost, c.HeldScarce,
-		c.Upstreams, c.UpstreamsClosed, c.UpstreamBytesIn, c.UpstreamBytesOut} {
-		if s.values[i].Load() != v {
-			s.values[i].Store(v)
-		}
+	for i, v := range [firstSeldom]uint64{c.Polls, c.Requests, c.Responses, c.Sends, c.BytesIn, c.BytesOut,
+		c.BytesInCopied, c.BytesOutCopied, c.Home, c.UpstreamBytesIn, c.UpstreamBytesOut} {
+		s.store(i, v)
 	}
-	for i, v := range c.Closed {
-		if at := firstClosed + i; s.values[at].Load() != v {
-			s.values[at].Store(v)
-		}
+	if s.seldom != c.SeldomCounts {
+		s.publishSeldom(&c.SeldomCounts)
+	}
+}
+
+func (s *published) publishSeldom(c *conn.SeldomCounts) {
+	for i, v := range [firstClosed - firstSeldom]uint64{c.Opened, c.Late, c.Dropped, c.Panics, c.Held, c.Mutes, c.Waits,
+		c.BytesDirect, c.Throttles, c.Parks, c.Slow, c.Prioritized, c.FileReads, c.MovedIn, c.MovedOut, c.Depth, c.Lost, c.HeldScarce,
+		c.Upstreams, c.UpstreamsClosed} {
+		s.store(firstSeldom+i, v)
+	}
+	for i, v := range &c.Closed {
+		s.store(firstClosed+i, v)
+	}
+	s.seldom = *c
+}
+
+// store writes what has changed: to read is cheaper.
+func (s *published) store(i int, v uint64) {
+	if at := &s.values[i]; at.Load() != v {
+		at.Store(v)
 	}
 }
 
@@ -105,28 +123,36 @@ func (p *Processor) ID() uint32 { return p.cfg.ID }
 
 // Stats reads the counts; any goroutine.
 func (p *Processor) Stats() Stats {
-	at := func(i int) uint64 { return p.stats.values[i].Load() }
-	s := Stats{
-		ID:     p.cfg.ID,
-		Opened: at(0), Requests: at(1), Responses: at(2), Late: at(3), Dropped: at(4), Panics: at(5),
-		Sends: at(6), Held: at(7), Mutes: at(8), Waits: at(9), BytesIn: at(10), BytesOut: at(11),
-		BytesDirect: at(12), BytesInCopied: at(13), BytesOutCopied: at(14),
-		Throttles: at(15), Parks: at(16), SlowReaders: at(17),
-		Prioritized: at(20), FileReads: at(21),
-		MovedIn: at(22), MovedOut: at(23), LatencyDepth: at(24),
-		ExtraAnswers: p.shared.Extra(), BytesLost: at(25), HeldScarce: at(26),
-		Upstreams: at(27), UpstreamsClosed: at(28), UpstreamBytesIn: at(29), UpstreamBytesOut: at(30),
-		Polls: at(18), ResponsesWaiting: max(int64(p.inbox.answers.Pushed()-at(19)), 0),
-	}
+	s := p.stats.read()
+	s.ID, s.ExtraAnswers = p.cfg.ID, p.shared.Extra()
+	s.ResponsesWaiting = max(int64(p.inbox.answers.Pushed()-p.stats.home()), 0)
 	s.IdleNanos, s.AliveNanos = p.idleOf()
-	for i := range s.Closed {
-		s.Closed[i] = at(firstClosed + i)
-	}
 	if e := p.ready.Load(); e != nil {
 		s.Engine = (*e).Counters()
 	}
 	return s
 }
+
+// read reads what was published. Any goroutine.
+func (s *published) read() Stats {
+	at := func(i int) uint64 { return s.values[i].Load() }
+	seldom := func(i int) uint64 { return at(firstSeldom + i) }
+	r := Stats{
+		Polls: at(0), Requests: at(1), Responses: at(2), Sends: at(3), BytesIn: at(4), BytesOut: at(5),
+		BytesInCopied: at(6), BytesOutCopied: at(7), UpstreamBytesIn: at(9), UpstreamBytesOut: at(10),
+		Opened: seldom(0), Late: seldom(1), Dropped: seldom(2), Panics: seldom(3), Held: seldom(4), Mutes: seldom(5), Waits: seldom(6),
+		BytesDirect: seldom(7), Throttles: seldom(8), Parks: seldom(9), SlowReaders: seldom(10), Prioritized: seldom(11),
+		FileReads: seldom(12), MovedIn: seldom(13), MovedOut: seldom(14), LatencyDepth: seldom(15),
+		BytesLost: seldom(16), HeldScarce: seldom(17), Upstreams: seldom(18), UpstreamsClosed: seldom(19),
+	}
+	for i := range r.Closed {
+		r.Closed[i] = at(firstClosed + i)
+	}
+	return r
+}
+
+// home is how many answers were taken from the response queue.
+func (s *published) home() uint64 { return s.values[8].Load() }
 
 // uptime is how long a processor has run, and waited, in nanoseconds of measure.Now.
 type uptime struct {

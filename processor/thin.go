@@ -9,19 +9,20 @@ import (
 // several calls each chooses others. First their slots are given back, so that another
 // process which counts them too has room when they come to it. Then chosen is called with
 // their number and with drain, which begins to end them: any goroutine may call that, once.
-// chosen runs on the processor's goroutine, or with 0 on the caller's if the processor has
+// later is how many were passed over that are about to ask for the first time: ask again for
+// these. chosen runs on the processor's goroutine, or with 0 on the caller's if the processor has
 // ended, and must not block. Any goroutine.
-func (p *Processor) DrainSome(n int, chosen func(n int, drain func())) {
+func (p *Processor) DrainSome(n int, chosen func(n, later int, drain func())) {
 	choose := func() {
-		tokens := p.chooseToDrain(n)
-		chosen(len(tokens), func() { p.inbox.submit(func() { p.drainChosen(tokens) }) })
+		tokens, later := p.chooseToDrain(n)
+		chosen(len(tokens), later, func() { p.inbox.submit(func() { p.drainChosen(tokens) }) })
 	}
 	if !p.inbox.submit(choose) {
-		chosen(0, func() {})
+		chosen(0, 0, func() {})
 	}
 }
 
-func (p *Processor) chooseToDrain(n int) (tokens []engine.Token) {
+func (p *Processor) chooseToDrain(n int) (tokens []engine.Token, later int) {
 	for _, c := range p.slots.all {
 		if len(tokens) >= n {
 			break
@@ -29,11 +30,15 @@ func (p *Processor) chooseToDrain(n int) (tokens []engine.Token) {
 		if c.Info() == nil || c.upstream != nil || c.Ended() || c.chosen {
 			continue
 		}
+		if c.IsBeginning() {
+			later++
+			continue
+		}
 		c.chosen = true
 		c.admission.Release()
 		tokens = append(tokens, c.Token())
 	}
-	return tokens
+	return tokens, later
 }
 
 func (p *Processor) drainChosen(tokens []engine.Token) {

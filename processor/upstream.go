@@ -44,6 +44,9 @@ type Upstream struct {
 	posted bool           // guarded by mu; the processor will look
 	over   bool           // guarded by mu; nobody is told anything any more
 
+	// nextCalled is inbox.upstreams'. Owner: who sets posted, then the processor.
+	nextCalled *Upstream
+
 	// Owner: the goroutine of at, from Start on.
 	cfg      UpstreamConfig
 	next     int // of cfg.Addrs
@@ -55,7 +58,6 @@ type Upstream struct {
 	closedBy error
 	failure  error
 	waiting  []Outgoing // until it is open
-	run      func()     // runCalls, once
 }
 
 type upstreamCall struct {
@@ -80,11 +82,7 @@ var errUpstreamOver = errors.New("the connection has ended")
 const upstreamsEndEvery = 10 * time.Millisecond
 
 // NewUpstream makes an Upstream, which may be called at once and lives from Start on.
-func NewUpstream(owner UpstreamOwner) *Upstream {
-	u := &Upstream{owner: owner}
-	u.run = u.runCalls
-	return u
-}
+func NewUpstream(owner UpstreamOwner) *Upstream { return &Upstream{owner: owner} }
 
 // Start has p connect it; false: p has ended, and nothing happened. Any goroutine, once that
 // it succeeds.
@@ -130,24 +128,31 @@ func (u *Upstream) call(c upstreamCall) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.over {
-		u.doneLate(c.write.Done)
+		u.doneLate(c.write)
 		return
 	}
 	u.calls = append(u.calls, c)
 	if u.at != nil && !u.posted {
 		u.posted = true
-		u.at.inbox.submit(u.run) // false: the processor is about to end it
+		u.at.inbox.called(u)
 	}
 }
 
 // doneLate says that a frame came too late, soon. mu is held.
-func (u *Upstream) doneLate(done func(bool, error)) {
-	if done == nil {
+func (u *Upstream) doneLate(w Outgoing) {
+	if w.Done == nil {
 		return
 	}
-	late := func() { done(false, errUpstreamOver) }
+	late := func() { notSent(&w) }
 	if u.at == nil || !u.at.inbox.submit(late) {
 		go late()
+	}
+}
+
+// notSent says of a frame, if it is one, that it came too late.
+func notSent(w *Outgoing) {
+	if w.Done != nil {
+		w.Done(false, errUpstreamOver)
 	}
 }
 
@@ -159,6 +164,9 @@ func (u *Upstream) runCalls() {
 	u.mu.Unlock()
 	for i := range calls {
 		u.do(&calls[i])
+	}
+	if u.closed && !u.exists { // Order: behind the Done of what was written after Close
+		u.end(reqchan.HandlerClosed, u.closedBy)
 	}
 	clear(calls)
 	u.mu.Lock()
@@ -173,10 +181,8 @@ func (u *Upstream) do(call *upstreamCall) {
 		switch {
 		case u.opened && c != nil:
 			c.WriteFrame(&call.write)
-		case u.isOver():
-			if f := call.write.Done; f != nil {
-				f(false, errUpstreamOver)
-			}
+		case u.closed, u.isOver():
+			notSent(&call.write)
 		default:
 			u.waiting = append(u.waiting, call.write)
 		}
@@ -194,8 +200,6 @@ func (u *Upstream) do(call *upstreamCall) {
 		}
 		if u.closed, u.closedBy = true, call.why; c != nil {
 			c.CloseUpstream(call.why)
-		} else {
-			u.end(reqchan.HandlerClosed, call.why)
 		}
 	}
 }
@@ -238,7 +242,7 @@ func (u *Upstream) Frame(payload []byte) { u.owner.Frame(payload) }
 // Closed is beside Opened. Another address is tried while it has never been open.
 func (u *Upstream) Closed(why reqchan.CloseReason, err error) {
 	u.exists = false
-	if again := !u.opened && !u.closed && why == reqchan.BackendFailed && !errors.Is(err, context.DeadlineExceeded); again {
+	if !u.opened && !u.closed && why == reqchan.BackendFailed && !errors.Is(err, context.DeadlineExceeded) {
 		u.failure = err
 		if u.next < len(u.cfg.Addrs) && u.at.inbox.submit(func() { u.at.connectUpstream(u) }) {
 			return
@@ -262,15 +266,11 @@ func (u *Upstream) end(why reqchan.CloseReason, err error) {
 	u.calls = nil
 	u.mu.Unlock()
 	for i := range u.waiting {
-		if f := u.waiting[i].Done; f != nil {
-			f(false, errUpstreamOver)
-		}
+		notSent(&u.waiting[i])
 	}
 	u.waiting = nil
 	for i := range calls {
-		if f := calls[i].write.Done; f != nil {
-			f(false, errUpstreamOver)
-		}
+		notSent(&calls[i].write)
 	}
 	u.owner.Closed(why, err)
 }

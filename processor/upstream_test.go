@@ -2,6 +2,7 @@ package processor_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -30,12 +31,13 @@ type upstreamClient struct {
 	// Of sent, guarded by mu: Write had returned, Done was called, and said that it was begun.
 	written, done, begun []bool
 	undone               sync.WaitGroup
-	into                 []byte // guarded by mu; the frame that is begun
+	into                 []byte        // guarded by mu; the frame that is begun
+	all                  chan struct{} // closed when all of sent came
 	closed               chan error
 }
 
 func newUpstreamClient(t *testing.T, seed uint64, memory *slab.Pool) *upstreamClient {
-	c := &upstreamClient{t: t, seed: seed, memory: memory, closed: make(chan error, 2)}
+	c := &upstreamClient{t: t, seed: seed, memory: memory, all: make(chan struct{}), closed: make(chan error, 2)}
 	c.up = processor.NewUpstream(c)
 	return c
 }
@@ -61,7 +63,9 @@ func (c *upstreamClient) Frame(payload []byte) {
 	if c.came >= len(c.sent) || !bytes.Equal(payload, c.sent[c.came][4:]) {
 		c.t.Errorf("seed %d: frame %d of %d bytes differs", c.seed, c.came, len(payload))
 	}
-	c.came++
+	if c.came++; c.came == len(c.sent) {
+		close(c.all)
+	}
 	c.giveBack()
 }
 
@@ -76,7 +80,9 @@ func (c *upstreamClient) giveBack() {
 func (c *upstreamClient) Closed(_ reqchan.CloseReason, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.giveBack()
+	if !errors.Is(err, engine.ErrMemoryHeld) {
+		c.giveBack()
+	}
 	for i, was := range c.written {
 		if was && !c.done[i] {
 			c.t.Errorf("seed %d: closed before frame %d was done", c.seed, i)
@@ -105,6 +111,9 @@ func (c *upstreamClient) sends(frames ...[]byte) {
 	n := len(frames)
 	c.sent, c.written, c.done, c.begun = frames, make([]bool, n), make([]bool, n), make([]bool, n)
 	c.undone.Add(n)
+	if n == 0 {
+		close(c.all)
+	}
 }
 
 // tell writes the frames, pauses and goes on now and then, and ends it when all came back.
@@ -119,19 +128,11 @@ func (c *upstreamClient) tell(r *rand.Rand) {
 		}
 	}
 	c.up.Resume()
-	for {
-		select {
-		case err := <-c.closed:
-			c.closed <- err
-			return
-		case <-time.After(time.Millisecond):
-		}
-		c.mu.Lock()
-		all := c.came == len(c.sent)
-		c.mu.Unlock()
-		if all {
-			c.up.Close(io.EOF)
-		}
+	select {
+	case <-c.all:
+		c.up.Close(io.EOF)
+	case err := <-c.closed:
+		c.closed <- err
 	}
 }
 
@@ -274,6 +275,66 @@ func TestAnEngineThatDiesEndsItsUpstreams(t *testing.T) {
 		t.Errorf("%d pieces of memory did not come home", memory.Lent())
 	}
 	_, _ = nobody.Close(), peers.Close()
+	if err := n.Check(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAnEngineThatKeepsMemoryTellsItsUpstreams: one that sends, and one that receives where its
+// owner said.
+func TestAnEngineThatKeepsMemoryTellsItsUpstreams(t *testing.T) {
+	n := faultengine.New(faultengine.Config{Seed: 1, HoldMemory: true, SendWindowBytes: 1 << 10})
+	peers := n.ListenPeer(false)
+	var memory slab.Pool
+	cfg := processor.Config{Network: n, AssignedMax: 1}
+	cfg.Memory, cfg.Channel, cfg.Handle = &memory, reqchan.New(reqchan.Config{}), func(r reqchan.Request) { r.NoResponse() }
+	p := processor.New(cfg)
+	opened, ended := make(chan error, 1), make(chan error, 1)
+	go func() { ended <- p.Run(func(err error) { opened <- err }) }()
+	if err := <-opened; err != nil {
+		t.Fatal(err)
+	}
+	start := func(frames ...[]byte) *upstreamClient {
+		u := newUpstreamClient(t, 1, &memory)
+		u.sends(frames...)
+		if !u.up.Start(p, processor.UpstreamConfig{Addrs: []netip.AddrPort{peers.AddrPort()}, From: processor.NewListener("upstream", false, settingsOf(processor.Settings{}))}) {
+			t.Fatal("it takes no connection")
+		}
+		return u
+	}
+	sends, receives := start(frameOf(0, 60<<10)), start()
+	sends.write(0) // nobody reads it
+	for range 2 {
+		peer, err := peers.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() { _, _ = peer.Write(frameOf(0, 60<<10)[:30<<10]) }()
+	}
+	for _, u := range []*upstreamClient{sends, receives} {
+		eventually(t, "a frame is being received", func() bool {
+			u.mu.Lock()
+			defer u.mu.Unlock()
+			return u.into != nil
+		})
+	}
+	<-p.Pass() // and the engine has been asked for it
+	n.Kill()
+	receives.up.Pause() // it dies when it is used next
+	for name, u := range map[string]*upstreamClient{"sends": sends, "receives": receives} {
+		select {
+		case err := <-u.closed:
+			if !errors.Is(err, engine.ErrMemoryHeld) {
+				t.Errorf("who %s is told %v", name, err)
+			}
+		case <-time.After(deadline):
+			t.Errorf("who %s is told nothing", name)
+		}
+	}
+	if err := <-ended; !errors.Is(err, engine.ErrMemoryHeld) {
+		t.Errorf("the processor ended with %v", err)
+	}
+	_ = peers.Close()
 	if err := n.Check(); err != nil {
 		t.Error(err)
 	}

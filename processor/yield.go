@@ -54,19 +54,38 @@ func (p *Processor) yield() (again bool) {
 // dearer when it did so in each pass.
 const yieldLockedNanos = int64(500 * time.Microsecond)
 
+// putOffNanos is how long the turn of transports is put off for what is to be sent.
+const putOffNanos = int64(time.Millisecond)
+
+// computedNanos is how long a yield takes at least in which somebody computed on this P.
+const computedNanos = int64(20 * time.Microsecond)
+
 // yieldToTransports lets goroutines of transports run, and says whether there are any that
 // have something to do: a TLS handshake would else wait until this goroutine sleeps, or, on
 // one P that has much to do, until Go's monitor takes that away. Before the sleep, because
 // what they have to send goes out without another one.
-func (p *Processor) yieldToTransports() bool {
+//
+// What is to be sent goes out first: it would wait for as long as one of them computes. But
+// under load there is something in every pass, and it is their turn all the same now and then.
+//
+// mayPark is false when they compute on this P, and there are more: who parked now would be
+// looked for on Go's poller when that P has nothing else to do, or after 10 ms. What came
+// meanwhile is to be taken, and then it is their turn again.
+func (p *Processor) yieldToTransports() (work, mayPark bool) {
 	if !p.shared.TransportsWork() {
-		return false
+		return false, true
 	}
-	if p.cfg.YieldFrom == 0 || p.cfg.Wait == engine.WaitLocked && p.shared.Now()-p.yieldedToTransports < yieldLockedNanos {
-		return true
+	locked := p.cfg.Wait == engine.WaitLocked
+	if p.cfg.YieldFrom == 0 || locked && p.shared.Now()-p.yieldedToTransports < yieldLockedNanos {
+		return true, true
 	}
+	if !locked && len(p.slots.sending) > 0 && p.shared.Now()-p.yieldedToTransports < putOffNanos {
+		return true, false
+	}
+	p.tick()
+	began := p.shared.Now()
 	runtime.Gosched()
 	p.tick()
 	p.yieldedToTransports = p.shared.Now()
-	return true
+	return true, locked || p.yieldedToTransports-began < computedNanos || !p.shared.TransportsWork()
 }

@@ -104,12 +104,14 @@ func (k Kind) units() float64 {
 type table struct {
 	limits []Limit
 	by     [kinds]map[Entity]float64 // in units of the meters
+	// names are the users, client ids and addresses that limits name, each alone.
+	names map[Entity]bool
 	// user and ip report whether any limit depends on it.
 	user, ip bool
 }
 
 func newTable(limits []Limit) (*table, error) {
-	t := &table{limits: append([]Limit(nil), limits...)}
+	t := &table{limits: append([]Limit(nil), limits...), names: map[Entity]bool{}}
 	var faults []error
 	for _, l := range t.limits {
 		if err := l.Validate(); err != nil {
@@ -126,6 +128,9 @@ func newTable(limits []Limit) (*table, error) {
 			faults = append(faults, fmt.Errorf("limit of %s for %q is there twice: give it once", l.Kind, l.Entity))
 		}
 		t.by[l.Kind][l.Entity] = l.PerSecond * l.Kind.units()
+		t.names[Entity{User: l.Entity.User}] = true
+		t.names[Entity{ClientID: l.Entity.ClientID}] = true
+		t.names[Entity{IP: l.Entity.IP}] = true
 		t.ip = t.ip || l.Entity.IP != ""
 		t.user = t.user || l.Entity.IP == ""
 	}

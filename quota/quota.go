@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"maps"
 	"math"
 	"net/netip"
 	"slices"
@@ -27,7 +28,8 @@ type Config struct {
 	// bound: a client with 100 times its share in one request waits for minutes.
 	BytesThrottleMax time.Duration
 	// SubjectsMax is how many users, client ids and addresses may be measured at
-	// once; default 65536. Beyond it, clients with new names are measured as one.
+	// once; default 65536. Beyond it, new client ids of a user and address are measured
+	// as one, and beyond as many of these, all clients for which the same limits hold.
 	// Clients that were silent for all windows do not count.
 	SubjectsMax int
 	// Limits at the start.
@@ -86,6 +88,7 @@ type Quotas struct {
 	operatorLimits []Limit // guarded by setting; of Config and Set
 	clientLimits   []Limit // guarded by setting; of SetByClients
 	subjects       [shards]shard
+	beyond         [shards]shard // those beyond SubjectsMax, by what their client ids don't change
 	meters         [shards]meters
 
 	throttled [kinds]atomic.Uint64
@@ -167,8 +170,8 @@ func (q *Quotas) Bounds(k Kind) bool { return len(q.table.Load().by[k]) > 0 }
 type Stats struct {
 	// Throttled counts throttles, by the Kind with the longest wait.
 	Throttled [kinds]uint64
-	// Shared counts requests that were measured as one because SubjectsMax was
-	// reached.
+	// Shared counts requests that were measured together with those of other client ids,
+	// because SubjectsMax was reached.
 	Shared uint64
 	// Subjects and Meters are how many are kept now.
 	Subjects, Meters int
@@ -182,6 +185,7 @@ func (q *Quotas) Stats() Stats {
 	}
 	for i := range q.subjects {
 		s.Subjects += q.subjects[i].len()
+		s.Subjects += q.beyond[i].len()
 		s.Meters += q.meters[i].len()
 	}
 	return s
@@ -238,6 +242,11 @@ func (s *Subject) throttle(k Kind, now int64) time.Duration {
 			longest = max(longest, b.meter.rate.Throttle(now, b.limit))
 		}
 	}
+	return s.bounded(k, longest)
+}
+
+// bounded is the wait that is imposed for one that was computed.
+func (s *Subject) bounded(k Kind, longest time.Duration) time.Duration {
 	most := s.quotas.cfg.BytesThrottleMax
 	if k == Requests || k == HandlerTime {
 		most = s.quotas.cfg.RequestThrottleMax
@@ -251,23 +260,35 @@ func (s *Subject) throttle(k Kind, now int64) time.Duration {
 // Throttled counts a throttle that was imposed for k.
 func (q *Quotas) Throttled(k Kind) { q.throttled[k].Add(1) }
 
-// Usage is what an entity uses at the moment.
+// Usage is what an entity uses at the moment, of what is limited.
 type Usage struct {
 	Entity Entity
 	Kind   Kind
-	// PerSecond is in the units of Limit.
-	PerSecond float64
+	// PerSecond and Limit are in the units of Limit.
+	PerSecond, Limit float64
+	// Throttle is how long a client would have to wait if it asked for something now.
+	Throttle time.Duration
 }
 
 // Usage lists all that are measured, in no order.
 func (q *Quotas) Usage() []Usage {
-	now := q.cfg.Now()
-	var all []Usage
-	for i := range q.meters {
-		q.meters[i].each(func(key meterKey, m *meter) {
-			r := m.rate.Rate(now) / key.kind.units()
-			all = append(all, Usage{key.entity, key.kind, math.Max(r, 0)})
-		})
+	now, table, found := q.cfg.Now(), q.table.Load(), map[meterKey]Usage{}
+	add := func(s *Subject) {
+		if s.table != table {
+			return // of limits that were replaced
+		}
+		for k := range kinds {
+			for _, b := range s.bounds[k] {
+				if b.meter != nil {
+					r := b.meter.rate.Rate(now) / k.units()
+					found[b.key] = Usage{b.key.entity, k, math.Max(r, 0), b.limit / k.units(), s.bounded(k, b.meter.rate.Throttle(now, b.limit))}
+				}
+			}
+		}
 	}
-	return all
+	for i := range q.subjects {
+		q.subjects[i].each(add)
+		q.beyond[i].each(add)
+	}
+	return slices.Collect(maps.Values(found))
 }

@@ -234,6 +234,39 @@ func TestInventedNamesAreBoundedTogether(t *testing.T) {
 	}
 }
 
+// TestNewClientIDsLeaveNoLimitBehind: a client that fills the table with ids that it invents is still
+// measured by its user and its address, and so is everybody else.
+func TestNewClientIDsLeaveNoLimitBehind(t *testing.T) {
+	q, _ := newQuotas(t, Config{SubjectsMax: 640, Limits: []Limit{
+		{Entity{User: "alice"}, BytesOut, 1}, {Entity{IP: Default}, BytesIn, 1}, {Entity{IP: "192.0.2.9"}, Requests, 1},
+		{Entity{User: Default, ClientID: "batch"}, Requests, 1}}})
+	ask := func(user, client, ip string, k Kind) time.Duration {
+		return q.For(user, []byte(client), netip.MustParseAddr(ip)).Record(k, 1_000_000)
+	}
+	for i := range 3000 { // of many addresses, so that there is no room for these either
+		ask("alice", fmt.Sprint("invented-", i), fmt.Sprintf("10.0.%d.%d", i%3000/250, i%250), HandlerTime)
+	}
+	for _, c := range []struct {
+		what, user, client, ip string
+		kind                   Kind
+	}{
+		{"her user's", "alice", "new", "192.0.2.1", BytesOut},
+		{"her address's", "alice", "new", "192.0.2.1", BytesIn},
+		{"her address's, which has one of its own", "alice", "new", "192.0.2.9", Requests},
+		{"a client id's, which is named", "bob", "batch", "192.0.2.1", Requests},
+	} {
+		if ask(c.user, c.client, c.ip, c.kind) == 0 {
+			t.Errorf("%s limit does not hold", c.what)
+		}
+	}
+	if ask("bob", "new", "192.0.2.2", BytesOut) != 0 {
+		t.Error("another user is throttled for hers")
+	}
+	if st := q.Stats(); st.Subjects > 2*640+2*2*2 {
+		t.Errorf("%+v", st)
+	}
+}
+
 func TestNothingIsLostBetweenGoroutines(t *testing.T) {
 	q, _ := newQuotas(t, Config{Limits: []Limit{{Entity{User: "u"}, Requests, 1}}})
 	var all sync.WaitGroup

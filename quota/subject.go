@@ -2,6 +2,7 @@ package quota
 
 import (
 	"hash/maphash"
+	"math"
 	"net/netip"
 	"strings"
 	"sync"
@@ -34,6 +35,7 @@ type bound struct {
 type subjectKey struct {
 	user, client string
 	ip           netip.Addr
+	otherIP      bool // of addresses that are not told apart
 }
 
 // shard holds some of the subjects.
@@ -44,25 +46,53 @@ type shard struct {
 	_       [64]byte
 }
 
-// sharedSubject is the key of the subject of all clients beyond SubjectsMax.
-var sharedSubject = subjectKey{user: "<others>", client: "<others>"}
+// others is in the key of a subject in the place of what is not told apart, beyond SubjectsMax.
+// No limit names it.
+const others = "<others>"
+
+// withoutClient is the key for all client ids of a user and an address that no limit names.
+// Clients choose their ids: if new ids escaped the limits of their user and address, everybody
+// could escape them.
+func (t *table) withoutClient(key subjectKey) subjectKey {
+	if !t.names[Entity{ClientID: key.client}] {
+		key.client = others
+	}
+	return key
+}
+
+// withoutAll keeps of a key only what a limit names. So the limits bound how many of these there
+// are: one for each combination of a user, a client id and an address that they name.
+func (t *table) withoutAll(key subjectKey) subjectKey {
+	key = t.withoutClient(key)
+	if !t.names[Entity{User: key.user}] {
+		key.user = others
+	}
+	if key.ip.IsValid() && !t.names[Entity{IP: key.ip.String()}] {
+		key.ip, key.otherIP = netip.Addr{}, true
+	}
+	return key
+}
 
 // findSubject is called for every request. It takes a shared lock of one of many shards.
 func (q *Quotas) findSubject(t *table, user string, clientID []byte, ip netip.Addr) *Subject {
 	sh := &q.subjects[q.hash(user, clientID, ip)%shards]
 	now := q.cfg.Now()
 	sh.mu.RLock()
-	s := sh.by[subjectKey{user, string(clientID), ip}]
+	s := sh.by[subjectKey{user: user, client: string(clientID), ip: ip}]
 	if s != nil && s.table == t {
 		s.noteUse(now)
 		sh.mu.RUnlock()
 		return s
 	}
 	sh.mu.RUnlock()
-	key := subjectKey{strings.Clone(user), string(clientID), ip}
-	if s = sh.findOrAdd(q, t, key, now); s == nil {
+	most := q.cfg.SubjectsMax / shards
+	key := subjectKey{user: strings.Clone(user), client: string(clientID), ip: ip}
+	if s = sh.findOrAdd(q, t, key, now, most); s == nil {
 		q.shared.Add(1)
-		s = q.subjects[0].findOrAdd(q, t, sharedSubject, now)
+		key = t.withoutClient(key)
+		if s = q.beyond[q.hash(user, nil, ip)%shards].findOrAdd(q, t, key, now, most); s == nil {
+			s = q.beyond[0].findOrAdd(q, t, t.withoutAll(key), now, math.MaxInt)
+		}
 	}
 	return s
 }
@@ -83,8 +113,8 @@ func (s *Subject) noteUse(now int64) {
 	}
 }
 
-// findOrAdd finds or makes a subject of table t; nil if there is no room for it.
-func (sh *shard) findOrAdd(q *Quotas, t *table, key subjectKey, now int64) *Subject {
+// findOrAdd finds or makes a subject of table t; nil if there are most already.
+func (sh *shard) findOrAdd(q *Quotas, t *table, key subjectKey, now int64, most int) *Subject {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	old := sh.by[key]
@@ -92,7 +122,7 @@ func (sh *shard) findOrAdd(q *Quotas, t *table, key subjectKey, now int64) *Subj
 		old.noteUse(now)
 		return old
 	}
-	if most := q.cfg.SubjectsMax / shards; old == nil && key != sharedSubject && len(sh.by) >= min(max(sh.sweepAt, 16), most) {
+	if old == nil && len(sh.by) >= min(max(sh.sweepAt, 16), most) {
 		sh.forgetIdle(q, now)
 		if len(sh.by) >= most {
 			return nil
@@ -128,11 +158,22 @@ func (sh *shard) len() int {
 	return len(sh.by)
 }
 
+func (sh *shard) each(f func(*Subject)) {
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	for _, s := range sh.by {
+		f(s)
+	}
+}
+
 func (q *Quotas) newSubject(t *table, key subjectKey, now int64) *Subject {
 	s := &Subject{quotas: q, table: t, unlimited: true}
 	s.used.Store(now)
 	ip := ""
-	if key.ip.IsValid() {
+	switch {
+	case key.otherIP:
+		ip = others
+	case key.ip.IsValid():
 		ip = key.ip.String()
 	}
 	for k := range kinds {
@@ -207,14 +248,6 @@ func (m *meters) releaseMeter(key meterKey) {
 	found := m.by[key]
 	if found.refs--; found.refs == 0 {
 		delete(m.by, key)
-	}
-}
-
-func (m *meters) each(f func(meterKey, *meter)) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for key, found := range m.by {
-		f(key, found)
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 )
 
 // ConnID names a connection for the life of the server: the processor that
-// owns it and a number that is never used again.
+// it began on and a number that is never used again.
 type ConnID struct {
 	Processor uint32
 	Index     uint64
@@ -38,6 +38,7 @@ type Conn struct {
 	proxy      *Proxy
 	endDetail  atomic.Pointer[error]
 	life       life
+	livesOn    atomic.Uint64 // 1 and the id of the processor that it has moved to; 0: it never has
 	attachment atomic.Value
 	identity   identity
 	software   atomic.Pointer[Software]
@@ -58,6 +59,18 @@ type Conn struct {
 
 // Software is what a client says that it is (KIP-511).
 type Software struct{ Name, Version string }
+
+// Processor is the id of the processor that the connection lives on now. ID names the one that
+// it began on. It may move again at any time.
+func (c *Conn) Processor() uint32 {
+	if moved := c.livesOn.Load(); moved > 0 {
+		return uint32(moved - 1)
+	}
+	return c.ID.Processor
+}
+
+// ConnMoved is for the processor: c lives on the one of this id from now on.
+func ConnMoved(c *Conn, processor uint32) { c.livesOn.Store(uint64(processor) + 1) }
 
 // Ended says that the connection is gone or going: an answer would be dropped.
 func (c *Conn) Ended() bool { return c.ended.Load() }

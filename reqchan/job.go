@@ -96,14 +96,15 @@ type Job struct {
 	// largeHeld and ownHeld are what large and own count for in the budget; 0: they are as
 	// small as what a job keeps.
 	largeHeld, ownHeld int64
-	// paced: the handler sees to the room of the response itself; stored by who has the
-	// state busy, and by the processor. ticketed: there is a ticket. Owner: as of small, and
-	// who has had TakeTicket.
-	paced, ticketed bool
+	// paced: the handler sees to the room of the response itself. lost: the kernel keeps its
+	// memory. Both are stored by who has the state busy, and by the processor. ticketed: there
+	// is a ticket. Owner: as of small, and who has had TakeTicket.
+	paced, lost, ticketed bool
 	// asked is how long the client asked to wait, in nanoseconds; stored by who has the
 	// state busy, and by the processor.
-	asked atomic.Int64
-	_     [24]byte
+	asked   atomic.Int64
+	watcher AnswerWatcher // nil: nobody
+	_       [8]byte
 }
 
 // scratch never changes; what lies in its memory does.
@@ -165,7 +166,7 @@ func (r *Job) clear() {
 		r.keepSmall()
 	}
 	r.kind, r.reason, r.response, r.copied = AnswerNone, ReasonNone, nil, 0
-	r.closeAt, r.answering, r.paced = 0, nil, false
+	r.closeAt, r.answering, r.watcher, r.paced, r.lost = 0, nil, nil, false, false
 	if r.throttledUntil.Load() != 0 {
 		r.throttledUntil.Store(0)
 	}

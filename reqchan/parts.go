@@ -64,10 +64,12 @@ func (r Request) RespondParts(parts []Part, released func()) error {
 	}
 	if j.answering != nil {
 		if instead := r.seenParts(b[:front:front], int(total)); instead != nil {
+			r.told(AnswerSend, instead, len(instead))
 			j.send(instead)
 			return nil
 		}
 	}
+	r.told(AnswerSend, b[:front:front], int(total))
 	j.copied = int32(inMemory)
 	j.parts = append(j.parts[:0], parts...)
 	j.fileBytes = total - int64(inMemory)

@@ -63,7 +63,9 @@ func (c *Conn) Forward(h *proxyproto.Header) {
 // SetEndDetail is the processor's: what exactly the connection ended for, beyond the reason.
 func (c *Conn) SetEndDetail(err error) { c.endDetail.Store(&err) }
 
-// EndDetail says what exactly the connection ended for; nil when its reason says all.
+// EndDetail says what exactly the connection ended for; nil when its reason says all. Of a TLS
+// handshake with a client it is the text alone, of 512 bytes at most: the error itself would keep
+// all certificates that the client sent.
 func (c *Conn) EndDetail() error {
 	if err := c.endDetail.Load(); err != nil {
 		return *err

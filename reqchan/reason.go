@@ -64,6 +64,9 @@ const (
 	// HeldMemoryFull: it brought bytes that could not be cut, when all connections held as
 	// many as there is memory for.
 	HeldMemoryFull
+	// ResponseMemoryFull: what it answered found no room in the memory of all responses, in
+	// its time or ever. Of connections that the server makes.
+	ResponseMemoryFull
 	// FrameTimeout: a frame that was begun did not come, or came too slowly.
 	FrameTimeout
 	// HandshakeFailed: the TLS handshake failed, or what came after it was no TLS.
@@ -138,6 +141,7 @@ var reasonNames = [ReasonCount]string{
 	Evicted:              "evicted",
 	MemoryRefused:        "memory_refused",
 	HeldMemoryFull:       "held_memory_full",
+	ResponseMemoryFull:   "response_memory_full",
 	FrameTimeout:         "frame_timeout",
 	NotAuthenticated:     "not_authenticated",
 	SessionExpired:       "session_expired",

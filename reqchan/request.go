@@ -1,6 +1,9 @@
 package reqchan
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // SizeBytes is the length of the size in front of every frame.
 const SizeBytes = 4
@@ -118,6 +121,17 @@ func (r Request) Seq() (n uint64, ok bool) {
 	n = r.job.Seq
 	r.job.exit()
 	return n, true
+}
+
+// Age is how long ago it arrived: since the beginning of the processor's pass in which it was
+// cut. false: it is answered, and nobody knows any more.
+func (r Request) Age() (age time.Duration, ok bool) {
+	if !r.enter(claimed) {
+		return 0, false
+	}
+	arrived := r.job.Times.Arrived
+	r.job.exit()
+	return time.Duration(max(0, Now()-arrived)), true
 }
 
 // Context is the connection's: see Conn.Context. That of the zero Request never ends.

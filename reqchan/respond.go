@@ -20,6 +20,7 @@ func (r Request) Respond(payload []byte) {
 	if r.job.answering != nil {
 		payload = r.seen(AnswerSend, payload)
 	}
+	r.told(AnswerSend, payload, len(payload))
 	r.job.send(payload)
 }
 
@@ -57,9 +58,11 @@ func (r Request) NoResponse() {
 	}
 	if r.job.answering != nil && r.seen(AnswerNoResponse, nil) != nil {
 		r.fail()
+		r.told(AnswerClose, nil, 0)
 		r.job.publish(AnswerClose, HandlerClosed)
 		return
 	}
+	r.told(AnswerNoResponse, nil, 0)
 	r.job.publish(AnswerNoResponse, ReasonNone)
 }
 
@@ -72,6 +75,7 @@ const codeUnknownServerError = -1
 func (r Request) CloseConnection(why CloseReason) {
 	if r.claim() {
 		r.fail()
+		r.told(AnswerClose, nil, 0)
 		r.job.publish(AnswerClose, why)
 	}
 }

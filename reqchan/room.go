@@ -79,3 +79,21 @@ func (r *Job) endTicket() {
 	r.ticket.Release()
 	r.ticket, r.ticketed = nil, false
 }
+
+// LoseMemory says that the kernel may go on to use the memory of r's Payload and Buffer after
+// the answer, because the engine of an Upstream that had it could not end that
+// (kring.ErrMemoryHeld): nobody gets it again. It is counted as lost. Before the answer; after
+// it it does nothing. Any goroutine.
+func (r Request) LoseMemory() {
+	if r.enter(claimed) {
+		r.job.lost = true
+		r.job.state.Or(noted)
+		r.job.exit()
+	}
+}
+
+// MemoryLost says that; for the processor, once r is home: then r is not used any more.
+func (r *Job) MemoryLost() bool { return r.lost }
+
+// BufferBytes is how much memory of the pool r has for its response.
+func (r *Job) BufferBytes() int { return cap(r.large) + cap(r.own) }

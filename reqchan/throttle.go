@@ -34,6 +34,7 @@ func (r Request) CloseConnectionAfter(why CloseReason, d time.Duration, response
 		return
 	}
 	r.fail()
+	r.told(AnswerClose, response, len(response))
 	if response != nil && !r.job.place(response) {
 		why = MemoryRefused
 	}

@@ -297,7 +297,9 @@ func keyServer(t *testing.T, text []byte, fetched *atomic.Int64) string {
 
 func await(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); !is(); runtime.Gosched() {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(time.Minute); !is(); <-tick.C {
 		if time.Now().After(end) {
 			t.Fatalf("not within a minute: %s", what)
 		}

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -141,20 +142,14 @@ func (c Config) withDefaults() Config {
 	}
 	c.Subscriptions = slices.Clone(c.Subscriptions)
 	for i := range c.Subscriptions {
-		orElse(&c.Subscriptions[i].Interval, intervalDefault)
+		s := &c.Subscriptions[i]
+		s.Interval = cmp.Or(s.Interval, intervalDefault)
 	}
-	orElse(&c.BytesMax, 1<<20)
-	orElse(&c.InflatedBytesMax, max(4<<20, c.BytesMax))
-	orElse(&c.InstancesMax, 4096)
-	orElse(&c.NamesMax, 256)
+	c.BytesMax = cmp.Or(c.BytesMax, 1<<20)
+	c.InflatedBytesMax = cmp.Or(c.InflatedBytesMax, max(4<<20, c.BytesMax))
+	c.InstancesMax = cmp.Or(c.InstancesMax, 4096)
+	c.NamesMax = cmp.Or(c.NamesMax, 256)
 	return c
-}
-
-func orElse[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }
 
 // Validate reports every fault at once; nil when there is none.

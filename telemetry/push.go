@@ -28,10 +28,7 @@ func (s *State) Push(now time.Time, c Client, p Push) int16 {
 	s.inflating.Lock()
 	defer s.inflating.Unlock()
 	read := reading{asked: asked}
-	inflated, err := s.inflater.inflate(p.Codec, p.Metrics, s.cfg.InflatedBytesMax)
-	if err == nil {
-		err = read.metrics(inflated)
-	}
+	inflated, err := s.read(&read, p)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
@@ -51,6 +48,26 @@ func (s *State) Push(now time.Time, c Client, p Push) int16 {
 		}
 	}
 	return s.reject(code)
+}
+
+var errPanicked = errors.New("telemetry: reading it panicked")
+
+// read decompresses and reads what was pushed. What panics at bytes of a client is like any other
+// that can't be read. inflating is held.
+func (s *State) read(into *reading, p Push) (inflated []byte, err error) {
+	defer func() {
+		if recover() != nil {
+			s.inflater, inflated, err = inflater{}, nil, errPanicked
+		}
+	}()
+	inflate := s.inflater.inflate
+	if s.inflate != nil {
+		inflate = s.inflate
+	}
+	if inflated, err = inflate(p.Codec, p.Metrics, s.cfg.InflatedBytesMax); err == nil {
+		err = into.metrics(inflated)
+	}
+	return inflated, err
 }
 
 // accept judges a push, in the order of Kafka's validatePushRequest, and says what its

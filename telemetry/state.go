@@ -16,17 +16,23 @@ import (
 
 // The error codes of the protocol that are given.
 const (
-	codeNone                     = 0
-	codeInvalidRequest           = 42
-	codeUnsupportedCodec         = 76
-	codeInvalidRecord            = 87
-	codeThrottled                = 89
-	codeUnknownSubscription      = 117
-	codeTelemetryTooLarge        = 118
-	expiryMin                    = time.Minute // [DEFAULT_CACHE_EXPIRY_MS]
-	expiryIntervals              = 3
-	reservedIDs             byte = 1 // Uuid.RESERVED: ids 0 and 1
+	codeNone                = 0
+	codeInvalidRequest      = 42
+	codeUnsupportedCodec    = 76
+	codeInvalidRecord       = 87
+	codeThrottled           = 89
+	codeUnknownSubscription = 117
+	codeTelemetryTooLarge   = 118
 )
+
+// How long an instance may be silent: so many of its intervals, and the minimum at least.
+const (
+	expiryMin       = time.Minute // [DEFAULT_CACHE_EXPIRY_MS]
+	expiryIntervals = 3
+)
+
+// reservedIDs are the ids from 0 to this one (Uuid.RESERVED).
+const reservedIDs byte = 1
 
 // InstanceID names one client instance; the zero value is none.
 type InstanceID [16]byte
@@ -53,7 +59,8 @@ type State struct {
 	// inflating is held while a payload is inflated and read: one at a time, so that the
 	// memory for it is bounded over all clients.
 	inflating sync.Mutex
-	inflater  inflater // guarded by inflating
+	inflater  inflater                                                   // guarded by inflating
+	inflate   func(codec int8, payload []byte, most int) ([]byte, error) // in its place, if set; for tests
 }
 
 // Counts are what clients asked for and sent, since the start.
@@ -74,8 +81,7 @@ type Counts struct {
 // instance is what is known of one client instance (ClientMetricsInstance).
 type instance struct {
 	id           InstanceID
-	conn         reqchan.ConnID
-	client       Client
+	conn         reqchan.ConnID // which said so last
 	metrics      []string
 	interval     time.Duration
 	subscription int32
@@ -181,14 +187,14 @@ func (s *State) instance(now time.Time, c Client, id InstanceID) *instance {
 		s.forget(old) // a connection has one instance
 	}
 	s.byConn[c.Conn] = e
-	i.conn, i.client, i.used = c.Conn, c, now
+	i.conn, i.used = c.Conn, now
 	return i
 }
 
 // newInstance works out what a client is asked for: of all subscriptions that match, all
 // metrics and the shortest interval (createClientInstance).
 func (s *State) newInstance(c Client, id InstanceID) *instance {
-	i := &instance{id: id, conn: c.Conn, client: c, interval: intervalDefault}
+	i := &instance{id: id, conn: c.Conn, interval: intervalDefault}
 	for n := range s.cfg.Subscriptions {
 		if sub := &s.cfg.Subscriptions[n]; sub.matches(c, id) {
 			i.metrics = append(i.metrics, sub.Metrics...)

@@ -394,3 +394,18 @@ func FuzzPush(f *testing.F) {
 		}
 	})
 }
+
+// TestAPayloadThatPanicsIsOneThatCannotBeRead: others are read on.
+func TestAPayloadThatPanicsIsOneThatCannotBeRead(t *testing.T) {
+	s, c := newState(t, everything), client(1)
+	a := s.Subscribe(start, c, InstanceID{1})
+	s.inflate = func(int8, []byte, int) ([]byte, error) { panic("a decompressor's fault") }
+	push := Push{Instance: a.Instance, Subscription: a.Subscription, Metrics: []byte{1}}
+	if code := s.Push(start, c, push); code != codeInvalidRecord {
+		t.Errorf("it is answered with %d", code)
+	}
+	s.inflate, push.Metrics = nil, payload()
+	if code := s.Push(start.Add(time.Minute), c, push); code != 0 {
+		t.Errorf("the next is answered with %d", code)
+	}
+}

@@ -39,8 +39,10 @@ type Files struct {
 	// CipherSuites are the IANA names of those that may be used [ssl.cipher.suites].
 	// Default: those of crypto/tls. Those of TLS 1.3 are used all or not at all.
 	CipherSuites []string
-	// ALPN are the application protocols that are agreed to, best first. Kafka has none:
-	// by default what a client offers is ignored.
+	// ALPN are the application protocols that are agreed to (RFC 7301), best first, at most
+	// 100 of 1 to 255 bytes. A client that offers only others is refused by the alert
+	// no_application_protocol; one that offers none goes on without. Kafka's clients offer
+	// none, and its broker ignores what is offered, as is done here by default.
 	ALPN []string
 	// TicketRotation is the age at which the key of session tickets is replaced. Tickets
 	// of the key before are accepted for as long again. Default: 12 h. Negative: no

@@ -25,6 +25,30 @@ func (f *Files) limit(cfg *tls.Config) error {
 	return f.limitSuites(cfg)
 }
 
+const (
+	alpnNameBytesMax = 255 // a name's length has one byte (RFC 7301, 3.1)
+	alpnNamesMax     = 100 // a handshake compares each with each
+)
+
+// checkALPN says which names of protocols can't be agreed to.
+func checkALPN(names []string) error {
+	var faults []error
+	if len(names) > alpnNamesMax {
+		faults = append(faults, fmt.Errorf("ALPN has %d names of protocols; give at most %d", len(names), alpnNamesMax))
+	}
+	for i, name := range names {
+		switch {
+		case name == "":
+			faults = append(faults, fmt.Errorf("ALPN: name %d is empty, which no client can offer; leave it out", i+1))
+		case len(name) > alpnNameBytesMax:
+			faults = append(faults, fmt.Errorf("ALPN: %.20q… has %d bytes; a name has at most %d", name, len(name), alpnNameBytesMax))
+		case slices.Contains(names[:i], name):
+			faults = append(faults, fmt.Errorf("ALPN: %q is there twice; leave one out", name))
+		}
+	}
+	return errors.Join(faults...)
+}
+
 // version reads a version by the name that Java has for it.
 func version(field, name string, otherwise uint16) (uint16, error) {
 	switch name {

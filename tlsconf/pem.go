@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"regexp"
 
 	"github.com/youmark/pkcs8"
 )
@@ -64,9 +65,24 @@ func fitting(chain []*x509.Certificate, signer crypto.Signer) int {
 	return -1
 }
 
+// joinedBlock matches a block of PEM, however its lines end: by blanks in a value of a
+// properties file whose lines go on with a backslash. Kafka reads that
+// (DefaultSslEngineFactory.PemParser).
+var joinedBlock = regexp.MustCompile(`-----BEGIN ([A-Z0-9 ]+)-----\s+([A-Za-z0-9+/=\s]*?)\s*-----END ([A-Z0-9 ]+)-----`)
+
+// readPEM returns the text with each block's first and last line on a line of their own, as
+// encoding/pem wants them.
+func readPEM(in Input) ([]byte, error) {
+	text, err := in.read()
+	if err != nil {
+		return nil, err
+	}
+	return joinedBlock.ReplaceAll(text, []byte("\n-----BEGIN $1-----\n$2\n-----END $3-----\n")), nil
+}
+
 // readCerts reads every certificate of a PEM text; there is at least one.
 func readCerts(in Input) ([]*x509.Certificate, error) {
-	text, err := in.read()
+	text, err := readPEM(in)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +112,7 @@ func readCerts(in Input) ([]*x509.Certificate, error) {
 
 // readKey reads the one private key of a PEM text.
 func readKey(in, password Input) (crypto.PrivateKey, error) {
-	text, err := in.read()
+	text, err := readPEM(in)
 	if err != nil {
 		return nil, err
 	}

@@ -133,7 +133,7 @@ func (s *Source) Warnings() []string {
 // read makes a state of the files as they are now.
 func (s *Source) read() (*state, error) {
 	st := &state{config: &tls.Config{}}
-	err := errors.Join(s.readOwn(st), s.readTrust(st), s.files.limit(st.config))
+	err := errors.Join(s.readOwn(st), s.readTrust(st), s.files.limit(st.config), checkALPN(s.files.ALPN))
 	if err != nil {
 		return nil, err
 	}

@@ -446,6 +446,10 @@ func TestSettingsWithoutAMeaningAreRefused(t *testing.T) {
 			f.MinVersion, f.CipherSuites = "TLSv1.3", []string{"TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"}
 		}, "add some of TLS 1.3"},
 		{func(f *Files) { f.PrincipalRules = "RULE:(?=a)/b/" }, "lookahead"},
+		{func(f *Files) { f.ALPN = []string{"kafka", ""} }, "ALPN: name 2 is empty"},
+		{func(f *Files) { f.ALPN = []string{strings.Repeat("k", 256)} }, "has 256 bytes"},
+		{func(f *Files) { f.ALPN = []string{"kafka", "other", "kafka"} }, `"kafka" is there twice`},
+		{func(f *Files) { f.ALPN = strings.Split(strings.Repeat("k ", 101), " ") }, "ALPN has 102 names"},
 		{func(f *Files) { f.Certificates[0].Key.File = p.dir }, "not a regular file"},
 	} {
 		f := p.files(Required)

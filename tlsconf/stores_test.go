@@ -28,10 +28,15 @@ func TestKeysAreReadInTheFormsThatUsersHave(t *testing.T) {
 	at := func(name string) Input { return Input{File: p.path(name)} }
 	given := Input{Inline: NewSecret(password)}
 	alice := p.client(p.ca, "alice")
+	// As a value of a properties file is whose lines go on with a backslash.
+	joined := func(pem []byte) Input { return Text(strings.ReplaceAll(string(pem), "\n", " ")) }
+	p.write("joined.pem", []byte(strings.ReplaceAll(string(append(closed, c.CertPEM()...)), "\n", " ")))
 	for what, f := range map[string]Files{
 		"key in the certificate's file":  {Certificates: []Pair{{Cert: at("all.pem")}}},
 		"encrypted, password in a file":  {Certificates: []Pair{{Cert: at("chain.pem"), Key: at("closed.key"), Password: at("password")}}},
 		"encrypted, all inline":          {Certificates: []Pair{{Cert: Text(string(c.CertPEM())), Key: Text(string(closed)), Password: given}}},
+		"inline, lines joined":           {Certificates: []Pair{{Cert: joined(c.CertPEM()), Key: joined(closed), Password: given}}, ClientCA: joined(p.ca.CertPEM()), ClientAuth: Required},
+		"a store, lines joined":          {KeyStore: Store{File: p.path("joined.pem"), KeyPassword: given}},
 		"PKCS#12":                        {KeyStore: Store{File: p.path("keys.p12"), Password: given}},
 		"PKCS#12, password in a file":    {KeyStore: Store{File: p.path("keys.p12"), Password: at("password")}},
 		"PEM as a key store":             {KeyStore: Store{File: p.path("all.pem")}},

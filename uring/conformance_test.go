@@ -55,10 +55,16 @@ func TestEveryKernelProfileKeepsTheEngineContract(t *testing.T) {
 // beside each other, and as many as the machine has CPUs for, whatever GOMAXPROCS is.
 // Of those in which a thread of the kernel polls, one at a time: two of them keep two
 // CPUs busy, and everybody waits for a turn, them too.
+//
+// Each has a quarter of the default's buffers: what exhausts them, three times, is most of
+// what the suite moves, and TestEveryRingKeepsTheEngineContract has all of them.
 func inChildren(t *testing.T, cases []string, config func(name string) Config, options ...enginetest.Option) {
 	const child = "KRING_TEST_SUITE_CHILD"
 	if name, ok := os.LookupEnv(child); ok {
 		c := config(name)
+		if c.Buffers == 0 {
+			c.Buffers = Config{}.withDefaults().Buffers / 4
+		}
 		options = append(options, enginetest.Arrived(arrived))
 		if c.SQPoll > 0 {
 			options = append(options, enginetest.Unentered())

@@ -76,7 +76,7 @@ type socket struct {
 	out     operation // Send, or Close
 	into    uintptr   // RecvInto's memory
 	intoLen uint32    // or of a RecvLarge
-	shut    bool      // waits in ringEngine.shut
+	shut    shutHow   // waits in ringEngine.shut for this
 	drained bool      // the last receive left nothing behind
 
 	watch   uint32 // sequence of the watch beside a multishot receive; 0: none
@@ -208,10 +208,27 @@ func (e *ringEngine) Shutdown(fd engine.FD, t engine.Token) {
 		e.Cancel(fd, t) // shutdown(2) would have the kernel begin the connect again
 		return
 	}
-	if !s.shut {
-		s.shut = true
+	e.shutLater(fd, s, shutBoth)
+}
+
+func (e *ringEngine) ShutdownSend(fd engine.FD, t engine.Token) {
+	e.shutLater(fd, e.begin(fd, t), shutSend)
+}
+
+// shutHow is what shutdown(2) is to end; the larger includes the smaller.
+type shutHow uint8
+
+const (
+	shutNothing shutHow = iota
+	shutSend
+	shutBoth
+)
+
+func (e *ringEngine) shutLater(fd engine.FD, s *socket, how shutHow) {
+	if s.shut == shutNothing {
 		e.shut = append(e.shut, fd)
 	}
+	s.shut = max(s.shut, how)
 }
 
 func (e *ringEngine) CloseFD(fd engine.FD, t engine.Token) {
@@ -220,7 +237,7 @@ func (e *ringEngine) CloseFD(fd engine.FD, t engine.Token) {
 		invariants.Assert(s.in.op == 0 && s.out.op == 0,
 			"uring: CloseFD of descriptor %d while %v and %v are outstanding", fd, s.in.op, s.out.op)
 	}
-	s.shut = false // the close says it all, and the number may be another's afterwards
+	s.shut = shutNothing // the close says it all, and the number may be another's afterwards
 	e.beginOut(s, engine.OpClose)
 	if s.watches == 0 { // else when the last has ended
 		e.armClose(fd, s)
@@ -238,6 +255,9 @@ func (e *ringEngine) Detach(fd engine.FD, t engine.Token) {
 	s.hungUp, s.copiedInVain = false, 0
 	e.endSocket(fd, s)
 }
+
+// ReceiveBuffers is engine.BufferCounter's.
+func (e *ringEngine) ReceiveBuffers() int { return e.config.Buffers }
 
 func (e *ringEngine) Recycle(c *engine.Completion) {
 	if c.Lease > largeLease {

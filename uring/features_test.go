@@ -5,11 +5,9 @@ package uring
 import (
 	"errors"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -69,11 +67,7 @@ func TestAskingLeavesNothingBehind(t *testing.T) {
 		maps = append(maps, mappings(t)-before)
 		more = maps[len(maps)-1] > 20
 	}
-	for deadline := time.Now().Add(patience); descriptors(t) > fds; runtime.Gosched() {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d descriptors, %d before", descriptors(t), fds)
-		}
-	}
+	awaitDescriptors(t, fds)
 	if maps[len(maps)-1] > 20 {
 		t.Errorf("20 times asked, %d mappings more, again and again", maps)
 	}

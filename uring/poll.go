@@ -50,7 +50,10 @@ func (e *ringEngine) Poll(done []engine.Completion, wait time.Duration) (int, er
 	e.crowded(len(done))
 	e.total.completed += uint64(n)
 	e.publishCounters()
-	return n, e.dead
+	if n > 0 {
+		return n, nil // what it has died of is the next Poll's
+	}
+	return 0, e.dead
 }
 
 // reap turns CQEs into completions until done is full or none is left.
@@ -187,11 +190,17 @@ func (e *ringEngine) shutDown() error {
 	}
 	for _, fd := range e.shut {
 		s := e.sockets.of(fd)
-		if !s.shut {
+		how := s.shut
+		s.shut = shutNothing
+		switch how {
+		case shutNothing:
 			continue // closed in the meantime
+		case shutSend:
+			e.total.enters++
+			_ = unix.Shutdown(int(fd), unix.SHUT_WR) // ENOTCONN: the peer was faster
+			continue
 		}
-		s.shut = false
-		_ = unix.Shutdown(int(fd), unix.SHUT_RDWR) // ENOTCONN: the peer was faster
+		_ = unix.Shutdown(int(fd), unix.SHUT_RDWR) // the same
 		e.total.enters++
 		for _, disconnect := range e.use.disconnect {
 			disconnect(e, fd, s)

@@ -85,8 +85,17 @@ func onOpened(t *testing.T, n *Network, w engine.Wait, test func(r *rig)) {
 	r := openRig(t, n, w)
 	test(r)
 	r.close()
-	// Fewer is no leak: a finalizer may have closed what another test left.
-	for deadline := time.Now().Add(patience); descriptors(t) > before; runtime.Gosched() {
+	awaitDescriptors(t, before)
+}
+
+// awaitDescriptors waits until no more than before are open: the kernel closes a ring a
+// while after its last user. Fewer is no leak: a finalizer may have closed what another
+// test left.
+func awaitDescriptors(t *testing.T, before int) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); descriptors(t) > before; <-tick.C {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d descriptors, %d before", descriptors(t), before)
 		}

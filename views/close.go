@@ -99,9 +99,12 @@ func (v *View) toClose(ctx context.Context, body io.Reader) (ids []kring.ConnID,
 		}
 		return ids, nil
 	}
-	for name := range req.Filter {
-		if filters[name] == nil {
+	for name, value := range req.Filter {
+		switch {
+		case filters[name] == nil:
 			return nil, fmt.Errorf("filter %q: give one of %s", name, strings.Join(FilterKeys(), ", "))
+		case name == "search" && value == "":
+			return nil, errors.New(`filter "search": it is empty, and would find everybody; give what to look for`)
 		}
 	}
 	all, err := v.Source.Conns(ctx)

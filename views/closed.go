@@ -87,7 +87,7 @@ func (e *ended) closed() ClosedConnection {
 
 func (c *ClosedConnection) about() about {
 	return about{
-		id: c.ID, listener: c.Listener, remote: c.Remote, address: addressOf(c.Remote), principal: c.Principal,
+		id: c.ID, listener: c.Listener, remote: c.Remote, principal: c.Principal,
 		clientID: c.ClientID, software: c.Software, version: c.SoftwareVersion,
 	}
 }

@@ -2,14 +2,13 @@ package views
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"kring"
+	"kring/internal/pace"
 	"kring/reqchan"
 )
 
@@ -39,20 +38,24 @@ func SortKeys() []string { return slices.Sorted(maps.Keys(orders)) }
 
 // about is what a filter looks at: of a connection that is open, or has ended.
 type about struct {
-	id, listener, remote, address, principal, clientID, software, version string
-	state, muted, tls                                                     string
+	id, listener, remote, principal, clientID, software, version string
+	state, muted, tls                                            string
 }
 
 func aboutOpen(i *kring.ConnInfo) about {
-	a := about{
+	return about{
 		id: i.ID.String(), listener: i.Listener, remote: reqchan.EndString(i.Remote), principal: i.Principal,
 		clientID: i.ClientID, software: i.Software.Name, version: i.Software.Version,
 		state: string(i.State), muted: string(i.Muted), tls: i.TLS,
 	}
-	if a.address = a.remote; i.Remote.IsValid() {
-		a.address = i.Remote.Addr().String()
+}
+
+// address is the remote end without its port.
+func (a *about) address() string {
+	if end, err := reqchan.ParseEnd(a.remote); err == nil && end.IsValid() {
+		return end.Addr().String()
 	}
-	return a
+	return a.remote
 }
 
 // filters are what connections can be chosen by, each by the value that it must have.
@@ -63,7 +66,7 @@ var filters = map[string]func(a *about, value string) bool{
 	"client_id":        func(a *about, v string) bool { return a.clientID == v },
 	"software":         func(a *about, v string) bool { return a.software == v },
 	"software_version": func(a *about, v string) bool { return a.version == v },
-	"remote":           func(a *about, v string) bool { return a.remote == v || a.address == v },
+	"remote":           func(a *about, v string) bool { return a.remote == v || a.address() == v },
 	"search": func(a *about, v string) bool {
 		return slices.ContainsFunc([]string{a.clientID, a.principal, a.remote, a.software, a.listener}, func(s string) bool {
 			return strings.Contains(strings.ToLower(s), strings.ToLower(v))
@@ -97,49 +100,27 @@ func (f filter) matches(a *about) bool {
 
 // page is which connections are asked for.
 type page struct {
-	sort          string
-	ascending     bool
-	offset, limit int
-	chosen        filter
+	paging[kring.ConnInfo]
+	chosen filter
 	// of those that have ended
 	closedOffset, closedLimit int
 	reason                    string
 }
 
-const (
-	pageDefault = 100
-	pageMax     = 10_000
-)
-
 // pageOf reads the parameters of a request.
 func pageOf(q url.Values) (page, error) {
-	p := page{sort: "age", limit: pageDefault, closedLimit: closedMax, chosen: filter{}}
-	for name, values := range q {
-		if err := p.set(name, values[len(values)-1]); err != nil {
-			return page{}, err
-		}
-	}
-	return p, nil
+	p := page{paging: pagingBy(orders, "age"), closedLimit: closedMax, chosen: filter{}}
+	err := p.read(q, p.set)
+	return p, err
 }
 
+// set takes a parameter that is of connections alone.
 func (p *page) set(name, value string) (err error) {
 	if _, is := filters[name]; is {
 		p.chosen[name] = value
 		return nil
 	}
 	switch name {
-	case "sort":
-		if p.sort = value; orders[value] == nil {
-			err = fmt.Errorf("sort=%q: give one of %s", value, strings.Join(SortKeys(), ", "))
-		}
-	case "order":
-		if p.ascending = value == "asc"; value != "asc" && value != "desc" {
-			err = fmt.Errorf("order=%q: give asc or desc", value)
-		}
-	case "limit":
-		p.limit, err = number(name, value, pageMax)
-	case "offset":
-		p.offset, err = number(name, value, 1<<30)
 	case "closed_limit":
 		p.closedLimit, err = number(name, value, closedMax)
 	case "closed_offset":
@@ -147,25 +128,19 @@ func (p *page) set(name, value string) (err error) {
 	case "reason":
 		p.reason = value
 	default:
-		err = fmt.Errorf("%s: no such parameter; there are sort, order, limit, offset, %s, closed_limit, closed_offset, reason", name, strings.Join(FilterKeys(), ", "))
+		err = noParameter(name, append(FilterKeys(), "closed_limit", "closed_offset", "reason"))
 	}
 	return err
 }
 
-func number(name, value string, most int) (int, error) {
-	n, err := strconv.Atoi(value)
-	if err != nil || n < 0 || n > most {
-		return 0, fmt.Errorf("%s=%q: give a number from 0 to %d", name, value, most)
-	}
-	return n, nil
-}
-
-// choose leaves those of all that the filter chooses, in all's memory.
+// choose leaves those of all that the filter chooses, in all's memory. There may be very many.
 func (f filter) choose(all []kring.ConnInfo) []kring.ConnInfo {
 	if len(f) == 0 {
 		return all
 	}
+	var p pace.Pace
 	return slices.DeleteFunc(all, func(i kring.ConnInfo) bool {
+		p.Step()
 		a := aboutOpen(&i)
 		return !f.matches(&a)
 	})
@@ -175,17 +150,11 @@ func (f filter) choose(all []kring.ConnInfo) []kring.ConnInfo {
 // many there are on all pages.
 func (p page) of(all []kring.ConnInfo) (shown []Connection, matched int) {
 	all = p.chosen.choose(all)
-	order := orders[p.sort]
-	slices.SortStableFunc(all, func(a, b kring.ConnInfo) int {
-		if p.ascending {
-			return order(&a, &b)
-		}
-		return order(&b, &a)
-	})
-	from := min(p.offset, len(all))
+	on := p.cut(all)
 	shown = []Connection{} // [] and not null
-	for i := range all[from:min(from+p.limit, len(all))] {
-		shown = append(shown, connectionOf(&all[from+i]))
+	for i := range on {
+		p.pace.SmallStep()
+		shown = append(shown, connectionOf(&on[i]))
 	}
 	return shown, len(all)
 }

@@ -3,7 +3,6 @@ package views
 import (
 	"cmp"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 )
@@ -73,24 +72,4 @@ func (v *View) producers(w http.ResponseWriter, r *http.Request) {
 	all, forgotten := v.Producers()
 	shown, matched := p.of(all)
 	answer(w, http.StatusOK, Producers{At: time.Now().UTC(), Matched: matched, Forgotten: forgotten, Producers: shown})
-}
-
-func (p producerPage) of(all []Producer) (shown []Producer, matched int) {
-	all = slices.DeleteFunc(all, func(one Producer) bool {
-		for name, want := range p.chosen {
-			if producerFilters[name](&one) != want {
-				return true
-			}
-		}
-		return false
-	})
-	order := producerOrders[p.sort]
-	slices.SortStableFunc(all, func(a, b Producer) int {
-		if p.ascending {
-			return order(&a, &b)
-		}
-		return order(&b, &a)
-	})
-	from := min(p.offset, len(all))
-	return append([]Producer{}, all[from:min(from+p.limit, len(all))]...), len(all)
 }

@@ -7,7 +7,6 @@ import (
 
 	"kring"
 	"kring/internal/measure"
-	"kring/reqchan"
 )
 
 // Status is the server at one look, as JSON. Counts are since its start, so that a reader
@@ -151,12 +150,4 @@ func (v *View) apiName(key int16) string {
 		return v.APIName(key)
 	}
 	return strconv.Itoa(int(key))
-}
-
-// addressOf is an end without its port.
-func addressOf(end string) string {
-	if n, err := reqchan.ParseEnd(end); err == nil && n.IsValid() {
-		return n.Addr().String()
-	}
-	return end
 }

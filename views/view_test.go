@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -109,6 +110,7 @@ func TestAPageIsCutAfterItIsSortedAndChosen(t *testing.T) {
 	for i := range 1000 {
 		l.conns = append(l.conns, kring.ConnInfo{
 			ID: reqchan.ConnID{Index: uint64(i)}, Listener: fmt.Sprintf("L%d", i%2), Requests: uint64(i * 7919 % 1000), Age: time.Duration(i) * time.Second,
+			Remote: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 9),
 		})
 	}
 	v := &views.View{Source: l}
@@ -124,6 +126,9 @@ func TestAPageIsCutAfterItIsSortedAndChosen(t *testing.T) {
 		{"sort=requests&limit=5&offset=2000", 1000, nil},
 		{"limit=0", 1000, nil},
 		{"principal=nobody", 0, nil},
+		{"remote=10.0.0.7", 1, []uint64{433}},
+		{"remote=10.0.0.7:9", 1, []uint64{433}},
+		{"remote=10.0.0.7:8", 0, nil},
 	} {
 		var got page
 		if status := get(t, v, "/connections?"+c.query, &got); status != http.StatusOK {

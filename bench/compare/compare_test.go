@@ -298,3 +298,25 @@ func TestOneRoundGivesNoRatio(t *testing.T) {
 		t.Errorf("of one round: %v, %s", r, ablated(r, verdict(r, rate)))
 	}
 }
+
+// TestTooFewRoundsAreThoseOfTheScenario, which may have been run for fewer than were asked for.
+func TestTooFewRoundsAreThoseOfTheScenario(t *testing.T) {
+	for most, want := range map[int]string{3: "too few rounds: 3 of the 5 that it takes", 6: "too few rounds: both count in 4 of 6"} {
+		res := results(9, nil)
+		res.Env.Scenarios[0].RoundsMax = most
+		for i := range most {
+			a, b := record("ring", i, 1000), record("poll", i, 1000)
+			if most == 6 && i == 0 {
+				b.Invalid = []string{"an error"}
+			}
+			if most == 6 && i == most-1 {
+				a.Invalid = []string{"an error"}
+			}
+			res.Records = append(res.Records, a, b)
+		}
+		r := res.ratio("s", "ring", "poll", rate)
+		if got := res.explain("s", "ring", "poll", r, rate); got != want {
+			t.Errorf("at most %d rounds: %q, want %q", most, got, want)
+		}
+	}
+}

@@ -150,6 +150,10 @@ func TestTheForecastHasEveryRun(t *testing.T) {
 	if least := time.Duration(runs) * 2 * time.Second; all < least || all > least+least/4 {
 		t.Errorf("%v for %d runs of 2 s", all, runs)
 	}
+	r.Named = true // so c has both; the capacity of y is known from b
+	if named, _ := r.forecast(); named != runs+5 {
+		t.Errorf("%d runs of contestants that were named, want %d", named, runs+5)
+	}
 	p := &progress{all: 100 * time.Second, past: 50 * time.Second}
 	if left := p.left(25 * time.Second); left != 25*time.Second {
 		t.Errorf("half is done in 25 s, and %v are left", left)

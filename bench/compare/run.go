@@ -16,6 +16,7 @@ type Options struct {
 	Root        string // the module's folder, "" when unknown
 	Scenarios   []Scenario
 	Contestants []*contestant.Contestant
+	Named       bool   // the contestants were asked for by name: no scenario leaves one out for being Few
 	Base        string // contestant that ratios are against
 	// Against are the contestants whose ratios are against another one.
 	Against  map[string]string
@@ -158,6 +159,9 @@ func (r *runner) takes(t turn) time.Duration {
 	if t.c.WarmUp > 0 {
 		warmUp = max(warmUp, rewarming)
 	}
+	if t.s.Recording != "" {
+		return t.s.Length + settling
+	}
 	return warmUp + r.Duration + settling + time.Duration(t.s.Conns+min(t.s.Idle, roomFor(t.s.Idle)))*connecting
 }
 
@@ -168,7 +172,7 @@ func (r *runner) fits(t turn) bool {
 	if t.s.isKafka() {
 		return t.c.Kafka
 	}
-	return !t.c.KafkaOnly && (!t.s.Few || t.c.Quick || !t.c.Usual)
+	return !t.c.KafkaOnly && (!t.s.Few || t.c.Quick || r.Named)
 }
 
 // turns are those of one round. Each round begins with another contestant, so
@@ -192,7 +196,7 @@ const syscallRoundsMax = 3
 // times as many. In an open loop they depend on the rate.
 func (r *runner) syscallRounds(t turn) int {
 	switch {
-	case !r.Syscalls || t.s.Open != "":
+	case !r.Syscalls || t.s.Open != "" || t.s.Recording != "":
 		return 0
 	case t.c.Ours:
 		return syscallRoundsMax
@@ -330,6 +334,12 @@ func (r *runner) load(s *Scenario, asked Asked) load.Config {
 	var look time.Duration
 	if len(r.env.GeneratorCPUs) > 0 {
 		look = looking
+	}
+	if s.Recording != "" {
+		return load.Config{
+			Kind: s.Kind, Recording: s.Recording, RecordingSpeed: s.Speed, Duration: s.Length, TLS: s.TLS,
+			Threads: max(1, len(r.env.GeneratorCPUs)), Conns: max(s.Conns, len(r.env.GeneratorCPUs)),
+		}
 	}
 	return load.Config{
 		Look: look,

@@ -2,12 +2,15 @@ package compare
 
 import (
 	"fmt"
+	"os"
 	"path"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"kring/bench/contestant"
 	"kring/bench/load"
+	"kring/internal/replay"
 )
 
 // Scenario is one shape of load.
@@ -28,6 +31,10 @@ type Scenario struct {
 	// asks for, 0 meaning half.
 	Open  OpenRate `json:"open,omitempty"`
 	Share float64  `json:"share,omitempty"`
+	// Recording is a file that is played, at Speed, in Length; see Played.
+	Recording string        `json:"recording,omitempty"`
+	Speed     float64       `json:"speed,omitempty"`
+	Length    time.Duration `json:"length,omitempty"`
 	// Group names scenarios that are compared with one another: their runs
 	// alternate, and "slowest" is the slowest of all of them.
 	Group string `json:"group,omitempty"`
@@ -71,10 +78,35 @@ func curve() []Scenario {
 		points = append(points, Scenario{
 			Name: fmt.Sprintf("curve-%02.0f", share*100), Kind: load.Frames, Conns: 256, Depth: 1, Payload: 128,
 			Open: OfOwn, Share: share, Curve: "curve", Few: true, RoundsMax: curveRounds, Usual: true,
-			About: fmt.Sprintf("256 connections, 128 B, open loop at %.0f %% of each contestant's own capacity", share*100),
+			About: fmt.Sprintf("256 connections, 128 B, open loop at %.0f %% of each contestant's own capacity, in %d rounds: a picture, no verdict", share*100, curveRounds),
 		})
 	}
 	return points
+}
+
+// Played is the scenario of a recording, which is played at a speed; 0: each connection sends its next
+// request when the last one is answered.
+func Played(file string, speed float64) (Scenario, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return Scenario{}, err
+	}
+	defer f.Close()
+	in, err := replay.Scan(f)
+	if err != nil {
+		return Scenario{}, err
+	}
+	if file, err = filepath.Abs(file); err != nil {
+		return Scenario{}, err
+	}
+	s := Scenario{Name: "recording", Kind: load.Recording, Conns: max(in.Connections, 1), Depth: 1, Recording: file, Speed: speed, Length: max(in.Length, time.Second)}
+	how := "each connection sends its next request when the last one is answered"
+	if speed > 0 {
+		s.Length = max(time.Duration(float64(in.Length)/speed), time.Second)
+		how = fmt.Sprintf("open loop at %g times its speed", speed)
+	}
+	s.About = fmt.Sprintf("%s: %d requests on %d connections in %v, %s", filepath.Base(file), in.Requests, in.Connections, in.Length.Round(time.Millisecond), how)
+	return s, nil
 }
 
 // Scenarios lists all.

@@ -117,15 +117,26 @@ func (res *Results) explain(scenario, a, b string, r stats.Ratio, m metric) stri
 	if r.Verdict() != stats.TooFewRounds {
 		return v
 	}
-	if res.Env.Rounds < stats.ConclusionRounds {
-		return fmt.Sprintf("%s: %d of the %d that it takes", v, res.Env.Rounds, stats.ConclusionRounds)
+	ran := res.rounds(scenario)
+	if ran < stats.ConclusionRounds {
+		return fmt.Sprintf("%s: %d of the %d that it takes", v, ran, stats.ConclusionRounds)
 	}
 	for _, c := range []string{a, b} {
 		if counted, of, why := res.notCounted(scenario, c); counted < stats.ConclusionRounds && why != "" {
 			return fmt.Sprintf("%s: of %s %d of %d count (%s)", v, c, counted, of, why)
 		}
 	}
-	return fmt.Sprintf("%s: both count in %d of %d", v, r.Rounds, res.Env.Rounds)
+	return fmt.Sprintf("%s: both count in %d of %d", v, r.Rounds, ran)
+}
+
+// rounds is how many the scenario was run for.
+func (res *Results) rounds(scenario string) int {
+	for i := range res.Env.Scenarios {
+		if s := &res.Env.Scenarios[i]; s.Name == scenario {
+			return s.rounds(res.Env.Rounds)
+		}
+	}
+	return res.Env.Rounds
 }
 
 // syscalls per request, the median; NaN when they were not counted.

@@ -144,17 +144,20 @@ func ours() []*Contestant {
 	for _, e := range []struct{ short, engine string }{{"uring", "io_uring"}, {"epoll", "epoll"}, {"portable", "portable"}} {
 		for _, d := range []string{"inline", "pool"} {
 			for _, w := range []string{"locked", "parked"} {
-				// kring's own choice of wait for the dispatch has the short name.
+				// kring's own choice of wait for the dispatch has the short name. Behind TLS
+				// its choice is another.
 				usual := (d == "inline") == (w == "locked")
-				name := "kring-" + e.short + "-" + d
-				if !usual {
+				name, waits := "kring-"+e.short+"-"+d, w
+				if usual {
+					waits = "auto"
+				} else {
 					name += "-" + w
 				}
 				if e.short == "portable" && !usual {
 					continue // on Go's net both waits are the same
 				}
-				list = append(list, self(name, fmt.Sprintf("kring on %s, handler %s, processors %s", e.engine, d, w),
-					[]string{"--server", "kring", "--engine", e.engine, "--dispatch", d, "--wait", w}))
+				list = append(list, self(name, fmt.Sprintf("kring on %s, handler %s, processors %s%s", e.engine, d, w, map[bool]string{true: " (parked behind TLS)"}[usual && w == "locked"]),
+					[]string{"--server", "kring", "--engine", e.engine, "--dispatch", d, "--wait", waits}))
 				c := list[len(list)-1]
 				c.Ours, c.URing, c.Kafka, c.TLS = true, e.short == "uring", true, true
 				c.Usual = usual && !(e.short == "portable" && d == "pool")

@@ -11,9 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inherited stays for good: Input makes a second file of its descriptor, and once it
-// was garbage it would be closed again, when it is somebody else's.
-var inherited *os.File
+// inherited stay for good, of each run of the test: Input makes a second file of the
+// descriptor, and once the first was garbage it would be closed again, when it is somebody
+// else's.
+var inherited []*os.File
 
 // TestAPipeIsReadByWayOfThePoller: only such a file knows deadlines, and only its
 // reader keeps no P.
@@ -24,8 +25,8 @@ func TestAPipeIsReadByWayOfThePoller(t *testing.T) {
 	}
 	defer unix.Close(ends[1])
 	stdin := os.Stdin
-	inherited = os.NewFile(uintptr(ends[0]), "inherited")
-	os.Stdin = inherited
+	os.Stdin = os.NewFile(uintptr(ends[0]), "inherited")
+	inherited = append(inherited, os.Stdin)
 	defer func() { os.Stdin = stdin }()
 	f := Input()
 	defer f.Close()

@@ -50,39 +50,46 @@ type Absent struct{ Lacks, Remedy string }
 
 func (a *Absent) Error() string { return a.Lacks + ": " + a.Remedy }
 
-// compile builds a floor with the C compiler that is there.
-// Those that are linked with a library say so.
-func (s *Site) compile(name, source string, libraries ...string) (string, error) {
-	if runtime.GOOS != "linux" {
-		return "", &Absent{"needs Linux", "run it there"}
-	}
-	cc := ""
+// cCompiler is the path of the C compiler, "" if there is none.
+func cCompiler() string {
 	for _, candidate := range []string{os.Getenv("CC"), "cc", "gcc", "clang"} {
 		if candidate == "" {
 			continue
 		}
 		if p, err := exec.LookPath(candidate); err == nil {
-			cc = p
-			break
+			return p
 		}
 	}
+	return ""
+}
+
+// didNotCompile is what is said of a floor that a compiler refused.
+const didNotCompile = "did not compile"
+
+// compile builds a floor with the C compiler that is there. libraries are the flags of what it is
+// linked with.
+func (s *Site) compile(name, source string, libraries ...string) (string, error) {
+	if runtime.GOOS != "linux" {
+		return "", &Absent{"needs Linux", "run it there"}
+	}
+	cc := cCompiler()
 	if cc == "" {
 		return "", &Absent{"needs a C compiler", "install one (apt-get install gcc libc6-dev) or set CC"}
 	}
-	src, out := filepath.Join(s.dir, source), filepath.Join(s.dir, name)
-	text, err := floors.Sources.ReadFile(source)
+	src, err := os.MkdirTemp(s.dir, "floors-")
 	if err == nil {
-		err = os.WriteFile(src, text, 0o600)
+		err = os.CopyFS(src, floors.Sources)
 	}
 	if err != nil {
 		return "", fmt.Errorf("contestant: %w", err)
 	}
-	cmd := exec.Command(cc, append([]string{"-O2", "-march=native", "-std=gnu11", "-Wall", "-o", out, src}, libraries...)...)
+	out := filepath.Join(s.dir, name)
+	cmd := exec.Command(cc, append([]string{"-O2", "-march=native", "-std=gnu11", "-Wall", "-o", out, filepath.Join(src, source)}, libraries...)...)
 	if text, err := cmd.CombinedOutput(); err != nil {
 		if len(libraries) > 0 {
-			return "", &Absent{"did not compile", firstLine(string(text)) + " (OpenSSL 3 and its headers: apt-get install libssl-dev)"}
+			return "", &Absent{didNotCompile, firstLine(string(text)) + " (OpenSSL 3 and its headers: apt-get install libssl-dev)"}
 		}
-		return "", &Absent{"did not compile", firstLine(string(text)) + " (kernel headers of 6.1 or later: apt-get install linux-libc-dev)"}
+		return "", &Absent{didNotCompile, firstLine(string(text)) + " (kernel headers of 6.1 or later: apt-get install linux-libc-dev)"}
 	}
 	return out, nil
 }

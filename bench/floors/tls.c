@@ -8,87 +8,43 @@
 // turn are answered by records of up to 16 KiB that leave with one send. The arguments are the payload
 // size to expect, and the PEM files of the certificate and its key.
 
-#define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
+#include "floor.h"
+#include "readiness.h"
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-enum { BIG = 16 << 10, SHARED = 256 << 10, AHEAD = 128 << 10, FRAME_MAX = 100 << 20, READY = 512 };
+enum { SHARED = 256 << 10, AHEAD = 128 << 10 };
 
 struct conn {
 	int fd;
-	int blocked;     // waits for room to send
+	int blocked;   // waits for room to send
 	SSL *ssl;
-	char *buf;       // bytes opened and not answered
-	size_t cap, have;
+	struct mem in; // bytes opened and not answered
 	char *unsent;
 	size_t unsent_len;
 };
 
 static char shared[SHARED];
-static int epfd, big;
+static int big;
 static size_t frame;
 static SSL_CTX *ctx;
 static BIO_METHOD *into_out;
 static char *out;
 static size_t out_len, out_cap;
 
-static void die(const char *what) {
-	perror(what);
+// die_ssl ends with what OpenSSL says of it.
+static void die_ssl(const char *what) {
 	ERR_print_errors_fp(stderr);
-	exit(1);
+	die(what);
 }
 
 static void drop(struct conn *c) {
 	SSL_free(c->ssl);
 	close(c->fd);
-	free(c->buf);
+	free(c->in.b);
 	free(c->unsent);
 	free(c);
-}
-
-// whole gives the length of the complete frames at the front; -1: not frames.
-static ssize_t whole(const char *b, size_t n) {
-	size_t at = 0;
-	while (n - at >= 4) {
-		uint32_t size;
-		memcpy(&size, b + at, 4);
-		size = ntohl(size);
-		if (size > FRAME_MAX) return -1;
-		if (n - at < 4 + (size_t)size) break;
-		at += 4 + size;
-	}
-	return at;
-}
-
-static int reserve(struct conn *c, size_t n) {
-	if (c->cap >= n) return 0;
-	size_t cap = c->cap ? c->cap : 4096;
-	while (cap < n) cap *= 2;
-	char *b = realloc(c->buf, cap);
-	if (!b) return -1;
-	c->buf = b;
-	c->cap = cap;
-	return 0;
-}
-
-static void watch(struct conn *c, int blocked) {
-	if (c->blocked == blocked) return;
-	c->blocked = blocked;
-	struct epoll_event ev = {.events = blocked ? EPOLLOUT : EPOLLIN, .data.ptr = c};
-	if (epoll_ctl(epfd, EPOLL_CTL_MOD, c->fd, &ev)) die("epoll_ctl");
 }
 
 // OpenSSL writes records into out, which leaves with one send when a connection's turn is over.
@@ -123,7 +79,10 @@ static int give(struct conn *c, const char *b, size_t n) {
 		c->unsent = kept;
 	}
 	c->unsent_len = rest;
-	watch(c, rest > 0);
+	if (c->blocked != (rest > 0)) {
+		c->blocked = rest > 0;
+		watch(EPOLL_CTL_MOD, c->fd, c->blocked ? EPOLLOUT : EPOLLIN, c);
+	}
 	return 0;
 }
 
@@ -138,9 +97,9 @@ static int serve(struct conn *c) {
 	}
 	char *b = shared;
 	size_t have = 0, cap = SHARED;
-	if (big || c->have) {
-		if (reserve(c, c->have + 4 + (big ? frame : 0) + BIG)) return -1;
-		b = c->buf, have = c->have, cap = c->cap;
+	if (big || c->in.have) {
+		if (reserve(&c->in, c->in.have + 4 + (big ? frame : 0) + BIG)) return -1;
+		b = c->in.b, have = c->in.have, cap = c->in.cap;
 	}
 	out_len = 0;
 	int over = 0;
@@ -156,56 +115,35 @@ static int serve(struct conn *c) {
 	ssize_t ready = whole(b, have);
 	if (ready < 0 || (ready > 0 && SSL_write(c->ssl, b, ready) != ready)) return -1;
 	size_t rest = have - ready;
-	if (rest > 0 && b != c->buf && reserve(c, rest)) return -1;
-	if (rest > 0 && b + ready != c->buf) memmove(c->buf, b + ready, rest);
-	c->have = rest;
+	if (rest > 0 && b != c->in.b && reserve(&c->in, rest)) return -1;
+	if (rest > 0 && b + ready != c->in.b) memmove(c->in.b, b + ready, rest);
+	c->in.have = rest;
 	if (out_len && give(c, out, out_len)) return -1;
 	if (over) return -1;
 	// What OpenSSL has read ahead is no matter for epoll.
 	return c->unsent_len == 0 && SSL_has_pending(c->ssl) && have == cap ? serve(c) : 0;
 }
 
-static int listen_any(void) {
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1;
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t len = sizeof a;
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&a, len) || listen(fd, 4096)) die("listen");
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); // accepted sockets inherit it
-	getsockname(fd, (struct sockaddr *)&a, &len);
-	printf("ready 127.0.0.1:%d\n", ntohs(a.sin_port));
-	fflush(stdout);
-	return fd;
-}
-
 static void adopt(int lfd) {
 	int fd;
 	while ((fd = accept4(lfd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
 		struct conn *c = calloc(1, sizeof *c);
-		if (!c || !(c->ssl = SSL_new(ctx))) die("SSL_new");
+		if (!c || !(c->ssl = SSL_new(ctx))) die_ssl("SSL_new");
 		c->fd = fd;
 		SSL_set_accept_state(c->ssl);
 		BIO *to = BIO_new(into_out);
-		if (!to) die("BIO_new");
+		if (!to) die_ssl("BIO_new");
 		BIO_set_init(to, 1);
 		SSL_set_bio(c->ssl, BIO_new_socket(fd, BIO_NOCLOSE), to);
-		struct epoll_event ev = {.events = EPOLLIN, .data.ptr = c};
-		if (epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev)) die("epoll_ctl");
+		watch(EPOLL_CTL_ADD, fd, EPOLLIN, c);
 	}
-}
-
-static void raise_open_files(void) {
-	struct rlimit l;
-	if (getrlimit(RLIMIT_NOFILE, &l)) return;
-	l.rlim_cur = l.rlim_max; // as the Go runtime does
-	setrlimit(RLIMIT_NOFILE, &l);
 }
 
 static void certify(const char *cert, const char *key) {
 	ctx = SSL_CTX_new(TLS_server_method());
-	if (!ctx || !SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION)) die("SSL_CTX_new");
-	if (SSL_CTX_use_certificate_chain_file(ctx, cert) != 1 || SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1) die(cert);
-	if (!(into_out = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "out"))) die("BIO_meth_new");
+	if (!ctx || !SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION)) die_ssl("SSL_CTX_new");
+	if (SSL_CTX_use_certificate_chain_file(ctx, cert) != 1 || SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1) die_ssl(cert);
+	if (!(into_out = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "out"))) die_ssl("BIO_meth_new");
 	BIO_meth_set_write(into_out, out_write);
 	BIO_meth_set_ctrl(into_out, out_ctrl);
 	SSL_CTX_set_num_tickets(ctx, 1); // as crypto/tls
@@ -222,27 +160,5 @@ int main(int argc, char **argv) {
 	frame = strtoul(argv[1], NULL, 10);
 	big = frame >= BIG;
 	certify(argv[2], argv[3]);
-	epfd = epoll_create1(EPOLL_CLOEXEC);
-	int lfd = listen_any();
-	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = &lfd};
-	if (epfd < 0 || epoll_ctl(epfd, EPOLL_CTL_ADD, lfd, &ev)) die("epoll");
-	ev.data.ptr = &epfd; // stands for standard input, whose end is ours
-	epoll_ctl(epfd, EPOLL_CTL_ADD, 0, &ev);
-	static struct epoll_event ready[READY];
-	for (;;) {
-		int n = epoll_wait(epfd, ready, READY, -1);
-		for (int i = 0; i < n; i++) {
-			void *p = ready[i].data.ptr;
-			if (p == &lfd) {
-				adopt(lfd);
-			} else if (p == &epfd) {
-				char line[64];
-				if (read(0, line, sizeof line) <= 0) return 0;
-				puts("null"); // nothing to say of itself
-				fflush(stdout);
-			} else if (serve(p) < 0) {
-				drop(p);
-			}
-		}
-	}
+	run();
 }

@@ -10,28 +10,14 @@
 // straight into the connection's memory and sent from there, never copied. The
 // argument is the payload size to expect.
 
-#define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
+#include "floor.h"
 #include <linux/io_uring.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
-#include <signal.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
-enum { BIG = 16 << 10, FRAME_MAX = 100 << 20, SQ = 4096, CQ = 32768, BUFS = 1024, BUF_BYTES = 2048 };
+enum { SQ = 4096, CQ = 32768, BUFS = 1024, BUF_BYTES = 2048 };
 enum { ACCEPT = 1, RECV, SEND, STDIN };
-
-struct mem { char *b; size_t cap, have; };
 
 struct conn {
 	int fd;
@@ -54,8 +40,6 @@ static struct io_uring_cqe *cqes;
 static struct io_uring_buf_ring *bufs;
 static char *buf_memory;
 static unsigned short buf_tail;
-
-static void die(const char *what) { perror(what); exit(1); }
 
 static void *map(size_t n, off_t at) {
 	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring, at);
@@ -162,30 +146,6 @@ static void end(unsigned slot) {
 	release(slot);
 }
 
-static int reserve(struct mem *m, size_t n) {
-	if (m->cap >= n) return 0;
-	size_t cap = m->cap ? m->cap : 4096;
-	while (cap < n) cap *= 2;
-	char *b = realloc(m->b, cap);
-	if (!b) return -1;
-	m->b = b;
-	m->cap = cap;
-	return 0;
-}
-
-static ssize_t whole(const char *b, size_t n) {
-	size_t at = 0;
-	while (n - at >= 4) {
-		uint32_t size;
-		memcpy(&size, b + at, 4);
-		size = ntohl(size);
-		if (size > FRAME_MAX) return -1;
-		if (n - at < 4 + (size_t)size) break;
-		at += 4 + size;
-	}
-	return at;
-}
-
 // flush sends the whole frames that were gathered, if nothing is in flight.
 static void flush(unsigned slot) {
 	struct conn *c = conns[slot];
@@ -277,37 +237,14 @@ static void on_send(const struct io_uring_cqe *e, unsigned slot) {
 	else touch(slot);
 }
 
-static int listen_any(void) {
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t len = sizeof a;
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one); // a port in TIME_WAIT will do, as for Go
-	if (fd < 0 || bind(fd, (struct sockaddr *)&a, len) || listen(fd, 4096)) die("listen");
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); // accepted sockets inherit it
-	getsockname(fd, (struct sockaddr *)&a, &len);
-	printf("ready 127.0.0.1:%d\n", ntohs(a.sin_port));
-	fflush(stdout);
-	return fd;
-}
-
 static void watch_stdin(void) {
 	struct io_uring_sqe *s = sqe(IORING_OP_POLL_ADD, 0, STDIN, 0);
 	s->poll32_events = POLLIN | POLLHUP;
 }
 
 static void on_stdin(void) {
-	char line[64];
-	if (read(0, line, sizeof line) <= 0) exit(0);
-	puts("null"); // nothing to say of itself
-	fflush(stdout);
+	answer_stdin();
 	watch_stdin();
-}
-
-static void raise_open_files(void) {
-	struct rlimit l;
-	if (getrlimit(RLIMIT_NOFILE, &l)) return;
-	l.rlim_cur = l.rlim_max; // as the Go runtime does
-	setrlimit(RLIMIT_NOFILE, &l);
 }
 
 int main(int argc, char **argv) {
@@ -316,7 +253,7 @@ int main(int argc, char **argv) {
 	if (frame >= BIG) own_bytes = 4 + frame;
 	open_ring();
 	open_bufs();
-	int lfd = listen_any();
+	int lfd = listen_any(0);
 	struct io_uring_cqe none = {.res = -1};
 	on_accept(&none, lfd);
 	watch_stdin();

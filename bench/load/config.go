@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -17,15 +18,18 @@ const (
 	ApiVersions0 Kind = "apiversions-v0" // Kafka ApiVersions v0
 	ApiVersions3 Kind = "apiversions-v3" // Kafka ApiVersions v3
 	Metadata     Kind = "metadata"       // Kafka Metadata of one topic
+	ListOffsets  Kind = "listoffsets"    // Kafka ListOffsets of one partition
 	ProduceNone  Kind = "produce-acks0"  // Kafka Produce without an answer, fenced (see FenceRequests)
 	ProduceOne   Kind = "produce-acks1"  // Kafka Produce, acks=1
 	ProduceAll   Kind = "produce-all"    // Kafka Produce, acks=-1
 	Fetch        Kind = "fetch"          // Kafka Fetch of the topic's first batch
+	// Recording is what Config.Recording has; it is not in Kinds, which need nothing else.
+	Recording Kind = "recording"
 )
 
-// Kinds lists every kind.
+// Kinds lists every kind that needs nothing else.
 func Kinds() []Kind {
-	return []Kind{Frames, ApiVersions0, ApiVersions3, Metadata, ProduceNone, ProduceOne, ProduceAll, Fetch}
+	return []Kind{Frames, ApiVersions0, ApiVersions3, Metadata, ListOffsets, ProduceNone, ProduceOne, ProduceAll, Fetch}
 }
 
 // FenceRequests is how many unanswered Produce requests share one ApiVersions
@@ -50,6 +54,13 @@ type Config struct {
 	// Topic is the Kafka topic to use; it is created on demand. Default
 	// "kring-bench".
 	Topic string `json:"topic,omitempty"`
+
+	// Recording is a file that --record of kring has written, for Kind Recording: it is played whole,
+	// and all of that is the window. Conns, Depth, Rate, WarmUp and Duration are the file's.
+	Recording string `json:"recording,omitempty"`
+	// RecordingSpeed divides its times; 0: each connection sends its next request when the last one
+	// is answered.
+	RecordingSpeed float64 `json:"recording_speed,omitempty"`
 
 	// TLS has the connections speak TLS 1.3, by any certificate of the server. On Linux
 	// the records are sealed and opened by the generator's own code, which costs less than
@@ -87,6 +98,9 @@ type Config struct {
 	WarmUp time.Duration `json:"warm_up"`
 	// Duration is the measured window; default 2 s.
 	Duration time.Duration `json:"duration"`
+	// Slice, if set, has the window's latencies told apart by when requests were due, in slices of this
+	// length; open loop only. Result.Slices has them.
+	Slice time.Duration `json:"slice,omitempty"`
 	// DrainTimeout is how long answers may come after the window before they
 	// count as missing; default 2 s.
 	DrainTimeout time.Duration `json:"drain_timeout"`
@@ -158,6 +172,15 @@ func (c *Config) payload() int { return max(c.PayloadBytes, 0) }
 // IsOpen says whether the loop is an open one.
 func (c *Config) IsOpen() bool { return c.Rate > 0 }
 
+func (c *Config) validateLoop(fault func(field, format string, args ...any)) {
+	if c.Rate < 0 {
+		fault("Rate", "%v is negative: 0 means the closed loop", c.Rate)
+	}
+	if c.Slice < 0 || c.Slice > 0 && (!c.IsOpen() || c.Kind == Recording || c.Duration/c.Slice > slicesMax) {
+		fault("Slice", "%v of %v: an open loop has up to %d of them", c.Slice, c.Duration, slicesMax)
+	}
+}
+
 // Validate reports every fault of c at once.
 func (c Config) Validate() error {
 	c = c.withDefaults()
@@ -169,6 +192,9 @@ func (c Config) Validate() error {
 		fault("Address", "is missing: give the server's host:port")
 	} else if !strings.Contains(c.Address, ":") {
 		fault("Address", "%q has no port: give host:port", c.Address)
+	}
+	if (c.Kind == Recording) != (c.Recording != "") {
+		fault("Recording", "%q with requests of kind %s: give both a file and kind recording, or neither", c.Recording, c.Kind)
 	}
 	if !c.Kind.known() {
 		fault("Kind", "%q is not one of %v", c.Kind, Kinds())
@@ -211,9 +237,7 @@ func (c Config) Validate() error {
 	default:
 		fault("Handshakes", "%q: choose full or resumed, or leave it empty", c.Handshakes)
 	}
-	if c.Rate < 0 {
-		fault("Rate", "%v is negative: 0 means the closed loop", c.Rate)
-	}
+	c.validateLoop(fault)
 	if c.WarmUp < 0 || c.Duration < time.Millisecond || c.DrainTimeout < 0 {
 		fault("Duration", "%v (warm-up %v, drain %v): at least 1ms, nothing negative", c.Duration, c.WarmUp, c.DrainTimeout)
 	}
@@ -237,12 +261,7 @@ const (
 )
 
 func (k Kind) known() bool {
-	for _, known := range Kinds() {
-		if k == known {
-			return true
-		}
-	}
-	return false
+	return k == Recording || slices.Contains(Kinds(), k)
 }
 
 // sourceFor is the local address of connection i: the system's choice until

@@ -90,7 +90,9 @@ func newCore(c *Config, m *mix, w *window) *core {
 	for ring < depth {
 		ring *= 2
 	}
-	return &core{cfg: c, mix: m, outs: map[*template][]byte{}, rec: newRecord(c.IsOpen()), win: w, depth: depth, mask: ring - 1, all: true}
+	x := &core{cfg: c, mix: m, outs: map[*template][]byte{}, rec: newRecord(c.IsOpen()), win: w, depth: depth, mask: ring - 1, all: true}
+	x.rec.slice(c.Slice, c.Duration)
+	return x
 }
 
 func (x *core) newConn(id int) *conn {
@@ -122,8 +124,9 @@ func (x *core) shared(t *template) []byte {
 	return out
 }
 
-// begin starts the loop at now: the closed one with all it may have in flight,
-// the open one with its timetable.
+// begin starts the loop, which all threads were told to at now: the closed one with all it may
+// have in flight, the open one with its timetable. So a thread that comes late is late, and has
+// no shorter timetable than the others.
 func (x *core) begin(now int64, thread int) {
 	if x.cfg.IsOpen() {
 		x.plan.together = uint64(x.cfg.Depth)

@@ -95,6 +95,8 @@ func requestOf(c *Config) kmsg.Request {
 		return r
 	case Metadata:
 		return metadataRequest(c.Topic)
+	case ListOffsets:
+		return firstOffsetRequest(c.Topic)
 	case ProduceAll:
 		return produceRequest(c, -1)
 	default:

@@ -12,6 +12,7 @@ type timing struct {
 	clock
 	window
 	cfg     *Config
+	began   int64 // when the threads were told to begin
 	warmEnd int64
 }
 

@@ -1,7 +1,9 @@
 package load
 
 import (
+	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -60,5 +62,22 @@ func TestNothingIsDueWhileTheGeneratorStandsStill(t *testing.T) {
 	x.demandDue(1_006_000, func(*conn) {})
 	if x.inFlight != 7 {
 		t.Errorf("%d requests are due 1 µs after that, want 7", x.inFlight)
+	}
+}
+
+// TestLatenciesAreToldApartByWhenTheyWereDue, whenever the answer came.
+func TestLatenciesAreToldApartByWhenTheyWereDue(t *testing.T) {
+	r := newRecord(true)
+	r.slice(10*time.Microsecond, 25*time.Microsecond)
+	r.span = span{start: 1000, end: 26_000}
+	for _, of := range []struct{ due, now int64 }{{999, 2000}, {1000, 1100}, {10_999, 30_000}, {11_000, 12_000}, {25_999, 26_001}} {
+		r.answer(of.due, of.due, of.now, 1)
+	}
+	var got []int64
+	for _, s := range r.slices {
+		got = append(got, s.TotalCount(), s.Max()/1000)
+	}
+	if want := []int64{2, 19, 1, 1, 1, 0}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }

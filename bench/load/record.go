@@ -43,6 +43,9 @@ type record struct {
 	// together cost one look into the histogram.
 	runValue, runCount int64
 
+	sliceLength int64
+	slices      []*hdrhistogram.Histogram // latency by when it was due; nil: not asked for
+
 	completed uint64 // answers inside the window
 	total     uint64 // answers at all
 	late      uint64 // requests that had to wait for room in flight
@@ -59,6 +62,20 @@ func newRecord(open bool) *record {
 		r.service, r.sendDelay = newHistogram(), newHistogram()
 	}
 	return r
+}
+
+// slicesMax bounds the histograms of a thread, which have 30 KB each.
+const slicesMax = 1000
+
+// slice has the latencies told apart.
+func (r *record) slice(length, of time.Duration) {
+	if length == 0 {
+		return
+	}
+	r.sliceLength = int64(length)
+	for range (of + length - 1) / length {
+		r.slices = append(r.slices, hdrhistogram.New(1, latencyMax, 2))
+	}
 }
 
 // answer records n responses: due when meant, given to the kernel at sent,
@@ -82,6 +99,9 @@ func (r *record) answer(due, sent, now int64, n int) {
 		}
 		record1(r.service, now-sent, int64(n))
 		record1(r.sendDelay, sent-due, int64(n))
+		if r.slices != nil {
+			record1(r.slices[min((due-r.start)/r.sliceLength, int64(len(r.slices)-1))], now-due, int64(n))
+		}
 	}
 	if v := now - due; v != r.runValue {
 		r.flush()

@@ -38,6 +38,8 @@ type Result struct {
 	// Late is how many requests found InFlightMax in flight; open loop only.
 	Late   uint64 `json:"late,omitempty"`
 	Errors Errors `json:"errors"`
+	// Slices are Latency by Config.Slice, in their order.
+	Slices []Summary `json:"slices,omitempty"`
 	// Company is what the connections beside the measured ones did.
 	Company *Company `json:"company,omitempty"`
 
@@ -72,6 +74,9 @@ func Run(c Config) (*Result, error) {
 		return nil, err
 	}
 	c = c.withDefaults()
+	if c.Kind == Recording {
+		return play(c)
+	}
 	server, err := resolve(c.Address)
 	if err != nil {
 		return nil, err
@@ -96,7 +101,8 @@ func Run(c Config) (*Result, error) {
 		return nil, fmt.Errorf("load: connections beside the measured ones: %w", err)
 	}
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
-	tm.warmEnd = tm.now() + int64(c.WarmUp)
+	tm.began = tm.now()
+	tm.warmEnd = tm.began + int64(c.WarmUp)
 	started := time.Now()
 	var wg sync.WaitGroup
 	for _, th := range threads {
@@ -166,6 +172,7 @@ func openThreads(tm *timing, m *mix, server netip.AddrPort) ([]thread, []*core, 
 // result merges the threads' records.
 func result(c *Config, started time.Time, window time.Duration, cores []*core) *Result {
 	sum := newRecord(c.IsOpen())
+	sum.slice(c.Slice, c.Duration)
 	res := &Result{Config: *c, Started: started, Window: window}
 	requests := uint64(cores[0].mix.templates[0].requests)
 	for _, x := range cores {
@@ -174,6 +181,9 @@ func result(c *Config, started time.Time, window time.Duration, cores []*core) *
 		if c.IsOpen() {
 			sum.service.Merge(r.service)
 			sum.sendDelay.Merge(r.sendDelay)
+			for i, s := range r.slices {
+				sum.slices[i].Merge(s)
+			}
 			res.Late += r.late
 		}
 		res.Completed += r.completed * requests
@@ -192,6 +202,9 @@ func result(c *Config, started time.Time, window time.Duration, cores []*core) *
 		service, delay := summarize(sum.service), summarize(sum.sendDelay)
 		res.Service, res.SendDelay = &service, &delay
 		res.Achieved = res.Rate / c.Rate
+		for _, s := range sum.slices {
+			res.Slices = append(res.Slices, summarize(s))
+		}
 	}
 	res.judge()
 	return res

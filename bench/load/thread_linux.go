@@ -170,7 +170,7 @@ func (th *epollThread) run() {
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
 	defer th.finish()
 	th.pending = make([]*conn, 0, len(th.conns))
-	th.begin(th.tm.now(), th.number)
+	th.begin(th.tm.began, th.number)
 	for _, c := range th.conns {
 		th.send(c)
 	}

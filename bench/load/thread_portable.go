@@ -52,7 +52,7 @@ func (th *portableThread) run() {
 		go th.write(c)
 	}
 	th.mu.Lock()
-	th.begin(th.tm.now(), th.number)
+	th.begin(th.tm.began, th.number)
 	th.mu.Unlock()
 	for _, c := range th.conns {
 		c.poke()

@@ -37,7 +37,7 @@ func (th *shakeThread) dial(server, _ netip.AddrPort, id int, _ bool) error {
 
 func (th *shakeThread) run() {
 	th.mu.Lock()
-	th.begin(th.tm.now(), th.number)
+	th.begin(th.tm.began, th.number)
 	th.mu.Unlock()
 	for _, c := range th.conns {
 		th.wg.Go(func() { th.serve(c) })

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"kring/sasl"
 )
@@ -41,6 +43,42 @@ func accountsOf(value string) (*sasl.Accounts, error) {
 		return nil, fmt.Errorf("accounts of PLAIN are of the module %s", plainModule)
 	}
 	return e.accounts()
+}
+
+// plainAccounts are those of plainUsersSetting. A file of them is read again.
+type plainAccounts struct{ now atomic.Pointer[sasl.Accounts] }
+
+func (a *plainAccounts) CheckPassword(ctx context.Context, user string, password []byte) (bool, error) {
+	return a.now.Load().CheckPassword(ctx, user, password)
+}
+
+// plainAccounts reads the accounts of a value once, and has them be read again with their file.
+func (a *authentication) plainAccounts(value string, again *rereads) (*plainAccounts, error) {
+	if p := a.accounts[value]; p != nil {
+		return p, nil
+	}
+	p := new(plainAccounts)
+	if path, fromFile := strings.CutPrefix(value, secretFromFile); fromFile {
+		again.add(reloadable{
+			again: "the accounts of " + plainUsersSetting + " were read again", kept: "the accounts of " + plainUsersSetting + " stay as they were",
+			watched: []string{path},
+			says:    func() []any { return []any{"file", path, "accounts", p.now.Load().Len()} },
+			prepare: func() (func() error, error) {
+				next, err := accountsOf(value)
+				return noFailure(func() { p.now.Store(next) }, err)
+			},
+		})
+	}
+	accounts, err := accountsOf(value)
+	if err != nil {
+		return nil, err
+	}
+	p.now.Store(accounts)
+	if a.accounts == nil {
+		a.accounts = make(map[string]*plainAccounts)
+	}
+	a.accounts[value] = p
+	return p, nil
 }
 
 // accounts are the options user_NAME="PASSWORD".

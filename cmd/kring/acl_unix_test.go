@@ -3,7 +3,6 @@
 package main
 
 import (
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -21,9 +20,7 @@ func TestRulesAreReadAgainAtASignal(t *testing.T) {
 		t.Errorf("topics: %q", got)
 	}
 	write := func(text string) {
-		if err := os.WriteFile(rules, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		writeFile(t, rules, []byte(text))
 		c.signal(syscall.SIGHUP)
 	}
 	write("allow User:* describe topic:b,topic:c\nallow everything\n")

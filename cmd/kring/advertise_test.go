@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
@@ -101,20 +100,9 @@ func toldBy(t *testing.T, conn net.Conn) kafka.Address {
 	t.Helper()
 	req := kmsg.NewPtrMetadataRequest()
 	req.Version, req.Topics = 12, []kmsg.MetadataRequestTopic{}
-	if _, err := conn.Write(kmsg.NewRequestFormatter().AppendRequest(nil, req, 1)); err != nil {
-		t.Fatal(err)
-	}
-	var size [4]byte
-	if _, err := io.ReadFull(conn, size[:]); err != nil {
-		t.Fatal(err)
-	}
-	frame := make([]byte, binary.BigEndian.Uint32(size[:]))
-	if _, err := io.ReadFull(conn, frame); err != nil {
-		t.Fatal(err)
-	}
-	resp := req.ResponseKind().(*kmsg.MetadataResponse)
-	if err := resp.ReadFrom(frame[5:]); err != nil || len(resp.Brokers) != 1 {
-		t.Fatalf("%+v, %v", resp, err)
+	resp := asked[*kmsg.MetadataResponse](t, conn, req)
+	if len(resp.Brokers) != 1 {
+		t.Fatalf("%+v", resp)
 	}
 	return kafka.Address{Host: resp.Brokers[0].Host, Port: resp.Brokers[0].Port}
 }

@@ -339,11 +339,13 @@ func (c *chaos) check() {
 	found := make(map[uint64]int)
 	readAll(ctx, c.t, client, chaosTopic, func(r *kgo.Record) { found[binary.BigEndian.Uint64(r.Value)]++ })
 	lost, twice := 0, 0
+	c.mu.Lock() // as in ledger.check
 	for number := range c.acked {
 		if found[number] == 0 {
 			lost++
 		}
 	}
+	c.mu.Unlock()
 	for _, times := range found {
 		if times > 1 {
 			twice++

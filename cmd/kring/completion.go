@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -35,7 +34,7 @@ func (c completionCmd) Run(p process) error {
 // shellCommand is a command as shells complete it.
 type shellCommand struct {
 	path     string // "kring config check"
-	help     string
+	node     *kong.Node
 	commands []*kong.Node
 	flags    []*kong.Flag
 	files    bool // it takes files
@@ -44,7 +43,7 @@ type shellCommand struct {
 
 // commandsOf are the commands below n, and n itself, whose path that is.
 func commandsOf(n *kong.Node, path string) (all []shellCommand) {
-	c := shellCommand{path: path, help: n.Help}
+	c := shellCommand{path: path, node: n}
 	for _, group := range n.AllFlags(true) {
 		for _, f := range group {
 			if !f.Hidden {
@@ -90,18 +89,42 @@ func enumOf(v *kong.Value) (all []string) {
 
 var namesFile = regexp.MustCompile(`FILE|DIR|PATH`)
 
-// takes says what the value of a flag may be: some words, a file, or anything. A flag that is
-// on or off has none.
-func takes(f *kong.Flag) (values []string, file, any bool) {
+// valueActions are what a shell does to complete the value of a flag.
+type valueActions struct {
+	words func([]string) string // one of some words
+	file  string                // the name of a file
+	other string                // anything else
+}
+
+// of is what is done for a flag; "" if it is on or off, and has no value.
+func (a *valueActions) of(f *kong.Flag) string {
 	switch {
 	case f.IsBool():
-		return nil, false, false
+		return ""
 	case f.Enum != "":
-		return enumOf(f.Value), false, false
+		return a.words(enumOf(f.Value))
 	case namesFile.MatchString(f.PlaceHolder):
-		return nil, true, false
+		return a.file
 	}
-	return nil, false, true
+	return a.other
+}
+
+// commandCases writes the cases of bash and zsh that find out which command is typed.
+func commandCases(b *strings.Builder, all []shellCommand) {
+	for _, c := range all[1:] {
+		fmt.Fprintf(b, "\t\t%s) cmd=%[1]s ;;\n", quoted(c.path))
+	}
+}
+
+// flagCases writes the cases of bash and zsh for what stands behind a flag.
+func flagCases(b *strings.Builder, all []shellCommand, do valueActions) {
+	for _, c := range all {
+		for _, f := range c.flags {
+			if action := do.of(f); action != "" {
+				fmt.Fprintf(b, "\t%s) %s ;;\n", quoted(c.path+" --"+f.Name), action)
+			}
+		}
+	}
 }
 
 // brief is the first sentence of a help text.
@@ -119,24 +142,14 @@ func bashCompletion(w io.Writer, all []shellCommand) error {
 	b.WriteString("# bash completion of kring; made by: kring completion bash\n\n_kring() {\n\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} cmd=kring i\n")
 	b.WriteString("\tif [[ $cur == = ]]; then cur=; else [[ $prev != = ]] || prev=${COMP_WORDS[COMP_CWORD-2]}; fi\n")
 	b.WriteString("\tfor ((i = 1; i < COMP_CWORD; i++)); do\n\t\tcase \"$cmd ${COMP_WORDS[i]}\" in\n")
-	for _, c := range all[1:] {
-		fmt.Fprintf(&b, "\t\t%s) cmd=%[1]s ;;\n", quoted(c.path))
-	}
+	commandCases(&b, all)
 	b.WriteString("\t\tesac\n\tdone\n\tcase \"$cmd $prev\" in\n")
-	for _, c := range all {
-		for _, f := range c.flags {
-			values, file, any := takes(f)
-			of := quoted(c.path + " --" + f.Name)
-			switch {
-			case len(values) > 0:
-				fmt.Fprintf(&b, "\t%s) mapfile -t COMPREPLY < <(compgen -W %s -- \"$cur\"); return ;;\n", of, quoted(strings.Join(values, " ")))
-			case file:
-				fmt.Fprintf(&b, "\t%s) mapfile -t COMPREPLY < <(compgen -f -- \"$cur\"); return ;;\n", of)
-			case any:
-				fmt.Fprintf(&b, "\t%s) COMPREPLY=(); return ;;\n", of)
-			}
-		}
-	}
+	flagCases(&b, all, valueActions{
+		words: func(values []string) string {
+			return "mapfile -t COMPREPLY < <(compgen -W " + quoted(strings.Join(values, " ")) + ` -- "$cur"); return`
+		},
+		file: `mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return`, other: "COMPREPLY=(); return",
+	})
 	b.WriteString("\tesac\n\tcase \"$cmd\" in\n")
 	for _, c := range all {
 		action := ""
@@ -153,24 +166,12 @@ func bashCompletion(w io.Writer, all []shellCommand) error {
 func zshCompletion(w io.Writer, all []shellCommand) error {
 	var b strings.Builder
 	b.WriteString("#compdef kring\n# made by: kring completion zsh\n\n_kring() {\n\tlocal cmd=kring word\n\tlocal -a items\n\tfor word in \"${(@)words[2,CURRENT-1]}\"; do\n\t\tcase \"$cmd $word\" in\n")
-	for _, c := range all[1:] {
-		fmt.Fprintf(&b, "\t\t%s) cmd=%[1]s ;;\n", quoted(c.path))
-	}
+	commandCases(&b, all)
 	b.WriteString("\t\tesac\n\tdone\n\tcase \"$cmd ${words[CURRENT-1]}\" in\n")
-	for _, c := range all {
-		for _, f := range c.flags {
-			values, file, any := takes(f)
-			of := quoted(c.path + " --" + f.Name)
-			switch {
-			case len(values) > 0:
-				fmt.Fprintf(&b, "\t%s) compadd -- %s; return ;;\n", of, strings.Join(values, " "))
-			case file:
-				fmt.Fprintf(&b, "\t%s) _files; return ;;\n", of)
-			case any:
-				fmt.Fprintf(&b, "\t%s) return ;;\n", of)
-			}
-		}
-	}
+	flagCases(&b, all, valueActions{
+		words: func(values []string) string { return "compadd -- " + strings.Join(values, " ") + "; return" },
+		file:  "_files; return", other: "return",
+	})
 	item := func(name, help string) {
 		fmt.Fprintf(&b, " %s", quoted(strings.ReplaceAll(name, ":", `\:`)+":"+strings.ReplaceAll(brief(help), ":", `\:`)))
 	}
@@ -206,6 +207,10 @@ func fishCompletion(w io.Writer, all []shellCommand) error {
 		paths = append(paths, quoted(c.path))
 	}
 	fmt.Fprintf(&b, " %s\n\t\t\tset path \"$path $word\"\n\t\tend\n\tend\n\ttest \"$path\" = \"$argv\"\nend\n\n", strings.Join(paths, " "))
+	do := valueActions{
+		words: func(values []string) string { return " -x -a " + quoted(strings.Join(values, " ")) },
+		file:  " -r -F", other: " -x",
+	}
 	for _, c := range all {
 		at := quoted("__kring_at " + c.path)
 		for _, child := range c.commands {
@@ -218,35 +223,9 @@ func fishCompletion(w io.Writer, all []shellCommand) error {
 			fmt.Fprintf(&b, "complete -c kring -n %s -F\n", at)
 		}
 		for _, f := range c.flags {
-			values, file, any := takes(f)
-			more := ""
-			switch {
-			case len(values) > 0:
-				more = " -x -a " + quoted(strings.Join(values, " "))
-			case file:
-				more = " -r -F"
-			case any:
-				more = " -x"
-			}
-			fmt.Fprintf(&b, "complete -c kring -n %s -l %s%s -d %s\n", at, f.Name, more, quoted(brief(f.Help)))
+			fmt.Fprintf(&b, "complete -c kring -n %s -l %s%s -d %s\n", at, f.Name, do.of(f), quoted(brief(f.Help)))
 		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
-}
-
-// groupsOf are a command's flags by their groups, in the order of the help.
-func groupsOf(c *shellCommand) (titles []string, flags map[string][]*kong.Flag) {
-	flags = map[string][]*kong.Flag{}
-	for _, f := range c.flags {
-		title := "Flags:"
-		if f.Group != nil {
-			title = f.Group.Title
-		}
-		if !slices.Contains(titles, title) {
-			titles = append(titles, title)
-		}
-		flags[title] = append(flags[title], f)
-	}
-	return titles, flags
 }

@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -149,9 +150,8 @@ func TestReadyAsksTheSideDoor(t *testing.T) {
 	defer door.Close()
 	at := strings.TrimPrefix(door.URL, "http://")
 	ask := func(args ...string) (int, string) {
-		var out, stderr bytes.Buffer
-		status := run(append([]string{"ready"}, args...), nil, &out, &stderr, nil)
-		return status, out.String() + stderr.String()
+		status, out, stderr := command(t, append([]string{"ready"}, args...)...)
+		return status, out + stderr
 	}
 	if status, text := ask("--http", at); status != exitOK || text != "draining, say\n" {
 		t.Errorf("status %d, %q", status, text)
@@ -163,9 +163,18 @@ func TestReadyAsksTheSideDoor(t *testing.T) {
 	if status, text := ask("--live", "--http", at); status != exitOK || text != "ok\n" {
 		t.Errorf("alive: status %d, %q", status, text)
 	}
+	_, port, err := net.SplitHostPort(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, everywhere := range []string{":", "0.0.0.0:", "[::]:"} { // as a server's own --http may say
+		if status, text := ask("--live", "--http", everywhere+port); status != exitOK {
+			t.Errorf("%s: status %d, %q", everywhere, status, text)
+		}
+	}
 	door.Close()
 	for _, where := range []string{at, "unix:" + filepath.Join(t.TempDir(), "none")} {
-		if status, text := ask("--http", where); status != exitFailure || !strings.Contains(text, where) {
+		if status, text := ask("--http", where); status != exitFailure || !strings.Contains(text, where) || !strings.Contains(text, "does kring serve run there with --http?") {
 			t.Errorf("nobody there: status %d, %q", status, text)
 		}
 	}

@@ -40,7 +40,7 @@ func (c *configCheckCmd) Run(p process) error {
 		}
 	} else if env.file != nil && env.parsed != nil && env.parsed.Selected() != nil {
 		// The flags don't fit together. The certificates are looked at all the same, so that one run names every fault.
-		serve := env.parsed.Selected().Target.Addr().Interface().(*serveCmd)
+		serve := selectedServe(env.parsed)
 		err = errors.Join(err, newFaults(err, serve.secure(&kring.Config{Listeners: serve.listeners()}), env.file.failed))
 	}
 	if err != nil {

@@ -114,11 +114,21 @@ func asItIs(value string) (string, error) { return value, nil }
 
 // storeType checks the form of a key store. It sets nothing: what a file is can be seen.
 func storeType(value string) (string, error) {
-	switch value {
+	switch strings.ToUpper(value) { // as Java's KeyStore.getInstance
 	case "PKCS12", "PEM", "JKS": // Java reads PKCS#12 as JKS too
 		return "", nil
 	}
 	return "", fmt.Errorf("%q is no form that kring reads; give PKCS12 or PEM", value)
+}
+
+// checkingValidator takes the names of Kafka's classes that do what is done here anyway: look
+// at the signature of a token.
+func checkingValidator(value string) (string, error) {
+	switch strings.TrimPrefix(value, "org.apache.kafka.common.security.oauthbearer.") {
+	case "BrokerJwtValidator", "DefaultJwtValidator":
+		return "", nil
+	}
+	return "", errors.New("classes of Java can't be loaded, and signatures are always looked at here; remove the line")
 }
 
 // onlyTrue takes the value that says what kring does anyway.

@@ -69,7 +69,7 @@ func parseConfig(path string, text []byte, model map[string]*kong.Flag) *configF
 		}
 		f.faults = append(f.faults, is)
 	}
-	hold, overridden := props.Split(all)
+	hold, overridden := props.Split(f.withoutPEMLines(all))
 	for _, p := range hold {
 		f.in[p.Key] = p
 	}
@@ -106,6 +106,9 @@ func lineOf(err error) int {
 }
 
 func readBounded(path string, most int64) ([]byte, error) {
+	if err := notAPipe(path); err != nil {
+		return nil, err
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -129,7 +132,42 @@ func unjoin(err error) []error {
 }
 
 func (f *configFile) fault(p props.Property, format string, args ...any) {
-	f.faults = append(f.faults, &lineFault{p.Line, fmt.Errorf("%s:%d:%d: %s: %w", f.path, p.Line, p.Column, p.Key, fmt.Errorf(format, args...))})
+	f.faults = append(f.faults, &lineFault{p.Line, fmt.Errorf("%s:%d:%d: %s: %w", f.path, p.Line, p.Column, keyShown(p.Key), fmt.Errorf(format, args...))})
+}
+
+// nameLike matches what can be a property's name.
+var nameLike = regexp.MustCompile(`^[A-Za-z0-9._-]{1,200}$`)
+
+// keyShown is a key as errors show it. What is no name may be the rest of a value whose line
+// should have gone on, and so a part of a secret.
+func keyShown(key string) string {
+	if !nameLike.MatchString(key) {
+		return "(no name of a property)"
+	}
+	return key
+}
+
+// withoutPEMLines leaves out the lines of a PEM text behind its first, which is all of it that
+// the property has got. They may be a private key's, and each would be called an unknown
+// property, by its name.
+func (f *configFile) withoutPEMLines(all []props.Property) (kept []props.Property) {
+	within := false
+	for _, p := range all {
+		switch begins := strings.LastIndex(p.Value, "-----BEGIN "); {
+		case within:
+			within = !strings.HasPrefix(p.Key, "-----END")
+			continue
+		case begins >= 0 && !strings.Contains(p.Value[begins:], "-----END "):
+			within = true
+			if row, known := propertyNamed(p.Key); known {
+				f.failed[row.flag] = true
+			}
+			f.fault(p, "the PEM text ends with this line; end each of its lines but the last with \\n\\, or name a file")
+			continue
+		}
+		kept = append(kept, p)
+	}
+	return kept
 }
 
 // provided matches a value that Kafka would ask a provider for: ${provider:key}.

@@ -13,6 +13,7 @@ type property struct {
 	flag    string // that it sets for all listeners; "": none
 	setting string // of --listener, for listener.name.NAME.<name>; "": none
 	// read converts the value. "" means that kring's default is what Kafka's value asks for.
+	// nil: readListeners takes the property (readTogether).
 	read reading
 	unit string // of Kafka's value, for the documentation
 	note string // for the documentation
@@ -34,6 +35,8 @@ const (
 	propProtocols   = "listener.security.protocol.map"
 	propControllers = "controller.listener.names"
 )
+
+var readTogether = []string{propListeners, propAdvertised, propProtocols, propControllers}
 
 // properties is every property of Kafka's that sets something here. A new flag that Kafka
 // has a name for gets a row.
@@ -61,8 +64,8 @@ var properties = []property{
 	{name: "ssl.keystore.location", flag: "tls-keystore", setting: "tls-keystore", read: asItIs, note: "PKCS#12 or PEM; JKS has to be converted"},
 	{name: "ssl.keystore.type", flag: "tls-keystore", setting: "tls-keystore", read: storeType, note: "what the file is is seen from what it holds"},
 	{name: "ssl.keystore.password", flag: "tls-keystore-password", setting: "tls-keystore-password", read: asItIs, note: "itself, or file:PATH"},
-	{name: "ssl.keystore.certificate.chain", flag: "tls-cert", setting: "tls-cert", read: asItIs, note: "PEM text, or a file"},
-	{name: "ssl.keystore.key", flag: "tls-key", setting: "tls-key", read: asItIs, note: "PEM text, or a file"},
+	{name: "ssl.keystore.certificate.chain", flag: "tls-cert", setting: "tls-cert", read: asItIs, note: "PEM text, or files with commas between: one for each name (SNI), of one listener too"},
+	{name: "ssl.keystore.key", flag: "tls-key", setting: "tls-key", read: asItIs, note: "PEM text, or a file for each certificate"},
 	{name: "ssl.key.password", flag: "tls-key-password", setting: "tls-key-password", read: asItIs, note: "itself, or file:PATH"},
 	{name: "ssl.truststore.location", flag: "tls-truststore", setting: "tls-truststore", read: asItIs, note: "PKCS#12 or PEM; JKS has to be converted"},
 	{name: "ssl.truststore.type", flag: "tls-truststore", setting: "tls-truststore", read: storeType, note: "what the file is is seen from what it holds"},
@@ -70,9 +73,10 @@ var properties = []property{
 	{name: "ssl.truststore.certificates", flag: "tls-client-ca", setting: "tls-client-ca", read: asItIs, note: "PEM text, or a file"},
 	{name: "ssl.client.auth", flag: "tls-client-auth", setting: "tls-client-auth", read: asItIs, note: "none, requested or required; has to be said beside a trust store"},
 	{name: "ssl.principal.mapping.rules", flag: "tls-principal-rules", setting: "tls-principal-rules", read: asItIs},
-	{name: "ssl.enabled.protocols", flag: "tls-protocols", setting: "tls-protocols", read: asItIs, note: "TLSv1.2 and TLSv1.3"},
-	{name: "ssl.cipher.suites", flag: "tls-cipher-suites", setting: "tls-cipher-suites", read: asItIs},
+	{name: "ssl.enabled.protocols", flag: "tls-protocols", setting: "tls-protocols", read: noSpaces, note: "TLSv1.2 and TLSv1.3"},
+	{name: "ssl.cipher.suites", flag: "tls-cipher-suites", setting: "tls-cipher-suites", read: noSpaces},
 	{name: "auto.create.topics.enable", read: onlyTrue, note: "true only: topics are created on demand"},
+	{name: "delete.topic.enable", read: onlyTrue, note: "true only: topics can be deleted"},
 	{name: "super.users", flag: "super-users", setting: superUsersSetting, read: superUsersOf, note: "with kring.acl"},
 	{name: "allow.everyone.if.no.acl.found", flag: "acl-open", read: trueOrFalse, note: "with kring.acl; without it everybody may do everything"},
 	{name: "sasl.enabled.mechanisms", flag: "sasl", setting: saslSetting, read: noSpaces, note: "GSSAPI is refused"},
@@ -80,9 +84,11 @@ var properties = []property{
 	{name: "connection.failed.authentication.delay.ms", flag: "auth-failure-delay", read: milliseconds(0), unit: "ms"},
 	{name: "sasl.server.max.receive.size", flag: "sasl-frame-bytes", read: count(1<<10, 1<<30), unit: "bytes"},
 	{name: "sasl.oauthbearer.jwks.endpoint.url", flag: "oauth-jwks", read: fileOrURL, note: "https, or file:///PATH"},
-	{name: "sasl.oauthbearer.expected.issuer", flag: "oauth-issuer"},
+	{name: "sasl.oauthbearer.jwks.endpoint.refresh.ms", flag: "oauth-jwks-refresh", read: milliseconds(1), unit: "ms"},
+	{name: "sasl.oauthbearer.jwt.validator.class", read: checkingValidator, note: "BrokerJwtValidator or DefaultJwtValidator: signatures are always looked at"},
+	{name: "sasl.oauthbearer.expected.issuer", flag: "oauth-issuer", read: asItIs},
 	{name: "sasl.oauthbearer.expected.audience", flag: "oauth-audience", read: noSpaces},
-	{name: "sasl.oauthbearer.sub.claim.name", flag: "oauth-user-claim"},
+	{name: "sasl.oauthbearer.sub.claim.name", flag: "oauth-user-claim", read: asItIs},
 	{name: "sasl.oauthbearer.clock.skew.seconds", flag: "oauth-clock-skew", read: inTime(0, time.Second, " of seconds"), unit: "s"},
 	{name: "num.partitions", flag: "partitions", read: count(1, math.MaxInt32)},
 }
@@ -119,13 +125,16 @@ var ignoredProperties = strings.Fields(`
 	initial. kafka. sasl.kerberos. sasl.login. errors. streams. connect. test. feature. features.
 
 	node.id process.roles inter.broker.protocol.version security.inter.broker.protocol sasl.mechanism.inter.broker.protocol sasl.mechanism.controller.protocol
-	auto.leader.rebalance.enable auto.include.jmx.reporter delete.topic.enable default.replication.factor min.insync.replicas message.max.bytes
+	auto.leader.rebalance.enable auto.include.jmx.reporter default.replication.factor min.insync.replicas message.max.bytes
 	message.timestamp.type num.recovery.threads.per.data.dir num.replica.fetchers num.replica.alter.log.dirs.threads num.alter.log.dirs.threads num.quota.samples
 	queued.max.bytes request.timeout.ms reserved.broker.max.id early.start.listeners max.incremental.fetch.session.cache.slots max.request.partition.size.limit
 	alter.log.dirs.replication.quota.window.num alter.log.dirs.replication.quota.window.size.seconds socket.connection.setup.timeout.ms socket.connection.setup.timeout.max.ms
 	enable.fips.mode enable.delete.topic.records follower.fetch.timeout.ms reconnect.backoff.ms rack client.telemetry controlled.shutdown.enable controlled.shutdown.max.retries
 	controlled.shutdown.retry.backoff.ms ssl.endpoint.identification.algorithm ssl.secure.random.implementation ssl.keymanager.algorithm ssl.trustmanager.algorithm
-	ssl.allow.dn.changes ssl.allow.san.changes ssl.protocol`)
+	ssl.allow.dn.changes ssl.allow.san.changes ssl.protocol
+	sasl.oauthbearer.assertion. sasl.oauthbearer.client.credentials. sasl.oauthbearer.header. sasl.oauthbearer.jwks.endpoint.retry. sasl.oauthbearer.jwt.retriever.class
+	sasl.oauthbearer.scope sasl.oauthbearer.scope.claim.name sasl.oauthbearer.token.endpoint.url sasl.client.callback.handler.class
+	server.max.startup.time.ms add.partitions.to.txn.retry.backoff.ms add.partitions.to.txn.retry.backoff.max.ms delete.records.purgatory.purge.interval.requests`)
 
 // isIgnored says whether a property of Kafka's has no meaning here.
 func isIgnored(name string) bool {

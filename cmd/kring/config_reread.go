@@ -33,6 +33,8 @@ type live struct {
 	now, next *running
 	took      bool         // the last prepare was applied
 	drain     atomic.Int64 // --drain-timeout; written by the owner, read by the goroutine that stops
+	// sources are those of certified, a copy: written by the owner, read by the one that hands over.
+	sources atomic.Pointer[[]namedSource]
 }
 
 // running is settings that the program went by, goes by or will go by.
@@ -111,7 +113,7 @@ func (l *live) prepare() (*running, error) {
 	var faults []error
 	for i, flag := range next.flags {
 		was := l.now.flags[i]
-		if reflect.DeepEqual(flag.Target.Interface(), was.Target.Interface()) {
+		if sameValue(flag.Target.Interface(), was.Target.Interface()) {
 			continue
 		}
 		if flag.Name == "listener" {
@@ -126,7 +128,7 @@ func (l *live) prepare() (*running, error) {
 	if most, is := l.start.pipelineMost(), next.c.pipelineMost(); is > most && next.c.Handler == handlerEmbedded {
 		faults = append(faults, fmt.Errorf("--pipeline can't be more than %d while kring serves, and is %d: the cluster was opened for so many; restart it", most, is))
 	}
-	faults = append(faults, next.c.addedSASL(l.start)...)
+	faults = append(faults, next.c.addedSASL(l.start, l.now.c)...)
 	next.cfg = next.c.serverConfig()
 	faults = append(faults, next.keep(l)...)
 	if err := next.cfg.Validate(); err != nil {
@@ -136,6 +138,17 @@ func (l *live) prepare() (*running, error) {
 		return nil, errors.New(env.attribute(errors.Join(faults...).Error()))
 	}
 	return next, nil
+}
+
+// sameValue compares two values of a flag. A secret that a file has is the same while its file is:
+// what is in the file is read again by itself, and may be another now.
+func sameValue(a, b any) bool {
+	if x, is := a.(secret); is {
+		if y := b.(secret); x.file() != "" || y.file() != "" {
+			return x.file() == y.file()
+		}
+	}
+	return reflect.DeepEqual(a, b)
 }
 
 // keep has the Config keep what the handler has taken, and the listeners that there are
@@ -195,6 +208,29 @@ func (l *live) handOver() {
 		l.certified = append(l.certified, l.now.c)
 		l.now.c.warnTLS(l.log)
 	}
+	l.publishSources()
+}
+
+// publishSources has the next process be given the session tickets of all that listeners have now.
+func (l *live) publishSources() {
+	var all []namedSource
+	for _, c := range l.certified {
+		all = append(all, c.TLS.sources...)
+	}
+	l.sources.Store(&all)
+}
+
+// tickets are the keys of session tickets, as the next process looks for them. Any goroutine.
+func (l *live) tickets() map[string][]byte {
+	all := map[string][]byte{}
+	if sources := l.sources.Load(); sources != nil {
+		for _, s := range *sources {
+			if keys := s.source.Tickets(); keys != nil {
+				all[ticketsOf(s.listener)] = keys
+			}
+		}
+	}
+	return all
 }
 
 // compareSettings returns the faults of settings of listeners that changed, and notes the
@@ -213,11 +249,9 @@ func (r *running) compareSettings(was *serveCmd) (faults []error) {
 		}
 		_, ofServer := listenerSettings[setting]
 		shown := fmt.Sprintf("--listener %s from %s to %s", path, orNone(before), orNone(after))
-		if !ofServer && setting != advertiseSetting && strings.HasPrefix(setting, tlsPrefix) {
+		if !ofServer && setting != advertiseSetting {
 			shown = "--listener " + path // it may be a secret
-		} else if !ofServer && setting != advertiseSetting { // as this may be
-			shown = "--listener " + path
-			if hasListener(was, listener) && hasListener(r.c, listener) {
+			if !strings.HasPrefix(setting, tlsPrefix) && hasListener(was, listener) && hasListener(r.c, listener) {
 				faults = append(faults, fmt.Errorf("--listener %s can't change while kring serves: restart it", path))
 			}
 		}

@@ -4,7 +4,9 @@ package main
 
 import (
 	"crypto/tls"
+	"crypto/x509/pkix"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -64,5 +66,65 @@ func TestTLSIsChangedLiveOrNotAtAll(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "certificate required") {
 		t.Errorf("a client without a certificate: %v", err)
 	}
+	c.stop()
+}
+
+// TestAListenerShowsEachNameItsCertificate: of one listener's several certificates a client
+// gets the one with the name that it asks for, and the first for an unknown name and for
+// none. All are read again when one changes, and when the list does.
+func TestAListenerShowsEachNameItsCertificate(t *testing.T) {
+	at, ca := certDir(t)
+	issue := func(file, subject, host string) {
+		t.Helper()
+		c, err := ca.Issue(testcerts.Spec{Subject: pkix.Name{CommonName: subject}, Hosts: []string{host}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, err := c.KeyPEM("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, at(file+".key"), key)
+		writeFile(t, at(file+".pem"), c.CertPEM())
+	}
+	for _, name := range []string{"a", "b", "c"} {
+		issue(name, name, name+".example")
+	}
+	list := func(end string, names ...string) string {
+		for i, name := range names {
+			names[i] = at(name + end)
+		}
+		return strings.Join(names, ",")
+	}
+	config := func(names ...string) string {
+		return "listeners=SSL://127.0.0.1:0,OTHER://127.0.0.1:0\nlistener.security.protocol.map=OTHER:SSL,SSL:SSL\n" +
+			"ssl.keystore.certificate.chain=" + at("one.pem") + "\nssl.keystore.key=" + at("one.key") + "\n" +
+			"listener.name.ssl.ssl.keystore.certificate.chain=" + list(".pem", slices.Clone(names)...) + "\nlistener.name.ssl.ssl.keystore.key=" + list(".key", slices.Clone(names)...) + "\n"
+	}
+	c := serveConfig(t, config("a", "b"), "--handler", "null")
+	shows := func(asked, want string) {
+		t.Helper()
+		conn, err := tls.Dial("tcp", c.addr, &tls.Config{ServerName: asked, InsecureSkipVerify: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if got := conn.ConnectionState().PeerCertificates[0].Subject.CommonName; got != want {
+			t.Errorf("who asks for %q is shown the certificate %s, want %s", asked, got, want)
+		}
+	}
+	for asked, want := range map[string]string{"a.example": "a", "b.example": "b", "B.Example": "b", "c.example": "a", "": "a"} {
+		shows(asked, want)
+	}
+	issue("b", "b2", "b.example")
+	c.logged(`msg="the certificates were read again"`)
+	shows("b.example", "b2")
+	expect(t, c.reread(config("b", "c")), "was read again", "--listener SSL.tls-cert")
+	for asked, want := range map[string]string{"a.example": "b2", "b.example": "b2", "c.example": "c"} {
+		shows(asked, want)
+	}
+	writeFile(t, at("c.pem"), []byte("no certificate"))
+	expect(t, c.reread(config("a", "c")), "stays as it was", "c.pem")
+	shows("c.example", "c")
 	c.stop()
 }

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"kring"
@@ -33,6 +34,9 @@ func TestValuesOfKafkasAreConverted(t *testing.T) {
 		{"max.connections", "2147483647", ""}, {"max.connections.per.ip", "0", "0"}, {"max.connections.per.ip", "2147483647", ""},
 		{"max.connections.per.ip.overrides", "a.example:5, ::1:7,10.0.0.1:0", "a.example=5,::1=7,10.0.0.1=0"}, {"max.connections.per.ip.overrides", "", ""},
 		{"inter.broker.listener.name", "internal", "INTERNAL"},
+		{"sasl.oauthbearer.sub.claim.name", "client_id", "client_id"}, {"sasl.oauthbearer.expected.issuer", "https://a.example", "https://a.example"},
+		{"ssl.enabled.protocols", "TLSv1.2, TLSv1.3", "TLSv1.2,TLSv1.3"}, {"ssl.cipher.suites", "A , B", "A,B"},
+		{"ssl.keystore.type", "pkcs12", ""}, {"ssl.truststore.type", "pem", ""},
 	} {
 		if got, err := valueOf(c.name, c.value); err != nil || got != c.want {
 			t.Errorf("%s=%s: %q, %v, want %q", c.name, c.value, got, err, c.want)
@@ -57,6 +61,9 @@ func TestEveryPropertyOfTheTableSetsAFlagThatNamesIt(t *testing.T) {
 	model := flagModel()
 	named := regexp.MustCompile(`\[([a-z.]+\.[a-z._<>]+|listeners)\]`)
 	for _, p := range properties {
+		if p.read == nil && !slices.Contains(readTogether, p.name) {
+			t.Errorf("%s is read by nobody, so a file that has it would set nothing", p.name)
+		}
 		if p.flag == "" && p.setting == "" && p.note == "" {
 			t.Errorf("%s sets nothing and says nothing", p.name)
 		}
@@ -92,7 +99,10 @@ func TestEveryFlagIsAPropertyOrSaysWhyNot(t *testing.T) {
 }
 
 // textOfConfig reads a text as a configuration.
-func textOfConfig(text string) *configFile { return parseConfig("f", []byte(text), flagModel()) }
+func textOfConfig(text string) *configFile { return parseConfig("f", []byte(text), testModel()) }
+
+// testModel is made once: nothing is set in it, values are only tried on.
+var testModel = sync.OnceValue(flagModel)
 
 // TestListenersAreReadAsKafkaReadsThem.
 func TestListenersAreReadAsKafkaReadsThem(t *testing.T) {
@@ -166,11 +176,16 @@ func TestEveryFaultOfAConfigurationNamesFileLineAndProperty(t *testing.T) {
 		"sasl.jaas.config=a.b.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub=\"hunter2\";":                                                         "tokens that nobody has signed are never accepted",
 		"sasl.jaas.config=a.b.Other required;": "Other is a class of Java",
 		"sasl.jaas.config=hunter2":             "followed by no flag",
-		"listener.name.x.scram-sha-256.sasl.jaas.config=a.ScramLoginModule required tokenauth=true;":       "kring has no delegation tokens",
-		"listener.name.x.scram-sha-256.sasl.jaas.config=a.ScramLoginModule required user_bob=\"hunter2\";": "only PlainLoginModule for the mechanism plain has accounts, and bob would be let in by nobody",
-		"listener.name.x.plain.sasl.jaas.config=a.PlainLoginModule required user_bob=\"hunter2;":           "option \"user_bob\": a text in quotes does not end",
-		"listener.name.x.plain.sasl.jaas.config=a.PlainLoginModule required user_bob=\"hunter2\"":          "not ended by a ;",
-		"listener.name.x.plain.sasl.jaas.config=a.PlainLoginModule required user_bob=\"\";":                "the user bob has no password",
+		"listener.name.x.scram-sha-256.sasl.jaas.config=a.ScramLoginModule required tokenauth=true;":                         "kring has no delegation tokens",
+		"listener.name.x.scram-sha-256.sasl.jaas.config=a.ScramLoginModule required user_bob=\"hunter2\";":                   "only PlainLoginModule for the mechanism plain has accounts, and bob would be let in by nobody",
+		"listener.name.x.plain.sasl.jaas.config=a.PlainLoginModule required user_bob=\"hunter2;":                             "option \"user_bob\": a text in quotes does not end",
+		"listener.name.x.plain.sasl.jaas.config=a.PlainLoginModule required user_bob=\"hunter2\"":                            "not ended by a ;",
+		"listener.name.x.plain.sasl.jaas.config=a.PlainLoginModule required user_bob=\"\";":                                  "the user bob has no password",
+		"listener.name.x.plain.sasl.jaas.config=a.PlainLoginModule required user_al=\"x user_bob=\"hunter2\" user_c=\"y\";":  "option 2 has no value",
+		"listener.name.x.plain.sasl.jaas.config=a.PlainLoginModule required user_al=\"x user_bob=\"hunter2 user_c=\"y\";":    "f:1:1: listener.name.x.plain.sasl.jaas.config: option 2 has no value",
+		"ssl.keystore.key=-----BEGIN PRIVATE KEY-----\nMIIhunter2Evhunter2\nhunter2/+=\n-----END PRIVATE KEY-----\ncolour=1": "f:1:1: ssl.keystore.key: the PEM text ends with this line",
+		"ssl.keystore.key=-----BEGIN PRIVATE KEY-----\nMIIhunter2Evhunter2":                                                  "f:1:1: ssl.keystore.key: the PEM text ends with this line; end each of its lines but the last with \\n\\, or name a file",
+		"sasl.jaas.config=a.PlainLoginModule required user_al=\n\"hunter2\";":                                                "f:2:1: (no name of a property): there is no such property",
 		"sasl.jaas.config=": "no JAAS string",
 		"sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required username=\"x\" password=\"hunter2\";": "",
 	} {
@@ -358,7 +373,7 @@ func silent(hold []props.Property) (n int) {
 		}
 		if row, known := propertyNamed(name); known {
 			text := ""
-			if row.read != nil {
+			if !slices.Contains(readTogether, row.name) {
 				text, _ = row.read(strings.TrimSpace(p.Value))
 			}
 			if text == "" {
@@ -367,4 +382,16 @@ func silent(hold []props.Property) (n int) {
 		}
 	}
 	return n
+}
+
+// TestLettersApartIsAtMostTheEditDistance.
+func TestLettersApartIsAtMostTheEditDistance(t *testing.T) {
+	names := slices.Concat(propertyNames(), []string{"", "a", "aa", "ab", "ba", "listenrs", "max.conections"})
+	for _, a := range names {
+		for _, b := range names {
+			if least, is := lettersApart(a, b), editDistance(a, b); least > is {
+				t.Errorf("%q and %q: %d, and the distance is %d", a, b, least, is)
+			}
+		}
+	}
 }

@@ -112,22 +112,14 @@ func writeJSON(w io.Writer, v any) error {
 	return out.Encode(v)
 }
 
-// dash is a text of a client in a table.
-func dash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return top.Clean(s)
-}
-
 func writeOpen(w io.Writer, all views.Connections) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "ID\tCLIENT\tREMOTE\tPRINCIPAL\tSOFTWARE\tREQ/S\tIN/S\tOUT/S\tP50\tP99\tFLY\tMUTED\tIDLE\tAGE")
 	for _, c := range all.Connections {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n",
-			c.ID, dash(c.ClientID), c.Remote, dash(c.Principal), dash(strings.TrimSpace(c.Software+" "+c.SoftwareVersion)),
+			c.ID, top.OrDash(c.ClientID), c.Remote, top.OrDash(c.Principal), top.OrDash(strings.TrimSpace(c.Software+" "+c.SoftwareVersion)),
 			top.Amount(c.RequestsPerSec), top.Amount(c.BytesInPerSec), top.Amount(c.BytesOutPerSec), top.Millis(c.LatencyP50), top.Millis(c.LatencyP99),
-			c.InFlight, dash(c.Muted), top.Since(c.IdleMilliseconds), top.Since(c.AgeMilliseconds))
+			c.InFlight, top.OrDash(c.Muted), top.Since(c.IdleMilliseconds), top.Since(c.AgeMilliseconds))
 	}
 	fmt.Fprintf(t, "%d of %d, %d open\n", len(all.Connections), all.Matched, all.Open)
 	return t.Flush()
@@ -138,8 +130,8 @@ func writeEnded(w io.Writer, all views.Connections) error {
 	fmt.Fprintln(t, "ENDED\tID\tCLIENT\tREMOTE\tPRINCIPAL\tSOFTWARE\tREASON\tREQUESTS\tIN\tOUT\tAGE\tDETAIL")
 	for _, c := range all.Closed {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n",
-			c.At.Format("2006-01-02T15:04:05.000Z07:00"), c.ID, dash(c.ClientID), c.Remote, dash(c.Principal), dash(strings.TrimSpace(c.Software+" "+c.SoftwareVersion)),
-			c.Reason, c.Requests, top.Amount(float64(c.BytesIn)), top.Amount(float64(c.BytesOut)), top.Since(c.AgeMilliseconds), dash(c.Detail))
+			c.At.Format("2006-01-02T15:04:05.000Z07:00"), c.ID, top.OrDash(c.ClientID), c.Remote, top.OrDash(c.Principal), top.OrDash(strings.TrimSpace(c.Software+" "+c.SoftwareVersion)),
+			c.Reason, c.Requests, top.Amount(float64(c.BytesIn)), top.Amount(float64(c.BytesOut)), top.Since(c.AgeMilliseconds), top.OrDash(c.Detail))
 	}
 	fmt.Fprintf(t, "%d of %d\n", len(all.Closed), all.ClosedMatched)
 	return t.Flush()

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -12,7 +13,7 @@ import (
 	"kring/views"
 )
 
-// command runs a command that asks the side door, in this process.
+// command runs a command in this process.
 func command(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	var out, err bytes.Buffer
@@ -40,7 +41,11 @@ func TestConnectionsAreListedAndClosedFromTheCommandLine(t *testing.T) {
 				return list.Open
 			}
 			until(t, "two connections that have asked", func() bool { return listed() == 2 && list.Connections[1].Requests == 1 })
-			_, out, _ := command(t, append([]string{"connections", "list", "--where", "remote=" + one.LocalAddr().String()}, at...)...)
+			var out string
+			until(t, "the first is listed", func() bool {
+				_, out, _ = command(t, append([]string{"connections", "list", "--where", "remote=" + one.LocalAddr().String()}, at...)...)
+				return strings.Contains(out, "2 open")
+			})
 			if !strings.Contains(out, one.LocalAddr().String()) || strings.Contains(out, two.LocalAddr().String()) || !strings.Contains(out, "1 of 1, 2 open") {
 				t.Errorf("%s", out)
 			}
@@ -53,7 +58,11 @@ func TestConnectionsAreListedAndClosedFromTheCommandLine(t *testing.T) {
 				t.Errorf("status %d, %q, %s", status, out, stderr)
 			}
 			where := append([]string{"connections", "close", "--where", "listener=PLAINTEXT"}, at...)
-			if status, out, stderr = command(t, where...); status != exitUsage || out != "" || !strings.Contains(stderr, "1 of 1 connections match, and none was closed; give --yes") {
+			until(t, "the other one matches, and the first has gone", func() bool {
+				status, out, stderr = command(t, where...)
+				return strings.Contains(stderr, "1 of 1 connections match, and none was closed; give --yes")
+			})
+			if status != exitUsage || out != "" {
 				t.Errorf("status %d, %q, %s", status, out, stderr)
 			}
 			if status, out, stderr = command(t, append(where, "--yes")...); status != exitOK || out != "1 closed\n" {
@@ -63,9 +72,10 @@ func TestConnectionsAreListedAndClosedFromTheCommandLine(t *testing.T) {
 				_, out, _ := command(t, append([]string{"connections", "list", "--ended"}, at...)...)
 				return strings.Count(out, "closed_by_admin") == 2
 			})
-			if _, body := door.get("/metrics"); !strings.Contains(body, `kring_connections_closed_total{reason="closed_by_admin"} 2`) {
-				t.Error("/metrics does not count them")
-			}
+			until(t, "/metrics counts them", func() bool { // which a processor does behind what it lists
+				_, body := door.get("/metrics")
+				return strings.Contains(body, `kring_connections_closed_total{reason="closed_by_admin"} 2`)
+			})
 			until(t, "the log says so", func() bool { return strings.Contains(c.stderr.String(), "connections were closed by --http-admin") })
 		})
 	}
@@ -114,9 +124,44 @@ func TestTopWithoutATerminalPrintsTheClientsOnce(t *testing.T) {
 	c := serve(t, args...)
 	client := dial(t, c.addr)
 	ask(t, client, kmsg.NewPtrApiVersionsRequest())
-	status, out, stderr := command(t, "top", "--http", args[len(args)-1])
+	var status int
+	var out, stderr string
+	until(t, "all processors have listed their clients", func() bool { // a busy machine may keep one from it
+		status, out, stderr = command(t, "top", "--http", args[len(args)-1])
+		return status != exitOK || strings.Contains(out, client.LocalAddr().String())
+	})
 	if status != exitOK || !strings.Contains(out, "clients 1-1 of 1 by requests_per_second") || !strings.Contains(out, client.LocalAddr().String()) || strings.Contains(out, "\x1b") {
 		t.Errorf("status %d, %s, %s", status, out, stderr)
+	}
+}
+
+// TestWhatListensInPlaceOfTheSideDoorIsToldApart: from nobody, and from one that hangs.
+func TestWhatListensInPlaceOfTheSideDoorIsToldApart(t *testing.T) {
+	for want, does := range map[string]func(net.Conn){
+		"something else than the --http of kring": func(c net.Conn) {
+			_, _ = c.Write([]byte("\x00\x00\x00\x04none"))
+			_ = c.Close()
+		},
+		"has not answered in time": func(net.Conn) {},
+	} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		go func() {
+			for c, err := l.Accept(); err == nil; c, err = l.Accept() {
+				defer c.Close()
+				does(c)
+			}
+		}()
+		timeout := "1m"
+		if strings.Contains(want, "in time") {
+			timeout = "10ms"
+		}
+		if status, _, stderr := command(t, "ready", "--http", l.Addr().String(), "--timeout", timeout); status != exitFailure || !strings.Contains(stderr, want) {
+			t.Errorf("%d %s, want %q", status, stderr, want)
+		}
 	}
 }
 

@@ -7,8 +7,9 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
-	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 const dashboardFile = "../../deploy/grafana/dashboards/kring.json"
@@ -33,9 +34,9 @@ func TestTheDashboardAsksForMetricsThatThereAre(t *testing.T) {
 	if err := json.Unmarshal(raw, &board); err != nil {
 		t.Fatal(err)
 	}
-	args, door := withHTTP(t)
+	args, door := withHTTP(t, "--quota", "client-id=*,fetch-bytes=1e12")
 	c := serve(t, args...)
-	ask(t, dial(t, c.addr), kmsg.NewPtrMetadataRequest()) // stages have series with the first request
+	produceAndConsume(t, c.addr, kgo.FetchMaxWait(100*time.Millisecond)) // stages, topics and quotas have series when they are used
 	var exposed map[string]bool
 	until(t, "the request is counted", func() bool {
 		_, body := door.get("/metrics")
@@ -45,7 +46,7 @@ func TestTheDashboardAsksForMetricsThatThereAre(t *testing.T) {
 			name, _, _ = strings.Cut(name, "{")
 			exposed[name] = true
 		}
-		return exposed["kring_request_stage_seconds_bucket"]
+		return exposed["kring_request_stage_seconds_bucket"] && exposed["kring_quota_use"]
 	})
 	asked := 0
 	for _, panel := range board.Panels {

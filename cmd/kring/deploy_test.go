@@ -9,14 +9,14 @@ import (
 	"testing"
 )
 
-// output is what a command prints.
+// output is what a command prints that succeeds and complains of nothing.
 func output(t *testing.T, args ...string) string {
 	t.Helper()
-	var stdout, stderr bytes.Buffer
-	if status := run(args, nil, &stdout, &stderr, nil); status != exitOK {
-		t.Fatalf("kring %q: status %d: %s", args, status, stderr.String())
+	status, stdout, stderr := command(t, args...)
+	if status != exitOK || stderr != "" {
+		t.Fatalf("kring %q: status %d: %s", args, status, stderr)
 	}
-	return stdout.String()
+	return stdout
 }
 
 // TestTheSeccompProfileOfTheContainerIsCurrent: it is what kring doctor --seccomp prints.
@@ -31,15 +31,22 @@ func TestTheSeccompProfileOfTheContainerIsCurrent(t *testing.T) {
 	}
 }
 
-// TestTheUnitsRunFlagsThatThereAre: what the units and the container start is accepted.
+// TestTheUnitsRunFlagsThatThereAre: what the units and the container start is accepted, and the
+// variables that they set are of settings.
 func TestTheUnitsRunFlagsThatThereAre(t *testing.T) {
+	known := output(t, "completion", "bash")
 	for _, file := range []string{"../../docs/systemd/kring.service", "../../docs/systemd/kring-upgrade.service", "../../deploy/Containerfile", "../../deploy/compose.yaml"} {
 		raw, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
 		text := strings.ReplaceAll(string(raw), "\\\n", " ")
-		known := output(t, "completion", "bash")
+		for _, variable := range regexp.MustCompile(`KRING_[A-Z_]+`).FindAllString(text, -1) {
+			flag := strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(variable, settingPrefix)), "_", "-")
+			if variableOf(flag) != variable || !strings.Contains(known, "kring serve --"+flag+"'") {
+				t.Errorf("%s: there is no setting for %s", file, variable)
+			}
+		}
 		for _, flag := range regexp.MustCompile(`--[a-z][a-z-]+`).FindAllString(runLines(text), -1) {
 			if !strings.Contains(known, "kring serve "+flag+"'") && !strings.Contains(known, " "+flag+" ") {
 				t.Errorf("%s: there is no %s", file, flag)

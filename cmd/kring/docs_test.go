@@ -19,7 +19,7 @@ var flagsOfOthers = map[string]string{
 	"cap-drop": "docker", "memory": "docker", "security-opt": "docker", "ulimit": "docker", "build": "docker",
 	"bootstrap-server": "kafka", "command-config": "kafka", "delete-offsets": "kafka", "list": "kafka",
 	"conns": "bench", "duration": "bench", "only": "bench", "payload": "bench", "quick": "bench", "rate": "bench",
-	"rounds": "bench", "scenario": "bench",
+	"recording": "bench", "rounds": "bench", "scenario": "bench", "steps": "bench",
 	"unix-socket": "curl", "now": "systemctl",
 }
 
@@ -99,7 +99,7 @@ func TestEveryFlagInTheDocumentsExists(t *testing.T) {
 	for path, text := range documents(t) {
 		for _, name := range namedIn(text) {
 			if !known[name] && flagsOfOthers[name] == "" {
-				t.Errorf("%s names --%s: no command of kring has it; mend the page, or name the program in flagsOfOthers", path, name)
+				t.Errorf("%s names --%s: no command of kring has it; correct the page, or name the program in flagsOfOthers", path, name)
 			}
 		}
 	}

@@ -70,6 +70,13 @@ func (l *ledger) load(ctx context.Context, t *testing.T, addr string, acknowledg
 	}
 }
 
+// count is how many were acknowledged.
+func (l *ledger) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.acked)
+}
+
 // check reads the whole topic and finds every acknowledged record where the
 // server said it was.
 func (l *ledger) check(t *testing.T, addr string) {
@@ -92,6 +99,8 @@ func (l *ledger) check(t *testing.T, addr string) {
 		found[place{r.Partition, r.Offset}] = number
 	})
 	lost := 0
+	l.mu.Lock() // a client's last promise may still be on its way when Close has returned
+	defer l.mu.Unlock()
 	for at, number := range l.acked {
 		if got, ok := found[at]; !ok || got != number {
 			lost++
@@ -146,7 +155,7 @@ func endUnderLoad(t *testing.T, l *ledger, how syscall.Signal, want int, args []
 	defer cancel()
 	var once sync.Once
 	enough := make(chan struct{})
-	target := len(l.acked) + 300
+	target := l.count() + 300
 	var clients sync.WaitGroup
 	for range 3 {
 		clients.Go(func() {
@@ -160,7 +169,7 @@ func endUnderLoad(t *testing.T, l *ledger, how syscall.Signal, want int, args []
 	select {
 	case <-enough:
 	case <-time.After(deadline):
-		t.Errorf("only %d records acknowledged; standard error:\n%s", len(l.acked), c.stderr.String())
+		t.Errorf("only %d records acknowledged; standard error:\n%s", l.count(), c.stderr.String())
 	}
 	c.signal(how)
 	if status := c.exit(); status != want {

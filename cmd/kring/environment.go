@@ -61,7 +61,7 @@ func (s *settings) Resolve(command *kong.Context, path *kong.Path, flag *kong.Fl
 		return nil, nil
 	}
 	variable := variableOf(flag.Name)
-	if value, ok := s.values[variable]; ok {
+	if value, ok := s.values[variable]; ok && !(isGateway(path) && notOfGateway[flag.Name]) {
 		s.used[flag.Name] = source{variable: variable}
 		return value, nil
 	}
@@ -73,6 +73,13 @@ func (s *settings) Resolve(command *kong.Context, path *kong.Path, flag *kong.Fl
 		return is.text, nil
 	}
 	return nil, nil
+}
+
+// isGateway says whether a flag is one of kring gateway's. The environment of a container is that
+// of its image, which is made for kring serve: what a gateway has no use for is passed over there,
+// and refused on the command line alone.
+func isGateway(path *kong.Path) bool {
+	return path.Command != nil && path.Command.Name == "gateway"
 }
 
 // load reads the file that --config or its variable names.
@@ -181,7 +188,11 @@ func (s *settings) notes(command *kong.Context) (warnings []string) {
 // variablesOfScripts are those by which the scripts and tests of this repository are told
 // things, and pass on to the servers that they start. They are settings of theirs.
 var variablesOfScripts = []string{
-	"KRING_BENCH_TEST_CHILD", "KRING_BIN", "KRING_BOOTSTRAP", "KRING_CHAOS_ROUNDS", "KRING_COMMAND", "KRING_CONTESTANT_TEST_CHILD",
-	"KRING_ENGINES", "KRING_GATEWAY_MODES", "KRING_GATEWAY_TOOLS", "KRING_HELDFILE_SERVER", "KRING_JAVA_CACHE", "KRING_JAVA_PARTS", "KRING_KAFKA_CACHE", "KRING_PEERS", "KRING_PIPELINE_REQUESTS",
-	"KRING_PIPELINE_SEED", "KRING_TEST_CHILD", "KRING_TEST_SUITE_CHILD", "KRING_TRACES", "KRING_UPDATE", "KRING_VERSIONS_CACHE",
+	"KRING_BENCH", "KRING_BENCH_TEST_CHILD", "KRING_BIN", "KRING_BOOTSTRAP", "KRING_CHAOS_ROUNDS", "KRING_COMMAND",
+	"KRING_CONFORMANCE_ALLOW", "KRING_CONTESTANT_TEST_CHILD", "KRING_ENGINES", "KRING_GATEWAY_CLIENTS",
+	"KRING_GATEWAY_FAILOVER", "KRING_GATEWAY_MIX", "KRING_GATEWAY_MODES", "KRING_GATEWAY_SUITE", "KRING_GATEWAY_TOOLS",
+	"KRING_HELDFILE_SERVER", "KRING_JAVA_CACHE", "KRING_JAVA_PARTS", "KRING_KAFKA_CACHE", "KRING_KAFKA_PROXY",
+	"KRING_KROXYLICIOUS", "KRING_KROXYLICIOUS_JAVA", "KRING_PEERS", "KRING_PEER_VERSIONS", "KRING_PIPELINE_REQUESTS",
+	"KRING_PIPELINE_SEED", "KRING_TEST_CHILD", "KRING_TEST_SUITE_CHILD", "KRING_TRACES", "KRING_UPDATE",
+	"KRING_VERSIONS_CACHE", "KRING_VERSIONS_NODES",
 }

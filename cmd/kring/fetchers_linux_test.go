@@ -117,6 +117,9 @@ func TestUnreadFetchesLeaveMemoryAndServiceToOthers(t *testing.T) {
 				clients int
 				one     bool
 			}{{12, false}, {60, false}, {60, true}, {200, true}} {
+				if detectorShare > 0 { // which looks at each byte that they don't read; fifteen ask for more than there is room for
+					of.clients = max(of.clients/4, 12)
+				}
 				conns := unreadFetches(t, c.addr, of.clients, of.one)
 				longest := goodClient(t, cl, 50)
 				peak := c.resident("VmHWM")

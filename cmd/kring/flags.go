@@ -48,7 +48,7 @@ type serveCmd struct {
 	Proxy   proxyFlags  `embed:""`
 
 	Engine        string        `group:"engine" enum:"auto, io_uring, epoll, portable" default:"auto" help:"Engine: ${enum}. auto takes io_uring if this system allows it, else epoll, else portable, and says why. If the named engine does not work, the program fails. Default: ${default}."`
-	Wait          string        `group:"engine" enum:"auto, locked, parked" default:"auto" help:"How processors wait: ${enum}. locked holds an OS thread for each (best with --dispatch inline), parked uses Go's poller (best with pool). Default: ${default}, the best for --dispatch."`
+	Wait          string        `group:"engine" enum:"auto, locked, parked" default:"auto" help:"How processors wait: ${enum}. locked holds an OS thread for each (best with --dispatch inline), parked uses Go's poller (best with pool). Default: ${default}, the best for --dispatch; parked too when a listener speaks TLS."`
 	Accept        string        `group:"engine" enum:"apart, per-processor" default:"apart" help:"Where connections are accepted: ${enum}. apart: each listener has an engine of its own and hands connections to the processors. per-processor: each processor accepts for itself, on sockets that share the address (SO_REUSEPORT). Default: ${default}."`
 	Gosched       string        `group:"engine" enum:"auto, on, off" default:"auto" help:"Whether a processor that handed requests to the pool yields to other goroutines before it sends and sleeps: ${enum}. auto yields; for a single request only if the processor waits locked or there is one CPU. Default: ${default}."`
 	Processors    int           `group:"engine" placeholder:"N" help:"Event loops, each with a share of the connections. Default: one per CPU inline, one per two CPUs with a pool."`
@@ -78,10 +78,11 @@ type serveCmd struct {
 
 	HTTP      httpFlags      `embed:""`
 	Telemetry telemetryFlags `embed:""`
+	Recording recordFlags    `embed:""`
 
 	Upgrade upgradeFlags `embed:""`
 
-	DrainTimeout time.Duration `group:"process" placeholder:"DURATION" default:"10s" help:"How long requests in flight may take to finish after SIGINT or SIGTERM. A second signal exits at once. Default: ${default}."`
+	DrainTimeout time.Duration `group:"process" placeholder:"DURATION" default:"7s" help:"How long requests in flight may take to finish after SIGINT or SIGTERM; clients that read nothing of their answers, a fifth of that. A second signal exits at once. Default: ${default}."`
 	LogLevel     string        `group:"process" enum:"debug, info, warn, error" default:"info" help:"Least severe log line on standard error: ${enum}. debug has a line for each closed connection. Default: ${default}."`
 	LogFormat    string        `group:"process" enum:"text, json" default:"text" help:"Format of log lines: ${enum}. Default: ${default}."`
 }
@@ -157,6 +158,7 @@ func (c *serveCmd) Validate() error {
 	faults = append(faults, c.Lanes.validate(c.Handler)...)
 	faults = append(faults, c.HTTP.validate()...)
 	faults = append(faults, c.Telemetry.validate(c.Handler, c.HTTP.HTTP)...)
+	faults = append(faults, c.Recording.validate(c.Handler)...)
 	faults = append(faults, c.validateURing()...)
 	return errors.Join(append(faults, c.validateCluster()...)...)
 }
@@ -251,13 +253,13 @@ func (c *serveCmd) serverConfig() kring.Config {
 	c.Quotas.apply(&cfg)
 	c.HTTP.measure(&cfg)
 	cfg.Conns.HandlerFiles = c.handlerFiles(cfg)
-	cfg.Memory.HandlerBytes = c.handlerMemory(cfg)
+	cfg.Memory.HandlerBytes = c.handlerMemory(cfg) + c.Recording.memory()
 	return cfg
 }
 
 // The embedded cluster gets a fifth of a small memory, and half of a large one less what
-// the network layer may take. Requests that wait in the cluster take a part of that
-// (clusterWaits), and records the rest.
+// the network layer may take, and beside that what clients leave behind. Requests that wait
+// in the cluster take a part of it (clusterRest), and records the rest.
 const (
 	handlerMemoryPart    = 5
 	networkMemoryMost    = 800 << 20
@@ -273,25 +275,29 @@ func (c *serveCmd) handlerMemory(cfg kring.Config) int64 {
 	}
 	limit := cfg.MemoryPlan().Max
 	if c.MemoryLogBytesMax > 0 {
-		return 2*int64(c.MemoryLogBytesMax) + clusterWaits(limit)
+		return 2*int64(c.MemoryLogBytesMax) + clusterRest(limit)
 	}
 	if c.DataDir != "" { // it is loaded before anybody waits
-		return max(min(clusterMemory(limit), handlerMemoryOnDisk), clusterWaits(limit))
+		return max(min(clusterMemory(limit), handlerMemoryOnDisk), clusterRest(limit))
 	}
 	return clusterMemory(limit)
 }
 
-// clusterWaits is what requests take that wait in the cluster.
-func clusterWaits(limit int64) int64 {
-	return int64(embedded.WaitsMaxIn(limit)) * embedded.WaitBytes
+// clusterRest is what requests take that wait in the cluster, and what clients leave
+// behind.
+func clusterRest(limit int64) int64 {
+	return int64(embedded.WaitsMaxIn(limit))*embedded.WaitBytes + clusterKept(limit)
 }
+
+// clusterKept is what clients leave behind, and fetch sessions.
+func clusterKept(limit int64) int64 { return 2 * embedded.KeptBytesIn(limit) }
 
 // clusterMemory is the cluster's part of a memory limit, with records in memory.
 func clusterMemory(most int64) int64 {
 	if most == 0 {
-		return handlerMemoryUnknown
+		return handlerMemoryUnknown + clusterKept(most)
 	}
-	return max(most/handlerMemoryPart, (most-networkMemoryMost)/2)
+	return max(most/handlerMemoryPart, (most-networkMemoryMost)/2) + clusterKept(most)
 }
 
 // logMemory logs the memory plan, and tells the Go runtime its part unless GOMEMLIMIT is
@@ -372,9 +378,9 @@ func (c *serveCmd) clusterConfig() embedded.Config {
 	sc := c.serverConfig()
 	limit := sc.MemoryPlan().Max
 	if c.DataDir == "" && c.MemoryLogBytesMax == 0 {
-		cfg.MemoryLogBytesMax = (sc.Memory.HandlerBytes - clusterWaits(limit)) / 2
+		cfg.MemoryLogBytesMax = (sc.Memory.HandlerBytes - c.Recording.memory() - clusterRest(limit)) / 2
 	}
-	cfg.WaitsMax = embedded.WaitsMaxIn(limit)
+	cfg.WaitsMax, cfg.KeptBytesMax = embedded.WaitsMaxIn(limit), embedded.KeptBytesIn(limit)
 	cfg.FilesMax = max(sc.Conns.HandlerFiles, 1) // 0 would be the cluster's own default
 	for _, t := range c.SeedTopic {
 		cfg.Seed = append(cfg.Seed, embedded.Topic(t))

@@ -4,7 +4,6 @@ package main
 
 import (
 	"regexp"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -47,9 +46,7 @@ func (c *child) awaitState(expr string) {
 	for end := time.Now().Add(deadline); time.Now().Before(end); {
 		had := strings.Count(c.stderr.String(), "msg=state")
 		c.signal(syscall.SIGUSR1)
-		for strings.Count(c.stderr.String(), "msg=state") == had && time.Now().Before(end) {
-			runtime.Gosched()
-		}
+		until(c.t, "the state is told", func() bool { return strings.Count(c.stderr.String(), "msg=state") > had })
 		if form.MatchString(c.stderr.String()) {
 			return
 		}

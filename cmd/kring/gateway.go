@@ -17,6 +17,7 @@ import (
 	"kring"
 	"kring/gateway"
 	"kring/kafka"
+	"kring/telemetry"
 )
 
 const handlerGateway = "gateway"
@@ -54,7 +55,7 @@ type upstreamFlags struct {
 	UpstreamSASL        string `group:"upstream" name:"upstream-sasl" placeholder:"MECHANISM" help:"Authenticate to the brokers by PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER. pass: clients' own exchanges go to the broker; needs --upstream-mode dedicated. Default: not at all."`
 	UpstreamUser        string `group:"upstream" placeholder:"NAME" help:"User for PLAIN and SCRAM."`
 	UpstreamPassword    secret `group:"upstream" placeholder:"SECRET" help:"Its password, or file:PATH."`
-	UpstreamCredentials string `group:"upstream" placeholder:"FILE" help:"Upstream users by the principals of clients, one in a line: PRINCIPAL MECHANISM USER PASSWORD, such as: User:alice SCRAM-SHA-512 alice s3cret. Others have --upstream-user, or are refused without it."`
+	UpstreamCredentials string `group:"upstream" placeholder:"FILE" help:"Upstream users by the principals of clients, one in a line: PRINCIPAL MECHANISM USER PASSWORD, such as: User:alice SCRAM-SHA-512 alice s3cret. Others have --upstream-user, or are refused without it; then the gateway asks for the brokers as the first of the file."`
 	UpstreamTokenFile   string `group:"upstream" placeholder:"FILE" help:"File with the token for OAUTHBEARER; it is read again for each authentication."`
 }
 
@@ -111,7 +112,7 @@ func (c *gatewayCmd) Validate() error {
 		c.Pipeline = gatewayPipeline
 	}
 	faults := c.Upstream.validate(&c.serveCmd)
-	return errors.Join(errors.Join(faults...), c.serveCmd.Validate())
+	return errors.Join(append(faults, c.serveCmd.Validate())...)
 }
 
 func (u *upstreamFlags) validate(c *serveCmd) (faults []error) {
@@ -130,25 +131,38 @@ func (u *upstreamFlags) validate(c *serveCmd) (faults []error) {
 			fault("%w", err)
 		}
 	}
+	faults = append(faults, u.validateSecurity()...)
+	if c.Rules.ACL != "" && u.UpstreamSASL == saslPass {
+		fault("--acl: with --upstream-sasl pass the brokers authenticate clients, and the gateway does not know who they are; let the brokers' ACLs decide, or authenticate clients here (--sasl)")
+	}
+	if len(faults) == 0 {
+		if _, err := c.addressing(); err != nil {
+			fault("%w", err)
+		}
+	}
+	return faults
+}
+
+// validateSecurity checks who the gateway is to the brokers.
+func (u *upstreamFlags) validateSecurity() (faults []error) {
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	if _, err := u.identity(); err != nil {
 		fault("--upstream-sasl: %w", err)
 	}
 	if u.UpstreamSASL == saslPass && u.UpstreamMode != "dedicated" {
 		fault("--upstream-sasl pass: who a client is belongs to its connection, which must not be shared; give --upstream-mode dedicated")
 	}
+	if u.UpstreamSASL == saslPass && u.UpstreamCredentials != "" {
+		fault("--upstream-credentials: with --upstream-sasl pass each client shows its own; leave one of the two out")
+	}
+	if (u.UpstreamSASL == "" || u.UpstreamSASL == saslPass) && (u.UpstreamUser != "" || u.UpstreamPassword.reveal() != "" || u.UpstreamTokenFile != "") {
+		fault("--upstream-sasl: a user, a password or a token for the brokers is given, and no mechanism that shows it; give --upstream-sasl, such as SCRAM-SHA-512")
+	}
 	if !u.UpstreamTLS && (u.UpstreamCA != "" || u.UpstreamCert != "" || u.UpstreamKey != "" || u.UpstreamServerName != "") {
 		fault("--upstream-tls: files for TLS are given, and TLS is not; give --upstream-tls")
 	}
 	if (u.UpstreamCert == "") != (u.UpstreamKey == "") {
 		fault("--upstream-cert: a certificate and its key belong together; give --upstream-cert and --upstream-key")
-	}
-	if c.Rules.ACL != "" {
-		fault("--acl: a gateway does not know the names of topics that requests have by their ids, and can't judge them; let the brokers' ACLs decide, with --upstream-credentials for clients that are told apart")
-	}
-	if len(faults) == 0 {
-		if _, err := c.addressing(); err != nil {
-			fault("%w", err)
-		}
 	}
 	return faults
 }
@@ -200,7 +214,7 @@ func (c *serveCmd) addressing() (gateway.Addressing, error) {
 		}
 	}
 	if ip, err := netip.ParseAddr(a.Host); a.Names == "" && (a.Host == "" || err == nil && ip.IsUnspecified()) {
-		return a, fmt.Errorf("--advertise: clients are told to connect to brokers here, and every address of this machine is none that they could use; give --advertise HOST:PORT, with the port of node id 0")
+		return a, fmt.Errorf("--advertise: clients are told by what address they reach brokers here, and --listen names none in particular; give --advertise HOST:PORT, with the port of node id 0")
 	}
 	if err := a.Validate(); err != nil {
 		return a, fmt.Errorf("--node-ports, --node-names, --advertise: %w", err)
@@ -253,12 +267,12 @@ func (u *upstreamFlags) identity() (*gateway.Identity, error) {
 	return id, id.Validate()
 }
 
-// identities say who the gateway is to the brokers for each client; nil: nobody for all.
-func (u *upstreamFlags) identities() (func(*kring.Conn) *gateway.Identity, error) {
+// credentials say who the gateway is to the brokers for each client; nil: nobody for all.
+func (u *upstreamFlags) credentials() (*gateway.Credentials, error) {
 	id, err := u.identity()
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, fmt.Errorf("--upstream-sasl: %w", err)
 	case u.UpstreamCredentials != "":
 		f, err := os.Open(u.UpstreamCredentials)
 		if err != nil {
@@ -269,9 +283,9 @@ func (u *upstreamFlags) identities() (func(*kring.Conn) *gateway.Identity, error
 		if err != nil {
 			return nil, fmt.Errorf("--upstream-credentials %s: %w", u.UpstreamCredentials, err)
 		}
-		return all.Of, nil
+		return all, nil
 	case id != nil:
-		return func(*kring.Conn) *gateway.Identity { return id }, nil
+		return &gateway.Credentials{Default: id}, nil
 	}
 	return nil, nil
 }
@@ -320,6 +334,7 @@ func (c *serveCmd) gatewayConfig(log *slog.Logger) gateway.Config {
 	if u.NodePorts != "" {
 		cfg.NodeOf = nodeOfListener
 	}
+	cfg.ListenerOf = func(conn *kring.Conn) string { return c.like(conn.Listener) }
 	return cfg
 }
 
@@ -346,15 +361,22 @@ func gatewayEvents(log *slog.Logger) gateway.Events {
 }
 
 // openGateway makes the Gateway behind its guards.
-func (c *serveCmd) openGateway(log *slog.Logger, refused *refusals, by guards) (service, error) {
-	secure, err := c.upstream.tlsConfig()
+func (c *serveCmd) openGateway(log *slog.Logger, refused *refusals, by guards, pushed *telemetry.State) (service, error) {
+	dialer := gateway.NewServerDialer(nil)
+	by.again.add(c.upstream.reread(by.upstream, dialer)) // before its files are read
+	now, err := c.upstream.read()
 	if err != nil {
 		return service{}, usageError{err}
 	}
-	dialer := gateway.NewServerDialer(secure)
+	dialer.SetTLS(now.tls)
 	cfg := c.gatewayConfig(log)
-	if cfg.IdentityOf, err = c.upstream.identities(); err != nil {
-		return service{}, usageError{err}
+	if now.credentials != nil {
+		by.upstream.Store(now.credentials)
+		cfg.IdentityOf = func(conn *kring.Conn) *gateway.Identity { return by.upstream.Load().Of(conn) }
+	}
+	cfg.LearnTopics = by.rules != nil || c.HTTP.HTTP != "" // for topicCounts
+	if pushed != nil {
+		cfg.Announced = kafka.TelemetryVersions()
 	}
 	g, err := gateway.New(cfg, dialer)
 	if err != nil {
@@ -363,12 +385,19 @@ func (c *serveCmd) openGateway(log *slog.Logger, refused *refusals, by guards) (
 	s := cfg.Sizing(1)
 	log.Info("upstream bounds, for each broker: one connection serves one request at a time", "connections_at_most", s.Connections,
 		"writes_per_second_at_5ms", int(s.Writes), "fetches_per_second_that_wait_500ms", int(s.Fetches))
-	apis := gateway.Served()
+	apis := gateway.Served(cfg.Announced...)
 	filter := kafka.NewFilter(apis, g)
-	filter.Quotas, filter.Rejected, filter.SASL = by.quotas, refused.add, by.who.sasl
-	return service{handler: filter, quotas: by.quotas, apis: apis, upstreams: &upstreams{g},
-		started: func(server *kring.Server) { dialer.Use(server); g.Start() },
-		close:   func() error { g.Close(); return nil },
+	filter.Quotas, filter.Rejected, filter.SASL, filter.Telemetry = by.quotas, refused.add, by.who.sasl, pushed
+	if cfg.LearnTopics {
+		filter.TopicCounts = c.topicCounts(g.Topics())
+	}
+	if by.rules != nil { // nil in an interface is an Authorizer
+		filter.Authorizer, filter.Topics, filter.Brokers, filter.Denied = by.rules, g.Topics(), g, by.denied.add
+	}
+	return service{handler: filter, telemetry: pushed, quotas: by.quotas, apis: apis, topics: filter.TopicCounts, upstreams: &upstreams{g},
+		started:  func(server *kring.Server) { dialer.Use(server); g.Start() },
+		stopping: g.Drain,
+		close:    func() error { g.Close(); return nil },
 	}, nil
 }
 

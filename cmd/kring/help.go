@@ -14,7 +14,7 @@ var commonFlags = []string{
 	"tls-cert", "tls-key", "tls-client-ca", "sasl", "users", "acl", // who may do what
 	"max-connections", "max-connections-per-ip", "quota", "memory-max", // how much
 	"engine", "dispatch", "processors", // how
-	"http", "log-level", "drain-timeout", // how it is run
+	"http", "log-level", "drain-timeout", "upgrade-socket", // how it is run
 }
 
 // helpAll is --help with every flag.

@@ -1,21 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 )
-
-func helpText(t *testing.T, args ...string) string {
-	t.Helper()
-	var out, faults bytes.Buffer
-	if status := run(args, nil, &out, &faults, nil); status != exitOK || faults.Len() > 0 {
-		t.Fatalf("%q: status %d, %s", args, status, &faults)
-	}
-	return out.String()
-}
 
 var flagInHelp = regexp.MustCompile(`(?m)^  (?:-h, )?--(\S+?)(?:=| |$)`)
 
@@ -29,7 +19,7 @@ func flagsIn(help string) (names []string) {
 // TestHelpShowsWhatPeopleNeedAndSaysWhereTheRestIs: every common flag exists and is shown,
 // nothing else is, and --help-all shows each flag once.
 func TestHelpShowsWhatPeopleNeedAndSaysWhereTheRestIs(t *testing.T) {
-	short, long := helpText(t, "serve", "--help"), helpText(t, "serve", "--help-all")
+	short, long := output(t, "serve", "--help"), output(t, "serve", "--help-all")
 	shown := flagsIn(short)
 	for _, name := range append([]string{"help"}, commonFlags...) {
 		if !slices.Contains(shown, name) {
@@ -54,7 +44,7 @@ func TestHelpShowsWhatPeopleNeedAndSaysWhereTheRestIs(t *testing.T) {
 	if !slices.Equal(all, every) {
 		t.Errorf("kring serve --help-all shows %q, not %q", all, every)
 	}
-	if helpText(t, "help", "serve") != short {
+	if output(t, "help", "serve") != short {
 		t.Error("kring help serve is another help")
 	}
 	if _, all := everything([]string{"serve", "--", helpAll}); all {

@@ -14,7 +14,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -23,16 +22,18 @@ import (
 	"kring/internal/unixsock"
 	"kring/kafka"
 	"kring/metrics"
+	"kring/quota"
 	"kring/views"
 )
 
 // httpFlags are those of the HTTP side door.
 type httpFlags struct {
-	HTTP                string        `group:"observe" name:"http" placeholder:"ADDRESS" help:"Serve /metrics (Prometheus), /healthz, /readyz, a status page (/) and who is connected (/connections, docs/views.md) by HTTP on this address: HOST:PORT or unix:PATH. Whoever reaches it may read all of it, so choose one that only you reach, such as 127.0.0.1:9644. Default: none."`
+	HTTP                string        `group:"observe" name:"http" placeholder:"ADDRESS" help:"Address of the HTTP side door, HOST:PORT or unix:PATH. It has /metrics (Prometheus), /healthz, /readyz, a status page (/), and as JSON what that shows (/status, /connections and others: docs/views.md). Whoever reaches the address may read all of it: choose one that only you reach, such as 127.0.0.1:9644. Default: there is no side door."`
 	HTTPHosts           []string      `group:"observe" name:"http-hosts" placeholder:"NAME,…" help:"Names by which clients may reach --http, beside localhost, the host of its address, this machine's name, and addresses. Other names are refused, because a web page could make its own name mean this machine (DNS rebinding). *: all."`
 	MetricsNames        string        `group:"observe" enum:"strimzi, confluent" default:"strimzi" help:"How /metrics spells Kafka's own metrics: ${enum}, after the dashboards that read them. Default: ${default}."`
 	MetricsPerProcessor bool          `group:"observe" help:"Give /metrics series for each processor."`
 	MetricsClientIDs    int           `group:"observe" name:"metrics-client-ids" placeholder:"N" default:"100" help:"Client ids that /metrics counts each for itself; all others are client_id=\"other\". Clients choose their ids, so each may cost Prometheus four series. At most 10000; 0 counts none. Default: ${default}, Kafka's bound on client software."`
+	MetricsTopics       int           `group:"observe" name:"metrics-topics" placeholder:"N" default:"100" help:"Topics that /metrics counts each for itself; all others are topic=\"other\". Each costs Prometheus eight series. At most 10000; 0 counts none. Default: ${default}."`
 	SlowRequest         time.Duration `group:"observe" placeholder:"DURATION" help:"Log requests that take longer, such as 500ms, with the time of each stage: ten at once, and then ten a second. What a client asks to wait for (Fetch, joining groups) does not count. Default: none, since what is slow depends on the handler."`
 	Admin               adminFlags    `embed:""`
 	HTTPPprof           bool          `group:"observe" name:"http-pprof" help:"Serve Go's profiles as well, at /debug/pprof/. A profile costs the server time."`
@@ -56,6 +57,7 @@ type sideDoor struct {
 	address string
 	socket  *pausable
 	remove  func() // its file
+	owned   func() // the same, of the file of the process before, once this one has begun; nil: there is none
 	server  *http.Server
 	conns   atomic.Int64
 	ended   chan struct{} // closed when it serves no more
@@ -68,9 +70,6 @@ type sideDoor struct {
 // rest once the broker serves. later: another process has the address still (see inherit).
 func (c *serveCmd) openHTTP(log *slog.Logger, later bool) (*sideDoor, error) {
 	if c.HTTP.HTTP == "" {
-		if c.HTTP.HTTPPprof || c.HTTP.MetricsPerProcessor || c.HTTP.Admin.HTTPAdmin {
-			return nil, usageError{errors.New("--http-pprof, --http-admin and --metrics-per-processor need --http ADDRESS")}
-		}
 		return nil, nil
 	}
 	d := &sideDoor{flags: c.HTTP, log: log, closed: &views.Closed{}, remove: func() {}, ended: make(chan struct{})}
@@ -117,18 +116,7 @@ func listenHTTP(address string) (socket net.Listener, remove func(), err error) 
 		socket, err = net.Listen("tcp", address)
 		return socket, func() {}, err
 	}
-	remove, err = unixsock.Bind(path, 0, func() (err error) {
-		socket, err = net.Listen("unix", path)
-		return err
-	}, nil)
-	if err != nil {
-		if socket != nil {
-			_ = socket.Close()
-		}
-		return nil, nil, err
-	}
-	socket.(*net.UnixListener).SetUnlinkOnClose(false)
-	return socket, remove, nil
+	return unixsock.Listen(path, 0)
 }
 
 // mux answers what needs no broker, and passes on the rest once there is one.
@@ -197,6 +185,17 @@ func (d *sideDoor) begin(server *kring.Server, served service) error {
 		APIs: metricsAPIs(served.apis), Leaders: served.leaders, ErrorName: errorName, Version: programVersion(),
 		Authentications: served.authentications,
 	}
+	if served.topics != nil {
+		options.Topics = func() (map[string]metrics.TopicTraffic, metrics.TopicTraffic, metrics.TopicTraffic) {
+			return shownTopics(served.topics)
+		}
+	}
+	if served.quotas != nil {
+		options.Quotas, options.QuotasMax = func() []metrics.QuotaUse { return shownQuotas(served.quotas) }, d.flags.MetricsClientIDs
+		if options.QuotasMax == 0 {
+			options.QuotasMax = -1 // none
+		}
+	}
 	if served.telemetry != nil {
 		options.Telemetry = served.telemetry
 	}
@@ -207,7 +206,7 @@ func (d *sideDoor) begin(server *kring.Server, served service) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collector, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, EnableOpenMetrics: true}))
+	mux.Handle("GET /metrics", newScrapes(registry))
 	if served.upstreams != nil {
 		registry.MustRegister(served.upstreams)
 		mux.Handle("GET /upstreams", served.upstreams)
@@ -215,6 +214,9 @@ func (d *sideDoor) begin(server *kring.Server, served service) error {
 	d.addViews(mux, server, served)
 	d.serves.Store(mux)
 	d.ready.Store(true)
+	if d.owned != nil {
+		d.remove = d.owned
+	}
 	d.socket.resume()
 	return nil
 }
@@ -241,8 +243,14 @@ func (d *sideDoor) end() {
 }
 
 func (f *httpFlags) validate() (faults []error) {
+	if f.HTTP == "" && (f.HTTPPprof || f.MetricsPerProcessor || f.Admin.HTTPAdmin) {
+		faults = append(faults, errors.New("--http-pprof, --http-admin and --metrics-per-processor need --http ADDRESS"))
+	}
 	if f.MetricsClientIDs < 0 {
 		faults = append(faults, fmt.Errorf("--metrics-client-ids %d: give 0 (none) or more", f.MetricsClientIDs))
+	}
+	if f.MetricsTopics < 0 || f.MetricsTopics > metricsTopicsMax {
+		faults = append(faults, fmt.Errorf("--metrics-topics %d: give 0 (none) to %d", f.MetricsTopics, metricsTopicsMax))
 	}
 	if f.SlowRequest < 0 {
 		faults = append(faults, fmt.Errorf("--slow-request %v: give 0s (none) or more", f.SlowRequest))
@@ -256,6 +264,30 @@ func (f *httpFlags) measure(cfg *kring.Config) {
 	if f.HTTP != "" {
 		cfg.Measure.ClientIDsMax = f.MetricsClientIDs
 	}
+}
+
+// metricsTopicsMax bounds --metrics-topics: more series than that serve nobody.
+const metricsTopicsMax = 10_000
+
+// shownTopics are what counts has, as it is shown.
+func shownTopics(counts *kafka.TopicCounts) (by map[string]metrics.TopicTraffic, other, all metrics.TopicTraffic) {
+	topics, rest, sum := counts.All()
+	by = make(map[string]metrics.TopicTraffic, len(topics))
+	for name, t := range topics {
+		by[name] = metrics.TopicTraffic(t)
+	}
+	return by, metrics.TopicTraffic(rest), metrics.TopicTraffic(sum)
+}
+
+// shownQuotas are those that q measures, as they are shown.
+func shownQuotas(q *quota.Quotas) (shown []metrics.QuotaUse) {
+	for _, u := range q.Usage() {
+		shown = append(shown, metrics.QuotaUse{
+			Kind: u.Kind.String(), User: u.Entity.User, ClientID: u.Entity.ClientID, IP: u.Entity.IP,
+			PerSecond: u.PerSecond, Limit: u.Limit, Throttle: u.Throttle,
+		})
+	}
+	return shown
 }
 
 // metricsAPIs are the requests that are served, under Kafka's names.

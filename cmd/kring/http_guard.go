@@ -59,6 +59,8 @@ func (g *httpGuard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, fmt.Sprintf("%q is no name of this server; if it is, start it with --http-hosts %s", r.Host, name), http.StatusMisdirectedRequest)
 	case g.isCross(r):
 		http.Error(w, "this comes from a page of another site, which may not do that here", http.StatusForbidden)
+	case isUntold(r):
+		http.Error(w, "a browser doesn't say here from which page this comes; profiles are for go tool pprof and curl, or a browser on this machine at http://localhost", http.StatusForbidden)
 	default:
 		g.next.ServeHTTP(w, r)
 	}
@@ -76,6 +78,14 @@ func (g *httpGuard) isOurs(r *http.Request, name string) bool {
 	}
 	return g.any || name == "localhost" || strings.HasSuffix(name, ".localhost") || g.names[name] ||
 		r.Host == "" && !r.ProtoAtLeast(1, 1)
+}
+
+// isUntold says that a browser asks for a profile and does not say from which page: to what is
+// neither on this machine nor by TLS it says so of no GET. All browsers' User-Agent begins so, and
+// a page can't have it otherwise without asking first (CORS).
+func isUntold(r *http.Request) bool {
+	return strings.HasPrefix(r.URL.Path, pprofPath) && strings.HasPrefix(r.UserAgent(), "Mozilla/") &&
+		r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == ""
 }
 
 // isCross says that a page of another site asks for what costs or changes something: all but

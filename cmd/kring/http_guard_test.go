@@ -40,6 +40,12 @@ func TestTheSideDoorAnswersToItsOwnNamesOnly(t *testing.T) {
 		{"POST", "/metrics", "localhost", nil, ok},
 		{"GET", "/debug/pprof/profile", "localhost", map[string]string{"Sec-Fetch-Site": "cross-site"}, http.StatusForbidden},
 		{"GET", "/debug/pprof/profile", "localhost", map[string]string{"Sec-Fetch-Site": "none"}, ok},
+		{"GET", "/debug/pprof/profile", "10.1.2.3:9644", map[string]string{"User-Agent": "Mozilla/5.0 (X11)", "Accept": "image/*"}, http.StatusForbidden},
+		{"GET", "/debug/pprof/trace", "10.1.2.3:9644", map[string]string{"User-Agent": "Mozilla/5.0 (X11)"}, http.StatusForbidden},
+		{"GET", "/debug/pprof/profile", "10.1.2.3:9644", map[string]string{"User-Agent": "Go-http-client/1.1"}, ok},
+		{"GET", "/debug/pprof/profile", "10.1.2.3:9644", map[string]string{"User-Agent": "curl/8.5.0", "Accept": "*/*"}, ok},
+		{"GET", "/debug/pprof/profile", "localhost", map[string]string{"User-Agent": "Mozilla/5.0 (X11)", "Sec-Fetch-Site": "same-origin"}, ok},
+		{"GET", "/metrics", "10.1.2.3:9644", map[string]string{"User-Agent": "Mozilla/5.0 (X11)"}, ok},
 	} {
 		r := httptest.NewRequest(c.method, c.path, nil)
 		r.Host = c.host

@@ -9,12 +9,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -57,7 +58,9 @@ func (b *besides) get(path string) (status int, body string) {
 // until waits for a condition.
 func until(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	for end := time.Now().Add(deadline); !condition(); runtime.Gosched() {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(deadline); !condition(); <-tick.C {
 		if time.Now().After(end) {
 			t.Fatalf("not within %v: %s", deadline, what)
 		}
@@ -115,7 +118,7 @@ func TestTheSideDoorShowsWhatAClientDoes(t *testing.T) {
 
 // TestReadyzIsFalseWhileDraining, and /healthz and /metrics answer still.
 func TestReadyzIsFalseWhileDraining(t *testing.T) {
-	args, door := withHTTP(t, "--handler", "echo", "--http-pprof", "--drain-timeout", "1m")
+	args, door := withHTTP(t, "--handler", "echo", "--http-pprof", "--drain-timeout", "10m")
 	c := serve(t, args...)
 	stays := untaken(t, c.addr) // has output that nobody reads: the drain waits for it
 	c.signal(syscall.SIGTERM)
@@ -148,6 +151,8 @@ func TestASideDoorWithoutAnAddressOrWithATakenOneIsAnError(t *testing.T) {
 	}{
 		{[]string{"--http", taken.Addr().String()}, exitFailure, "--http " + taken.Addr().String() + ": "},
 		{[]string{"--http-pprof"}, exitUsage, "need --http ADDRESS"},
+		{[]string{"--http-admin", "--slow-request=-1s"}, exitUsage, "need --http ADDRESS\n"}, // and every other fault
+		{[]string{"--http-admin", "--slow-request=-1s"}, exitUsage, "--slow-request -1s"},
 		{[]string{"--metrics-names", "datadog"}, exitUsage, "--metrics-names must be one of"},
 	} {
 		var stderr bytes.Buffer
@@ -183,5 +188,53 @@ func TestMoreClientsOfTheSideDoorThanItTakesAreClosed(t *testing.T) {
 	case <-closed:
 	case <-time.After(deadline):
 		t.Fatal("no client was closed")
+	}
+}
+
+// trade produces two orders and a payment, and fetches the orders.
+func trade(t *testing.T, client *kgo.Client) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	defer cancel()
+	for _, topic := range []string{"orders", "orders", "payments"} {
+		if err := client.ProduceSync(ctx, &kgo.Record{Topic: topic, Value: []byte("hello")}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for seen := 0; seen < 2; {
+		fetches := client.PollFetches(ctx)
+		if err := fetches.Err0(); err != nil {
+			t.Fatal(err)
+		}
+		seen += fetches.NumRecords()
+	}
+}
+
+// TestTopicsAndQuotasAreMeasured of the embedded cluster, topics within --metrics-topics.
+func TestTopicsAndQuotasAreMeasured(t *testing.T) {
+	args, door := withHTTP(t, "--seed-topic", "orders:1", "--seed-topic", "payments:1", "--metrics-topics", "1", "--quota", "client-id=*,fetch-bytes=1e12")
+	c := serve(t, args...)
+	client, err := kgo.NewClient(kgo.SeedBrokers(c.addr), kgo.ClientID("shop"), kgo.ConsumeTopics("orders"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	trade(t, client)
+	const topics = "kafka_server_brokertopicmetrics_"
+	for _, want := range []string{
+		topics + `messagesin_total 3`, topics + `messagesin_total{topic="orders"} 2`, topics + `messagesin_total{topic="other"} 1`, topics + `totalproducerequests_total{topic="orders"} 2`,
+		`kring_quota_limit{client_id="shop",ip="",kind="fetch-bytes",user=""} 1e+12`, `kafka_server_quota_throttle_time{clientId="shop",resource="Fetch",user=""} 0`,
+	} {
+		until(t, want, func() bool {
+			_, body := door.get("/metrics")
+			return strings.Contains(body, want+"\n")
+		})
+	}
+	_, body := door.get("/metrics")
+	if !regexp.MustCompile(topics+`bytesout_total\{topic="orders"\} [1-9]`).MatchString(body) || !regexp.MustCompile(`kafka_server_quota_byte_rate\{clientId="shop",resource="Fetch",user=""\} `).MatchString(body) {
+		t.Errorf("what was fetched is not measured in\n%s", body)
+	}
+	if status, _, stderr := command(t, "serve", "--metrics-topics", "10001"); status != exitUsage || !strings.Contains(stderr, "--metrics-topics 10001: give 0 (none) to 10000") {
+		t.Errorf("%d %s", status, stderr)
 	}
 }

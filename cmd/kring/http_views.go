@@ -65,3 +65,15 @@ func (c *serveCmd) producers(topics kafka.Topics) *kafka.Producers {
 	}
 	return &kafka.Producers{Topics: topics}
 }
+
+// topicCounts count what is done with each topic, if there is somebody to show it to.
+func (c *serveCmd) topicCounts(topics kafka.Topics) *kafka.TopicCounts {
+	if c.HTTP.HTTP == "" {
+		return nil
+	}
+	counts := &kafka.TopicCounts{Topics: topics, Max: c.HTTP.MetricsTopics}
+	if counts.Max == 0 {
+		counts.Max = -1 // none by itself
+	}
+	return counts
+}

@@ -118,7 +118,7 @@ var settingOf = uring.SettingOf()
 // handlers' Configs.
 var flagOf = func() map[string]string {
 	all := map[string]string{
-		"PartitionsMax": "the bound of partitions", "WaitsMax": "the bound of requests that wait", "FilesMax": "the plan of descriptors (ulimit -n)",
+		"PartitionsMax": "the bound of partitions", "WaitsMax": "the bound of requests that wait", "KeptBytesMax": "the bound of what clients leave behind", "FilesMax": "the plan of descriptors (ulimit -n)",
 		"AdvertiseOn": "--listener NAME.advertise",
 	}
 	for field, flag := range maps.All(flagOfField) {
@@ -148,7 +148,7 @@ var flagOfField = map[string]string{
 	"Socket.SendBufferBytes": "send-buffer-bytes", "Socket.ReceiveBufferBytes": "receive-buffer-bytes", "Socket.KeepAlive": "keep-alive",
 	"Socket.KeepAliveInterval": "keep-alive-interval", "Socket.KeepAliveProbes": "keep-alive-probes",
 	// Of the embedded cluster and the null handler.
-	"DataDir": "data-dir", "SyncWrites": "sync-writes", "AcceptLoss": "accept-data-loss", "MemoryLogBytesMax": "memory-log-bytes-max", "WaitsMax": "memory-max", "Partitions": "partitions", "PartitionsDefault": "partitions",
+	"DataDir": "data-dir", "SyncWrites": "sync-writes", "AcceptLoss": "accept-data-loss", "MemoryLogBytesMax": "memory-log-bytes-max", "WaitsMax": "memory-max", "KeptBytesMax": "memory-max", "Partitions": "partitions", "PartitionsDefault": "partitions",
 	"Seed": "seed-topic", "Advertise": "advertise",
 	// Of quotas.
 	"Windows": "quota-windows", "Window": "quota-window", "BytesThrottleMax": "max-throttle", "RequestThrottleMax": "max-throttle",

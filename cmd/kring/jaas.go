@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -85,7 +86,7 @@ func (e *jaasEntry) readOptions(words *jaasWords) error {
 		case name.kind != jaasText:
 			return fmt.Errorf("option %d has no name; give OPTION=\"VALUE\"", len(e.options)+1)
 		case seen[name.text]:
-			return fmt.Errorf("the option %q is there twice; remove one", name.text)
+			return fmt.Errorf("%s is there twice; remove one", optionCalled(len(e.options)+1, name.text))
 		case len(e.options) == jaasOptionsMax:
 			return fmt.Errorf("there are more than %d options; keep accounts in a users file (kring user add)", jaasOptionsMax)
 		}
@@ -94,18 +95,30 @@ func (e *jaasEntry) readOptions(words *jaasWords) error {
 			return err
 		}
 		if equals.kind != '=' {
-			return fmt.Errorf("the option %q has no value; give OPTION=\"VALUE\", with quotes around what is no word", name.text)
+			return fmt.Errorf("%s has no value; give OPTION=\"VALUE\", with quotes around what is no word, and a quote at the end of each", optionCalled(len(e.options)+1, name.text))
 		}
 		value, err := words.next()
 		if err != nil {
-			return fmt.Errorf("option %q: %w", name.text, err)
+			return fmt.Errorf("%s: %w", optionCalled(len(e.options)+1, name.text), err)
 		}
 		if value.kind != jaasText {
-			return fmt.Errorf("the option %q has no value; give OPTION=\"VALUE\", with quotes around what is no word", name.text)
+			return fmt.Errorf("%s has no value; give OPTION=\"VALUE\", with quotes around what is no word, and a quote at the end of each", optionCalled(len(e.options)+1, name.text))
 		}
 		seen[name.text] = true
 		e.options = append(e.options, jaasOption{name.text, secret{&heldSecret{value: &value.text}}})
 	}
+}
+
+// jaasOptionNames are those of Kafka's modules that are shown; beside them accounts.
+var jaasOptionNames = []string{"username", "password", "serviceName", "tokenauth", "unsecuredLoginStringClaim_sub"}
+
+// optionCalled is an option in an error. Where a quote is missing, a part of a password looks
+// like a name, so a name is shown only if it is a module's.
+func optionCalled(n int, name string) string {
+	if strings.HasPrefix(name, userOption) || slices.Contains(jaasOptionNames, name) {
+		return fmt.Sprintf("the option %q", name)
+	}
+	return fmt.Sprintf("option %d", n)
 }
 
 // option is the value of an option, and whether it is there.

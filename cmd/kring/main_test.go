@@ -57,7 +57,7 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // deadline bounds every wait of these tests.
-const deadline = 60 * time.Second
+const deadline = 3 * time.Minute
 
 // enginesHere are the engines that must work where the tests run.
 func enginesHere() []string {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -25,7 +26,7 @@ func (manCmd) Run(p process) error {
 	fmt.Fprintf(&b, ".SH NAME\nkring \\- the network layer of a Kafka\\-style broker on io_uring\n.SH SYNOPSIS\n.B kring\n.I COMMAND\n[\\fIFLAGS\\fR]\n.SH DESCRIPTION\n%s", paragraphs(model.Help))
 	all := commandsOf(model.Node, "kring")
 	for _, c := range all[1:] {
-		node := nodeAt(model.Node, strings.Fields(c.path)[1:])
+		node := c.node
 		fmt.Fprintf(&b, ".SH %s\n%s", strings.ToUpper(roff(c.path)), paragraphs(node.Help))
 		if len(c.commands) == 0 {
 			fmt.Fprintf(&b, ".PP\n.B %s\n%s\n", roff(c.path), roff(arguments(node)))
@@ -43,16 +44,6 @@ func (manCmd) Run(p process) error {
 	b.WriteString(".SH SIGNALS\nSIGINT, SIGTERM: finish what is in flight, and end. SIGHUP: read the files of the settings again. SIGUSR1: log the state. SIGUSR2: start the process that takes over (\\-\\-upgrade\\-socket).\n")
 	_, err := io.WriteString(p.stdout, b.String())
 	return err
-}
-
-// nodeAt is the command of a path.
-func nodeAt(n *kong.Node, path []string) *kong.Node {
-	for _, child := range n.Children {
-		if len(path) > 0 && child.Name == path[0] {
-			return nodeAt(child, path[1:])
-		}
-	}
-	return n
 }
 
 func arguments(n *kong.Node) string {
@@ -75,6 +66,22 @@ func manFlags(b *strings.Builder, c *shellCommand) {
 			fmt.Fprintf(b, "\n%s\n", roff(oneParagraph(f.Help)))
 		}
 	}
+}
+
+// groupsOf are a command's flags by their groups, in the order of the help.
+func groupsOf(c *shellCommand) (titles []string, flags map[string][]*kong.Flag) {
+	flags = map[string][]*kong.Flag{}
+	for _, f := range c.flags {
+		title := "Flags:"
+		if f.Group != nil {
+			title = f.Group.Title
+		}
+		if !slices.Contains(titles, title) {
+			titles = append(titles, title)
+		}
+		flags[title] = append(flags[title], f)
+	}
+	return titles, flags
 }
 
 func oneParagraph(s string) string { return strings.Join(strings.Fields(s), " ") }

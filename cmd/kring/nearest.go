@@ -12,9 +12,13 @@ func nearest(typed string, names []string) string {
 		if d := len(n) - len(typed); d > 2*most || -d > 2*most {
 			continue
 		}
+		other := plainName(n)
+		if 2*lettersApart(plain, other) > best {
+			continue
+		}
 		// Letters count twice: of two names that differ by as much, the one with the same
 		// letters is nearer.
-		d := 2*editDistance(plain, plainName(n)) + min(editDistance(typed, n), 1)
+		d := 2*editDistance(plain, other) + min(editDistance(typed, n), 1)
 		if d < best || d == best && n < name {
 			best, name = d, n
 		}
@@ -23,8 +27,29 @@ func nearest(typed string, names []string) string {
 }
 
 // plainName is a name without what people mistype in names of several words.
-func plainName(name string) string {
-	return strings.NewReplacer(".", "", "-", "", "_", "").Replace(strings.ToLower(name))
+func plainName(name string) string { return separators.Replace(strings.ToLower(name)) }
+
+var separators = strings.NewReplacer(".", "", "-", "", "_", "")
+
+// lettersApart is at most the editDistance, and costs a hundredth of it: a file that is no
+// configuration has a hundred unknown names, each of which is held against hundreds.
+func lettersApart(a, b string) (apart int) {
+	var count [256]int16
+	for i := range len(a) {
+		count[a[i]]++
+	}
+	for i := range len(b) {
+		count[b[i]]--
+	}
+	more, less := 0, 0
+	for _, n := range count {
+		if n > 0 {
+			more += int(n)
+		} else {
+			less -= int(n)
+		}
+	}
+	return max(more, less)
 }
 
 // didYouMean is the end of an error about an unknown name.

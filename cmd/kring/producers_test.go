@@ -250,7 +250,7 @@ func (w *wire) produce(topic, txn string, records []byte) (int64, int16) {
 func (w *wire) producer(txn string) (int64, int16) {
 	w.t.Helper()
 	req := kmsg.NewPtrInitProducerIDRequest()
-	req.Version, req.TransactionTimeoutMillis, req.ProducerID, req.ProducerEpoch = 4, 60_000, -1, -1
+	req.Version, req.TransactionTimeoutMillis, req.ProducerID, req.ProducerEpoch = 4, 600_000, -1, -1
 	if txn != "" {
 		req.TransactionalID = &txn
 	}
@@ -300,7 +300,7 @@ func TestSequencesAreKnownAfterAKill(t *testing.T) {
 // A transaction goes on after a kill, and is committed whole.
 func TestAnOpenTransactionGoesOnAfterAKill(t *testing.T) {
 	b := newBroker(t, "--seed-topic", "txn:1")
-	c := b.client(kgo.TransactionalID("goes-on"), kgo.DefaultProduceTopic("txn"))
+	c := b.client(kgo.TransactionalID("goes-on"), kgo.TransactionTimeout(10*time.Minute), kgo.DefaultProduceTopic("txn")) // however long kills take
 	produce := func(value string) {
 		t.Helper()
 		if err := c.ProduceSync(t.Context(), kgo.StringRecord(value)).FirstErr(); err != nil {

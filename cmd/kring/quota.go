@@ -84,6 +84,9 @@ func (q *quotaFlags) limits() (limits []quota.Limit, err error) {
 }
 
 func readQuotaFile(path string) ([]quota.Limit, error) {
+	if err := notAPipe(path); err != nil {
+		return nil, err
+	}
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errors.New("there is no such file; name one, which may be empty")

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -15,7 +14,7 @@ import (
 
 // readyCmd is `kring ready`: what a container that has no curl asks as its health check.
 type readyCmd struct {
-	HTTP    string        `name:"http" placeholder:"ADDRESS" default:"127.0.0.1:9644" help:"Address of the server's HTTP side door, as its --http says: HOST:PORT or unix:PATH. Default: ${default}."`
+	Side    sideFlags     `embed:""`
 	Live    bool          `help:"Ask whether the process answers (/healthz), and not whether it serves (/readyz)."`
 	Timeout time.Duration `placeholder:"DURATION" default:"3s" help:"How long to wait for the answer. Default: ${default}."`
 }
@@ -27,24 +26,22 @@ func (readyCmd) Help() string {
 
 // Run asks once.
 func (c readyCmd) Run(p process) error {
-	address, network := c.HTTP, "tcp"
-	if path, ok := engine.UnixPath(c.HTTP); ok {
-		address, network = path, "unix"
-	} else if host, port, err := net.SplitHostPort(c.HTTP); err != nil {
-		return usageError{fmt.Errorf("--http %s: %w; give HOST:PORT or unix:PATH", c.HTTP, err)}
-	} else if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		address = net.JoinHostPort("localhost", port) // it listens everywhere
+	network, address := "tcp", c.Side.HTTP
+	if path, unix := engine.UnixPath(address); unix {
+		network, address = "unix", path
+	} else if _, _, err := net.SplitHostPort(address); err != nil {
+		return usageError{fmt.Errorf("--http %s: %w; give HOST:PORT or unix:PATH", address, err)}
 	}
 	path := "/readyz"
 	if c.Live {
 		path = "/healthz"
 	}
 	client := http.Client{Timeout: c.Timeout, Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, address)
+		return new(net.Dialer).DialContext(ctx, network, address) // of an address that stands for all it takes this machine's own
 	}}}
 	answer, err := client.Get("http://localhost" + path) // a name that the side door always answers to
 	if err != nil {
-		return fmt.Errorf("--http %s: %w", c.HTTP, errors.Unwrap(err))
+		return c.Side.notThere(err)
 	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(answer.Body, 1024))
@@ -52,7 +49,7 @@ func (c readyCmd) Run(p process) error {
 		return err
 	}
 	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("--http %s: %s", c.HTTP, strings.TrimSpace(string(text)))
+		return fmt.Errorf("--http %s: %s", c.Side.HTTP, strings.TrimSpace(string(text)))
 	}
 	_, err = p.stdout.Write(text)
 	return err

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"kring"
@@ -53,7 +55,13 @@ type reread struct {
 	gone    func() bool   // it is about something that is there no more; nil: it stays
 	seen    []os.FileInfo // when it was read last; nil: there was no such file
 	pending []os.FileInfo // what differs from seen since the last look; nil: nothing does
+	failed  string        // why it could not be read the last time; "": it could
+	waits   int           // looks until it is tried again
+	tried   int           // how often it was, since it failed
 }
+
+// retryLooksMax bounds how many looks lie between two attempts to read what could not be read.
+const retryLooksMax = 32
 
 // watchEvery is how often watched files are looked at. A change is taken between one and
 // two of these times later: a file that is being written is left alone.
@@ -127,23 +135,34 @@ func (r *rereads) all(s os.Signal) {
 		r.log.Info("nothing to reread: none of the settings names a file or a host", "signal", s.String())
 		return
 	}
-	for _, p := range r.parts {
+	parts, seen := r.parts, make([][]os.FileInfo, len(r.parts))
+	for i, p := range parts {
+		seen[i] = p.seen
 		p.seen, p.pending = filesNow(p.watched), nil
 	}
-	r.take(r.parts)
+	if r.take(parts) {
+		return
+	}
+	for i, p := range parts {
+		if p.failed == "" { // it changed perhaps, and was not taken for another's sake; see look
+			p.seen = seen[i]
+		}
+	}
 }
 
 // look rereads the parts whose files have changed, and not again since the last look.
 func (r *rereads) look() {
 	for _, p := range r.parts {
-		if len(p.watched) > 0 && p.settled() {
+		if len(p.watched) > 0 && (p.settled() || p.retries()) {
 			r.take([]*reread{p})
 		}
 	}
 }
 
 // take prepares all parts, and applies them if all could be prepared.
-func (r *rereads) take(parts []*reread) {
+func (r *rereads) take(parts []*reread) (applied bool) {
+	rereading.Store(true)
+	defer rereading.Store(false)
 	defer func() {
 		for _, p := range parts {
 			if p.after != nil {
@@ -154,10 +173,13 @@ func (r *rereads) take(parts []*reread) {
 	applies := make([]func() error, len(parts))
 	failed := false
 	for i, p := range parts {
-		apply, err := p.prepare()
+		apply, err := p.read()
 		if err != nil {
 			failed = true
-			r.log.Error(p.kept, p.line("error", err)...)
+			if len(parts) > 1 || p.failed != err.Error() { // else it was said
+				r.log.Error(p.kept, p.line("error", err)...)
+			}
+			p.note(err)
 		}
 		applies[i] = apply
 	}
@@ -165,14 +187,14 @@ func (r *rereads) take(parts []*reread) {
 		if len(parts) > 1 {
 			r.log.Error("nothing was changed: a part could not be read, and all are taken as a whole or not at all")
 		}
-		return
+		return false
 	}
-	r.apply(parts, applies)
+	return r.apply(parts, applies)
 }
 
 // apply applies what was prepared: all, or, when the part that may fail does, nothing. There
 // is one such part at most.
-func (r *rereads) apply(parts []*reread, applies []func() error) {
+func (r *rereads) apply(parts []*reread, applies []func() error) (applied bool) {
 	errs := make([]error, len(parts))
 	rest := func() {
 		for i, p := range parts {
@@ -184,12 +206,13 @@ func (r *rereads) apply(parts []*reread, applies []func() error) {
 	if at := slices.IndexFunc(parts, func(p *reread) bool { return p.around != nil }); at >= 0 {
 		if err := parts[at].around(rest); err != nil {
 			r.log.Error(parts[at].kept, parts[at].line("error", err)...)
-			return
+			return false
 		}
 	} else {
 		rest()
 	}
 	for i, p := range parts {
+		p.note(errs[i])
 		switch {
 		case errs[i] != nil:
 			r.log.Error(p.kept, p.line("error", errs[i])...)
@@ -197,6 +220,17 @@ func (r *rereads) apply(parts []*reread, applies []func() error) {
 			r.log.Info(p.again, p.line()...)
 		}
 	}
+	return true
+}
+
+// read is prepare, of files that can be read again.
+func (p *reread) read() (apply func() error, err error) {
+	for _, path := range p.watched {
+		if err := notAPipe(path); err != nil {
+			return nil, err
+		}
+	}
+	return p.prepare()
 }
 
 // line is the attributes of a log line about the part.
@@ -205,6 +239,26 @@ func (p *reread) line(more ...any) []any {
 		return more
 	}
 	return append(p.says(), more...)
+}
+
+// note remembers whether the part could be read.
+func (p *reread) note(err error) {
+	if err == nil {
+		p.failed, p.tried = "", 0
+		return
+	}
+	p.failed, p.waits = err.Error(), min(1<<min(p.tried, 10), retryLooksMax)
+	p.tried++
+}
+
+// retries says whether it is time to read again what could not be read: the reason may have passed
+// without the files having changed (no descriptors were left, a network's disk was away).
+func (p *reread) retries() bool {
+	if p.failed == "" {
+		return false
+	}
+	p.waits--
+	return p.waits <= 0
 }
 
 // settled says whether the watched files differ from what was read, and are as they were
@@ -221,6 +275,20 @@ func (p *reread) settled() bool {
 	}
 	p.seen, p.pending = now, nil
 	return true
+}
+
+// rereading says that files are read again, not for the first time.
+var rereading atomic.Bool
+
+// notAPipe refuses what may have no end, or no beginning, when it is read again: the signal
+// and all watched files would wait for it for ever. The start may wait, and its pipes are
+// often good for once.
+func notAPipe(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && info.Mode()&os.ModeNamedPipe != 0 && rereading.Load() {
+		return fmt.Errorf("%s is a pipe, and can't be read again; name a file", path)
+	}
+	return nil // whoever reads it says what else is wrong
 }
 
 func filesNow(paths []string) []os.FileInfo {

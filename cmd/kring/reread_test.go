@@ -117,6 +117,43 @@ func TestAWatchedFileIsReadAgainWhenItHasSettled(t *testing.T) {
 	looks(6, "a signal was first")
 }
 
+// TestAWatchedFileThatCouldNotBeReadIsTriedAgain: the reason may pass without the file changing. It
+// is said once.
+func TestAWatchedFileThatCouldNotBeReadIsTriedAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rules")
+	var prepared, applied int
+	var fault, none error
+	part := partNamed("it", &prepared, &applied, &fault, &none)
+	part.watched = []string{path}
+	var out strings.Builder
+	r := newRereads(slog.New(slog.NewTextHandler(&out, nil)))
+	r.add(part)
+	fault = errors.New("too many open files")
+	if err := os.WriteFile(path, []byte("1"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 1000 {
+		r.look()
+	}
+	if n := strings.Count(out.String(), "too many open files"); n != 1 || applied != 0 || prepared < 10 || prepared > 1000/retryLooksMax+20 {
+		t.Errorf("said %d times, prepared %d times, applied %d times:\n%s", n, prepared, applied, out.String())
+	}
+	fault = nil
+	for range retryLooksMax {
+		r.look()
+	}
+	if applied != 1 {
+		t.Errorf("applied %d times, once it could be read", applied)
+	}
+	before := prepared
+	for range 100 {
+		r.look()
+	}
+	if prepared != before {
+		t.Error("it is read again for nothing")
+	}
+}
+
 // TestAWatchedFileIsReadAgainWithoutASignal, by the goroutine of start.
 func TestAWatchedFileIsReadAgainWithoutASignal(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")

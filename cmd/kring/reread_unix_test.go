@@ -3,10 +3,7 @@
 package main
 
 import (
-	"encoding/binary"
-	"io"
 	"net"
-	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -20,27 +17,14 @@ func throttleOf(t *testing.T, conn net.Conn) int32 {
 	t.Helper()
 	req := kmsg.NewPtrMetadataRequest()
 	req.Version, req.Topics = 3, []kmsg.MetadataRequestTopic{}
-	if _, err := conn.Write(kmsg.NewRequestFormatter(kmsg.FormatterClientID("greedy")).AppendRequest(nil, req, 1)); err != nil {
-		t.Fatal(err)
-	}
-	var size [4]byte
-	if _, err := io.ReadFull(conn, size[:]); err != nil {
-		t.Fatal(err)
-	}
-	payload := make([]byte, binary.BigEndian.Uint32(size[:]))
-	if _, err := io.ReadFull(conn, payload); err != nil {
-		t.Fatal(err)
-	}
-	return int32(binary.BigEndian.Uint32(payload[4:])) // behind the correlation id
+	return asked[*kmsg.MetadataResponse](t, conn, req, kmsg.FormatterClientID("greedy")).ThrottleMillis
 }
 
 // TestQuotasAreReadAgainAtASignal, as a whole or not at all.
 func TestQuotasAreReadAgainAtASignal(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "quotas")
 	write := func(text string) {
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		writeFile(t, file, []byte(text))
 	}
 	for _, handler := range []string{"null", "embedded"} {
 		t.Run(handler, func(t *testing.T) {

@@ -27,6 +27,7 @@ const (
 type grammar struct {
 	Serve       serveCmd       `cmd:"" help:"Serve Kafka clients until SIGINT or SIGTERM."`
 	Gateway     gatewayCmd     `cmd:"" help:"Serve Kafka clients from an existing cluster, until SIGINT or SIGTERM."`
+	Replay      replayCmd      `cmd:"" help:"Play a recording (--record) against a server, and report its latencies."`
 	Config      configCmd      `cmd:"" help:"Check a configuration file, or show the settings in effect."`
 	ACL         aclCmd         `cmd:"" name:"acl" help:"Check the rules of who may do what."`
 	User        userCmd        `cmd:"" help:"Add, remove or list the users of a users file (--users)."`
@@ -142,7 +143,28 @@ func parseWith(args []string, env *settings, stdout, stderr io.Writer, more ...k
 	if of := (*kong.ParseError)(nil); errors.As(err, &of) {
 		env.parsed = of.Context
 	}
-	return command, env.withFile(err)
+	return command, env.withFile(discreet(args, err))
+}
+
+// unexpected begins kong's error about an argument too many, which it shows.
+const unexpected = "unexpected argument "
+
+// discreet leaves an argument out of an error where it may be a password: of kring user, and
+// where a flag has one.
+func discreet(args []string, err error) error {
+	if err == nil || !strings.Contains(err.Error(), unexpected) {
+		return err
+	}
+	of := func(arg string) bool {
+		return strings.Contains(arg, passwordSuffix) || strings.Contains(arg, plainUsersSetting)
+	}
+	switch {
+	case args[0] == "user":
+		return errors.New("there is an argument too many, which is not shown; a password is never one: leave it out to be asked for it, or give --password-file FILE")
+	case slices.ContainsFunc(args, of):
+		return errors.New("there is an argument too many, which is not shown because it may be a part of a password; put quotes around a value with blanks, or give file:PATH")
+	}
+	return err
 }
 
 func newParser(g *grammar, stdout, stderr io.Writer, more ...kong.Option) *kong.Kong {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -20,7 +22,8 @@ import (
 type saslFlags struct {
 	SASL             []string      `group:"security" name:"sasl" placeholder:"MECHANISM,…" help:"Mechanisms that clients of SASL_PLAINTEXT and SASL_SSL listeners can choose from [sasl.enabled.mechanisms]: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER. PLAIN sends the password as it is: use it with SASL_SSL."`
 	Users            string        `group:"security" placeholder:"FILE" help:"Users and their hashed passwords, for PLAIN and SCRAM; kring user writes it. It is read again when it changes, and on SIGHUP; a bad file leaves the users as they were. DescribeUserScramCredentials and AlterUserScramCredentials work on it."`
-	OAuthJWKS        string        `group:"security" name:"oauth-jwks" placeholder:"FILE|URL" help:"Public keys that OAUTHBEARER's tokens are signed by, as a JSON key set [sasl.oauthbearer.jwks.endpoint.url]. An https URL is fetched again every hour, and when a token names an unknown key."`
+	OAuthJWKS        keySource     `group:"security" name:"oauth-jwks" placeholder:"FILE|URL" help:"Public keys that OAUTHBEARER's tokens are signed by, as a JSON key set [sasl.oauthbearer.jwks.endpoint.url]. An https URL is fetched again when --oauth-jwks-refresh is over, and when a token names an unknown key."`
+	OAuthJWKSRefresh time.Duration `group:"security" name:"oauth-jwks-refresh" placeholder:"DURATION" default:"1h" help:"How often the URL of --oauth-jwks is fetched again, at least 10s [sasl.oauthbearer.jwks.endpoint.refresh.ms]: a key that was taken out of the set is accepted for as long. Default: ${default}."`
 	OAuthIssuer      string        `group:"security" name:"oauth-issuer" placeholder:"ISSUER" help:"The iss that tokens must have [sasl.oauthbearer.expected.issuer]."`
 	OAuthAudience    []string      `group:"security" name:"oauth-audience" placeholder:"AUDIENCE,…" help:"The aud that tokens must have one of [sasl.oauthbearer.expected.audience]."`
 	OAuthAlgorithms  []string      `group:"security" name:"oauth-algorithms" placeholder:"ALGORITHM,…" help:"What tokens may be signed by: ${oauth_algorithms}."`
@@ -31,6 +34,33 @@ type saslFlags struct {
 	AuthTimeout      time.Duration `group:"security" name:"auth-timeout" placeholder:"DURATION" default:"30s" help:"How long a client of a SASL listener may take to authenticate, after its TLS handshake, before its connection is closed; time in which the server owes it an answer does not count. 30 seconds is how long Java clients wait for an answer themselves (request.timeout.ms). Negative: for ever, as in Kafka. Default: ${default}."`
 	SASLFrameBytes   size          `group:"security" name:"sasl-frame-bytes" placeholder:"BYTES" default:"512KiB" help:"Largest request of a client of a SASL listener that has not authenticated [sasl.server.max.receive.size]; without OAUTHBEARER 16KiB at most, and 80KiB with it: no mechanism takes more. Default: ${default}."`
 }
+
+// refreshLeast is the least time between two fetches of a key set.
+const refreshLeast = 10 * time.Second
+
+// keySource is a file or a URL. A URL may have a user, a password and a token in it, which no
+// listing shows.
+type keySource string
+
+// String hides them.
+func (s keySource) String() string {
+	at := strings.Index(string(s), "://")
+	if at < 0 {
+		return string(s)
+	}
+	u, err := url.Parse(string(s))
+	if err != nil {
+		return string(s)[:at] + "://" + hiddenSecret
+	}
+	shown := (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
+	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		shown += " " + hiddenSecret
+	}
+	return shown
+}
+
+// MarshalText is for listings.
+func (s keySource) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // Settings of one listener.
 const (
@@ -63,15 +93,7 @@ func init() {
 var mechanismNames = []string{sasl.Plain, sasl.SCRAMSHA256, sasl.SCRAMSHA512, sasl.OAuthBearer}
 
 func knownMechanisms(names []string) error {
-	for i, m := range names {
-		if !slices.Contains(mechanismNames, m) {
-			return fmt.Errorf("%q is no mechanism; give some of %s", m, strings.Join(mechanismNames, ","))
-		}
-		if slices.Contains(names[:i], m) {
-			return fmt.Errorf("%s is there twice; leave one out", m)
-		}
-	}
-	return nil
+	return knownOnce(names, mechanismNames, "is no mechanism; give some of "+strings.Join(mechanismNames, ","))
 }
 
 // checkMaxReauth: clients begin to authenticate again a second or more before the end, and
@@ -153,11 +175,17 @@ func (c *serveCmd) demandSASL(l *kring.ListenerConfig, p securityProtocol) error
 }
 
 // addedSASL returns the faults of listeners that get SASL while the program serves: what
-// authenticates is made at the start, and without it they would be open.
-func (c *serveCmd) addedSASL(start *serveCmd) (faults []error) {
+// authenticates is made at the start, and without it they would be open, or go by what
+// they had then. Of those that there are by now compareSettings knows what changed.
+func (c *serveCmd) addedSASL(start, now *serveCmd) (faults []error) {
 	for _, l := range c.listeners() {
-		if p := c.security(l.Name); p.SASL() && !(hasListener(start, l.Name) && start.security(l.Name).SASL()) {
+		p := c.security(l.Name)
+		switch {
+		case !p.SASL():
+		case !hasListener(start, l.Name) || !start.security(l.Name).SASL():
 			faults = append(faults, fmt.Errorf("%s: a listener with %s can't be added while kring serves: restart it", listenOf(&l), p))
+		case !hasListener(now, l.Name) && !reflect.DeepEqual(c.saslOf(l.Name), start.saslOf(l.Name)):
+			faults = append(faults, fmt.Errorf("%s: it is added again with other mechanisms, users or a max-reauth other than at the start, which can't change while kring serves: restart it", listenOf(&l)))
 		}
 	}
 	return faults
@@ -226,6 +254,9 @@ func (f *saslFlags) validateOAuth() (faults []error) {
 			faults = append(faults, fmt.Errorf("--oauth-algorithms: %q is none that has a public key; give some of %s", a, strings.Join(sasl.OAuthAlgorithms, ",")))
 		}
 	}
+	if f.OAuthJWKSRefresh < refreshLeast {
+		faults = append(faults, fmt.Errorf("--oauth-jwks-refresh %v: give %v or more", f.OAuthJWKSRefresh, refreshLeast))
+	}
 	if f.OAuthClockSkew < 0 || f.OAuthClockSkew > 10*time.Minute {
 		faults = append(faults, fmt.Errorf("--oauth-clock-skew %v: give 0s to 10m", f.OAuthClockSkew))
 	}
@@ -238,6 +269,8 @@ type authentication struct {
 	users map[string]*sasl.Users // by file
 	main  *sasl.Users            // of --users; nil: there is none
 	keys  *sasl.KeySet           // nil: no OAUTHBEARER
+
+	accounts map[string]*plainAccounts // by the setting's value
 }
 
 // scramUsers are those that clients change by Kafka's API; nil: there are none.
@@ -255,6 +288,13 @@ func (a *authentication) stats() map[string]metrics.Authentications {
 		all[listener] = metrics.Authentications(s.Stats())
 	}
 	return all
+}
+
+// drain has nobody wait to be authenticated.
+func (a *authentication) drain() {
+	for _, s := range a.sasl {
+		s.Drain()
+	}
 }
 
 func (a *authentication) close() {
@@ -310,7 +350,7 @@ func (a *authentication) mechanism(c *serveCmd, name string, of listenerSASL, lo
 		return a.oauth(&c.SASL, log, again)
 	}
 	if name == sasl.Plain && of.accounts != "" {
-		accounts, err := accountsOf(of.accounts)
+		accounts, err := a.plainAccounts(of.accounts, again)
 		if err != nil {
 			return nil, err
 		}
@@ -366,13 +406,13 @@ func (a *authentication) oauth(f *saslFlags, log *slog.Logger, again *rereads) (
 			again: "the keys of --oauth-jwks were read again, or are being fetched", kept: "the keys of --oauth-jwks stay as they were",
 			prepare: func() (func() error, error) { return noFailure(a.keys.Prepare()) },
 		}
-		if !strings.Contains(f.OAuthJWKS, "://") {
-			part.watched = []string{f.OAuthJWKS}
+		if !strings.Contains(string(f.OAuthJWKS), "://") {
+			part.watched = []string{string(f.OAuthJWKS)}
 		}
 		again.add(part)
 		ctx, cancel := context.WithTimeout(context.Background(), openPatience)
 		defer cancel()
-		keys, err := sasl.OpenKeys(ctx, sasl.KeySetConfig{Source: f.OAuthJWKS, Failed: func(err error) {
+		keys, err := sasl.OpenKeys(ctx, sasl.KeySetConfig{Source: string(f.OAuthJWKS), Refresh: f.OAuthJWKSRefresh, Failed: func(err error) {
 			log.Error("the keys of --oauth-jwks stay as they were", "error", err)
 		}})
 		if err != nil {

@@ -75,7 +75,7 @@ func TestARereadNeverOpensASASLListener(t *testing.T) {
 	old := []string{"--listen", "SASL_PLAINTEXT://127.0.0.1:0", "--sasl", "PLAIN", "--users", "f"}
 	was := serveOf(t, old...)
 	next := serveOf(t, append(old, "--listen", "SASL_SSL://127.0.0.1:0", "--listen", "OPEN://127.0.0.1:0")...)
-	if faults := next.addedSASL(was); len(faults) != 1 || !strings.Contains(faults[0].Error(), "--listen SASL_SSL://") {
+	if faults := next.addedSASL(was, was); len(faults) != 1 || !strings.Contains(faults[0].Error(), "--listen SASL_SSL://") {
 		t.Errorf("%v", faults)
 	}
 	before, after := was.serverConfig(), &running{c: was, cfg: was.serverConfig()}

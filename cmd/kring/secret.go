@@ -59,6 +59,9 @@ func (s *secret) reread() error {
 }
 
 func readSecret(path string) (string, error) {
+	if err := notAPipe(path); err != nil {
+		return "", err
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return "", fmt.Errorf("%w; after file: give the path of a file that kring can read", err)

@@ -98,9 +98,7 @@ func TestNoSecretIsOnAnyStream(t *testing.T) {
 	}
 	c.logged("reason=authentication_failed")
 	c.logged("reason=not_authenticated")
-	if err := os.WriteFile(users, []byte("alice "+canaryPassword+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	writeFile(t, users, []byte("alice "+canaryPassword+"\n"))
 	c.signal(syscall.SIGHUP)
 	c.logged("the users stay as they were")
 	if err := ping(alice.AsSha256Mechanism()); err != nil {

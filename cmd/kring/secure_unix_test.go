@@ -133,3 +133,51 @@ func TestASASLSSLListenerServesUsersOverTLSAndNobodyElse(t *testing.T) {
 		})
 	}
 }
+
+// TestALPNIsWhatTheSettingsSay: a listener without the setting ignores what a client offers,
+// as Kafka does; one with it agrees, refuses who offers others, and serves who offers none.
+func TestALPNIsWhatTheSettingsSay(t *testing.T) {
+	path, ca := certDir(t)
+	file := path("server.properties")
+	writeFile(t, file, []byte("listeners=SSL://127.0.0.1:0,NAMED://127.0.0.1:0\nlistener.security.protocol.map=SSL:SSL,NAMED:SSL\n"+
+		"ssl.keystore.certificate.chain="+filepath.ToSlash(path("one.pem"))+"\nssl.keystore.key="+filepath.ToSlash(path("one.key"))+"\n"+
+		"listener.name.named.kring.tls-alpn=kafka,second\n"))
+	for _, engine := range enginesHere() {
+		t.Run(engine, func(t *testing.T) {
+			c := start(t, "serve", "--engine", engine, "--config", file, "--log-level", "debug")
+			c.awaitReady()
+			all := strings.Split(strings.Split(strings.TrimPrefix(c.ready, "kring: ready on "), " · ")[0], ", ")
+			if len(all) != 2 {
+				t.Fatalf("ready line %q: not two addresses", c.ready)
+			}
+			for _, one := range []struct {
+				at      string
+				offered []string
+				want    string
+			}{
+				{all[0], []string{"kafka"}, ""}, {all[0], nil, ""}, {all[1], nil, ""},
+				{all[1], []string{"h2", "second", "kafka"}, "kafka"},
+			} {
+				offers := trusting(ca)
+				offers.NextProtos = one.offered
+				conn, err := tls.Dial("tcp", one.at, offers)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if is := conn.ConnectionState().NegotiatedProtocol; is != one.want {
+					t.Errorf("%q: agreed to %q, want %q", one.offered, is, one.want)
+				}
+				_ = conn.Close()
+			}
+			if err := ping(t, all[1], kgo.DialTLSConfig(trusting(ca))); err != nil {
+				t.Errorf("a client that offers nothing: %v", err)
+			}
+			others := trusting(ca)
+			others.NextProtos = []string{"h2"}
+			if err := ping(t, all[1], kgo.DialTLSConfig(others)); err == nil || !strings.Contains(err.Error(), "no application protocol") {
+				t.Errorf("a client that offers others: %v", err)
+			}
+			c.logged(`msg="connection closed" .* listener=NAMED .* reason=tls_handshake_failed`)
+		})
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -17,6 +18,7 @@ import (
 	"kring"
 	"kring/acl"
 	"kring/echo"
+	"kring/gateway"
 	"kring/kafka"
 	"kring/metrics"
 	"kring/quota"
@@ -32,9 +34,11 @@ type service struct {
 	upstreams *upstreams                 // of a gateway; nil: there is none
 	started   func(*kring.Server)        // called when the server listens; nil: nothing to do
 	release   func()                     // called before draining: answers requests that wait; nil: none do
+	stopping  func()                     // called before the process drains for good: nothing waits for long any more
 	close     func() error               // nil: nothing to close
 	apis      kafka.Versions             // what is served, for /metrics; the zero value: no Kafka
 	producers *kafka.Producers           // who produces, for /producers; nil: nobody watches
+	topics    *kafka.TopicCounts         // what is done with each topic, for /metrics; nil: nobody counts
 	telemetry *telemetry.State           // what clients push; nil: nothing
 	leaders   func() (n int, known bool) // partitions that are led, for /metrics; nil: there are none
 	// giveUp ends what no two processes may have at once, before another one takes over, and
@@ -66,7 +70,7 @@ func (c *serveCmd) Run(p process) error {
 		return err
 	}
 	defer up.end()
-	l := &live{log: log, level: level, again: p.again, parts: again, start: c}
+	l := &live{log: log, level: level, again: p.again, parts: again, start: c, certified: []*serveCmd{c}}
 	p.logSettings(log)
 	cfg := c.serverConfig()
 	if c.Config != "" { // before all others: they go by what it will be
@@ -75,10 +79,10 @@ func (c *serveCmd) Run(p process) error {
 	if part, any := c.rereadTLS(log, l.leaves); any {
 		again.add(part)
 	}
-	l.certified = append(l.certified, c)
 	if err := errors.Join(c.secure(&cfg)...); err != nil {
 		return usageError{err}
 	}
+	l.publishSources()
 	c.warnTLS(log)
 	if err := cfg.Validate(); err != nil {
 		return usageError{inFlags(err)}
@@ -160,12 +164,22 @@ func (c *serveCmd) open(log *slog.Logger, refused *refusals, again *rereads, set
 	if err != nil {
 		return service{}, usageError{err}
 	}
-	served, err := c.openHandler(log, refused, guards{quotas, rules, denied, who})
+	served, err := c.openHandler(log, refused, guards{quotas, rules, denied, who, again, new(atomic.Pointer[gateway.Credentials])})
+	if err == nil {
+		served, err = c.Recording.before(served, log)
+	}
 	if err != nil {
 		who.close()
 		return served, err
 	}
 	served.authenticated, served.authentications = who.close, who.stats
+	waits := served.stopping
+	served.stopping = func() {
+		who.drain()
+		if waits != nil {
+			waits()
+		}
+	}
 	return served, nil
 }
 
@@ -175,6 +189,9 @@ type guards struct {
 	rules  *acl.File     // nil: everybody may do everything
 	denied *denials
 	who    *authentication
+	again  *rereads
+	// upstream is who a gateway is to the brokers.
+	upstream *atomic.Pointer[gateway.Credentials]
 }
 
 // openHandler makes the handler behind its guards.
@@ -190,24 +207,24 @@ func (c *serveCmd) openHandler(log *slog.Logger, refused *refusals, by guards) (
 			return service{}, usageError{inFlags(err)}
 		}
 		filter := kafka.NewFilter(n.Versions(), n)
-		filter.Producers = c.producers(n)
+		filter.Producers, filter.TopicCounts = c.producers(n), c.topicCounts(n)
 		filter.Quotas, filter.Rejected = by.quotas, refused.add
 		if by.rules != nil { // nil in an interface is an Authorizer
 			filter.Authorizer, filter.Topics, filter.Denied = by.rules, n, by.denied.add
 		}
 		filter.SASL, filter.Telemetry = by.who.sasl, pushed
-		return service{handler: filter, telemetry: pushed, quotas: by.quotas, advertise: advertiseNull(n), release: n.Close, apis: n.Versions(), producers: filter.Producers}, nil
+		return service{handler: filter, telemetry: pushed, quotas: by.quotas, advertise: advertiseNull(n), release: n.Close, apis: n.Versions(), producers: filter.Producers, topics: filter.TopicCounts}, nil
 	case handlerEcho:
 		return service{handler: echo.Handler{}}, nil
 	case handlerGateway:
-		return c.openGateway(log, refused, by)
+		return c.openGateway(log, refused, by, pushed)
 	}
 	cfg := c.clusterConfig()
 	cfg.Logger, cfg.Quotas, cfg.Rejected = log, by.quotas, refused.add
 	if by.rules != nil { // nil in an interface is an Authorizer
 		cfg.Authorizer, cfg.Denied = by.rules, by.denied.add
 	}
-	cfg.Producers = c.producers(nil)
+	cfg.Producers, cfg.TopicCounts = c.producers(nil), c.topicCounts(nil)
 	cfg.SASL, cfg.SCRAMUsers = by.who.sasl, by.who.scramUsers()
 	cfg.Telemetry = pushed
 	if err := cfg.Validate(); err != nil {
@@ -218,7 +235,7 @@ func (c *serveCmd) openHandler(log *slog.Logger, refused *refusals, by guards) (
 		return service{}, err
 	}
 	return service{
-		handler: cluster, telemetry: pushed, quotas: by.quotas, advertise: cluster.advertise, release: cluster.drain, close: cluster.close, apis: cluster.versions(), leaders: cluster.leaders, producers: cfg.Producers,
+		handler: cluster, telemetry: pushed, quotas: by.quotas, advertise: cluster.advertise, release: cluster.drain, close: cluster.close, apis: cluster.versions(), leaders: cluster.leaders, producers: cfg.Producers, topics: cfg.TopicCounts,
 		giveUp: cluster.close, takeBack: cluster.takeBack,
 	}, nil
 }
@@ -252,6 +269,10 @@ func (c *serveCmd) serve(p process, l *live, up *upgrade, side *sideDoor, again 
 		return err
 	}
 	defer again.start(hangups)()
+	// Order: who waits for the ready line and then starts the next process finds the socket.
+	if err := up.offer(l, side); err != nil {
+		return errors.Join(err, c.shutDown(p, l, server.Shutdown))
+	}
 	ready := newLines(p.stdout, func(err error) { // serving does not wait for its reader
 		log.Warn("the ready line could not be written", "error", err)
 	})
@@ -260,9 +281,6 @@ func (c *serveCmd) serve(p process, l *live, up *upgrade, side *sideDoor, again 
 	fmt.Fprintln(ready, c.readyLine(server.Describe(), server.MemoryPlan(), at))
 	again.told.ready("serving on " + oneLine(strings.Join(at, ", ")))
 	again.told.watch(server.Alive)
-	if err := up.offer(l, side); err != nil {
-		return errors.Join(err, c.shutDown(p, l, server.Shutdown))
-	}
 	s, err := nextStop(p, log, server, up.stops())
 	if errors.Is(err, errSucceeded) {
 		up.succeeded(side, l.drainTimeout())
@@ -281,7 +299,10 @@ func (c *serveCmd) serve(p process, l *live, up *upgrade, side *sideDoor, again 
 	if served.release != nil {
 		served.release()
 	}
-	return errors.Join(err, c.shutDown(p, l, server.Shutdown))
+	served.stopping()
+	err = errors.Join(err, c.shutDown(p, l, server.Shutdown))
+	up.leave(side)
+	return err
 }
 
 // readyLine is the one line on standard output. Its format is documented in main.go.
@@ -321,11 +342,7 @@ func (c *serveCmd) shutDown(p process, l *live, end func(context.Context) error)
 	defer cancel()
 	drained := make(chan error, 1)
 	go func() { drained <- end(ctx) }()
-	first := time.Now()
-	s, err := nextStop(p, log, server, drained)
-	for s != nil && time.Since(first) < signalRepeat {
-		s, err = nextStop(p, log, server, drained)
-	}
+	s, err := afterRepeats(p, log, server, drained, signalRepeat)
 	if s != nil {
 		log.Warn("exiting at once", "signal", s.String())
 		return errSecondSignal
@@ -341,6 +358,27 @@ func (c *serveCmd) shutDown(p process, l *live, end func(context.Context) error)
 // its signal to the process and then to its process group. A machine that is busy may let
 // some time pass between the two.
 const signalRepeat = 500 * time.Millisecond
+
+// afterRepeats is nextStop for who has been signalled: for so long repetitions are ignored, and
+// all those that came meanwhile, however late this goroutine gets to see them.
+func afterRepeats(p process, log *slog.Logger, server *kring.Server, over <-chan error, long time.Duration) (os.Signal, error) {
+	enough := time.NewTimer(long)
+	defer enough.Stop()
+	for {
+		select {
+		case <-enough.C:
+			for len(p.signals) > 0 {
+				<-p.signals
+			}
+			return nextStop(p, log, server, over)
+		case <-p.signals:
+		case <-p.asks:
+			logState(log, server.Stats())
+		case err := <-over:
+			return nil, err
+		}
+	}
+}
 
 // summarize logs the totals at the end.
 func summarize(log *slog.Logger, st kring.Stats) {

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
+	"syscall"
 	"time"
 
 	"kring/engine"
@@ -47,6 +50,19 @@ func (f sideFlags) side() *side {
 	return s
 }
 
+// notThere is the error of a request that nobody has answered.
+func (f sideFlags) notThere(err error) error {
+	err = unwrapURL(err)
+	var network net.Error
+	switch {
+	case errors.As(err, &network) && network.Timeout():
+		return fmt.Errorf("--http %s: %w; what listens there has not answered in time: it hangs, or is overloaded", f.HTTP, err)
+	case errors.As(err, new(*net.OpError)) && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE), errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("--http %s: %w; does kring serve run there with --http?", f.HTTP, err)
+	}
+	return fmt.Errorf("--http %s: %w; something else than the --http of kring listens there, such as a listener for its clients", f.HTTP, err)
+}
+
 // get asks for JSON.
 func (s *side) get(ctx context.Context, path string, query url.Values, into any) error {
 	if len(query) > 0 {
@@ -74,7 +90,7 @@ func (s *side) do(ctx context.Context, method, path string, body []byte, into an
 	}
 	resp, err := s.client.Do(r)
 	if err != nil {
-		return fmt.Errorf("--http %s: %w; does kring serve run there with --http?", s.address, unwrapURL(err))
+		return sideFlags{s.address}.notThere(err)
 	}
 	defer resp.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, sideAnswerMax))

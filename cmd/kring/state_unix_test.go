@@ -13,11 +13,9 @@ import (
 func TestTheStateCanBeAskedForAnyNumberOfTimes(t *testing.T) {
 	for _, engine := range enginesHere() {
 		c := serve(t, "--engine", engine, "--handler", "null")
-		c.signal(syscall.SIGUSR1)
-		c.logged(`msg=state open=0 accepted=0`)
-		ask(t, dial(t, c.addr), kmsg.NewPtrMetadataRequest()) // answered: it is open
-		c.signal(syscall.SIGUSR1)
-		c.logged(`msg=state open=1 accepted=1 requests=1 .* lent_bytes=0 .* goroutines=[1-9]`)
+		c.awaitState(`msg=state open=0 accepted=0`)
+		ask(t, dial(t, c.addr), kmsg.NewPtrMetadataRequest()) // answered, and counted soon
+		c.awaitState(`msg=state open=1 accepted=1 requests=1 .* lent_bytes=0 .* goroutines=[1-9]`)
 		c.signal(syscall.SIGTERM)
 		if status := c.exit(); status != exitOK {
 			t.Errorf("%s: exit status %d, want 0", engine, status)

@@ -32,15 +32,26 @@ func TestAProcessThatWasStoppedClosesNobodyForIt(t *testing.T) {
 	for _, engine := range enginesHere() {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel() // mostly it waits
-			// Long enough to dial everybody on a loaded machine.
 			c := serve(t, "--handler", "echo", "--engine", engine, "--idle-timeout", "18s", "--write-timeout", "18s")
 			var conns, large []net.Conn
-			for range silent {
-				conn := dial(t, c.addr)
-				if err := sendFrame(conn, 10); err != nil || echoed(conn, 10) != nil {
-					t.Fatal("not served before the stop")
+			speak := func() { // nobody is idle for long, however slowly the others connect
+				t.Helper()
+				for _, conn := range conns {
+					if err := sendFrame(conn, 10); err != nil {
+						t.Fatal(err)
+					}
 				}
-				conns = append(conns, conn)
+				for _, conn := range conns {
+					if err := echoed(conn, 10); err != nil {
+						t.Fatal("not served before the stop: ", err)
+					}
+				}
+			}
+			for i := range silent {
+				conns = append(conns, dial(t, c.addr))
+				if i%30 == 0 {
+					speak()
+				}
 			}
 			for range half {
 				conn := dial(t, c.addr)
@@ -50,6 +61,7 @@ func TestAProcessThatWasStoppedClosesNobodyForIt(t *testing.T) {
 				}
 				large = append(large, conn)
 			}
+			speak()
 			c.signal(syscall.SIGSTOP)
 			for _, conn := range conns {
 				if err := sendFrame(conn, 100); err != nil {

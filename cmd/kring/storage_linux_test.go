@@ -314,7 +314,7 @@ func TestFewDescriptorsMeanFewPartitions(t *testing.T) {
 }
 
 // onFullDisk starts kring; nil when it says that it can't, because what a kill
-// left behind can't be mended without space.
+// left behind can't be repaired without space.
 func onFullDisk(t *testing.T, args ...string) *child {
 	t.Helper()
 	c := start(t, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/alecthomas/kong"
+
 	"kring"
 	"kring/tlsconf"
 )
@@ -14,7 +16,7 @@ import (
 // tlsFlags are the certificates of TLS listeners. Each is a setting of single listeners
 // too; there it takes the place of what is said for all.
 type tlsFlags struct {
-	TLSCert               []pemSetting `group:"security" name:"tls-cert" placeholder:"FILE" help:"Certificate chain of the server in PEM, its own certificate first, or the PEM text itself [ssl.keystore.certificate.chain]. Repeat for more, each with its --tls-key: a client gets the one with the name that it asks for, else the first. All files of --tls-* are read again when they change, and on SIGHUP; a bad file leaves everything as it was."`
+	TLSCert               []pemSetting `group:"security" name:"tls-cert" placeholder:"FILE" help:"Certificate chain of the server in PEM, its own certificate first, or the PEM text itself [ssl.keystore.certificate.chain]. Repeat for more, each with its --tls-key, or put commas between files, for one listener too: a client gets the one with the name that it asks for, else the first. All files of --tls-* are read again when they change, and on SIGHUP; a bad file leaves everything as it was."`
 	TLSKey                []pemSetting `group:"security" name:"tls-key" placeholder:"FILE" help:"Private key of --tls-cert in PEM, or the PEM text itself [ssl.keystore.key]. Default: it is in the file of --tls-cert."`
 	TLSKeyPassword        secret       `group:"security" name:"tls-key-password" placeholder:"file:PATH" help:"Password of an encrypted key (PKCS#8), in a file or, where nobody sees it, itself [ssl.key.password]."`
 	TLSKeystore           string       `group:"security" name:"tls-keystore" placeholder:"FILE" help:"PKCS#12 or PEM file with a private key and its certificate chain [ssl.keystore.location]. JKS is not read: keytool -importkeystore converts it."`
@@ -26,6 +28,7 @@ type tlsFlags struct {
 	TLSPrincipalRules     string       `group:"security" name:"tls-principal-rules" placeholder:"RULES" help:"Who a client certificate is, by its subject: RULE:pattern/replacement/[LU],… or DEFAULT, the whole subject [ssl.principal.mapping.rules]. A certificate that no rule matches is refused. Default: DEFAULT."`
 	TLSProtocols          []string     `group:"security" name:"tls-protocols" placeholder:"VERSION,…" help:"TLSv1.2, TLSv1.3 or both [ssl.enabled.protocols]. Default: both."`
 	TLSCipherSuites       []string     `group:"security" name:"tls-cipher-suites" placeholder:"SUITE,…" help:"Cipher suites that may be used, by their IANA names [ssl.cipher.suites]. Default: those of Go's crypto/tls."`
+	TLSALPN               []string     `group:"security" name:"tls-alpn" placeholder:"PROTOCOL,…" help:"Application protocols that are agreed to by ALPN (RFC 7301), best first, such as kafka. A client that offers only others is refused with an alert; one that offers none, as Kafka's clients do, is served. Default: what clients offer is ignored, as Apache Kafka does."`
 
 	sources []namedSource // of the TLS listeners, when they are made
 }
@@ -67,13 +70,10 @@ func (p pemSetting) isSet() bool { return p.in != tlsconf.Input{} }
 // the place of that of all listeners.
 var tlsSettings = map[string]func(f *tlsFlags, value string) error{
 	"tls-cert": func(f *tlsFlags, v string) error {
-		f.TLSCert, f.TLSKey, f.TLSKeystore = make([]pemSetting, 1), nil, ""
-		return f.TLSCert[0].UnmarshalText([]byte(v))
+		f.TLSKey, f.TLSKeystore = nil, ""
+		return givenPEMs(&f.TLSCert, v)
 	},
-	"tls-key": func(f *tlsFlags, v string) error {
-		f.TLSKey = make([]pemSetting, 1)
-		return f.TLSKey[0].UnmarshalText([]byte(v))
-	},
+	"tls-key":          func(f *tlsFlags, v string) error { return givenPEMs(&f.TLSKey, v) },
 	"tls-key-password": func(f *tlsFlags, v string) error { return f.TLSKeyPassword.UnmarshalText([]byte(v)) },
 	"tls-keystore": func(f *tlsFlags, v string) error {
 		f.TLSCert, f.TLSKey = nil, nil
@@ -98,13 +98,14 @@ var tlsSettings = map[string]func(f *tlsFlags, value string) error{
 		return knownProtocols(f.TLSProtocols)
 	},
 	"tls-cipher-suites": func(f *tlsFlags, v string) error { return givenList(&f.TLSCipherSuites, v) },
+	"tls-alpn":          func(f *tlsFlags, v string) error { return givenList(&f.TLSALPN, v) },
 }
 
 // tlsSettingsInOrder: a certificate comes before its key, because it takes the key of all
 // listeners away.
 var tlsSettingsInOrder = []string{
 	"tls-keystore", "tls-keystore-password", "tls-cert", "tls-key", "tls-key-password", "tls-client-ca", "tls-truststore", "tls-truststore-password",
-	"tls-client-auth", "tls-principal-rules", "tls-protocols", "tls-cipher-suites",
+	"tls-client-auth", "tls-principal-rules", "tls-protocols", "tls-cipher-suites", "tls-alpn",
 }
 
 func init() {
@@ -117,6 +118,21 @@ func init() {
 func given(to *string, value string) error {
 	if *to = value; value == "" {
 		return errors.New("no value is given")
+	}
+	return nil
+}
+
+// givenPEMs takes PEM text, or names of files as the flag does: with a comma between two.
+func givenPEMs(to *[]pemSetting, value string) error {
+	names := []string{value}
+	if !tlsconf.IsPEM(value) && value != "" {
+		names = kong.SplitEscaped(value, ',')
+	}
+	*to = make([]pemSetting, len(names))
+	for i, name := range names {
+		if err := (*to)[i].UnmarshalText([]byte(name)); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -134,9 +150,15 @@ var tlsVersions = []string{"TLSv1.2", "TLSv1.3"}
 
 // knownProtocols looks at each: only the first and the last say what is spoken.
 func knownProtocols(names []string) error {
+	return knownOnce(names, tlsVersions, "is none that is spoken here, for older ones are broken; give "+strings.Join(tlsVersions, ", or both: "))
+}
+
+// knownOnce demands that names are some of known, each once. otherwise says what another
+// name is, and what to give.
+func knownOnce(names, known []string, otherwise string) error {
 	for i, name := range names {
-		if !slices.Contains(tlsVersions, name) {
-			return fmt.Errorf("%q is none that is spoken here, for older ones are broken; give %s", name, strings.Join(tlsVersions, ", or both: "))
+		if !slices.Contains(known, name) {
+			return fmt.Errorf("%q %s", name, otherwise)
 		}
 		if slices.Contains(names[:i], name) {
 			return fmt.Errorf("%s is there twice; leave one out", name)
@@ -144,6 +166,9 @@ func knownProtocols(names []string) error {
 	}
 	return nil
 }
+
+// passwordSuffix ends the names of all flags that are a secret, and of no others.
+const passwordSuffix = "password"
 
 // valued joins flags whose values may begin with - to their values, --flag=VALUE: PEM does,
 // and a password may. Else the parser would take them for flags, and show them in its error.
@@ -154,7 +179,8 @@ func valued(args []string) (out []string) {
 			next = args[i+1]
 		}
 		setting, isFlag := strings.CutPrefix(args[i], "--")
-		if _, ours := tlsSettings[setting]; isFlag && ours && strings.HasPrefix(next, "-") && (strings.HasSuffix(setting, "-password") || tlsconf.IsPEM(next)) {
+		_, ofTLS := tlsSettings[setting]
+		if isFlag && strings.HasPrefix(next, "-") && (strings.HasSuffix(setting, passwordSuffix) || ofTLS && tlsconf.IsPEM(next)) {
 			out = append(out, args[i]+"="+next)
 			i++
 			continue
@@ -166,7 +192,7 @@ func valued(args []string) (out []string) {
 
 // isSecretSetting says that the value of a listener's setting must not be shown.
 func isSecretSetting(setting, value string) bool {
-	return (strings.HasSuffix(setting, "-password") || setting == plainUsersSetting) && !strings.HasPrefix(value, secretFromFile) || strings.HasPrefix(setting, "tls-") && tlsconf.IsPEM(value)
+	return (strings.HasSuffix(setting, passwordSuffix) || setting == plainUsersSetting) && !strings.HasPrefix(value, secretFromFile) || strings.HasPrefix(setting, "tls-") && tlsconf.IsPEM(value)
 }
 
 // shownSetting is a listener's setting as it may be shown.
@@ -206,7 +232,7 @@ func (f *tlsFlags) files() (tlsconf.Files, error) {
 		KeyStore:   tlsconf.Store{File: f.TLSKeystore, Password: inputOf(f.TLSKeystorePassword), KeyPassword: inputOf(f.TLSKeyPassword)},
 		ClientCA:   f.TLSClientCA.in,
 		TrustStore: tlsconf.Store{File: f.TLSTruststore, Password: inputOf(f.TLSTruststorePassword)},
-		ClientAuth: tlsconf.ClientAuth(f.TLSClientAuth), PrincipalRules: f.TLSPrincipalRules, CipherSuites: f.TLSCipherSuites,
+		ClientAuth: tlsconf.ClientAuth(f.TLSClientAuth), PrincipalRules: f.TLSPrincipalRules, CipherSuites: f.TLSCipherSuites, ALPN: f.TLSALPN,
 	}
 	for i, cert := range f.TLSCert {
 		pair := tlsconf.Pair{Cert: cert.in, Password: inputOf(f.TLSKeyPassword)}
@@ -260,7 +286,7 @@ func (c *serveCmd) encrypt(l *kring.ListenerConfig, p securityProtocol) error {
 
 // tlsFields are the flags of what tlsconf calls by its fields.
 var tlsFields = strings.NewReplacer("ClientAuth", "--tls-client-auth", "ClientCA", "--tls-client-ca", "TrustStore", "--tls-truststore", "PrincipalRules", "--tls-principal-rules",
-	"MinVersion", "--tls-protocols", "MaxVersion", "--tls-protocols", "CipherSuites", "--tls-cipher-suites")
+	"MinVersion", "--tls-protocols", "MaxVersion", "--tls-protocols", "CipherSuites", "--tls-cipher-suites", "ALPN", "--tls-alpn")
 
 // inFlags names the listener and the flag in each line of an error of tlsconf.
 func (f *tlsFlags) inFlags(l *kring.ListenerConfig, err error) error {
@@ -321,6 +347,8 @@ func (c *serveCmd) validateTLS() (faults []error) {
 	}{
 		{"tls-cert", len(c.TLS.TLSCert) > 0}, {"tls-key", len(c.TLS.TLSKey) > 0}, {"tls-keystore", c.TLS.TLSKeystore != ""}, {"tls-client-ca", c.TLS.TLSClientCA.isSet()},
 		{"tls-truststore", c.TLS.TLSTruststore != ""}, {"tls-client-auth", c.TLS.TLSClientAuth != "" && c.TLS.TLSClientAuth != string(tlsconf.None)}, {"tls-principal-rules", c.TLS.TLSPrincipalRules != ""},
+		{"tls-key-password", c.TLS.TLSKeyPassword.isSet()}, {"tls-keystore-password", c.TLS.TLSKeystorePassword.isSet()}, {"tls-truststore-password", c.TLS.TLSTruststorePassword.isSet()},
+		{"tls-protocols", len(c.TLS.TLSProtocols) > 0}, {"tls-cipher-suites", len(c.TLS.TLSCipherSuites) > 0}, {"tls-alpn", len(c.TLS.TLSALPN) > 0},
 	} {
 		if f.set {
 			faults = append(faults, fmt.Errorf("--%s: no listener speaks TLS; add --listen SSL://HOST:PORT or --listener NAME.security=SSL, or leave it out", f.flag))

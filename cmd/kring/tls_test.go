@@ -46,9 +46,11 @@ func certDir(t *testing.T) (path func(name string) string, ca *testcerts.Authori
 	return path, ca
 }
 
+// writeFile puts a file in its place whole: a server that looks at it by the clock never
+// finds it empty, however long the test is kept from writing.
 func writeFile(t *testing.T, path string, text []byte) {
 	t.Helper()
-	if err := os.WriteFile(path, text, 0o600); err != nil {
+	if err := errors.Join(os.WriteFile(path+".new", text, 0o600), os.Rename(path+".new", path)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -103,6 +105,15 @@ func TestSeveralCertificatesAreForSeveralNames(t *testing.T) {
 	if len(faults) > 0 || len(tls["SSL"].Config().Certificates) != 2 {
 		t.Errorf("%v, %v", tls["SSL"], faults)
 	}
+	_, tls, faults = secured(t, "--listen", "SSL://127.0.0.1:0", "--tls-cert", at("one.pem"), "--tls-key", at("one.key"),
+		"--listener", "SSL.tls-cert="+at("two.pem")+","+at("one.pem"), "--listener", "SSL.tls-key="+at("two.key")+","+at("one.key"))
+	if len(faults) > 0 || len(tls["SSL"].Config().Certificates) != 2 || certOf(tls["SSL"]) != "two" {
+		t.Errorf("of one listener: %v, %v", tls["SSL"], faults)
+	}
+	_, _, faults = secured(t, "--listen", "SSL://127.0.0.1:0", "--listener", "SSL.tls-cert="+at("two.pem")+","+at("one.pem"), "--listener", "SSL.tls-key="+at("two.key"))
+	if err := errors.Join(faults...); err == nil || !strings.Contains(err.Error(), "1 keys for 2 certificates") {
+		t.Errorf("a key is missing: %v", err)
+	}
 }
 
 // TestWrongTLSFlagsAreErrorsWithFlagValueAndRemedy, and none has a password or a key in it.
@@ -134,6 +145,10 @@ func TestWrongTLSFlagsAreErrorsWithFlagValueAndRemedy(t *testing.T) {
 		{append(one, "--tls-client-auth", "maybe"), []string{`--tls-client-auth is "maybe"`, "none, requested or required"}},
 		{append(one, "--tls-protocols", "TLSv1.1,TLSv1.2"), []string{"--tls-protocols", "TLSv1.1", "broken"}},
 		{append(one, "--tls-cipher-suites", "TLS_FOO"), []string{"--tls-cipher-suites", "TLS_FOO"}},
+		{append(one, "--tls-alpn", strings.Repeat("k", 256)), []string{"--tls-alpn", "256 bytes"}},
+		{[]string{"--tls-alpn", "kafka"}, []string{"--tls-alpn", "no listener speaks TLS"}},
+		{[]string{"--tls-key-password", "s3cret-of-the-certificates"}, []string{"--tls-key-password", "no listener speaks TLS"}},
+		{[]string{"--tls-protocols", "TLSv1.3"}, []string{"--tls-protocols", "no listener speaks TLS"}},
 		{append(one, "--tls-principal-rules", "RULE:(?=a)/b/"), []string{"--tls-principal-rules", "lookahead"}},
 		{append(one, "--tls-key-password", "-"+certPassword, "--listener", "SSL.tls-key-passwort="+certPassword), []string{`"SSL.tls-key-passwort"`, "tls-key-password"}},
 	} {

@@ -43,11 +43,10 @@ func (c *topCmd) Run(p process) error {
 	if err := checkSort(c.Sort); err != nil {
 		return err
 	}
-	s := c.Side.side()
-	m := top.New(s.snapshot, c.Side.HTTP, c.Every).Sorted(c.Sort, c.Search)
+	m := top.New(c.Side.side().snapshot, c.Side.HTTP, c.Every).Sorted(c.Sort, c.Search)
 	out, is := p.stdout.(*os.File)
 	if !is || !term.IsTerminal(out.Fd()) || !term.IsTerminal(os.Stdin.Fd()) {
-		return topOnce(p.stdout, s.snapshot, m)
+		return topOnce(p.stdout, m)
 	}
 	_, err := tea.NewProgram(m, tea.WithOutput(out)).Run()
 	if errors.Is(err, tea.ErrInterrupted) {
@@ -64,14 +63,14 @@ const (
 )
 
 // topOnce prints one snapshot.
-func topOnce(w io.Writer, source top.Source, m top.Model) error {
+func topOnce(w io.Writer, m top.Model) error {
 	columns := onceColumns
 	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n > 0 {
 		columns = n
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*sidePatience)
 	defer cancel()
-	m, err := m.Once(ctx, source, columns, onceRows, onceOver)
+	m, err := m.Once(ctx, columns, onceRows, onceOver)
 	if err != nil {
 		return err
 	}

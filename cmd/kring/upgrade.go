@@ -152,7 +152,7 @@ func (u *upgrade) offer(l *live, side *sideDoor) error {
 	}
 	cfg := kring.HandoverConfig{
 		Path: u.c.Upgrade.UpgradeSocket, Program: "kring " + programVersion(), Timeout: u.c.Upgrade.UpgradeTimeout,
-		Files: side.files(), Values: u.values,
+		Files: side.files(), Values: l.tickets,
 		Exclusive: served.giveUp != nil, DrainTimeout: max(l.drainTimeout(), time.Millisecond), Release: served.giveUp, Reclaim: served.takeBack,
 		Pausing: func(pid int) {
 			u.pid.Store(int64(pid))
@@ -172,16 +172,6 @@ func (u *upgrade) offer(l *live, side *sideDoor) error {
 		return fmt.Errorf("--upgrade-socket: %w", err)
 	}
 	return nil
-}
-
-func (u *upgrade) values() map[string][]byte {
-	all := map[string][]byte{}
-	for _, s := range u.c.TLS.sources {
-		if keys := s.source.Tickets(); keys != nil {
-			all[ticketsOf(s.listener)] = keys
-		}
-	}
-	return all
 }
 
 // stops gives why the server stops by itself: a part has failed, or another process serves.
@@ -207,6 +197,16 @@ func (u *upgrade) succeeded(side *sideDoor, drain time.Duration) {
 	u.told.stop()
 	u.log.Info("another process serves: finishing what is in flight, connection by connection", "process", pid, "drain_timeout", drain)
 	side.handedOver()
+}
+
+// leave leaves the side door to a process that has everything, and was told to begin because this
+// one was to stop.
+func (u *upgrade) leave(side *sideDoor) {
+	select {
+	case <-u.server.HandedOver():
+		side.handedOver()
+	default:
+	}
 }
 
 // end stops both sides.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -29,8 +28,13 @@ func openCluster(cfg embedded.Config) (*cluster, error) {
 	return c, c.open()
 }
 
-func (c *cluster) open() error {
-	opened, err := embedded.Open(c.cfg)
+func (c *cluster) open() error { return c.openAfter(0) }
+
+// openAfter opens the cluster once no other process has its directory, which it waits for.
+func (c *cluster) openAfter(patience time.Duration) error {
+	cfg := c.cfg
+	cfg.InUseWait = patience
+	opened, err := embedded.Open(cfg)
 	if err != nil {
 		return err
 	}
@@ -48,20 +52,13 @@ func (c *cluster) advertise(of *serveCmd, log *slog.Logger, bound []netip.AddrPo
 // reopenPatience is how long a process that failed to take over may hold the directory.
 const reopenPatience = time.Minute
 
-// takeBack opens the cluster again. The process that was to have it may not have ended yet.
+// takeBack opens the cluster again, once the process that was to have it has ended.
 func (c *cluster) takeBack() error {
-	deadline := time.Now().Add(reopenPatience)
-	for {
-		err := c.open()
-		if err == nil {
-			c.advertised()
-			return nil
-		}
-		if !errors.Is(err, embedded.ErrInUse) || time.Now().After(deadline) {
-			return fmt.Errorf("the cluster can't be opened again: %w", err)
-		}
-		time.Sleep(10 * time.Millisecond)
+	if err := c.openAfter(reopenPatience); err != nil {
+		return fmt.Errorf("the cluster can't be opened again: %w", err)
 	}
+	c.advertised()
+	return nil
 }
 
 // Handle and what follows are the cluster's.

@@ -101,12 +101,11 @@ func (d *sideDoor) inherit(from *kring.Predecessor) error {
 	if err != nil {
 		return fmt.Errorf("--http %s: the socket of the process before can't be used: %w", d.flags.HTTP, err)
 	}
-	remove := func() {}
 	if u, ok := l.(*net.UnixListener); ok {
 		u.SetUnlinkOnClose(false)
-		remove = unixsock.Own(u.Addr().String())
+		d.owned = unixsock.Own(u.Addr().String())
 	}
-	d.take(l, remove)
+	d.take(l, func() {})
 	d.socket.pause() // begin ends it: the process before may accept until then
 	return nil
 }

@@ -8,9 +8,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
-	"io"
 	"log"
-	"os"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -69,22 +67,22 @@ func ask(ctx context.Context, server *kring.Server, user, password string) error
 	return client.Ping(ctx)
 }
 
-func run(ctx context.Context, out io.Writer) error {
+func run(ctx context.Context) error {
 	server, err := start(directory{"alice": "open sesame"})
 	if err != nil {
 		return err
 	}
 	defer server.Close()
-	fmt.Fprintln(out, "right password:", ask(ctx, server, "alice", "open sesame"))
+	fmt.Println("right password:", ask(ctx, server, "alice", "open sesame"))
 	wrong := ask(ctx, server, "alice", "open barley")
-	fmt.Fprintln(out, "wrong password is refused:", errors.Is(wrong, kerr.SaslAuthenticationFailed))
+	fmt.Println("wrong password is refused:", errors.Is(wrong, kerr.SaslAuthenticationFailed))
 	return nil
 }
 
 func main() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	if err := run(ctx, os.Stdout); err != nil {
+	if err := run(ctx); err != nil {
 		log.Fatal(err)
 	}
 }

@@ -1,19 +1,8 @@
 package main
 
-import (
-	"bytes"
-	"testing"
-)
-
-func TestTheExampleSaysWhatItPromises(t *testing.T) {
-	var out bytes.Buffer
-	if err := run(t.Context(), &out); err != nil {
-		t.Fatal(err)
-	}
-	const want = `right password: <nil>
-wrong password is refused: true
-`
-	if out.String() != want {
-		t.Errorf("it says %q, not %q", out.String(), want)
-	}
+func Example() {
+	main()
+	// Output:
+	// right password: <nil>
+	// wrong password is refused: true
 }

@@ -5,10 +5,8 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"log"
 	"net"
-	"os"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -17,7 +15,7 @@ import (
 	"kring/embedded"
 )
 
-func run(ctx context.Context, out io.Writer) error {
+func run(ctx context.Context) error {
 	cluster, err := embedded.Open(embedded.Config{Seed: []embedded.Topic{{Name: "orders", Partitions: 1}}})
 	if err != nil {
 		return err
@@ -50,7 +48,7 @@ func run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	for _, r := range fetched.Records() {
-		fmt.Fprintf(out, "%s %d: %s\n", r.Topic, r.Offset, r.Value)
+		fmt.Printf("%s %d: %s\n", r.Topic, r.Offset, r.Value)
 	}
 	return nil
 }
@@ -58,7 +56,7 @@ func run(ctx context.Context, out io.Writer) error {
 func main() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	if err := run(ctx, os.Stdout); err != nil {
+	if err := run(ctx); err != nil {
 		log.Fatal(err)
 	}
 }

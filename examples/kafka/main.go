@@ -5,9 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"log"
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -101,7 +99,7 @@ func start() (*counter, *kring.Server, error) {
 	return c, server, server.Start()
 }
 
-func run(ctx context.Context, out io.Writer) error {
+func run(ctx context.Context) error {
 	service, server, err := start()
 	if err != nil {
 		return err
@@ -117,14 +115,14 @@ func run(ctx context.Context, out io.Writer) error {
 		}
 	}
 	client.Close()
-	fmt.Fprintln(out, "batches:", service.batches.Load())
+	fmt.Println("batches:", service.batches.Load())
 	return server.Shutdown(ctx)
 }
 
 func main() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	if err := run(ctx, os.Stdout); err != nil {
+	if err := run(ctx); err != nil {
 		log.Fatal(err)
 	}
 }

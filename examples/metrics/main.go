@@ -11,7 +11,6 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -34,7 +33,7 @@ func page(server *kring.Server) (http.Handler, error) {
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), nil
 }
 
-func run(ctx context.Context, out io.Writer) error {
+func run(ctx context.Context) error {
 	server, err := kring.New(kring.Config{Listeners: []kring.ListenerConfig{{Address: "127.0.0.1:0"}}},
 		kring.HandlerFunc(func(r kring.Request) { r.Respond(r.Payload()) }))
 	if err != nil {
@@ -55,7 +54,7 @@ func run(ctx context.Context, out io.Writer) error {
 	handler.ServeHTTP(said, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	for lines := bufio.NewScanner(said.Body); lines.Scan(); {
 		if strings.HasPrefix(lines.Text(), "kring_connections_accepted_total") {
-			fmt.Fprintln(out, lines.Text())
+			fmt.Println(lines.Text())
 		}
 	}
 	return nil
@@ -77,7 +76,7 @@ func ask(ctx context.Context, server *kring.Server) error {
 }
 
 func main() {
-	if err := run(context.Background(), os.Stdout); err != nil {
+	if err := run(context.Background()); err != nil {
 		log.Fatal(err)
 	}
 }

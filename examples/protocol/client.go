@@ -8,7 +8,7 @@ import (
 )
 
 // talk is a client: four bytes of length, big-endian, then the payload, both ways.
-func talk(out io.Writer, address string) error {
+func talk(address string) error {
 	c, err := net.Dial("tcp", address)
 	if err != nil {
 		return err
@@ -26,7 +26,7 @@ func talk(out io.Writer, address string) error {
 		if _, err := io.ReadFull(c, answer); err != nil {
 			return err
 		}
-		fmt.Fprintf(out, "%s: %s\n", say, answer)
+		fmt.Printf("%s: %s\n", say, answer)
 	}
 	return nil
 }

@@ -6,9 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"log"
-	"os"
 	"sync"
 	"time"
 
@@ -33,7 +31,7 @@ func (s *store) Handle(r kring.Request) {
 	}
 }
 
-func run(out io.Writer) error {
+func run() error {
 	server, err := kring.New(kring.Config{Listeners: []kring.ListenerConfig{{Address: "127.0.0.1:0"}}}, &store{})
 	if err != nil {
 		return err
@@ -41,7 +39,7 @@ func run(out io.Writer) error {
 	if err := server.Start(); err != nil {
 		return err
 	}
-	if err := talk(out, server.Addrs()[0].String()); err != nil {
+	if err := talk(server.Addrs()[0].String()); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -50,7 +48,7 @@ func run(out io.Writer) error {
 }
 
 func main() {
-	if err := run(os.Stdout); err != nil {
+	if err := run(); err != nil {
 		log.Fatal(err)
 	}
 }

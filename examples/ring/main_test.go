@@ -53,9 +53,7 @@ func converse(address string, seed uint64) error {
 	defer c.Close()
 	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	said := make([]byte, 1<<20)
-	for i, r := 0, rand.New(rand.NewPCG(seed, 1)); i < len(said); i++ {
-		said[i] = byte(r.Uint32())
-	}
+	_, _ = rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8)}).Read(said)
 	go func() {
 		_, _ = c.Write(said)
 		_ = c.(*net.TCPConn).CloseWrite()

@@ -34,6 +34,7 @@ type desc struct {
 
 	cancelling   bool // requested, not done yet
 	shuttingDown bool // requested, not done yet
+	halfClosing  bool // the same, of ShutdownSend
 	shutDown     bool
 	closing      bool
 
@@ -57,7 +58,7 @@ func (d *desc) idle() bool { return d.in == 0 && !d.sending && !d.closing }
 
 // canProgress reports whether another pass could do something.
 func (d *desc) canProgress() bool {
-	if d.closing || d.shuttingDown || d.cancelling {
+	if d.closing || d.shuttingDown || d.halfClosing || d.cancelling {
 		return true
 	}
 	if d.in == engine.OpConnect {

@@ -193,6 +193,13 @@ func (e *Engine) Shutdown(fd engine.FD, t engine.Token) {
 	}
 }
 
+// ShutdownSend ends the outgoing direction.
+func (e *Engine) ShutdownSend(fd engine.FD, t engine.Token) {
+	d := e.findOrAddDesc(fd, t)
+	d.halfClosing = true
+	e.schedule(d)
+}
+
 // CloseFD closes fd.
 func (e *Engine) CloseFD(fd engine.FD, t engine.Token) {
 	d := e.findOrAddDesc(fd, t)
@@ -213,6 +220,9 @@ func (e *Engine) Detach(fd engine.FD, t engine.Token) {
 	}
 	e.descs[fd] = nil // not spare: it may still be on the ready list
 }
+
+// ReceiveBuffers is engine.BufferCounter's.
+func (e *Engine) ReceiveBuffers() int { return e.config.Buffers }
 
 // Recycle ends c's lease. It may come after Close.
 func (e *Engine) Recycle(c *engine.Completion) {

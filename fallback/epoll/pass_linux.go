@@ -10,6 +10,9 @@ import (
 // runDesc does for d what is possible without waiting, within the bounds of one
 // Poll. There is room for one completion when it begins.
 func (e *Engine) runDesc(d *desc) {
+	if d.halfClosing {
+		e.shutdownSend(d)
+	}
 	if d.shuttingDown {
 		e.shutdown(d)
 	}
@@ -86,6 +89,15 @@ func (e *Engine) shutdown(d *desc) {
 	e.tally.enters++
 	_ = unix.Shutdown(int(d.fd), unix.SHUT_RDWR) // ENOTCONN: it has ended already
 	d.readable, d.writable, d.doubtful = true, true, true
+}
+
+// shutdownSend ends the outgoing direction.
+func (e *Engine) shutdownSend(d *desc) {
+	d.halfClosing = false
+	if d.use == e.network.uses.currentUse(d.fd) { // else as in shutdown
+		e.countCall()
+		_ = unix.Shutdown(int(d.fd), unix.SHUT_WR) // ENOTCONN: it has ended already
+	}
 }
 
 func (e *Engine) cancelReceive(d *desc) {

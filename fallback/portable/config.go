@@ -10,8 +10,9 @@ type Config struct {
 	// 256. When all are lent, receives end with ENOBUFS.
 	Buffers int
 	// BufferBytes is the size of each, and the most that one completion of Recv
-	// carries; 0 means 16 KiB. A connection that waits for data holds one more,
-	// because Go's net can't say that data is there without reading it.
+	// carries; 0 means 16 KiB. A connection that waits for data holds none, but on
+	// systems where Go's net can't say that data is there without reading it (all but
+	// Unix and Windows): see ConnMemory.
 	BufferBytes int
 	// AcceptsMax is how many accepted connections may wait to be polled; 0
 	// means 16. The rest waits in the kernel's queue.
@@ -33,12 +34,21 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// BufferMemory is the most that an engine's receive buffers take, in bytes, besides one
-// of BufferBytesOf for each connection.
-func (c Config) BufferMemory() int64 { return int64(c.withDefaults().Buffers) * c.BufferBytesOf() }
+// BufferMemory is the most that an engine's receive buffers take, in bytes, besides
+// ConnMemory for each connection.
+func (c Config) BufferMemory() int64 {
+	c = c.withDefaults()
+	return int64(c.Buffers) * int64(c.BufferBytes)
+}
 
-// BufferBytesOf is BufferBytes, or its default.
-func (c Config) BufferBytesOf() int64 { return int64(c.withDefaults().BufferBytes) }
+// ConnMemory is how much of a receive buffer, in bytes, a connection holds while it waits: all
+// of it, or none. It depends on the operating system.
+func (c Config) ConnMemory() int64 {
+	if holdsWhileWaiting {
+		return int64(c.withDefaults().BufferBytes)
+	}
+	return 0
+}
 
 // WithBuffersIn sets Buffers if it is 0: to its default, or to fewer if that takes more
 // than so many bytes.

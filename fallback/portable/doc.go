@@ -11,8 +11,8 @@
 //
 // Ownership: descriptors are indices into the Network's table; goroutines hold
 // the socket itself, so a slot that is used again can't confuse them. A
-// connection's receive buffer belongs to the goroutine of its receive until it
-// is lent.
+// connection has a receive buffer when bytes have come: it belongs to the goroutine
+// of its receive until it is lent.
 //
 // Never: read further ahead than one receive that waits to be polled and one
 // that is in the making, per connection; drop a byte that was read when an

@@ -51,6 +51,7 @@ const (
 	askStart = iota
 	askCancel
 	askShutdown
+	askShutdownSend
 	askClose
 )
 
@@ -225,6 +226,11 @@ func (e *Engine) Shutdown(fd engine.FD, t engine.Token) {
 	e.addRequest(pendingCall{what: askShutdown, fd: fd, token: t})
 }
 
+// ShutdownSend ends the outgoing direction.
+func (e *Engine) ShutdownSend(fd engine.FD, t engine.Token) {
+	e.addRequest(pendingCall{what: askShutdownSend, fd: fd, token: t})
+}
+
 // Detach does nothing: the state of a descriptor belongs to the Network.
 func (e *Engine) Detach(engine.FD, engine.Token) {}
 
@@ -256,6 +262,8 @@ func (e *Engine) submit() {
 			s.cancel(e, a.token)
 		case a.what == askShutdown:
 			s.shutdown()
+		case a.what == askShutdownSend:
+			s.shutdownSend()
 		}
 		*a = pendingCall{}
 	}
@@ -286,6 +294,9 @@ func (e *Engine) startGoroutine(s *socket, o *operation) {
 	e.running.Go(o.runOp)
 }
 
+// ReceiveBuffers is engine.BufferCounter's.
+func (e *Engine) ReceiveBuffers() int { return e.network.config.Buffers }
+
 // Recycle ends c's lease. It may come after Close.
 func (e *Engine) Recycle(c *engine.Completion) {
 	if c.Lease == 0 || c.Data == nil {
@@ -313,6 +324,12 @@ func (e *Engine) lendBuffer(o *operation, buffer, b []byte) bool {
 	c.More, c.Lease, c.Data = true, i+1, b[:len(b):len(b)]
 	e.putCompletion(entry{Completion: c, from: o})
 	return true
+}
+
+// allLent says that no more buffers may be lent.
+func (e *Engine) allLent() bool {
+	c := &e.network.config
+	return e.counters.LentBytes.Load() >= int64(c.Buffers)*int64(c.BufferBytes)
 }
 
 // endLease takes the buffer of a lease back. e.mu is held.

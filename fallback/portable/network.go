@@ -97,8 +97,7 @@ func (n *Network) adopt(c engine.ListenConfig) (engine.Listener, error) {
 	return l, nil
 }
 
-// listenUnix opens a listening Unix domain socket. Its file gets its mode a moment
-// after it exists, because Go's net binds and listens in one step.
+// listenUnix opens a listening Unix domain socket.
 func (n *Network) listenUnix(path string, c engine.ListenConfig) (engine.Listener, error) {
 	wrong := func(err error) (engine.Listener, error) {
 		return engine.Listener{}, fmt.Errorf("listen on %q: %w", c.Address, err)
@@ -106,17 +105,8 @@ func (n *Network) listenUnix(path string, c engine.ListenConfig) (engine.Listene
 	if c.Shared {
 		return wrong(errors.New("a Unix domain socket can't be shared: accept apart"))
 	}
-	var l *net.UnixListener
-	remove, err := unixsock.Bind(path, c.FileMode, func() (err error) {
-		if l, err = net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: path}); err == nil {
-			l.SetUnlinkOnClose(false) // the file might belong to another process by then
-		}
-		return err
-	}, nil)
+	l, remove, err := unixsock.Listen(path, c.FileMode)
 	if err != nil {
-		if l != nil {
-			_ = l.Close()
-		}
 		return wrong(err)
 	}
 	return engine.Listener{FD: n.add(&socket{listener: l, options: c.Socket}), Path: path, Release: remove}, nil
@@ -131,7 +121,7 @@ func (n *Network) Socket(to netip.AddrPort, o engine.SocketOptions) (engine.FD, 
 	if !to.IsValid() {
 		return -1, fmt.Errorf("connect to %v: give an IP address and a port", to)
 	}
-	return n.add(&socket{options: o, connects: true}), nil
+	return n.add(&socket{options: o}), nil
 }
 
 // Addrs are the two ends of a connection.

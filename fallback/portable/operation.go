@@ -25,6 +25,10 @@ type operation struct {
 	into  []byte
 	bufs  [][]byte
 
+	// Of the goroutine of a Recv.
+	look   func(fd uintptr) bool // tryRead
+	failed error                 // why it read nothing; on Windows errWaits when it was called
+
 	// turn holds an element for each completion that is being made or waits to be
 	// polled. If it is full, the goroutine waits.
 	turn chan struct{}
@@ -71,22 +75,28 @@ func (o *operation) runAccept() {
 	o.endWith(engine.Failed(syscall.ECANCELED))
 }
 
+// errAllLent is why nothing is read: there is no buffer that may be lent.
+var errAllLent = errors.New("every buffer is lent")
+
 func (o *operation) runRecv() {
 	s := o.s
 	if s.broken != 0 {
 		o.endBroken()
 		return
 	}
+	o.look = o.tryRead
 	for o.awaitTurn() {
+		var err error
 		if len(s.held) == 0 {
-			if err := o.readBuffer(); err != nil {
-				o.endWith(o.resultOf(err))
-				return
-			}
+			err = o.read()
 		}
-		if !o.e.lendBuffer(o, s.buffer, s.held) {
+		if err != nil && err != errAllLent {
+			o.endWith(o.resultOf(err))
+			return
+		}
+		if err != nil || !o.e.lendBuffer(o, s.buffer, s.held) {
 			o.e.counters.Exhausted.Add(1)
-			o.endWith(engine.Failed(syscall.ENOBUFS)) // the next receive returns what is held
+			o.endWith(engine.Failed(syscall.ENOBUFS)) // the next receive returns what came, or is held
 			return
 		}
 		s.buffer, s.held = nil, nil
@@ -94,26 +104,47 @@ func (o *operation) runRecv() {
 	o.endWith(o.resultOf(os.ErrDeadlineExceeded))
 }
 
-// readBuffer reads into the socket's buffer: at least a byte, or an error.
-func (o *operation) readBuffer() error {
-	s, pool := o.s, &o.e.network.pool
-	if s.buffer == nil {
-		b, err := pool.TryGet(o.e.network.config.BufferBytes)
-		if err != nil {
-			return syscall.ENOMEM
-		}
-		s.buffer = b
-	}
+// read reads into the socket's buffer: at least a byte, or an error.
+func (o *operation) read() error {
 	o.countCall()
-	n, err := s.conn.Read(s.buffer)
+	if raw := o.s.rawConn(); raw != nil {
+		return o.readWhenReady(raw)
+	}
+	return o.readBlocking()
+}
+
+// readBlocking is read with a buffer while it waits.
+func (o *operation) readBlocking() error {
+	if err := o.takeBuffer(); err != nil {
+		return err
+	}
+	n, err := o.s.conn.Read(o.s.buffer)
+	if o.keepRead(n); n > 0 {
+		return nil // an error will come again
+	}
+	return err
+}
+
+// takeBuffer gives the socket a buffer to read into.
+func (o *operation) takeBuffer() error {
+	b, err := o.e.network.pool.TryGet(o.e.network.config.BufferBytes)
+	if err != nil {
+		return syscall.ENOMEM
+	}
+	o.s.buffer = b
+	return nil
+}
+
+// keepRead keeps the n bytes that were read into the buffer; without any, not the buffer.
+func (o *operation) keepRead(n int) {
+	s := o.s
 	if n > 0 {
 		s.undelivered.Add(int64(n))
-		s.held = s.buffer[:n] // an error will come again
-		return nil
+		s.held = s.buffer[:n]
+		return
 	}
-	pool.Put(s.buffer)
+	o.e.network.pool.Put(s.buffer)
 	s.buffer = nil
-	return err
 }
 
 func (o *operation) runRecvInto() {

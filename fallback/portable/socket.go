@@ -24,7 +24,6 @@ type socket struct {
 	listener listener
 	conn     conn                 // of one that connects: guarded by mu until its Connect has completed
 	options  engine.SocketOptions // for what a listener accepts, or for what connects
-	connects bool                 // it is to be connected, or was
 
 	mu   sync.Mutex
 	in   *operation // guarded by mu: Accept, Recv or RecvInto whose goroutine runs
@@ -35,9 +34,10 @@ type socket struct {
 	undelivered atomic.Int64
 
 	// Owner: the goroutine of in, or whoever closes the socket when none runs.
-	buffer []byte        // of the pool, or nil
-	held   []byte        // the part of buffer that was read and not delivered
-	broken syscall.Errno // ended a RecvInto that had bytes; the next receive says it
+	raw    syscall.RawConn // of conn; nil before the first receive, and where it is not known
+	buffer []byte          // of the pool, or nil
+	held   []byte          // the part of buffer that was read and not delivered
+	broken syscall.Errno   // ended a RecvInto that had bytes; the next receive says it
 
 	// Owner: the goroutine of out. The list that a gathered write uses up.
 	parts [][]byte
@@ -52,6 +52,21 @@ type listener interface {
 type conn interface {
 	net.Conn
 	CloseWrite() error
+}
+
+// rawConn is what waits for bytes without reading them, of connections that are Go's own:
+// what wraps one may read otherwise.
+func (s *socket) rawConn() syscall.RawConn {
+	if s.raw != nil {
+		return s.raw
+	}
+	switch c := s.conn.(type) {
+	case *net.TCPConn:
+		s.raw, _ = c.SyscallConn() // fails for none that was connected
+	case *net.UnixConn:
+		s.raw, _ = c.SyscallConn()
+	}
+	return s.raw
 }
 
 func (s *socket) close() error {
@@ -87,6 +102,15 @@ func (s *socket) shutdown() {
 	}
 	_ = s.conn.SetDeadline(past)
 	_ = s.conn.CloseWrite() // fails when the connection is gone already
+}
+
+// shutdownSend tells the peer that nothing more comes, after what was sent before.
+func (s *socket) shutdownSend() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.shut && s.conn != nil {
+		_ = s.conn.CloseWrite() // fails when the connection is gone already
+	}
 }
 
 const (

@@ -41,7 +41,7 @@ func (c *Conn) survive(lent *engine.Completion, again *bool) {
 		c.shared.cfg.Panicked(r.Request(), v, debug.Stack())
 	}
 	if !goexit {
-		c.handled(r, lent)
+		c.handled(r, c.shared.timesOf(r.API), lent)
 		*again = true
 	}
 }
@@ -55,8 +55,7 @@ func (sh *Shared) HandlerExited() bool {
 	}
 	sh.direct.exiting = nil
 	if r.HandleReturned() {
-		sh.recordUnsent(r)
-		sh.recycle(r)
+		sh.endUnsent(r)
 	} else { // another goroutine is about to answer it, and brings it home
 		sh.direct.job = nil
 		sh.away++

@@ -8,8 +8,8 @@ type use struct{ requests, received, sent uint64 }
 // touch has what the connection does in this pass counted with its client id at the end of
 // the pass: once, however many requests come in it.
 func (c *Conn) touch() {
-	if !c.used.touched {
-		c.used.touched = true
+	if !c.touched {
+		c.touched = true
 		c.shared.touched = append(c.shared.touched, c)
 	}
 }
@@ -17,8 +17,8 @@ func (c *Conn) touch() {
 // tellUse counts with the client id what the connection did since it was counted last.
 func (c *Conn) tellUse() {
 	now := use{c.pipeline.cut, c.in.bytes, c.out.bytes}
-	if reqchan.CountUse(c.info, now.requests-c.used.told.requests, now.received-c.used.told.received, now.sent-c.used.told.sent) {
-		c.used.told = now
+	if reqchan.CountUse(c.info, now.requests-c.told.requests, now.received-c.told.received, now.sent-c.told.sent) {
+		c.told = now
 	}
 }
 
@@ -26,8 +26,8 @@ func (c *Conn) tellUse() {
 func (sh *Shared) publishUse() {
 	for i, c := range sh.touched {
 		sh.touched[i] = nil
-		if c.used.touched && c.info != nil { // else it ended, or moved, and its slot may be another's
-			c.used.touched = false
+		if c.touched && c.info != nil { // else it ended, or moved, and its slot may be another's
+			c.touched = false
 			c.tellUse()
 		}
 	}

@@ -27,7 +27,7 @@ func (c *Conn) finishIfIdle() {
 	case c.life >= delayed || c.out.unsent != nil || c.out.sending || c.unsent():
 	case c.life == finishing:
 		c.end(c.reason)
-	case c.pipeline.inFlight > 0 || c.pipeline.unbegun != nil && c.life != draining || (c.waits.again || c.waits.ticket != nil) && !c.in.receive.up() && c.life == serving:
+	case c.pipeline.inFlight > 0 || c.pipeline.unbegun != nil && c.life != draining || (c.waits.again() || c.waits.ticket != nil) && !c.in.receive.up() && c.life == serving:
 	case c.life == leaving:
 		c.migrateIfQuiet()
 	case c.in.receive == receiveOver && c.mute.throttled() && c.life == serving && c.in.frames.NextIsComplete():
@@ -65,10 +65,23 @@ func (c *Conn) join() {
 	c.shared.loop.Close(c)
 }
 
+// beginning is how long after it was heard or told something a connection that has asked for less
+// than beginsWith is about to ask.
+const (
+	beginning  = time.Second
+	beginsWith = 2
+)
+
+// IsBeginning says that its peer is about to ask: a client of Kafka asks for the versions, and
+// then at once for what it connected for. Some take the end of a connection before that first
+// answer for a wrong setting of theirs, and don't ask again (franz-go: "is SASL missing?").
+func (c *Conn) IsBeginning() bool {
+	return c.pipeline.cut < beginsWith && c.shared.now-c.at.active < int64(beginning)
+}
+
 func (c *Conn) dropParked() {
 	if c.out.parked != nil {
-		c.shared.recordUnsent(c.out.parked)
-		c.shared.recycle(c.out.parked)
+		c.shared.endUnsent(c.out.parked)
 		c.out.parked = nil
 	}
 }
@@ -83,8 +96,7 @@ func (c *Conn) Closed() {
 		for i, r := range c.pipeline.order.slots {
 			if r != nil {
 				c.pipeline.order.slots[i] = nil
-				c.shared.recordUnsent(r)
-				c.shared.recycle(r)
+				c.shared.endUnsent(r)
 			}
 		}
 	}
@@ -114,10 +126,10 @@ func (c *Conn) Closed() {
 
 // vacate forgets the connection; its token will never be seen again.
 func (c *Conn) vacate() {
-	if c.in.head != nil {
-		c.shared.sizes.free = append(c.shared.sizes.free, c.in.head)
+	if c.big.head != nil {
+		c.shared.sizes.free = append(c.shared.sizes.free, c.big.head)
 	}
-	*c = Conn{token: c.token, pace: c.pace.keep()}
+	*c = Conn{token: c.token, out: output{recent: c.emptyRecent()}}
 }
 
 // Evict closes the connection, whatever it has in flight.
@@ -189,8 +201,8 @@ func (c *Conn) loseHeld() {
 		}
 		own := c.in.frames.DropFrame()
 		c.shared.unreserve(claimBytes(len(own)))
-		if c.in.lease != nil { // the engine keeps its buffers, too
-			c.in.lease = nil
+		if c.big.lease != nil { // the engine keeps its buffers, too
+			c.big.lease = nil
 			c.shared.buffers.large--
 			break
 		}
@@ -215,10 +227,7 @@ func (c *Conn) loseHeld() {
 		if c.secure != nil {
 			c.secure.pieces = nil
 		}
-		c.shared.dropMarks(&o.marks)
+		c.dropMarks()
 		c.out.unsent = nil
-		if c.up != nil {
-			c.up.writes = nil
-		}
 	}
 }

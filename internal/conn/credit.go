@@ -77,11 +77,10 @@ func (sh *Shared) unreserve(n int64) {
 // waitForBytes has c wait until so many bytes may be free: of those that all share, or,
 // with fromCredit, of this processor's own as well.
 func (c *Conn) waitForBytes(bytes int64, fromCredit bool) {
-	c.waits.bytes, c.waits.fromCredit = bytes, fromCredit
-	if !c.waits.again {
-		c.waits.again = true
+	if !c.waits.again() {
 		c.shared.count.Waits++
 	}
+	c.waits.bytes, c.waits.fromCredit = bytes, fromCredit
 	if c.waits.since == 0 {
 		c.waits.since = c.shared.now
 	}

@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"kring/internal/frame"
 	"kring/reqchan"
 )
 
@@ -38,8 +39,14 @@ func (c *Conn) Earliest(now int64) int64 {
 	if at, waits := c.handshakeUntil(); waits {
 		due = min(due, at)
 	}
+	if at, _, waits := c.silentUntil(); waits {
+		due = min(due, at)
+	}
 	if c.up != nil && !c.up.opened && c.up.openBy > 0 {
 		due = min(due, c.up.openBy)
+	}
+	if at, waits := c.roomUntil(); waits {
+		due = min(due, at)
 	}
 	if at, waits := c.refusedUntil(); waits {
 		due = min(due, at)
@@ -98,16 +105,21 @@ func (c *Conn) Expire() (again bool) {
 	}
 	idle, write := int64(c.set.IdleTimeout), int64(c.set.WriteTimeout)
 	slow, late := c.slow(c.shared.now)
-	shakes, shakesOn := c.handshakeUntil()
 	refused, refusedOn := c.refusedUntil()
+	room, roomOn := c.roomUntil()
+	silent, whySilent, silentOn := c.silentUntil()
 	switch {
 	case c.up != nil && c.up.late(c.shared.now):
 		c.upstreamLate()
+	case roomOn && c.shared.now >= room:
+		c.noRoom(frame.SizeBytes + c.in.frames.Size())
 	case write > 0 && c.out.sending && c.shared.now-c.out.unsent.since >= write && !c.peerReads():
 		c.terminate(reqchan.WriteTimeout)
 	case c.preface != nil && c.prefaceLate():
 		c.terminate(reqchan.ProxyHeaderTimeout)
-	case shakesOn && c.shared.now >= shakes:
+	case silentOn && c.shared.now >= silent && !c.peerWrites():
+		c.terminate(whySilent)
+	case c.handshakeLate():
 		c.terminate(reqchan.HandshakeTimeout)
 	case refusedOn && c.shared.now >= refused:
 		c.terminate(c.reason)

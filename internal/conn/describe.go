@@ -65,6 +65,7 @@ const (
 	MutedThrottled       MutedBy = "throttled"        // by an answer, or as a slow reader
 	MutedParked          MutedBy = "parked"           // its last response and its end wait
 	MutedInFlight        MutedBy = "in_flight"        // as many requests as may be
+	MutedWaiting         MutedBy = "waiting"          // the same, and the newest asked to wait: no fault
 	MutedShare           MutedBy = "share"            // it has its share of the request channel
 	MutedQueuedResponses MutedBy = "queued_responses" // its peer doesn't read
 	MutedMemory          MutedBy = "memory"           // waits for bytes of the request channel
@@ -80,7 +81,7 @@ func (c *Conn) Describe() Info {
 		BytesIn: c.in.bytes, BytesOut: c.out.bytes, HeldBytes: c.in.frames.Held() + int(c.pipeline.followed),
 		Age: time.Duration(c.shared.now - c.at.opened), Idle: time.Duration(c.shared.now - c.at.active), QueuedBytes: c.out.queued(),
 	}
-	i.Rates, i.Latency = c.pace.describe(c)
+	i.Rates, i.Latency = c.lately()
 	if s := c.info.TLS(); s != nil {
 		i.TLS = tls.VersionName(s.Version)
 	}
@@ -113,10 +114,12 @@ func (c *Conn) mutedBy() MutedBy {
 		return MutedDraining
 	case c.waits.buffer:
 		return MutedReceiveBuffer
-	case c.waits.again || c.waits.ticket != nil:
+	case c.waits.again() || c.waits.ticket != nil:
 		return MutedMemory
 	case c.mute.throttled():
 		return MutedThrottled
+	case c.pipeline.inFlight >= c.pipelineMax() && c.pipeline.polls:
+		return MutedWaiting
 	case c.pipeline.inFlight >= c.pipelineMax():
 		return MutedInFlight
 	case c.out.queued() >= c.outputMax():

@@ -50,7 +50,7 @@ func (sh *Shared) queueParts(o *outbound, r *reqchan.Job, response []byte) {
 // enough was.
 func (c *Conn) readAhead() {
 	o := c.out.unsent
-	if o == nil || o.files == 0 || c.out.reading != nil || c.life >= ending {
+	if o == nil || o.files == 0 || c.out.reading != nil || c.life >= ending || c.secure != nil && c.secure.ended {
 		return
 	}
 	ahead := 0
@@ -118,6 +118,11 @@ func (sh *Shared) putPiece(piece []byte) {
 func (c *Conn) FileRead(done *engine.Completion) {
 	buf := c.out.reading
 	c.out.reading = nil
+	if c.life < ending && c.secure != nil && c.secure.ended {
+		c.shared.putPiece(buf)
+		c.shared.loop.SendLater(c) // which drops the rest
+		return
+	}
 	if c.life >= ending || done.Res <= 0 {
 		c.shared.putPiece(buf)
 		if c.life >= ending {

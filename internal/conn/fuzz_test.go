@@ -3,6 +3,7 @@ package conn
 import (
 	"bytes"
 	"math/rand/v2"
+	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -18,7 +19,7 @@ import (
 func FuzzConn(f *testing.F) {
 	f.Fuzz(func(t *testing.T, script []byte) {
 		if len(script) < 4<<10 {
-			playConn(t, script)
+			playConn(t, script, nil)
 		}
 	})
 }
@@ -30,8 +31,14 @@ func TestRandomScriptsOfAConnectionComeToAnEndAndLeaveNothing(t *testing.T) {
 		for i := range script {
 			script[i] = byte(r.Uint32())
 		}
-		if playConn(t, script); t.Failed() {
+		if playConn(t, script, nil); t.Failed() {
 			t.Fatalf("seed %d", seed)
+		}
+		if seed%3 != 0 {
+			continue
+		}
+		if playConn(t, script, &sealer{}); t.Failed() {
+			t.Fatalf("seed %d, behind a transport", seed)
 		}
 	}
 }
@@ -48,7 +55,11 @@ type scriptLoop struct {
 	cancelled bool
 	shut      bool
 	sends     []byte // of the Send that is outstanding
+	reads     []byte // into what a file is read
+	content   []byte // what is there
 	closing   bool
+	sealer    *sealer // nil: the connection is plain
+	files     map[*os.File][]byte
 
 	peer []byte // what it is still to send
 	sent []byte // frames that it sent, whole ones first
@@ -111,9 +122,28 @@ func (l *scriptLoop) Shutdown(*Conn) {
 	l.shut = true
 }
 
+func (l *scriptLoop) ShutdownSend(*Conn) {
+	l.may(len(l.sends) == 0 && !l.shut, "a half-close")
+}
+
 func (l *scriptLoop) Close(*Conn) {
-	l.may(!l.receiving && len(l.sends) == 0, "a close")
+	l.may(!l.receiving && len(l.sends) == 0 && l.reads == nil, "a close")
 	l.closing = true
+}
+
+func (l *scriptLoop) ReadFile(_ *Conn, f *os.File, b []byte, offset int64) {
+	l.may(l.reads == nil && len(b) > 0, "a file read")
+	l.reads, l.content = b, l.files[f][offset:]
+}
+
+// read completes what reads a file with up to n bytes.
+func (l *scriptLoop) read(n int) {
+	if l.reads == nil {
+		return
+	}
+	n = copy(l.reads[:min(n, len(l.reads))], l.content)
+	l.reads = nil
+	l.conn.FileRead(&engine.Completion{Op: engine.OpReadFile, Token: testToken, Res: int32(n)})
 }
 
 func (l *scriptLoop) next() int {
@@ -125,10 +155,13 @@ func (l *scriptLoop) next() int {
 	return int(b)
 }
 
-func playConn(t *testing.T, script []byte) {
-	l := &scriptLoop{script: script, now: 1, lent: map[uint32][]byte{}}
+// playConn plays a script with a connection, which is plain or has s as its transport.
+func playConn(t *testing.T, script []byte, s *sealer) {
+	// A throttle and a delay end by the clock of requests: its own one may not be far behind.
+	l := &scriptLoop{script: script, now: reqchan.Now(), lent: map[uint32][]byte{}, sealer: s, files: map[*os.File][]byte{}}
 	first := l.next()
-	l.testLoop = newTestLoop(t, Settings{
+	l.testLoop = newTestLoopAt(t, l.now, Settings{
+		Transport:   s.make(),
 		PipelineMax: 1 + first&3, BigFrameBytes: 600, HeldBytesMax: 900, QueuedBytesMax: 1500, PackedBytesMax: 200,
 		SlowReader: SlowReader(first >> 2 % 3), ThrottleMax: time.Second,
 		IdleTimeout: time.Duration(first>>4&1) * time.Second, FrameTimeout: time.Duration(first>>5&1) * time.Second,
@@ -143,7 +176,9 @@ func playConn(t *testing.T, script []byte) {
 		f := testFrame(string(bytes.Repeat([]byte{n}, int(n)*int(n)%1200)))
 		l.peer = append(l.peer, f...)
 	}
-	l.sent = l.peer
+	if l.sent = l.peer; s != nil {
+		l.peer = append([]byte("h"), l.peer...)
+	}
 	for len(l.script) > 0 && !l.over && !t.Failed() {
 		l.act(l.next())
 		if l.next()&1 == 0 {
@@ -160,8 +195,10 @@ func (l *scriptLoop) act(what int) {
 		l.arrive(1 + l.next()*8)
 	case 4, 5:
 		l.take(1 + l.next()*8)
-	case 6, 7, 8:
+	case 6, 7:
 		l.handle(l.next())
+	case 8:
+		l.read(1 + l.next()*8)
 	case 9:
 		l.now += int64(l.next()) * int64(10*time.Millisecond)
 	case 10:
@@ -193,14 +230,19 @@ func (l *scriptLoop) pass() {
 	if l.over {
 		return
 	}
-	if l.retry && l.conn.Waits() {
+	if l.retry && l.conn.WaitsForPass() {
 		l.retry = false
 		l.conn.Retry()
+	}
+	if n, _ := l.conn.WaitsForBytes(); l.rearms && n > 0 && !l.over {
+		l.rearms = false
+		l.conn.RetryBytes()
 	}
 	if l.alarm > 0 && l.alarm <= l.now && !l.over {
 		l.alarm = 0
 		l.conn.AlarmRang()
 	}
+	l.transport()
 	l.flush()
 	if l.closing {
 		l.closing = false
@@ -288,10 +330,21 @@ func (l *scriptLoop) handle(how int) {
 		case 29, 28:
 			r.Throttle(time.Second / 4)
 			echo(r)
+		case 27, 26, 25, 24:
+			l.respondFile(r)
 		default:
 			echo(r)
 		}
 	})
+}
+
+// respondFile is echo, with the second half of it in a file.
+func (l *scriptLoop) respondFile(r reqchan.Request) {
+	half, f := len(r.Payload())/2, new(os.File)
+	l.files[f] = bytes.Clone(r.Payload()[half:])
+	if err := r.RespondParts([]reqchan.Part{{Bytes: r.Payload()[:half]}, {File: f, Length: int64(len(r.Payload()) - half)}}, nil); err != nil {
+		l.t.Error(err)
+	}
 }
 
 // fail ends what is outstanding as a network may.
@@ -310,8 +363,12 @@ func (l *scriptLoop) fail(how int) {
 			l.receiveEnds(0)
 		}
 	case len(l.sends) > 0 && how%32 == 2:
-		l.sends = nil
+		if l.sends = nil; l.sealer != nil {
+			l.sealer.unsent = true
+		}
 		l.sent0(int(engine.Failed(syscall.EPIPE)))
+	case l.reads != nil && how%32 == 3:
+		l.read(0)
 	}
 }
 
@@ -320,10 +377,11 @@ func (l *scriptLoop) fail(how int) {
 func (l *scriptLoop) rest() {
 	l.shared.Crowded(false)
 	for round := 0; !l.over && !l.t.Failed(); round++ {
-		l.now += int64(time.Second / 4)
+		l.now = max(l.now+int64(time.Second/4), l.alarm) // handlers go by a clock that runs ahead
 		l.pass()
 		l.arrive(4096)
 		l.take(4096)
+		l.read(4096)
 		l.handle(0)
 		if round > 200 && l.receiving { // all is sent
 			l.fail(1)
@@ -332,6 +390,9 @@ func (l *scriptLoop) rest() {
 			l.t.Fatalf("it does not come to an end: %v, receiving %t, %d bytes sending, %d requests, %d bytes to come, %s, %s",
 				l.conn.life, l.receiving, len(l.sends), len(l.request), len(l.peer), l.conn.mutedBy(), l.conn.mute)
 		}
+	}
+	if l.sealer != nil {
+		l.got = l.sealer.check(l.t, l.got, l.why)
 	}
 	if n := len(l.got); n > len(l.sent) || !bytes.Equal(l.got, l.sent[:n]) {
 		l.t.Errorf("%d bytes came back, and not those that were sent", n)

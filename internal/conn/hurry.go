@@ -22,7 +22,7 @@ func (c *Conn) hurriesAfter() int64 {
 // Hurries says that a frame has waited so long for bytes that silent peers are closed.
 func (c *Conn) Hurries() bool {
 	wants, _ := c.WaitsForBytes()
-	return wants > 0 && c.set.FrameTimeout > 0 && c.shared.now-c.waits.since >= c.hurriesAfter()
+	return wants > 0 && c.life < ending && c.set.FrameTimeout > 0 && c.shared.now-c.waits.since >= c.hurriesAfter()
 }
 
 // CloseSilent closes the connection if it has begun a frame and sends nothing of it.

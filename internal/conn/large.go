@@ -38,18 +38,18 @@ func (c *Conn) expectLike(n int) {
 	l, f := &c.shared.large, &c.in.fits
 	switch {
 	case n > l.most:
-		c.in.large, *f = 0, fits{}
+		c.big.large, *f = 0, fits{}
 	case n >= l.least:
 		f.small = 0
 		if f.n = min(f.n+1, largeFrom); f.n == largeFrom {
-			c.in.large = n
+			c.big.large = n
 		}
 	case c.shared.buffers.isLarge && f.small < smallMax:
 		f.small++
 	default:
-		c.in.large, *f = 0, fits{}
+		c.big.large, *f = 0, fits{}
 	}
-	c.in.big = c.in.large > 0 || n-frame.SizeBytes >= c.set.BigFrameBytes
+	c.in.big = c.big.large > 0 || n-frame.SizeBytes >= c.set.BigFrameBytes
 }
 
 // beginHere begins a frame in the large buffer that it lies in, if it fits.
@@ -61,17 +61,35 @@ func (c *Conn) beginHere(lent *engine.Completion) bool {
 	if memory == nil {
 		return false
 	}
-	c.in.lease = c.shared.current(lent)
-	c.in.lease.refs++
+	c.big.lease = c.shared.current(lent)
+	c.big.lease.refs++
 	c.in.frames.BeginInPlace(memory)
 	c.shared.count.BytesDirect += uint64(len(memory) - len(c.in.frames.Rest()))
 	return true
 }
 
+// leaveBuffer has a frame that was begun in a large buffer go on in memory of its own: the
+// buffer is this processor's. false: the system refused that, and the connection has ended.
+func (c *Conn) leaveBuffer() bool {
+	l := c.big.lease
+	if l == nil {
+		return true
+	}
+	memory, err := c.shared.cfg.Memory.TryGet(c.in.frames.Begun())
+	if err != nil {
+		c.memoryRefused()
+		return false
+	}
+	c.in.frames.MoveTo(memory)
+	c.big.lease = nil
+	c.shared.release(l)
+	return true
+}
+
 // ownMemory is what the frame lies in that Next gave as its own.
-func (in *arrival) ownMemory() any {
-	if l := in.lease; l != nil {
-		in.lease = nil
+func (b *bigFrames) ownMemory() any {
+	if l := b.lease; l != nil {
+		b.lease = nil
 		return l
 	}
 	return piece{}

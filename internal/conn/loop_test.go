@@ -34,7 +34,8 @@ type testLoop struct {
 	alarm   int64
 	tasks   []func(*Conn)
 	dirty   bool
-	retry   bool
+	retry   bool // in the next pass
+	rearms  bool // when there are bytes
 	moves   bool
 	why     reqchan.CloseReason // that it was closed for
 	over    bool
@@ -68,12 +69,13 @@ func (l *testLoop) ReadFile(_ *Conn, _ *os.File, buf []byte, offset int64) {
 
 func (l *testLoop) Connect(_ *Conn, to netip.AddrPort)     { l.want("connect %v", to) }
 func (l *testLoop) Shutdown(*Conn)                         { l.want("shutdown") }
+func (l *testLoop) ShutdownSend(*Conn)                     { l.want("shutdown send") }
 func (l *testLoop) Close(*Conn)                            { l.want("close") }
 func (l *testLoop) Progress(*Conn) (engine.Progress, bool) { return l.seen, true }
 func (l *testLoop) Recycle(done *engine.Completion)        { done.Data, done.Lease = nil, 0 }
 func (l *testLoop) SendLater(*Conn)                        { l.dirty = true }
 func (l *testLoop) RetryLater(*Conn)                       { l.retry = true }
-func (l *testLoop) RetryWithBytes(*Conn, int64, bool)      { l.retry = true }
+func (l *testLoop) RetryWithBytes(*Conn, int64, bool)      { l.rearms = true }
 func (l *testLoop) SetAlarm(_ *Conn, at int64)             { l.alarm = at }
 func (l *testLoop) ClearAlarm(*Conn)                       { l.alarm = 0 }
 func (l *testLoop) Submit(_ engine.Token, f func(*Conn))   { l.tasks = append(l.tasks, f) }
@@ -92,6 +94,11 @@ var testToken = engine.MakeToken(7, 3)
 
 // newTestLoop opens one connection; what settings leave out gets a small default.
 func newTestLoop(t testing.TB, s Settings, handle func(reqchan.Request)) *testLoop {
+	return newTestLoopAt(t, 1, s, handle)
+}
+
+// newTestLoopAt is newTestLoop at a time.
+func newTestLoopAt(t testing.TB, now int64, s Settings, handle func(reqchan.Request)) *testLoop {
 	l := &testLoop{t: t, memory: &slab.Pool{}, conn: &Conn{}}
 	l.way = reqchan.New(reqchan.Config{RequestsMax: 100, BytesMax: 64 << 20})
 	wakeFlag := queue.NewWakeFlag(func() {})
@@ -107,7 +114,7 @@ func newTestLoop(t testing.TB, s Settings, handle func(reqchan.Request)) *testLo
 		}
 	}
 	l.from = NewListener("TEST", false, s)
-	l.shared.Tick(1, 0)
+	l.shared.Tick(now, 0)
 	l.conn.Open(l.shared, testToken, &reqchan.Conn{}, l.from, engine.PrefaceNone)
 	l.conn.ApplySettings()
 	return l

@@ -1,9 +1,6 @@
 package conn
 
-import (
-	"kring/internal/measure"
-	"kring/reqchan"
-)
+import "kring/reqchan"
 
 const (
 	// marksMax bounds the marks of a connection: a client that reads slower than it
@@ -20,8 +17,6 @@ type marks struct {
 	at   int   // the first that is not out
 	put  int64 // bytes that were ever queued
 	out  int64 // bytes that were ever sent
-	// recent is the connection's own; nil: nobody asks.
-	recent *measure.Recent
 }
 
 // mark is n responses of one API that came and were queued together.
@@ -36,7 +31,8 @@ type mark struct {
 
 // mark notes n responses of one API and ErrorCode, so many bytes together, that
 // were queued. t are the times of each of their requests, w is the way of the first.
-func (sh *Shared) mark(m *marks, a *apiTimes, t *reqchan.Times, code int16, bytes int, n uint64, w *way) {
+func (c *Conn) mark(a *apiTimes, t *reqchan.Times, code int16, bytes int, n uint64, w *way) {
+	sh, m := c.shared, &c.out.unsent.marks
 	sh.recordLatency(a, t, code, n)
 	if w != nil {
 		w.sends = bytes
@@ -53,7 +49,7 @@ func (sh *Shared) mark(m *marks, a *apiTimes, t *reqchan.Times, code int16, byte
 			return
 		}
 		if full {
-			sh.sentOne(m, &mark{m.put, a, t.Arrived, queued, n, w, n})
+			c.sentOne(&mark{m.put, a, t.Arrived, queued, n, w, n})
 			return
 		}
 	}
@@ -78,10 +74,11 @@ func (sh *Shared) joinWay(last *mark, w *way, full bool, queued int64, n uint64)
 }
 
 // sentUpTo notes the responses that are out by now.
-func (sh *Shared) sentUpTo(m *marks, bytes int) {
+func (c *Conn) sentUpTo(bytes int) {
+	m := &c.out.unsent.marks
 	m.out += int64(bytes)
 	for ; m.at < len(m.list) && m.list[m.at].upTo <= m.out; m.at++ {
-		sh.sentOne(m, &m.list[m.at])
+		c.sentOne(&m.list[m.at])
 	}
 	if m.at == len(m.list) {
 		m.list, m.at = emptied(m.list), 0
@@ -97,14 +94,16 @@ func emptied(list []mark) []mark {
 }
 
 // dropMarks notes the responses that will never be out, and forgets all.
-func (sh *Shared) dropMarks(m *marks) {
+func (c *Conn) dropMarks() {
+	m := &c.out.unsent.marks
 	for ; m.at < len(m.list); m.at++ {
-		sh.sentOne(m, &m.list[m.at])
+		c.sentOne(&m.list[m.at])
 	}
 	*m = marks{list: emptied(m.list)}
 }
 
-func (sh *Shared) sentOne(of *marks, m *mark) {
+func (c *Conn) sentOne(m *mark) {
+	sh := c.shared
 	a := sh.timesOf(m.api.key)
 	out := sh.now - sh.waited
 	if us := micros(out - m.queued); us > 0 {
@@ -112,9 +111,11 @@ func (sh *Shared) sentOne(of *marks, m *mark) {
 	}
 	total := micros(out - m.arrived)
 	a.total.Note(total, m.n)
-	if of.recent != nil && !a.longPoll {
-		of.recent.Note(total, m.n)
+	if !a.longPoll {
+		c.noteLatency(total, m.n)
 	}
-	sh.tellSlow(m.way, m.api.key, m.queued, out, m.told)
-	m.way = nil
+	if m.way != nil {
+		sh.tellSlow(m.way, m.api.key, m.queued, out, m.told)
+		m.way = nil
+	}
 }

@@ -25,8 +25,21 @@ func (c *Conn) Migrate() {
 // migrateIfQuiet has the connection handed over in this pass, if nothing holds it any
 // more.
 func (c *Conn) migrateIfQuiet() {
-	if c.CanMigrate() {
+	if c.CanMigrate() && c.leaveBuffer() {
 		c.shared.loop.MigrateLater(c)
+	}
+}
+
+// armLeaving has a handshake that was begun go on here until it is over; nothing else is
+// received.
+func (c *Conn) armLeaving() {
+	if c.secure == nil || !c.secure.Waits() {
+		c.cancelReceive() // a handshake's, that is over
+		c.migrateIfQuiet()
+		return
+	}
+	if c.in.receive == receiveNone {
+		c.armSecure()
 	}
 }
 
@@ -49,14 +62,14 @@ func (m *Moved) Listener() *Listener { return m.conn.from }
 // Detach takes the connection out of c.
 func (c *Conn) Detach() *Moved {
 	c.waits.leaveLine() // it stands in its target's
-	if c.in.head != nil {
-		c.shared.sizes.free, c.in.head = append(c.shared.sizes.free, c.in.head), nil
+	if c.big.head != nil {
+		c.shared.sizes.free, c.big.head = append(c.shared.sizes.free, c.big.head), nil
 	}
 	m := &Moved{*c}
 	m.conn.shared, m.conn.in.cancelled = nil, false
 	m.conn.waits.end()
 	c.shared.count.MovedOut++
-	c.pace.recent = nil // it goes along
+	c.out.recent = nil // it goes along
 	c.vacate()
 	return m
 }
@@ -64,9 +77,9 @@ func (c *Conn) Detach() *Moved {
 // Attach goes on with a connection that another processor detached. ApplySettings is to
 // be called next.
 func (c *Conn) Attach(sh *Shared, token engine.Token, m *Moved) {
-	*c = m.conn // with its own pace
+	*c = m.conn // with its own latencies
 	c.shared, c.token = sh, token
-	if c.used.touched = sh.cfg.ClientIDs == nil; !c.used.touched {
+	if c.touched = sh.cfg.ClientIDs == nil; !c.touched {
 		c.touch() // what was not counted where it came from
 	}
 	if c.secure != nil {

@@ -66,6 +66,7 @@ func (s muteState) throttled() bool {
 // the connection may do: it is closed, and that is counted.
 func (c *Conn) step(s muteStep) {
 	if c.mute = muteTable[c.mute][s]; c.mute == noState {
+		c.endBatch()
 		c.terminate(reqchan.MuteStateIllegal)
 	}
 }
@@ -103,9 +104,9 @@ func (c *Conn) wentHome() {
 // settleMute says what the connection is after all was cut that may be.
 func (c *Conn) settleMute() {
 	switch {
-	case c.mute == muted && !c.waits.again && c.mayCut():
+	case c.mute == muted && !c.waits.again() && c.mayCut():
 		c.step(stepUnmute)
-	case c.mute == notMuted && (c.waits.again || !c.mayCut()):
+	case c.mute == notMuted && (c.waits.again() || !c.mayCut()):
 		c.step(stepMute)
 	}
 }

@@ -9,16 +9,16 @@ import (
 // outbound is what a connection has to send.
 type outbound struct {
 	segments []segment
-	at       int             // the first segment that is not sent yet
-	covered  int             // segments from at on that the outstanding Send covers
-	queued   int             // bytes from at on
+	at       int      // the first segment that is not sent yet
+	covered  int      // segments from at on that the outstanding Send covers
+	queued   int      // bytes from at on
+	buffers  [][]byte // what the outstanding Send was given
+	since    int64    // when the outstanding Send was given, or its peer was seen to take something
+	marks    marks
 	files    int             // segments of files that are not read whole
-	buffers  [][]byte        // what the outstanding Send was given
-	sealed   []sealed        // memory for secure.pieces
-	since    int64           // when the outstanding Send was given, or its peer was seen to take something
 	looked   bool            // the peer was looked at since, see peerReads,
 	seen     engine.Progress // and this is what was seen
-	marks    marks
+	sealed   []sealed        // memory for secure.pieces
 }
 
 // segment is something to be sent: a piece of an arena chunk that responses are
@@ -33,25 +33,30 @@ type segment struct {
 	held    int // what it counts for in bounds.output
 }
 
-// queue appends a response to the connection's output.
-func (c *Conn) queue(r *reqchan.Job, response []byte) {
-	c.output().queued += r.ResponseBytes()
-	c.shared.mark(&c.out.unsent.marks, c.shared.timesOf(r.API), &r.Times, r.ErrorCode(), r.ResponseBytes(), 1, c.shared.wayOf(r))
-	c.shared.count.BytesOutCopied += uint64(r.ResponseCopied())
-	switch {
-	case len(r.Parts()) > 0:
-		c.shared.queueParts(c.out.unsent, r, response)
-	case len(response) <= c.set.PackedBytesMax || r.ResponseOnHeap():
-		packed := c.shared.pack(c.out.unsent, response)
-		c.shared.recycle(r)
-		if !packed {
-			c.memoryRefused()
-			return
-		}
-	default:
-		c.out.unsent.segments = append(c.out.unsent.segments, segment{bytes: response, request: r, held: c.shared.holdResponse(r)})
+// output is what the connection has to send; it makes one.
+func (c *Conn) output() *outbound {
+	if c.out.unsent == nil {
+		c.out.unsent = c.shared.takeOutbound()
 	}
-	c.shared.loop.SendLater(c)
+	return c.out.unsent
+}
+
+// queue has the answer to r leave that does more than to be small, or is not.
+func (c *Conn) queue(r *reqchan.Job, a *apiTimes, response []byte) {
+	parts := len(r.Parts()) > 0
+	if !parts && (len(response) <= c.set.PackedBytesMax || r.ResponseOnHeap()) {
+		c.pack(r, a, response)
+		c.endBatch() // with it something else may have changed
+		c.shared.recycle(r)
+		return
+	}
+	o := c.output()
+	c.leave(&batch{n: 1, bytes: r.ResponseBytes(), copied: r.ResponseCopied(), api: a, code: r.ErrorCode(), times: r.Times, way: c.shared.wayOf(r)})
+	if parts {
+		c.shared.queueParts(o, r, response)
+	} else {
+		o.segments = append(o.segments, segment{bytes: response, request: r, held: c.shared.holdResponse(r)})
+	}
 }
 
 // pack copies a small response to where it is sent from; false when the system has
@@ -105,7 +110,7 @@ func (c *Conn) dropOutput() {
 	for i := o.at; i < len(o.segments); i++ {
 		c.shared.release1(&o.segments[i])
 	}
-	c.shared.dropMarks(&o.marks)
+	c.dropMarks()
 	o.segments, o.buffers = o.segments[:0], o.buffers[:0]
 	o.at, o.covered, o.queued, o.files, o.since = 0, 0, 0, 0, 0
 	c.out.unsent = nil

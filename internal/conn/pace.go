@@ -19,65 +19,60 @@ type Rates struct{ Requests, BytesIn, BytesOut float64 }
 // Config.LongPoll). All are 0 if there was none.
 type Latency struct{ P50, P95, P99 time.Duration }
 
-// pace is how fast a connection goes.
+// pace is how fast a connection goes. The window ends at moments.window.
 type pace struct {
 	since             int64 // when the window began, in Shared.now; 0: the first
 	requests, in, out uint64
 	last              Rates // of the window before
-	// recent are microseconds; nil until the first response. It stays with the slot.
-	recent *measure.Recent
 }
 
-// keep is what is left of p for the slot's next connection.
-func (p *pace) keep() pace {
-	if p.recent != nil {
-		*p.recent = measure.Recent{}
+// emptyRecent is for the slot's next connection.
+func (c *Conn) emptyRecent() *measure.Recent {
+	if c.out.recent != nil {
+		*c.out.recent = measure.Recent{}
 	}
-	return pace{recent: p.recent}
+	return c.out.recent
 }
 
 // keepPace ends the window if it has been long enough. It is called before anything is
 // counted that came later.
 func (c *Conn) keepPace() {
-	if c.shared.now-max(c.pace.since, c.at.opened) >= ratesOver {
+	if c.shared.now >= c.at.window {
 		c.nextWindow()
 	}
 }
 
 func (c *Conn) nextWindow() {
-	c.pace.last = c.pace.rates(c, max(c.pace.since, c.at.opened))
+	c.pace.last = c.rates(max(c.pace.since, c.at.opened))
 	c.pace.since, c.pace.requests, c.pace.in, c.pace.out = c.shared.now, c.pipeline.cut, c.in.bytes, c.out.bytes
+	c.at.window = c.shared.now + ratesOver
 }
 
 // rates are those since a moment.
-func (p *pace) rates(c *Conn, since int64) Rates {
+func (c *Conn) rates(since int64) Rates {
+	p := &c.pace
 	seconds := max(time.Duration(c.shared.now-since), time.Millisecond).Seconds()
 	return Rates{float64(c.pipeline.cut-p.requests) / seconds, float64(c.in.bytes-p.in) / seconds, float64(c.out.bytes-p.out) / seconds}
 }
 
-// describe gives the rates and the latency of now.
-func (p *pace) describe(c *Conn) (Rates, Latency) {
+// lately gives the rates and the latency of now.
+func (c *Conn) lately() (Rates, Latency) {
 	c.keepPace()
-	r := p.last
-	if p.since == 0 {
-		r = p.rates(c, c.at.opened)
+	r := c.pace.last
+	if c.pace.since == 0 {
+		r = c.rates(c.at.opened)
 	}
-	if p.recent == nil {
+	if c.out.recent == nil {
 		return r, Latency{}
 	}
-	us := p.recent.Quantiles([3]float64{0.5, 0.95, 0.99})
+	us := c.out.recent.Quantiles([3]float64{0.5, 0.95, 0.99})
 	return r, Latency{time.Duration(us[0]) * time.Microsecond, time.Duration(us[1]) * time.Microsecond, time.Duration(us[2]) * time.Microsecond}
 }
 
-// output is what the connection has to send; it makes one, which notes what takes how long
-// for the connection.
-func (c *Conn) output() *outbound {
-	if c.out.unsent == nil {
-		if c.pace.recent == nil {
-			c.pace.recent = &measure.Recent{}
-		}
-		c.out.unsent = c.shared.takeOutbound()
-		c.out.unsent.marks.recent = c.pace.recent
+// noteLatency notes that n requests took so many microseconds.
+func (c *Conn) noteLatency(us, n uint64) {
+	if c.out.recent == nil {
+		c.out.recent = &measure.Recent{}
 	}
-	return c.out.unsent
+	c.out.recent.Note(us, n)
 }

@@ -48,22 +48,20 @@ func TestRatesAndLatenciesAreOfLately(t *testing.T) {
 
 // TestTheNextConnectionOfASlotBeginsAnew.
 func TestTheNextConnectionOfASlotBeginsAnew(t *testing.T) {
-	var p pace
-	c := &Conn{shared: &Shared{now: 1}, at: moments{opened: 1}}
+	c := &Conn{shared: &Shared{now: 1}, at: moments{opened: 1, window: 1 + ratesOver}}
 	c.shared.now += int64(time.Hour)
-	c.output()
-	c.pace.recent.Note(1000, 10)
+	c.noteLatency(1000, 10)
 	c.pipeline.cut, c.in.bytes = 7, 8
 	c.keepPace()
-	recent := c.pace.recent
-	if p = c.pace.keep(); p != (pace{recent: recent}) || !recent.Empty() {
-		t.Errorf("%+v", p)
+	recent := c.out.recent
+	if c.vacate(); c.pace != (pace{}) || c.out.recent != recent || !recent.Empty() {
+		t.Errorf("%+v, %+v", c.pace, c.out)
 	}
 }
 
 // BenchmarkPace is what it costs a connection per pass.
 func BenchmarkPace(b *testing.B) {
-	c := &Conn{shared: &Shared{now: 1}, at: moments{opened: 1}}
+	c := &Conn{shared: &Shared{now: 1}, at: moments{opened: 1, window: 1 + ratesOver}}
 	for b.Loop() {
 		c.shared.now += 10_000
 		c.keepPace() // received

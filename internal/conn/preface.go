@@ -101,7 +101,7 @@ func (c *Conn) forbidHeader(wire []byte, done *engine.Completion) {
 	case decided:
 		c.behindPreface(p.sniffer.Seen(), wire, done)
 	default: // what is kept is counted when it is somebody's
-		c.at.active, c.in.doubted = c.shared.now, false
+		c.at.active, c.in.doubted = c.shared.now, 0
 		if p.since == 0 {
 			p.since = c.shared.now
 		}
@@ -112,7 +112,7 @@ func (c *Conn) forbidHeader(wire []byte, done *engine.Completion) {
 // before, and rest, which done lent.
 func (c *Conn) behindPreface(seen, rest []byte, done *engine.Completion) {
 	c.preface = nil
-	c.at.opened = c.shared.now // what has a deadline from the beginning has it from here
+	c.at.opened, c.at.window = c.shared.now, c.shared.now+ratesOver // what has a deadline from the beginning has it from here
 	c.begins()
 	c.shared.loop.SetDeadline(c)
 	if len(seen) > 0 {
@@ -158,18 +158,18 @@ func (c *Conn) armPreface() {
 
 // keep counts n bytes as held for a header; false: all hold too much, and c ends.
 func (c *Conn) keep(n int) bool {
-	more := n - c.in.kept
+	more := n - c.header
 	if more == 0 || c.shared.cfg.Held == nil {
 		return true
 	}
 	c.shared.takeHeld(more)
-	c.in.kept = n
+	c.header = n
 	if more < 0 || c.heldFits(true) {
 		return true
 	}
 	c.preface.parser = proxyproto.Parser{} // at once: its last completion may take a while
-	c.shared.takeHeld(-c.in.kept)
-	c.in.kept = 0
+	c.shared.takeHeld(-c.header)
+	c.header = 0
 	return false
 }
 
@@ -197,4 +197,24 @@ func (c *Conn) prefaceLate() bool {
 		p.last = now + timeout
 	}
 	return now >= p.last || !c.peerWrites()
+}
+
+// silentUntil is when a connection that must not send a header should have sent its first
+// byte: none of the deadlines for what comes behind a preface has begun. False: it has, or there
+// is no such deadline.
+func (c *Conn) silentUntil() (at int64, why reqchan.CloseReason, waits bool) {
+	if c.preface == nil || c.preface.required || c.preface.since != 0 || c.life != serving {
+		return 0, reqchan.ReasonNone, false
+	}
+	limit := int64(math.MaxInt64)
+	if n := int64(c.set.HandshakeTimeout); n > 0 && c.set.Transport != nil {
+		limit, why = n, reqchan.HandshakeTimeout
+	}
+	if n := int64(c.set.AuthTimeout); n > 0 && n < limit && c.unauthenticated() {
+		limit, why = n, reqchan.AuthenticationTimeout
+	}
+	if why == reqchan.ReasonNone {
+		return 0, why, false
+	}
+	return c.at.opened + limit, why, true
 }

@@ -263,6 +263,41 @@ func TestAHeaderHasADeadlineThatDrippingDoesNotMove(t *testing.T) {
 	}
 }
 
+// TestWhoMustNotSendAHeaderAndSendsNothingHasADeadline: that of its handshake or of its
+// authentication, as where no header could come.
+func TestWhoMustNotSendAHeaderAndSendsNothingHasADeadline(t *testing.T) {
+	transport := func(*reqchan.Conn, func()) Transport { return conntest.NewServer(func() {}) }
+	for _, c := range []struct {
+		set Settings
+		why reqchan.CloseReason
+	}{
+		{Settings{HandshakeTimeout: time.Second, Transport: transport}, reqchan.HandshakeTimeout},
+		{Settings{AuthTimeout: time.Second, FrameBytesMaxUnauthenticated: 100}, reqchan.AuthenticationTimeout},
+		{Settings{AuthTimeout: time.Second, FrameBytesMaxUnauthenticated: 100, HandshakeTimeout: time.Minute, Transport: transport}, reqchan.AuthenticationTimeout},
+		{Settings{HandshakeTimeout: time.Second}, reqchan.ReasonNone},
+	} {
+		l, _ := forwardedLoop(t, c.set, engine.PrefaceForbidden, echo)
+		l.shared.Tick(int64(time.Second)/2, 0)
+		if !l.conn.Expire() {
+			t.Fatalf("for %v it ended early", c.why)
+		}
+		l.shared.Tick(int64(2*time.Second), 0)
+		if !l.conn.Expire() {
+			t.Errorf("for %v it ended without a second look", c.why)
+		}
+		l.shared.Tick(int64(3*time.Second), 0)
+		if on := l.conn.Expire(); on != (c.why == reqchan.ReasonNone) {
+			t.Errorf("for %v it goes on: %v", c.why, on)
+		}
+		if c.why != reqchan.ReasonNone {
+			if why := l.ended(); why != c.why {
+				t.Errorf("it ended for %v, want %v", why, c.why)
+			}
+		}
+		l.end()
+	}
+}
+
 // TestHalfHeadersHaveABoundOverAllConnections: their memory counts as held, and whoever
 // brings more than may be held is closed.
 func TestHalfHeadersHaveABoundOverAllConnections(t *testing.T) {

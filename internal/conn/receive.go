@@ -40,7 +40,7 @@ func (c *Conn) Filled(done *engine.Completion) {
 	c.in.receive, c.in.cancelled = receiveNone, false
 	if n := int(done.Res); n > 0 {
 		if was == receiveSize {
-			c.feed(c.in.head[:n], nil)
+			c.feed(c.big.head[:n], nil)
 		} else {
 			c.recordReceived(n)
 			c.shared.count.BytesDirect += uint64(n)
@@ -55,8 +55,11 @@ func (c *Conn) Filled(done *engine.Completion) {
 // completion that lent data, nil if it is this package's own memory.
 func (c *Conn) feed(data []byte, lent *engine.Completion) {
 	c.recordReceived(len(data))
-	if c.life < finishing {
+	switch {
+	case c.life < finishing:
 		c.take(data, lent)
+	case c.refused.is:
+		c.dropRefused(len(data))
 	}
 }
 
@@ -74,7 +77,7 @@ func (c *Conn) take(data []byte, lent *engine.Completion) {
 		return
 	}
 	switch {
-	case c.shared.scarce:
+	case c.shared.scarce, c.waitsForRoom():
 		c.EndStream()
 	case c.in.frames.Held() > c.set.HeldBytesMax && c.in.receive == receiveStream && !c.in.cancelled:
 		c.shared.count.Mutes++ // TCP pushes back from here
@@ -92,7 +95,7 @@ func (c *Conn) recordReceived(n int) {
 	}
 	c.in.bytes += uint64(n)
 	c.touch()
-	c.at.active, c.in.doubted = c.shared.now, false
+	c.at.active, c.in.doubted = c.shared.now, 0
 }
 
 // settle ends a round of cutting; false: and the connection, for want of memory.
@@ -117,8 +120,10 @@ func (c *Conn) receiveEnded(done *engine.Completion) {
 	switch errno := done.Errno(); {
 	case c.life >= ending:
 		c.join()
-	case c.isRefused():
-		c.secure.over = c.secure.over || done.Res == 0 || errno != 0 && errno != syscall.ENOBUFS && errno != syscall.ECANCELED
+	case c.refused.is:
+		if done.Res == 0 || errno != 0 && errno != syscall.ENOBUFS && errno != syscall.ECANCELED {
+			c.in.receive = receiveOver
+		}
 		c.finishIfIdle()
 	case errno == syscall.ENOBUFS && !c.in.noLarge:
 		c.waitForBuffer()
@@ -152,7 +157,7 @@ func (c *Conn) peerFinished() {
 	c.in.receive = receiveOver
 	reqchan.ConnGone(c.info, reqchan.PeerFinished)
 	if c.up != nil {
-		c.cutReplies(nil)
+		c.cutReplies()
 		return
 	}
 	c.finishIfIdle()
@@ -162,7 +167,7 @@ func (c *Conn) peerFinished() {
 // connection is muted.
 func (c *Conn) arm() {
 	if c.life == leaving {
-		c.migrateIfQuiet()
+		c.armLeaving()
 		return
 	}
 	if c.in.receive != receiveNone || c.life >= finishing {
@@ -178,13 +183,13 @@ func (c *Conn) arm() {
 		c.armScarce()
 	case c.in.big && rest != nil:
 		c.receiveRest(rest)
-	case c.in.big && c.in.frames.Empty() && c.in.large > 0 && !c.in.noLarge:
+	case c.in.big && c.in.frames.Empty() && c.big.large > 0 && !c.in.noLarge:
 		c.in.receive = receiveLarge
-		c.shared.loop.ReceiveLarge(c, c.in.large)
+		c.shared.loop.ReceiveLarge(c, c.big.large)
 	case c.in.big && rest == nil && c.in.frames.Held() < c.sizeBytes():
 		c.in.noLarge = false
 		c.receiveSize(c.sizeBytes() - c.in.frames.Held())
-	case c.in.frames.Held() > c.set.HeldBytesMax, c.in.big && !c.mayTake():
+	case c.in.frames.Held() > c.set.HeldBytesMax, c.in.big && !c.mayTake(), c.waitsForRoom():
 		// Muted; progress arms again.
 	default:
 		c.in.receive = receiveStream
@@ -212,21 +217,21 @@ func (c *Conn) receiveRest(rest []byte) {
 
 // receiveSize receives the last n bytes of the size of the next frame on their own.
 func (c *Conn) receiveSize(n int) {
-	if c.in.head == nil {
-		if c.in.head = c.shared.takeHead(); c.in.head == nil {
+	if c.big.head == nil {
+		if c.big.head = c.shared.takeHead(); c.big.head == nil {
 			c.memoryRefused()
 			return
 		}
 	}
 	c.in.receive = receiveSize
-	c.shared.loop.ReceiveInto(c, c.in.head[:n])
+	c.shared.loop.ReceiveInto(c, c.big.head[:n])
 }
 
 // cut turns bytes into requests while the connection may have more in flight.
 // lent is the completion whose data is being cut, nil if there is none.
 func (c *Conn) cut(lent *engine.Completion) {
 	if c.up != nil {
-		c.cutReplies(lent)
+		c.cutReplies()
 		return
 	}
 	if c.waits.ticket != nil && c.waits.ticket.Granted() && !c.mayCut() && !c.mayGoOn() {
@@ -270,7 +275,7 @@ func (c *Conn) cutFrames(lent *engine.Completion) (again bool) {
 				c.waitForBytes(int64(len(b)), true)
 				return false
 			}
-			if c.waits.since = 0; place == frame.InLent && c.shared.buffers.isLarge {
+			if c.waits.gotBytes(); place == frame.InLent && c.shared.buffers.isLarge {
 				c.cameLarge(len(b))
 			}
 		case frame.NeedBytes:
@@ -333,9 +338,10 @@ func (c *Conn) begin(lent *engine.Completion) bool {
 		}
 		c.in.frames.Begin(memory)
 	}
-	c.at.begun, c.in.extended, c.waits.since = c.shared.now, false, 0
+	c.at.begun, c.in.extended = c.shared.now, false
+	c.waits.gotBytes()
 	c.expectLike(n)
-	if c.in.big && c.secure == nil && (c.in.large > 0 || len(c.in.frames.Rest()) >= c.set.BigFrameBytes/4) {
+	if c.in.big && c.secure == nil && (c.big.large > 0 || len(c.in.frames.Rest()) >= c.set.BigFrameBytes/4) {
 		c.EndStream()
 	}
 	return true
@@ -372,15 +378,15 @@ func (c *Conn) abandonInput() {
 		c.abandonReply(own)
 	} else if own != nil {
 		c.shared.unreserve(claimBytes(len(own)))
-		if l := c.in.lease; l != nil {
-			c.in.lease = nil
+		if l := c.big.lease; l != nil {
+			c.big.lease = nil
 			c.shared.release(l)
 		} else {
 			c.shared.cfg.Memory.Put(own)
 		}
 	}
-	c.shared.takeHeld(-c.in.held - c.in.kept)
-	c.in.held, c.in.kept = 0, 0
+	c.shared.takeHeld(-c.in.held - c.header)
+	c.in.held, c.header = 0, 0
 }
 
 // headBytes is how much memory there is for what is received of a big frame on its own.
@@ -423,30 +429,40 @@ func (c *Conn) waitForBuffer() {
 
 // waitForPass has c try again in the next pass.
 func (c *Conn) waitForPass() {
-	if !c.waits.again {
-		c.waits.again = true
-		c.shared.count.Waits++
-		c.shared.loop.RetryLater(c)
+	if c.waits.pass {
+		return
 	}
+	if !c.waits.again() {
+		c.shared.count.Waits++
+	}
+	c.waits.pass = true
+	c.shared.loop.RetryLater(c)
 }
 
-// WaitsForBuffer says that c waits for a receive buffer.
-func (c *Conn) WaitsForBuffer() bool { return c.waits.again && c.waits.buffer && c.life < ending }
+// WaitsForPass says that c waits for the next pass, and WaitsForBuffer that it is for a
+// receive buffer.
+func (c *Conn) WaitsForPass() bool { return c.waits.pass }
+
+// WaitsForBuffer is beside WaitsForPass.
+func (c *Conn) WaitsForBuffer() bool { return c.waits.pass && c.waits.buffer && c.life < ending }
 
 // WaitsForBytes is how many bytes of the channel's capacity c waits for; 0: it waits for
 // none. With fromCredit those that its processor has reserved will do as well.
 func (c *Conn) WaitsForBytes() (n int64, fromCredit bool) {
-	if !c.waits.again {
-		return 0, false
-	}
 	return c.waits.bytes, c.waits.fromCredit
 }
 
-// Waits says that c waits for a buffer, for bytes, or for the next pass.
-func (c *Conn) Waits() bool { return c.waits.again }
-
-// Retry has a connection that waited try again.
+// Retry has a connection that waited for a pass try again.
 func (c *Conn) Retry() {
-	c.waits.end()
+	c.waits.pass, c.waits.buffer = false, false
 	c.Resume()
+}
+
+// RetryBytes has one that waited for bytes try again. If it does not ask for them now, it waits
+// no longer: who asks later has not waited since then.
+func (c *Conn) RetryBytes() {
+	c.waits.bytes = 0
+	if c.Resume(); c.waits.bytes == 0 {
+		c.waits.since = 0
+	}
 }

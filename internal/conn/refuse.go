@@ -6,11 +6,12 @@ import (
 	"kring/reqchan"
 )
 
-// A transport that can't go on has something to tell its peer: why (a TLS alert). Were the
-// socket closed with bytes that nobody has read, the kernel would answer them with a reset,
-// and a reset discards at the peer what it has not read: it would see a broken connection,
-// and come again. So what the transport says is sent, and then the peer's bytes are dropped
-// until it ends the connection, for a while.
+// Some connections are closed with a last word for their peer: an answer behind which the
+// handler closes (authentication has failed), or a transport's alert. Were the socket closed
+// with bytes that nobody has read, or did some come afterwards, the kernel would answer them
+// with a reset, and a reset discards at the peer what it has not read: it would see a broken
+// connection, and come again. So the last word is sent, the outgoing direction ends, and the
+// peer's bytes are dropped until it ends the connection too, for a while.
 
 const (
 	// refusedWait is how long the peer of a refused connection has to end it.
@@ -19,11 +20,11 @@ const (
 	refusedBytesMax = 1 << 20
 )
 
-// refusal is how far a connection is that its transport has given up.
+// refusal is how far a connection is that has a last word for its peer.
 type refusal struct {
-	is      bool
 	since   int64 // of Shared.now; all was sent that there was to say; 0: not yet
-	dropped int
+	dropped int32
+	is      bool
 }
 
 // refuseBytes ends a connection whose transport opens nothing more.
@@ -32,21 +33,31 @@ func (c *Conn) refuseBytes(why reqchan.CloseReason) {
 		c.terminate(why)
 		return
 	}
-	c.secure.refused.is = true
+	c.refused.is, c.secure.ended = true, true // the alert is the transport's last word
 	c.finish(why)
 	c.sendOwn()
 }
 
+// refuseWith ends a connection whose last answer is queued.
+func (c *Conn) refuseWith(why reqchan.CloseReason) {
+	c.refused.is = c.life < finishing && c.set.Shortest() > 0 // else nobody would end the wait
+	c.finish(why)
+}
+
 // awaitRefused is called when all was sent that there was to say.
 func (c *Conn) awaitRefused() {
-	r := &c.secure.refused
-	if c.secure.over || c.in.receive == receiveOver {
+	r := &c.refused
+	if c.set.Shortest() == 0 || c.secure != nil && c.secure.over || c.in.receive == receiveOver || c.shared.phase >= Draining || c.from.Phase() >= Draining {
 		c.terminate(c.reason)
 		return
 	}
 	if r.since == 0 {
-		r.since = c.shared.now
+		r.since, c.at.begun = c.shared.now, 0
+		c.shared.loop.ShutdownSend(c)
 		c.shared.loop.SetDeadline(c)
+		if c.up == nil && (c.in.receive == receiveNone || c.in.receive == receiveStream) {
+			c.abandonInput()
+		}
 	}
 	if c.in.receive == receiveNone {
 		c.in.receive = receiveStream
@@ -56,20 +67,17 @@ func (c *Conn) awaitRefused() {
 
 // dropRefused is told of bytes that came meanwhile.
 func (c *Conn) dropRefused(n int) {
-	if c.secure.refused.dropped += n; c.secure.refused.dropped > refusedBytesMax {
+	if c.refused.dropped += int32(n); c.refused.dropped > refusedBytesMax {
 		c.terminate(c.reason)
 	}
 }
 
-// isRefused says that c waits for its peer to end it, or will.
-func (c *Conn) isRefused() bool { return c.secure != nil && c.secure.refused.is }
-
 // refusedUntil is when that wait ends; false: it has not begun.
 func (c *Conn) refusedUntil() (at int64, waits bool) {
-	if !c.isRefused() || c.secure.refused.since == 0 {
+	if c.refused.since == 0 {
 		return 0, false
 	}
-	return c.secure.refused.since + int64(refusedWait), true
+	return c.refused.since + int64(refusedWait), true
 }
 
 // handshakeUntil is when the transport must be open; false: it is, or has for ever.
@@ -78,4 +86,19 @@ func (c *Conn) handshakeUntil() (at int64, waits bool) {
 		return 0, false
 	}
 	return c.secure.since + int64(c.set.HandshakeTimeout), true
+}
+
+// handshakeLate says that the transport should be open by now. What the kernel has of its peer
+// keeps it, once, because the process may have been stopped.
+func (c *Conn) handshakeLate() bool {
+	at, waits := c.handshakeUntil()
+	if !waits || c.shared.now < at {
+		return false
+	}
+	s, limit := c.secure, int64(c.set.HandshakeTimeout)
+	if s.late || !c.peerWrites() {
+		return true
+	}
+	s.late, s.since = true, c.shared.now-limit+limit/16
+	return false
 }

@@ -108,7 +108,7 @@ func (c *Conn) Sent(done *engine.Completion) {
 func (c *Conn) advance(n int) {
 	o := c.out.unsent
 	o.queued -= n
-	c.shared.sentUpTo(&o.marks, n)
+	c.sentUpTo(n)
 	if c.up != nil {
 		c.up.sentMore(n)
 	}

@@ -38,6 +38,8 @@ type Loop interface {
 	Connect(c *Conn, to netip.AddrPort)
 	// Shutdown ends what is outstanding on the socket.
 	Shutdown(c *Conn)
+	// ShutdownSend has the peer read an end behind what was sent. No Send is outstanding.
+	ShutdownSend(c *Conn)
 	// Close closes the descriptor, and then has Closed called. Nothing is outstanding.
 	Close(c *Conn)
 	// Progress is how far the bytes have come beyond what completions tell; false where
@@ -186,6 +188,9 @@ type sizes struct {
 type buffers struct {
 	lease     *lease // of the completion that is being cut
 	pinned    int    // receive buffers that unanswered requests lie in
+	pinnedMax int    // of these
+	counted   bool   // it is known how many there are
+	opened    int    // pieces of openInto's memory that they lie in
 	large     int    // large ones that requests or frames lie in
 	isLarge   bool   // what is being cut lies in a large one
 	unpinned  bool   // one came back since connections without a buffer were tried
@@ -235,6 +240,7 @@ func NewShared(cfg Config, loop Loop, home *reqchan.ResponseQueue, bytes *reqcha
 	sh := &Shared{cfg: cfg, loop: loop, home: home, bytes: bytes, arena: slab.NewArena(cfg.Memory)}
 	sh.times.recent = new(apiTimes)
 	sh.runs.max = runMax(&cfg)
+	sh.buffers.pinnedMax = pinnedMax
 	sh.jobs.Budget = cfg.Responses
 	return sh
 }
@@ -258,6 +264,11 @@ func (sh *Shared) TellsMore(knows bool) { sh.tellsMore = knows }
 
 // UseLarge says for frames of which sizes Loop.ReceiveLarge is meant; with most 0 for none.
 func (sh *Shared) UseLarge(least, most int) { sh.large = largeFrames{least, most} }
+
+// UseBuffers says how many receive buffers there are; without it nobody knows.
+func (sh *Shared) UseBuffers(n int) {
+	sh.buffers.pinnedMax, sh.buffers.counted = min(pinnedMax, n/pinnedPart), true
+}
 
 // Crowded says whether the request channel is full.
 func (sh *Shared) Crowded(is bool) { sh.crowded = is }
@@ -287,9 +298,11 @@ func (sh *Shared) Fresh() int { return sh.runs.fresh }
 func (sh *Shared) ForgetFresh() { sh.runs.fresh = 0 }
 
 // BuffersCameBack says whether there may be a receive buffer for those who were refused
-// one: the processor's requests lie in none, or left one since this was asked last.
+// one. Where it is known how many there are, some are back with the end of each Poll, because
+// requests lie in half of them at most; else the processor's requests must lie in none, or
+// have left one since this was asked last.
 func (sh *Shared) BuffersCameBack() bool {
-	is := sh.buffers.pinned == 0 || sh.buffers.unpinned
+	is := sh.buffers.counted || sh.buffers.pinned == 0 || sh.buffers.unpinned
 	sh.buffers.unpinned, sh.buffers.intoWaits = false, false
 	return is
 }
@@ -300,8 +313,7 @@ func (sh *Shared) Credit() int64 { return sh.bounds.credit }
 // Drop ends a request that came home to no connection.
 func (sh *Shared) Drop(r *reqchan.Job) {
 	sh.count.Late++
-	sh.recordUnsent(r)
-	sh.recycle(r)
+	sh.endUnsent(r)
 }
 
 // RecycleRun ends a request that is not counted any more, and those behind it, and says how
@@ -375,7 +387,7 @@ func (sh *Shared) WatchHeld() {
 // Residue is how much is left that must not be at rest, by name.
 func (sh *Shared) Residue() map[string]int {
 	return map[string]int{
-		"away": sh.away, "pinned": sh.buffers.pinned, "large": sh.buffers.large, "hoarded too much": int(max(sh.bounds.credit-HoardedBytesMax, 0)),
+		"away": sh.away, "pinned": sh.buffers.pinned, "opened": sh.buffers.opened, "large": sh.buffers.large, "hoarded too much": int(max(sh.bounds.credit-HoardedBytesMax, 0)),
 		"bytes of output": int(sh.bounds.output), "followers": sh.runs.followers, "unbegun": sh.runs.unbegun,
 	}
 }

@@ -12,18 +12,19 @@ import (
 
 // peerWrites is asked of a connection that received nothing for its idle timeout. It
 // says whether to look again: bytes lie there that a receive will bring, or the
-// receive of a big frame is asked for the first time what it has so far.
+// receive of a big frame is asked for the first time what it has so far, or has not
+// said it yet. On a busy machine that may take longer than from one look to the next.
 func (c *Conn) peerWrites() bool {
-	if !c.in.receive.up() || c.in.cancelled && !c.in.doubted {
+	if !c.in.receive.up() || c.in.cancelled && c.in.doubted == 0 {
 		return false // muted: nothing of it will be received
 	}
 	if seen, known := c.kernelProgress(); known && seen.Unread > 0 {
 		return true
 	}
-	if c.in.doubted {
-		return false
+	if c.in.doubted != 0 { // or two deadlines have passed at one look
+		return c.in.cancelled || c.in.doubted == c.shared.now
 	}
-	c.in.doubted = true // and what the engine has already comes before the next look
+	c.in.doubted = c.shared.now // and what the engine has already comes before the next look
 	if c.in.receive == receiveFrame {
 		c.cancelReceive() // it ends with the bytes that it has, and begins anew
 	}
@@ -54,6 +55,17 @@ func (c *Conn) Unread() (bytes int, since int64) {
 		return 0, 0
 	}
 	return c.out.unsent.queued, c.out.unsent.since
+}
+
+// EndUnread closes the connection, which drains since a moment, if its peer has taken nothing of
+// its output for so long. Call it again and again: it goes by what the peer takes in between.
+func (c *Conn) EndUnread(since, most int64) {
+	if unread, _ := c.Unread(); unread == 0 || c.life < draining || c.peerReads() {
+		return
+	}
+	if c.shared.now-max(c.out.unsent.since, since) >= most {
+		c.terminate(reqchan.ServerDraining)
+	}
 }
 
 // CloseUnread closes the connection, unless its peer takes something.

@@ -9,8 +9,9 @@ import (
 
 const (
 	// pinnedMax bounds the receive buffers that requests may lie in while their
-	// handler has not answered; past it their frames are copied instead.
-	pinnedMax = 16
+	// handler has not answered, and pinnedPart of all is as much; past it their frames are
+	// copied instead. What answers them may have to be received first.
+	pinnedMax, pinnedPart = 16, 2
 	// creditBytes is what is reserved of the channel's byte capacity at once,
 	// so that small requests don't all go to the shared counter.
 	creditBytes = 64 << 10
@@ -66,7 +67,7 @@ func (c *Conn) dispatch(b []byte, place frame.Location, lent *engine.Completion)
 // is not answered at once needs memory of its own.
 func (c *Conn) handleHere(b []byte, place frame.Location, lent *engine.Completion) bool {
 	r := c.takeDirect()
-	if place == frame.InLent && lent != nil && (c.shared.buffers.isLarge || c.shared.buffers.pinned < pinnedMax) {
+	if place == frame.InLent && lent != nil && c.shared.mayPin(lent) {
 		r.Frame = b
 	} else {
 		c.endBatch() // the frame takes what is open
@@ -79,32 +80,8 @@ func (c *Conn) handleHere(b []byte, place frame.Location, lent *engine.Completio
 		c.takeTurn(r)
 	}
 	c.shared.callTimed(r, a)
-	if !c.joinBatch(r, a) {
-		c.handled(r, lent)
-	} else if r.Memory != nil {
-		c.shared.recycle(r)
-	}
+	c.handled(r, a, lent)
 	return true
-}
-
-// handled goes on with a request whose handler has run here, and whose answer is
-// none for a batch, or not there yet.
-func (c *Conn) handled(r *reqchan.Job, lent *engine.Completion) {
-	c.endBatch()
-	c.countStarted()
-	if !r.HandleReturned() {
-		// The answer comes home through the response queue, which only this
-		// goroutine empties: Memory may still be written here.
-		c.shared.keep(r, lent)
-		c.shared.direct.job = nil
-		c.shared.away++
-		return
-	}
-	if c.outlives(r) {
-		c.shared.keep(r, lent)
-		c.shared.direct.job = nil
-	}
-	c.answered(r)
 }
 
 // start gives r its place among the requests of its connection and readies it for
@@ -120,7 +97,9 @@ func (c *Conn) start(r *reqchan.Job) *apiTimes {
 	}
 	r.SendsCopied(c.set.PackedBytesMax)
 	r.Begin(c.shared.home, c.shared.cfg.Memory)
-	return c.shared.recordArrival(r)
+	a := c.shared.recordArrival(r)
+	c.pipeline.polls = a.longPoll
+	return a
 }
 
 // keepFrame gives the frame memory that lasts until the answer, as copyFrame, or leaves it
@@ -145,7 +124,7 @@ func (c *Conn) copyFrame(r *reqchan.Job, b []byte, place frame.Location) bool {
 	reserved := int64(n)
 	switch {
 	case place == frame.InOwn: // reserved when it was begun
-		r.Frame, r.Memory = b, c.in.ownMemory()
+		r.Frame, r.Memory = b, c.big.ownMemory()
 		reserved = claimBytes(n)
 	case !c.shared.reserve(int64(n)):
 		return false
@@ -175,6 +154,18 @@ func (c *Conn) refuseFrame(n int) bool {
 	return false
 }
 
+// mayPin says that a request may stay where lent lies.
+func (sh *Shared) mayPin(lent *engine.Completion) bool {
+	switch b := &sh.buffers; {
+	case b.isLarge:
+		return true
+	case lent == &sh.scratch.lent:
+		return b.opened < pinnedMax
+	default:
+		return b.pinned < b.pinnedMax
+	}
+}
+
 // keep makes the memory of a request last whose handler ran on lent memory.
 func (sh *Shared) keep(r *reqchan.Job, lent *engine.Completion) {
 	if r.Memory != nil { // it has its own
@@ -196,11 +187,7 @@ func (sh *Shared) current(lent *engine.Completion) *lease {
 	if l.opened {
 		sh.scratch.opened = nil
 	}
-	if l.large {
-		sh.buffers.large++
-	} else {
-		sh.buffers.pinned++
-	}
+	*sh.countOf(l)++
 	sh.buffers.lease = l
 	return l
 }
@@ -210,17 +197,24 @@ func (sh *Shared) release(l *lease) {
 	if l.refs--; l.refs > 0 {
 		return
 	}
-	if l.large {
-		sh.buffers.large--
-	} else {
-		sh.buffers.pinned--
-		sh.buffers.unpinned = true
-	}
+	*sh.countOf(l)--
+	sh.buffers.unpinned = sh.buffers.unpinned || !l.large && !l.opened
 	if l.opened {
 		sh.scratch.spare = append(sh.scratch.spare, l.done.Data)
 		return
 	}
 	sh.loop.Recycle(&l.done)
+}
+
+func (sh *Shared) countOf(l *lease) *int {
+	switch b := &sh.buffers; {
+	case l.large:
+		return &b.large
+	case l.opened:
+		return &b.opened
+	default:
+		return &b.pinned
+	}
 }
 
 // takeDirect is the job of a handler that runs here: that of the last one, unless
@@ -245,6 +239,10 @@ func (c *Conn) newDirect() *reqchan.Job {
 // recycle ends a request: its memory and its share of the byte capacity go
 // back. The direct job stays what it is.
 func (sh *Shared) recycle(r *reqchan.Job) {
+	if r.MemoryLost() {
+		sh.loseJob(r)
+		return
+	}
 	switch m := r.Memory.(type) {
 	case *slab.Chunk:
 		sh.arena.Release(m)
@@ -260,5 +258,19 @@ func (sh *Shared) recycle(r *reqchan.Job) {
 	r.Reset()
 	if r != sh.direct.job {
 		sh.jobs.Put(r)
+	}
+}
+
+// loseJob ends a request whose memory the kernel keeps: nobody gets that again.
+func (sh *Shared) loseJob(r *reqchan.Job) {
+	sh.count.Lost += uint64(len(r.Frame) + r.BufferBytes())
+	if r.Bytes > 0 {
+		sh.unreserve(r.Bytes)
+		r.Bytes = 0
+	}
+	r.MadeSmall()
+	r.LoseResponse()
+	if r == sh.direct.job {
+		sh.direct.job = nil
 	}
 }

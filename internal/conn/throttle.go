@@ -35,10 +35,10 @@ func (c *Conn) unpark() {
 	c.out.parked = nil
 	c.shared.loop.ClearAlarm(c)
 	if _, response, _ := r.Answer(); response != nil {
-		c.queue(r, response)
+		c.refused.is = c.set.Shortest() > 0 // see refuseWith
+		c.queue(r, c.shared.timesOf(r.API), response)
 	} else {
-		c.shared.recordUnsent(r)
-		c.shared.recycle(r)
+		c.shared.endUnsent(r)
 	}
 	c.finishIfIdle()
 }

@@ -12,22 +12,25 @@ func timing(now int64, apiOf func([]byte) (int16, int16)) *Shared {
 	return &Shared{now: now, cfg: Config{APIOf: apiOf}, times: times{recent: new(apiTimes)}}
 }
 
+// marking is as much of a connection as marks.
+func marking(sh *Shared) *Conn { return &Conn{shared: sh, out: output{unsent: &outbound{}}} }
+
 // BenchmarkMeasure is what measuring adds to a request, all its stages: cut,
 // answered, queued and sent, sixteen of them in a pass.
 func BenchmarkMeasure(b *testing.B) {
 	sh := timing(0, func(payload []byte) (int16, int16) { return int16(payload[1]), int16(payload[3]) })
 	r := reqchan.NewJob(nil, make([]byte, reqchan.SizeBytes+100))
-	m := &marks{}
+	c := marking(sh)
 	b.ReportAllocs()
 	for i := 0; i < b.N; i += 16 {
 		sh.now = measure.Now() // a pass reads the clock anyway
 		for range 16 {
 			sh.recordArrival(r)
 			r.Times.Taken, r.Times.Local = sh.now+5000, 700
-			sh.mark(m, sh.timesOf(r.API), &r.Times, r.ErrorCode(), 100, 1, nil)
+			c.mark(sh.timesOf(r.API), &r.Times, r.ErrorCode(), 100, 1, nil)
 		}
 		sh.now += 20_000
-		sh.sentUpTo(m, 1600)
+		c.sentUpTo(1600)
 		sh.PublishTimes()
 	}
 }
@@ -36,7 +39,8 @@ func BenchmarkMeasure(b *testing.B) {
 // that passed.
 func TestTheTimesOfARequestAreThoseThatPassed(t *testing.T) {
 	sh := timing(1_000_000, nil)
-	m := &marks{}
+	c := marking(sh)
+	m := &c.out.unsent.marks
 	r := reqchan.NewJob(nil, make([]byte, reqchan.SizeBytes+10))
 	for _, drop := range []bool{false, true} {
 		sh.recordArrival(r)
@@ -44,13 +48,13 @@ func TestTheTimesOfARequestAreThoseThatPassed(t *testing.T) {
 		r.Times.Local = 5_000
 		r.Times.Answered = r.Times.Taken + 5_000 + 7_000
 		sh.now += 3_000 + 5_000 + 7_000 + 13_000
-		sh.mark(m, sh.timesOf(r.API), &r.Times, r.ErrorCode(), 14, 1, nil)
-		sh.sentUpTo(m, 13)
+		c.mark(sh.timesOf(r.API), &r.Times, r.ErrorCode(), 14, 1, nil)
+		c.sentUpTo(13)
 		sh.now += 2_000
 		if drop {
-			sh.dropMarks(m)
+			c.dropMarks()
 		} else {
-			sh.sentUpTo(m, 1)
+			c.sentUpTo(1)
 		}
 		if len(m.list) != m.at {
 			t.Errorf("%d responses still marked", len(m.list)-m.at)
@@ -109,16 +113,17 @@ func TestKeysVersionsAndErrorsOutOfRangeAreCountedTogether(t *testing.T) {
 func TestWhatIsRememberedOfResponsesHasABound(t *testing.T) {
 	var key int16
 	sh := timing(0, func([]byte) (int16, int16) { return key, 0 })
-	m := &marks{}
+	c := marking(sh)
+	m := &c.out.unsent.marks
 	r := reqchan.NewJob(nil, make([]byte, 14))
 	waiting, most := 0, 0
 	for i := range 200_000 {
 		sh.now += 1000
 		key = int16(i / 3 % 4)
 		sh.recordArrival(r)
-		sh.mark(m, sh.timesOf(r.API), &r.Times, 0, 14, 1, nil)
+		c.mark(sh.timesOf(r.API), &r.Times, 0, 14, 1, nil)
 		if waiting++; i%1000 > 300 || i < 1000 { // first it reads nothing, then as fast as it gets something
-			sh.sentUpTo(m, 14)
+			c.sentUpTo(14)
 			waiting--
 		}
 		most = max(most, cap(m.list))
@@ -126,7 +131,7 @@ func TestWhatIsRememberedOfResponsesHasABound(t *testing.T) {
 	if waiting == 0 || most > 4*marksMax {
 		t.Errorf("room for %d marks while %d responses waited in the end", most, waiting)
 	}
-	sh.sentUpTo(m, 14*waiting)
+	c.sentUpTo(14 * waiting)
 	if cap(m.list) > marksKept || m.at != len(m.list) {
 		t.Errorf("room for %d marks, and %d there, when all is out", cap(m.list), len(m.list)-m.at)
 	}

@@ -38,11 +38,14 @@ type Transport interface {
 	Read(b []byte) (n int, end reqchan.CloseReason)
 	// Sealed is how many bytes Seal appends at most for so many, which are sealBytes at
 	// most; it is never more than slab.ArenaChunkBytes. For 0 it is what the
-	// transport has to send of its own: more than 0 says that it is to be asked for that.
+	// transport has to send of its own: more than 0 says that it is to be asked for that, and
+	// more than OwnBesidePlainMax that it is not asked for anything else.
 	Sealed(plain int) int
 	// Seal appends to wire what the transport has to send of its own, and then what sends
-	// plain. wire has the room that Sealed has asked for, and is kept until it is sent.
-	Seal(wire, plain []byte) []byte
+	// plain. wire has the room that Sealed has asked for, beyond which nothing is written, and
+	// is kept until it is sent. end says why nothing of plain was sealed, and nothing will
+	// ever be: the transport has said its last word.
+	Seal(wire, plain []byte) (sealed []byte, end reqchan.CloseReason)
 	// End is called before an orderly close: Seal sends the last bytes, if there are any.
 	End()
 	// Close is the last call, whatever became of the connection; memory is Keep's.
@@ -66,6 +69,9 @@ const (
 	// sealBytes what is sealed as one piece: a TLS record.
 	openBytes = 16 << 10
 	sealBytes = 16 << 10
+	// OwnBesidePlainMax is how much of its own a transport sends in one piece with output: a
+	// ticket with the certificates of its client is longer.
+	OwnBesidePlainMax = 4 << 10
 	// sealedPiecesMax bounds the pieces of one Send.
 	sealedPiecesMax = 8
 )
@@ -75,13 +81,13 @@ const (
 // Invariant: plain is the sum of what its pieces stand for, and the output's first bytes.
 type secure struct {
 	Transport
-	since   int64                 // when it began, behind a preface
-	owner   atomic.Pointer[owner] // whom the transport tells that it has got on by itself
-	pieces  []sealed
-	plain   int
-	ended   bool // End was called
-	over    bool // the peer has ended, the wire or its side: nothing more is received
-	refused refusal
+	since  int64                 // when it began, behind a preface, or later, see handshakeLate
+	owner  atomic.Pointer[owner] // whom the transport tells that it has got on by itself
+	pieces []sealed
+	plain  int
+	ended  bool // it says its last word, or has: output that is not sealed never leaves
+	over   bool // the peer has ended, the wire or its side: nothing more is received
+	late   bool // it is not open in its time, and has had more
 }
 
 // owner is whose loop the connection has, and by which token: it changes when the connection
@@ -133,7 +139,7 @@ func (c *Conn) sendOwn() {
 // fromWire takes received bytes to the transport, and what it opens of them to the frames.
 func (c *Conn) fromWire(wire []byte) {
 	c.recordReceived(len(wire))
-	if c.secure.refused.is {
+	if c.refused.is {
 		c.dropRefused(len(wire))
 		return
 	}
@@ -195,6 +201,9 @@ func (c *Conn) openFrames() {
 // until more than HeldBytesMax wait. While held memory is scarce there is when a request may
 // start, or for the size of the next.
 func (c *Conn) mayHold() bool {
+	if c.waitsForRoom() {
+		return false
+	}
 	if held := c.in.frames.Held(); !c.shared.scarce {
 		return held <= c.set.HeldBytesMax
 	} else {
@@ -250,7 +259,14 @@ func (c *Conn) armSecure() {
 func (c *Conn) sendSealed() {
 	s := c.secure
 	c.readAhead()
-	if c.life >= ending || !c.seal() || len(s.pieces) == 0 {
+	if c.life >= ending || !c.seal() {
+		return
+	}
+	if len(s.pieces) == 0 {
+		if s.ended {
+			c.dropUnsealed()
+			c.finishIfIdle()
+		}
 		return
 	}
 	o := c.out.unsent
@@ -267,6 +283,9 @@ func (c *Conn) seal() bool {
 	s := c.secure
 	for len(s.pieces) < sealedPiecesMax {
 		plain := c.unsealed()
+		if s.Sealed(0) > OwnBesidePlainMax {
+			plain = nil
+		}
 		n := s.Sealed(len(plain))
 		if n == 0 {
 			return true
@@ -280,8 +299,16 @@ func (c *Conn) seal() bool {
 			c.memoryRefused()
 			return false
 		}
-		wire := s.Seal(room[:0:n], plain)
+		wire, end := s.Seal(room[:0:n], plain)
 		c.shared.arena.ClosePiece(chunk, len(wire))
+		if end != reqchan.ReasonNone {
+			plain = nil
+			c.sealsNoMore(end)
+		}
+		if len(wire) == 0 {
+			c.shared.arena.Release(chunk)
+			return true
+		}
 		c.shared.holdOutput(len(wire))
 		s.pieces = append(s.pieces, sealed{wire: wire, chunk: chunk, held: len(wire), plain: len(plain)})
 		s.plain += len(plain)
@@ -292,11 +319,30 @@ func (c *Conn) seal() bool {
 	return true
 }
 
-// unsealed is output that is not sealed yet, in one piece: from where it lies, or, where
+// sealsNoMore ends a connection whose output can't leave any more, for why: its transport has
+// said its last word before its bytes were seen to be none.
+func (c *Conn) sealsNoMore(why reqchan.CloseReason) {
+	c.secure.ended = true
+	if c.life < finishing {
+		c.refused.is = !c.secure.over && c.set.Shortest() > 0
+		c.finish(why)
+	}
+}
+
+// dropUnsealed forgets the output that will never be sealed: a connection does not end before
+// all is sent that it has. If a file of it is being read, that ends first.
+func (c *Conn) dropUnsealed() {
+	if c.out.reading == nil {
+		c.waits.leaveLine()
+		c.dropOutput()
+	}
+}
+
+// unsealed is output that is to be sealed, in one piece: from where it lies, or, where
 // segments are small, together.
 func (c *Conn) unsealed() []byte {
 	o, skip, n := c.out.unsent, c.secure.plain, 0
-	if o == nil {
+	if o == nil || c.secure.ended {
 		return nil
 	}
 	for i := o.at; i < len(o.segments) && o.segments[i].file == nil; i++ {
@@ -342,6 +388,9 @@ func (c *Conn) sentSealed(n int) {
 	} else if left == 0 {
 		c.dropOutput() // there was only what the transport sent of its own
 	}
+	if left == 0 && s.ended {
+		c.dropUnsealed()
+	}
 }
 
 func (sh *Shared) releaseSealed(p *sealed) {
@@ -371,21 +420,18 @@ func (c *Conn) unsent() bool { return c.secure != nil && c.secure.Sealed(0) > 0 
 // end closes a connection that has nothing left to do, for why: in order, which is with the
 // transport's last bytes.
 func (c *Conn) end(why reqchan.CloseReason) {
-	s := c.secure
-	if s == nil || s.ended && !s.refused.is {
-		c.terminate(why)
-		return
+	if s := c.secure; s != nil && !s.ended {
+		s.ended = true
+		if s.End(); s.Sealed(0) > 0 {
+			c.become(toFinish)
+			c.reason = why
+			c.shared.loop.SendLater(c)
+			return
+		}
 	}
-	if s.refused.is {
+	if c.refused.is {
 		c.awaitRefused()
 		return
 	}
-	s.ended = true
-	if s.End(); s.Sealed(0) == 0 {
-		c.terminate(why)
-		return
-	}
-	c.become(toFinish)
-	c.reason = why
-	c.shared.loop.SendLater(c)
+	c.terminate(why)
 }

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"kring/engine"
+	"kring/internal/budget"
 	"kring/internal/frame"
 	"kring/reqchan"
 )
@@ -22,7 +23,8 @@ import (
 //
 // What it receives is not counted among requests: these hold the request channel's bytes
 // until they are answered, and would wait for answers that find no bytes. A frame lies in
-// lent memory, in memory that its Owner gave, or in memory that counts as a response.
+// lent memory, in memory that its Owner gave, or in memory that counts as a response: see
+// reply_room.go.
 
 const (
 	// replyHeadBytes are the size of a frame and its correlation id: by these its Owner
@@ -45,7 +47,9 @@ type Owner interface {
 	// Frame: a frame is whole. It lies in into, or in memory that is valid until Frame
 	// returns.
 	Frame(payload []byte)
-	// Closed is the last call. err says more than why, if anybody knows more.
+	// Closed is the last call, after every end. err says more than why, if anybody knows more.
+	// If it is engine.ErrMemoryHeld, the kernel may still write to into, and send from Parts
+	// whose Done had that error: that memory must not be used again.
 	Closed(why reqchan.CloseReason, err error)
 }
 
@@ -55,6 +59,8 @@ type Outgoing struct {
 	// Copied: then they are sent from where they lie.
 	Parts  [][]byte
 	Copied bool
+	// NoReply: no frame comes for it.
+	NoReply bool
 	// Done, if set, is called once, when the memory of Parts is not needed any more. begun
 	// says that bytes of it may have left; err why not all of them did, nil if they did.
 	Done func(begun bool, err error)
@@ -65,14 +71,16 @@ var ErrNotSent = errors.New("the connection ended before all of the frame was se
 
 // upstream is what a connection has that this side makes.
 type upstream struct {
-	owner   Owner
-	openBy  int64 // of Shared.now; 0: there is no deadline
-	pending bool  // Loop.Connect is outstanding
-	opened  bool  // Owner.Opened was called
-	paused  bool
-	lost    bool // the kernel keeps memory that its Owner thinks of as its own
-	given   bool // the frame that is begun lies in memory of its Owner
-	own     int  // bytes of memory of the pool that the frame begun has, as counted
+	owner    Owner
+	openBy   int64 // of Shared.now; 0: there is no deadline
+	pending  bool  // Loop.Connect is outstanding
+	opened   bool  // Owner.Opened was called
+	paused   bool
+	lost     bool           // the kernel keeps memory that its Owner thinks of as its own:
+	lostSend bool           // of Parts
+	given    bool           // the frame that is begun lies in memory of its Owner
+	own      int            // bytes of memory of the pool that the frame begun has, as counted in bounds.output
+	room     *budget.Ticket // what it has of the budget of responses instead; nil: nothing
 
 	frames   int64 // sent less received
 	writes   []write
@@ -99,16 +107,13 @@ type write struct {
 // OpenUpstream begins the life of a connection to an address, in c, whose life before has
 // ended. openBy is when it must be open, in Shared.now; 0: there is no such time.
 func (c *Conn) OpenUpstream(sh *Shared, token engine.Token, info *reqchan.Conn, from *Listener, to netip.AddrPort, openBy int64, owner Owner) {
-	*c = Conn{shared: sh, token: token, info: info, from: from, set: from.settings.Load(), at: moments{opened: sh.now, active: sh.now}}
+	c.renew(sh, token, info, from, false)
 	c.up = &upstream{owner: owner, openBy: openBy, pending: true}
 	c.become(toConnect)
 	sh.count.Upstreams++
 	sh.loop.SetDeadline(c)
 	sh.loop.Connect(c, to)
 }
-
-// IsUpstream says that this side made the connection.
-func (c *Conn) IsUpstream() bool { return c.up != nil }
 
 // Connected takes the completion of Loop.Connect.
 func (c *Conn) Connected(done *engine.Completion) {
@@ -141,32 +146,31 @@ func (c *Conn) sayOpened() {
 	}
 }
 
-// WriteFrame queues a frame; call it after Owner.Opened. In an ended connection it is done at
-// once.
+// WriteFrame queues a frame; call it after Owner.Opened. In a connection that has ended, or says
+// its last word, it is done at once.
 func (c *Conn) WriteFrame(w *Outgoing) {
-	if c.life >= ending {
+	if c.life >= finishing {
 		if w.Done != nil {
 			w.Done(false, ErrNotSent)
 		}
 		return
 	}
-	if c.out.unsent == nil {
-		c.out.unsent = c.shared.takeOutbound()
-	}
-	u, packed := c.up, true
+	u, o, packed := c.up, c.output(), true
 	begin := u.queued
 	for _, part := range w.Parts {
 		u.queued += int64(len(part))
-		c.out.unsent.queued += len(part)
+		o.queued += len(part)
 		if len(part) > c.set.PackedBytesMax && !w.Copied {
-			c.out.unsent.segments = append(c.out.unsent.segments, segment{bytes: part})
+			o.segments = append(o.segments, segment{bytes: part})
 			continue
 		}
 		for ; packed && len(part) > 0; part = part[min(len(part), writePieceBytes):] {
-			packed = c.shared.pack(c.out.unsent, part[:min(len(part), writePieceBytes)])
+			packed = c.shared.pack(o, part[:min(len(part), writePieceBytes)])
 		}
 	}
-	u.frames++
+	if !w.NoReply {
+		u.frames++
+	}
 	u.writes = append(u.writes, write{begin, u.queued, w.Done})
 	if !packed {
 		c.memoryRefused()
@@ -207,19 +211,37 @@ func (u *upstream) sentMore(n int) {
 func (u *upstream) dropWrites() {
 	for _, w := range u.writes {
 		if w.done != nil {
-			err := u.err
-			if err == nil {
-				err = ErrNotSent
-			}
-			w.done(w.begin < u.handed, err)
+			w.done(w.begin < u.handed, u.notSent(w.begin < u.handed))
 		}
 	}
-	u.writes = nil
+	if cap(u.writes) > writesKeptMax {
+		u.writes = nil
+		return
+	}
+	clear(u.writes)
+	u.writes = u.writes[:0]
+}
+
+// writesKeptMax bounds the room for writes that a connection keeps when all are done.
+const writesKeptMax = 64
+
+// notSent is why a frame was not sent, or not all of it.
+func (u *upstream) notSent(begun bool) error {
+	switch {
+	case begun && u.lostSend:
+		return engine.ErrMemoryHeld
+	case u.err != nil:
+		return u.err
+	}
+	return ErrNotSent
 }
 
 // Pause has no further frame be cut; what arrives meanwhile is held up to HeldBytesMax, and
 // then TCP pushes back. Unpause ends that.
-func (c *Conn) Pause() { c.up.paused = true }
+func (c *Conn) Pause() {
+	c.up.paused = true
+	c.waits.leaveTurn() // others may have the room meanwhile
+}
 
 // Unpause is beside Pause.
 func (c *Conn) Unpause() {
@@ -258,17 +280,23 @@ func (c *Conn) EndUpstream(replies bool) bool {
 // mayTake says that a frame may be cut, of either kind.
 func (c *Conn) mayTake() bool {
 	if c.up != nil {
-		return !c.up.paused && c.life == serving
+		return !c.up.paused && c.life == serving && !c.waitsForRoom()
 	}
 	return c.mayCut()
 }
 
 // cutReplies hands frames to the Owner while it wants some.
-func (c *Conn) cutReplies(lent *engine.Completion) {
+func (c *Conn) cutReplies() {
 	for c.mayTake() {
 		b, place, status := c.in.frames.Next(c.set.FrameBytesMax)
 		switch status {
 		case frame.Whole:
+			if place != frame.InOwn && !c.hasRoom(len(b)) {
+				if c.life < ending {
+					c.in.frames.Unread(b, place)
+				}
+				return
+			}
 			c.at.begun = 0
 			c.reply(b, place)
 		case frame.NeedBytes:
@@ -308,6 +336,8 @@ func (c *Conn) reply(b []byte, place frame.Location) {
 		c.shared.cfg.Memory.Put(b)
 		c.shared.letOutputGo(own)
 	}
+	u.letRoomGo()
+	c.roomTaken(false)
 }
 
 // beginReply asks the Owner where a frame is to lie that is not whole; false: too little of
@@ -319,8 +349,11 @@ func (c *Conn) beginReply() bool {
 		c.terminate(reqchan.HeaderMalformed)
 		return false
 	}
-	if len(head) < replyHeadBytes {
+	if len(head) < replyHeadBytes || c.in.receive == receiveOver {
 		c.replyEnds()
+		return false
+	}
+	if !c.hasRoom(frame.SizeBytes + n) {
 		return false
 	}
 	into, err := u.owner.FrameBegins(n, int32(binary.BigEndian.Uint32(head[frame.SizeBytes:])))
@@ -337,10 +370,13 @@ func (c *Conn) beginReply() bool {
 			c.memoryRefused()
 			return false
 		}
-		u.own = len(memory)
-		c.shared.holdOutput(u.own)
+		if c.waits.ticket == nil {
+			u.own = len(memory)
+			c.shared.holdOutput(u.own)
+		}
 		c.in.frames.Begin(memory)
 	}
+	c.roomTaken(!u.given)
 	c.at.begun, c.in.extended = c.shared.now, false
 	if c.in.big = n >= c.set.BigFrameBytes; c.in.big && c.secure == nil && len(c.in.frames.Rest()) >= c.set.BigFrameBytes/4 {
 		c.EndStream()
@@ -376,12 +412,15 @@ func (c *Conn) abandonReply(own []byte) {
 		c.shared.letOutputGo(u.own)
 	}
 	u.given, u.own = false, 0
+	u.letRoomGo()
+	c.waits.leaveTurn()
 }
 
 // loseReply forgets memory that the kernel keeps, of an engine that is closed.
 func (c *Conn) loseReply() {
 	u := c.up
-	u.lost = u.lost || c.in.receive == receiveFrame && u.given || c.out.sending
+	u.lostSend = c.out.sending && c.secure == nil // else what is sent is ours
+	u.lost = c.in.receive == receiveFrame && u.given || u.lostSend
 	if c.in.receive == receiveFrame {
 		own := c.in.frames.DropFrame()
 		if !u.given {
@@ -389,6 +428,7 @@ func (c *Conn) loseReply() {
 			c.shared.letOutputGo(u.own)
 		}
 		u.given, u.own = false, 0
+		u.letRoomGo()
 	}
 }
 
@@ -413,12 +453,12 @@ func (c *Conn) applyUpstream() {
 func (c *Conn) upstreamClosed() {
 	u := c.up
 	c.shared.count.UpstreamsClosed++
-	if u.lost { // it must not use its memory again, and can't be told so otherwise
-		return
-	}
 	err := u.closedBy
 	if err == nil {
 		err = c.upstreamError()
+	}
+	if u.lost {
+		err = errors.Join(err, engine.ErrMemoryHeld)
 	}
 	u.owner.Closed(c.reason, err)
 }
@@ -439,7 +479,7 @@ func (c *Conn) upstreamError() error {
 		return io.ErrUnexpectedEOF
 	case reqchan.PeerReset:
 		return syscall.ECONNRESET
-	case reqchan.MemoryRefused, reqchan.HeldMemoryFull:
+	case reqchan.MemoryRefused, reqchan.HeldMemoryFull, reqchan.ResponseMemoryFull:
 		return syscall.ENOMEM
 	}
 	return nil

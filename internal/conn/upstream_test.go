@@ -221,3 +221,79 @@ func TestMemoryOfAFrameThatNobodyGaveCountsAsAResponse(t *testing.T) {
 		t.Errorf("it was closed with %v", o.err)
 	}
 }
+
+// TestAnOwnerIsToldThatItsEngineKeepsMemory: once, however the engine ended, and which of its
+// memory it must not use again.
+func TestAnOwnerIsToldThatItsEngineKeepsMemory(t *testing.T) {
+	l, o := upstreamLoop(t, Settings{}, true)
+	body := l.memory.Get(100 << 10)
+	var done []string
+	write := func(parts ...[]byte) {
+		l.conn.WriteFrame(&Outgoing{Parts: parts, Done: func(begun bool, err error) {
+			done = append(done, fmt.Sprint(begun, " ", errors.Is(err, engine.ErrMemoryHeld)))
+		}})
+	}
+	write(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body)
+	l.flush()
+	l.wants("it is sent", "send 102404")
+	write(testFrame("has not left"))
+	o.into = l.memory.Get(200 << 10)
+	l.receive(reply(7, 100<<10)[:1000], true)
+	o.tells(t, "begins 7 of 102400")
+	l.wants("its rest", "cancel")
+	l.receiveEnds(engine.Failed(syscall.ECANCELED))
+	l.wants("its rest", "receive into 101404")
+	l.conn.EngineFailed()
+	l.conn.Abandon(true)
+	l.conn.Closed()
+	o.tells(t, "closed engine_failed")
+	if !errors.Is(o.err, engine.ErrMemoryHeld) {
+		t.Errorf("it is told %v", o.err)
+	}
+	if want := []string{"true true", "false false"}; !slices.Equal(done, want) {
+		t.Errorf("its frames are done %q, want %q", done, want)
+	}
+}
+
+// TestMemoryOfARequestThatTheKernelKeepsIsNobodysAgain: a processor that lives has the requests
+// whose bytes a dead one sends.
+func TestMemoryOfARequestThatTheKernelKeepsIsNobodysAgain(t *testing.T) {
+	l := newTestLoop(t, Settings{}, nil)
+	l.receive(testFrame(string(bytes.Repeat([]byte("x"), 100<<10))), true)
+	for len(l.request) == 0 { // its rest goes into its own memory
+		l.receiveEnds(engine.Failed(syscall.ECANCELED))
+	}
+	l.answer(func(r reqchan.Request) {
+		r.Buffer(50 << 10)
+		r.LoseMemory()
+		r.CloseConnection(reqchan.BackendFailed)
+	})
+	if n := l.shared.Counts().Lost; n < 150<<10 {
+		t.Errorf("%d bytes are counted as lost", n)
+	}
+	if n := l.memory.Lent(); n != 2 {
+		t.Errorf("%d pieces of memory are out, want the frame and the response", n)
+	}
+	if n := l.way.Bytes(); n > HoardedBytesMax {
+		t.Errorf("%d bytes of the channel's capacity did not come home", n)
+	}
+}
+
+// TestAFrameWithoutAReplyKeepsNoConnection of a processor that is taken away.
+func TestAFrameWithoutAReplyKeepsNoConnection(t *testing.T) {
+	l, o := upstreamLoop(t, Settings{}, true)
+	l.conn.WriteFrame(&Outgoing{Parts: [][]byte{testFrame("acks=0")}, NoReply: true})
+	l.flush()
+	l.wants("it leaves", "send 10")
+	if l.conn.EndUpstream(true) {
+		t.Error("it ends with something to send")
+	}
+	l.sent(10)
+	if !l.conn.EndUpstream(true) {
+		t.Error("it waits for a reply that does not come")
+	}
+	l.wants("it ends", "shutdown")
+	l.receiveEnds(0)
+	l.overUpstream()
+	o.tells(t, "closed listener_removed")
+}

@@ -79,6 +79,30 @@ func TestConnectionsAreListedWithWhatTheyDo(t *testing.T) {
 	})
 }
 
+// TestALongPollIsWaitedFor: a consumer that waits for records is not muted for a fault.
+func TestALongPollIsWaitedFor(t *testing.T) {
+	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
+		g := newGated()
+		cfg.Dispatch.APIOf = func(payload []byte) (key, version int16) { return int16(payload[0] - '0'), 0 }
+		cfg.Dispatch.LongPoll = func(key int16) bool { return key == 1 }
+		s := servertest.Start(t, cfg, g)
+		c := servertest.Dial(t, s)
+		for _, step := range []struct {
+			request string
+			muted   processor.MutedBy
+		}{{"0 produce", processor.MutedInFlight}, {"1 fetch", processor.MutedWaiting}, {"0 produce", processor.MutedInFlight}} {
+			c.Send(step.request)
+			r := <-g.held
+			if all := list(t, s); len(all) != 1 || all[0].Muted != step.muted {
+				t.Errorf("%s: %+v", step.request, all)
+			}
+			r.Respond([]byte("done"))
+			c.Receive()
+			servertest.Eventually(t, "it may go on", func() bool { return list(t, s)[0].Muted == processor.MutedNot })
+		}
+	})
+}
+
 // Listing many connections takes several passes, and nobody is listed twice.
 func TestEveryConnectionIsListedOnce(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {

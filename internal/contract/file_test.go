@@ -3,7 +3,6 @@ package contract
 import (
 	"bytes"
 	"context"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,10 +17,7 @@ import (
 func file(t *testing.T, n int) (*os.File, []byte) {
 	t.Helper()
 	content := make([]byte, n)
-	r := rand.New(rand.NewPCG(uint64(n), 1))
-	for i := range content {
-		content[i] = byte(r.Uint32())
-	}
+	_, _ = servertest.Random(uint64(n)).Read(content)
 	name := filepath.Join(t.TempDir(), "segment")
 	if err := os.WriteFile(name, content, 0o600); err != nil {
 		t.Fatal(err)

@@ -13,15 +13,17 @@ import (
 const idle = 25 * time.Millisecond
 
 // dialBusy connects and sends until a request of it is served: on a slow machine
-// a connection may expire before it has said anything.
+// a connection may expire before it has said anything. All payloads come at once.
 func dialBusy(t *testing.T, s *kring.Server, payloads ...string) *servertest.Client {
 	t.Helper()
+	var frames []byte
+	for _, p := range payloads {
+		frames = append(frames, servertest.Frame([]byte(p))...)
+	}
 	for {
 		served, expired := s.Stats().Total.Requests, closedBy(s, reqchan.IdleExpired)
 		c := servertest.Dial(t, s)
-		for _, p := range payloads {
-			_, _ = c.Write(servertest.Frame([]byte(p)))
-		}
+		_, _ = c.Write(frames) // fails if it has expired
 		servertest.Eventually(t, "it is served, or expired", func() bool {
 			return s.Stats().Total.Requests > served || closedBy(s, reqchan.IdleExpired) > expired
 		})

@@ -214,7 +214,7 @@ func TestRequestsTellWhetherTheirListenerIsPrivileged(t *testing.T) {
 // Kafka: SS-08.
 func TestConnectionsGoByTheirListenersSettings(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		closed := make(chan kring.CloseReason, 2)
+		closed := make(chan kring.CloseReason, 100)
 		cfg.Limits.FrameBytesMax = 100
 		cfg.Events.ConnClosed = func(_ *kring.Conn, why kring.CloseReason) { closed <- why }
 		cfg.Listeners = []kring.ListenerConfig{
@@ -223,12 +223,19 @@ func TestConnectionsGoByTheirListenersSettings(t *testing.T) {
 		}
 		s := servertest.Start(t, cfg, servertest.Echo)
 		frame := strings.Repeat("x", 500)
-		a, b := servertest.Dial(t, s), servertest.DialTo(t, s.Addrs()[1].String())
-		b.Ask(frame, frame)
-		b.AwaitClose()
-		if why := <-closed; why != reqchan.IdleExpired {
-			t.Errorf("closed for %v, want its idle timeout", why)
-		}
+		a, served := servertest.Dial(t, s), false
+		servertest.Eventually(t, "a large frame is served", func() bool { // a slow client may expire before
+			b := servertest.DialTo(t, s.Addrs()[1].String())
+			if _, err := b.Write(servertest.Frame([]byte(frame))); err == nil {
+				got, err := servertest.ReadFrame(b)
+				served = err == nil && string(got) == frame
+			}
+			b.AwaitClose()
+			if why := <-closed; why != reqchan.IdleExpired {
+				t.Fatalf("closed for %v, want its idle timeout", why)
+			}
+			return served
+		})
 		a.Ask("still here", "still here")
 		a.Send(frame)
 		a.AwaitClose()

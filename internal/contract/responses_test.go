@@ -13,8 +13,10 @@ import (
 
 const mib = 1 << 20
 
-// shortOfMemory has little memory for responses, and sockets that hold little of them.
+// shortOfMemory has little memory for responses, sockets that hold little of them, and patience
+// with those who don't read.
 func shortOfMemory(cfg kring.Config) kring.Config {
+	cfg.Timeouts.Write = time.Hour
 	cfg.Memory.ResponseBytesMax, cfg.Socket.SendBufferBytes = 8*mib, 64<<10
 	return cfg
 }
@@ -30,6 +32,17 @@ func makes(large int) kring.Handler {
 		clear(b)
 		r.Respond(b)
 	})
+}
+
+// impatientWith gives those who come to the first listener that write timeout; others have the
+// second one.
+func impatientWith(cfg kring.Config, write time.Duration) kring.Config {
+	second := cfg.Listeners[0]
+	second.Name = "SECOND"
+	first := cfg.Listeners[0]
+	first.Timeouts.Write = write
+	cfg.Listeners = []kring.ListenerConfig{first, second}
+	return cfg
 }
 
 // unread has n clients that ask for a large response and do not read it. It returns
@@ -171,7 +184,7 @@ func TestResponseMemoryIsGivenBackWhenItsConnectionCloses(t *testing.T) {
 // as much as they can have.
 func TestFetchersShareTheBudgetFairly(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
-		cfg = shortOfMemory(cfg)
+		cfg = impatientWith(shortOfMemory(cfg), 30*time.Second)
 		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
 			b := r.Buffer(min(r.ResponseRoom(), 4*mib))
 			clear(b)
@@ -183,7 +196,7 @@ func TestFetchersShareTheBudgetFairly(t *testing.T) {
 		const readers, rounds = 20, 5
 		done := make(chan int, readers)
 		for range readers {
-			c := servertest.Dial(t, s)
+			c := servertest.DialTo(t, s.Addrs()[1].String())
 			go func() {
 				got := 0
 				defer func() { done <- got }()
@@ -260,18 +273,14 @@ func TestAResponseOfMemoryAndAFileIsSentThoughNothingIsLeft(t *testing.T) {
 func TestWhoReadsNothingDoesNotKeepOthersWaitingForItsWholeTime(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		t.Parallel()
-		cfg = shortOfMemory(cfg)
-		cfg.Timeouts.Write = 20 * time.Second
-		s := servertest.Start(t, cfg, makes(mib))
+		s := servertest.Start(t, impatientWith(shortOfMemory(cfg), 20*time.Second), makes(mib))
 		unread(t, s, 10)
-		good := servertest.Dial(t, s)
+		good := servertest.DialTo(t, s.Addrs()[1].String())
 		good.Send("large")
 		if got := good.Receive(); len(got) != mib {
 			t.Errorf("answer of %d bytes", len(got))
 		}
-		if closedBy(s, reqchan.WriteTimeout) == 0 {
-			t.Error("nobody was closed: nothing was tried")
-		}
+		servertest.Eventually(t, "somebody is closed: else nothing was tried", func() bool { return closedBy(s, reqchan.WriteTimeout) > 0 })
 	})
 }
 
@@ -281,7 +290,6 @@ func TestNoRequestWaitsForRoomThatItsOwnConnectionHolds(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
 		cfg = shortOfMemory(cfg)
 		cfg.Processors.Count, cfg.Limits.PipelineMax = 1, 2
-		cfg.Timeouts.Write = 10 * servertest.Deadline
 		cfg.Dispatch.APIOf = func(payload []byte) (key, version int16) { return int16(payload[0]), 0 }
 		const large = 5 * mib
 		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) { r.Respond(r.Buffer(large)) }))

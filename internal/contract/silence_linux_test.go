@@ -25,13 +25,14 @@ func smallWindow(_, _ string, c syscall.RawConn) error {
 // a slow reader is seldom.
 func TestAPeerThatReadsSlowlyIsNotCutForAWriteTimeout(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		const response, steps = 600 << 10, 80
+		const response, steps = 600 << 10, 160
 		cfg.Timeouts.Write = patient
 		cfg.Socket.SendBufferBytes = 100 << 10
 		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
 			r.Respond(r.Buffer(response))
 		}))
-		steadily(t, steps, patient/20, func(t *testing.T) (step func(i int) error, end func() error) {
+		// Its system tells of room when that has doubled, at the latest when all of it is free.
+		steadily(t, steps, 16, patient/40, func(t *testing.T) (step func(i int) error, end func() error) {
 			c := servertest.DialWith(t, &net.Dialer{Control: smallWindow}, s.Addrs()[0].String())
 			c.Send("much")
 			b := make([]byte, 2<<10)

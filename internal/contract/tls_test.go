@@ -261,6 +261,7 @@ func TestAHandshakeHasADeadline(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
 		server, client := servertest.TLS()
 		cfg = servertest.Secure(cfg, server)
+		cfg.Listeners[0].TLS.HandshakeTimeout = time.Hour
 		s := servertest.Start(t, cfg, servertest.Echo)
 		slow := servertest.Dial(t, s)
 		c := tls.Client(&tap{Conn: slow.Conn, size: 1}, client)

@@ -1,13 +1,10 @@
 package contract
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -68,6 +65,7 @@ func (r *relay) Handle(req kring.Request) {
 		req.CloseConnection(kring.ReasonBackendFailed)
 		return
 	}
+	req.PaceResponse()
 	l.waiting = append(l.waiting, req)
 	payload := req.Payload()
 	r.sent.Add(1)
@@ -131,44 +129,6 @@ func startRelay(t *testing.T, cfg kring.Config, to kring.UpstreamConfig) (*kring
 	return s, r
 }
 
-// asks pipelines frames from 4 bytes to 300 KiB and wants each back.
-func asks(c net.Conn, seed uint64, frames int) error {
-	draw := func() func() []byte {
-		r := rand.New(rand.NewPCG(seed, 1))
-		return func() []byte {
-			size := 4 + r.IntN(300)
-			switch r.IntN(12) {
-			case 0:
-				size = 4 + r.IntN(300<<10)
-			case 1, 2:
-				size = 4 + r.IntN(40<<10)
-			}
-			b := make([]byte, size)
-			for i := range b {
-				b[i] = byte(r.Uint32())
-			}
-			return b
-		}
-	}
-	go func() {
-		for next, i := draw(), 0; i < frames; i++ {
-			if _, err := c.Write(servertest.Frame(next())); err != nil {
-				return // the reader meets it too
-			}
-		}
-	}()
-	for next, i := draw(), 0; i < frames; i++ {
-		got, err := servertest.ReadFrame(c)
-		if err != nil {
-			return err
-		}
-		if !bytes.Equal(got, next()) {
-			return fmt.Errorf("response %d differs", i)
-		}
-	}
-	return nil
-}
-
 func TestFramesPassThroughAConnectionThatTheServerMakes(t *testing.T) {
 	echo := servertest.Start(t, servertest.Config(kring.EngineAuto, kring.DispatchInline), servertest.Echo)
 	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
@@ -195,7 +155,7 @@ func passThrough(t *testing.T, s *kring.Server, n int) {
 		c := servertest.Dial(t, s)
 		clients.Go(func() {
 			defer c.Close()
-			if err := asks(c, uint64(k), 60); err != nil {
+			if err := servertest.Converse(c, uint64(k), 60, 4); err != nil {
 				t.Errorf("client %d: %v", k, err)
 			}
 		})
@@ -213,6 +173,18 @@ func TestFramesPassThroughTLSThatTheServerBegins(t *testing.T) {
 	})
 }
 
+// refuses waits until s accepts no more: it drains.
+func refuses(t *testing.T, s *kring.Server) {
+	t.Helper()
+	servertest.Eventually(t, "no connection is accepted", func() bool {
+		extra, err := net.Dial("tcp", s.Addrs()[0].String())
+		if err == nil {
+			_ = extra.Close()
+		}
+		return err != nil
+	})
+}
+
 // TestShutdownKeepsConnectionsThatAnswersComeBy: a request in flight is answered first.
 func TestShutdownKeepsConnectionsThatAnswersComeBy(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
@@ -227,13 +199,7 @@ func TestShutdownKeepsConnectionsThatAnswersComeBy(t *testing.T) {
 		}
 		over := make(chan error, 1)
 		go func() { over <- s.Shutdown(context.Background()) }()
-		for { // until it is draining
-			extra, err := net.Dial("tcp", s.Addrs()[0].String())
-			if err != nil {
-				break
-			}
-			_ = extra.Close()
-		}
+		refuses(t, s)
 		if _, err := p.Write(servertest.Frame(asked)); err != nil {
 			t.Fatal(err)
 		}
@@ -250,46 +216,47 @@ func TestShutdownKeepsConnectionsThatAnswersComeBy(t *testing.T) {
 }
 
 // TestWhatIsInFlightMayConnectWhileTheServerDrains: a request that was taken needs a
-// connection that is not there yet.
+// connection that is not there yet, to an address or a name.
 func TestWhatIsInFlightMayConnectWhileTheServerDrains(t *testing.T) {
 	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
-		address, accept := peers(t)
-		s, r := startRelay(t, cfg, kring.UpstreamConfig{Address: address})
-		taken, goOn := make(chan bool), make(chan bool)
-		r.mu.Lock()
-		r.before = func() {
-			taken <- true
-			<-goOn
-		}
-		r.mu.Unlock()
-		c := servertest.Dial(t, s)
-		c.Send("asked before the end")
-		<-taken
-		over := make(chan error, 1)
-		go func() { over <- s.Shutdown(context.Background()) }()
-		for { // until it is draining
-			extra, err := net.Dial("tcp", s.Addrs()[0].String())
-			if err != nil {
-				break
-			}
-			_ = extra.Close()
-		}
-		close(goOn)
-		p := accept()
-		asked, err := servertest.ReadFrame(p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := p.Write(servertest.Frame(asked)); err != nil {
-			t.Fatal(err)
-		}
-		if got := c.Receive(); got != "asked before the end" {
-			t.Errorf("the answer is %q", got)
-		}
-		if err := <-over; err != nil {
-			t.Errorf("Shutdown: %v", err)
+		for _, host := range []string{"127.0.0.1", "localhost"} {
+			connectsWhileItDrains(t, cfg, host)
 		}
 	})
+}
+
+func connectsWhileItDrains(t *testing.T, cfg kring.Config, host string) {
+	address, accept := peers(t)
+	_, port, _ := net.SplitHostPort(address)
+	s, r := startRelay(t, cfg, kring.UpstreamConfig{Address: net.JoinHostPort(host, port)})
+	taken, goOn := make(chan bool), make(chan bool)
+	r.mu.Lock()
+	r.before = func() {
+		taken <- true
+		<-goOn
+	}
+	r.mu.Unlock()
+	c := servertest.Dial(t, s)
+	c.Send("asked before the end")
+	<-taken
+	over := make(chan error, 1)
+	go func() { over <- s.Shutdown(context.Background()) }()
+	refuses(t, s)
+	close(goOn)
+	p := accept()
+	asked, err := servertest.ReadFrame(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Write(servertest.Frame(asked)); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Receive(); got != "asked before the end" {
+		t.Errorf("%s: the answer is %q", host, got)
+	}
+	if err := <-over; err != nil {
+		t.Errorf("%s: Shutdown: %v", host, err)
+	}
 }
 
 // TestAProcessorThatIsTakenAwayEndsItsConnectionsWhenTheyOweNothing, and its clients go on

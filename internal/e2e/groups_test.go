@@ -30,7 +30,7 @@ type member struct {
 
 func (a *audience) join() *member {
 	a.n.t.Helper()
-	m := &member{done: make(chan struct{}), held: make(chan int, 100)}
+	m := &member{done: make(chan struct{}), held: make(chan int, 10_000)}
 	var mu sync.Mutex
 	held := 0
 	change := func(sign int, commits bool) func(context.Context, *kgo.Client, map[string][]int32) {

@@ -23,7 +23,7 @@ import (
 func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // deadline bounds every wait of these tests.
-const deadline = 90 * time.Second
+const deadline = 3 * time.Minute
 
 // path is one way through the network layer.
 type path struct {

@@ -11,6 +11,7 @@ import (
 var closeProperties = []property{
 	{name: "ShutdownEndsEverythingOnce", run: shutdownEndsEverythingOnce},
 	{name: "ShutdownKeepsWhatWasTaken", run: shutdownKeepsWhatWasTaken},
+	{name: "ShutdownSendEndsWhatThePeerReadsAndReceivesGoOn", run: shutdownSendLeavesReceives},
 	{name: "CloseFDIsTheLastWord", run: closeFDIsTheLastWord},
 	{name: "DetachedConnectionsGoOnWithAnotherEngine", run: detachedGoOn},
 	{name: "ReusedNumbersNeverCrossTokens", run: reusedNumbersNeverCrossTokens},
@@ -61,6 +62,32 @@ func shutdownKeepsWhatWasTaken(o *owner) {
 		}
 		return wantEnd(c.peer)
 	}))
+}
+
+// shutdownSendLeavesReceives: the peer reads all that was sent and then an end, and what it
+// sends from then on still comes, up to its own end.
+func shutdownSendLeavesReceives(o *owner) {
+	c := o.pair()
+	const total = 3000 // fits any window: nobody reads yet
+	c.say(total)
+	o.until("sent", func() bool { return c.sent == total })
+	c.stream()
+	o.poll(0)
+	o.e.ShutdownSend(c.fd, c.token)
+	o.e.ShutdownSend(c.fd, c.token)
+	o.poll(0)
+	o.await(o.peer("reading to the end, and sending behind it", func() error {
+		if err := c.out.readFrom(c.peer, 0, total); err != nil {
+			return err
+		}
+		if err := wantEnd(c.peer); err != nil {
+			return err
+		}
+		return c.in.writeTo(c.peer, 0, total, always(100))
+	}))
+	o.until("received behind the end", func() bool { return c.received == total })
+	o.e.Shutdown(c.fd, c.token)
+	o.until("the receive ended", c.idle)
 }
 
 // detachedGoOn hands a connection to another engine and back, with data before,

@@ -77,6 +77,25 @@ func (o *owner) answering(silent bool) PeerListener {
 	return l
 }
 
+// refusing is an address that refuses connections until the story ends. Where bindRefusing is
+// missing, it was a listener's, and another process may get it.
+func (o *owner) refusing() netip.AddrPort {
+	o.Helper()
+	if bindRefusing != nil && !o.suite.listensItself {
+		l, err := bindRefusing()
+		if err != nil {
+			o.Fatal(err)
+		}
+		o.listeners = append(o.listeners, l)
+		return l.AddrPort()
+	}
+	l := o.answering(false)
+	if err := l.Close(); err != nil {
+		o.Fatal(err)
+	}
+	return l.AddrPort()
+}
+
 // met gives c its other end.
 func (o *owner) met(c *conn, l PeerListener) {
 	o.Helper()
@@ -111,12 +130,7 @@ func connectedDescriptorCarriesBytes(o *owner) {
 }
 
 func connectThatIsRefusedSaysSo(o *owner) {
-	l := o.answering(false)
-	at := l.AddrPort()
-	if err := l.Close(); err != nil {
-		o.Fatal(err)
-	}
-	o.connects(at).ended(syscall.ECONNREFUSED)
+	o.connects(o.refusing()).ended(syscall.ECONNREFUSED)
 	o.quiet("the connect has ended")
 }
 
@@ -193,11 +207,7 @@ func manyConnectsAtOnceAllEnd(o *owner) {
 func connectsLeaveOthersAlone(o *owner) {
 	c := o.pair()
 	l := o.answering(false)
-	closed := o.answering(false)
-	nobody := closed.AddrPort()
-	if err := closed.Close(); err != nil {
-		o.Fatal(err)
-	}
+	nobody := o.refusing()
 	c.stream()
 	const rounds, each = 20, 3000
 	for i := range int64(rounds) {

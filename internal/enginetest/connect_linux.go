@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"syscall"
@@ -76,3 +77,33 @@ func exhaustDescriptors(engine.Network) (restore func(), err error) {
 	}
 	return func() { _ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before) }, nil
 }
+
+// bindRefusing binds an address, and nobody listens there. Kernel: it refuses connections, and
+// nobody else gets it.
+var bindRefusing = func() (PeerListener, error) {
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	b := &bound{fd: fd}
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	at, err := syscall.Getsockname(fd)
+	if err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	in := at.(*syscall.SockaddrInet4)
+	b.at = netip.AddrPortFrom(netip.AddrFrom4(in.Addr), uint16(in.Port))
+	return b, nil
+}
+
+// bound is a socket that has an address and does not listen.
+type bound struct {
+	fd int
+	at netip.AddrPort
+}
+
+func (b *bound) AddrPort() netip.AddrPort { return b.at }
+func (b *bound) Accept() (Peer, error)    { return nil, errors.ErrUnsupported }
+func (b *bound) Close() error             { return syscall.Close(b.fd) }

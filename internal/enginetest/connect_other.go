@@ -13,3 +13,5 @@ const canBeSilent = false
 func listenSilent() (PeerListener, error) { return nil, errors.ErrUnsupported }
 
 var exhaustDescriptors func(engine.Network) (func(), error) // nil: nobody knows how
+
+var bindRefusing func() (PeerListener, error)

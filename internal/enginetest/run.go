@@ -15,7 +15,7 @@ import (
 
 // patience is how long anything may take. It only bounds failures. It is shorter in this
 // package's own tests, whose engines fail on purpose.
-var patience = time.Minute
+var patience = 3 * time.Minute
 
 // grace is how long a case may take beyond its waits before it counts as hanging inside
 // the engine.

@@ -68,6 +68,7 @@ const (
 	actStart action = iota
 	actCancel
 	actShutdown
+	actShutdownSend
 	actClose
 )
 
@@ -142,6 +143,23 @@ func (e *Engine) Shutdown(fd engine.FD, t engine.Token) {
 		return
 	}
 	e.submit(actShutdown, d, nil)
+}
+
+// ShutdownSend ends the outgoing direction of a connection.
+func (e *Engine) ShutdownSend(fd engine.FD, t engine.Token) {
+	if !e.enter("ShutdownSend") {
+		return
+	}
+	defer e.leave()
+	d := e.lookUp("ShutdownSend", fd, t)
+	if d == nil {
+		return
+	}
+	if d.listener != nil || d.send != nil {
+		e.n.breach("ShutdownSend of %s: only of connections on which no Send is outstanding", d)
+		return
+	}
+	e.submit(actShutdownSend, d, nil)
 }
 
 // Detach forgets fd; its token is used up.

@@ -36,7 +36,7 @@ func (e *Engine) pass() {
 }
 
 func (e *Engine) execute(s submission) {
-	e.note([...]string{"starts", "cancels", "shuts down", "closes"}[s.act], s.d)
+	e.note([...]string{"starts", "cancels", "shuts down", "stops sending", "closes"}[s.act], s.d)
 	switch s.act {
 	case actStart:
 		s.op.started = true
@@ -50,6 +50,10 @@ func (e *Engine) execute(s submission) {
 			s.d.shut = true
 		} else {
 			s.d.wire.shutdown()
+		}
+	case actShutdownSend:
+		if s.d.wire != nil {
+			s.d.wire.shutdownSend()
 		}
 	case actClose:
 		e.n.close(s.d)

@@ -71,12 +71,18 @@ func (w *wire) sendEnd() (res int32, ends bool) {
 		w.told = true
 		return engine.Failed(w.broken), true
 	}
-	return engine.Failed(syscall.EPIPE), w.shut || w.broken != 0
+	return engine.Failed(syscall.EPIPE), w.shut || w.toPeer.finished || w.broken != 0
 }
 
 // shutdown ends both directions; what the peer sent before may still be read.
 func (w *wire) shutdown() {
 	w.shut = true
+	w.toPeer.finished = true
+	w.tellPeer()
+}
+
+// shutdownSend ends what the peer reads; what it sends goes on.
+func (w *wire) shutdownSend() {
 	w.toPeer.finished = true
 	w.tellPeer()
 }

@@ -157,6 +157,13 @@ func (s *Stream) BeginInPlace(memory []byte) {
 	s.lentAt = len(s.lent)
 }
 
+// MoveTo has the begun frame go on in memory, which is as long.
+func (s *Stream) MoveTo(memory []byte) {
+	invariants.Assert(len(memory) == len(s.own), "frame: MoveTo %d bytes with a frame of %d", len(memory), len(s.own))
+	s.copied += copy(memory, s.own[:s.filled])
+	s.own = memory
+}
+
 // Begun is the length of the frame that has memory and is not whole yet; 0: none.
 func (s *Stream) Begun() int { return len(s.own) }
 

@@ -21,24 +21,12 @@ const Supported = true
 const messagePatience = 10 * time.Second
 
 // Listen opens the socket that successors connect to. Only this user may. remove removes its
-// file.
+// file. Order: it has its mode before anybody can connect, because Dial refuses another one.
 func Listen(path string) (l *net.UnixListener, remove func(), err error) {
 	if path != "" && path[0] == '@' {
 		return nil, nil, errAbstract
 	}
-	remove, err = unixsock.Bind(path, 0o600, func() (err error) {
-		if l, err = net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: path}); err == nil {
-			l.SetUnlinkOnClose(false) // a successor has it by then, or finds it dead
-		}
-		return err
-	}, nil)
-	if err != nil && l != nil {
-		_ = l.Close()
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	return l, remove, nil
+	return unixsock.Listen(path, 0o600)
 }
 
 // Own is what Listen returns, of a listener that a predecessor opened at path.
@@ -155,7 +143,25 @@ func (c *Conn) Send(m *Message, fds ...int) error {
 // other process lives. A message Failed is an error, PeerError. Descriptors are in FDs, of
 // a message Sockets alone.
 func (c *Conn) Receive(deadline time.Time) (*Message, error) {
+	return c.ReceiveUntil(context.Background(), deadline)
+}
+
+// ReceiveUntil is Receive that ends with ctx too, as if the deadline had passed.
+func (c *Conn) ReceiveUntil(ctx context.Context, deadline time.Time) (*Message, error) {
 	_ = c.conn.SetReadDeadline(deadline)
+	cut := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		_ = c.conn.SetReadDeadline(time.Unix(1, 0))
+		close(cut)
+	})
+	m, err := c.receive()
+	if !stop() {
+		<-cut // Order: it must not end the next Receive
+	}
+	return m, err
+}
+
+func (c *Conn) receive() (*Message, error) {
 	head := make([]byte, headerBytes)
 	rights := make([]byte, syscall.CmsgSpace(DescriptorsMax*4))
 	n, oobn, flags, _, err := c.conn.ReadMsgUnix(head, rights)

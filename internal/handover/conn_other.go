@@ -43,6 +43,11 @@ func (c *Conn) Send(*Message, ...int) error { return errUnsupported }
 // Receive fails.
 func (c *Conn) Receive(time.Time) (*Message, error) { return nil, errUnsupported }
 
+// ReceiveUntil fails.
+func (c *Conn) ReceiveUntil(context.Context, time.Time) (*Message, error) {
+	return nil, errUnsupported
+}
+
 // CloseAll does nothing.
 func CloseAll([]int) {}
 

@@ -38,20 +38,26 @@ func pair(t *testing.T) (predecessor, successor *Conn, path string) {
 	return predecessor, successor, path
 }
 
-func soon() time.Time { return time.Now().Add(time.Minute) }
-
-func TestAMessageArrivesWithItsDescriptors(t *testing.T) {
-	a, b, _ := pair(t)
+// pipe is one whose writing end is the descriptor alone.
+func pipe(t *testing.T) (r *os.File, fd int) {
+	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close()
-	fd, err := Duplicate(w)
-	if err != nil {
+	t.Cleanup(func() { _ = r.Close() })
+	defer w.Close()
+	if fd, err = Duplicate(w); err != nil {
 		t.Fatal(err)
 	}
-	_ = w.Close()
+	return r, fd
+}
+
+func soon() time.Time { return time.Now().Add(time.Minute) }
+
+func TestAMessageArrivesWithItsDescriptors(t *testing.T) {
+	a, b, _ := pair(t)
+	r, fd := pipe(t)
 	long := strings.Repeat("x", MessageBytesMax/2) // more than a socket's buffer
 	sent := make(chan error, 1)
 	go func() { sent <- a.Send(&Message{Kind: Sockets, Text: long}, fd) }()
@@ -76,16 +82,7 @@ func TestAMessageArrivesWithItsDescriptors(t *testing.T) {
 func TestDescriptorsThatNobodyAskedForAreClosed(t *testing.T) {
 	for _, kind := range []Kind{Hello, Take, Ready, Began, Noted, Failed, "else"} {
 		a, b, _ := pair(t)
-		r, w, err := os.Pipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer r.Close()
-		fd, err := Duplicate(w)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = w.Close()
+		r, fd := pipe(t)
 		if err := b.Send(&Message{Kind: kind}, fd); err != nil {
 			t.Fatal(err)
 		}

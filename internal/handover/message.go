@@ -49,7 +49,7 @@ const (
 type Message struct {
 	Kind    Kind
 	Version int    `json:",omitempty"` // of Hello and Offer
-	PID     int    `json:",omitempty"`
+	PID     int    `json:",omitempty"` // of Offer
 	Program string `json:",omitempty"`
 	Text    string `json:",omitempty"` // of Failed
 
@@ -72,8 +72,7 @@ type Message struct {
 type Listener struct {
 	Name    string
 	Address string // as it was configured
-	Bound   string // where it is bound
-	Sockets int
+	Bound   string // where it is bound; "" if no socket is open
 }
 
 // Item says what a descriptor is: the socket of a listener, or a file.

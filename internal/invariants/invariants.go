@@ -14,12 +14,3 @@ func Assert(ok bool, format string, args ...any) {
 		panic("kring: broken invariant: " + fmt.Sprintf(format, args...))
 	}
 }
-
-// Poison overwrites memory that its borrower must not read any more.
-func Poison(b []byte) {
-	if Enabled {
-		for i := range b {
-			b[i] = 0xdb
-		}
-	}
-}

@@ -11,10 +11,23 @@ import (
 	"kring/engine"
 )
 
-// Client is a connection that speaks in frames. Its methods fail the test.
+// Client is a connection that speaks in frames. Its methods fail the test. Every Read and
+// Write has Deadline, however long the connection has been there.
 type Client struct {
 	net.Conn
 	t testing.TB
+}
+
+// Read is that of the connection.
+func (c *Client) Read(b []byte) (int, error) {
+	_ = c.SetReadDeadline(time.Now().Add(Deadline)) // fails if it is closed, as Read does
+	return c.Conn.Read(b)
+}
+
+// Write is that of the connection.
+func (c *Client) Write(b []byte) (int, error) {
+	_ = c.SetWriteDeadline(time.Now().Add(Deadline))
+	return c.Conn.Write(b)
 }
 
 // Dial connects to the first listener of s, for the length of the test.

@@ -74,10 +74,13 @@ func Shutdown(t testing.TB, s *kring.Server) {
 	}
 }
 
-// Eventually waits until condition holds; what names it in the failure.
+// Eventually waits until condition holds; what names it in the failure. It sleeps between
+// two looks: one that spins takes a processor from what it waits for.
 func Eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
-	for end := time.Now().Add(Deadline); !condition(); runtime.Gosched() {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(Deadline); !condition(); <-tick.C {
 		if time.Now().After(end) {
 			t.Fatalf("not within %v: %s", Deadline, what)
 		}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -91,7 +92,7 @@ func (h *handshake) run() {
 		h.mu.Unlock()
 		h.of.all.counted.ended(why, err)
 		if err != nil {
-			h.of.info.SetEndDetail(err)
+			h.of.info.SetEndDetail(h.detail(err))
 		}
 		h.of.work(-1) // Order: from done on the connection may go to another processor
 		h.mu.Lock()
@@ -105,6 +106,25 @@ func (h *handshake) run() {
 	}
 	w, e := h.shake()
 	why, err = w, e
+}
+
+// detailBytesMax is how much is kept of why a client was refused.
+const detailBytesMax = 512
+
+// detail is what is kept of err as long as anybody remembers the connection. Of a client it
+// is the beginning of the text alone: an error of crypto/tls holds every certificate that the
+// client sent, and its text every protocol that it offered. An upstream's owner asks what
+// the error is.
+func (h *handshake) detail(err error) error {
+	if h.of.client != nil {
+		return err
+	}
+	const cut = "…"
+	text := err.Error()
+	if len(text) > detailBytesMax {
+		text = strings.ToValidUTF8(text[:detailBytesMax-len(cut)], "") + cut
+	}
+	return errors.New(text)
 }
 
 // shake runs the handshake, and asks who the peer is.
@@ -149,11 +169,35 @@ func (h *handshake) takeTurn() bool {
 	if h.endTurn == nil {
 		return false
 	}
-	// What a handshake computes takes longer than most of what a processor does, and nobody
-	// interrupts it for 10 ms. Turns pass from one goroutine to the next, so a burst of
-	// handshakes would keep a P to itself: whoever else waits for one goes first.
-	runtime.Gosched()
+	giveWay()
 	return true
+}
+
+const (
+	// givesWayMax bounds how often a handshake gives way before it computes, and givesWayFor
+	// for how long: its share of a P that is never idle.
+	givesWayMax   = 8
+	givesWayFor   = 300 * time.Microsecond
+	othersAreIdle = 5 * time.Microsecond
+)
+
+// giveWay lets everybody run who waits for this P. What a handshake computes takes longer
+// than most of what others do, and nobody interrupts it for 10 ms. Turns pass from one
+// goroutine to the next, so a burst of handshakes would keep a P to itself.
+//
+// It gives way again while others have something to do: a request goes from the processor to
+// a handler and back, and each is behind whoever waited before it. A round that is over at
+// once found nobody but processors that looked and had nothing.
+func giveWay() {
+	began := time.Now()
+	for n, last := 0, began; n < givesWayMax; n++ {
+		runtime.Gosched()
+		now := time.Now()
+		if now.Sub(last) < othersAreIdle || now.Sub(began) > givesWayFor {
+			return
+		}
+		last = now
+	}
 }
 
 // read is net.Conn's Read for the goroutine. It gives no byte of the record after the one

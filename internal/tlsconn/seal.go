@@ -31,20 +31,23 @@ func (t *Transport) ownBytes() int {
 }
 
 // Seal is beside Waits.
-func (t *Transport) Seal(wire, plain []byte) []byte {
+func (t *Transport) Seal(wire, plain []byte) (sealed []byte, end reqchan.CloseReason) {
 	wire = t.sealOwn(wire)
 	if len(plain) == 0 || !t.open {
-		return wire
+		return wire, reqchan.ReasonNone
 	}
 	t.sealing = wire
-	if _, err := t.tls.Write(plain); err != nil { // its memory never fails: it has ended before
-		t.fail(reqchan.HandshakeFailed)
+	if _, err := t.tls.Write(plain); err != nil { // its memory never fails: it sent an alert before
+		if end = t.end; end == reqchan.ReasonNone {
+			end = t.fail(reqchan.HandshakeFailed)
+		}
 	}
 	wire, t.sealing = t.sealing, nil
-	return wire
+	return wire, end
 }
 
-// sealOwn appends what it has of its own, of which it is never much while there is plain.
+// sealOwn appends what it has of its own, as far as there is room: a handshake may have
+// written more since that was asked for. It is never much while there is plain.
 func (t *Transport) sealOwn(wire []byte) []byte {
 	from := &t.own
 	if h := t.shakes; h != nil {
@@ -52,7 +55,7 @@ func (t *Transport) sealOwn(wire []byte) []byte {
 		defer h.mu.Unlock()
 		from = &h.out
 	}
-	n := min(len(*from), ownPieceMax)
+	n := min(len(*from), ownPieceMax, cap(wire)-len(wire))
 	wire = append(wire, (*from)[:n]...)
 	if *from = (*from)[n:]; len(*from) == 0 {
 		*from = nil

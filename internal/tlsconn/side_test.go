@@ -70,7 +70,10 @@ func (s *side) take(plain []byte) (wire []byte) {
 		if n > slab.ArenaChunkBytes {
 			s.t.Fatalf("%d bytes for %d", n, len(piece))
 		}
-		sealed := s.of.Seal(make([]byte, 0, n), piece)
+		sealed, end := s.of.Seal(make([]byte, 0, n), piece)
+		if end != reqchan.ReasonNone {
+			s.t.Fatalf("nothing is sealed any more, for %v", end)
+		}
 		if len(sealed) > n {
 			s.t.Fatalf("%d bytes became %d, and there was room for %d", len(piece), len(sealed), n)
 		}

@@ -31,6 +31,7 @@ func TestTheFieldsOfCryptoTLSAreFound(t *testing.T) {
 func established(t *testing.T, version uint16) (s *side, c *tls.Conn, out *bytes.Buffer) {
 	server, client := tlstest.Configs()
 	client.MinVersion, client.MaxVersion = version, version
+	client.DynamicRecordSizingDisabled = true // a Write of up to 16 KiB is a record
 	s = newSide(t, server)
 	near, far := net.Pipe()
 	t.Cleanup(func() { _, _ = near.Close(), far.Close() })
@@ -75,6 +76,36 @@ func TestARecordMayComeByteByByte(t *testing.T) {
 	}
 	if string(s.got) != "byte by byte" {
 		t.Errorf("%q came", s.got)
+	}
+}
+
+// The smallest records and the largest, as many as come together.
+func TestRecordsOfOneByteAndOf16KiBAreOpened(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		s, c, out := established(t, version)
+		var want []byte
+		for round := range 3 {
+			for i := range 100 {
+				want = append(want, byte(i))
+				_, _ = c.Write(want[len(want)-1:])
+			}
+			large := bytes.Repeat([]byte{byte(round)}, 2*plaintextMax)
+			want = append(want, large...)
+			_, _ = c.Write(large)
+			records := 0
+			for b := out.Bytes(); len(b) > 0; records++ {
+				n, _ := lengthOf(b)
+				b = b[n:]
+			}
+			if records != 102 {
+				t.Errorf("%d records leave the client", records)
+			}
+			s.feed(out.Next(out.Len()))
+		}
+		if !bytes.Equal(s.got, want) {
+			t.Errorf("%s: %d bytes came, want %d", tls.VersionName(version), len(s.got), len(want))
+		}
+		s.close()
 	}
 }
 
@@ -147,6 +178,28 @@ func TestKeyUpdatesThatNobodyReadsTheAnswersOfAreBounded(t *testing.T) {
 		if c.out.Len() > 0 {
 			s.feed(c.out.Next(1000))
 		}
+	}
+}
+
+// A handshake writes on a goroutine of its own, also between the question how much there is
+// to send and its answer's use.
+func TestWhatIsSealedKeepsToTheRoomThatWasAskedFor(t *testing.T) {
+	var tr Transport
+	for len(tr.own) < ownPieceMax {
+		tr.own = append(tr.own, "a handshake's bytes "...)
+	}
+	all := string(tr.own)
+	var sent []byte
+	for len(tr.own) > 0 {
+		room := make([]byte, 0, 1000)
+		wire, _ := tr.Seal(room, nil)
+		if len(wire) == 0 || &wire[0] != &room[:1][0] {
+			t.Fatalf("%d bytes, and not where there was room", len(wire))
+		}
+		sent = append(sent, wire...)
+	}
+	if string(sent) != all {
+		t.Errorf("%d bytes of %d were sent, or others", len(sent), len(all))
 	}
 }
 
@@ -319,3 +372,25 @@ const (
 	recordHandshake = 22
 	recordData      = 23
 )
+
+// Behind the alert for a broken record nothing is sealed, and whoever has something to send is
+// told so.
+func TestNothingIsSealedBehindAnAlert(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		s, c, out := established(t, version)
+		_, _ = c.Write([]byte("broken on its way"))
+		out.Bytes()[out.Len()-1] ^= 1
+		s.feed(out.Bytes())
+		if s.end != reqchan.HandshakeFailed {
+			t.Fatalf("ended for %v", s.end)
+		}
+		plain := make([]byte, plaintextMax)
+		for n := range 2 {
+			wire, end := s.of.Seal(make([]byte, 0, s.of.Sealed(len(plain))), plain)
+			if alert := n == 0; alert != (len(wire) > 0) || len(wire) > 100 || end != reqchan.HandshakeFailed {
+				t.Errorf("time %d: %d bytes, and %v", n, len(wire), end)
+			}
+		}
+		s.close()
+	}
+}

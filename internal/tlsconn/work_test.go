@@ -102,3 +102,30 @@ func TestWhoWaitsForItsPeerHasNothingToDo(t *testing.T) {
 	s.close()
 	idle("it was closed")
 }
+
+// TestAHandshakeGivesWayUntilOthersAreIdle: a request passes a processor, a handler and the
+// processor again, and goes to the end of the line each time; it is answered before the next
+// handshake computes. That is so unless it took too long, which another try shows.
+func TestAHandshakeGivesWayUntilOthersAreIdle(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	const hops = 4
+	for began := time.Now(); time.Since(began) < time.Minute; {
+		var hop atomic.Int64
+		var request sync.WaitGroup
+		request.Go(func() {
+			for hop.Load() < hops {
+				for at := time.Now(); time.Since(at) < 4*othersAreIdle; {
+				}
+				hop.Add(1)
+				runtime.Gosched()
+			}
+		})
+		giveWay()
+		done := hop.Load()
+		request.Wait()
+		if done == hops {
+			return
+		}
+	}
+	t.Error("no request came to its end while a handshake gave way")
+}

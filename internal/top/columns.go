@@ -17,46 +17,38 @@ type column[T any] struct {
 	warns bool   // what stands in it is shown as a warning, unless it is in the course of things
 }
 
-// orDash shows what a client has not said.
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return Clean(s)
-}
-
 // openColumns are of connections that are open, the most important first; the first takes
 // what is left of the width.
 var openColumns = []column[views.Connection]{
-	{title: "CLIENT", width: 18, text: func(c *views.Connection) string { return orDash(c.ClientID) }},
+	{title: "CLIENT", width: 18, text: func(c *views.Connection) string { return OrDash(c.ClientID) }},
 	{title: "REQ/S", width: 7, right: true, sort: "requests_per_second", text: func(c *views.Connection) string { return Amount(c.RequestsPerSec) }},
 	{title: "P99", width: 7, right: true, sort: "latency", text: func(c *views.Connection) string { return Millis(c.LatencyP99) }},
 	{title: "IN/S", width: 7, right: true, sort: "bytes_in_per_second", text: func(c *views.Connection) string { return Amount(c.BytesInPerSec) }},
 	{title: "OUT/S", width: 7, right: true, sort: "bytes_out_per_second", text: func(c *views.Connection) string { return Amount(c.BytesOutPerSec) }},
-	{title: "MUTED", width: 16, warns: true, text: func(c *views.Connection) string { return orDash(c.Muted) }},
+	{title: "MUTED", width: 16, warns: true, text: func(c *views.Connection) string { return OrDash(c.Muted) }},
 	{title: "FLY", width: 3, right: true, sort: "in_flight", text: func(c *views.Connection) string { return Amount(float64(c.InFlight)) }},
 	{title: "ID", width: 8, text: func(c *views.Connection) string { return c.ID }},
 	{title: "REMOTE", width: 21, text: func(c *views.Connection) string { return c.Remote }},
 	{title: "IDLE", width: 6, right: true, sort: "idle", text: func(c *views.Connection) string { return Since(c.IdleMilliseconds) }},
 	{title: "P50", width: 6, right: true, text: func(c *views.Connection) string { return Millis(c.LatencyP50) }},
 	{title: "SOFTWARE", width: 22, text: func(c *views.Connection) string {
-		return orDash(strings.TrimSpace(c.Software + " " + c.SoftwareVersion))
+		return OrDash(strings.TrimSpace(c.Software + " " + c.SoftwareVersion))
 	}},
-	{title: "PRINCIPAL", width: 18, text: func(c *views.Connection) string { return orDash(c.Principal) }},
+	{title: "PRINCIPAL", width: 18, text: func(c *views.Connection) string { return OrDash(c.Principal) }},
 	{title: "AGE", width: 6, right: true, sort: "age", text: func(c *views.Connection) string { return Since(c.AgeMilliseconds) }},
-	{title: "LISTENER", width: 12, text: func(c *views.Connection) string { return orDash(c.Listener) }},
+	{title: "LISTENER", width: 12, text: func(c *views.Connection) string { return OrDash(c.Listener) }},
 }
 
 // closedColumns are of those that have ended.
 var closedColumns = []column[views.ClosedConnection]{
-	{title: "CLIENT", width: 16, text: func(c *views.ClosedConnection) string { return orDash(c.ClientID) }},
+	{title: "CLIENT", width: 16, text: func(c *views.ClosedConnection) string { return OrDash(c.ClientID) }},
 	{title: "REASON", width: 22, text: func(c *views.ClosedConnection) string { return c.Reason }},
 	{title: "AT", width: 8, text: func(c *views.ClosedConnection) string { return c.At.Local().Format("15:04:05") }},
 	{title: "AGE", width: 6, right: true, text: func(c *views.ClosedConnection) string { return Since(c.AgeMilliseconds) }},
 	{title: "REQS", width: 6, right: true, text: func(c *views.ClosedConnection) string { return Amount(float64(c.Requests)) }},
 	{title: "ID", width: 8, text: func(c *views.ClosedConnection) string { return c.ID }},
 	{title: "REMOTE", width: 21, text: func(c *views.ClosedConnection) string { return c.Remote }},
-	{title: "PRINCIPAL", width: 18, text: func(c *views.ClosedConnection) string { return orDash(c.Principal) }},
+	{title: "PRINCIPAL", width: 18, text: func(c *views.ClosedConnection) string { return OrDash(c.Principal) }},
 	{title: "DETAIL", width: 40, text: func(c *views.ClosedConnection) string { return Clean(c.Detail) }},
 }
 
@@ -90,7 +82,7 @@ func row[T any](shown []column[T], one *T, styled bool) string {
 	var cells []string
 	for _, c := range shown {
 		cell := c.text(one)
-		warns := styled && c.warns && cell != "-" && cell != "in_flight"
+		warns := styled && c.warns && cell != "-" && cell != "in_flight" && cell != "waiting"
 		cell = fit(cell, c.width, c.right)
 		if warns {
 			cell = yellow + cell + plain

@@ -80,6 +80,9 @@ func (m Model) Init() tea.Cmd { return m.ask() }
 func (m Model) ask() tea.Cmd {
 	source, asked, q := m.source, m.asked, m.query
 	q.Limit = max(m.rows(), 1)
+	if m.ended {
+		q.MutedOnly = false // who has ended is not muted: the server would choose none of them
+	}
 	return func() tea.Msg {
 		ctx, cancel := context.WithTimeout(context.Background(), askPatience)
 		defer cancel()

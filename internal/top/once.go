@@ -7,7 +7,7 @@ import (
 
 // Once asks twice, so that there are rates of the time between, and returns what Text shows
 // then.
-func (m Model) Once(ctx context.Context, source Source, columns, rows int, over time.Duration) (Model, error) {
+func (m Model) Once(ctx context.Context, columns, rows int, over time.Duration) (Model, error) {
 	m.width, m.height = columns, rows+headLines+footLines
 	for i := range 2 {
 		if i > 0 {
@@ -19,7 +19,7 @@ func (m Model) Once(ctx context.Context, source Source, columns, rows int, over 
 		}
 		q := m.query
 		q.Limit = rows
-		s, err := source(ctx, q)
+		s, err := m.source(ctx, q)
 		if err != nil {
 			return m, err
 		}

@@ -35,6 +35,14 @@ func Clean(s string) string {
 	return b.String()
 }
 
+// OrDash is a client's text in a table: clean, and a dash for what it has not said.
+func OrDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return Clean(s)
+}
+
 // fit is s in exactly so many cells: cut with an ellipsis, or padded.
 func fit(s string, width int, right bool) string {
 	if ansi.StringWidth(s) > width {

@@ -227,8 +227,14 @@ func TestKeysSortFilterAndScroll(t *testing.T) {
 		t.Errorf("%+v", last())
 	}
 	d.press("c")
+	if last().MutedOnly {
+		t.Error("of those that have ended, only the muted ones are asked for")
+	}
 	d.is("ended")
 	d.press("c", "s")
+	if !last().MutedOnly {
+		t.Errorf("%+v", last())
+	}
 	if last().Sort != "bytes_in_per_second" {
 		t.Errorf("%+v", last())
 	}
@@ -296,7 +302,7 @@ func TestQuestionsDoNotPileUp(t *testing.T) {
 // TestWithoutATerminalTheListIsPrintedOnce.
 func TestWithoutATerminalTheListIsPrintedOnce(t *testing.T) {
 	s := &server{}
-	m, err := New(s.ask, "127.0.0.1:9644", time.Hour).Sorted("latency", "x").Once(t.Context(), s.ask, 120, 1000, 0)
+	m, err := New(s.ask, "127.0.0.1:9644", time.Hour).Sorted("latency", "x").Once(t.Context(), 120, 1000, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,7 +311,7 @@ func TestWithoutATerminalTheListIsPrintedOnce(t *testing.T) {
 		t.Errorf("%+v", s.asked)
 	}
 	s.err = errors.New("gone")
-	if _, err := m.Once(t.Context(), s.ask, 80, 10, 0); err != s.err {
+	if _, err := m.Once(t.Context(), 80, 10, 0); err != s.err {
 		t.Errorf("%v", err)
 	}
 }

@@ -24,28 +24,17 @@ func place(t *testing.T) string {
 	return filepath.Join(dir, "s")
 }
 
-// listen binds as a server does.
-func listen(path string, mode os.FileMode) (l *net.UnixListener, remove func(), err error) {
-	remove, err = Bind(path, mode, func() (err error) {
-		if l, err = net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: path}); err == nil {
-			l.SetUnlinkOnClose(false)
-		}
-		return err
-	}, nil)
-	return l, remove, err
-}
-
 func TestASocketThatNobodyListensOnIsReplacedAndOneInUseIsNot(t *testing.T) {
 	path := place(t)
-	first, _, err := listen(path, 0)
+	first, _, err := Listen(path, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := listen(path, 0); !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), "another process listens") {
+	if _, _, err := Listen(path, 0); !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), "another process listens") {
 		t.Fatalf("a path in use: %v", err)
 	}
 	_ = first.Close() // as if its process had died: the file stays
-	second, removeSecond, err := listen(path, 0)
+	second, removeSecond, err := Listen(path, 0)
 	if err != nil {
 		t.Fatalf("a dead socket is not replaced: %v", err)
 	}
@@ -59,7 +48,7 @@ func TestASocketThatNobodyListensOnIsReplacedAndOneInUseIsNot(t *testing.T) {
 
 func TestTheFileOfAnotherIsLeftAlone(t *testing.T) {
 	path := place(t)
-	first, remove, err := listen(path, 0)
+	first, remove, err := Listen(path, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +56,7 @@ func TestTheFileOfAnotherIsLeftAlone(t *testing.T) {
 	if err := os.Remove(path); err != nil { // somebody tidied up
 		t.Fatal(err)
 	}
-	second, _, err := listen(path, 0)
+	second, _, err := Listen(path, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +72,7 @@ func TestWhatIsNoSocketStays(t *testing.T) {
 	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := listen(path, 0); err == nil || !strings.Contains(err.Error(), "no socket") {
+	if _, _, err := Listen(path, 0); err == nil || !strings.Contains(err.Error(), "no socket") {
 		t.Errorf("error %v", err)
 	}
 	if text, err := os.ReadFile(path); err != nil || string(text) != "precious" {
@@ -121,7 +110,7 @@ func TestAFailureLeavesNothing(t *testing.T) {
 		t.Errorf("the file stays: %v", err)
 	}
 	for _, bad := range []string{"", "@", "/" + strings.Repeat("x", PathBytesMax), filepath.Join(path, "below")} {
-		if _, _, err := listen(bad, 0); err == nil {
+		if _, _, err := Listen(bad, 0); err == nil {
 			t.Errorf("%q was bound", bad)
 		}
 	}
@@ -130,7 +119,7 @@ func TestAFailureLeavesNothing(t *testing.T) {
 func TestOfManyThatStartAtOnceOneListens(t *testing.T) {
 	for range 20 {
 		path := place(t)
-		dead, _, err := listen(path, 0)
+		dead, _, err := Listen(path, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -140,7 +129,7 @@ func TestOfManyThatStartAtOnceOneListens(t *testing.T) {
 		var up []*net.UnixListener
 		for range 4 {
 			all.Go(func() {
-				if l, _, err := listen(path, 0); err == nil {
+				if l, _, err := Listen(path, 0); err == nil {
 					mu.Lock()
 					defer mu.Unlock()
 					up = append(up, l)

@@ -36,10 +36,10 @@ import (
 
 const (
 	// startTimeout covers a first start on a busy machine.
-	startTimeout = 30 * time.Second
+	startTimeout = 2 * time.Minute
 	// stopTimeout is longer than kring's own drain timeout, so that a server
 	// that has to give up waiting still says so itself.
-	stopTimeout = 40 * time.Second
+	stopTimeout = 2 * time.Minute
 )
 
 var readyLine = regexp.MustCompile(`ready on ([^\s,]+:\d+)`)

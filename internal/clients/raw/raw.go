@@ -30,7 +30,7 @@ const (
 )
 
 // answerWithin is how long Ask waits for the whole answer.
-const answerWithin = 10 * time.Second
+const answerWithin = time.Minute
 
 // Frame puts its size before a payload.
 func Frame(payload []byte) []byte {

@@ -7,7 +7,7 @@
 // everything plain, and nothing fails. So look at the stored batches themselves.
 // A topic whose name ends in "codec-NAME" holds only batches of that compression.
 //
-// Flow. Metadata names the topics; Fetch gives each partition's batches as they
+// Flow. Metadata names the topics; Fetch gives, from its leader, each partition's batches as they
 // are stored; the lowest three bits of a batch's attributes are the compression.
 // One line for each topic, as scripts/versions.sh reads it: "result", client,
 // version, server, "stored-NAME", "ok" or "FAIL why", with tabs between. Client
@@ -109,7 +109,7 @@ const (
 func holdsOnly(ctx context.Context, cl *kgo.Client, t kmsg.MetadataResponseTopic, want string) error {
 	found, all := map[string]int{}, 0
 	for _, p := range t.Partitions {
-		if err := count(ctx, cl, t, p.Partition, found); err != nil {
+		if err := count(ctx, cl.Broker(int(p.Leader)), t, p.Partition, found); err != nil {
 			return fmt.Errorf("partition %d: %w", p.Partition, err)
 		}
 	}
@@ -130,9 +130,9 @@ func holdsOnly(ctx context.Context, cl *kgo.Client, t kmsg.MetadataResponseTopic
 }
 
 // count reads one partition to its end and counts its batches by compression.
-func count(ctx context.Context, cl *kgo.Client, t kmsg.MetadataResponseTopic, partition int32, found map[string]int) error {
+func count(ctx context.Context, leader *kgo.Broker, t kmsg.MetadataResponseTopic, partition int32, found map[string]int) error {
 	for offset := int64(0); ; {
-		p, err := fetch(ctx, cl, t, partition, offset)
+		p, err := fetch(ctx, leader, t, partition, offset)
 		if err != nil {
 			return err
 		}
@@ -162,7 +162,7 @@ func count(ctx context.Context, cl *kgo.Client, t kmsg.MetadataResponseTopic, pa
 	}
 }
 
-func fetch(ctx context.Context, cl *kgo.Client, t kmsg.MetadataResponseTopic, partition int32, offset int64) (p kmsg.FetchResponseTopicPartition, err error) {
+func fetch(ctx context.Context, leader *kgo.Broker, t kmsg.MetadataResponseTopic, partition int32, offset int64) (p kmsg.FetchResponseTopicPartition, err error) {
 	req := kmsg.NewPtrFetchRequest()
 	req.MaxBytes, req.MaxWaitMillis = 16<<20, 100
 	topic := kmsg.NewFetchRequestTopic()
@@ -171,7 +171,7 @@ func fetch(ctx context.Context, cl *kgo.Client, t kmsg.MetadataResponseTopic, pa
 	ask.Partition, ask.FetchOffset, ask.PartitionMaxBytes = partition, offset, 16<<20
 	topic.Partitions = append(topic.Partitions, ask)
 	req.Topics = append(req.Topics, topic)
-	resp, err := req.RequestWith(ctx, cl)
+	resp, err := req.RequestWith(ctx, leader)
 	if err != nil {
 		return p, err
 	}

@@ -15,9 +15,11 @@
 package conntest
 
 import (
+	"crypto/subtle"
 	"encoding/binary"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net"
 	"sync/atomic"
 
@@ -34,13 +36,21 @@ const (
 	end   = byte('e')
 )
 
+// masks is what the bytes of a stream are changed by, again and again; its length is prime,
+// so that no size of a record divides it.
+var masks = func() []byte {
+	b := make([]byte, 65521)
+	_, _ = rand.NewChaCha8([32]byte{'m', 'a', 's', 'k'}).Read(b)
+	return b
+}()
+
 // mask is one direction of a stream.
-type mask struct{ at uint32 }
+type mask struct{ at int }
 
 func (m *mask) apply(b []byte) {
-	for i := range b {
-		m.at = m.at*1664525 + 1013904223
-		b[i] ^= byte(m.at >> 24)
+	for len(b) > 0 {
+		n := subtle.XORBytes(b, b, masks[m.at:])
+		b, m.at = b[n:], (m.at+n)%len(masks)
 	}
 }
 
@@ -157,7 +167,7 @@ func (s *Server) Sealed(plain int) (n int) {
 }
 
 // Seal is beside Feed.
-func (s *Server) Seal(wire, plain []byte) []byte {
+func (s *Server) Seal(wire, plain []byte) ([]byte, reqchan.CloseReason) {
 	if s.own && s.state.Load() == established {
 		s.own = false
 		wire = s.out.record(wire, hello, nil)
@@ -169,7 +179,7 @@ func (s *Server) Seal(wire, plain []byte) []byte {
 		s.ending = false
 		wire = s.out.record(wire, end, nil)
 	}
-	return wire
+	return wire, reqchan.ReasonNone
 }
 
 // End is beside Feed.

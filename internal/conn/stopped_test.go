@@ -1,0 +1,49 @@
+package conn
+
+import (
+	"testing"
+	"time"
+
+	"kring/engine"
+	"kring/internal/conn/conntest"
+	"kring/reqchan"
+)
+
+// TestAfterAStopOfTheProcessAHandshakeIsLookedAtTwice: what its peer sent meanwhile has not been
+// received. Once: a peer that drips always has bytes on the way.
+func TestAfterAStopOfTheProcessAHandshakeIsLookedAtTwice(t *testing.T) {
+	for name, unread := range map[string]int{"bytes lie in the kernel": 100, "nobody knows": 0} {
+		t.Run(name, func(t *testing.T) {
+			l := newTestLoop(t, Settings{HandshakeTimeout: 10 * time.Second, Transport: func(*reqchan.Conn, func()) Transport {
+				return conntest.NewServer(func() {})
+			}}, nil)
+			defer l.end()
+			l.seen = engine.Progress{Unread: unread}
+			now := int64(time.Hour)
+			if l.shared.Tick(now, 0); !l.conn.Expire() {
+				t.Fatal("it is closed at the first look")
+			}
+			now = l.conn.Earliest(now)
+			if l.shared.Tick(now, 0); now > int64(time.Hour+time.Second) || l.conn.Expire() {
+				t.Error("it is not closed at the second look, a little later")
+			}
+			if l.conn.reason != reqchan.HandshakeTimeout {
+				t.Errorf("closed for %v", l.conn.reason)
+			}
+		})
+	}
+}
+
+// TestTwoDeadlinesThatPassAtOnceAreOneLook: between the two looks that close a connection for its
+// silence comes what the engine has, however many deadlines ask.
+func TestTwoDeadlinesThatPassAtOnceAreOneLook(t *testing.T) {
+	l := newTestLoop(t, Settings{AuthTimeout: time.Minute, FrameBytesMaxUnauthenticated: 100, IdleTimeout: time.Minute}, nil)
+	defer l.end()
+	if l.shared.Tick(int64(time.Hour), 0); !l.conn.Expire() {
+		t.Fatalf("it is closed for %v at the first look", l.conn.reason)
+	}
+	l.receive([]byte{0}, true)
+	if l.shared.Tick(int64(time.Hour+time.Second), 0); !l.conn.Expire() {
+		t.Errorf("it is closed for %v, and has sent something", l.conn.reason)
+	}
+}
