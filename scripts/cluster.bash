@@ -5,6 +5,8 @@
 
 cluster_pids=()
 cluster_addrs=() # by node id; those of controllers are 10 further
+cluster_jars=()  # by node id, of those that run another version than $jars
+cluster_format=(--feature share.version=1)
 
 # fetch_cluster fetches the broker; $jars is where it lies.
 fetch_cluster() {
@@ -12,6 +14,18 @@ fetch_cluster() {
 	need mvn maven
 	fetch_maven "$root/scripts/kafka/pom.xml" "${KRING_KAFKA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kring-kafka}"
 }
+
+# run_version VERSION has nodes run this version of Apache Kafka, and not that of $jars.
+run_version() {
+	local newest=$jars
+	sed "s:<kafka.version>.*</kafka.version>:<kafka.version>$1</kafka.version>:" "$root/scripts/kafka/pom.xml" >"$scratch/pom-$1.xml"
+	fetch_maven "$scratch/pom-$1.xml" "${KRING_KAFKA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kring-kafka}"
+	cluster_jars=([1]=$jars [2]=$jars [3]=$jars)
+	jars=$newest
+}
+
+# share_version is the first whose share groups franz-go can use (ShareFetch 2).
+share_version=4.2.0
 
 # start_cluster starts three nodes, with ids 1 to 3, and waits until they listen.
 # $cluster_upstream has their addresses with commas between.
@@ -40,8 +54,8 @@ start_cluster() {
 			echo transaction.state.log.min.isr=2
 			echo share.coordinator.state.topic.min.isr=2
 		} >"$scratch/node-$node.properties"
-		java -XX:+UseSerialGC -Xshare:auto -Xmx256m -cp "$jars/*" kafka.tools.StorageTool format -t 4L6g3nShT-eMCtK--X86sw \
-			-c "$scratch/node-$node.properties" --feature share.version=1 >"$scratch/node-$node.log" 2>&1 ||
+		java -XX:+UseSerialGC -Xshare:auto -Xmx256m -cp "${cluster_jars[$node]:-$jars}/*" kafka.tools.StorageTool format -t 4L6g3nShT-eMCtK--X86sw \
+			-c "$scratch/node-$node.properties" "${cluster_format[@]}" >"$scratch/node-$node.log" 2>&1 ||
 			die "the storage of node $node could not be made: $(tail -n 20 "$scratch/node-$node.log")"
 		start_node "$node"
 	done
@@ -53,9 +67,18 @@ start_cluster() {
 
 # start_node NODE starts a node whose storage is there.
 start_node() {
-	java -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto -Xmx512m -cp "$jars/*" kafka.Kafka "$scratch/node-$1.properties" \
+	java -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto -Xmx512m -cp "${cluster_jars[$1]:-$jars}/*" kafka.Kafka "$scratch/node-$1.properties" \
 		>>"$scratch/node-$1.log" 2>&1 </dev/null &
 	cluster_pids[$1]=$!
+}
+
+# move_node NODE gives a node that is stopped another port for its clients.
+move_node() {
+	local was=${cluster_addrs[$1]} port
+	port=$(free_port)
+	cluster_addrs[$1]=127.0.0.1:$port
+	sed -i "/listeners=/s/$was/${cluster_addrs[$1]}/" "$scratch/node-$1.properties"
+	cluster_upstream=${cluster_addrs[1]},${cluster_addrs[2]},${cluster_addrs[3]}
 }
 
 # await_node NODE waits until a node listens.

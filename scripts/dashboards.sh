@@ -23,26 +23,20 @@ build_load
 pids=()
 end_others() {
 	for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
-	wait "${pids[@]}" 2>/dev/null || true
+	((${#pids[@]} == 0)) || wait "${pids[@]}" 2>/dev/null || true
 }
 
 # The ports that are taken are in the log and in the answer.
-"$kring" serve --listen 127.0.0.1:0 --http 127.0.0.1:0 >"$scratch/ready" 2>"$scratch/kring.log" &
-pids+=($!)
-for _ in {1..200}; do
-	[[ -s $scratch/ready ]] && break
-	sleep 0.1
-done
-broker=$(sed -n 's/^kring: ready on \([^ ,]*\).*/\1/p' "$scratch/ready")
+start_kring auto --http 127.0.0.1:0 --quota client-id=*,produce-bytes=1e12,fetch-bytes=1e12
 door=$(sed -n 's/.*msg=http address=\(.*\)/\1/p' "$scratch/kring.log")
-[[ -n $broker && -n $door ]] || die "kring did not start"
+[[ -n $door ]] || die "kring has no side door"
 sed "s/scrape_interval: .*/scrape_interval: 1s/; s/targets: .*/targets: [\"$door\"]/" "$root/deploy/prometheus.yml" >"$scratch/prometheus.yml"
 port=$((20000 + RANDOM % 10000))
 "$prometheus" --config.file="$scratch/prometheus.yml" --storage.tsdb.path="$scratch/tsdb" --web.listen-address="127.0.0.1:$port" >"$scratch/prometheus.log" 2>&1 &
 pids+=($!)
-"$load" -bootstrap "$broker" -busy 8 -idle 16 >"$scratch/load.log" 2>&1 &
+"$load" -bootstrap "$kring_addr" -busy 8 -idle 16 >"$scratch/load.log" 2>&1 &
 pids+=($!)
-say "kring at $broker, Prometheus at 127.0.0.1:$port, $seconds s of load"
+say "kring at $kring_addr, Prometheus at 127.0.0.1:$port, $seconds s of load"
 sleep "$seconds"
 
 python3 - "$root/deploy/grafana/dashboards/kring.json" "http://127.0.0.1:$port" "${EVAL:-/dev/null}" <<'EOF' || die "expressions are empty or wrong; $(tail -n 3 "$scratch/prometheus.log")"

@@ -66,16 +66,19 @@ trap on_exit EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# need COMMAND PACKAGE installs a Debian package whose command is missing.
+# there WHAT is true if a command, or a file with a whole path, is there.
+there() { [[ $1 == /* && -e $1 ]] || command -v "$1" >/dev/null; }
+
+# need WHAT PACKAGE installs a Debian package whose command or file is missing.
 need() {
-	command -v "$1" >/dev/null && return
+	there "$1" && return
 	say "$1 is missing: installing $2"
 	local apt=(apt-get -qq -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300) try
 	((EUID == 0)) || apt=(sudo "${apt[@]}")
 	for try in 1 2 3; do
 		if "${apt[@]}" update >"$scratch/apt.log" 2>&1 &&
 			DEBIAN_FRONTEND=noninteractive "${apt[@]}" install -y --no-install-recommends "$2" >>"$scratch/apt.log" 2>&1; then
-			command -v "$1" >/dev/null && return
+			there "$1" && return
 		fi
 		say "try $try of 3 failed"
 		sleep 5

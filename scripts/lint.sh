@@ -18,6 +18,10 @@ git ls-files -co --exclude-standard 'go.mod' '*/go.mod' | while read -r mod; do
 		go tool -modfile="$root/scripts/tools/go.mod" staticcheck ./...)
 done
 
+say "go vet of files under build tags"
+go vet -tags invariants ./internal/invariants
+go vet -tags giouring ./uring
+
 say "every script's --help"
 for script in scripts/*.sh; do
 	[[ $(awk '!/^#/ && NF { print; exit }' "$script") == 'source "$(dirname "$0")/lib.bash"' ]] ||

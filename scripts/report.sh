@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Checks the benchmark's report in a real browser: headless Chromium, light and dark,
 # desktop and phone. It fails if the page is wider than the screen, a chart is empty, a
-# text has too little contrast, or the page loads anything.
+# text has too little contrast, or the page loads anything. It looks at README's pictures
+# in the same way: the chart, drawn from these results and as it is, and the flow.
 #
 # usage: scripts/report.sh [RESULTS.jsonl]   (default: a short run of its own)
 
@@ -83,6 +84,50 @@ for width in 1280 375; do
 		say "$verdict"
 		want=$([[ $scheme == 1 ]] && echo light || echo dark)
 		[[ $verdict == *" $want good" ]] || bad=1
+	done
+done
+# README's pictures, each as a page of its own.
+go build -o "$work/bench" ./bench
+printf '<!-- bench overview x -->\n<!-- end of overview -->\n' >"$work/page.md"
+"$work/bench" overview "$work/report.jsonl" --into "$work/page.md" --chart fresh
+look_at() { # look_at FILE.svg SCHEME
+	python3 - "$1" "$work/checked.html" <<'PY'
+import sys
+script = """<script>
+addEventListener("load", () => {
+  const faults = [], svg = document.querySelector("svg"), all = svg.getBoundingClientRect();
+  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+  const lum = c => { const [r, g, b] = c.match(/[\\d.]+/g).map(Number).map(v => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4); return .2126 * r + .7152 * g + .0722 * b; };
+  const rects = [...svg.querySelectorAll("rect.ground, rect.box, rect.track")];
+  for (const t of svg.querySelectorAll("text")) {
+    const r = t.getBoundingClientRect();
+    if (r.left < all.left || r.right > all.right || r.bottom > all.bottom) faults.push("outside: " + t.textContent);
+    let ground;
+    for (const e of rects) {
+      const o = e.getBoundingClientRect(), inside = r.left >= o.left && r.right <= o.right && r.top >= o.top - 2 && r.bottom <= o.bottom + 2;
+      if (inside) ground = getComputedStyle(e).fill;
+      else if (r.left < o.right && o.left < r.right && r.top + 2 < o.bottom && o.top < r.bottom - 2) faults.push("over an edge: " + t.textContent);
+    }
+    if (!ground) { faults.push("no ground: " + t.textContent); continue; }
+    const a = lum(getComputedStyle(t).fill), b = lum(ground);
+    if ((Math.max(a, b) + .05) / (Math.min(a, b) + .05) < 4.5) faults.push("contrast: " + t.textContent);
+  }
+  const out = document.createElement("output");
+  out.id = "verdict";
+  out.textContent = "VERDICT " + (dark ? "dark" : "light") + " " + (faults.slice(0, 5).join("; ") || "good");
+  document.body.append(out);
+});
+</script>"""
+open(sys.argv[2], "w").write("<!DOCTYPE html><head>" + script + "</head><body style='margin:0'>" + open(sys.argv[1]).read())
+PY
+	look 1280 "$2"
+}
+for file in bench/overview.svg bench/overview-narrow.svg docs/flow.svg "$work"/fresh/overview*.svg; do
+	for scheme in 1 0; do
+		verdict=$(look_at "$file" "$scheme") || verdict="the browser said nothing"
+		say "$(basename "$file"): $verdict"
+		want=$([[ $scheme == 1 ]] && echo light || echo dark)
+		[[ $verdict == "$want good" ]] || bad=1
 	done
 done
 ((bad == 0)) || die "the report does not look right"

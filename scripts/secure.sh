@@ -41,6 +41,7 @@ for client in "${all_clients[@]}"; do
 done
 ((${#clients[@]} > 0)) || die "none of the clients is called ${only//,/ }: there are ${all_clients[*]}"
 
+need openssl openssl
 build_kring
 certs=$scratch/certs
 "$root/scripts/test-certs.sh" -c alice "$certs" >/dev/null
@@ -63,6 +64,7 @@ for client in "${clients[@]}"; do
 	for server in "${where[@]}"; do run_client "$client" "$server"; done
 done
 wait_clients
+for server in "${servers[@]}"; do ignores_alpn "$server"; done
 stop_servers
 for engine in "${engines[@]}"; do no_secret_in "$scratch/$engine.log"; done
 table

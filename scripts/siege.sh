@@ -99,7 +99,7 @@ besiege() {
 	[[ -z $group || $peak != memory.max_usage_in_bytes ]] || echo 0 >"$group/$peak"
 	start_kring "$engine" "${bound[@]}" --seed-topic big:1 --seed-topic good:64
 	grep -o 'memory [^·]*' "$scratch/kring.out" | head -n 1
-	"$siege" -role fill -topic $((mib / 16)) -address "$kring_addr" || die "$engine: the topic can't be filled"
+	"$siege" -role fill -topic $((mib / 24)) -address "$kring_addr" || die "$engine: the topic can't be filled"
 	before=$(used_now)
 	places=$(sed -n 's/.*msg=descriptors .*connections=\([0-9]*\).*/\1/p' "$scratch/kring.log" | head -n 1)
 	local rest=$((${places:-20000} - 5000 - 60 - 53 - 64 - 100))

@@ -54,6 +54,17 @@ goroutines() {
 	((count > 0)) || die "$engine: SIGQUIT wrote no goroutines"
 }
 
+# gone GOROUTINES waits until there are no more than so many: those of a connection end after
+# its descriptor. After a minute, goroutines says which are left.
+gone() {
+	local tries
+	for ((tries = 0; tries < 600; tries++)); do
+		ask_state
+		(($(field goroutines) <= $1)) && return
+		sleep 0.1
+	done
+}
+
 # run SECONDS TOPICS
 run() {
 	"$load" -bootstrap "$kring_addr" -busy "$busy" -idle "$idle" -seconds "$1" -topics "$2" >"$scratch/load.out" 2>&1 || {
@@ -75,9 +86,10 @@ for engine in "${engines[@]}"; do
 	goroutines
 	idle_goroutines=$count
 
-	start_kring "$engine" --log-level warn
+	start_kring "$engine"
 	run "$seconds" soak
 	closed $((before + 4)) # Go's poller and the kernel keep a few of their own
+	gone $((idle_goroutines + 8))
 	goroutines
 	((count <= idle_goroutines + 8)) ||
 		die "$engine: $count goroutines are left, an idle server has $idle_goroutines: $(sed -n 's/^created by //p' "$scratch/dump" | sort | uniq -c | sort -rn | head -n 10)"

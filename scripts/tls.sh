@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What openssl s_client and a TLS listener say to each other: versions that are refused,
-# renegotiation (TLS 1.2), key updates (TLS 1.3), and who speaks no TLS.
+# renegotiation (TLS 1.2), key updates (TLS 1.3), a certificate for each name (SNI), ALPN,
+# and who speaks no TLS.
 #
 # usage: scripts/tls.sh [ENGINE...]
 
@@ -8,8 +9,13 @@ source "$(dirname "$0")/lib.bash"
 engines "$@"
 need openssl openssl
 build_kring
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost \
-	-keyout "$scratch/key.pem" -out "$scratch/cert.pem" 2>"$scratch/req.log" || die "no certificate: $(cat "$scratch/req.log")"
+# certificate FILE NAME makes FILE.pem and FILE.key.
+certificate() {
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=$2" -addext "subjectAltName=DNS:$2" \
+		-keyout "$scratch/$1.key" -out "$scratch/$1.pem" 2>"$scratch/req.log" || die "no certificate: $(cat "$scratch/req.log")"
+}
+certificate cert localhost
+certificate other other.example
 
 # has NAME FILE PATTERN waits until the file has a line like that.
 has() {
@@ -60,6 +66,29 @@ try() {
 	has "a key update that asks for none" "$said" 'defKEYUPDATE'
 	echoes "and behind that" ghi
 	client_ends
+	client -servername other.example
+	has "a name of its own has its certificate" "$said" 'subject=.*other\.example'
+	client_ends
+	client -servername unknown.example
+	has "an unknown name has the first" "$said" 'subject=.*localhost'
+	client_ends
+	client -noservername
+	has "and no name" "$said" 'subject=.*localhost'
+	client_ends
+	client -alpn h2,kafka
+	has "ALPN is ignored without --tls-alpn" "$said" 'No ALPN negotiated'
+	client_ends
+	tls=$at at=$named
+	client -alpn h2,kafka
+	has "ALPN: what both have is agreed to" "$said" 'ALPN protocol: kafka'
+	client_ends
+	client
+	has "ALPN: who offers none is served" "$said" 'No ALPN negotiated'
+	client_ends
+	client -alpn h2
+	has "ALPN: who offers others is refused with an alert" "$said" 'alert no application protocol'
+	client_ends
+	at=$tls
 	client -tls1_1 -cipher DEFAULT@SECLEVEL=0
 	has "TLS 1.1 is refused with an alert" "$said" 'alert protocol version|no protocols available'
 	client_ends
@@ -77,8 +106,10 @@ try() {
 }
 
 for engine in "${engines[@]}"; do
-	start_kring "$engine" --handler echo --listen SSL://127.0.0.1:0 --log-level debug --tls-cert "$scratch/cert.pem" --tls-key "$scratch/key.pem"
-	at=$(sed -n 's/.*ready on [^ ,]*, \([^ ,]*\) .*/\1/p' "$scratch/kring.out")
+	start_kring "$engine" --handler echo --listen SSL://127.0.0.1:0 --log-level debug \
+		--listen NAMED://127.0.0.1:0 --listener NAMED.security=SSL --listener NAMED.tls-alpn=kafka --tls-cert "$scratch/cert.pem" --tls-key "$scratch/cert.key" \
+		--listener "SSL.tls-cert=$scratch/cert.pem,$scratch/other.pem" --listener "SSL.tls-key=$scratch/cert.key,$scratch/other.key"
+	read -r at named <<<"$(sed -n 's/.*ready on [^ ,]*, \([^ ,]*\), \([^ ,]*\) .*/\1 \2/p' "$scratch/kring.out")"
 	try
 	stop_kring
 done

@@ -12,6 +12,7 @@ need git git
 need strace strace
 need kcat kcat
 need openssl openssl
+need /usr/include/openssl/ssl.h libssl-dev # a C floor of the benchmark is linked with it, and a test builds that
 need curl curl
 need ip iproute2
 need java default-jre-headless

@@ -14,6 +14,7 @@
 # A part may fail only if scripts/versions/differences.allow says why. Everything is
 # fetched by exact version and kept in KRING_VERSIONS_CACHE (default:
 # kring-versions in the user's cache folder). JOBS (6) programs run at once.
+# KRING_VERSIONS_NODES (1) is how many nodes the cluster has: kring can be a gateway.
 
 source "$(dirname "$0")/lib.bash"
 source "$(dirname "$0")/kafka.bash"

@@ -42,8 +42,9 @@ fetch_clients() {
 # run_client CLIENT SERVER starts it.
 run_client() {
 	local client=$1 server=$2 cases=$scratch/cases-$1-$2
-	cases_for "$server" | grep -E "$cases_matching" >"$cases" || die "no case is called $cases_matching"
-	while (($(jobs -rp | wc -l) >= ${JOBS:-3} + ${#server_pids[@]})); do sleep 0.1; done
+	cases_for "$server" | awk -F '\t' -v names="$cases_matching" '$1 ~ names' >"$cases"
+	[[ -s $cases ]] || die "no case is called $cases_matching"
+	while (($(jobs -rp | wc -l) >= ${JOBS:-3} + ${#server_pids[@]} + ${kafka_pid:+1}+0)); do sleep 0.1; done
 	start_client "$client" "$cases" "$server" >"$scratch/out/$client-$server" 2>"$scratch/out/$client-$server.err" &
 	client_pids+=("$!")
 }

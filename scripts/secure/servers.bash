@@ -119,6 +119,15 @@ cases_for() {
 	done
 }
 
+# ignores_alpn SERVER demands that a TLS listener agrees to no application protocol that a
+# client offers, and serves it.
+ignores_alpn() {
+	local said
+	said=$(timeout 60 openssl s_client -connect "${listeners[$1,SSL]}" -CAfile "$certs/ca.pem" -alpn kafka,h2 </dev/null 2>&1) || die "$1: openssl is refused: $said"
+	grep -q 'No ALPN negotiated' <<<"$said" || die "$1: ALPN is not ignored: $said"
+	say "$1 ignores ALPN"
+}
+
 # no_secret_in FILE demands that a log has no password, token or key.
 no_secret_in() {
 	local text

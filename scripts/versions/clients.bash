@@ -81,7 +81,7 @@ run_jvm() {
 		plan "$name" "$version"
 		for server in "${where[@]}"; do runs+=("$version,$server,${addrs[$server]}"); done
 	done
-	job "$name" "${jvm[@]}" "-Djava.io.tmpdir=$scratch" -cp "$classes" Matrix "$class" "$classes" "$jars" "${JOBS:-6}" "${runs[@]}"
+	job "$name" "${jvm[@]}" "-Djava.io.tmpdir=$scratch" "-Dkring.nodes=${KRING_VERSIONS_NODES:-1}" -cp "$classes" Matrix "$class" "$classes" "$jars" "${JOBS:-6}" "${runs[@]}"
 }
 
 run_java() { run_jvm java Client "$java_jars" "$java_classes" "${java_versions[@]}"; }

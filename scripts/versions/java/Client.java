@@ -28,6 +28,9 @@ import org.apache.kafka.common.header.internals.RecordHeader;
 public final class Client {
     static final long PATIENCE_MS = 60_000;
 
+    /** How many nodes the cluster has. */
+    static final int NODES = Integer.getInteger("kring.nodes", 1);
+
     /** The time of the first record: young enough to be kept, and not that of the broker's clock. */
     static final long FIRST_MS = System.currentTimeMillis() - 3_600_000;
 
