@@ -424,6 +424,7 @@ func (sh *Shared) takeHead() *[headBytes]byte {
 // next.
 func (c *Conn) waitForBuffer() {
 	c.waits.buffer = true
+	c.in.doubted = 0 // what it would be received into came too late, not the bytes
 	c.waitForPass()
 }
 

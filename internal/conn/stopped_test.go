@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"syscall"
 	"testing"
 	"time"
 
@@ -45,5 +46,34 @@ func TestTwoDeadlinesThatPassAtOnceAreOneLook(t *testing.T) {
 	l.receive([]byte{0}, true)
 	if l.shared.Tick(int64(time.Hour+time.Second), 0); !l.conn.Expire() {
 		t.Errorf("it is closed for %v, and has sent something", l.conn.reason)
+	}
+}
+
+// TestWhoFindsNoReceiveBufferIsNotSilent: what its peer sent lies there, and nothing to receive it
+// into. That wait is ours, before the first look and between the two.
+func TestWhoFindsNoReceiveBufferIsNotSilent(t *testing.T) {
+	for name, doubted := range map[string]bool{"before the first look": false, "between the looks": true} {
+		t.Run(name, func(t *testing.T) {
+			l := newTestLoop(t, Settings{IdleTimeout: time.Minute}, nil)
+			defer l.end()
+			now := int64(time.Hour)
+			look := func(when string) {
+				t.Helper()
+				if l.shared.Tick(now, 0); !l.conn.Expire() {
+					t.Fatalf("%s: it is closed for %v", when, l.conn.reason)
+				}
+				now += int64(time.Second)
+			}
+			if doubted {
+				look("nothing has come yet")
+			}
+			l.receiveEnds(engine.Failed(syscall.ENOBUFS))
+			look("it waits for a buffer")
+			l.conn.Retry()
+			look("it receives again")
+			if l.shared.Tick(now, 0); l.conn.Expire() {
+				t.Error("it is not closed, and nothing came when there were buffers")
+			}
+		})
 	}
 }
