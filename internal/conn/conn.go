@@ -121,9 +121,6 @@ type waits struct {
 // each of which ends by itself.
 func (w *waits) again() bool { return w.pass || w.bytes > 0 }
 
-// any says that it waits for something that others give back.
-func (w *waits) any() bool { return w.again() || w.ticket != nil || w.reads != nil }
-
 // end has it wait for nothing but the budget.
 func (w *waits) end() { w.pass, w.buffer, w.bytes, w.since = false, false, 0, 0 }
 
