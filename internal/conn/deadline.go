@@ -60,7 +60,7 @@ func (c *Conn) Earliest(now int64) int64 {
 // excused says that the silence of a connection is not its peer's: it waits for
 // us. Time goes on meanwhile, so being muted does not refresh it (KAFKA-12427).
 func (c *Conn) excused() bool {
-	return c.pipeline.inFlight > 0 || c.out.sending || c.out.reading != nil || c.mute.throttled() || c.out.parked != nil || c.waits.ticket != nil || c.waits.reads != nil || c.WaitsForBuffer()
+	return c.pipeline.inFlight > 0 || c.out.sending || c.out.reading != nil || c.mute.throttled() || c.out.parked != nil || c.waits.ticket != nil || c.waits.reads != nil
 }
 
 // frameBytesPerSecond is how fast a frame has to come that was begun.

@@ -15,6 +15,9 @@ import (
 // receive of a big frame is asked for the first time what it has so far, or has not
 // said it yet. On a busy machine that may take longer than from one look to the next.
 func (c *Conn) peerWrites() bool {
+	if c.WaitsForBuffer() {
+		return true // what it sent lies there
+	}
 	if !c.in.receive.up() || c.in.cancelled && c.in.doubted == 0 {
 		return false // muted: nothing of it will be received
 	}

@@ -52,28 +52,36 @@ func TestTwoDeadlinesThatPassAtOnceAreOneLook(t *testing.T) {
 // TestWhoFindsNoReceiveBufferIsNotSilent: what its peer sent lies there, and nothing to receive it
 // into. That wait is ours, before the first look and between the two.
 func TestWhoFindsNoReceiveBufferIsNotSilent(t *testing.T) {
-	for name, doubted := range map[string]bool{"before the first look": false, "between the looks": true} {
-		t.Run(name, func(t *testing.T) {
-			l := newTestLoop(t, Settings{IdleTimeout: time.Minute}, nil)
-			defer l.end()
-			now := int64(time.Hour)
-			look := func(when string) {
-				t.Helper()
-				if l.shared.Tick(now, 0); !l.conn.Expire() {
-					t.Fatalf("%s: it is closed for %v", when, l.conn.reason)
+	handshakes := func(*reqchan.Conn, func()) Transport { return conntest.NewServer(func() {}) }
+	for deadline, settings := range map[string]Settings{
+		"idle":         {IdleTimeout: time.Minute},
+		"authenticate": {AuthTimeout: time.Minute, FrameBytesMaxUnauthenticated: 100},
+		"handshake":    {HandshakeTimeout: time.Minute, Transport: handshakes},
+	} {
+		for name, doubted := range map[string]bool{"before the first look": false, "between the looks": true} {
+			t.Run(deadline+" "+name, func(t *testing.T) {
+				l := newTestLoop(t, settings, nil)
+				defer l.end()
+				now := int64(time.Hour)
+				look := func(when string) {
+					t.Helper()
+					if l.shared.Tick(now, 0); !l.conn.Expire() {
+						t.Fatalf("%s: it is closed for %v", when, l.conn.reason)
+					}
+					now += int64(time.Millisecond)
 				}
-				now += int64(time.Second)
-			}
-			if doubted {
-				look("nothing has come yet")
-			}
-			l.receiveEnds(engine.Failed(syscall.ENOBUFS))
-			look("it waits for a buffer")
-			l.conn.Retry()
-			look("it receives again")
-			if l.shared.Tick(now, 0); l.conn.Expire() {
-				t.Error("it is not closed, and nothing came when there were buffers")
-			}
-		})
+				if doubted {
+					look("nothing has come yet")
+				}
+				l.receiveEnds(engine.Failed(syscall.ENOBUFS))
+				look("it waits for a buffer")
+				l.conn.Retry()
+				look("it receives again")
+				now += int64(10 * time.Second)
+				if l.shared.Tick(now, 0); l.conn.Expire() {
+					t.Error("it is not closed, and nothing came when there were buffers")
+				}
+			})
+		}
 	}
 }
