@@ -333,15 +333,20 @@ func (d *Filter) succeed(a *SASL, s *saslSession, r kring.Request, h Header, ste
 	answerToken(r, h, step.Answer, lifetime)
 }
 
+// sessionLastsMax is longer than any connection, and far from where instants overflow: a token
+// may expire in the year 9999.
+const sessionLastsMax = 100 * 365 * 24 * time.Hour
+
 // lifetime is how long the session lasts that begins now: until the token expires, and
 // SessionMax at most; 0: for ever. One whose token has expired just now ends at once.
 func (a *SASL) lifetime(expires time.Time) time.Duration {
+	longest := min(a.cfg.SessionMax, sessionLastsMax)
 	if expires.IsZero() {
-		return a.cfg.SessionMax
+		return longest
 	}
-	left := max(expires.Sub(a.cfg.Now()), time.Millisecond)
-	if a.cfg.SessionMax > 0 {
-		left = min(left, a.cfg.SessionMax)
+	left := min(max(expires.Sub(a.cfg.Now()), time.Millisecond), sessionLastsMax)
+	if longest > 0 {
+		left = min(left, longest)
 	}
 	return left
 }
