@@ -172,8 +172,8 @@ async def aio(case, topic):
     check(got)
 
 
-# The client's own refusal, and the server's alerts.
-TLS = r"(?i)certificate verify failed|certificate_verify_failed|alert (certificate required|unknown ca)"
+# The client's own refusal, and the server's alerts; the last two are Apache Kafka's.
+TLS = r"(?i)certificate verify failed|certificate_verify_failed|alert (certificate required|unknown ca|bad certificate|certificate unknown)"
 CLIENTS = {
     "confluent-python": (confluent, TLS, r"(?i)authentication (fail|error)"),
     "kafka-python": (kafka_python, TLS, r"SaslAuthenticationFailed|AuthenticationFailed|\[Error 58\]"),

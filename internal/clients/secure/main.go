@@ -40,12 +40,13 @@ var clients = map[string]struct {
 	tls, sasl *regexp.Regexp
 }{
 	"franz-go":  {tryFranz, refusedTLS, regexp.MustCompile(`SASL_AUTHENTICATION_FAILED|unexpected data in oauth response`)},
-	"confluent": {tryConfluent, regexp.MustCompile(`(?i)certificate verify failed|alert (certificate required|unknown ca)`), regexp.MustCompile(`(?i)authentication (fail|error)`)},
+	"confluent": {tryConfluent, regexp.MustCompile(`(?i)certificate verify failed|alert (certificate required|unknown ca|bad certificate|certificate unknown)`), regexp.MustCompile(`(?i)authentication (fail|error)`)},
 	"sarama":    {trySarama, refusedTLS, regexp.MustCompile(`(?i)SASL Authentication failed`)},
 	"kafka-go":  {trySegment, refusedTLS, regexp.MustCompile(`(?i)SASL Authentication Failed`)},
 }
 
-var refusedTLS = regexp.MustCompile(`tls: (failed to verify|certificate required|unknown certificate authority)`)
+// Apache Kafka's alerts are bad certificate and unknown certificate, whatever is wrong.
+var refusedTLS = regexp.MustCompile(`tls: (failed to verify|certificate required|unknown certificate|bad certificate)`)
 
 func main() {
 	if len(os.Args) != 3 {
