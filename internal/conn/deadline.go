@@ -109,7 +109,7 @@ func (c *Conn) Expire() (again bool) {
 	room, roomOn := c.roomUntil()
 	silent, whySilent, silentOn := c.silentUntil()
 	switch {
-	case c.up != nil && c.up.late(c.shared.now):
+	case c.up != nil && c.up.late(c.shared.now) && !c.up.mayOpen(c.shared.now):
 		c.upstreamLate()
 	case roomOn && c.shared.now >= room:
 		c.noRoom(frame.SizeBytes + c.in.frames.Size())

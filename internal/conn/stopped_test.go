@@ -1,6 +1,8 @@
 package conn
 
 import (
+	"context"
+	"errors"
 	"syscall"
 	"testing"
 	"time"
@@ -84,4 +86,57 @@ func TestWhoFindsNoReceiveBufferIsNotSilent(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestAfterAStopOfTheProcessAConnectIsLookedAtTwice: its completion has not been taken, and a TLS
+// handshake has the time that the process did not run. Once, and at most as long as it had: whoever
+// is not reached is given up.
+func TestAfterAStopOfTheProcessAConnectIsLookedAtTwice(t *testing.T) {
+	const had = int64(10 * time.Second)
+	for name, c := range map[string]struct{ late, more int64 }{
+		"a look that comes in time":   {0, 0},
+		"a look that comes late":      {int64(time.Second), int64(time.Second)},
+		"a look that comes very late": {int64(time.Hour), had},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, o := upstreamLoop(t, Settings{}, false)
+			l.conn.up.openBy, l.conn.up.had = l.shared.Now()+had, had
+			first := l.conn.up.openBy + c.late
+			for range 2 { // at one moment as often as anybody likes
+				if l.shared.Tick(first, 0); !l.conn.Expire() {
+					t.Fatal("it is closed at the first look")
+				}
+			}
+			if at := l.conn.Earliest(first); at != first+c.more {
+				t.Errorf("the next look is %v after the first, not %v", time.Duration(at-first), time.Duration(c.more))
+			}
+			if l.shared.Tick(first+c.more+1, 0); l.conn.Expire() {
+				t.Fatal("it is not closed at the second look")
+			}
+			l.wants("when it is late", "shutdown")
+			l.conn.Connected(&engine.Completion{Op: engine.OpConnect, Token: testToken, Res: engine.Failed(syscall.ECANCELED)})
+			l.wants("when its connect has ended", "close")
+			l.overUpstream()
+			if o.tells(t, "closed backend_failed"); !errors.Is(o.err, context.DeadlineExceeded) {
+				t.Errorf("it was closed with %v", o.err)
+			}
+		})
+	}
+	t.Run("its connect had ended", func(t *testing.T) {
+		l, o := upstreamLoop(t, Settings{}, false)
+		l.conn.up.openBy, l.conn.up.had = l.shared.Now()+had, had
+		now := int64(time.Hour)
+		if l.shared.Tick(now, 0); !l.conn.Expire() {
+			t.Fatal("it is closed at the first look")
+		}
+		l.conn.Connected(&engine.Completion{Op: engine.OpConnect, Token: testToken})
+		o.tells(t, "opened")
+		if l.shared.Tick(now+had+1, 0); !l.conn.Expire() {
+			t.Error("it is closed, and was open in time")
+		}
+		l.wants("it is open", "receive")
+		l.conn.CloseUpstream(nil)
+		l.receiveEnds(0)
+		l.overUpstream()
+	})
 }

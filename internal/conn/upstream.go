@@ -73,6 +73,8 @@ var ErrNotSent = errors.New("the connection ended before all of the frame was se
 type upstream struct {
 	owner    Owner
 	openBy   int64 // of Shared.now; 0: there is no deadline
+	had      int64 // how long it had until then
+	doubted  int64 // when it was late for the first time
 	pending  bool  // Loop.Connect is outstanding
 	opened   bool  // Owner.Opened was called
 	paused   bool
@@ -108,7 +110,7 @@ type write struct {
 // ended. openBy is when it must be open, in Shared.now; 0: there is no such time.
 func (c *Conn) OpenUpstream(sh *Shared, token engine.Token, info *reqchan.Conn, from *Listener, to netip.AddrPort, openBy int64, owner Owner) {
 	c.renew(sh, token, info, from, false)
-	c.up = &upstream{owner: owner, openBy: openBy, pending: true}
+	c.up = &upstream{owner: owner, openBy: openBy, had: max(openBy-sh.now, 0), pending: true}
 	c.become(toConnect)
 	sh.count.Upstreams++
 	sh.loop.SetDeadline(c)
@@ -434,6 +436,15 @@ func (c *Conn) loseReply() {
 
 // late says that it should be open by now.
 func (u *upstream) late(now int64) bool { return u.openBy > 0 && !u.opened && now >= u.openBy }
+
+// mayOpen gives a connection that is late for the first time as long as the look is late, at most
+// what it had: the process may have been stopped meanwhile. Only once.
+func (u *upstream) mayOpen(now int64) bool {
+	if u.doubted == 0 {
+		u.doubted, u.openBy = now, now+min(now-u.openBy, u.had)
+	}
+	return u.doubted == now // or two deadlines have passed at one look
+}
 
 // upstreamLate ends a connection that did not open in its time.
 func (c *Conn) upstreamLate() {
