@@ -293,11 +293,14 @@ func (n *node) down(err error) {
 // address to bootstrap from, which is tried at once.
 func (n *node) away() bool { return n.state == nodeDown && (n.failures == 0 || n.retryAt != 0) }
 
-// closeSilent closes the clients that wait with Produce without an answer. The broker itself would
-// refuse their connections, and they would keep their records and look for another leader; while
-// they wait here all that they send is lost.
+// closeSilent closes the clients that wait with Produce without an answer for a connection that is
+// hopeless. The broker itself would refuse theirs, and they would keep their records and look for
+// another leader; while they wait here all that they send is lost.
 func (n *node) closeSilent() {
 	for _, p := range n.pools {
+		if !n.hopeless(p.key.identity) {
+			continue
+		}
 		l := &p.lanes[LaneOwn]
 		for _, t := range l.line.all() {
 			if l.wants(&t) && t.client.silent && t.client.own == nil {

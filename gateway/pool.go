@@ -101,7 +101,7 @@ func (n *node) placeAlone(c *client) *uplink {
 	l := &c.pool.lanes[LaneOwn]
 	switch {
 	case c.own == nil:
-		if !l.dialFor(c) && c.silent && n.away() {
+		if !l.dialFor(c) && c.silent && n.hopeless(c.pool.key.identity) {
 			n.doom(c, kring.ReasonBackendFailed)
 			return nil
 		}

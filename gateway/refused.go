@@ -15,6 +15,7 @@ type refusal struct {
 	as       *Identity // whose fields were refused: others are tried at once
 	failures int       // in a row
 	retryAt  int64
+	trying   bool // a connection has begun since
 }
 
 // refuses says that no connection by id may begin now.
@@ -23,10 +24,16 @@ func (n *node) refuses(id *Identity, now int64) bool {
 	return r != nil && r.as == id.latest() && now < r.retryAt
 }
 
+// hopeless says that no connection by id will open soon, for all that is known: the broker is away,
+// or refuses id.
+func (n *node) hopeless(id *Identity) bool {
+	return n.away() || n.refuses(id, n.now()) && !n.refused[id].trying
+}
+
 // tries notes that a connection by id begins: one at a time, while the last was refused.
 func (n *node) tries(id *Identity) {
 	if r := n.refused[id]; r != nil {
-		r.as, r.retryAt = id.latest(), n.now()+int64(n.g.cfg.OpenTimeout)
+		r.as, r.retryAt, r.trying = id.latest(), n.now()+int64(n.g.cfg.OpenTimeout), true
 	}
 }
 
@@ -39,6 +46,7 @@ func (n *node) noteRefused(u *uplink, err error) {
 		n.refused[id] = r
 	}
 	r.failures++
+	r.trying = false
 	n.counts.OpenFailures++
 	r.as, r.retryAt = id.latest(), n.now()+int64(n.backoff(r.failures))
 	text := fmt.Sprintf("broker %d at %s does not accept the upstream credentials of %q: %v", n.id, u.at, r.as.Name, err)

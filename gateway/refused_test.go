@@ -133,3 +133,57 @@ func TestTheBootstrapAddressThatRefusesIsTheOneThatIsNamed(t *testing.T) {
 	}
 	s.finish()
 }
+
+// TestAProducerWithoutAnswersIsClosedWhenItsIdentityIsRefused, and not after Config.WaitTimeout: the
+// broker itself would close it, and others use the broker. While its identity is tried it waits.
+func TestAProducerWithoutAnswersIsClosedWhenItsIdentityIsRefused(t *testing.T) {
+	bob := &Identity{Name: "bob", Mechanism: "PLAIN", User: "bob", Password: "old"}
+	alice := &Identity{Name: "alice", Mechanism: "PLAIN", User: "alice", Password: "good"}
+	s := ready(t, func(c *Config) {
+		c.IdentityOf = func(conn *kring.Conn) *Identity {
+			switch {
+			case conn == nil:
+				return &noIdentity
+			case conn.Principal() == "User:bob":
+				return bob
+			}
+			return alice
+		}
+	})
+	s.change = func(_ *stageLink, req kmsg.Request, resp kmsg.Response) {
+		if a, is := req.(*kmsg.SASLAuthenticateRequest); is && bytes.HasSuffix(a.SASLAuthBytes, []byte("old")) {
+			resp.(*kmsg.SASLAuthenticateResponse).ErrorCode = 58
+		}
+	}
+	produce := func(user string) *stageClient {
+		c := s.client("a")
+		c.conn.SetPrincipal("User:" + user)
+		c.ask(2)
+		return c
+	}
+	other := produce("alice")
+	s.run()
+	waits := produce("bob") // for the answer to its credentials
+	if waits.closed {
+		t.Error("it is closed before the broker has said anything")
+	}
+	s.run()
+	if !waits.closed {
+		t.Error("its credentials were refused, and it is not closed")
+	}
+	if c := produce("bob"); !c.closed {
+		t.Error("the next one is not closed while its identity backs off")
+	}
+	bob.Renew(&Identity{Name: "bob", Mechanism: "PLAIN", User: "bob", Password: "new"})
+	first, second := produce("bob"), produce("bob")
+	if other.leave(); first.closed || second.closed {
+		t.Error("one is closed whose credentials are being tried")
+	}
+	s.run()
+	for _, c := range []*stageClient{other, first, second} {
+		if c.closed || c.seen != 1 {
+			t.Errorf("client %d: closed %t, the broker got %d requests", c.number, c.closed, c.seen)
+		}
+	}
+	s.finish()
+}

@@ -461,9 +461,7 @@ func (u *uplink) Closed(err error) {
 			n.pump(c, false)
 		}
 	}
-	if n.away() {
-		n.closeSilent()
-	}
+	n.closeSilent()
 	u.lanes.serve()
 }
 
