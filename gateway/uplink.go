@@ -48,6 +48,7 @@ type uplink struct {
 	away      fifo[*slot]
 	unsent    atomic.Int32 // Writes that are not done
 	headSince int64        // since when the first of away is being answered
+	doubted   int32        // the first of away that was late at the last look
 	silentAt  int64        // when it last sent a Produce without an answer
 	idleSince int64
 	muted     int64       // until when the broker reads nothing of it
@@ -403,6 +404,10 @@ func (u *uplink) tick(now int64) {
 	case u.away.len() > 0:
 		s, since := u.away.first(), max(u.headSince, u.muted) // what follows a throttled response is not read before
 		if now-since > int64(s.limit(g)) {
+			if u.doubted != s.correlation { // the process may have been stopped: the answer may lie there
+				u.doubted = s.correlation
+				return
+			}
 			u.node.counts.Late++
 			u.close(fmt.Errorf("%w: API %d, after %v", errLate, s.req.Header.Key, time.Duration(now-since)))
 		}
