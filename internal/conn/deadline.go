@@ -28,7 +28,7 @@ func (c *Conn) Earliest(now int64) int64 {
 	}
 	if whole > 0 {
 		since := now
-		if c.at.begun > 0 && !c.excused() {
+		if c.at.begun > 0 && c.in.receive.up() {
 			since = min(c.at.active, c.at.begun+c.in.frameTime())
 		}
 		due = min(due, since+whole)
@@ -72,14 +72,14 @@ func (in *arrival) frameTime() int64 {
 }
 
 // slow says that something of the frame that was begun should have come by now, and
-// late that all of it should have. Time does not count in which the connection waits
-// for us.
+// late that all of it should have. Time does not count in which nothing is received. What
+// is in flight before it keeps nothing of it back: it has its memory, which others may want.
 func (c *Conn) slow(now int64) (slow, late bool) {
 	whole := int64(c.set.FrameTimeout)
 	if whole == 0 || c.at.begun == 0 {
 		return false, false
 	}
-	if c.excused() || !c.in.receive.up() {
+	if !c.in.receive.up() {
 		c.at.begun = now
 		return false, false
 	}

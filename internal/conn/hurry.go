@@ -27,7 +27,7 @@ func (c *Conn) Hurries() bool {
 
 // CloseSilent closes the connection if it has begun a frame and sends nothing of it.
 func (c *Conn) CloseSilent() {
-	if c.life == vacant || c.up != nil || c.life >= ending || c.at.begun == 0 || c.set.FrameTimeout <= 0 || !c.in.receive.up() || c.excused() {
+	if c.life == vacant || c.up != nil || c.life >= ending || c.at.begun == 0 || c.set.FrameTimeout <= 0 || !c.in.receive.up() {
 		return
 	}
 	if c.shared.now-c.at.active >= c.hurriesAfter() && !c.peerWrites() {
