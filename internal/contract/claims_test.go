@@ -80,6 +80,26 @@ func TestAFrameThatComesWaitsOnlyATenthForThoseThatDoNot(t *testing.T) {
 	})
 }
 
+// Whoever has a request in flight, which may ask to wait for weeks, holds no more with the frame
+// that it begins behind it.
+func TestAFrameThatDoesNotComeBehindARequestInFlightIsClosed(t *testing.T) {
+	servertest.Each(t, func(t *testing.T, cfg kring.Config) {
+		const clients = 4
+		cfg.Limits.PipelineMax, cfg.Limits.FrameBytesMax, cfg.Memory.RequestBytesMax = 2, 1<<20, 8<<20
+		cfg.Timeouts.Frame = 500 * time.Millisecond
+		polls := make(chan kring.Request, clients)
+		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) { polls <- r }))
+		for range clients {
+			c := servertest.Dial(t, s)
+			c.Send("poll")
+			poll := <-polls
+			defer poll.Respond(nil) // to nobody
+			claim(c, 1<<20)
+		}
+		servertest.Eventually(t, "they are closed", func() bool { return closedBy(s, reqchan.FrameTimeout) == clients })
+	})
+}
+
 // A frame that comes slowly but steadily, and fast enough, is served, however long it
 // takes in all.
 func TestAFrameThatComesSteadilyHasItsTime(t *testing.T) {
