@@ -52,7 +52,7 @@ public final class Secure {
             return c.want.equals("ok") ? "ok" : "FAIL let in";
         } catch (Throwable e) {
             for (Throwable t = e; t != null; t = t.getCause()) {
-                if (c.want.equals("sasl") && t instanceof SaslAuthenticationException || c.want.equals("tls") && t instanceof SslAuthenticationException) {
+                if (c.want.equals("sasl") && t instanceof SaslAuthenticationException || c.want.startsWith("tls") && t instanceof SslAuthenticationException) {
                     return "ok";
                 }
             }

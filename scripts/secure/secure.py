@@ -172,8 +172,9 @@ async def aio(case, topic):
     check(got)
 
 
-# The client's own refusal, and the server's alerts; the last two are Apache Kafka's.
-TLS = r"(?i)certificate verify failed|certificate_verify_failed|alert (certificate required|unknown ca|bad certificate|certificate unknown)"
+# The client's own refusal, and the server's alerts.
+TLS = r"(?i)certificate verify failed|certificate_verify_failed|alert (certificate required|unknown ca)"
+TLS_KAFKA = TLS + "|alert (bad certificate|certificate unknown)"
 CLIENTS = {
     "confluent-python": (confluent, TLS, r"(?i)authentication (fail|error)"),
     "kafka-python": (kafka_python, TLS, r"SaslAuthenticationFailed|AuthenticationFailed|\[Error 58\]"),
@@ -190,7 +191,7 @@ def attempt(name, case):
         verdict = "ok" if case.want == "ok" else "FAIL let in"
     except Exception as e:  # what a client raises is what is looked at
         text = " ".join(("%s %s %r %s" % (type(e).__name__, e, e.__cause__, log.getvalue())).split())
-        refusal = {"tls": tls, "sasl": sasl}.get(case.want)
+        refusal = {"tls": tls, "tls-kafka": TLS_KAFKA, "sasl": sasl}.get(case.want)
         verdict = "ok" if refusal and re.search(refusal, text) else "FAIL " + text[:4000]
     # One write: cases run beside each other, and print writes the end of the line on its own.
     sys.stdout.write("result\t%s\t%s\t%s\n" % (name, case.name, verdict))

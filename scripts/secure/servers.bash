@@ -95,15 +95,16 @@ start_secure_kafka() {
 }
 
 # cases_for SERVER prints the cases: name, address, CA, certificate, key, mechanism, user,
-# password, and who refuses.
+# password, and who refuses: tls-kafka is TLS in Apache Kafka's words.
 cases_for() {
-	local server=$1 m listener tls ca good bad
+	local server=$1 m listener tls ca good bad by_tls=tls
+	[[ $server != kafka ]] || by_tls=tls-kafka
 	row() { printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$@"; }
 	row tls "${listeners[$server,SSL]}" "$certs/ca.pem" - - - - - ok
-	row tls-wrong-ca "${listeners[$server,SSL]}" "$certs/other-ca.pem" - - - - - tls
+	row tls-wrong-ca "${listeners[$server,SSL]}" "$certs/other-ca.pem" - - - - - "$by_tls"
 	row mtls "${listeners[$server,MTLS]}" "$certs/ca.pem" "$certs/client.pem" "$certs/client.key" - - - ok
-	row mtls-none "${listeners[$server,MTLS]}" "$certs/ca.pem" - - - - - tls
-	row mtls-stranger "${listeners[$server,MTLS]}" "$certs/ca.pem" "$certs/stranger.pem" "$certs/stranger.key" - - - tls
+	row mtls-none "${listeners[$server,MTLS]}" "$certs/ca.pem" - - - - - "$by_tls"
+	row mtls-stranger "${listeners[$server,MTLS]}" "$certs/ca.pem" "$certs/stranger.pem" "$certs/stranger.key" - - - "$by_tls"
 	for m in PLAIN SCRAM-SHA-256 SCRAM-SHA-512 OAUTHBEARER; do
 		good=$secret bad=$wrong
 		if [[ $m == OAUTHBEARER ]]; then good=$(cat "$certs/token") bad=$(cat "$certs/token-forged"); fi
