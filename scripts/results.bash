@@ -1,10 +1,12 @@
 # What is read out of the output of `go test -v`. Source it after lib.bash.
 
-# explain LOG prints what failed: first with what came before it, then by name
-# alone, so that the last lines say the most.
+# explain LOG prints what failed: first with what came before it, then where tests stood
+# when their time was over, then by name alone, so that the last lines say the most.
 explain() {
 	grep -E -B 30 'DATA RACE|^ *--- FAIL|^panic:' "$1" | tail -n 120 || true
 	echo
+	sed -n '/^panic: test timed out/,$p' "$1" |
+		awk 'BEGIN { RS = ""; ORS = "\n\n" } /^panic: test timed out/ || /_test\.go:/' | head -n 80 || true
 	grep -m 5 -A 20 '^# ' "$1" || true # what does not compile
 	grep -E -m 60 '^ *--- FAIL|^FAIL|^panic:' "$1" || tail -n 60 "$1"
 }
