@@ -80,9 +80,10 @@ func (c *Conn) refusedUntil() (at int64, waits bool) {
 	return c.refused.since + int64(refusedWait), true
 }
 
-// handshakeUntil is when the transport must be open; false: it is, or has for ever.
+// handshakeUntil is when the transport must be open; false: it is, or has for ever. A connection
+// that this side makes has until upstream.openBy for all that opens it.
 func (c *Conn) handshakeUntil() (at int64, waits bool) {
-	if c.secure == nil || c.set.HandshakeTimeout <= 0 || c.secure.Open() {
+	if c.secure == nil || c.up != nil || c.set.HandshakeTimeout <= 0 || c.secure.Open() {
 		return 0, false
 	}
 	return c.secure.since + int64(c.set.HandshakeTimeout), true

@@ -482,7 +482,7 @@ func (c *Conn) upstreamError() error {
 		return c.info.EndDetail()
 	}
 	switch c.reason {
-	case reqchan.IdleExpired, reqchan.WriteTimeout, reqchan.FrameTimeout, reqchan.HandshakeTimeout:
+	case reqchan.IdleExpired, reqchan.WriteTimeout, reqchan.FrameTimeout:
 		return os.ErrDeadlineExceeded
 	case reqchan.PeerFinished:
 		return io.EOF
