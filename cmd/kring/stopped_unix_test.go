@@ -28,7 +28,7 @@ func echoed(conn net.Conn, n int) error {
 // A process that was stopped (docker pause, a snapshot) for longer than its timeouts
 // serves what came meanwhile, and sends on what was half sent.
 func TestAProcessThatWasStoppedClosesNobodyForIt(t *testing.T) {
-	const silent, half = 300, 4 // more than there are receive buffers (256)
+	const silent, half = 300, 4 // more are silent than an engine lends receive buffers (256)
 	for _, engine := range enginesHere() {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel() // mostly it waits
