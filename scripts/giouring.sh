@@ -11,7 +11,7 @@ cd "$root"
 flags=(-tags giouring -ldflags=-checklinkname=0)
 
 go build "${flags[@]}" ./...
-go test -v -vet=off -timeout 15m "${flags[@]}" ./uring/... >"$scratch/log" 2>&1 || {
+go test -v -vet=off -timeout 25m "${flags[@]}" ./uring/... >"$scratch/log" 2>&1 || {
 	explain "$scratch/log"
 	die "the suite failed on giouring's ring"
 }

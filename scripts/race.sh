@@ -23,7 +23,7 @@ share() {
 	local tests
 	tests=$("$scratch/kring.test" -test.list . | awk -v n="$1" -v of="$2" '/^(Test|Fuzz|Example)/ && i++ % of == n' | paste -sd '|')
 	cd cmd/kring
-	exec "$scratch/kring.test" -test.v -test.timeout 15m -test.run "^($tests)\$" >"$scratch/log.$1" 2>&1
+	exec "$scratch/kring.test" -test.v -test.timeout 25m -test.run "^($tests)\$" >"$scratch/log.$1" 2>&1
 }
 
 shares=4 running=()
@@ -42,7 +42,7 @@ if (($# == 0)); then
 	set -- ./uring ./internal/contract ./processor "${rest[@]}" # the longest first: others run beside them
 fi
 status=0
-go test -v "${flags[@]}" -p 2 -timeout 15m "$@" >"$scratch/log" 2>&1 || status=$?
+go test -v "${flags[@]}" -p 2 -timeout 25m "$@" >"$scratch/log" 2>&1 || status=$?
 for n in "${!running[@]}"; do
 	failed=
 	wait "${running[n]}" || failed=1

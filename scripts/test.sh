@@ -13,7 +13,7 @@ grep -qE '^go test \./\.\.\.( |$)' README.md || die "README.md no longer names '
 # By the environment, so that the command itself stays the README's: -v, a timeout for a
 # busy machine (uring took 8 minutes beside hogs), three packages at once, because the
 # longest is the last, and without vet, of which lint.sh has all.
-GOFLAGS="${GOFLAGS:-} -v -p=3 -timeout=15m -vet=off" go test ./... >"$scratch/log" 2>&1 || {
+GOFLAGS="${GOFLAGS:-} -v -p=3 -timeout=25m -vet=off" go test ./... >"$scratch/log" 2>&1 || {
 	explain "$scratch/log"
 	die "go test ./... failed"
 }
