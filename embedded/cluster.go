@@ -185,7 +185,11 @@ func (c *Cluster) recoverDir() error {
 	if c.resume = nil; m.session == nil {
 		c.resume = owned // else kfake knows
 	}
-	if c.txns, err = openTxnLog(c.cfg.DataDir, c.cfg.SyncWrites, owned); err != nil {
+	var directory func() error
+	if c.cfg.SyncWrites {
+		directory = func() error { return c.syncs.directory(c.cfg.DataDir) }
+	}
+	if c.txns, err = openTxnLog(c.cfg.DataDir, directory, owned); err != nil {
 		return err
 	}
 	return errors.Join(c.starts.keepEnds(), writeEndedTxns(c.cfg.DataDir, m.ended))

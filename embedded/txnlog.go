@@ -18,11 +18,12 @@ import (
 // acknowledged, so that a transaction goes on after a crash, and one that was
 // being ended is ended in every partition. (Kafka: __transaction_state.)
 type txnLog struct {
-	path string
-	sync bool
-	max  int64 // bytes; see full
+	path      string
+	directory func() error // syncs the directory of the file; nil: nothing is synced
+	max       int64        // bytes; see full
 
 	mu   sync.Mutex
+	new  bool               // guarded by mu; the file was made anew since its directory was synced
 	made time.Time          // guarded by mu; when full last had the file made anew
 	file *os.File           // guarded by mu
 	size int64              // guarded by mu; of the file
@@ -156,9 +157,9 @@ func union(a, b []int32) []int32 {
 }
 
 // openTxnLog goes on with the log that recoverData left, for the transactions that
-// have an owner.
-func openTxnLog(dir string, sync bool, open map[int64]*txnNote) (*txnLog, error) {
-	l := &txnLog{path: filepath.Join(dir, txnLogName), sync: sync, max: txnLogBytesMax, open: open}
+// have an owner. directory syncs dir; nil: nothing is synced.
+func openTxnLog(dir string, directory func() error, open map[int64]*txnNote) (*txnLog, error) {
+	l := &txnLog{path: filepath.Join(dir, txnLogName), directory: directory, max: txnLogBytesMax, open: open}
 	if l.open == nil {
 		l.open = make(map[int64]*txnNote)
 	}
@@ -185,12 +186,13 @@ func (l *txnLog) rewrite() error {
 		err = os.Rename(tmp, l.path)
 	}
 	if err != nil {
+		_ = os.Remove(tmp)
 		return errors.Join(err, f.Close())
 	}
 	if l.file != nil {
 		_ = l.file.Close() // what it held is in the new one
 	}
-	l.file, l.size, l.kept = f, int64(len(raw)), int64(len(raw))
+	l.file, l.size, l.kept, l.new = f, int64(len(raw)), int64(len(raw)), true
 	return nil
 }
 
@@ -210,10 +212,8 @@ func (l *txnLog) note(n *txnNote) error {
 	if _, err := l.file.Write(entry); err != nil {
 		return errors.Join(err, l.file.Truncate(l.size))
 	}
-	if l.sync {
-		if err := l.file.Sync(); err != nil {
-			return errors.Join(err, l.file.Truncate(l.size))
-		}
+	if err := l.synced(); err != nil {
+		return errors.Join(err, l.file.Truncate(l.size))
 	}
 	l.size += int64(len(entry))
 	if len(n.Deleting) == 0 {
@@ -221,6 +221,24 @@ func (l *txnLog) note(n *txnNote) error {
 	}
 	if l.size > 2*l.kept+txnLogSlack {
 		_ = l.rewrite() // the old one is as good, and longer
+	}
+	return nil
+}
+
+// synced syncs what was written. A file that was made anew says the same as the one before it;
+// what is written behind that would be lost with its name. mu is held.
+func (l *txnLog) synced() error {
+	if l.directory == nil {
+		return nil
+	}
+	if err := l.file.Sync(); err != nil {
+		return err
+	}
+	if l.new {
+		if err := l.directory(); err != nil {
+			return err
+		}
+		l.new = false
 	}
 	return nil
 }

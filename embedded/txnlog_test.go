@@ -124,7 +124,7 @@ func TestATransactionWithoutAnOwnerIsAborted(t *testing.T) {
 
 // A former owner's requests do not touch the notes about his successor.
 func TestAFencedProducerChangesNoNotes(t *testing.T) {
-	l, err := openTxnLog(t.TempDir(), false, nil)
+	l, err := openTxnLog(t.TempDir(), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestAFencedProducerChangesNoNotes(t *testing.T) {
 // The log of open transactions does not grow with those that ended.
 func TestTheTransactionLogIsBounded(t *testing.T) {
 	dir := t.TempDir()
-	l, err := openTxnLog(dir, false, nil)
+	l, err := openTxnLog(dir, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,11 +168,48 @@ func TestTheTransactionLogIsBounded(t *testing.T) {
 	}
 }
 
+// What is noted behind a log that was made anew would be lost with the log's name.
+func TestTheNameOfATransactionLogIsSyncedBeforeWhatFollows(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	c := open(t, Config{DataDir: dir, SyncWrites: true})
+	var d disk
+	c.syncs.file = d.sync
+	l := c.txnLog()
+	noted := func(pid int64) error {
+		return l.note(&txnNote{PID: pid, TxID: "txn", Partitions: map[string][]int32{"two": {0}}})
+	}
+	if err := noted(1); err != nil {
+		t.Fatal(err)
+	}
+	l.mu.Lock()
+	err := l.rewrite()
+	size := l.size
+	l.mu.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.fail("data")
+	if err := noted(2); err == nil {
+		t.Error("it was noted on a disk that fails")
+	}
+	if info, err := os.Stat(l.path); err != nil || info.Size() != size {
+		t.Errorf("what could not be noted is in the log: %v", err)
+	}
+	d.heal()
+	before := d.count("data")
+	if err := noted(2); err != nil || d.count("data") != before+1 {
+		t.Errorf("the directory was synced %d times: %v", d.count("data")-before, err)
+	}
+	if err := noted(3); err != nil || d.count("data") != before+1 {
+		t.Errorf("the directory was synced again, %d times in all: %v", d.count("data")-before, err)
+	}
+}
+
 // An end that raised the epoch is remembered, also by the next process, until
 // its producer goes on or another takes the transactional id.
 func TestAnEndThatRaisedTheEpochIsRemembered(t *testing.T) {
 	dir := t.TempDir()
-	l, err := openTxnLog(dir, false, nil)
+	l, err := openTxnLog(dir, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +237,7 @@ func TestAnEndThatRaisedTheEpochIsRemembered(t *testing.T) {
 		if err := m.readTxns(); err != nil {
 			t.Fatal(err)
 		}
-		if l, err = openTxnLog(dir, false, m.ownedTxns()); err != nil {
+		if l, err = openTxnLog(dir, nil, m.ownedTxns()); err != nil {
 			t.Fatal(err)
 		}
 		if l.open[4] == nil || len(l.open[4].Partitions) != 1 {
