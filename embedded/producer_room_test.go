@@ -93,7 +93,8 @@ func writtenDown(t *testing.T, dir string) (producers, windows int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return len(readPIDs(entries)), len(all.Windows)
+	pids, _ := readPIDs(entries)
+	return len(pids), len(all.Windows)
 }
 
 // Producers that are not transactional have a bound; beyond it new ones wait until others have

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"hash/crc32"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -225,9 +226,11 @@ type pidEntry struct {
 	timedOut bool // the last entry is that of a transaction that was aborted for its age
 }
 
-// readPIDs replays pids.log as kfake does.
-func readPIDs(entries [][]byte) map[int64]pidEntry {
-	pids := make(map[int64]pidEntry)
+// readPIDs replays pids.log as kfake does. Of the producers of one transactional id it has the
+// newest; the others are replaced: kfake forgets one whose epochs are used up, but not in the log.
+func readPIDs(entries [][]byte) (pids map[int64]pidEntry, replaced map[int64]bool) {
+	pids, replaced = make(map[int64]pidEntry), make(map[int64]bool)
+	of := make(map[string]int64) // by transactional id
 	for _, raw := range entries {
 		var e pidEntry
 		if json.Unmarshal(raw, &e) != nil {
@@ -236,10 +239,20 @@ func readPIDs(entries [][]byte) map[int64]pidEntry {
 		was, known := pids[e.PID]
 		switch {
 		case e.Type == "init":
-			if known && e.Commit == nil && e.TxID == was.TxID {
+			if other, is := of[e.TxID]; e.TxID != "" && is && other != e.PID {
+				// A log that kfake wrote anew has them in any order. Nobody begins with the last epoch.
+				if e.Epoch >= epochLast-1 && pids[other].Epoch < epochLast-1 {
+					replaced[e.PID] = true
+					continue
+				}
+				delete(pids, other)
+				replaced[other] = true
+			}
+			if of[e.TxID] = e.PID; known && e.Commit == nil && e.TxID == was.TxID {
 				e.Commit, e.carried = was.Commit, was.Commit != nil
 			}
 			pids[e.PID] = e
+			delete(replaced, e.PID)
 		case known:
 			was.Epoch, was.carried, was.ended, was.timedOut = e.Epoch, false, e.Type == "endtx", e.Type == "timeout"
 			if e.Commit != nil {
@@ -248,7 +261,7 @@ func readPIDs(entries [][]byte) map[int64]pidEntry {
 			pids[e.PID] = was
 		}
 	}
-	return pids
+	return pids, replaced
 }
 
 // sessionState is what is read and written of kfake's session_state.json.
@@ -343,6 +356,7 @@ func (m *recovery) writeProducers() error {
 			m.windows[key] = &w
 		}
 	}
+	maps.DeleteFunc(m.windows, func(key windowKey, _ *seqWindow) bool { return m.replaced[key.producer] })
 	m.forgetProducers()
 	all := seqWindows{Version: layoutVersion}
 	for _, w := range m.windows {

@@ -43,7 +43,8 @@ type recovery struct {
 	deleting         map[string]bool // topics, or ids, whose deletion may have been interrupted
 	txns             map[int64]*txnNote
 	pids             map[int64]pidEntry
-	pidsForgot       bool                   // some of pids are not to be kept
+	replaced         map[int64]bool         // by others of pids: producers of the same transactional id
+	pidsForgot       bool                   // some of the producers in pids.log are not to be kept
 	session          *sessionState          // nil: the last process did not write one
 	starts           map[string]*topicStart // of logs, by topic; nil: an older version did not write them down
 	ended            map[string]endedTxn    // transactions, as far as they are known
@@ -111,7 +112,8 @@ func (m *recovery) recoverAll() error {
 	if err != nil {
 		return err
 	}
-	m.pids = readPIDs(pids)
+	m.pids, m.replaced = readPIDs(pids)
+	m.pidsForgot = len(m.replaced) > 0
 	if err := m.recoverPartitions(); err != nil {
 		return err
 	}

@@ -128,7 +128,8 @@ func (c *Cluster) keepEndedTxns() error {
 		entries, raw = append(entries, data), raw[size:]
 	}
 	states, ended := c.transactions.states(), make(map[string]endedTxn)
-	for _, known := range readPIDs(entries) {
+	pids, _ := readPIDs(entries)
+	for _, known := range pids {
 		if state := states[known.TxID]; known.TxID != "" && (state == txnCommited || state == txnAborted) {
 			ended[known.TxID] = endedTxn{state, known.Epoch}
 		}
