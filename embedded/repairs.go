@@ -77,7 +77,7 @@ var repairs = []repair{
 	{kmsg.Produce, "has the names of topics that are asked for by id", on(nameProduced)},
 	{kmsg.Produce, "looks at a transaction's producer before it looks at its partitions or begins it", on(fenceProducer)},
 	{kmsg.Produce, "forgets producers that have written nothing for long, and bounds how many there are", on(boundProducers)},
-	{kmsg.Produce, "obeys cleanup.policy, message.timestamp.* and compression.type, and clears the bit of append time where a producer sets it", on(validateProduce)},
+	{kmsg.Produce, "obeys cleanup.policy, message.timestamp.* and compression.type, clears the bit of append time where a producer sets it, and refuses a negative sequence", on(validateProduce)},
 	{kmsg.Produce, waitsBounded, on(watchProduced)}, // before anything of it is shown to kfake
 	// The two that follow come last of Produce: what refuses batches comes before.
 	{kmsg.Produce, "answers two unknown topic ids in one request instead of ending the process", on(produceByTopic)},

@@ -55,6 +55,9 @@ func (r *topicRules) formatFault(b recordBatch, version int16) *refusal {
 	case len(b) > r.messageBytes:
 		return refuse(kerr.MessageTooLarge.Code, fmt.Sprintf("The batch has %d bytes; max.message.bytes is %d.", len(b), r.messageBytes))
 	}
+	if h := readHead(b); h.producer >= 0 && h.sequence < 0 && b.whole() {
+		return refuse(kerr.InvalidRecord.Code, fmt.Sprintf("Invalid sequence number %d in record batch with producerId %d", h.sequence, h.producer))
+	}
 	return nil
 }
 
