@@ -54,7 +54,6 @@ func produceByTopic(x *exchange, req *kmsg.ProduceRequest) kmsg.Response {
 	for i := range req.Topics {
 		names[req.Topics[i].TopicID] = req.Topics[i].Topic
 	}
-	var answers []kmsg.ProduceResponseTopic
 	for len(req.Topics) > 1 {
 		one := *req
 		one.Topics = req.Topics[:1]
@@ -66,11 +65,14 @@ func produceByTopic(x *exchange, req *kmsg.ProduceRequest) kmsg.Response {
 			x.fail(err)
 			return nil
 		}
-		answers = append(answers, resp.(*kmsg.ProduceResponse).Topics...)
+		for _, t := range resp.(*kmsg.ProduceResponse).Topics {
+			t.Topic = names[t.TopicID]
+			x.partly.Topics = append(x.partly.Topics, t)
+		}
 		req.Topics, x.changed = req.Topics[1:], true
 	}
 	first(x, func(resp *kmsg.ProduceResponse) {
-		said := append(resp.Topics, answers...)
+		said := append(resp.Topics, x.partly.Topics...)
 		resp.Topics = nil
 		for i := range said {
 			said[i].Topic = names[said[i].TopicID]

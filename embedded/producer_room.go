@@ -270,9 +270,19 @@ func boundProducers(x *exchange, req *kmsg.ProduceRequest) kmsg.Response {
 		}
 		return fault
 	})
-	if len(shown) > 0 {
-		then(x, func(resp *kmsg.ProduceResponse) { x.cluster().settleProducers(shown, resp) })
+	if len(shown) == 0 {
+		return nil
 	}
+	settle := func(resp *kmsg.ProduceResponse) {
+		x.cluster().settleProducers(shown, resp)
+		shown = nil
+	}
+	then(x, settle)
+	over := x.session.stay()
+	x.finally(func() {
+		settle(&x.partly) // unless it is settled
+		over()
+	})
 	return nil
 }
 

@@ -41,8 +41,11 @@ type exchange struct {
 	// after see the response. What one of them has instead is the answer, and
 	// those behind it do not see it.
 	after []func(kmsg.Response) (instead kmsg.Response)
-	err   error // see fail
-	size  int   // bytes of kfake's response; 0: it was not asked
+	ends  []func() // see finally
+	// partly is what kfake has answered of a Produce until now, by topic.
+	partly kmsg.ProduceResponse
+	err    error // see fail
+	size   int   // bytes of kfake's response; 0: it was not asked
 }
 
 func (x *exchange) cluster() *Cluster { return x.session.cluster }
@@ -67,6 +70,16 @@ func first[Resp kmsg.Response](x *exchange, f func(Resp)) {
 	x.after = append(x.after, others...)
 }
 
+// finally has f called when the request is over, however it ends: those who asked to see the
+// response may not see one. Several are called in the order in which they were named.
+func (x *exchange) finally(f func()) { x.ends = append(x.ends, f) }
+
+func (x *exchange) end() {
+	for _, f := range x.ends {
+		f()
+	}
+}
+
 // ask puts a request of our own to kfake, on the connection of the client. Its
 // version must be set.
 func (x *exchange) ask(req kmsg.Request) (kmsg.Response, error) { return x.session.ask(req) }
@@ -75,6 +88,7 @@ func (x *exchange) ask(req kmsg.Request) (kmsg.Response, error) { return x.sessi
 // had asked. Only for APIs whose repairs answer by a response.
 func (x *exchange) askRepaired(req kmsg.Request) (kmsg.Response, error) {
 	inner := &exchange{q: x.q, session: x.session, req: req}
+	defer inner.end()
 	resp := inner.before(repairsOf[kmsg.Key(req.Key())])
 	if resp == nil && inner.err == nil {
 		resp, inner.err = x.ask(req)
@@ -109,6 +123,7 @@ func (s *session) repaired(j job, repairs []repair) error {
 	}
 	produce, ok := req.(*kmsg.ProduceRequest)
 	x := &exchange{q: j.q, session: s, req: req, silent: ok && produce.Acks == 0}
+	defer x.end()
 	if resp := x.before(repairs); x.err != nil {
 		return x.err
 	} else if resp != nil {

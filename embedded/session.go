@@ -32,6 +32,7 @@ type session struct {
 	over    bool     // guarded by mu; no job will be taken any more
 	pipe    net.Conn // guarded by mu; made by run, closed by end
 	again   bool     // guarded by mu; the pipe was closed because kfake is run anew
+	stays   bool     // guarded by mu; the pipe outlasts end; see stay
 
 	head    [reqchan.SizeBytes + correlationBytes]byte // owned by run
 	writing *writing                                   // owned by run; of the request that is served, nil unless it writes to disk
@@ -120,6 +121,9 @@ func (s *session) end() {
 	s.mu.Lock()
 	over, pipe := s.over, s.pipe
 	s.over = true
+	if s.stays {
+		pipe = nil
+	}
 	s.mu.Unlock()
 	if over {
 		return
@@ -129,6 +133,20 @@ func (s *session) end() {
 		_ = pipe.Close() // net.Pipe: cannot fail
 	}
 	s.order.end()
+}
+
+// stay has the response of kfake read though the client goes meanwhile, until the function that it
+// returns is called: what the request did in kfake must be known. Not for one that may wait there.
+func (s *session) stay() (over func()) {
+	set := func(stays bool) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.stays = stays; !stays && s.over && s.pipe != nil {
+			_ = s.pipe.Close() // net.Pipe: cannot fail
+		}
+	}
+	set(true)
+	return func() { set(false) }
 }
 
 // run serves jobs of a class until there are no more, or the next needs another turn.
