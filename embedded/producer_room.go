@@ -155,6 +155,13 @@ func (r *producerRoom) wrote(id int64, epoch int16, topic string, partition int3
 	return true, stored, nil
 }
 
+// has says that a producer is counted.
+func (r *producerRoom) has(id int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.of[id] != nil
+}
+
 func (r *producerRoom) touch(at *chain.Element, epoch int16) {
 	p := at.Value.(*keptProducer)
 	p.wrote, p.next = r.now(), max(p.next, after(epoch))
@@ -304,7 +311,9 @@ func (c *Cluster) settleProducers(shown []shownBatch, resp *kmsg.ProduceResponse
 		}
 	}
 	for _, w := range shown {
-		if info := c.topicInfo(w.topic); info != nil && window[w.place] {
+		if w.epoch < 0 && stored[w.place] {
+			c.producers.lacks(w.windowKey) // kfake did not know the producer, and does not now
+		} else if info := c.topicInfo(w.topic); info != nil && window[w.place] {
 			c.producers.keeps(w, info.TopicID, stored[w.place])
 		} else {
 			c.producers.lacks(w.windowKey) // or its topic is deleted
@@ -313,9 +322,12 @@ func (c *Cluster) settleProducers(shown []shownBatch, resp *kmsg.ProduceResponse
 }
 
 // roomForProducer counts what kfake will keep of a batch's producer, if there is room. stored: one
-// of its batches is known to be in the partition. fault: there is none.
+// of its batches is known to be in the partition, or nothing is kept. fault: there is none.
 func (c *Cluster) roomForProducer(h *batchHead, topic string, partition int32) (stored bool, fault *kerr.Error) {
 	r := &c.producers
+	if h.producerEpoch < 0 && !r.has(h.producer) {
+		return true, nil // kfake stores it without its producer, of whom it keeps nothing
+	}
 	for {
 		known, stored, going := r.wrote(h.producer, h.producerEpoch, topic, partition)
 		if going == nil && known {

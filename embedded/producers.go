@@ -102,7 +102,7 @@ func (p *producers) batch(h *batchHead, written time.Time) {
 	if p.windows == nil {
 		p.windows, p.open, p.firstTime = make(map[int64]*seqWindow), make(map[int64]*openTxn), h.firstTime
 	}
-	if h.producer < 0 || h.sequence < 0 {
+	if h.producer < 0 || h.producerEpoch < 0 || h.sequence < 0 { // kfake keeps no window of it either
 		return
 	}
 	w := p.windows[h.producer]
@@ -356,7 +356,12 @@ func (m *recovery) writeProducers() error {
 			m.windows[key] = &w
 		}
 	}
-	maps.DeleteFunc(m.windows, func(key windowKey, _ *seqWindow) bool { return m.replaced[key.producer] })
+	maps.DeleteFunc(m.windows, func(key windowKey, w *seqWindow) bool { return m.replaced[key.producer] || w.Epoch < 0 })
+	maps.DeleteFunc(m.pids, func(_ int64, known pidEntry) bool { // older versions made them of batches
+		none := known.TxID == "" && known.Epoch < 0
+		m.pidsForgot = m.pidsForgot || none
+		return none
+	})
 	m.forgetProducers()
 	all := seqWindows{Version: layoutVersion}
 	for _, w := range m.windows {
