@@ -175,8 +175,11 @@ func (k *kept) settle(by *charge, refused func(keptName) bool) {
 		if k.used, k.has[h] = k.used-c.adds, c.was; c.was == 0 {
 			delete(k.has, h)
 		}
-		if c.txn != "" {
-			k.open[c.txn] -= c.adds
+		if c.txn == "" {
+			continue
+		}
+		if k.open[c.txn] -= c.adds; k.open[c.txn] <= 0 {
+			delete(k.open, c.txn) // a name that nobody is charged for
 		}
 	}
 	for _, c := range *by {
@@ -305,7 +308,7 @@ func (s *keptSum) addGroups(c *Cluster) error {
 			return err
 		}
 		for i := range members {
-			s.addAsCharged(memberName(g.Group, members[i].id), memberBytes)
+			s.addAsCharged(memberName(g.Group, members[i].id, members[i].instance), memberBytes)
 		}
 		if len(members) > 0 {
 			s.addAsCharged(assignmentName(g.Group), assignmentBytes)
@@ -352,11 +355,7 @@ func (s *keptSum) addOthers(c *Cluster) error {
 		return err
 	}
 	for _, e := range resp.(*kmsg.DescribeClientQuotasResponse).Entries {
-		name := ""
-		for _, of := range e.Entity {
-			name += entityPart(of.Type, of.Name)
-		}
-		l := quotaLeft(name)
+		l := quotaLeft(entityName(e.Entity, func(of *kmsg.DescribeClientQuotasResponseEntryEntity) (string, *string) { return of.Type, of.Name }))
 		s.add(l.name, l.bytes)
 	}
 	return nil
@@ -380,7 +379,13 @@ func offsetName(group, topic string, partition int32) keptName {
 	return keptName{kind: keptOffset, of: group, name: topic, partition: partition}
 }
 
-func memberName(group, id string) keptName { return keptName{kind: keptJoin, of: group, name: id} }
+// memberName names a member: by its instance, if it has one, for its next id takes the place of the last.
+func memberName(group, id string, instance *string) keptName {
+	if instance != nil {
+		id = "\x00" + *instance
+	}
+	return keptName{kind: keptJoin, of: group, name: id}
+}
 
 // assignmentName names what the leader of a group has assigned last.
 func assignmentName(group string) keptName { return keptName{kind: keptAssignment, of: group} }

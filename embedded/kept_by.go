@@ -3,6 +3,9 @@ package embedded
 import (
 	"fmt"
 	"regexp/syntax"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -118,24 +121,16 @@ func keepJoin(x *exchange, req *kmsg.JoinGroupRequest) kmsg.Response {
 	unnamed := req.MemberID == "" && req.Version >= joinNamesMembers && req.InstanceID == nil
 	x.shortenJoin(req, unnamed)
 	bytes := x.joinBytes(req)
-	member := memberName(req.Group, req.MemberID)
-	switch {
-	case req.MemberID != "":
-		return x.keep(kerr.CoordinatorLoadInProgress.Code, []left{groupLeft(req.Group), {name: member, bytes: bytes}})
-	case unnamed:
-		session := min(max(time.Duration(req.SessionTimeoutMillis)*time.Millisecond, time.Second), sessionTimeoutMax)
-		return x.keep(kerr.CoordinatorLoadInProgress.Code, []left{groupLeft(req.Group), {bytes: bytes, nameless: true, passes: session}})
+	l := left{name: memberName(req.Group, req.MemberID, req.InstanceID), bytes: bytes, nameless: req.MemberID == "" && req.InstanceID == nil}
+	if unnamed {
+		l.passes = min(max(time.Duration(req.SessionTimeoutMillis)*time.Millisecond, time.Second), sessionTimeoutMax)
 	}
-	l := left{name: member, bytes: bytes, nameless: req.InstanceID == nil}
-	if req.InstanceID != nil { // its next id is in the place of the last
-		l.name.name = "\x00" + *req.InstanceID
-	}
-	if resp := x.keep(kerr.CoordinatorLoadInProgress.Code, []left{groupLeft(req.Group), l}); resp != nil {
+	if resp := x.keep(kerr.CoordinatorLoadInProgress.Code, []left{groupLeft(req.Group), l}); resp != nil || unnamed || !l.nameless {
 		return resp
 	}
 	then(x, func(resp *kmsg.JoinGroupResponse) {
 		if resp.MemberID != "" {
-			x.cluster().kept.rename(memberName(req.Group, resp.MemberID), bytes)
+			x.cluster().kept.rename(memberName(req.Group, resp.MemberID, nil), bytes)
 		}
 	})
 	return nil
@@ -220,14 +215,14 @@ func keepConsumer(x *exchange, req *kmsg.ConsumerGroupHeartbeatRequest) kmsg.Res
 	if req.MemberEpoch != 0 && bytes == silent {
 		return nil
 	}
-	l := left{name: memberName(req.Group, req.MemberID), bytes: bytes, nameless: req.MemberID == ""}
+	l := left{name: memberName(req.Group, req.MemberID, req.InstanceID), bytes: bytes, nameless: req.MemberID == "" && req.InstanceID == nil}
 	if resp := x.keep(kerr.CoordinatorLoadInProgress.Code, []left{groupLeft(req.Group), l}); resp != nil {
 		return resp
 	}
 	if l.nameless {
 		then(x, func(resp *kmsg.ConsumerGroupHeartbeatResponse) {
 			if resp.MemberID != nil && *resp.MemberID != "" {
-				x.cluster().kept.rename(memberName(req.Group, *resp.MemberID), bytes)
+				x.cluster().kept.rename(memberName(req.Group, *resp.MemberID, nil), bytes)
 			}
 		})
 	}
@@ -251,7 +246,7 @@ func keepShareMember(x *exchange, req *kmsg.ShareGroupHeartbeatRequest) kmsg.Res
 	if req.MemberEpoch != 0 && len(req.SubscribedTopicNames) == 0 {
 		return nil
 	}
-	l := left{name: memberName(req.GroupID, req.MemberID), bytes: bytes, nameless: req.MemberID == ""}
+	l := left{name: memberName(req.GroupID, req.MemberID, nil), bytes: bytes, nameless: req.MemberID == ""}
 	return x.keep(kerr.CoordinatorLoadInProgress.Code, []left{groupLeft(req.GroupID), l})
 }
 
@@ -267,8 +262,15 @@ func keepTxn(x *exchange, req *kmsg.InitProducerIDRequest) kmsg.Response {
 // keepTxnGroup charges a transaction with a group's name, which is kept here and in kfake;
 // see transactions.added.
 func keepTxnGroup(x *exchange, req *kmsg.AddOffsetsToTxnRequest) kmsg.Response {
-	l := left{name: keptName{kind: keptTxn, of: req.TransactionalID, name: req.Group}, bytes: int64(128 + 2*len(req.Group))}
-	return x.keep(kerr.CoordinatorLoadInProgress.Code, []left{l})
+	l := left{name: keptName{kind: keptTxn, of: req.TransactionalID, name: req.Group}, bytes: int64(128 + 2*len(req.Group)), txn: req.TransactionalID}
+	by := new(charge)
+	if resp := x.keepBy(kerr.CoordinatorLoadInProgress.Code, []left{l}, by); resp != nil || len(*by) == 0 {
+		return resp
+	}
+	then(x, func(resp *kmsg.AddOffsetsToTxnResponse) {
+		x.cluster().kept.settle(by, func(keptName) bool { return resp.ErrorCode != 0 })
+	})
+	return nil
 }
 
 // keepUsers charges users whose credentials kfake keeps.
@@ -284,10 +286,7 @@ func keepUsers(x *exchange, req *kmsg.AlterUserSCRAMCredentialsRequest) kmsg.Res
 func keepQuotas(x *exchange, req *kmsg.AlterClientQuotasRequest) kmsg.Response {
 	var all []left
 	for i := range req.Entries {
-		name := ""
-		for _, of := range req.Entries[i].Entity {
-			name += entityPart(of.Type, of.Name)
-		}
+		name := entityName(req.Entries[i].Entity, func(of *kmsg.AlterClientQuotasRequestEntryEntity) (string, *string) { return of.Type, of.Name })
 		all = append(all, quotaLeft(name))
 	}
 	return x.keep(kerr.PolicyViolation.Code, all)
@@ -298,11 +297,18 @@ func quotaLeft(entity string) left {
 	return left{name: keptName{kind: keptQuota, of: entity}, bytes: credentialBytes + int64(len(entity))}
 }
 
-func entityPart(kind string, name *string) string {
-	if name == nil {
-		return kind + "=;"
+// entityName is the parts of an entity, which kfake puts in order: in whatever order a client names
+// them, it is the same entity.
+func entityName[E any](entity []E, part func(*E) (kind string, name *string)) string {
+	parts := make([]string, len(entity))
+	for i := range entity {
+		kind, name := part(&entity[i])
+		if parts[i] = kind + "="; name != nil {
+			parts[i] += strconv.Quote(*name) // else one name could be that of two parts
+		}
 	}
-	return kind + "=" + *name + ";"
+	slices.Sort(parts)
+	return strings.Join(parts, ";")
 }
 
 // regexInstructions is how long a regular expression is once it is compiled, about; more

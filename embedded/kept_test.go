@@ -157,6 +157,16 @@ var leftBehind = map[string]struct {
 		req.Topics = append(req.Topics, of)
 		return asks[*kmsg.TxnOffsetCommitResponse](t, conn, req).Topics[0].Partitions[0].ErrorCode
 	}},
+	"groups of a transaction": {40_000, func(t *testing.T, conn net.Conn, i int) int16 {
+		if i == 0 {
+			asks[*kmsg.InitProducerIDResponse](t, conn, producerOf("txn"))
+		}
+		p := asks[*kmsg.DescribeTransactionsResponse](t, conn, &kmsg.DescribeTransactionsRequest{TransactionalIDs: []string{"txn"}}).TransactionStates[0]
+		add := kmsg.NewPtrAddOffsetsToTxnRequest()
+		add.TransactionalID, add.ProducerID, add.ProducerEpoch = "txn", p.ProducerID, p.ProducerEpoch
+		add.Group = fmt.Sprint(i, strings.Repeat("g", 20_000))
+		return asks[*kmsg.AddOffsetsToTxnResponse](t, conn, add).ErrorCode
+	}},
 	"users": {500, func(t *testing.T, conn net.Conn, i int) int16 {
 		req := kmsg.NewPtrAlterUserSCRAMCredentialsRequest()
 		u := kmsg.NewAlterUserSCRAMCredentialsRequestUpsertion()
