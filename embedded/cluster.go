@@ -79,6 +79,7 @@ type Cluster struct {
 	inside       *inside // our own connection to kfake
 	settings     *settings
 	clientQuotas clientQuotas
+	groupGate    *groupGate
 	janitor      *janitor
 	// decoding is held while the records of a batch are read: one at a time, so
 	// that what they decompress to is bounded over all connections.
@@ -118,6 +119,7 @@ func Open(cfg Config) (*Cluster, error) {
 		store:      newStore(cfg),
 		topics:     newTopics(cfg, cfg.Logger.Warn),
 		syncs:      newSyncs(cfg.DataDir),
+		groupGate:  newGroupGate(),
 		closing:    make(chan struct{}),
 		advertised: make(chan struct{}),
 	}

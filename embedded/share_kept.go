@@ -72,6 +72,7 @@ func forgetGroups(x *exchange, req *kmsg.DeleteGroupsRequest) kmsg.Response {
 	if !x.cluster().keepsShares() {
 		return nil
 	}
+	x.closeGroups(req) // nobody comes to an empty group from here on
 	for _, group := range req.Groups {
 		if empty, err := x.cluster().isEmpty(group); err != nil {
 			x.fail(err)
