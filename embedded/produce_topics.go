@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -39,6 +40,39 @@ func nameProduced(x *exchange, req *kmsg.ProduceRequest) kmsg.Response {
 			req.Topics[i].Topic = x.cluster().topicName(req.Topics[i].TopicID)
 		}
 	}
+	return nil
+}
+
+// lastOfEachPartition takes the last batch that a request has for a partition, as Apache Kafka does.
+// kfake stores all of them and answers for the first.
+func lastOfEachPartition(x *exchange, req *kmsg.ProduceRequest) kmsg.Response {
+	type part struct {
+		topic     string
+		id        [16]byte
+		partition int32
+	}
+	left := make(map[part]int)
+	all := 0
+	for i := range req.Topics {
+		t := &req.Topics[i]
+		for j := range t.Partitions {
+			left[part{t.Topic, t.TopicID, t.Partitions[j].Partition}]++
+			all++
+		}
+	}
+	if len(left) == all {
+		return nil
+	}
+	x.changed = true
+	for i := range req.Topics {
+		t := &req.Topics[i]
+		t.Partitions = slices.DeleteFunc(t.Partitions, func(p kmsg.ProduceRequestTopicPartition) bool {
+			at := part{t.Topic, t.TopicID, p.Partition}
+			left[at]--
+			return left[at] > 0
+		})
+	}
+	req.Topics = slices.DeleteFunc(req.Topics, func(t kmsg.ProduceRequestTopic) bool { return len(t.Partitions) == 0 })
 	return nil
 }
 

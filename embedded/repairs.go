@@ -80,6 +80,7 @@ var repairs = []repair{
 	{kmsg.DescribeTransactions, "remembers how a transaction ended", on(describeTransactions)},
 	{kmsg.ListTransactions, "remembers how transactions ended, names unknown states, and matches whole ids", on(listTransactions)},
 	{kmsg.Produce, "has the names of topics that are asked for by id", on(nameProduced)},
+	{kmsg.Produce, "takes the last of several batches that a request has for one partition", on(lastOfEachPartition)}, // what follows has one answer for each
 	{kmsg.Produce, "looks at a transaction's producer before it looks at its partitions or begins it", on(fenceProducer)},
 	{kmsg.Produce, "forgets producers that have written nothing for long, and bounds how many there are", on(boundProducers)},
 	{kmsg.Produce, "obeys cleanup.policy, message.timestamp.* and compression.type, clears the bit of append time where a producer sets it, and refuses a negative sequence", on(validateProduce)},
