@@ -36,7 +36,7 @@ Examples:
 
 // whereFlags choose connections.
 type whereFlags struct {
-	Where []string `placeholder:"KEY=VALUE" sep:"none" help:"Only connections whose KEY is VALUE; repeat for more, all must match. KEY is one of ${filter_keys}. search=TEXT: it is a part of the client id, principal, address, software or listener. muted=*: any that is muted."`
+	Where []string `placeholder:"KEY=VALUE" sep:"none" help:"Only connections whose KEY is VALUE; repeat for more, all must match. KEY is one of {{filter_keys}}. search=TEXT: it is a part of the client id, principal, address, software or listener. muted=*: any that is muted."`
 }
 
 // values are the filters as the side door takes them.
@@ -55,7 +55,7 @@ func (f whereFlags) values() (map[string]string, error) {
 type connectionsListCmd struct {
 	Side    sideFlags  `embed:""`
 	Where   whereFlags `embed:""`
-	Sort    string     `placeholder:"KEY" default:"age" help:"What to sort by, the largest first: ${sort_keys}. Default: ${default}."`
+	Sort    string     `placeholder:"KEY" default:"age" help:"What to sort by, the largest first: {{sort_keys}}. Default: ${default}."`
 	Reverse bool       `help:"The smallest first."`
 	Limit   int        `placeholder:"N" default:"100" help:"How many at most, 10,000 or less. Default: ${default}."`
 	Offset  int        `placeholder:"N" help:"How many to pass over."`

@@ -24,7 +24,7 @@ type socketFlags struct {
 	KeepAlive          time.Duration `group:"network" placeholder:"DURATION" help:"How long a connection may be silent before TCP probes the peer. Negative: never. Default: 2m."`
 	KeepAliveInterval  time.Duration `group:"network" placeholder:"DURATION" help:"Time between two probes. Default: half of --keep-alive, a minute at most."`
 	KeepAliveProbes    int           `group:"network" placeholder:"N" help:"Unanswered probes after which the connection counts as broken. Default: 3."`
-	Listener           settingList   `group:"network" placeholder:"NAME.SETTING=VALUE" help:"A setting that differs for one listener [listener.name.<name>.<setting>], such as BROKERS.max-connections=100; repeat for more. Settings: ${listener_settings}."`
+	Listener           settingList   `group:"network" placeholder:"NAME.SETTING=VALUE" help:"A setting that differs for one listener [listener.name.<name>.<setting>], such as BROKERS.max-connections=100; repeat for more. Settings: {{listener_settings}}."`
 
 	fromFile  []listenerSetting // of --config; joinFile puts them in front of Listener
 	fileNames []string          // of the listeners of --config, if it says them

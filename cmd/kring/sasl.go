@@ -26,7 +26,7 @@ type saslFlags struct {
 	OAuthJWKSRefresh time.Duration `group:"security" name:"oauth-jwks-refresh" placeholder:"DURATION" default:"1h" help:"How often the URL of --oauth-jwks is fetched again, at least 10s [sasl.oauthbearer.jwks.endpoint.refresh.ms]: a key that was taken out of the set is accepted for as long. Default: ${default}."`
 	OAuthIssuer      string        `group:"security" name:"oauth-issuer" placeholder:"ISSUER" help:"The iss that tokens must have [sasl.oauthbearer.expected.issuer]."`
 	OAuthAudience    []string      `group:"security" name:"oauth-audience" placeholder:"AUDIENCE,…" help:"The aud that tokens must have one of [sasl.oauthbearer.expected.audience]."`
-	OAuthAlgorithms  []string      `group:"security" name:"oauth-algorithms" placeholder:"ALGORITHM,…" help:"What tokens may be signed by: ${oauth_algorithms}."`
+	OAuthAlgorithms  []string      `group:"security" name:"oauth-algorithms" placeholder:"ALGORITHM,…" help:"What tokens may be signed by: {{oauth_algorithms}}."`
 	OAuthUserClaim   string        `group:"security" name:"oauth-user-claim" placeholder:"CLAIM" default:"sub" help:"The claim with the user's name [sasl.oauthbearer.sub.claim.name]. Default: ${default}."`
 	OAuthClockSkew   time.Duration `group:"security" name:"oauth-clock-skew" placeholder:"DURATION" default:"30s" help:"How much the clock of who signs tokens may differ [sasl.oauthbearer.clock.skew.seconds]. Default: ${default}."`
 	MaxReauth        time.Duration `group:"security" placeholder:"DURATION" help:"How long a client may go on before it has to authenticate again [connections.max.reauth.ms]. At least 1s. Default: as long as its token says, or for ever."`

@@ -19,7 +19,7 @@ import (
 type topCmd struct {
 	Side   sideFlags     `embed:""`
 	Every  time.Duration `placeholder:"DURATION" default:"2s" help:"How often to ask the server. Default: ${default}."`
-	Sort   string        `placeholder:"KEY" default:"requests_per_second" help:"What to sort by at first: ${sort_keys}. Default: ${default}."`
+	Sort   string        `placeholder:"KEY" default:"requests_per_second" help:"What to sort by at first: {{sort_keys}}. Default: ${default}."`
 	Search string        `placeholder:"TEXT" help:"Show only clients with this text in their id, principal, address, software or listener."`
 }
 
