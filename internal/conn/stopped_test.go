@@ -122,34 +122,6 @@ func TestAfterAStopOfTheProcessAConnectIsLookedAtTwice(t *testing.T) {
 			}
 		})
 	}
-	t.Run("its transport is not open", func(t *testing.T) {
-		l, o := upstreamLoop(t, Settings{HandshakeTimeout: time.Duration(had), Transport: func(*reqchan.Conn, func()) Transport {
-			return conntest.NewServer(func() {})
-		}}, false)
-		l.conn.up.openBy, l.conn.up.had = l.shared.Now()+had, had
-		l.conn.Connected(&engine.Completion{Op: engine.OpConnect, Token: testToken})
-		l.wants("when it is connected", "receive")
-		first := l.conn.up.openBy + int64(time.Second)
-		if l.shared.Tick(first, 0); !l.conn.Expire() {
-			t.Fatal("it is closed at the first look")
-		}
-		if at := l.conn.Earliest(first); at != first+int64(time.Second) {
-			t.Errorf("the next look is %v after the first, not a second", time.Duration(at-first))
-		}
-		if l.shared.Tick(first+int64(time.Second)-1, 0); !l.conn.Expire() {
-			t.Error("it is closed before its time is over")
-		}
-		if l.shared.Tick(first+int64(time.Second), 0); l.conn.Expire() {
-			t.Error("it is not closed at the second look")
-		}
-		l.wants("when it is late", "shutdown")
-		l.receiveEnds(0)
-		l.wants("when its receive has ended", "close")
-		l.overUpstream()
-		if o.tells(t, "closed backend_failed"); !errors.Is(o.err, context.DeadlineExceeded) {
-			t.Errorf("it was closed with %v", o.err)
-		}
-	})
 	t.Run("its connect had ended", func(t *testing.T) {
 		l, o := upstreamLoop(t, Settings{}, false)
 		l.conn.up.openBy, l.conn.up.had = l.shared.Now()+had, had
@@ -167,4 +139,36 @@ func TestAfterAStopOfTheProcessAConnectIsLookedAtTwice(t *testing.T) {
 		l.receiveEnds(0)
 		l.overUpstream()
 	})
+}
+
+// TestAnUpstreamHasOneDeadlineUntilItIsOpen: its TLS handshake has what is left of its connect's time,
+// and is looked at twice with it.
+func TestAnUpstreamHasOneDeadlineUntilItIsOpen(t *testing.T) {
+	const had = int64(10 * time.Second)
+	l, o := upstreamLoop(t, Settings{HandshakeTimeout: time.Duration(had), Transport: func(*reqchan.Conn, func()) Transport {
+		return conntest.NewServer(func() {})
+	}}, false)
+	l.conn.up.openBy, l.conn.up.had = l.shared.Now()+had, had
+	l.conn.Connected(&engine.Completion{Op: engine.OpConnect, Token: testToken})
+	l.wants("when it is connected", "receive")
+	first := l.conn.up.openBy + int64(time.Second)
+	if l.shared.Tick(first, 0); !l.conn.Expire() {
+		t.Fatal("it is closed at the first look")
+	}
+	if at := l.conn.Earliest(first); at != first+int64(time.Second) {
+		t.Errorf("the next look is %v after the first, not a second", time.Duration(at-first))
+	}
+	if l.shared.Tick(first+int64(time.Second)-1, 0); !l.conn.Expire() {
+		t.Error("it is closed before its time is over")
+	}
+	if l.shared.Tick(first+int64(time.Second), 0); l.conn.Expire() {
+		t.Error("it is not closed at the second look")
+	}
+	l.wants("when it is late", "shutdown")
+	l.receiveEnds(0)
+	l.wants("when its receive has ended", "close")
+	l.overUpstream()
+	if o.tells(t, "closed backend_failed"); !errors.Is(o.err, context.DeadlineExceeded) {
+		t.Errorf("it was closed with %v", o.err)
+	}
 }
