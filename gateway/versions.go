@@ -151,12 +151,10 @@ func (u *uplink) askOwn(req kmsg.Request, reply func(payload []byte, err error))
 }
 
 // readOwn reads the answer to a request of the gateway's own.
-func readOwn(payload []byte, resp kmsg.Response) (err error) {
-	defer func() { // kmsg trusts counts
-		if v := recover(); v != nil {
-			err = fmt.Errorf("gateway: the upstream's response to API %d can't be read: %v", resp.Key(), v)
-		}
-	}()
+func readOwn(payload []byte, resp kmsg.Response) error {
+	if len(payload) < 4 {
+		return errEndpoints
+	}
 	body := payload[4:]
 	if resp.IsFlexible() && resp.Key() != keyApiVersions {
 		w := endpointWalker{whole: body, left: body, flexible: true}
@@ -166,7 +164,7 @@ func readOwn(payload []byte, resp kmsg.Response) (err error) {
 		}
 		body = w.left
 	}
-	if err := resp.ReadFrom(body); err != nil {
+	if err := kafka.DecodeResponse(body, resp); err != nil {
 		return fmt.Errorf("gateway: the upstream's response to API %d can't be read: %w", resp.Key(), err)
 	}
 	return nil

@@ -300,7 +300,7 @@ func (s *screening) AnsweringParts(r reqchan.Request, head []byte, size int) []b
 func (s *screening) merge(payload []byte) []byte {
 	resp := s.response()
 	header := len(AppendResponseHeader(nil, s.header.Key, s.header.Version, 0))
-	if len(payload) < header || resp.ReadFrom(payload[header:]) != nil {
+	if len(payload) < header || DecodeResponse(payload[header:], resp) != nil {
 		return s.encode(Refusal(s.req, codeUnknownServerError, errorText(codeUnknownServerError)))
 	}
 	changed := false

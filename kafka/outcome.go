@@ -73,10 +73,10 @@ func readOutcome(key, version int16, response []byte, elements int, forThrottle 
 	return w.outcome
 }
 
-// code takes an error code.
+// code takes an error code, and ends the walk if that is what is looked for.
 func (w *walker) code() {
 	b := w.take(2)
-	if b == nil || w.outcome.forThrottle {
+	if b == nil || w.whole || w.outcome.forThrottle {
 		return
 	}
 	if w.outcome.failure = int16(binary.BigEndian.Uint16(b)); w.outcome.failure != 0 {

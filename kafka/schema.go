@@ -7,7 +7,8 @@ import (
 	"sync"
 )
 
-// description is the layout of the requests of one API, in every version.
+// description is the layout of the requests of one API, in every version. Those of responses are in the
+// same notation.
 //
 // The notation of body, field after field as on the wire:
 //
@@ -58,7 +59,7 @@ const (
 	opThrottle           // a throttle time
 )
 
-// node is one step through the body of a request.
+// node is one step through the body of a request or response.
 type node struct {
 	op     op
 	null   bool
@@ -116,18 +117,14 @@ func (n *node) has(o op) bool {
 		slices.ContainsFunc(n.tags, func(t knownTag) bool { return upTo(t.fields, o) > 0 })
 }
 
-// responseSchemas is the same for the error codes and throttle times of responses.
+// responseSchemas is the same for responses.
 var responseSchemas = sync.OnceValue(func() [][]schema {
 	all := make([][]schema, len(descriptions))
 	for i := range descriptions {
 		d := descriptions[i]
 		d.body = responses[d.key]
 		for v := int16(0); v <= d.max; v++ {
-			s := d.compile(v)
-			if s.flexible { // the text ends before the end of the response
-				s.nodes = s.nodes[:len(s.nodes)-1]
-			}
-			all[i] = append(all[i], s)
+			all[i] = append(all[i], d.compile(v))
 		}
 	}
 	return all

@@ -1,5 +1,7 @@
 package kafka
 
+import "github.com/twmb/franz-go/pkg/kmsg"
+
 // ElementsMaxDefault is how many array elements and unknown tags one request may have.
 // It bounds what a decoder allocates, some tens of bytes for each, whatever the frame's
 // size. A request for every partition of a big cluster stays far below.
@@ -20,6 +22,36 @@ func Validate(key, version int16, body []byte, elementsMax int) (size int, err e
 		return 0, f
 	}
 	return size, nil
+}
+
+// validateResponse is Validate for the body of a response. How many elements there are is bounded by the
+// bytes that they take, and by nothing else: Metadata of a big cluster has more than a request may.
+func validateResponse(key, version int16, body []byte) (size int, err error) {
+	d := describe(key)
+	switch {
+	case d == nil:
+		return 0, faultUnknownAPI
+	case version < 0 || version > d.max:
+		return 0, faultVersion
+	}
+	s := &responseSchemas()[key][version]
+	w := walker{reader: reader{left: body}, flexible: s.flexible, elements: len(body), whole: true}
+	w.walk(s.nodes)
+	if w.fault != nil {
+		return 0, w.fault
+	}
+	return len(body) - len(w.left), nil
+}
+
+// DecodeResponse decodes the body of a response, once it is known to be one: what another server has sent is
+// as little to be trusted as what a client has. It takes time and memory in proportion to the body. The key and
+// the version are resp's.
+func DecodeResponse(body []byte, resp kmsg.Response) error {
+	size, err := validateResponse(resp.Key(), resp.GetVersion(), body)
+	if err != nil {
+		return err
+	}
+	return resp.ReadFrom(body[:size])
 }
 
 // validate also returns how many elements and tags there are.
@@ -43,6 +75,7 @@ type walker struct {
 	flexible bool
 	elements int     // how many more there may be
 	outcome  outcome // of a response
+	whole    bool    // nothing that is found ends the walk
 }
 
 // walk ends at the first fault. Its depth is the schema's, not the body's.

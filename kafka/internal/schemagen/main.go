@@ -2,8 +2,8 @@
 // Kafka API looks like on the wire, in the notation that kafka/schema.go reads.
 //
 // Job: derive the table from the decoder that it protects, so that the two
-// can't disagree. Beside it stands what responses look like, up to the last of
-// their fields that says how a request fared. kmsg's decoders are generated and keep to a handful of forms;
+// can't disagree. Beside it stands what responses look like, with letters of their own for
+// the fields that say how a request fared. kmsg's decoders are generated and keep to a handful of forms;
 // schemagen reads their syntax trees and stops at the first form it does not
 // know.
 //
@@ -70,7 +70,7 @@ type api struct {
 	key, max    int
 	flexible    int // the first flexible version
 	description string
-	response    string // "" where nothing of it is wanted
+	response    string
 }
 
 // collect takes what method f says of its request or response type.
@@ -158,7 +158,7 @@ func print(apis map[string]*api) ([]byte, error) {
 		}
 		fmt.Fprintf(&b, "\t{%d, %q, %s, %d, `%s`},\n", a.key, a.name, flexible, a.max, a.description)
 	}
-	b.WriteString("}\n\n// responses holds, by key, what responses say of how the request fared: their\n// bodies up to the last field that is an error code or a throttle time.\n")
+	b.WriteString("}\n\n// responses holds, by key, the bodies of responses.\n")
 	b.WriteString("var responses = [...]string{\n")
 	for _, a := range sorted {
 		fmt.Fprintf(&b, "\t%d: `%s`,\n", a.key, a.response)

@@ -35,31 +35,19 @@ func translate(body *ast.BlockStmt) (description string, flexible int, err error
 	return description, flexible, err
 }
 
-// translateResponse gives the description of a response up to the last of its
-// fields in which an error code or a throttle time is.
+// translateResponse gives the description of a response. Its flexible versions are those of its
+// request.
 func translateResponse(body *ast.BlockStmt) (string, error) {
 	var fields []ast.Stmt
 	flexible := false
 	for _, s := range body.List {
 		if _, ok := flexibleFrom(s); ok {
 			flexible = true
-		} else if i, ok := s.(*ast.IfStmt); !ok || text(i.Cond) != "isFlexible" { // tags come last
-			fields = append(fields, s)
+			continue
 		}
+		fields = append(fields, s)
 	}
-	t := translator{flexible: flexible, outcome: true}
-	for len(fields) > 0 {
-		description, err := t.fieldsOf(fields)
-		if err != nil {
-			return "", err
-		}
-		last, err := t.fieldsOf(fields[len(fields)-1:])
-		if err != nil || strings.ContainsAny(last, "et") {
-			return description, err
-		}
-		fields = fields[:len(fields)-1]
-	}
-	return "", nil
+	return translator{flexible: flexible, outcome: true}.structFields(fields)
 }
 
 // flexibleFrom reads "isFlexible := version >= N".
