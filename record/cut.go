@@ -2,6 +2,7 @@ package record
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -15,16 +16,28 @@ const (
 	lengthEndsAt     = 12
 	magicAt          = 16
 	crcAt            = 17
+	crcBytes         = 4
 	magicMax         = 2 // the newest format
 )
 
 // cutProduce keeps of a Produce request all but its records: of each batch its header remains,
-// which says how large it is and how many records it has. The body is valid.
-func cutProduce(b []byte, version int16, body []byte) ([]byte, Form) {
+// which says how large it is and how many records it has. The body is valid. false: what remains does not
+// fit. It is asked before anything is copied: messages of older sets may be little more than their headers.
+func cutProduce(b []byte, version int16, body []byte, fits func(int) bool) (kept []byte, form Form, ok bool) {
 	q := kmsg.NewPtrProduceRequest()
 	q.Version = version
 	if q.ReadFrom(body) != nil {
-		return b, NoBody
+		return b, NoBody, true
+	}
+	size := len(body)
+	for i := range q.Topics {
+		for k := range q.Topics[i].Partitions {
+			records := q.Topics[i].Partitions[k].Records
+			size += cutBytes(records) - len(records)
+		}
+	}
+	if !fits(size) {
+		return b, NoBody, false
 	}
 	for i := range q.Topics {
 		for k := range q.Topics[i].Partitions {
@@ -32,7 +45,31 @@ func cutProduce(b []byte, version int16, body []byte) ([]byte, Form) {
 			p.Records = cutBatches(p.Records)
 		}
 	}
-	return q.AppendTo(b), Cut
+	return q.AppendTo(slices.Grow(b, size)), Cut, true
+}
+
+// headOf says how much of the first batch is its header, and how large it is; no bytes: it is none.
+func headOf(records []byte) (head, size int) {
+	if len(records) <= magicAt || records[magicAt] > magicMax {
+		return 0, 0 // of no format that there is: it may be anything
+	}
+	bytes := lengthEndsAt + int64(int32(binary.BigEndian.Uint32(records[lengthEndsAt-4:])))
+	head = batchHeadBytes
+	if records[magicAt] < 2 {
+		head = messageHeadBytes
+	}
+	if bytes < int64(head) || bytes > int64(len(records)) {
+		return 0, 0
+	}
+	return head, int(bytes)
+}
+
+// cutBytes is how many bytes cutBatches keeps.
+func cutBytes(records []byte) (n int) {
+	for head, size := headOf(records); head > 0; head, size = headOf(records) {
+		n, records = n+head, records[size:]
+	}
+	return n
 }
 
 // cutBatches keeps the headers of batches. What is no batch is left out. The checksum is of the
@@ -41,27 +78,14 @@ func cutBatches(records []byte) []byte {
 	if records == nil {
 		return nil
 	}
-	kept := make([]byte, 0, batchHeadBytes)
-	for len(records) > magicAt {
-		if records[magicAt] > magicMax {
-			break // of no format that there is: it may be anything
-		}
-		size := lengthEndsAt + int64(int32(binary.BigEndian.Uint32(records[lengthEndsAt-4:])))
-		head := int64(batchHeadBytes)
-		if records[magicAt] < 2 {
-			head = messageHeadBytes
-		}
-		if size < head || size > int64(len(records)) {
-			break
-		}
+	kept := make([]byte, 0, cutBytes(records))
+	for head, size := headOf(records); head > 0; head, size = headOf(records) {
 		kept = append(kept, records[:head]...)
-		crc := kept[len(kept)-int(head):][lengthEndsAt:crcAt]
+		crc := lengthEndsAt // behind the length: checksum, then the format
 		if records[magicAt] >= 2 {
-			crc = kept[len(kept)-int(head):][crcAt : crcAt+4]
-		} else { // behind the length: checksum, then the format
-			crc = crc[:4]
+			crc = crcAt
 		}
-		clear(crc)
+		clear(kept[len(kept)-head+crc:][:crcBytes])
 		records = records[size:]
 	}
 	return kept

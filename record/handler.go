@@ -88,10 +88,10 @@ func (r *Recorder) request(q kring.Request) {
 	h, err := kafka.ParseHeader(payload)
 	if _, raw := r.raw.Load(c.ID); err == nil && !raw {
 		r.identify(&e, h)
-		if r.copies(h.Key) && !r.fits(len(payload)) {
+		var ok bool
+		if e.Body, e.Form, ok = keep(nil, h.Key, h.Version, payload[h.Size:], r.cfg.Payloads, r.fits); !ok {
 			return
 		}
-		e.Body, e.Form = keep(nil, h.Key, h.Version, payload[h.Size:], r.cfg.Payloads)
 		if h.Key == int16(kmsg.SASLHandshake) && h.Version == 0 {
 			// What it sends from now on are bare tokens, until it is authenticated, and
 			// nobody here knows when that is.
@@ -108,12 +108,6 @@ func (r *Recorder) request(q kring.Request) {
 		e.Body, e.Form = nil, NoBody
 	}
 	r.entry(&e, len(e.Body))
-}
-
-// copies says that requests of an API are kept whole.
-func (r *Recorder) copies(api int16) bool {
-	kept := Keep(api)
-	return kept == Always || kept != Never && r.cfg.Payloads
 }
 
 // identify notes what a request's header says.
@@ -160,6 +154,7 @@ func (r *Recorder) names(version int16, payload []byte) {
 	if r.told.Load() == hash || !r.fits(len(body)) {
 		return
 	}
-	r.told.Store(hash)
-	r.add(queued{b: bytes.Clone(body), metadata: version})
+	if r.add(queued{b: bytes.Clone(body), metadata: version}) {
+		r.told.Store(hash)
+	}
 }

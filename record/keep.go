@@ -70,24 +70,27 @@ var keeping = map[int16]Keeping{
 }
 
 // keep returns what is kept of a body, behind what is in b already. Without something to keep it
-// is NoBody.
-func keep(b []byte, api, version int16, body []byte, payloads bool) ([]byte, Form) {
-	kept := Keep(api)
-	if kept == Never || kept == WithPayloads && !payloads {
-		return b, NoBody
+// is NoBody. false: fits, which is asked before anything is copied, says that it does not.
+func keep(b []byte, api, version int16, body []byte, payloads bool, fits func(int) bool) (kept []byte, form Form, ok bool) {
+	how := Keep(api)
+	if how == Never || how == WithPayloads && !payloads {
+		return b, NoBody, true
 	}
 	size, err := kafka.Validate(api, version, body, 0)
 	if err != nil {
-		return b, NoBody // the server refuses it, and it may be anything
+		return b, NoBody, true // the server refuses it, and it may be anything
 	}
 	body = body[:size] // what stands behind it, nobody reads
 	switch {
-	case kept == AlwaysCut && !payloads:
-		return cutProduce(b, version, body)
+	case how == AlwaysCut && !payloads:
+		return cutProduce(b, version, body, fits)
+	case !fits(size):
+		return b, NoBody, false
 	case configured(api):
-		return scrub(b, api, version, body)
+		kept, form = scrub(b, api, version, body)
+		return kept, form, true
 	}
-	return append(b, body...), Whole
+	return append(b, body...), Whole, true
 }
 
 // configured says that requests of an API have values of configurations in them.

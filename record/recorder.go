@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kring/kafka"
 )
 
 // Config says what a Recorder keeps. The zero value works.
@@ -148,17 +150,18 @@ func (r *Recorder) Close(ctx context.Context) error {
 func (r *Recorder) since() time.Duration { return time.Since(r.began) }
 
 // add queues an entry, or counts it as lost. It never blocks.
-func (r *Recorder) add(q queued) {
+func (r *Recorder) add(q queued) bool {
 	n := int64(len(q.b)) + queuedBytes
 	if r.held.Add(n) <= r.cfg.QueueBytesMax {
 		select {
 		case r.queue <- q:
-			return
+			return true
 		default:
 		}
 	}
 	r.held.Add(-n)
 	r.lost.Add(1)
+	return false
 }
 
 // entry queues e. Room for its body must be in size.
@@ -237,7 +240,7 @@ func (r *Recorder) take(q queued) {
 	default:
 		resp := kmsg.NewPtrMetadataResponse()
 		resp.Version = q.metadata
-		if resp.ReadFrom(q.b) == nil {
+		if kafka.DecodeResponse(q.b, resp) == nil {
 			for _, e := range r.topics.learn(resp) {
 				r.put(&e)
 			}
