@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path"
@@ -92,7 +93,7 @@ func Played(file string, speed float64) (Scenario, error) {
 		return Scenario{}, err
 	}
 	defer f.Close()
-	in, err := replay.Scan(f)
+	in, err := replay.Scan(context.Background(), f)
 	if err != nil {
 		return Scenario{}, err
 	}

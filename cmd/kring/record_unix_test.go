@@ -268,6 +268,27 @@ func TestFaultsOfReplayNameTheFlag(t *testing.T) {
 	}
 }
 
+// TestAReplayOfWhatIsNoFileIsRefused: it is read twice, and of a pipe the end may never come.
+func TestAReplayOfWhatIsNoFileIsRefused(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"replay", pipe, "--dry-run"}, {"replay", pipe, "--target", "127.0.0.1:1"}, {"replay", t.TempDir(), "--dry-run"}} {
+		ended := make(chan int, 1)
+		var stderr bytes.Buffer
+		go func() { ended <- run(args, nil, new(bytes.Buffer), &stderr, nil) }()
+		select {
+		case status := <-ended:
+			if status != exitFailure || !strings.Contains(stderr.String(), "not a regular file") {
+				t.Errorf("%q: exit status %d, %s", args, status, stderr.String())
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%q waits for somebody who writes", args)
+		}
+	}
+}
+
 // TestTheReportsCanBeRead by people.
 func TestTheReportsCanBeRead(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "traffic")

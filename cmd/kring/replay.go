@@ -107,25 +107,25 @@ func (c *replayCmd) speed() (float64, error) {
 
 // Run plays, or says what would be.
 func (c *replayCmd) Run(p process) error {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	over := make(chan struct{})
+	defer close(over)
+	go func() {
+		select {
+		case s := <-p.signals:
+			cancel(fmt.Errorf("ended by signal %q", s))
+		case <-over:
+		}
+	}()
 	if c.DryRun {
-		return c.dryRun(p)
+		return c.dryRun(ctx, p)
 	}
 	cfg, err := c.config()
 	if err != nil {
 		return usageError{err}
 	}
 	cfg.Notice = func(text string) { fmt.Fprintln(p.stderr, "kring:", oneLine(text)) }
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	over := make(chan struct{})
-	defer close(over)
-	go func() {
-		select {
-		case <-p.signals:
-			cancel()
-		case <-over:
-		}
-	}()
 	report, err := replay.Run(ctx, cfg)
 	if err != nil {
 		return err
@@ -141,7 +141,16 @@ func (c *replayCmd) Run(p process) error {
 	return err
 }
 
+// open opens the recording. Of what is no regular file the end may never come, and it could not be read a
+// second time.
 func (c *replayCmd) open() (io.ReadCloser, error) {
+	info, err := os.Stat(c.File)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a regular file, and a recording is read twice", c.File)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w; give a file that --record has written", err)
+	}
 	f, err := os.Open(c.File)
 	if err != nil {
 		return nil, fmt.Errorf("%w; give a file that --record has written", err)

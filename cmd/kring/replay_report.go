@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -102,13 +103,13 @@ type recordedTopicRow struct {
 }
 
 // dryRun says what is in the recording.
-func (c *replayCmd) dryRun(p process) error {
+func (c *replayCmd) dryRun(ctx context.Context, p process) error {
 	in, err := c.open()
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	s, err := replay.Scan(in)
+	s, err := replay.Scan(ctx, in)
 	if err != nil {
 		return err
 	}

@@ -3,13 +3,18 @@ package replay
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"math"
+	"net"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"kring"
+	"kring/kafka"
 	"kring/record"
 	"kring/reqchan"
 )
@@ -86,6 +91,57 @@ func TestTheTopicsOfARecordingAreBounded(t *testing.T) {
 	s.settle(seen, byID)
 	if n := len(s.Topics); n != topicsMax {
 		t.Errorf("%d topics", n)
+	}
+}
+
+// TestAReplayThatIsEndedDoesNotReadOn: a recording may be as large as the disk.
+func TestAReplayThatIsEndedDoesNotReadOn(t *testing.T) {
+	f := new(file)
+	r, err := record.New(f, record.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Handler(answered{}).(kring.ConnWatcher).ConnOpened(&reqchan.Conn{})
+	if err := r.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	why := errors.New("somebody ended it")
+	cancel(why)
+	if _, err := Run(ctx, Config{Open: f.open, Dial: func(context.Context, string) (net.Conn, error) {
+		t.Error("it connects")
+		return nil, io.EOF
+	}}); !errors.Is(err, why) {
+		t.Errorf("%v, want %v", err, why)
+	}
+}
+
+// TestALowSpeedIsNeverAHighOne: times that are more than there are would be in the past.
+func TestALowSpeedIsNeverAHighOne(t *testing.T) {
+	for _, speed := range []float64{1, 1e-3, 1e-12, math.SmallestNonzeroFloat64} {
+		r := &run{cfg: &Config{Speed: speed}, rewrite: &rewriter{of: &Summary{}}, began: time.Now()}
+		if early := r.due(&record.Entry{At: 24 * time.Hour}).Sub(r.began); early < 24*time.Hour {
+			t.Errorf("at %vx what came after a day is due after %v", speed, early)
+		}
+	}
+}
+
+// TestATargetThatLiesAboutCountsKeepsNobodyBusy.
+func TestATargetThatLiesAboutCountsKeepsNobodyBusy(t *testing.T) {
+	resp := kmsg.NewPtrFetchResponse()
+	resp.Version = 12
+	resp.Topics = append(resp.Topics, kmsg.NewFetchResponseTopic())
+	answer := resp.AppendTo(kafka.AppendResponseHeader(nil, int16(kmsg.Fetch), 12, 1))
+	answer = append(answer[:len(answer)-2], 0xff, 0xff, 0xff, 0xff, 0x0f) // tags of its topic
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		(&target{logs: map[part][2]int64{}}).learn(int16(kmsg.Fetch), 12, answer)
+	}()
+	select {
+	case <-done:
+	case <-time.After(5 * time.Second):
+		t.Fatal("an answer of a few bytes keeps the replay busy")
 	}
 }
 

@@ -113,7 +113,7 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 		return nil, err
 	}
 	c = c.withDefaults()
-	s, err := scanFile(c.Open)
+	s, err := scanFile(ctx, c.Open)
 	if err != nil {
 		return nil, err
 	}
@@ -152,13 +152,13 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	return report, nil
 }
 
-func scanFile(open func() (io.ReadCloser, error)) (*Summary, error) {
+func scanFile(ctx context.Context, open func() (io.ReadCloser, error)) (*Summary, error) {
 	in, err := open()
 	if err != nil {
 		return nil, err
 	}
 	defer in.Close()
-	return Scan(in)
+	return Scan(ctx, in)
 }
 
 // read hands out what is in the file, as far ahead as is needed.
@@ -219,12 +219,17 @@ func (r *run) close(conn reqchan.ConnID) {
 	delete(r.players, conn)
 }
 
+// afterMost is how long after the beginning something may be due: a slower speed makes it more than a
+// time.Duration can be, and what is too much for that would be due at once.
+const afterMost = 100 * 366 * 24 * time.Hour
+
 // due is when an entry is to be played.
 func (r *run) due(e *record.Entry) time.Time {
 	if r.cfg.Speed == 0 {
 		return r.began
 	}
-	return r.began.Add(time.Duration(float64(e.At-r.rewrite.of.First) / r.cfg.Speed))
+	after := float64(e.At-r.rewrite.of.First) / r.cfg.Speed
+	return r.began.Add(time.Duration(min(after, float64(afterMost))))
 }
 
 // hand puts an item into the queues of its connection, not long before it is due.

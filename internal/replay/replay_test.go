@@ -113,7 +113,7 @@ func drive(t *testing.T, address string) {
 
 func scanned(t *testing.T, f *file) *Summary {
 	t.Helper()
-	s, err := scanFile(f.open)
+	s, err := scanFile(t.Context(), f.open)
 	if err != nil {
 		t.Fatal(err)
 	}

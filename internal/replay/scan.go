@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -70,8 +71,9 @@ const (
 	partitionsGuessed = 100
 )
 
-// Scan reads a recording whole. A file that is torn is no error: Summary.Torn says so.
-func Scan(in io.Reader) (*Summary, error) {
+// Scan reads a recording whole. A file that is torn is no error: Summary.Torn says so. When ctx ends, so
+// does Scan, with its error.
+func Scan(ctx context.Context, in io.Reader) (*Summary, error) {
 	r, err := record.NewReader(in)
 	if err != nil {
 		return nil, err
@@ -83,6 +85,9 @@ func Scan(in io.Reader) (*Summary, error) {
 	var e record.Entry
 	s.First = -1
 	for err = r.Next(&e); err == nil; err = r.Next(&e) {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 		s.entry(&e, seen, byID)
 	}
 	s.First = max(s.First, 0)

@@ -12,6 +12,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kring/kafka"
 )
 
 // target is what is known of the server that is played to.
@@ -322,7 +324,7 @@ func (t *target) learn(key, version int16, answer []byte) {
 	case int16(kmsg.Produce):
 		r := kmsg.NewPtrProduceResponse()
 		r.Version = version
-		if r.ReadFrom(bodyOf(key, version, answer)) != nil {
+		if kafka.DecodeResponse(bodyOf(key, version, answer), r) != nil {
 			return
 		}
 		for i := range r.Topics {
@@ -336,7 +338,7 @@ func (t *target) learn(key, version int16, answer []byte) {
 	case int16(kmsg.Fetch):
 		r := kmsg.NewPtrFetchResponse()
 		r.Version = version
-		if r.ReadFrom(bodyOf(key, version, answer)) != nil {
+		if kafka.DecodeResponse(bodyOf(key, version, answer), r) != nil {
 			return
 		}
 		for i := range r.Topics {

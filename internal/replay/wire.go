@@ -104,7 +104,7 @@ func (a *asker) ask(q kmsg.Request) (kmsg.Response, error) {
 		return nil, fmt.Errorf("%s: %w", name, errAnswer)
 	}
 	resp := q.ResponseKind()
-	if err := resp.ReadFrom(bodyOf(q.Key(), version, b)); err != nil {
+	if err := kafka.DecodeResponse(bodyOf(q.Key(), version, b), resp); err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", name, errAnswer, err)
 	}
 	return resp, nil
