@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"time"
@@ -120,6 +121,10 @@ func (r *recording) end() {
 	say := []any{"file", r.name, "requests", st.Requests, "bytes", st.Bytes, "lost", st.Lost}
 	if err != nil {
 		r.log.Warn("the recording is not whole", append(say, "error", err)...)
+		if ctx.Err() == nil && r.empty() {
+			r.remove()
+			r.log.Info("no request has reached the file: it is removed", "file", r.name)
+		}
 		return
 	}
 	if st.Requests == 0 && st.Lost == 0 {
@@ -128,6 +133,30 @@ func (r *recording) end() {
 		return
 	}
 	r.log.Info("recorded", say...)
+}
+
+// empty says that no request is in the file, which nobody writes any more. What the disk has taken of it is
+// not known otherwise.
+func (r *recording) empty() bool {
+	f, err := os.Open(r.name)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	if is, err := f.Stat(); err != nil || !is.Mode().IsRegular() || is.Size() > record.BytesLeast {
+		return false
+	}
+	in, err := record.NewReader(f)
+	if err != nil {
+		return errors.Is(err, record.ErrTorn) || errors.Is(err, record.ErrFormat)
+	}
+	var e record.Entry
+	for err = in.Next(&e); err == nil; err = in.Next(&e) {
+		if e.Kind == record.Request {
+			return false
+		}
+	}
+	return errors.Is(err, record.ErrTorn) || errors.Is(err, io.EOF)
 }
 
 // remove removes the file, unless another one has its name by now.

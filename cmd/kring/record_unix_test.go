@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -20,7 +21,10 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
+	"kring"
 	"kring/internal/replay"
+	"kring/record"
+	"kring/reqchan"
 )
 
 // replayed runs kring replay, with a report for programs.
@@ -232,6 +236,61 @@ func TestARecordingWithoutARequestIsRemoved(t *testing.T) {
 	ask(t, dial(t, c.addr), kmsg.NewPtrApiVersionsRequest())
 	c.terminate()
 	there("after a request", "traffic")
+}
+
+// fullDisk takes the first bytes that are written to it.
+type fullDisk struct {
+	*os.File
+	room int
+}
+
+func (f *fullDisk) Write(b []byte) (int, error) {
+	n, err := f.File.Write(b[:min(len(b), f.room)])
+	if f.room -= n; err == nil && n < len(b) {
+		err = syscall.ENOSPC
+	}
+	return n, err
+}
+
+// TestARecordingThatTheDiskHadNoRoomForIsRemoved: starts on a full disk do not use up the names. What has
+// a request stays.
+func TestARecordingThatTheDiskHadNoRoomForIsRemoved(t *testing.T) {
+	const most = 1 << 10
+	stays := 0
+	for room := range most {
+		file, err := record.Create(filepath.Join(t.TempDir(), "traffic"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &recording{name: file.Name(), log: slog.New(slog.DiscardHandler)}
+		if r.file, err = file.Stat(); err != nil {
+			t.Fatal(err)
+		}
+		if r.to, err = record.New(&fullDisk{file, room}, record.Config{Software: "test"}); err != nil {
+			t.Fatal(err)
+		}
+		h := r.to.Handler(kring.HandlerFunc(func(q kring.Request) { q.NoResponse() }))
+		for range 16 {
+			j := reqchan.NewJob(new(kring.Conn), kmsg.NewRequestFormatter().AppendRequest(nil, kmsg.NewPtrListGroupsRequest(), 1))
+			j.Begin(nil, nil)
+			h.Handle(j.Request())
+		}
+		r.end()
+		has := false
+		if f, err := os.Open(r.name); err == nil {
+			s, _ := replay.Scan(t.Context(), f)
+			if has = s != nil && s.Requests > 0; !has {
+				t.Errorf("with room for %d bytes a file without a request stays", room)
+			}
+			_ = f.Close()
+		}
+		if has {
+			stays++
+		}
+	}
+	if stays == 0 || stays == most {
+		t.Errorf("of %d files %d stay: nothing was tested", most, stays)
+	}
 }
 
 // TestFaultsOfReplayNameTheFlag, each with its remedy.
