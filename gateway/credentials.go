@@ -60,10 +60,12 @@ func (c *Credentials) add(words []string) error {
 		return errors.New("the principal is there twice; leave one out")
 	case words[1] == "OAUTHBEARER":
 		return errors.New("OAUTHBEARER has no password; give PLAIN or SCRAM")
+	case words[1] != "PLAIN" && words[1] != "SCRAM-SHA-256" && words[1] != "SCRAM-SHA-512":
+		return errors.New("the mechanism, which is the second word, is none of PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512")
 	}
 	id := &Identity{Name: words[2], Mechanism: words[1], User: words[2], Password: words[3]}
-	if err := id.Validate(); err != nil {
-		return err
+	if id.Validate() != nil { // it names words, and they may have changed places
+		return errors.New("the user or the password has a character that SCRAM does not allow")
 	}
 	if len(c.byPrincipal) == 0 {
 		c.first = words[0]
