@@ -54,3 +54,22 @@ func TestAnUpstreamThatLiesAboutCountsKeepsNobodyBusy(t *testing.T) {
 		known.hear(kafka.Header{Key: keyMetadata, Version: 12}, manyTags(t, told))
 	})
 }
+
+// TestWhatTheUpstreamSaysHoldsWhateverClientsWereAnswered: an older answer to a client, which names another
+// address, may move a node after the gateway's own answer was learned. The next one puts it right, although it
+// says nothing new.
+func TestWhatTheUpstreamSaysHoldsWhateverClientsWereAnswered(t *testing.T) {
+	s := newStage(t, nil)
+	now, before := kafka.Address{Host: "now", Port: 1}, kafka.Address{Host: "before", Port: 1}
+	said := kmsg.NewPtrMetadataResponse()
+	said.Brokers = []kmsg.MetadataResponseBroker{{NodeID: 1, Host: now.Host, Port: now.Port}}
+	s.g.learn(said)
+	s.g.node(1).moveTo(before) // the end of hear, which is late
+	s.g.learn(said)
+	n := s.g.node(1)
+	n.lock()
+	defer n.unlock()
+	if n.address != now {
+		t.Errorf("broker 1 is looked for at %v, and the upstream says %v", n.address, now)
+	}
+}

@@ -178,13 +178,13 @@ func (g *Gateway) learn(resp *kmsg.MetadataResponse) {
 		}
 		t.addresses[b.NodeID] = at
 	}
+	g.mu.Lock() // hear adds to what there is
 	old := g.topology.Swap(t)
+	g.mu.Unlock()
 	if old.clusterID != "" && t.clusterID != "" && old.clusterID != t.clusterID {
 		g.warn(fmt.Sprintf("the upstream is cluster %s now, and was %s: the addresses of --upstream lead to different clusters", t.clusterID, old.clusterID))
 	}
-	if maps.Equal(old.addresses, t.addresses) {
-		return
-	}
+	// Also those that are not new: a client's older answer may have moved a node in between.
 	for id, at := range t.addresses {
 		if _, reachable := g.cfg.Addressing.AddressOf(id); reachable {
 			g.node(id).moveTo(at)
