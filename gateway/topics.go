@@ -173,6 +173,9 @@ func (t *topics) wanted(version int16) []kmsg.MetadataRequestTopic {
 	if version < metadataIDsFrom {
 		t.wantedIDs.take()
 	}
+	if version < metadataAsksFrom {
+		t.wantedNames.take()
+	}
 	ids := t.wantedIDs.len() > 0 && (t.idsAreNext || t.wantedNames.len() == 0)
 	t.idsAreNext = !ids
 	if ids {
@@ -190,8 +193,12 @@ func (t *topics) wanted(version int16) []kmsg.MetadataRequestTopic {
 	return all
 }
 
-// metadataIDsFrom is the first version of Metadata that takes ids.
-const metadataIDsFrom = 12
+const (
+	// metadataIDsFrom is the first version of Metadata that takes ids.
+	metadataIDsFrom = 12
+	// metadataAsksFrom is the first that can ask for a topic without creating it.
+	metadataAsksFrom = 4
+)
 
 const (
 	codeUnknownTopic     = 3

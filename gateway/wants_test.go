@@ -37,3 +37,15 @@ func TestAFloodOfUnknownTopicsKeepsNobodyOut(t *testing.T) {
 		t.Error("something is left")
 	}
 }
+
+// TestTheGatewayCreatesNoTopicByAsking: before version 4 each topic that Metadata names is created.
+func TestTheGatewayCreatesNoTopicByAsking(t *testing.T) {
+	for version := int16(1); version <= 12; version++ {
+		known := newTopics(func() int64 { return 1 }, func() {})
+		known.TopicExists("orders")
+		asked := known.wanted(version)
+		if asked == nil || (len(asked) == 1) != (version >= metadataAsksFrom) {
+			t.Errorf("version %d asks for %v", version, asked)
+		}
+	}
+}
