@@ -126,6 +126,53 @@ func TestALowSpeedIsNeverAHighOne(t *testing.T) {
 	}
 }
 
+// TestThePartitionsOfAllFetchSessionsAreBounded: consumers come and go, and do not end their sessions. Who
+// goes on is not forgotten.
+func TestThePartitionsOfAllFetchSessionsAreBounded(t *testing.T) {
+	s := newSessions()
+	s.most = 1000
+	ask := func(id, epoch int32, partitions int) string {
+		q := kmsg.NewPtrFetchRequest()
+		q.Version, q.SessionID, q.SessionEpoch = 12, id, epoch
+		topic := kmsg.NewFetchRequestTopic()
+		topic.Topic = "orders"
+		for p := range partitions {
+			one := kmsg.NewFetchRequestTopicPartition()
+			one.Partition = int32(p)
+			topic.Partitions = append(topic.Partitions, one)
+		}
+		q.Topics = append(q.Topics, topic)
+		return s.full(reqchan.ConnID{Index: uint64(id)}, q)
+	}
+	begin := func(id int32, partitions int) {
+		s.full(reqchan.ConnID{Index: uint64(id)}, &kmsg.FetchRequest{Version: 12})
+		if why := ask(id, 1, partitions); why != "" {
+			t.Fatal(why)
+		}
+	}
+	begin(1, 10)
+	for id := int32(2); id < 60; id++ {
+		begin(id, 100)
+		if why := ask(1, id, 1); why != "" {
+			t.Fatalf("after %d sessions the one that goes on: %s", id, why)
+		}
+		held := 0
+		for _, set := range s.byID {
+			held += len(set.parts)
+		}
+		if held > s.most || s.parts != held {
+			t.Fatalf("%d sessions hold %d partitions, and %d are counted", id, held, s.parts)
+		}
+	}
+	for id := range int32(60) {
+		ask(id, -1, 0)
+		s.ended(reqchan.ConnID{Index: uint64(id)})
+	}
+	if len(s.byID)+len(s.of)+s.parts != 0 {
+		t.Errorf("%d and %d sessions are left, with %d partitions", len(s.byID), len(s.of), s.parts)
+	}
+}
+
 // TestATargetThatLiesAboutCountsKeepsNobodyBusy.
 func TestATargetThatLiesAboutCountsKeepsNobodyBusy(t *testing.T) {
 	resp := kmsg.NewPtrFetchResponse()
