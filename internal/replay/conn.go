@@ -179,7 +179,8 @@ func (p *player) send(ctx context.Context, it *item) {
 // not either.
 func (l *link) receive(r *run) {
 	defer close(l.done)
-	in := bufio.NewReaderSize(l.Conn, 8<<10)
+	from := &watched{Conn: l.Conn}
+	in := bufio.NewReaderSize(from, 8<<10)
 	var answer []byte
 	var last time.Time
 	broken, why := false, lost
@@ -188,11 +189,11 @@ func (l *link) receive(r *run) {
 			r.report.unanswered(w.key, why)
 			continue
 		}
-		from := w.sent // it waits behind those before it
-		if last.After(from) {
-			from = last
+		since := w.sent // it waits behind those before it
+		if last.After(since) {
+			since = last
 		}
-		_ = l.SetReadDeadline(from.Add(r.cfg.Timeout + w.asked))
+		from.until(since.Add(r.cfg.Timeout+w.asked), r.cfg.Timeout)
 		var err error
 		answer, err = readAnswer(in, answer)
 		last = time.Now()
@@ -226,4 +227,29 @@ func (l *link) receive(r *run) {
 	if !broken {
 		close(l.broken)
 	}
+}
+
+// watched is a connection that is read until a moment. When that has passed long before anybody looks, the
+// process was stopped, and what came meanwhile lies in the socket: it is looked at once more.
+type watched struct {
+	net.Conn
+	end  time.Time
+	more time.Duration // 0: there was one
+}
+
+// stoppedFor is how much later than it should be a look is that was not merely scheduled late.
+const stoppedFor = 500 * time.Millisecond
+
+func (w *watched) until(end time.Time, more time.Duration) {
+	w.end, w.more = end, more
+	_ = w.SetReadDeadline(end)
+}
+
+func (w *watched) Read(b []byte) (int, error) {
+	n, err := w.Conn.Read(b)
+	if n > 0 || w.more == 0 || !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(w.end) < stoppedFor {
+		return n, err
+	}
+	w.until(time.Now().Add(w.more), 0)
+	return w.Conn.Read(b)
 }
