@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"reflect"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -31,6 +32,9 @@ const (
 	// askedMost is how much of what a request asks to wait is believed.
 	askedMost = 5 * time.Minute
 )
+
+// fetchPartBytes is what a partition of a Fetch takes while it is queued: some times what it takes in a body.
+var fetchPartBytes = int64(reflect.TypeFor[kmsg.FetchRequestTopicPartition]().Size())
 
 // rewriter makes requests of the recording such that the target can answer.
 type rewriter struct {
@@ -94,6 +98,9 @@ func (w *rewriter) item(req kmsg.Request, e *record.Entry) (*item, string) {
 	it.bytes = int64(len(body))
 	if fetch, is := q.(*kmsg.FetchRequest); is {
 		it.fetch = fetch
+		for i := range fetch.Topics { // what is held is not the body
+			it.bytes += int64(len(fetch.Topics[i].Partitions)) * fetchPartBytes
+		}
 	} else {
 		it.body = body
 	}

@@ -213,3 +213,19 @@ func TestEveryAPIIsPlayedOrSaysWhyNot(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatIsReadAheadCountsForWhatItTakes: a Fetch is held decoded, which is more than its body.
+func TestWhatIsReadAheadCountsForWhatItTakes(t *testing.T) {
+	w := rewriterFor(0, 4)
+	q := fetchOf(0, -1, -1, 0)
+	q.Version, q.Topics[0].Topic = 4, "orders"
+	const partitions = 10_000
+	q.Topics[0].Partitions = make([]kmsg.FetchRequestTopicPartition, partitions)
+	it, why := only(w.rewrite(entryOf(q, record.Whole)))
+	if why != "" {
+		t.Fatal(why)
+	}
+	if least := partitions * int64(reflect.TypeFor[kmsg.FetchRequestTopicPartition]().Size()); it.bytes < least {
+		t.Errorf("it counts for %d bytes, and takes %d", it.bytes, least)
+	}
+}
