@@ -36,7 +36,7 @@ func TestAServerThatLiesAboutCountsDoesNotKeepTheRecordingBusy(t *testing.T) {
 		t.Fatal(err)
 	}
 	ask(r.Handler(kring.HandlerFunc(func(q kring.Request) { q.Respond(lie) })), conn, request)
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if err := r.Close(ctx); err != nil {
 		t.Error(err)
