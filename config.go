@@ -153,7 +153,8 @@ type TimeoutsConfig struct {
 	Proxy time.Duration
 	// Authentication closes a connection that the Handler has not vouched for so long after
 	// its accept, or after its TLS handshake; where Limits.FrameBytesMaxUnauthenticated is 0
-	// all count as vouched for. Time in which the server owes it an answer does not end it.
+	// all count as vouched for. Time in which the server owes it an answer does not end it,
+	// and throttles don't count, up to once this time in sum.
 	// (Kafka has none: whoever sends a byte now and then stays.) Default 0: never.
 	Authentication time.Duration
 	// Drain bounds how long connections may take to finish what they have in flight

@@ -9,6 +9,19 @@ func (c *Conn) mustAuthenticate() bool {
 	return c.set.AuthTimeout > 0 && c.preface == nil && c.unauthenticated() && c.life == serving
 }
 
+// excuseStranger adds time to that of c in which the server has it wait. In sum that is
+// AuthTimeout once: one that always asks for what it is throttled for does not stay.
+func (c *Conn) excuseStranger(wait int64) {
+	if !c.mustAuthenticate() || c.at.usable == 0 {
+		return
+	}
+	wait = min(wait, int64(c.set.AuthTimeout)-c.at.excused)
+	if wait > 0 {
+		c.at.excused += wait
+		c.at.usable += wait
+	}
+}
+
 // authDue is when c should have authenticated, or is to be looked at again.
 func (c *Conn) authDue(now int64) int64 {
 	limit := int64(c.set.AuthTimeout)

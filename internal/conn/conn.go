@@ -133,8 +133,11 @@ type moments struct {
 	begun  int64 // the frame was begun that is not whole yet; 0: there is none
 	window int64 // the window of pace will have been long enough
 	opened int64
-	usable int64 // its own first request could come: the transport is open since; 0: it is not
-	alarm  int64 // the throttle or the wait of output.parked ends
+	// usable: its own first request could come: the transport is open since, and later by what
+	// of its throttles is not its own time, which is excused; 0: it is not.
+	usable  int64
+	excused int64
+	alarm   int64 // the throttle or the wait of output.parked ends
 }
 
 // Open begins the life of a connection in c, whose life before has ended. With a preface

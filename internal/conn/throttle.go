@@ -8,12 +8,14 @@ func (c *Conn) throttle(until int64) {
 		return
 	}
 	until = min(until, c.shared.now+int64(c.set.ThrottleMax))
+	since := c.shared.now
 	if !c.mute.throttled() {
 		c.step(stepThrottleStarted)
 		c.shared.count.Throttles++
-	} else if until <= c.at.alarm {
+	} else if since = c.at.alarm; until <= since {
 		return
 	}
+	c.excuseStranger(until - since)
 	c.setAlarm(until)
 }
 

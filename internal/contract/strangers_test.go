@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -59,4 +60,61 @@ func TestAStrangerHasADeadline(t *testing.T) {
 			good.Ask("still here", "still here")
 		}
 	})
+}
+
+// TestAThrottledStrangerHasTheTimeThatItHadBefore: the throttle is the server's wait. On a machine
+// that is busy the rest of its time may pass, so it has more in another try.
+func TestAThrottledStrangerHasTheTimeThatItHadBefore(t *testing.T) {
+	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
+		for limit := 200 * time.Millisecond; ; limit *= 3 {
+			began := time.Now()
+			err := throttledLogin(t, cfg, limit)
+			if err == nil {
+				if took := time.Since(began); took < limit {
+					t.Errorf("it was throttled for less than its time: %v", took)
+				}
+				return
+			}
+			if limit > 2*time.Second {
+				t.Fatalf("with %v to authenticate: %v", limit, err)
+			}
+		}
+	})
+}
+
+// throttledLogin uses some of the time that a stranger has, is throttled for nearly as long as
+// all of it, and logs in.
+func throttledLogin(t *testing.T, cfg kring.Config, limit time.Duration) error {
+	cfg.Limits.FrameBytesMaxUnauthenticated, cfg.Timeouts.Authentication = 1000, limit
+	cfg.Limits.ThrottleMax = limit - limit/16
+	s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
+		switch string(r.Payload()) {
+		case "login":
+			r.Conn().SetAuthenticated(true)
+		case "throttle":
+			r.Throttle(long)
+		}
+		r.Respond(r.Payload())
+	}))
+	defer servertest.Shutdown(t, s)
+	began := time.Now()
+	c := servertest.Dial(t, s)
+	ask := func(payload string) error {
+		if _, err := c.Write(servertest.Frame([]byte(payload))); err != nil {
+			return err
+		}
+		_, err := servertest.ReadFrame(c)
+		return err
+	}
+	for time.Since(began) < limit*3/10 {
+		if err := ask("more"); err != nil {
+			return err
+		}
+	}
+	for _, payload := range []string{"throttle", "login"} {
+		if err := ask(payload); err != nil {
+			return fmt.Errorf("%s, %v after its accept: %w", payload, time.Since(began), err)
+		}
+	}
+	return nil
 }
