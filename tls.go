@@ -39,7 +39,8 @@ type TLSConfig struct {
 	// then it takes no place. Default 4096, or less where Memory.BytesMax is little.
 	HandshakesWaitingMax int
 	// HandshakeTimeout is how long a connection may take from its accept to the end of its
-	// handshake. Default 30 seconds, negative: for ever.
+	// handshake. Time in which the handshake computes or waits for its turn to does not count, up
+	// to once this time in sum. Default 30 seconds, negative: for ever.
 	HandshakeTimeout time.Duration
 }
 

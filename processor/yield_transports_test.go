@@ -20,6 +20,7 @@ type computing struct {
 }
 
 func (c *computing) TellWork(tell func(int32)) { c.tell = tell }
+func (c *computing) Worked(int64) int64        { return 0 }
 
 // computingProcessor is one with a connection whose transport computes.
 func computingProcessor() (p *Processor, made *computing) {

@@ -80,13 +80,23 @@ func (c *Conn) refusedUntil() (at int64, waits bool) {
 	return c.refused.since + int64(refusedWait), true
 }
 
-// handshakeUntil is when the transport must be open; false: it is, or has for ever. A connection
-// that this side makes has until upstream.openBy for all that opens it.
+// handshakeUntil is when the transport must be open; false: it is, or will never be, or has for
+// ever. A connection that this side makes has until upstream.openBy for all that opens it.
 func (c *Conn) handshakeUntil() (at int64, waits bool) {
-	if c.secure == nil || c.up != nil || c.set.HandshakeTimeout <= 0 || c.secure.Open() {
+	if c.secure == nil || c.up != nil || c.set.HandshakeTimeout <= 0 || c.secure.Open() || c.refused.is {
 		return 0, false
 	}
-	return c.secure.since + int64(c.set.HandshakeTimeout), true
+	return c.secure.since + int64(c.set.HandshakeTimeout) + c.handshakeWorked(), true
+}
+
+// handshakeWorked is time of the handshake that is ours: in a crowd most of it is a wait for its
+// turn to compute. It counts up to once HandshakeTimeout, so every connection has an end.
+func (c *Conn) handshakeWorked() int64 {
+	w, is := c.secure.Transport.(ComputingTransport)
+	if !is {
+		return 0
+	}
+	return min(w.Worked(c.shared.now), int64(c.set.HandshakeTimeout))
 }
 
 // handshakeLate says that the transport should be open by now. What the kernel has of its peer
@@ -100,6 +110,6 @@ func (c *Conn) handshakeLate() bool {
 	if s.late || !c.peerWrites() {
 		return true
 	}
-	s.late, s.since = true, c.shared.now-limit+limit/16
+	s.late, s.since = true, c.shared.now-limit-c.handshakeWorked()+limit/16
 	return false
 }

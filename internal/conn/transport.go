@@ -58,6 +58,9 @@ type ComputingTransport interface {
 	// TellWork is called before everything else. Any goroutine may call tell, while it
 	// Waits, with 1 when a goroutine has something to do, and with -1 when it has not.
 	TellWork(tell func(n int32))
+	// Worked is for how long until now, of reqchan.Now, goroutines had something to do that it
+	// Waits for, or waited for their turn to: what is not its peer's time. Otherwise it is 0.
+	Worked(now int64) int64
 }
 
 // MakeTransport makes the transport of a new connection. Any goroutine may call moved, when

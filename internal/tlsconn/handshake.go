@@ -38,6 +38,8 @@ type handshake struct {
 	why    reqchan.CloseReason // guarded by mu; of one that failed
 	waits  bool                // guarded by mu; for its peer: it has nothing to do
 	behind bool                // guarded by mu; nothing more is received until the goroutine takes what came
+	since  int64               // guarded by mu; of reqchan.Now: it does not wait for its peer
+	worked int64               // guarded by mu; the time before since in which it did not
 
 	// Of the goroutine.
 	endTurn func()
@@ -64,7 +66,7 @@ var errExited = errors.New("a function of the TLS configuration ended its gorout
 func (t *Transport) begin(set *Settings, first []byte) bool {
 	h := &handshake{
 		of: t, set: set, key: fairqueue.KeyOf(t.info.ClientAddr()), in: first,
-		gone: make(chan struct{}), wake: make(chan struct{}, 1), rank: rankNew,
+		gone: make(chan struct{}), wake: make(chan struct{}, 1), rank: rankNew, since: reqchan.Now(),
 	}
 	if !t.all.places.take(h.key, h) {
 		t.all.counted.full.Add(1)
@@ -211,6 +213,7 @@ func (h *handshake) read(b []byte) (int, error) {
 		n, over, ended := h.give(b), h.over, h.ended
 		if n == 0 && !over && !ended {
 			h.waits = true
+			h.worked += reqchan.Now() - h.since
 			h.of.work(-1)
 		}
 		caughtUp := h.behind && len(h.in) == 0
@@ -254,9 +257,19 @@ func (h *handshake) read(b []byte) (int, error) {
 // works says that it does not wait for its peer any more. mu is held.
 func (h *handshake) works() {
 	if h.waits {
-		h.waits = false
+		h.waits, h.since = false, reqchan.Now()
 		h.of.work(1)
 	}
+}
+
+// workedUntil is how long it has not waited for its peer.
+func (h *handshake) workedUntil(now int64) int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.waits {
+		return h.worked
+	}
+	return h.worked + max(now-h.since, 0) // a pass of the processor may have begun before that
 }
 
 // give gives bytes of one head, or of one body. mu is held.

@@ -77,6 +77,14 @@ func (t *Transport) TellWork(tell func(n int32)) {
 	}
 }
 
+// Worked is conn.ComputingTransport's.
+func (t *Transport) Worked(now int64) int64 {
+	if t.shakes == nil {
+		return 0
+	}
+	return t.shakes.workedUntil(now)
+}
+
 // Waits and what follows are conn.Transport's.
 func (t *Transport) Waits() bool { return t.shakes != nil }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"kring/internal/tlstest"
+	"kring/reqchan"
 )
 
 // TestABurstOfHandshakesLetsOthersGoFirst: on one P, between what two of them compute, whoever
@@ -128,4 +129,39 @@ func TestAHandshakeGivesWayUntilOthersAreIdle(t *testing.T) {
 		}
 	}
 	t.Error("no request came to its end while a handshake gave way")
+}
+
+// TestTheWaitForATurnIsTheServersTime, and that for the peer is not.
+func TestTheWaitForATurnIsTheServersTime(t *testing.T) {
+	server, client := tlstest.Configs()
+	s := newSide(t, server)
+	hour := int64(time.Hour)
+	later := func() int64 { return s.of.Worked(reqchan.Now() + hour) }
+	if n := later(); n != 0 {
+		t.Errorf("before its first message it has %d ns", n)
+	}
+	held := s.all.turns.take(rankNew, netip.Prefix{}, nil) // the only one
+	var hello bytes.Buffer
+	_ = tls.Client(&kept{bytes: &hello, Conn: broken{}}, client).Handshake()
+	s.feed(hello.Bytes())
+	if n := later(); n < hour {
+		t.Errorf("it waits for its turn, and has %d ns after an hour", n)
+	}
+	held()
+	for deadline := time.After(time.Minute); later() >= hour; s.goOn() { // it computes, and waits for its peer
+		select {
+		case <-s.moved:
+		case <-time.After(time.Millisecond):
+		case <-deadline:
+			t.Fatal("it waits for its peer, and that time is the server's")
+		}
+	}
+	held = s.all.turns.take(rankNew, netip.Prefix{}, nil)
+	before := later()
+	s.feed([]byte{handshakeRecord})
+	if n := later(); n < before+hour {
+		t.Errorf("it waits for its turn again, and has %d ns after an hour; before it had %d", n, before)
+	}
+	held()
+	s.close()
 }
