@@ -56,6 +56,7 @@ type Admission struct {
 	mu        sync.Mutex                // for opening and closing listeners and queues
 	quotas    map[string]*ListenerQuota // guarded by mu; some of them are closed
 	closings  uint64                    // guarded by mu; how many listeners were closed
+	closed    int                       // guarded by mu; of quotas
 	listeners atomic.Int32              // open ones
 }
 
@@ -183,7 +184,9 @@ func (p *slot) Release() {
 		p.quota.counters.throttledNow.Add(-1)
 		a.throttled.Add(-1)
 	}
-	p.quota.open.Add(-1)
+	if p.quota.open.Add(-1) == 0 && p.quota.closed.Load() {
+		p.quota.lastReleased()
+	}
 	a.open.Add(-1)
 	a.told()
 	a.wakeWaiting()

@@ -20,7 +20,7 @@ type ListenerQuota struct {
 	meter       *rate.Meter
 	forwarders  atomic.Pointer[[]netip.Prefix] // canonical
 	counters    counters
-	closed      bool           // guarded by admission.mu
+	closed      atomic.Bool    // changed under admission.mu
 	closeNumber uint64         // guarded by admission.mu; which one it was to be closed
 	queues      []*AcceptQueue // guarded by admission.mu
 	pastBlocked time.Duration  // guarded by admission.mu; how long ended queues were blocked
@@ -36,10 +36,12 @@ func (a *Admission) OpenListener(name string) (*ListenerQuota, error) {
 	case lq == nil:
 		lq = &ListenerQuota{admission: a, name: name, meter: rate.New(a.windows, a.clock())}
 		a.quotas[name] = lq
-	case !lq.closed:
+	case !lq.closed.Load():
 		return nil, fmt.Errorf("listener %s: there is one of this name: choose another", name)
 	}
-	lq.closed = false
+	if lq.closed.Swap(false) {
+		a.closed--
+	}
 	a.listeners.Add(1)
 	return lq, nil
 }
@@ -50,8 +52,8 @@ func (lq *ListenerQuota) Close() {
 	a := lq.admission
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !lq.closed {
-		lq.closed = true
+	if !lq.closed.Swap(true) {
+		a.closed++
 		a.listeners.Add(-1)
 		a.closings++
 		lq.closeNumber = a.closings
@@ -66,18 +68,40 @@ const closedListenersMax = 64
 // forgetClosed forgets the listener that was closed longest ago and has no connection
 // left, if too many are closed. mu is held.
 func (a *Admission) forgetClosed() {
+	if a.closed <= closedListenersMax {
+		return
+	}
 	var oldest *ListenerQuota
-	closed := 0
 	for _, lq := range a.quotas {
-		if !lq.closed {
-			continue
-		}
-		if closed++; lq.open.Load() == 0 && len(lq.queues) == 0 && (oldest == nil || lq.closeNumber < oldest.closeNumber) {
+		if lq.over() && (oldest == nil || lq.closeNumber < oldest.closeNumber) {
 			oldest = lq
 		}
 	}
-	if closed > closedListenersMax && oldest != nil {
-		delete(a.quotas, oldest.name)
+	if oldest != nil {
+		oldest.forget()
+	}
+}
+
+// over says that nothing of a listener is left but its counts. mu is held.
+func (lq *ListenerQuota) over() bool {
+	return lq.closed.Load() && lq.open.Load() == 0 && len(lq.queues) == 0
+}
+
+// forget is for one that is over. mu is held.
+func (lq *ListenerQuota) forget() {
+	delete(lq.admission.quotas, lq.name)
+	lq.admission.closed--
+}
+
+// lastReleased forgets a listener that was closed before its last connection ended, if too
+// many are closed. Order: Close closes it before it looks for connections, and Release has
+// counted this one out before it looks whether it is closed, so one of them forgets it.
+func (lq *ListenerQuota) lastReleased() {
+	a := lq.admission
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed > closedListenersMax && a.quotas[lq.name] == lq && lq.over() {
+		lq.forget()
 	}
 }
 

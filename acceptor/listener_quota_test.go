@@ -36,3 +36,44 @@ func TestGatesOfListenersThatAreGoneAreForgotten(t *testing.T) {
 	}
 	stays.Close()
 }
+
+// Listeners that are closed while they have connections are forgotten like others, once these
+// have ended: as they end, and nobody closes another one for that.
+func TestListenersThatAreClosedWithConnectionsAreForgotten(t *testing.T) {
+	a, err := NewAdmission(AdmissionConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last []*slot
+	for i := range 10 * closedListenersMax {
+		g, err := a.OpenListener(fmt.Sprint("listener ", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if !g.takeSlot(a.limits.Load()) {
+				t.Fatal("no slot")
+			}
+		}
+		g.Close()
+		first := &slot{quota: g}
+		first.Release()
+		last = append(last, &slot{quota: g})
+	}
+	if n := len(a.quotas); n != len(last) {
+		t.Fatalf("%d quotas are kept, and %d have connections", n, len(last))
+	}
+	again, err := a.OpenListener("listener 0")
+	if err != nil || again.Open() != 1 {
+		t.Fatalf("the same name has lost its connection, or %v", err)
+	}
+	for _, p := range last {
+		p.Release()
+	}
+	if n := len(a.quotas); n > closedListenersMax+1 {
+		t.Errorf("%d quotas are kept", n)
+	}
+	if _, err := a.OpenListener("listener 0"); err == nil {
+		t.Error("the quota of an open listener was forgotten")
+	}
+}
