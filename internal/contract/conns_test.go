@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -236,4 +237,52 @@ func TestWhoWatchesConnectionsLearnsOfEachEndOnce(t *testing.T) {
 			t.Errorf("%d panics counted, 4 happened", n)
 		}
 	})
+}
+
+// TestWhoListsConnectionsOfABlockedProcessorWaitsForNothing: a handler that runs on it keeps it, the
+// contexts of those who ask end, and nothing of them piles up.
+func TestWhoListsConnectionsOfABlockedProcessorWaitsForNothing(t *testing.T) {
+	const callers, calls = 20, 50
+	for _, engine := range servertest.Engines() {
+		t.Run(string(engine), func(t *testing.T) {
+			cfg := servertest.Config(engine, kring.DispatchInline)
+			in, out := make(chan bool), make(chan bool)
+			s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
+				in <- true
+				<-out
+				r.Respond(r.Payload())
+			}))
+			c := servertest.Dial(t, s)
+			c.Send("blocks")
+			<-in
+			heap := func() uint64 {
+				runtime.GC()
+				var m runtime.MemStats
+				runtime.ReadMemStats(&m)
+				return m.HeapObjects
+			}
+			objects, goroutines := heap(), runtime.NumGoroutine()
+			var all sync.WaitGroup
+			for range callers {
+				all.Go(func() {
+					for range calls {
+						ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+						if _, err := s.Conns(ctx); !errors.Is(err, context.DeadlineExceeded) {
+							t.Errorf("the connections of a blocked processor: %v", err)
+						}
+						cancel()
+					}
+				})
+			}
+			all.Wait()
+			if now := heap(); now > objects+callers*calls {
+				t.Errorf("%d objects were %d before %d calls", now, objects, callers*calls)
+			}
+			servertest.Eventually(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= goroutines })
+			close(out)
+			if c.Receive() != "blocks" || len(list(t, s)) != 1 {
+				t.Error("the connection is not there afterwards")
+			}
+		})
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -323,5 +324,45 @@ func TestRemovingAListenerHasADeadline(t *testing.T) {
 		}
 		close(answer)
 		servertest.Dial(t, s).Ask("well", "well")
+	})
+}
+
+// TestListenersThatComeAndGoLeaveNothing: under ever new names, while clients connect, and whether
+// their connections end before the listener or after it. The latest are remembered.
+func TestListenersThatComeAndGoLeaveNothing(t *testing.T) {
+	const all, remembered = 100, 64
+	servertest.EachEngine(t, func(t *testing.T, cfg kring.Config) {
+		g := newGated()
+		g.held = make(chan kring.Request, all)
+		s := servertest.Start(t, cfg, g)
+		base := cfg.Listeners
+		busy := 0
+		goroutines := runtime.NumGoroutine()
+		for i := range all {
+			cfg.Listeners = append(base[:1:1], kring.ListenerConfig{Name: fmt.Sprint("L", i), Address: "127.0.0.1:0"})
+			reconfigure(t, s, cfg)
+			if err := s.AwaitListeners(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			c := servertest.DialTo(t, s.Addrs()[1].String())
+			c.Ask("now", "now")
+			if i%10 > 0 { // it ends with its listener
+				c.Send("later")
+				servertest.Eventually(t, "it is handled", func() bool { return len(g.held) == busy+1 })
+				busy++
+			}
+			cfg.Listeners = base
+			reconfigure(t, s, cfg)
+		}
+		if n := len(s.Stats().Listeners); n < busy {
+			t.Errorf("%d listeners are told of, and %d have connections", n, busy)
+		}
+		for range busy {
+			r := <-g.held
+			r.Respond(r.Payload())
+		}
+		servertest.Eventually(t, "nobody tells of the first", func() bool { return len(s.Stats().Listeners) <= 1+remembered+1 })
+		servertest.Eventually(t, "their goroutines have ended", func() bool { return runtime.NumGoroutine() <= goroutines })
+		servertest.Dial(t, s).Ask("now", "now")
 	})
 }
