@@ -6,9 +6,11 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
+	"kring/internal/cachedread"
 	"kring/processor"
 	"kring/reqchan"
 )
@@ -36,13 +38,31 @@ func fileOf(t *testing.T, content []byte) *os.File {
 	return file
 }
 
+// slowFile is a file that is read by whoever may wait for a disk.
+func slowFile(t *testing.T) (file *os.File, content []byte) {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		content = bytes.Repeat([]byte("cold"), 16<<10)
+		return fileOf(t, content), content
+	}
+	const name = "/proc/version" // of which no page is in the cache
+	content, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if file, err = os.Open(name); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = file.Close() })
+	return file, content
+}
+
 // A file that is not in memory may take as long as its disk: whoever asked for
 // it waits, and nobody else on the same processor does.
 //
 // Kafka: Q-10.
 func TestAFileThatIsSlowToReadKeepsNobodyElseWaiting(t *testing.T) {
-	content := bytes.Repeat([]byte("cold"), 16<<10)
-	file := fileOf(t, content)
+	file, content := slowFile(t)
 	for _, inline := range []bool{true, false} {
 		asked := make(chan struct{})
 		s := newStage(t, stageConfig{inline: inline, requests: 8, handlers: 1, handle: func(r reqchan.Request) {
@@ -83,4 +103,26 @@ func TestAFileThatIsSlowToReadKeepsNobodyElseWaiting(t *testing.T) {
 		_, _ = fetcher.Close(), other.Close()
 		s.stop(time.Second)
 	}
+}
+
+// TestAFileInMemoryWaitsForNoDisk: it is read while every reader waits for one.
+func TestAFileInMemoryWaitsForNoDisk(t *testing.T) {
+	content := bytes.Repeat([]byte("warm"), 16<<10)
+	file := fileOf(t, content)
+	if _, cached := cachedread.At(file, make([]byte, 1), 0); !cached {
+		return // this system, or tmpfs, can't say what is in memory
+	}
+	s := newStage(t, stageConfig{requests: 8, handlers: 1, handle: func(r reqchan.Request) {
+		if err := r.RespondParts([]reqchan.Part{{File: file, Length: int64(len(content))}}, nil); err != nil {
+			t.Error(err)
+		}
+	}})
+	release := processor.HoldFileReaders()
+	c := s.dial()
+	if got, err := ask(c, "file"); err != nil || !bytes.HasSuffix(got, content) {
+		t.Errorf("%d bytes of the file came, not its %d: %v", len(got), len(content), err)
+	}
+	release()
+	_ = c.Close()
+	s.stop(time.Second)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"kring/engine"
+	"kring/internal/cachedread"
 	"kring/internal/conn"
 	"kring/reqchan"
 )
@@ -82,7 +83,8 @@ func (l loop) Progress(c *conn.Conn) (engine.Progress, bool) {
 	return l.p.engine.teller.Progress(l.p.slots.slot(c).fd)
 }
 
-// ReadFile is done by the engine, or by a goroutine that may wait.
+// ReadFile is done by the engine, or by a goroutine that may wait. What is in memory waits for no
+// place among those who wait for a disk.
 func (l loop) ReadFile(c *conn.Conn, file *os.File, buf []byte, offset int64) {
 	p, token := l.p, c.Token()
 	if p.engine.files != nil {
@@ -90,9 +92,13 @@ func (l loop) ReadFile(c *conn.Conn, file *os.File, buf []byte, offset int64) {
 		return
 	}
 	p.filing.Go(func() {
-		fileReaders <- struct{}{}
-		n, err := file.ReadAt(buf, offset)
-		<-fileReaders
+		var err error
+		n, cached := cachedread.At(file, buf, offset)
+		if !cached {
+			fileReaders <- struct{}{}
+			n, err = file.ReadAt(buf, offset)
+			<-fileReaders
+		}
 		done := engine.Completion{Token: token, Op: engine.OpReadFile, Res: int32(n)}
 		if n == 0 && err != nil && err != io.EOF {
 			done.Res = engine.Failed(errnoOf(err))

@@ -21,7 +21,7 @@ var layers = []layer{
 	{"fallback/epoll", words("engine fallback internal/slab internal/invariants internal/park internal/sock " + sys)},
 	{"fallback/portable", words("engine fallback internal/slab internal/sock internal/unixsock internal/invariants " + sys)},
 	{"acceptor", words("engine internal/rate " + sys)},
-	{"processor", words("engine reqchan internal/conn internal/budget internal/capacity internal/measure internal/queue internal/slab internal/invariants")},
+	{"processor", words("engine reqchan internal/conn internal/budget internal/cachedread internal/capacity internal/measure internal/queue internal/slab internal/invariants")},
 	{"internal/conn/conntest", words("reqchan internal/slab")},
 	{"internal/conn", words("engine reqchan internal/proxyproto internal/budget internal/capacity internal/measure internal/frame internal/slab internal/invariants")},
 	{"reqchan", words("internal/proxyproto internal/budget internal/capacity internal/measure internal/queue internal/slab internal/invariants")},
@@ -50,6 +50,7 @@ var layers = []layer{
 	{"bench/...", anything},
 
 	{"internal/cgroup", nil},
+	{"internal/cachedread", words(sys)},
 	{"internal/capacity", words("internal/queue internal/invariants")},
 	{"internal/invariants", nil},
 	{"internal/budget", nil},
