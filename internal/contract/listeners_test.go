@@ -362,7 +362,8 @@ func TestListenersThatComeAndGoLeaveNothing(t *testing.T) {
 			r.Respond(r.Payload())
 		}
 		servertest.Eventually(t, "nobody tells of the first", func() bool { return len(s.Stats().Listeners) <= 1+remembered+1 })
-		servertest.Eventually(t, "their goroutines have ended", func() bool { return runtime.NumGoroutine() <= goroutines })
+		// Others of the process may have begun meanwhile: far fewer than one for each listener.
+		servertest.Eventually(t, "their goroutines have ended", func() bool { return runtime.NumGoroutine() <= goroutines+all/10 })
 		servertest.Dial(t, s).Ask("now", "now")
 	})
 }
