@@ -2,7 +2,6 @@ package contract
 
 import (
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -26,7 +25,7 @@ func TestFilesThatAreSlowToReadHoldUpNobodyElse(t *testing.T) {
 			return // it takes root; processor's tests look at the same without a disk
 		}
 		content := strings.Repeat("\x00", length)
-		cached := fileInMemory(t, content)
+		cached, inMemory := file(t, length) // it was written just now
 		files := map[string]kring.Part{"cold": {File: disk.Cold(), Length: length}, "warm": {File: disk.Warm(), Length: length}, "cached": {File: cached, Length: length}}
 		cfg.Processors.Count = 1
 		s := servertest.Start(t, cfg, kring.HandlerFunc(func(r kring.Request) {
@@ -47,7 +46,7 @@ func TestFilesThatAreSlowToReadHoldUpNobodyElse(t *testing.T) {
 			if n < slow-1 {
 				other.Ask("warm", content)
 			} else if tells(cached) {
-				other.Ask("cached", content)
+				other.Ask("cached", string(inMemory))
 			}
 		}
 		disk.Release()
@@ -57,21 +56,6 @@ func TestFilesThatAreSlowToReadHoldUpNobodyElse(t *testing.T) {
 			}
 		}
 	})
-}
-
-// fileInMemory is a file that was written just now.
-func fileInMemory(t *testing.T, content string) *os.File {
-	t.Helper()
-	name := filepath.Join(t.TempDir(), "cached")
-	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	file, err := os.Open(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = file.Close() })
-	return file
 }
 
 // tells says that a file's file system can say what is in memory: tmpfs can't.

@@ -126,23 +126,28 @@ func TestALowSpeedIsNeverAHighOne(t *testing.T) {
 	}
 }
 
+// fetchFirst is a Fetch of the first partitions of a topic.
+func fetchFirst(id, epoch int32, partitions int) *kmsg.FetchRequest {
+	q := kmsg.NewPtrFetchRequest()
+	q.Version, q.SessionID, q.SessionEpoch = 12, id, epoch
+	topic := kmsg.NewFetchRequestTopic()
+	topic.Topic = "orders"
+	for p := range partitions {
+		one := kmsg.NewFetchRequestTopicPartition()
+		one.Partition = int32(p)
+		topic.Partitions = append(topic.Partitions, one)
+	}
+	q.Topics = append(q.Topics, topic)
+	return q
+}
+
 // TestThePartitionsOfAllFetchSessionsAreBounded: consumers come and go, and do not end their sessions. Who
 // goes on is not forgotten.
 func TestThePartitionsOfAllFetchSessionsAreBounded(t *testing.T) {
 	s := newSessions()
 	s.most = 1000
 	ask := func(id, epoch int32, partitions int) string {
-		q := kmsg.NewPtrFetchRequest()
-		q.Version, q.SessionID, q.SessionEpoch = 12, id, epoch
-		topic := kmsg.NewFetchRequestTopic()
-		topic.Topic = "orders"
-		for p := range partitions {
-			one := kmsg.NewFetchRequestTopicPartition()
-			one.Partition = int32(p)
-			topic.Partitions = append(topic.Partitions, one)
-		}
-		q.Topics = append(q.Topics, topic)
-		return s.full(reqchan.ConnID{Index: uint64(id)}, q)
+		return s.full(reqchan.ConnID{Index: uint64(id)}, fetchFirst(id, epoch, partitions))
 	}
 	begin := func(id int32, partitions int) {
 		s.full(reqchan.ConnID{Index: uint64(id)}, &kmsg.FetchRequest{Version: 12})
@@ -196,16 +201,7 @@ func TestATargetThatLiesAboutCountsKeepsNobodyBusy(t *testing.T) {
 func TestFetchSessionsAreBounded(t *testing.T) {
 	s := newSessions()
 	ask := func(conn uint64, id, epoch int32, partitions int) *kmsg.FetchRequest {
-		q := kmsg.NewPtrFetchRequest()
-		q.Version, q.SessionID, q.SessionEpoch = 12, id, epoch
-		topic := kmsg.NewFetchRequestTopic()
-		topic.Topic = "orders"
-		for p := range partitions {
-			one := kmsg.NewFetchRequestTopicPartition()
-			one.Partition = int32(p)
-			topic.Partitions = append(topic.Partitions, one)
-		}
-		q.Topics = append(q.Topics, topic)
+		q := fetchFirst(id, epoch, partitions)
 		s.full(reqchan.ConnID{Index: conn}, q)
 		return q
 	}
