@@ -62,12 +62,12 @@ var repairs = []repair{
 	{kmsg.ShareAcknowledge, "writes down the state of share groups before it answers", on(keepShareAcknowledge)},
 	{kmsg.AlterShareGroupOffsets, "writes down the state of share groups before it answers", on(keepShareAlter)},
 	{kmsg.DeleteShareGroupOffsets, "writes down the state of share groups before it answers", on(forgetShareOffsets)},
-	{kmsg.JoinGroup, deletedWhole, on(joinBesideDeletion)},
-	{kmsg.OffsetCommit, deletedWhole, on(commitBesideDeletion)},
-	{kmsg.ConsumerGroupHeartbeat, deletedWhole, on(consumerBesideDeletion)},
-	{kmsg.ShareGroupHeartbeat, deletedWhole, on(shareBesideDeletion)},
-	{kmsg.AlterShareGroupOffsets, deletedWhole, on(alterBesideDeletion)},
-	{kmsg.DeleteGroups, deletedWhole, on(forgetGroups)},
+	{kmsg.JoinGroup, besideDeletion, on(joinBesideDeletion)},
+	{kmsg.OffsetCommit, besideDeletion, on(commitBesideDeletion)},
+	{kmsg.ConsumerGroupHeartbeat, besideDeletion, on(consumerBesideDeletion)},
+	{kmsg.ShareGroupHeartbeat, besideDeletion, on(shareBesideDeletion)},
+	{kmsg.AlterShareGroupOffsets, besideDeletion, on(alterBesideDeletion)},
+	{kmsg.DeleteGroups, "writes down that a group is deleted", on(forgetGroups)},
 	{kmsg.DescribeUserSCRAMCredentials, "describes all users where none is named", on(everyUser)},
 	{kmsg.SASLHandshake, "answers ILLEGAL_SASL_STATE where there is no SASL", on(refuseHandshake)},
 	{kmsg.InitProducerID, "goes by the transactional id, fences an older epoch unless it is the producer's own last, and refuses half a producer", on(initProducer)},
@@ -135,8 +135,8 @@ var repairs = []repair{
 // waitsBounded is why requests that may wait have repairs.
 const waitsBounded = "bounds how many requests wait at once, and what they bring together"
 
-// deletedWhole is why what comes to a group has repairs.
-const deletedWhole = "writes down that a group is deleted"
+// besideDeletion is why what comes to a group has repairs.
+const besideDeletion = "comes to a group before its deletion or after it, never between its steps"
 
 // keptBounded is why requests that leave something behind have repairs.
 const keptBounded = "bounds what clients leave behind"

@@ -13,8 +13,8 @@ import (
 // peerWrites is asked of a connection that received nothing for its idle timeout. It
 // says whether to look again: bytes lie there that a receive will bring, or the
 // receive of a big frame is asked for the first time what it has so far, or has not
-// said it yet, or it waits for a receive buffer, which is a wait of ours. On a busy machine
-// that may take longer than from one look to the next.
+// said it yet, which on a busy machine may take longer than from one look to the next.
+// So it does while the connection waits for a receive buffer: that wait is ours.
 func (c *Conn) peerWrites() bool {
 	if c.WaitsForBuffer() {
 		return true // what it sent lies there
